@@ -1,0 +1,235 @@
+//! The wiring: settings -> store, bus, files, datasets, kinds, runner -> routes -> a server.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use jiff::Timestamp;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bus::Bus;
+use crate::clock::Clock;
+use crate::config::{Config, PauseEnd, Role};
+use crate::datasets::{self, Datasets};
+use crate::files::Files;
+use crate::graphql::{self, Limits, Services};
+use crate::http::metrics::Metrics;
+use crate::http::{self, Site};
+use crate::kinds;
+use crate::runner::{Bells, Kind, Runner, Settings};
+use crate::store::{self, Hint, OnChange, Store};
+use crate::task::Verb;
+
+/// A server that is ready to serve: its tasks run from now on.
+pub struct App {
+    runner: Runner,
+    store: Store,
+    routes: Router,
+    ending: CancellationToken,
+    sockets: TaskTracker,
+    grace: std::time::Duration,
+    _held: Held,
+}
+
+/// What this process alone may hold as long as it lives.
+struct Held {
+    _lock: Option<std::fs::File>,
+    _folder: Option<tempfile::TempDir>,
+}
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The task store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The datasets.
+    #[error("the datasets: {0}")]
+    Datasets(#[from] datasets::Error),
+    /// A folder.
+    #[error("{folder}: {cause}")]
+    Folder {
+        /// Its path.
+        folder: PathBuf,
+        /// What is wrong with it.
+        cause: std::io::Error,
+    },
+    /// Another process serves this store.
+    #[error("another pausa serves {0} already: SQLite takes one node; several nodes share a PostgreSQL store")]
+    Taken(PathBuf),
+}
+
+impl App {
+    /// Opens everything that `config` names, takes up unfinished tasks, and starts to work. `kinds` are those of the
+    /// embedding program.
+    ///
+    /// # Errors
+    /// What cannot be opened, or a SQLite store that another process serves.
+    pub async fn start(mut config: Config, kinds: Vec<Arc<dyn Kind>>) -> Result<App, StartError> {
+        let clock = Clock::system();
+        let folder = ephemeral(&mut config)?;
+        let lock = lock(&config)?;
+        let (bus, bells, metrics) = (Bus::default(), Bells::default(), Metrics::default());
+        let store = Store::connect(&config.store_url(), on_change(&bus, &bells, &metrics)).await?;
+        let datasets = datasets::connect(&config.datasets()).await?;
+        let root = config.files();
+        let files = Files::open(&root).await.map_err(|cause| StartError::Folder { folder: root, cause })?;
+        let custom_kinds = kinds.iter().map(|kind| kind.name().to_owned()).collect();
+        let kinds = kinds::builtin(&config, &datasets, kinds);
+        let runner =
+            Runner::new(settings(&config, &clock), store.clone(), files.clone(), clock.clone(), kinds, bells.clone());
+        if let Some(hints) = store.changes().await? {
+            tokio::spawn(follow(store.clone(), hints, on_change(&bus, &bells, &metrics)));
+        }
+        if config.role != Role::Api {
+            runner.start().await?;
+        }
+        let (ending, sockets) = (CancellationToken::new(), TaskTracker::new());
+        let site = Site {
+            store: store.clone(),
+            files,
+            runner: runner.clone(),
+            clock: clock.clone(),
+            metrics,
+            max_upload_bytes: config.max_upload_bytes,
+            allowed_origins: config.allowed_origins.clone(),
+            ending: ending.clone(),
+            sockets: sockets.clone(),
+        };
+        let services = services(&config, &store, &runner, bus, datasets, clock, custom_kinds);
+        let routes = routes(&config, site, services);
+        let held = Held { _lock: lock, _folder: folder };
+        Ok(App { runner, store, routes, ending, sockets, grace: config.shutdown_grace, _held: held })
+    }
+
+    /// Serves `listener` until `shutdown`, then lets every task come to a checkpoint and gives it back. True where all of
+    /// them let go within `shutdown.grace`.
+    ///
+    /// # Errors
+    /// Where the listener fails.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<bool> {
+        let (ending, stopped) = (self.ending.clone(), CancellationToken::new());
+        let stop = stopped.clone();
+        let server = axum::serve(listener, self.routes).with_graceful_shutdown(async move { stop.cancelled().await });
+        let mut server = tokio::spawn(server.into_future());
+        tokio::select! {
+            ended = &mut server => return ended.map_err(std::io::Error::other)?.map(|()| false),
+            () = shutdown => {}
+        }
+        ending.cancel();
+        let quiet = self.runner.shutdown(self.grace).await;
+        self.sockets.close();
+        // What is still open after the grace is cut off with the process.
+        let _ = tokio::time::timeout(self.grace, self.sockets.wait()).await;
+        stopped.cancel();
+        let _ = tokio::time::timeout(self.grace, server).await;
+        self.store.close().await;
+        Ok(quiet)
+    }
+}
+
+/// Everybody who must hear of a change on this node.
+fn on_change(bus: &Bus, bells: &Bells, metrics: &Metrics) -> OnChange {
+    let (bus, bells, metrics) = (bus.clone(), bells.clone(), metrics.clone());
+    Arc::new(move |task, state_changed| {
+        if state_changed {
+            metrics.changed(task);
+        }
+        bells.ring(task);
+        bus.publish(task, state_changed);
+    })
+}
+
+/// Reads what other nodes changed, once for all who watch it here.
+async fn follow(store: Store, mut hints: tokio::sync::mpsc::Receiver<Hint>, tell: OnChange) {
+    while let Some(hint) = hints.recv().await {
+        match store.get(hint.id).await {
+            Ok(Some(task)) => tell(&task, hint.state_changed),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(task = %hint.id, %error, "a change was not read"),
+        }
+    }
+}
+
+fn services(
+    config: &Config,
+    store: &Store,
+    runner: &Runner,
+    bus: Bus,
+    datasets: Arc<dyn Datasets>,
+    clock: Clock,
+    custom_kinds: Vec<String>,
+) -> Services {
+    let started_at: Timestamp = clock.now();
+    Services {
+        store: store.clone(),
+        runner: runner.clone(),
+        bus,
+        datasets,
+        clock,
+        import_dir: config.import_dir.clone(),
+        limits: Limits { max_pi_digits: config.max_pi_digits, max_upload_bytes: config.max_upload_bytes },
+        custom_kinds,
+        started_at,
+    }
+}
+
+fn routes(config: &Config, site: Site, services: Services) -> Router {
+    match config.role {
+        Role::Worker => http::operation(site),
+        Role::All | Role::Api => http::routes(site, graphql::api(services)),
+    }
+}
+
+fn settings(config: &Config, clock: &Clock) -> Settings {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let then = match config.pause_expiry {
+        PauseEnd::Resume => Verb::Resume,
+        PauseEnd::Terminate => Verb::Terminate,
+    };
+    Settings {
+        node: config.node.clone().unwrap_or_else(|| node_name(clock)),
+        max_running: config.max_running.unwrap_or(2 * cores),
+        max_waiting: config.max_waiting,
+        lease: config.lease,
+        retry_limit: config.retry_limit,
+        retry_backoff: config.retry_backoff,
+        crash_limit: config.crash_limit,
+        pause_expiry: config.max_pause.map(|after| (after, then)),
+        stop_patience: std::time::Duration::from_secs(2),
+    }
+}
+
+/// The host's name and a random tail.
+fn node_name(clock: &Clock) -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let id = clock.uuid().simple().to_string();
+    format!("{host}-{}", &id[id.len() - 8..])
+}
+
+fn ephemeral(config: &mut Config) -> Result<Option<tempfile::TempDir>, StartError> {
+    if !config.ephemeral {
+        return Ok(None);
+    }
+    let folder = tempfile::Builder::new().prefix("pausa-").tempdir();
+    let folder = folder.map_err(|cause| StartError::Folder { folder: std::env::temp_dir(), cause })?;
+    config.data_dir = folder.path().to_owned();
+    Ok(Some(folder))
+}
+
+/// Takes the lock beside a SQLite store, and makes the data folder.
+fn lock(config: &Config) -> Result<Option<std::fs::File>, StartError> {
+    let unusable = |folder: PathBuf| move |cause| StartError::Folder { folder, cause };
+    std::fs::create_dir_all(&config.data_dir).map_err(unusable(config.data_dir.clone()))?;
+    let url = config.store_url();
+    let Some(store) = Store::file(&url) else { return Ok(None) };
+    let path = store.with_extension("lock");
+    let file = std::fs::File::create(&path).map_err(unusable(path.clone()))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(_) => Err(StartError::Taken(store.to_owned())),
+    }
+}

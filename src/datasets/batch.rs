@@ -1,0 +1,185 @@
+//! Rows in one flat buffer, so that a batch is filled and written without an allocation for each cell.
+
+use std::ops::Range;
+
+/// Rows of a fixed width: cells as text, each possibly null. Made to be cleared and filled again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Batch {
+    width: usize,
+    rows: usize,
+    data: String,
+    /// Where each cell ends in `data`.
+    ends: Vec<usize>,
+    nulls: Vec<bool>,
+}
+
+/// A row that has more or fewer cells than the batch is wide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the row has {found} cells where {expected} belong")]
+pub struct WrongWidth {
+    /// The width of the batch.
+    pub expected: usize,
+    /// The cells of the row.
+    pub found: usize,
+}
+
+impl Batch {
+    /// An empty batch for rows of `width` cells.
+    pub fn new(width: usize) -> Self {
+        Self { width, ..Self::default() }
+    }
+
+    /// Takes all rows out and keeps the memory.
+    pub fn clear(&mut self) {
+        self.rows = 0;
+        self.data.clear();
+        self.ends.clear();
+        self.nulls.clear();
+    }
+
+    /// Adds a row. One of another width is refused, and the batch stays as it was.
+    pub fn push_row<'a>(&mut self, cells: impl IntoIterator<Item = Option<&'a str>>) -> Result<(), WrongWidth> {
+        let (start, bytes) = (self.ends.len(), self.data.len());
+        for cell in cells {
+            self.data.push_str(cell.unwrap_or_default());
+            self.ends.push(self.data.len());
+            self.nulls.push(cell.is_none());
+        }
+        let found = self.ends.len() - start;
+        if found == self.width {
+            self.rows += 1;
+            return Ok(());
+        }
+        self.data.truncate(bytes);
+        self.ends.truncate(start);
+        self.nulls.truncate(start);
+        Err(WrongWidth { expected: self.width, found })
+    }
+
+    /// Takes out the row at `row` (from 0), such as one that the database refused; one beyond the end changes nothing.
+    pub fn remove_row(&mut self, row: usize) {
+        if row >= self.rows {
+            return;
+        }
+        let cells = row * self.width..(row + 1) * self.width;
+        let bytes = self.start(cells.start)..self.start(cells.end);
+        for end in &mut self.ends[cells.end..] {
+            *end -= bytes.len();
+        }
+        self.data.replace_range(bytes, "");
+        self.ends.drain(cells.clone());
+        self.nulls.drain(cells);
+        self.rows -= 1;
+    }
+
+    /// How many rows it holds.
+    pub fn len(&self) -> usize {
+        self.rows
+    }
+
+    /// Whether it holds no row.
+    pub fn is_empty(&self) -> bool {
+        self.rows == 0
+    }
+
+    /// Cells of each row.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Bytes of all cells' text.
+    pub fn bytes(&self) -> usize {
+        self.data.len()
+    }
+
+    /// The rows in order.
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
+        (0..self.rows).map(|row| self.cells(row * self.width..(row + 1) * self.width))
+    }
+
+    fn cells(&self, cells: Range<usize>) -> Row<'_> {
+        Row { start: self.start(cells.start), batch: self, cells }
+    }
+
+    fn start(&self, cell: usize) -> usize {
+        if cell == 0 { 0 } else { self.ends[cell - 1] }
+    }
+}
+
+/// The cells of one row from left to right, `None` where a cell is null.
+#[derive(Clone, Debug)]
+pub struct Row<'a> {
+    batch: &'a Batch,
+    cells: Range<usize>,
+    start: usize,
+}
+
+impl<'a> Iterator for Row<'a> {
+    type Item = Option<&'a str>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let cell = self.cells.next()?;
+        let end = self.batch.ends[cell];
+        let text = &self.batch.data[self.start..end];
+        self.start = end;
+        Some((!self.batch.nulls[cell]).then_some(text))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.cells.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Row<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn three() -> Batch {
+        let mut batch = Batch::new(2);
+        batch.push_row([Some("a"), None]).unwrap();
+        batch.push_row([Some(""), Some("é\n")]).unwrap();
+        batch.push_row([None, Some("z")]).unwrap();
+        batch
+    }
+
+    fn cells(batch: &Batch) -> Vec<Vec<Option<&str>>> {
+        batch.rows().map(Iterator::collect).collect()
+    }
+
+    #[test]
+    fn empty_is_not_null() {
+        let batch = three();
+        assert_eq!((batch.len(), batch.bytes(), batch.width()), (3, 5, 2));
+        let expected = [[Some("a"), None], [Some(""), Some("é\n")], [None, Some("z")]];
+        assert_eq!(cells(&batch), expected);
+    }
+
+    #[test]
+    fn a_row_of_another_width_leaves_no_trace() {
+        let mut batch = three();
+        let refused = batch.push_row([Some("only")]).unwrap_err();
+        assert_eq!(refused, WrongWidth { expected: 2, found: 1 });
+        assert_eq!(batch, three());
+    }
+
+    #[test]
+    fn a_row_can_be_taken_out() {
+        let mut batch = three();
+        batch.remove_row(1);
+        batch.remove_row(7);
+        assert_eq!(cells(&batch), [[Some("a"), None], [None, Some("z")]]);
+        batch.remove_row(0);
+        batch.push_row([Some("b"), Some("c")]).unwrap();
+        assert_eq!(cells(&batch), [[None, Some("z")], [Some("b"), Some("c")]]);
+    }
+
+    #[test]
+    fn cleared_it_is_as_new() {
+        let mut batch = three();
+        batch.clear();
+        assert!(batch.is_empty());
+        assert_eq!(batch, Batch::new(2));
+    }
+}

@@ -1,0 +1,137 @@
+//! The tables that imports fill and exports read, in SQLite or PostgreSQL.
+//!
+//! An import writes to a *staging* that nobody else sees: each write is one transaction that holds the rows and the
+//! import's cursor, and is fenced by the epoch of the run. Publishing makes the staging a dataset, or a part of one,
+//! in one atomic step; discarding it costs the same whatever it holds. An export *pins* a dataset and reads it as it
+//! stood then, whatever happens to it meanwhile.
+//!
+//! - `batch`: rows on their way in or out
+//! - `sqlite`: a catalog beside one file for each import
+//! - `postgres`: real tables in the connection's schema, the bookkeeping in a schema of its own
+
+mod batch;
+mod error;
+mod identifiers;
+mod model;
+mod name;
+mod postgres;
+mod sqlite;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+pub use batch::{Batch, Row, WrongWidth};
+pub use error::Error;
+pub use model::{Column, ColumnType, Dataset, Mode, Plan, Snapshot};
+pub use name::{DatasetName, InvalidName};
+
+use crate::task::TaskId;
+
+/// Opens the database at `url`: `sqlite:PATH`, made where there is none, or `postgres://…`.
+///
+/// Answers [`Error::Unavailable`] where a server does not answer, [`Error::Failed`] where the URL is of another kind.
+pub async fn connect(url: &str) -> Result<Arc<dyn Datasets>, Error> {
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        Ok(Arc::new(sqlite::Sqlite::open(path).await?))
+    } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        Ok(Arc::new(postgres::Postgres::connect(url).await?))
+    } else {
+        let scheme = url.split(':').next().unwrap_or_default();
+        Err(Error::Failed(format!("datasets cannot be kept in {scheme:?}: use sqlite:PATH or postgres://…")))
+    }
+}
+
+/// A database of datasets. Every method may answer [`Error::Unavailable`], [`Error::Full`] or [`Error::Failed`].
+#[async_trait]
+pub trait Datasets: Send + Sync + 'static {
+    /// The dataset of that name.
+    async fn get(&self, name: &DatasetName) -> Result<Option<Dataset>, Error>;
+
+    /// By name ascending (in bytes), those between `after` and `before`, both left out: the first `limit` of them, or
+    /// the last where `from_end`.
+    async fn list(
+        &self,
+        after: Option<&str>,
+        before: Option<&str>,
+        limit: u32,
+        from_end: bool,
+    ) -> Result<Vec<Dataset>, Error>;
+
+    /// How many datasets there are.
+    async fn count(&self) -> Result<u64, Error>;
+
+    /// At most `limit` rows numbered from `after` + 1: numbers are dense from 1 in the order of import. Found by key,
+    /// so the last page costs what the first does. [`Error::Missing`] where there is no such dataset.
+    async fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error>;
+
+    /// Takes a dataset away; false where there was none.
+    async fn drop_dataset(&self, name: &DatasetName) -> Result<bool, Error>;
+
+    /// Opens or takes over the staging of a task and raises its epoch: whoever held it with an older one can no longer
+    /// write. Refuses at once what publish would refuse ([`Error::Exists`], [`Error::Missing`], [`Error::Columns`],
+    /// [`Error::TooManyColumns`]); [`Error::LeaseLost`] where a newer epoch holds it. After publish it opens with the
+    /// last cursor and takes no more rows.
+    async fn stage(&self, task: TaskId, epoch: i64, plan: &Plan) -> Result<Box<dyn Staging>, Error>;
+
+    /// The committed cursor of a staging, after fencing off older epochs; `None` where there is no staging or nothing
+    /// was written. Also found after publish, until [`Datasets::forget`].
+    async fn staged(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error>;
+
+    /// Makes the staged rows visible in one atomic step; a second call changes nothing. Answers the rows of this import
+    /// as counted in the table; where the cursor's count differs, nothing is published and the answer is
+    /// [`Error::Failed`].
+    async fn publish(&self, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error>;
+
+    /// Drops the staging, not what is published; nothing to drop is fine. The cost does not grow with the rows, and
+    /// the disk is given back.
+    async fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error>;
+
+    /// Drops the record of a task's publish, not the rows; nothing to drop is fine.
+    async fn forget(&self, task: TaskId) -> Result<(), Error>;
+
+    /// The dataset as it stands now, held for the task until [`Datasets::unpin`]: REPLACE, APPEND and
+    /// [`Datasets::drop_dataset`] do not touch what it reads. A second pin of the task answers the same snapshot.
+    async fn pin(&self, task: TaskId, name: &DatasetName) -> Result<Snapshot, Error>;
+
+    /// At most `limit` rows after row number `after`, or fewer where 1 MiB of cells is reached; empty at the end.
+    async fn read(&self, snapshot: &Snapshot, after: u64, limit: u32) -> Result<Batch, Error>;
+
+    /// Lets go of the task's snapshot; none is fine.
+    async fn unpin(&self, task: TaskId) -> Result<(), Error>;
+}
+
+/// The staging of one import, held by one run.
+#[async_trait]
+pub trait Staging: Send {
+    /// What the last committed write left, at the moment of opening.
+    fn cursor(&self) -> Option<&str>;
+
+    /// Writes the rows and the cursor in one transaction and hands the batch back for reuse. With an error nothing was
+    /// written: [`Error::LeaseLost`] where a newer epoch took over, [`Error::Cell`] where a cell is refused. Only
+    /// [`Error::Unavailable`] leaves it open whether the commit was done: open the staging anew and read its cursor.
+    async fn write(&mut self, batch: Batch, cursor: String) -> Result<Batch, Error>;
+
+    /// Returns when no connection, lock, thread or transaction is held any more.
+    async fn close(self: Box<Self>) -> Result<(), Error>;
+}
+
+/// The staging of a task whose rows are published: it knows its cursor and takes nothing.
+struct Published {
+    cursor: Option<String>,
+}
+
+#[async_trait]
+impl Staging for Published {
+    fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+
+    async fn write(&mut self, _: Batch, _: String) -> Result<Batch, Error> {
+        Err(Error::published())
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), Error> {
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+//! The nouns: datasets, their columns, the plan of an import and the snapshot of an export.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DatasetName, Error};
+use crate::task::TaskId;
+
+/// What a column holds. Every column is made as text today.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum ColumnType {
+    /// Any text.
+    #[default]
+    Text,
+    /// A whole number.
+    Integer,
+    /// A number with a fraction.
+    Real,
+    /// True or false.
+    Boolean,
+    /// A day.
+    Date,
+    /// A moment.
+    Timestamp,
+}
+
+/// A column of a dataset.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Column {
+    /// Any text, as in the header of the CSV.
+    pub name: String,
+    /// What it holds.
+    pub kind: ColumnType,
+}
+
+impl Column {
+    /// A column of text.
+    pub fn text(name: impl Into<String>) -> Self {
+        Self { name: name.into(), kind: ColumnType::Text }
+    }
+}
+
+/// A table that imports filled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dataset {
+    /// Its name.
+    pub name: DatasetName,
+    /// Its columns in order, at least one.
+    pub columns: Vec<Column>,
+    /// How many rows it holds, numbered from 1.
+    pub rows: u64,
+    /// When it was first published, or last replaced.
+    pub created_at: jiff::Timestamp,
+}
+
+/// What an import does where it ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Mode {
+    /// Makes the dataset; refused where the name is taken.
+    Create,
+    /// Takes the place of the dataset, or makes it where there is none.
+    Replace,
+    /// Adds to the end of the dataset; its columns must be the same.
+    Append,
+}
+
+/// What an import is about to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// The dataset to fill.
+    pub dataset: DatasetName,
+    /// What becomes of the rows.
+    pub mode: Mode,
+    /// The columns of the rows, at least one.
+    pub columns: Vec<Column>,
+}
+
+impl Plan {
+    /// Refuses what cannot be published beside `existing`, or does not fit `limit` columns.
+    pub(super) fn check(&self, existing: Option<&Dataset>, limit: usize) -> Result<(), Error> {
+        match (self.mode, existing) {
+            (Mode::Create, Some(_)) => return Err(Error::Exists(self.dataset.clone())),
+            (Mode::Append, None) => return Err(Error::Missing(self.dataset.clone())),
+            (Mode::Append, Some(dataset)) => self.check_columns(dataset)?,
+            (Mode::Create, None) | (Mode::Replace, _) => {}
+        }
+        match self.columns.len() {
+            0 => Err(Error::Failed("a dataset needs at least one column".into())),
+            found if found > limit => Err(Error::TooManyColumns { found, limit }),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_columns(&self, dataset: &Dataset) -> Result<(), Error> {
+        let names = |columns: &[Column]| columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+        let (expected, found) = (names(&dataset.columns), names(&self.columns));
+        if expected == found {
+            return Ok(());
+        }
+        Err(Error::Columns { dataset: dataset.name.clone(), expected, found })
+    }
+}
+
+/// A dataset as it stood when a task pinned it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Its columns in order.
+    pub columns: Vec<Column>,
+    /// How many rows it had; rows that came later are not read.
+    pub rows: u64,
+    pub(super) task: TaskId,
+    pub(super) parts: Vec<Part>,
+}
+
+/// A run of rows that lie in one place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// The segment's name (SQLite) or the relation's (PostgreSQL).
+    pub(super) place: String,
+    /// The table in it.
+    pub(super) table: String,
+    /// The number of its first row in the dataset, from 1.
+    pub(super) first: u64,
+    /// How many rows it holds.
+    pub(super) rows: u64,
+}
+
+/// Bytes of cells at which a page of [`super::Datasets::read`] ends.
+pub(super) const PAGE_BYTES: usize = 1 << 20;
+
+/// Writes columns or a plan for a catalog.
+pub(super) fn to_json(value: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(value).map_err(|error| Error::Failed(format!("cannot write JSON: {error}")))
+}
+
+/// Reads columns or a plan from a catalog.
+pub(super) fn from_json<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Error> {
+    serde_json::from_str(text).map_err(|error| Error::Failed(format!("the catalog holds {text:?}: {error}")))
+}

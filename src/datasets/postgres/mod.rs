@@ -1,0 +1,129 @@
+//! Datasets in PostgreSQL: a real table for each, in the schema that the connection writes to.
+//!
+//! The table has the columns of the header, as text, after `pausa_row`: the row's number, dense from 1 in the order of
+//! import. A column of the CSV that is itself called `pausa_row` becomes `pausa_row_2`. The bookkeeping and the
+//! stagings, named by their task, are in the schema `pausa_datasets`; so is a table that was replaced or dropped while
+//! an export reads it.
+//!
+//! - [`schema`]: the bookkeeping's tables and what tables and columns are called
+//! - [`fence`]: taking over a staging; [`staging`], [`copy`]: writing to it; [`publishing`]: its end
+//! - [`listing`], [`pins`], [`reading`]: datasets, snapshots and rows
+
+mod copy;
+mod failure;
+mod fence;
+mod listing;
+mod pins;
+mod publishing;
+mod reading;
+mod schema;
+mod staging;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sqlx::PgPool;
+use sqlx::postgres::PgPoolOptions;
+
+use super::model::PAGE_BYTES;
+use super::{Batch, Dataset, DatasetName, Datasets, Error, Plan, Snapshot, Staging};
+use crate::task::TaskId;
+
+/// Connections to the server at most. A staging takes one for the time of a write, so a few serve many imports.
+const MAX_CONNECTIONS: u32 = 8;
+
+/// How long a free connection is waited for before the database counts as away.
+const ACQUIRE: Duration = Duration::from_secs(10);
+
+/// The datasets of one database.
+pub(super) struct Postgres {
+    pool: PgPool,
+}
+
+impl Postgres {
+    /// Connects and makes the bookkeeping's tables where they are missing.
+    pub(super) async fn connect(url: &str) -> Result<Self, Error> {
+        let options = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE);
+        let pool = options.connect(url).await?;
+        schema::create(&pool).await?;
+        Ok(Self { pool })
+    }
+}
+
+#[async_trait]
+impl Datasets for Postgres {
+    async fn get(&self, name: &DatasetName) -> Result<Option<Dataset>, Error> {
+        listing::get(&self.pool, name).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&str>,
+        before: Option<&str>,
+        limit: u32,
+        from_end: bool,
+    ) -> Result<Vec<Dataset>, Error> {
+        listing::list(&self.pool, (after, before), limit, from_end).await
+    }
+
+    async fn count(&self) -> Result<u64, Error> {
+        listing::count(&self.pool).await
+    }
+
+    async fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
+        let mut transaction = self.pool.begin().await?;
+        let entry = listing::shared(&mut transaction, name).await?;
+        let entry = entry.ok_or_else(|| Error::Missing(name.clone()))?;
+        let source = reading::Source::new(entry.table(), &entry.dataset.columns);
+        let range = reading::Range { after, last: entry.dataset.rows, limit, bytes: usize::MAX };
+        let batch = reading::read(&mut transaction, &source, range).await?;
+        transaction.commit().await?;
+        Ok(batch)
+    }
+
+    async fn drop_dataset(&self, name: &DatasetName) -> Result<bool, Error> {
+        publishing::drop_dataset(&self.pool, name).await
+    }
+
+    async fn stage(&self, task: TaskId, epoch: i64, plan: &Plan) -> Result<Box<dyn Staging>, Error> {
+        staging::stage(&self.pool, task, epoch, plan).await
+    }
+
+    async fn staged(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error> {
+        let Some((transaction, held)) = fence::take_over(&self.pool, task, epoch).await? else {
+            return Ok(None);
+        };
+        transaction.commit().await?;
+        Ok(held.cursor)
+    }
+
+    async fn publish(&self, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error> {
+        publishing::publish(&self.pool, task, epoch, now).await
+    }
+
+    async fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error> {
+        staging::discard(&self.pool, task, epoch).await
+    }
+
+    async fn forget(&self, task: TaskId) -> Result<(), Error> {
+        publishing::forget(&self.pool, task).await
+    }
+
+    async fn pin(&self, task: TaskId, name: &DatasetName) -> Result<Snapshot, Error> {
+        pins::pin(&self.pool, task, name).await
+    }
+
+    async fn read(&self, snapshot: &Snapshot, after: u64, limit: u32) -> Result<Batch, Error> {
+        let mut transaction = self.pool.begin().await?;
+        let table = pins::table(&mut transaction, snapshot).await?;
+        let source = reading::Source::new(table, &snapshot.columns);
+        let range = reading::Range { after, last: snapshot.rows, limit, bytes: PAGE_BYTES };
+        let batch = reading::read(&mut transaction, &source, range).await?;
+        transaction.commit().await?;
+        Ok(batch)
+    }
+
+    async fn unpin(&self, task: TaskId) -> Result<(), Error> {
+        pins::unpin(&self.pool, task).await
+    }
+}

@@ -1,0 +1,121 @@
+//! Where an import ends: its staging becomes a dataset's table, or the end of one, in one transaction.
+
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+
+use super::super::identifiers::quoted;
+use super::super::model::to_json;
+use super::super::{DatasetName, Error, Mode};
+use super::fence::{self, Held};
+use super::listing::{self, Entry};
+use super::schema::{ROW, names, own_table};
+use crate::task::TaskId;
+
+/// Publishes the staging of a task; where that was done before, nothing changes.
+pub(super) async fn publish(pool: &PgPool, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error> {
+    let taken_over = fence::take_over(pool, task, epoch).await?;
+    let (mut transaction, held) = taken_over.ok_or_else(Error::no_staging)?;
+    if !held.published {
+        count(&mut transaction, task, &held).await?;
+        let existing = listing::locked(&mut transaction, &held.plan.dataset).await?;
+        listing::check_beside(&mut transaction, &held.plan, existing.as_ref()).await?;
+        match (held.plan.mode, existing) {
+            (Mode::Append, Some(entry)) => append(&mut transaction, task, &held, &entry).await?,
+            (_, existing) => {
+                if let Some(entry) = existing {
+                    retire(&mut transaction, &entry).await?;
+                }
+                make(&mut transaction, task, &held, now).await?;
+            }
+        }
+        let done = sqlx::query("UPDATE pausa_datasets.staging SET published = true WHERE task = $1");
+        done.bind(task.to_string()).execute(&mut *transaction).await?;
+    }
+    transaction.commit().await?;
+    Ok(held.rows.unsigned_abs())
+}
+
+/// Compares the table with the cursor's count.
+async fn count(transaction: &mut PgConnection, task: TaskId, held: &Held) -> Result<(), Error> {
+    let sql = format!("SELECT count(*), coalesce(max({ROW}), 0) FROM {}", own_table(&task.to_string()));
+    let (count, last): (i64, i64) = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(transaction).await?;
+    if count == held.rows && last == count {
+        return Ok(());
+    }
+    Err(Error::miscounted(count.unsigned_abs(), held.rows.unsigned_abs()))
+}
+
+/// Moves the staging's table to where datasets are. The index is small and quick to make: rows lie in their order.
+async fn make(transaction: &mut PgConnection, task: TaskId, held: &Held, now: jiff::Timestamp) -> Result<(), Error> {
+    let place: Option<String> = sqlx::query_scalar("SELECT current_schema()").fetch_one(&mut *transaction).await?;
+    let place = place.ok_or_else(|| Error::Failed("the connection has no schema to make tables in".into()))?;
+    let (name, own) = (&held.plan.dataset, task.to_string());
+    run(transaction, format!("CREATE INDEX ON {} USING brin ({ROW})", own_table(&own))).await?;
+    run(transaction, format!("ALTER TABLE {} SET SCHEMA {}", own_table(&own), quoted(&place))).await?;
+    let moved = format!("{}.{}", quoted(&place), quoted(&own));
+    run(transaction, format!("ALTER TABLE {moved} RENAME TO {}", quoted(name.as_str()))).await?;
+    let sql = "INSERT INTO pausa_datasets.dataset (name, place, relation, columns, rows, created_at)
+        VALUES ($1, $2, $3, $4, $5, $6)";
+    let insert = sqlx::query(sql).bind(name.as_str()).bind(place).bind(own);
+    let insert = insert.bind(to_json(&held.plan.columns)?).bind(held.rows).bind(now.to_string());
+    insert.execute(transaction).await?;
+    Ok(())
+}
+
+/// Copies the staged rows to the end of the table. Without synchronised scans they are read in their order.
+async fn append(transaction: &mut PgConnection, task: TaskId, held: &Held, entry: &Entry) -> Result<(), Error> {
+    let (table, staging) = (entry.table(), own_table(&task.to_string()));
+    let columns = names(&held.plan.columns).join(", ");
+    run(transaction, "SET LOCAL synchronize_seqscans = off".into()).await?;
+    let before = entry.dataset.rows;
+    let insert = format!("INSERT INTO {table} ({ROW}, {columns}) SELECT {ROW} + {before}, {columns} FROM {staging}");
+    run(transaction, insert).await?;
+    let sql = "SELECT brin_summarize_new_values(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+        JOIN pg_am a ON a.oid = c.relam WHERE i.indrelid = $1::regclass AND a.amname = 'brin'";
+    sqlx::query(sql).bind(&table).execute(&mut *transaction).await?;
+    run(transaction, format!("DROP TABLE {staging}")).await?;
+    let update = sqlx::query("UPDATE pausa_datasets.dataset SET rows = rows + $2 WHERE name = $1");
+    update.bind(entry.dataset.name.as_str()).bind(held.rows).execute(transaction).await?;
+    Ok(())
+}
+
+/// Takes a dataset off the list. Its table is dropped, or set aside where a pin holds it.
+async fn retire(transaction: &mut PgConnection, entry: &Entry) -> Result<(), Error> {
+    let delete = sqlx::query("DELETE FROM pausa_datasets.dataset WHERE name = $1");
+    delete.bind(entry.dataset.name.as_str()).execute(&mut *transaction).await?;
+    let pinned = "SELECT EXISTS (SELECT 1 FROM pausa_datasets.pin WHERE relation = $1)";
+    let pinned = sqlx::query_scalar(pinned).bind(&entry.relation);
+    if !pinned.fetch_one(&mut *transaction).await? {
+        return run(transaction, format!("DROP TABLE IF EXISTS {}", entry.table())).await;
+    }
+    let own = quoted(&entry.relation);
+    run(transaction, format!("ALTER TABLE {} RENAME TO {own}", entry.table())).await?;
+    let renamed = format!("{}.{own}", quoted(&entry.place));
+    run(transaction, format!("ALTER TABLE {renamed} SET SCHEMA pausa_datasets")).await?;
+    let insert = sqlx::query("INSERT INTO pausa_datasets.retired (relation) VALUES ($1)").bind(&entry.relation);
+    insert.execute(transaction).await?;
+    Ok(())
+}
+
+/// Takes a dataset away; false where there was none.
+pub(super) async fn drop_dataset(pool: &PgPool, name: &DatasetName) -> Result<bool, Error> {
+    let mut transaction = pool.begin().await?;
+    let Some(entry) = listing::locked(&mut transaction, name).await? else {
+        return Ok(false);
+    };
+    retire(&mut transaction, &entry).await?;
+    transaction.commit().await?;
+    Ok(true)
+}
+
+/// Drops the record of a task that published.
+pub(super) async fn forget(pool: &PgPool, task: TaskId) -> Result<(), Error> {
+    let delete = sqlx::query("DELETE FROM pausa_datasets.staging WHERE task = $1 AND published");
+    delete.bind(task.to_string()).execute(pool).await?;
+    Ok(())
+}
+
+/// Runs a statement whose identifiers are quoted.
+pub(super) async fn run(connection: &mut PgConnection, sql: String) -> Result<(), Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+    Ok(())
+}

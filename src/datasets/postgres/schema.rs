@@ -1,0 +1,60 @@
+//! The bookkeeping's tables, and what tables and columns are called.
+
+use sqlx::PgPool;
+
+use super::super::identifiers::{Rules, quoted};
+use super::super::{Column, Error};
+use crate::task::TaskId;
+
+/// Columns that a table of PostgreSQL holds, less ours.
+pub(super) const MAX_COLUMNS: usize = 1599;
+
+/// The number of a row.
+pub(super) const ROW: &str = "pausa_row";
+
+/// PostgreSQL keeps 63 bytes of a name, and has columns of its own.
+const RULES: Rules =
+    Rules { max_bytes: 63, fold_case: false, reserved: &[ROW, "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"] };
+
+/// `relation` is the task that made the table; `retired` are tables that only pins hold.
+const SCHEMA: &str = r#"
+    SELECT pg_advisory_xact_lock(5791083246);
+    CREATE SCHEMA IF NOT EXISTS pausa_datasets;
+    CREATE TABLE IF NOT EXISTS pausa_datasets.staging (
+        task text PRIMARY KEY, epoch bigint NOT NULL, cursor text, rows bigint NOT NULL DEFAULT 0,
+        plan text NOT NULL, published boolean NOT NULL DEFAULT false
+    );
+    CREATE TABLE IF NOT EXISTS pausa_datasets.dataset (
+        name text COLLATE "C" PRIMARY KEY, place text NOT NULL, relation text NOT NULL UNIQUE,
+        columns text NOT NULL, rows bigint NOT NULL, created_at text NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS pausa_datasets.pin (
+        task text PRIMARY KEY, relation text NOT NULL, columns text NOT NULL, rows bigint NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS pin_relation ON pausa_datasets.pin (relation);
+    CREATE TABLE IF NOT EXISTS pausa_datasets.retired (relation text PRIMARY KEY);
+"#;
+
+/// Makes what is missing; several nodes may do so at once.
+pub(super) async fn create(pool: &PgPool) -> Result<(), Error> {
+    let mut transaction = pool.begin().await?;
+    sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// The table of a task's staging, which is also where it goes when it is retired.
+pub(super) fn own_table(relation: &str) -> String {
+    format!("pausa_datasets.{}", quoted(relation))
+}
+
+/// The statement that makes the table of a staging.
+pub(super) fn create_table(task: TaskId, columns: &[Column]) -> String {
+    let columns: Vec<_> = names(columns).iter().map(|name| format!("{name} text")).collect();
+    let table = own_table(&task.to_string());
+    format!("CREATE TABLE {table} ({ROW} bigint NOT NULL, {})", columns.join(", "))
+}
+
+/// The columns' names in the table, quoted, without the row's number.
+pub(super) fn names(columns: &[Column]) -> Vec<String> {
+    RULES.identifiers(columns).iter().map(|name| quoted(name)).collect()
+}

@@ -1,0 +1,74 @@
+//! The catalog: which datasets there are, which segments they are made of, and who reads which.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use super::super::Error;
+
+/// How long a lock of another connection is waited for.
+pub(super) const BUSY: Duration = Duration::from_secs(10);
+
+/// `garbage` names segments that were published once and are listed no more; what a pin reads waits there.
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS dataset (
+        name TEXT PRIMARY KEY, columns TEXT NOT NULL, rows INTEGER NOT NULL, created_at TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS dataset_part (
+        dataset TEXT NOT NULL, first INTEGER NOT NULL, segment TEXT NOT NULL, content TEXT NOT NULL,
+        rows INTEGER NOT NULL, PRIMARY KEY (dataset, first, segment)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS dataset_part_segment ON dataset_part (segment);
+    CREATE TABLE IF NOT EXISTS pin (
+        task TEXT PRIMARY KEY, columns TEXT NOT NULL, rows INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS pin_part (
+        task TEXT NOT NULL, first INTEGER NOT NULL, segment TEXT NOT NULL, content TEXT NOT NULL,
+        rows INTEGER NOT NULL, PRIMARY KEY (task, first, segment)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS pin_part_segment ON pin_part (segment);
+    CREATE TABLE IF NOT EXISTS publication (
+        task TEXT PRIMARY KEY, rows INTEGER NOT NULL, cursor TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS garbage (segment TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+";
+
+/// The one connection to the catalog; what is asked of it is short.
+pub(super) struct Catalog {
+    connection: Mutex<Connection>,
+}
+
+impl Catalog {
+    /// Opens the catalog at `path`, making its tables.
+    pub(super) fn open(path: &Path) -> Result<Self, Error> {
+        let failed = |error| Error::Failed(format!("cannot open {}: {error}", path.display()));
+        let connection = Connection::open(path).map_err(failed)?;
+        connection.busy_timeout(BUSY)?;
+        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -1024;")?;
+        connection.execute_batch(SCHEMA)?;
+        Ok(Self { connection: Mutex::new(connection) })
+    }
+
+    /// Reads one state of the catalog.
+    pub(super) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction()?;
+        work(&transaction)
+    }
+
+    /// Changes the catalog in one transaction, which an error undoes.
+    pub(super) fn write<T>(&self, work: impl FnOnce(&Transaction) -> Result<T, Error>) -> Result<T, Error> {
+        let mut connection = self.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let value = work(&transaction)?;
+        transaction.commit()?;
+        Ok(value)
+    }
+
+    /// A panic elsewhere left no transaction open: dropped, it was rolled back.
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

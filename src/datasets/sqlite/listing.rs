@@ -1,0 +1,82 @@
+//! Which datasets there are.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::super::model::{Part, from_json};
+use super::super::{Column, Dataset, DatasetName, Error};
+
+const COLUMNS: &str = "name, columns, rows, created_at";
+
+/// Which datasets to list.
+pub(super) struct Range {
+    pub(super) after: Option<String>,
+    pub(super) before: Option<String>,
+    pub(super) limit: u32,
+    pub(super) from_end: bool,
+}
+
+/// The dataset of that name.
+pub(super) fn get(catalog: &Connection, name: &DatasetName) -> Result<Option<Dataset>, Error> {
+    let mut statement = catalog.prepare_cached(&format!("SELECT {COLUMNS} FROM dataset WHERE name = ?1"))?;
+    let found = statement.query_row([name.as_str()], fields).optional()?;
+    found.map(dataset).transpose()
+}
+
+/// Those in the range by name ascending.
+pub(super) fn list(catalog: &Connection, range: &Range) -> Result<Vec<Dataset>, Error> {
+    let order = if range.from_end { "DESC" } else { "ASC" };
+    let mut statement = catalog.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM dataset WHERE name > coalesce(?1, '') AND (?2 IS NULL OR name < ?2)
+         ORDER BY name {order} LIMIT ?3"
+    ))?;
+    let found = statement.query_map(params![range.after, range.before, range.limit], fields)?;
+    let mut datasets = found.map(|fields| dataset(fields?)).collect::<Result<Vec<_>, _>>()?;
+    if range.from_end {
+        datasets.reverse();
+    }
+    Ok(datasets)
+}
+
+/// How many there are.
+pub(super) fn count(catalog: &Connection) -> Result<u64, Error> {
+    Ok(catalog.query_row("SELECT count(*) FROM dataset", [], |row| unsigned(row, 0))?)
+}
+
+/// The columns of a dataset and where its rows lie.
+pub(super) fn parts(catalog: &Connection, name: &DatasetName) -> Result<(Vec<Column>, Vec<Part>), Error> {
+    let dataset = get(catalog, name)?.ok_or_else(|| Error::Missing(name.clone()))?;
+    let sql = "SELECT segment, content, first, rows FROM dataset_part WHERE dataset = ?1 ORDER BY first";
+    Ok((dataset.columns, query_parts(catalog, sql, name.as_str())?))
+}
+
+/// The parts that `sql` finds for `key`.
+pub(super) fn query_parts(catalog: &Connection, sql: &str, key: &str) -> Result<Vec<Part>, Error> {
+    let mut statement = catalog.prepare_cached(sql)?;
+    let parts = statement.query_map([key], |row| {
+        let (first, rows) = (unsigned(row, 2)?, unsigned(row, 3)?);
+        Ok(Part { place: row.get(0)?, table: row.get(1)?, first, rows })
+    })?;
+    Ok(parts.collect::<Result<_, _>>()?)
+}
+
+/// A number that is never negative.
+pub(super) fn unsigned(row: &Row, column: usize) -> rusqlite::Result<u64> {
+    row.get::<_, i64>(column).map(i64::unsigned_abs)
+}
+
+/// A number for SQLite, whose integers end at 2^63.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+type Fields = (String, String, u64, String);
+
+fn fields(row: &Row) -> rusqlite::Result<Fields> {
+    Ok((row.get(0)?, row.get(1)?, unsigned(row, 2)?, row.get(3)?))
+}
+
+fn dataset((name, columns, rows, created_at): Fields) -> Result<Dataset, Error> {
+    let name = name.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))?;
+    let created_at = created_at.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))?;
+    Ok(Dataset { name, columns: from_json(&columns)?, rows, created_at })
+}

@@ -1,0 +1,200 @@
+//! Datasets in SQLite: a catalog, and beside it one file for each import.
+//!
+//! The file of an import, its *segment*, holds one table and the bookkeeping of the import, so imports never wait for
+//! each other and a staging is merely a file that the catalog does not list. A dataset is a list of segments. To
+//! publish is one transaction of the catalog; to discard is to unlink a file.
+//!
+//! - [`catalog`]: the connection and the tables; [`listing`], [`publishing`], [`pins`]: what is asked of them
+//! - [`importing`]: from staging to publish or discard
+//! - [`segment`]: the file of an import; [`inserting`]: rows into it
+//! - [`staging`]: the thread that writes it; [`readers`]: those that read it
+
+mod catalog;
+mod failure;
+mod files;
+mod importing;
+mod inserting;
+mod listing;
+mod pins;
+mod publishing;
+mod readers;
+mod segment;
+mod staging;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use self::catalog::Catalog;
+use self::files::Files;
+use self::readers::Readers;
+use super::model::PAGE_BYTES;
+use super::{Batch, Dataset, DatasetName, Datasets, Error, Plan, Snapshot, Staging};
+use crate::task::TaskId;
+
+/// Columns that a table of SQLite holds.
+const MAX_COLUMNS: usize = 2000;
+
+/// The datasets below one path.
+pub(super) struct Sqlite {
+    shared: Arc<Shared>,
+}
+
+/// What the blocking threads work with.
+struct Shared {
+    catalog: Catalog,
+    files: Files,
+    readers: Readers,
+}
+
+impl Sqlite {
+    /// Opens what lies at `path` (as in the URL after `sqlite:`), making what is missing.
+    pub(super) async fn open(path: &str) -> Result<Self, Error> {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let path = path.split('?').next().unwrap_or_default().to_owned();
+        if path.is_empty() || path == ":memory:" {
+            return Err(Error::Failed("datasets need a file: use sqlite:PATH".into()));
+        }
+        let shared = blocking(move || Shared::open(Path::new(&path))).await?;
+        Ok(Self { shared: Arc::new(shared) })
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || work(&shared)).await
+    }
+}
+
+impl Shared {
+    fn open(path: &Path) -> Result<Self, Error> {
+        let files = Files::open(path)?;
+        let shared = Self { catalog: Catalog::open(path)?, files, readers: Readers::default() };
+        shared.collect_garbage()?;
+        Ok(shared)
+    }
+
+    /// Unlinks the segments that neither a dataset nor a pin needs any more.
+    fn collect_garbage(&self) -> Result<(), Error> {
+        let garbage = self.catalog.read(pins::garbage)?;
+        for segment in &garbage {
+            self.files.remove(segment)?;
+            self.readers.forget(segment);
+        }
+        match garbage.is_empty() {
+            true => Ok(()),
+            false => self.catalog.write(|catalog| pins::forget_garbage(catalog, &garbage)),
+        }
+    }
+}
+
+/// Runs `work` where it may block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.unwrap_or_else(|error| Err(Error::Failed(format!("a thread of SQLite ended: {error}"))))
+}
+
+#[async_trait]
+impl Datasets for Sqlite {
+    async fn get(&self, name: &DatasetName) -> Result<Option<Dataset>, Error> {
+        let name = name.clone();
+        self.run(move |shared| shared.catalog.read(|catalog| listing::get(catalog, &name))).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&str>,
+        before: Option<&str>,
+        limit: u32,
+        from_end: bool,
+    ) -> Result<Vec<Dataset>, Error> {
+        let (after, before) = (after.map(str::to_owned), before.map(str::to_owned));
+        let range = listing::Range { after, before, limit, from_end };
+        self.run(move |shared| shared.catalog.read(|catalog| listing::list(catalog, &range))).await
+    }
+
+    async fn count(&self) -> Result<u64, Error> {
+        self.run(|shared| shared.catalog.read(listing::count)).await
+    }
+
+    async fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
+        let name = name.clone();
+        self.run(move |shared| shared.rows(&name, after, limit)).await
+    }
+
+    async fn drop_dataset(&self, name: &DatasetName) -> Result<bool, Error> {
+        let name = name.clone();
+        self.run(move |shared| {
+            let dropped = shared.catalog.write(|catalog| publishing::unlist(catalog, &name))?;
+            shared.collect_garbage()?;
+            Ok(dropped)
+        })
+        .await
+    }
+
+    async fn stage(&self, task: TaskId, epoch: i64, plan: &Plan) -> Result<Box<dyn Staging>, Error> {
+        let plan = plan.clone();
+        self.run(move |shared| shared.stage(task, epoch, &plan)).await
+    }
+
+    async fn staged(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error> {
+        self.run(move |shared| shared.staged(task, epoch)).await
+    }
+
+    async fn publish(&self, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error> {
+        self.run(move |shared| shared.publish(task, epoch, now)).await
+    }
+
+    async fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error> {
+        self.run(move |shared| shared.discard(task, epoch)).await
+    }
+
+    async fn forget(&self, task: TaskId) -> Result<(), Error> {
+        self.run(move |shared| shared.catalog.write(|catalog| publishing::forget(catalog, task))).await
+    }
+
+    async fn pin(&self, task: TaskId, name: &DatasetName) -> Result<Snapshot, Error> {
+        let name = name.clone();
+        self.run(move |shared| shared.catalog.write(|catalog| pins::pin(catalog, task, &name))).await
+    }
+
+    async fn read(&self, snapshot: &Snapshot, after: u64, limit: u32) -> Result<Batch, Error> {
+        let snapshot = snapshot.clone();
+        self.run(move |shared| {
+            let mut page = readers::Page::new(snapshot.columns.len(), after, limit, PAGE_BYTES);
+            shared.readers.fill(&shared.files, &snapshot.parts, &mut page)?;
+            Ok(page.batch)
+        })
+        .await
+    }
+
+    async fn unpin(&self, task: TaskId) -> Result<(), Error> {
+        self.run(move |shared| {
+            shared.catalog.write(|catalog| pins::unpin(catalog, task))?;
+            shared.collect_garbage()
+        })
+        .await
+    }
+}
+
+impl Shared {
+    /// The segments are not pinned here: where one is unlinked before it was opened, the dataset is looked up anew.
+    fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
+        loop {
+            let (columns, parts) = self.catalog.read(|catalog| listing::parts(catalog, name))?;
+            let mut page = readers::Page::new(columns.len(), after, limit, usize::MAX);
+            match self.readers.fill(&self.files, &parts, &mut page) {
+                Ok(()) => return Ok(page.batch),
+                Err(error) => {
+                    let now = self.catalog.read(|catalog| listing::parts(catalog, name))?;
+                    if now == (columns, parts) {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+}

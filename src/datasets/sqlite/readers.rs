@@ -1,0 +1,114 @@
+//! Reading published segments, which never change, through a few connections that are kept open.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::super::identifiers::quoted;
+use super::super::model::Part;
+use super::super::{Batch, Error};
+use super::catalog::BUSY;
+use super::files::Files;
+use super::listing::signed;
+
+/// Connections kept open, each with at most 512 KiB of pages.
+const KEPT_OPEN: usize = 8;
+
+/// Connections that nobody uses right now, the last used at the end.
+#[derive(Default)]
+pub(super) struct Readers {
+    idle: Mutex<Vec<(String, Connection)>>,
+}
+
+/// Rows to be read, up to a limit of rows or bytes.
+pub(super) struct Page {
+    pub(super) batch: Batch,
+    after: u64,
+    limit: u64,
+    bytes: usize,
+}
+
+impl Page {
+    /// At most `limit` rows of `width` cells after row number `after`; it ends where `bytes` are reached.
+    pub(super) fn new(width: usize, after: u64, limit: u32, bytes: usize) -> Self {
+        Self { batch: Batch::new(width), after, limit: limit.into(), bytes }
+    }
+
+    fn left(&self) -> u64 {
+        if self.batch.bytes() >= self.bytes { 0 } else { self.limit - self.batch.len() as u64 }
+    }
+
+    /// The rows of a part that belong here, as its own row numbers: those after the first, up to the second.
+    fn range(&self, part: &Part) -> (u64, u64) {
+        let next = self.after.saturating_add(self.batch.len() as u64 + 1);
+        let skipped = next.saturating_sub(part.first);
+        (skipped, part.rows.min(skipped.saturating_add(self.left())))
+    }
+}
+
+impl Readers {
+    /// Fills the page from the parts, which are in order.
+    pub(super) fn fill(&self, files: &Files, parts: &[Part], page: &mut Page) -> Result<(), Error> {
+        for part in parts {
+            let (after, last) = page.range(part);
+            if after < last {
+                let connection = self.take(files, &part.place)?;
+                read(&connection, &part.table, (after, last), page)?;
+                self.put(files, &part.place, connection);
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes what is open on a segment whose file is gone.
+    pub(super) fn forget(&self, segment: &str) {
+        self.lock().retain(|(open, _)| open != segment);
+    }
+
+    fn take(&self, files: &Files, segment: &str) -> Result<Connection, Error> {
+        let mut idle = self.lock();
+        if let Some(index) = idle.iter().rposition(|(open, _)| open == segment) {
+            return Ok(idle.remove(index).1);
+        }
+        drop(idle);
+        let connection = Connection::open_with_flags(files.path(segment), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(BUSY)?;
+        connection.execute_batch("PRAGMA cache_size = -512")?;
+        Ok(connection)
+    }
+
+    /// A file that was unlinked meanwhile is not kept open, so that its disk is given back.
+    fn put(&self, files: &Files, segment: &str, connection: Connection) {
+        let mut idle = self.lock();
+        if files.path(segment).exists() {
+            idle.push((segment.to_owned(), connection));
+        }
+        if idle.len() > KEPT_OPEN {
+            idle.remove(0);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(String, Connection)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read(connection: &Connection, table: &str, range: (u64, u64), page: &mut Page) -> Result<(), Error> {
+    let sql = format!("SELECT * FROM {} WHERE _rowid_ > ?1 AND _rowid_ <= ?2 ORDER BY _rowid_", quoted(table));
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query([signed(range.0), signed(range.1)])?;
+    while let Some(row) = rows.next()? {
+        push(&mut page.batch, row)?;
+        if page.left() == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn push(batch: &mut Batch, row: &rusqlite::Row) -> Result<(), Error> {
+    let broken = |error| Error::Failed(format!("a cell of a segment is no text: {error}"));
+    let cells = (0..batch.width()).map(|index| row.get_ref(index)?.as_str_or_null().map_err(broken));
+    let cells = cells.collect::<Result<Vec<_>, Error>>()?;
+    batch.push_row(cells).map_err(|error| Error::Failed(format!("a segment: {error}")))
+}

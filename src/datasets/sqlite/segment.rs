@@ -1,0 +1,148 @@
+//! The file of one import: a table named as the dataset, and beside it one row of bookkeeping.
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
+
+use super::super::identifiers::{Rules, quoted};
+use super::super::model::{from_json, to_json};
+use super::super::{Batch, DatasetName, Error, Plan};
+use super::catalog::BUSY;
+use super::files::Files;
+use super::inserting::insert;
+use super::listing::unsigned;
+use crate::task::TaskId;
+
+/// `_rowid_` stays free to name the row's number.
+const RULES: Rules = Rules { max_bytes: 1 << 20, fold_case: true, reserved: &["_rowid_"] };
+
+/// A rollback journal writes added pages once where a WAL writes them twice, and truncating it costs less than
+/// unlinking it; FULL makes a commit outlive a power loss. The cache is a bound: 4 MiB for each staging that is open.
+const PRAGMAS: &str = "PRAGMA page_size = 16384; PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL;
+    PRAGMA cache_size = -4096;";
+
+/// The bookkeeping of an import; no dataset can have its name.
+const KEPT: &str =
+    "CREATE TABLE _pausa (epoch INTEGER NOT NULL, cursor TEXT, rows INTEGER NOT NULL, plan TEXT NOT NULL)";
+
+/// What the last commit left.
+pub(super) struct Kept {
+    pub(super) cursor: Option<String>,
+    pub(super) rows: u64,
+    pub(super) plan: Plan,
+}
+
+/// The file of an import, open for the run of one epoch.
+pub(super) struct Segment {
+    pub(super) kept: Kept,
+    connection: Connection,
+    epoch: i64,
+}
+
+impl Segment {
+    /// Takes over the staging of a task, or makes it.
+    pub(super) fn stage(files: &Files, task: TaskId, epoch: i64, plan: &Plan) -> Result<Self, Error> {
+        let segment = match Self::take_over(files, task, epoch)? {
+            Some(segment) => segment,
+            None => Self::create(files, task, epoch, plan)?,
+        };
+        if segment.kept.plan == *plan {
+            return Ok(segment);
+        }
+        Err(Error::Failed(format!("the staging of {task} was made for another plan: discard it first")))
+    }
+
+    fn create(files: &Files, task: TaskId, epoch: i64, plan: &Plan) -> Result<Self, Error> {
+        files.remove(&task.to_string())?;
+        let mut connection = Connection::open(files.path(&task.to_string()))?;
+        configure(&connection)?;
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.execute_batch(&create_table(plan))?;
+        transaction.execute_batch(KEPT)?;
+        let kept = params![epoch, to_json(plan)?];
+        transaction.execute("INSERT INTO _pausa (epoch, cursor, rows, plan) VALUES (?1, NULL, 0, ?2)", kept)?;
+        transaction.commit()?;
+        files.sync()?;
+        let kept = Kept { cursor: None, rows: 0, plan: plan.clone() };
+        Ok(Self { kept, connection, epoch })
+    }
+
+    /// Opens the staging of a task and fences off older epochs; `None` where there is none, or one that a crash left
+    /// before it was made whole.
+    pub(super) fn take_over(files: &Files, task: TaskId, epoch: i64) -> Result<Option<Self>, Error> {
+        let path = files.path(&task.to_string());
+        if !path.exists() {
+            return Ok(None);
+        }
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        configure(&connection)?;
+        let sql = "SELECT 1 FROM sqlite_schema WHERE name = '_pausa'";
+        if connection.query_row(sql, [], |_| Ok(())).optional()?.is_none() {
+            return Ok(None);
+        }
+        if connection.execute("UPDATE _pausa SET epoch = ?1 WHERE epoch <= ?1", [epoch])? == 0 {
+            return Err(Error::LeaseLost);
+        }
+        let kept = kept(&connection)?;
+        Ok(Some(Self { kept, connection, epoch }))
+    }
+
+    /// Writes the rows and the cursor in one transaction, in which the epoch is checked first.
+    pub(super) fn write(&mut self, batch: &Batch, cursor: &str) -> Result<(), Error> {
+        let width = self.kept.plan.columns.len();
+        if batch.width() != width {
+            return Err(Error::Failed(format!("a batch of {} columns where {width} belong", batch.width())));
+        }
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let fenced = transaction
+            .prepare_cached("UPDATE _pausa SET cursor = ?1, rows = rows + ?2 WHERE epoch = ?3")?
+            .execute(params![cursor, i64::try_from(batch.len()).unwrap_or(i64::MAX), self.epoch])?;
+        if fenced == 0 {
+            return Err(Error::LeaseLost);
+        }
+        insert(&transaction, &table(&self.kept.plan.dataset), batch)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Counts the rows and ends the journal.
+    pub(super) fn seal(&self) -> Result<(), Error> {
+        let table = quoted(&table(&self.kept.plan.dataset));
+        let sql = format!("SELECT count(*), coalesce(max(_rowid_), 0) FROM {table}");
+        let counts = |row: &rusqlite::Row| Ok((unsigned(row, 0)?, unsigned(row, 1)?));
+        let (count, last) = self.connection.query_row(&sql, [], counts)?;
+        if count != self.kept.rows || last != count {
+            return Err(Error::miscounted(count, self.kept.rows));
+        }
+        Ok(self.connection.execute_batch("PRAGMA journal_mode = DELETE")?)
+    }
+
+    /// Whether no newer epoch took over, and nothing was written, since the segment was opened.
+    pub(super) fn confirm(&self) -> Result<(), Error> {
+        let sql = "SELECT epoch, rows FROM _pausa";
+        let now = self.connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, unsigned(row, 1)?)))?;
+        if now == (self.epoch, self.kept.rows) { Ok(()) } else { Err(Error::LeaseLost) }
+    }
+}
+
+/// What the table of a dataset is called: SQLite keeps `sqlite_…` for itself.
+pub(super) fn table(name: &DatasetName) -> String {
+    match name.as_str().to_ascii_lowercase().starts_with("sqlite_") {
+        true => format!("_{name}"),
+        false => name.to_string(),
+    }
+}
+
+fn configure(connection: &Connection) -> Result<(), Error> {
+    connection.busy_timeout(BUSY)?;
+    Ok(connection.execute_batch(PRAGMAS)?)
+}
+
+fn create_table(plan: &Plan) -> String {
+    let columns: Vec<_> =
+        RULES.identifiers(&plan.columns).iter().map(|name| format!("{} TEXT", quoted(name))).collect();
+    format!("CREATE TABLE {} ({})", quoted(&table(&plan.dataset)), columns.join(", "))
+}
+
+fn kept(connection: &Connection) -> Result<Kept, Error> {
+    let fields = |row: &rusqlite::Row| Ok((row.get(0)?, unsigned(row, 1)?, row.get::<_, String>(2)?));
+    let (cursor, rows, plan) = connection.query_row("SELECT cursor, rows, plan FROM _pausa", [], fields)?;
+    Ok(Kept { cursor, rows, plan: from_json(&plan)? })
+}

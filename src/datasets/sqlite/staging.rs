@@ -1,0 +1,60 @@
+//! The thread that writes a segment, for as long as its staging is open.
+
+use std::thread::{self, JoinHandle};
+
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot};
+
+use super::super::{Batch, Error, Staging};
+use super::blocking;
+use super::segment::Segment;
+
+/// A write and where its outcome goes.
+struct Write {
+    batch: Batch,
+    cursor: String,
+    done: oneshot::Sender<Result<Batch, Error>>,
+}
+
+/// The staging of one run. Dropped instead of closed, its thread ends by itself after the write it is in.
+pub(super) struct Writing {
+    cursor: Option<String>,
+    writes: mpsc::Sender<Write>,
+    thread: JoinHandle<()>,
+}
+
+impl Writing {
+    /// Starts the thread.
+    pub(super) fn start(mut segment: Segment) -> Result<Self, Error> {
+        let (writes, mut inbox) = mpsc::channel::<Write>(1);
+        let cursor = segment.kept.cursor.take();
+        let work = move || {
+            while let Some(Write { batch, cursor, done }) = inbox.blocking_recv() {
+                // Nobody hears of it where the run was dropped meanwhile; the next one reads the cursor.
+                let _ = done.send(segment.write(&batch, &cursor).map(|()| batch));
+            }
+        };
+        let thread = thread::Builder::new().name("segment".into()).spawn(work)?;
+        Ok(Self { cursor, writes, thread })
+    }
+}
+
+#[async_trait]
+impl Staging for Writing {
+    fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+
+    async fn write(&mut self, batch: Batch, cursor: String) -> Result<Batch, Error> {
+        let ended = || Error::Failed("the thread that writes the segment ended".into());
+        let (done, outcome) = oneshot::channel();
+        self.writes.send(Write { batch, cursor, done }).await.map_err(|_| ended())?;
+        outcome.await.map_err(|_| ended())?
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), Error> {
+        drop(self.writes);
+        let thread = self.thread;
+        blocking(move || thread.join().map_err(|_| Error::Failed("the thread of a segment panicked".into()))).await
+    }
+}

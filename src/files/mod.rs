@@ -1,0 +1,145 @@
+//! Files that clients sent, files that tasks work on, and results: in one folder of the local disk.
+//!
+//! What is acknowledged is on disk: a file is written under another name, synced, and renamed.
+
+mod upload;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use tokio::fs;
+use tokio::io::AsyncReadExt;
+
+pub use upload::{Incoming, Received};
+
+use crate::task::TaskId;
+
+/// Bytes that are read at once.
+const CHUNK: usize = 256 * 1024;
+
+/// The folder. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Files {
+    root: Arc<Path>,
+}
+
+/// What a whole file is told by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fingerprint {
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 in lower-case hexadecimal.
+    pub sha256: String,
+}
+
+impl Files {
+    /// Opens the folder, makes what is missing, and removes what a crash left of unfinished uploads.
+    pub async fn open(root: &Path) -> io::Result<Files> {
+        let files = Files { root: root.into() };
+        for folder in ["uploads", "work", "results"] {
+            fs::create_dir_all(root.join(folder)).await?;
+        }
+        let mut entries = fs::read_dir(root.join("uploads")).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            if entry.path().extension().is_some_and(|extension| extension == "part") {
+                fs::remove_file(entry.path()).await?;
+            }
+        }
+        Ok(files)
+    }
+
+    /// Where an upload lies.
+    pub fn upload(&self, id: &str) -> PathBuf {
+        self.root.join("uploads").join(id)
+    }
+
+    /// Begins an upload of at most `limit` bytes.
+    pub async fn receive(&self, id: &str, limit: u64) -> io::Result<Incoming> {
+        Incoming::begin(self.upload(id), limit).await
+    }
+
+    /// Deletes an upload.
+    pub async fn delete_upload(&self, id: &str) -> io::Result<()> {
+        gone(fs::remove_file(self.upload(id)).await)
+    }
+
+    /// The folder in which a task keeps what it needs to go on; made where it is missing.
+    pub async fn work(&self, task: TaskId) -> io::Result<PathBuf> {
+        let folder = self.root.join("work").join(task.to_string());
+        if !fs::try_exists(&folder).await? {
+            fs::create_dir_all(&folder).await?;
+            sync_folder(&self.root.join("work")).await?;
+        }
+        Ok(folder)
+    }
+
+    /// Deletes a task's folder and what is in it.
+    pub async fn clear_work(&self, task: TaskId) -> io::Result<()> {
+        gone(fs::remove_dir_all(self.root.join("work").join(task.to_string())).await)
+    }
+
+    /// Where a task's result lies once it is published.
+    pub fn result(&self, task: TaskId) -> PathBuf {
+        self.root.join("results").join(task.to_string())
+    }
+
+    /// Makes a whole, synced file of the task's folder its result. Doing it twice is fine.
+    pub async fn publish(&self, task: TaskId, file: &Path) -> io::Result<()> {
+        let result = self.result(task);
+        if fs::try_exists(&result).await? && !fs::try_exists(file).await? {
+            return Ok(());
+        }
+        fs::rename(file, &result).await?;
+        sync_folder(&self.root.join("results")).await
+    }
+
+    /// Deletes a task's result.
+    pub async fn delete_result(&self, task: TaskId) -> io::Result<()> {
+        gone(fs::remove_file(self.result(task)).await)
+    }
+}
+
+/// Size and SHA-256 of a file, and the file itself on disk for good.
+pub async fn seal(path: &Path) -> io::Result<Fingerprint> {
+    let mut file = fs::File::open(path).await?;
+    file.sync_all().await?;
+    let mut hash = Sha256::new();
+    let mut size = 0;
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let read = file.read(&mut chunk).await?;
+        if read == 0 {
+            return Ok(Fingerprint { size, sha256: hex(&hash.finalize()) });
+        }
+        hash.update(&chunk[..read]);
+        size += read as u64;
+    }
+}
+
+/// Writes a small file so that it is there whole or not at all.
+pub async fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let part = path.with_extension("part");
+    fs::write(&part, bytes).await?;
+    fs::File::open(&part).await?.sync_all().await?;
+    fs::rename(&part, path).await?;
+    sync_folder(path.parent().unwrap_or(Path::new("."))).await
+}
+
+async fn sync_folder(folder: &Path) -> io::Result<()> {
+    fs::File::open(folder).await?.sync_all().await
+}
+
+/// Deleting what is not there is done already.
+fn gone(outcome: io::Result<()>) -> io::Result<()> {
+    match outcome {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

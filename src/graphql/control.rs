@@ -1,0 +1,203 @@
+//! Pause, resume, terminate; one by one or many at once. And forgetting what is over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+
+use super::Services;
+use super::error::{self, Result};
+use super::scalars::{Count, DateTime};
+use super::task::{ControlVerb, TaskFilter};
+use crate::kinds::api::TaskObject;
+use crate::store::{self, Page};
+use crate::task::{Ask, PauseExpiry, Refusal, State, Task, TaskId, Verb};
+
+/// How long an answer waits for the stop to be confirmed.
+const CONFIRM: Duration = Duration::from_secs(1);
+
+/// Tasks of a bulk change that are read at once, and that its summary names.
+const BULK: u32 = 500;
+
+/// How a pause ends by itself.
+#[derive(InputObject)]
+pub struct PauseExpiryInput {
+    /// When; it is kept over a restart.
+    at: DateTime,
+    /// And how: RESUME or TERMINATE.
+    then: ControlVerb,
+}
+
+/// What a bulk change did.
+#[derive(SimpleObject)]
+pub struct ControlSummary {
+    /// Tasks that match the filter.
+    matched: Count,
+    /// Tasks whose state the verb changed; those that it does not fit are left as they are.
+    changed: Count,
+    /// Those tasks as they are now, 500 of them at most.
+    tasks: Vec<TaskObject>,
+}
+
+/// What is asked of tasks.
+#[derive(Default)]
+pub struct Control;
+
+#[Object]
+impl Control {
+    /// Stops a task where it is. Answers once the stop is confirmed (PAUSED: nothing moves, and nothing is held for it), or
+    /// after a second with PAUSING. A task that is paused already is answered as it is.
+    async fn pause(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The task.")] id: ID,
+        #[graphql(desc = "Why; it is kept in the history.")] reason: Option<String>,
+        #[graphql(desc = "How the pause ends by itself; by the server's settings where it is not given.")]
+        expiry: Option<PauseExpiryInput>,
+    ) -> Result<TaskObject> {
+        let services = ctx.data_unchecked::<Services>();
+        let expiry = expiry.map(|expiry| expiry.read(services)).transpose()?;
+        let ask = Ask { reason, expiry, default_expiry: services.runner.default_expiry(), ..services.ask() };
+        services.control(error::task_id(&id)?, Verb::Pause, ask).await.map(TaskObject::from)
+    }
+
+    /// Continues from the last checkpoint; also takes a FAILED task up again from there. A task that is not paused is
+    /// answered as it is.
+    async fn resume(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The task.")] id: ID,
+        #[graphql(desc = "Why; it is kept in the history.")] reason: Option<String>,
+    ) -> Result<TaskObject> {
+        let services = ctx.data_unchecked::<Services>();
+        let ask = Ask { reason, ..services.ask() };
+        services.control(error::task_id(&id)?, Verb::Resume, ask).await.map(TaskObject::from)
+    }
+
+    /// Stops a task for good and undoes what it wrote. Answers once that is done (TERMINATED), or after a second with
+    /// TERMINATING. It cannot be paused or resumed any more.
+    async fn terminate(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The task.")] id: ID,
+        #[graphql(desc = "Why; it is kept in the history.")] reason: Option<String>,
+    ) -> Result<TaskObject> {
+        let services = ctx.data_unchecked::<Services>();
+        let ask = Ask { reason, ..services.ask() };
+        services.control(error::task_id(&id)?, Verb::Terminate, ask).await.map(TaskObject::from)
+    }
+
+    /// One verb over all tasks that match. It does not wait for the stops to be confirmed.
+    async fn control_tasks(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to ask of them.")] verb: ControlVerb,
+        #[graphql(desc = "Which tasks.")] filter: TaskFilter,
+        #[graphql(desc = "Why; it is kept in each history.")] reason: Option<String>,
+        #[graphql(desc = "Only count; change nothing.", default = false)] dry_run: bool,
+    ) -> Result<ControlSummary> {
+        let services = ctx.data_unchecked::<Services>();
+        let filter = filter.read(services)?;
+        let matched = Count(services.store.count(&filter).await.map_err(error::from_store)?);
+        if dry_run {
+            return Ok(ControlSummary { matched, changed: Count(0), tasks: Vec::new() });
+        }
+        let ask = Ask { reason, default_expiry: services.runner.default_expiry(), ..services.ask() };
+        let (changed, tasks) = services.control_all(&filter, verb.into(), &ask).await.map_err(error::from_store)?;
+        Ok(ControlSummary {
+            matched,
+            changed: Count(changed),
+            tasks: tasks.into_iter().map(TaskObject::from).collect(),
+        })
+    }
+
+    /// Forgets a finished task (COMPLETED, FAILED or TERMINATED) and deletes its files. A dataset that it filled stays.
+    async fn delete_task(&self, ctx: &Context<'_>, #[graphql(desc = "The task.")] id: ID) -> Result<ID> {
+        let services = ctx.data_unchecked::<Services>();
+        let task = services.read(error::task_id(&id)?).await?;
+        if !task.state.is_final() || !services.runner.forget(&task).await.map_err(error::from_start)? {
+            let state = services.read(task.id).await?.state;
+            let text = format!("task {} is {state}: only a finished task can be deleted, terminate it first", task.id);
+            return Err(error::in_state(text, state));
+        }
+        Ok(id)
+    }
+}
+
+impl PauseExpiryInput {
+    fn read(self, services: &Services) -> Result<PauseExpiry> {
+        if self.then == ControlVerb::Pause {
+            return Err(error::bad_input("expiry.then", "a pause ends with RESUME or TERMINATE"));
+        }
+        if self.at.0 <= services.clock.now() {
+            return Err(error::bad_input("expiry.at", format!("{} is not in the future", self.at.0)));
+        }
+        Ok(PauseExpiry { at: self.at.0, then: self.then.into() })
+    }
+}
+
+impl Services {
+    fn ask(&self) -> Ask {
+        Ask::by("client", self.clock.now())
+    }
+
+    async fn read(&self, id: TaskId) -> Result<Arc<Task>> {
+        let task = self.store.get(id).await.map_err(error::from_store)?;
+        task.ok_or_else(|| error::no_task(id))
+    }
+
+    /// Asks, and waits for the stop to be confirmed.
+    async fn control(&self, id: TaskId, verb: Verb, ask: Ask) -> Result<Arc<Task>> {
+        match self.store.ask(id, verb, ask.clone()).await {
+            Ok(task) if verb == Verb::Resume => Ok(task),
+            Ok(task) => self.until(task, |task| !matches!(task.state, State::Pausing | State::Terminating)).await,
+            // The task is publishing what it made: in a moment it is over, and the answer is that of its end.
+            Err(store::Error::Refused(Refusal::Illegal(illegal))) if illegal.state == State::Finishing => {
+                let task = self.read(id).await?;
+                self.until(task, |task| task.state != State::Finishing).await?;
+                self.store.ask(id, verb, ask).await.map_err(error::from_store)
+            }
+            Err(error) => Err(error::from_store(error)),
+        }
+    }
+
+    /// The task once `reached`, or as it is after a second.
+    async fn until(&self, task: Arc<Task>, reached: impl Fn(&Task) -> bool + Send) -> Result<Arc<Task>> {
+        let mut changes = self.bus.watch(&task);
+        let newest = self.read(task.id).await?;
+        if reached(&newest) {
+            return Ok(newest);
+        }
+        // Reached, late, or the last word of the task: what it is now is the answer in each case.
+        let _ = tokio::time::timeout(CONFIRM, changes.wait_for(|task| reached(task))).await.map(|task| task.is_ok());
+        self.read(task.id).await
+    }
+
+    async fn control_all(
+        &self,
+        filter: &store::Filter,
+        verb: Verb,
+        ask: &Ask,
+    ) -> std::result::Result<(u64, Vec<Arc<Task>>), store::Error> {
+        let (mut changed, mut tasks) = (0, Vec::new());
+        let mut page = Page { limit: BULK, ..Page::default() };
+        loop {
+            let found = self.store.list(filter, page).await?;
+            for task in &found {
+                match self.store.ask(task.id, verb, ask.clone()).await {
+                    Ok(now) if now.state != task.state => {
+                        changed += 1;
+                        tasks.push(now);
+                    }
+                    Ok(_) | Err(store::Error::Refused(_)) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            tasks.truncate(BULK as usize);
+            match found.last() {
+                Some(last) if found.len() == BULK as usize => page.after = Some(last.id),
+                _ => return Ok((changed, tasks)),
+            }
+        }
+    }
+}

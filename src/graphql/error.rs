@@ -1,0 +1,102 @@
+//! Errors as clients see them: a message for people, `extensions.code` for programs.
+
+use async_graphql::{Error, ErrorExtensions};
+
+use crate::datasets;
+use crate::runner::{BadInput, StartError};
+use crate::store;
+use crate::task::{Refusal, State, TaskId, id::MalformedId};
+
+/// Seconds after which a start that was refused as too busy is worth another try.
+const RETRY_AFTER: i32 = 1;
+
+/// An answer that is an error.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error with a code.
+pub fn coded(code: &str, message: impl Into<String>) -> Error {
+    Error::new(message).extend_with(|_, extensions| extensions.set("code", code))
+}
+
+/// Input that cannot be done, with the field that is wrong.
+pub fn bad_input(field: &str, message: impl Into<String>) -> Error {
+    coded("BAD_USER_INPUT", message).extend_with(|_, extensions| extensions.set("field", field))
+}
+
+/// No task of that id.
+pub fn no_task(id: impl std::fmt::Display) -> Error {
+    coded("NOT_FOUND", format!("there is no task {id}"))
+}
+
+/// A failure that is not the client's: its text is logged under an id, and the id is shown.
+pub fn internal(text: impl std::fmt::Display) -> Error {
+    let id = uuid::Uuid::new_v4().simple().to_string();
+    tracing::error!(error_id = id, "{text}");
+    coded("INTERNAL", format!("something went wrong in the server; its log has the cause under error_id={id}"))
+}
+
+/// Another unfinished task stands in the way.
+pub fn conflict(holder: TaskId) -> Error {
+    let text = format!("task {holder} is filling that dataset: wait for it, or terminate it");
+    coded("CONFLICT", text).extend_with(|_, extensions| extensions.set("taskId", holder.to_string()))
+}
+
+/// The id that a client gave.
+pub fn task_id(text: &str) -> Result<TaskId> {
+    text.parse().map_err(|error: MalformedId| bad_input("id", error.to_string()))
+}
+
+/// What the store says.
+pub fn from_store(error: store::Error) -> Error {
+    match error {
+        store::Error::Refused(refusal) => refused(&refusal),
+        store::Error::TooBusy { .. } => coded("TOO_BUSY", error.to_string())
+            .extend_with(|_, extensions| extensions.set("retryAfterSeconds", RETRY_AFTER)),
+        store::Error::Unavailable(text) => {
+            tracing::warn!(text, "the store is away");
+            coded("UNAVAILABLE", "the task store is away: try again")
+        }
+        store::Error::Full(text) => {
+            tracing::error!(text, "the store is full");
+            coded("UNAVAILABLE", "the task store has no room left: nothing was changed")
+        }
+        store::Error::Failed(text) => internal(text),
+    }
+}
+
+/// The task's state does not allow it.
+pub fn in_state(text: impl Into<String>, state: State) -> Error {
+    coded("INVALID_STATE", text).extend_with(|_, extensions| extensions.set("state", state.to_string()))
+}
+
+fn refused(refusal: &Refusal) -> Error {
+    match refusal {
+        Refusal::Illegal(illegal) => in_state(refusal.to_string(), illegal.state),
+        Refusal::Conflict(holder) => conflict(*holder),
+        Refusal::NotFound(id) => no_task(id),
+        Refusal::LeaseLost => internal(refusal),
+    }
+}
+
+/// What a start says.
+pub fn from_start(error: StartError) -> Error {
+    match error {
+        StartError::Input(BadInput { field, message }) => bad_input(&field, message),
+        StartError::Store(error) => from_store(error),
+        StartError::Undo(failure) => internal(failure),
+    }
+}
+
+/// What the datasets say.
+pub fn from_datasets(error: datasets::Error) -> Error {
+    let text = error.to_string();
+    match error {
+        datasets::Error::Exists(_) => coded("ALREADY_EXISTS", text),
+        datasets::Error::Missing(_) => coded("NOT_FOUND", text),
+        datasets::Error::Columns { .. } | datasets::Error::TooManyColumns { .. } | datasets::Error::Cell { .. } => {
+            coded("BAD_USER_INPUT", text)
+        }
+        datasets::Error::Unavailable(_) | datasets::Error::Full(_) => coded("UNAVAILABLE", text),
+        datasets::Error::LeaseLost | datasets::Error::Failed(_) => internal(text),
+    }
+}

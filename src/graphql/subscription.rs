@@ -1,0 +1,115 @@
+//! Watching tasks. All watchers on a node live on the same snapshots, one read for each change.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_graphql::{Context, ID, Subscription as GraphqlSubscription};
+use futures_util::stream::{self, Stream};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, watch};
+use tokio::time::Instant;
+
+use super::Services;
+use super::error::{self, Result};
+use super::task::TaskFilter;
+use crate::kinds::api::TaskObject;
+use crate::store::{Filter, Page, Store};
+use crate::task::Task;
+
+/// Between two updates of one task to one watcher.
+const PACE: Duration = Duration::from_millis(100);
+
+/// Tasks that a watcher is told anew who fell behind.
+const ANEW: u32 = 1000;
+
+/// What can be watched.
+pub struct Subscription;
+
+#[GraphqlSubscription]
+impl Subscription {
+    /// The task as it is now, then at every change, at most ten a second; ends after the final state. A slow watcher
+    /// misses updates in between, never the last one.
+    async fn task_progress(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The task.")] id: ID,
+    ) -> Result<impl Stream<Item = TaskObject>> {
+        let services = ctx.data_unchecked::<Services>();
+        let id = error::task_id(&id)?;
+        let read =
+            || async { services.store.get(id).await.map_err(error::from_store)?.ok_or_else(|| error::no_task(id)) };
+        let changes = services.bus.watch(&read().await?);
+        // Read again: what changed between the first read and the watch is in neither.
+        let now = read().await?;
+        Ok(paced(now, changes))
+    }
+
+    /// Every task that matches, at every change of its state, from now on. A watcher who falls far behind is told the
+    /// newest state of the newest tasks instead of each change.
+    async fn task_changes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only tasks that match; all where it is not given.")] filter: Option<TaskFilter>,
+    ) -> Result<impl Stream<Item = TaskObject>> {
+        let services = ctx.data_unchecked::<Services>();
+        let filter = filter.unwrap_or_default().read(services)?;
+        Ok(changes(filter, services.bus.all(), services.store.clone()))
+    }
+}
+
+/// Where a watcher of one task stands.
+struct Watcher {
+    next: Option<Arc<Task>>,
+    changes: watch::Receiver<Arc<Task>>,
+    seen: i64,
+    last: Option<Instant>,
+}
+
+fn paced(now: Arc<Task>, changes: watch::Receiver<Arc<Task>>) -> impl Stream<Item = TaskObject> {
+    let watcher = Watcher { seen: now.version, next: Some(now), changes, last: None };
+    stream::unfold(Some(watcher), |watcher| async move {
+        let mut watcher = watcher?;
+        let task = watcher.next().await?;
+        let over = task.state.is_final();
+        Some((TaskObject::from(task), (!over).then_some(watcher)))
+    })
+}
+
+impl Watcher {
+    async fn next(&mut self) -> Option<Arc<Task>> {
+        if let Some(task) = self.next.take() {
+            return Some(task);
+        }
+        let seen = self.seen;
+        self.changes.wait_for(|task| task.version > seen).await.ok()?;
+        if let Some(last) = self.last {
+            let over = self.changes.wait_for(|task| task.state.is_final());
+            // The final state does not wait for its turn.
+            let _ = tokio::time::timeout_at(last + PACE, over).await;
+        }
+        let task = Arc::clone(&self.changes.borrow_and_update());
+        self.seen = task.version;
+        self.last = Some(Instant::now());
+        Some(task)
+    }
+}
+
+fn changes(filter: Filter, inbox: broadcast::Receiver<Arc<Task>>, store: Store) -> impl Stream<Item = TaskObject> {
+    let start = (filter, inbox, store, Vec::new());
+    stream::unfold(start, |(filter, mut inbox, store, mut anew)| async move {
+        loop {
+            if let Some(task) = anew.pop() {
+                return Some((TaskObject::from(task), (filter, inbox, store, anew)));
+            }
+            match inbox.recv().await {
+                Ok(task) if filter.matches(&task) => anew.push(task),
+                Ok(_) => {}
+                Err(RecvError::Lagged(_)) => {
+                    let page = Page { limit: ANEW, ..Page::default() };
+                    anew = store.list(&filter, page).await.unwrap_or_default();
+                }
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    })
+}

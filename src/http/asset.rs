@@ -1,0 +1,103 @@
+//! Files that are compiled into the binary and answered over HTTP: always revalidated, never loaded from elsewhere.
+
+use axum::body::Body;
+use axum::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
+    HeaderValue, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+/// What a page of this server may load: only what this server sends, and its own WebSocket.
+pub const CONTENT_POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
+     style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; \
+     object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+/// One file of the binary.
+#[derive(Debug)]
+pub struct Asset {
+    /// The last part of its address.
+    pub name: &'static str,
+    /// Its media type.
+    pub media_type: &'static str,
+    /// Its content, as it is sent.
+    pub content: &'static [u8],
+    /// Whether `content` is compressed with gzip.
+    pub gzipped: bool,
+}
+
+impl Asset {
+    /// The answer to GET or HEAD: 200 with the file, 304 where the client has it already, and 406 where the file is
+    /// kept compressed and the client refuses gzip.
+    pub fn answer(&self, request: &HeaderMap) -> Response {
+        let tag = self.tag();
+        if self.gzipped && !accepts_gzip(request) {
+            return refusal();
+        }
+        let mut answer = if has_already(request, &tag) {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            Body::from(Bytes::from_static(self.content)).into_response()
+        };
+        self.describe(answer.headers_mut(), &tag);
+        answer
+    }
+
+    fn describe(&self, headers: &mut HeaderMap, tag: &str) {
+        let mut set = |name: HeaderName, value: &'static str| {
+            headers.insert(name, HeaderValue::from_static(value));
+        };
+        set(CONTENT_TYPE, self.media_type);
+        set(CACHE_CONTROL, "no-cache");
+        set(CONTENT_SECURITY_POLICY, CONTENT_POLICY);
+        set(REFERRER_POLICY, "no-referrer");
+        set(X_CONTENT_TYPE_OPTIONS, "nosniff");
+        if self.gzipped {
+            set(CONTENT_ENCODING, "gzip");
+            set(VARY, "Accept-Encoding");
+        }
+        if let Ok(tag) = HeaderValue::from_str(tag) {
+            headers.insert(ETAG, tag);
+        }
+    }
+
+    /// A strong validator: the first half of the SHA-256 of the bytes that are sent.
+    fn tag(&self) -> String {
+        let hash = Sha256::digest(self.content);
+        let half: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
+        format!("\"{half}\"")
+    }
+}
+
+fn refusal() -> Response {
+    let text = "This file is kept compressed: accept Content-Encoding gzip.\n";
+    (StatusCode::NOT_ACCEPTABLE, [(VARY, "Accept-Encoding")], text).into_response()
+}
+
+/// RFC 9110, 13.1.2: `*` or a list of tags, compared weakly.
+fn has_already(request: &HeaderMap, tag: &str) -> bool {
+    listed(request, IF_NONE_MATCH).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+}
+
+/// RFC 9110, 12.5.3: no header accepts every coding; gzip counts before `*`, and `q=0` refuses.
+fn accepts_gzip(request: &HeaderMap) -> bool {
+    if !request.contains_key(ACCEPT_ENCODING) {
+        return true;
+    }
+    let weight = |coding: &str| listed(request, ACCEPT_ENCODING).find_map(|entry| weight_of(entry, coding));
+    weight("gzip").or_else(|| weight("x-gzip")).or_else(|| weight("*")).is_some_and(|q| q > 0.0)
+}
+
+/// The weight of `entry`, such as `gzip;q=0.5`, where it names `coding`; one that cannot be read counts as 0.
+fn weight_of(entry: &str, coding: &str) -> Option<f32> {
+    let (name, rest) = entry.split_once(';').unwrap_or((entry, "q=1"));
+    let weight = rest.trim().trim_start_matches(['q', 'Q']).trim_start_matches('=');
+    name.trim().eq_ignore_ascii_case(coding).then(|| weight.parse().unwrap_or(0.0))
+}
+
+fn listed(request: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    let values = request.get_all(name).into_iter().collect::<Vec<_>>().into_iter();
+    values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
+}

@@ -1,0 +1,97 @@
+//! The server's routes.
+
+mod asset;
+mod download;
+mod health;
+pub mod metrics;
+mod playground;
+mod range;
+mod start;
+mod transport;
+mod uploads;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::{HeaderValue, Method, header};
+use axum::routing::{get, post};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowOrigin, Any, CorsLayer};
+
+use crate::clock::Clock;
+use crate::files::Files;
+use crate::graphql::Api;
+use crate::runner::Runner;
+use crate::store::Store;
+use metrics::Metrics;
+
+/// What the routes work with.
+#[derive(Clone)]
+pub struct Site {
+    /// Where tasks and uploads are kept.
+    pub store: Store,
+    /// Where their files are.
+    pub files: Files,
+    /// What runs tasks.
+    pub runner: Runner,
+    /// The time.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// The limit of one upload, in bytes.
+    pub max_upload_bytes: u64,
+    /// Web pages of these origins may call the API; `*` stands for all.
+    pub allowed_origins: Vec<String>,
+    /// Cancelled when the server ends.
+    pub ending: CancellationToken,
+    /// The open WebSockets.
+    pub sockets: TaskTracker,
+}
+
+/// Every route of a node that serves the API.
+pub fn routes(site: Site, api: Api) -> Router {
+    let settings = transport::Settings {
+        allowed_origins: site.allowed_origins.clone(),
+        shutdown: site.ending.clone(),
+        sockets: site.sockets.clone(),
+        ..transport::Settings::default()
+    };
+    let sink = Arc::new(uploads::Sink(site.clone()));
+    let cors = cors(&site.allowed_origins);
+    let files = Router::new()
+        .route("/uploads", post(uploads::receive))
+        .route("/download/{id}", get(download::result))
+        .with_state(site.clone());
+    Router::new()
+        .nest("/graphql", transport::routes(api, sink, settings))
+        .merge(files)
+        .layer(cors)
+        .merge(start::router())
+        .merge(playground::router())
+        .merge(operation(site))
+}
+
+/// The routes of a node that only works.
+pub fn operation(site: Site) -> Router {
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::show))
+        .layer(CatchPanicLayer::new())
+        .with_state(site)
+}
+
+fn cors(origins: &[String]) -> CorsLayer {
+    let allowed = if origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+    };
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_headers(Any)
+        .expose_headers([header::CONTENT_DISPOSITION, header::ETAG, header::CONTENT_RANGE, header::ACCEPT_RANGES])
+}

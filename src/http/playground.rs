@@ -1,0 +1,60 @@
+//! The playground: GraphiQL, complete without internet.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use super::asset::Asset;
+
+const INDEX: Asset = Asset {
+    name: "index.html",
+    media_type: "text/html; charset=utf-8",
+    content: include_bytes!("../../assets/graphiql/index.html"),
+    gzipped: false,
+};
+
+const FILES: [Asset; 8] = [
+    plain("boot.js", SCRIPT, include_bytes!("../../assets/graphiql/boot.js")),
+    plain("page.css", STYLE, include_bytes!("../../assets/graphiql/page.css")),
+    plain("tour.graphql", TEXT, include_bytes!("../../assets/graphiql/tour.graphql")),
+    plain("LICENSES.txt", TEXT, include_bytes!("../../assets/graphiql/LICENSES.txt")),
+    packed("graphiql.min.js", SCRIPT, include_bytes!("../../assets/graphiql/graphiql.min.js.gz")),
+    packed("graphiql.min.css", STYLE, include_bytes!("../../assets/graphiql/graphiql.min.css.gz")),
+    packed("react.production.min.js", SCRIPT, include_bytes!("../../assets/graphiql/react.production.min.js.gz")),
+    packed(
+        "react-dom.production.min.js",
+        SCRIPT,
+        include_bytes!("../../assets/graphiql/react-dom.production.min.js.gz"),
+    ),
+];
+
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const TEXT: &str = "text/plain; charset=utf-8";
+
+const fn plain(name: &'static str, media_type: &'static str, content: &'static [u8]) -> Asset {
+    Asset { name, media_type, content, gzipped: false }
+}
+
+const fn packed(name: &'static str, media_type: &'static str, content: &'static [u8]) -> Asset {
+    Asset { name, media_type, content, gzipped: true }
+}
+
+/// The routes /graphiql and /graphiql/FILE. They need no state of the server.
+pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    Router::new().route("/graphiql", get(page)).route("/graphiql/{file}", get(file))
+}
+
+/// The page itself, for GET /graphql too where the client prefers text/html.
+pub async fn page(request: HeaderMap) -> Response {
+    INDEX.answer(&request)
+}
+
+async fn file(Path(name): Path<String>, request: HeaderMap) -> Response {
+    match FILES.iter().find(|asset| asset.name == name) {
+        Some(asset) => asset.answer(&request),
+        None => (StatusCode::NOT_FOUND, "The playground has no such file.\n").into_response(),
+    }
+}

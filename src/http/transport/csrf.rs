@@ -1,0 +1,84 @@
+//! Requests that a page of another site could make a browser send.
+
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+
+use super::{codes::Code, refusal::Refusal};
+
+/// Headers that a page of another site cannot set without asking the server first.
+const PREFLIGHT: [&str; 4] =
+    ["apollo-require-preflight", "graphql-require-preflight", "x-apollo-operation-name", "x-requested-with"];
+
+/// A multipart request is one that browsers send without asking, so it must show that it comes
+/// from a page of this server, or from a client that sets a header.
+pub fn check_multipart(headers: &HeaderMap, uri: &Uri, allowed: &[String]) -> Result<(), Refusal> {
+    let header = PREFLIGHT.iter().any(|name| has_text(headers, name));
+    if header || from_own_page(headers, uri, allowed) == Some(true) {
+        return Ok(());
+    }
+    let text = "A request with files needs the header `apollo-require-preflight: true`.";
+    Err(Refusal::bad_request(text))
+}
+
+/// A WebSocket is opened without asking, too: a page of another site may not. Clients that are
+/// no browsers send no Origin.
+pub fn check_socket(headers: &HeaderMap, uri: &Uri, allowed: &[String]) -> Result<(), Refusal> {
+    if from_own_page(headers, uri, allowed) != Some(false) {
+        return Ok(());
+    }
+    let text = "Pages of this origin may not open WebSockets here.";
+    Err(Refusal::new(StatusCode::FORBIDDEN, Code::Forbidden, text))
+}
+
+fn has_text(headers: &HeaderMap, name: &str) -> bool {
+    headers.get(name).is_some_and(|value| !value.is_empty())
+}
+
+/// Is the Origin this server's own, or an allowed one? Nothing where there is no Origin.
+fn from_own_page(headers: &HeaderMap, uri: &Uri, allowed: &[String]) -> Option<bool> {
+    let origin = headers.get(header::ORIGIN)?;
+    let origin = origin.to_str().unwrap_or("null");
+    let listed = |entry: &String| entry == "*" || entry.eq_ignore_ascii_case(origin);
+    Some(allowed.iter().any(listed) || is_own(origin, headers, uri))
+}
+
+fn is_own(origin: &str, headers: &HeaderMap, uri: &Uri) -> bool {
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let Some(host) = host.or_else(|| uri.authority().map(|authority| authority.as_str())) else {
+        return false;
+    };
+    match origin.split_once("://") {
+        Some(("http", place)) => same_place(place, host, ":80"),
+        Some(("https", place)) => same_place(place, host, ":443"),
+        _ => false,
+    }
+}
+
+/// Browsers leave out the port that the scheme has by itself.
+fn same_place(place: &str, host: &str, port: &str) -> bool {
+    let bare = |text: &str| text.strip_suffix(port).unwrap_or(text).to_ascii_lowercase();
+    bare(place) == bare(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn own(origin: &'static str, host: &'static str, allowed: &[&str]) -> Option<bool> {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static(host));
+        headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+        let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+        from_own_page(&headers, &Uri::from_static("/"), &allowed)
+    }
+
+    #[test]
+    fn an_origin_is_the_servers_own_by_host_and_port() {
+        assert_eq!(own("http://127.0.0.1:8080", "127.0.0.1:8080", &[]), Some(true));
+        assert_eq!(own("https://Pausa.example", "pausa.example:443", &[]), Some(true));
+        assert_eq!(own("http://127.0.0.1:8081", "127.0.0.1:8080", &[]), Some(false));
+        assert_eq!(own("null", "127.0.0.1:8080", &[]), Some(false));
+        assert_eq!(own("https://a.example", "b.example", &["https://a.example"]), Some(true));
+        assert_eq!(own("https://c.example", "b.example", &["*"]), Some(true));
+    }
+}

@@ -1,0 +1,169 @@
+//! What happens to a request over HTTP, from its headers to its answer.
+
+use std::sync::Arc;
+
+use async_graphql::{Executor, parser::types::OperationType};
+use axum::{
+    extract::{Request, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
+    http::{Method, StatusCode, Uri, header},
+    response::Response,
+};
+
+use super::{
+    Transport,
+    admission::Admitted,
+    allow, codes,
+    codes::Code,
+    csrf, multipart,
+    negotiate::{self, Accepted, Media, Outcome},
+    parts,
+    refusal::Refusal,
+    request::{self, BodyKind, Incoming},
+    source,
+    uploads::Held,
+    ws,
+};
+
+/// Answers a POST.
+pub async fn post<E: Executor>(State(transport): State<Arc<Transport<E>>>, request: Request) -> Response {
+    let accepted = Accepted::from_headers(request.headers());
+    let incoming = match read_post(&transport, accepted, request).await {
+        Ok(incoming) => incoming,
+        Err(refusal) => return refusal.answer(accepted.media()),
+    };
+    transport.answer(incoming, &Method::POST, accepted).await
+}
+
+/// Answers a GET: a query in its parameters, or the opening of a WebSocket.
+pub async fn get<E: Executor>(
+    State(transport): State<Arc<Transport<E>>>,
+    uri: Uri,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    request: Request,
+) -> Response {
+    let accepted = Accepted::from_headers(request.headers());
+    if let Ok(upgrade) = upgrade {
+        let allowed = &transport.settings.allowed_origins;
+        return match csrf::check_socket(request.headers(), &uri, allowed) {
+            Ok(()) => ws::open(upgrade, &transport),
+            Err(refusal) => refusal.answer(Media::Json),
+        };
+    }
+    if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) {
+        let text = "The WebSocket handshake is incomplete.";
+        return Refusal::bad_request(text).answer(Media::Json);
+    }
+    let request = match request::read_get(&mut request.into_parts().0).await {
+        Ok(request) => request,
+        Err(refusal) => return refusal.answer(accepted.media()),
+    };
+    let held = Held::new(Arc::clone(&transport.uploads));
+    let incoming = Incoming { request, held };
+    transport.answer(incoming, &Method::GET, accepted).await
+}
+
+async fn read_post<E: Executor>(
+    transport: &Transport<E>,
+    accepted: Accepted,
+    request: Request,
+) -> Result<Incoming, Refusal> {
+    let (parts, body) = request.into_parts();
+    let settings = &transport.settings;
+    let checked = check_post(&parts.headers, &parts.uri, accepted, settings);
+    let held = Held::new(Arc::clone(&transport.uploads));
+    match checked {
+        Ok(BodyKind::Json) => {
+            let request = request::read_json(body, settings).await?;
+            Ok(Incoming { request, held })
+        }
+        Ok(BodyKind::Multipart(boundary)) => multipart::read(body, boundary, held, settings).await,
+        Err(refusal) => {
+            source::drain(body.into_data_stream());
+            Err(refusal)
+        }
+    }
+}
+
+/// What the headers of a POST must satisfy before its body is read.
+fn check_post(
+    headers: &axum::http::HeaderMap,
+    uri: &Uri,
+    accepted: Accepted,
+    settings: &super::Settings,
+) -> Result<BodyKind, Refusal> {
+    let kind = BodyKind::from_headers(headers)?;
+    if matches!(kind, BodyKind::Multipart(_)) {
+        csrf::check_multipart(headers, uri, &settings.allowed_origins)?;
+    }
+    if accepted.result.is_none() && !accepted.parts {
+        return Err(not_acceptable());
+    }
+    Ok(kind)
+}
+
+fn not_acceptable() -> Refusal {
+    let text = "Answers are application/json or application/graphql-response+json; \
+                subscriptions go over WebSocket or as multipart/mixed.";
+    Refusal::new(StatusCode::NOT_ACCEPTABLE, Code::BadUserInput, text)
+}
+
+impl<E: Executor> Transport<E> {
+    async fn answer(&self, incoming: Incoming, method: &Method, accepted: Accepted) -> Response {
+        let Incoming { request, held } = incoming;
+        let admitted = match self.executor.admit(request) {
+            Ok(admitted) => admitted,
+            Err(error) => {
+                held.release().await;
+                let response = async_graphql::Response::from_errors(vec![error]);
+                return negotiate::answer(accepted.media(), Outcome::RequestError, response);
+            }
+        };
+        let kind = admitted.kind();
+        if let Some(response) = unfit(kind, method, accepted, &held) {
+            held.release().await;
+            return response;
+        }
+        if kind == Some(OperationType::Subscription) {
+            let results = self.executor.stream(admitted, None);
+            return parts::answer(results, accepted.media(), &self.settings);
+        }
+        let response = self.execute(admitted, held).await;
+        let outcome = if codes::is_request_error(&response) { Outcome::RequestError } else { Outcome::Executed };
+        negotiate::answer(accepted.media(), outcome, response)
+    }
+
+    /// Runs a query or mutation. One with files runs to its end even where the client goes
+    /// away: its uploads may be released only then.
+    async fn execute(&self, admitted: Admitted, held: Held) -> async_graphql::Response {
+        if held.is_empty() {
+            return self.executor.run(admitted).await;
+        }
+        let executor = self.executor.clone();
+        let work = tokio::spawn(async move {
+            let response = executor.run(admitted).await;
+            held.release().await;
+            response
+        });
+        work.await.unwrap_or_else(|error| async_graphql::Response::from_errors(vec![codes::internal(&error)]))
+    }
+}
+
+/// Refuses an operation that its method, its files or the Accept header do not fit.
+fn unfit(kind: Option<OperationType>, method: &Method, accepted: Accepted, held: &Held) -> Option<Response> {
+    let media = accepted.media();
+    let changes = !matches!(kind, None | Some(OperationType::Query));
+    if changes && method == Method::GET {
+        let text = "Mutations and subscriptions are sent with POST.";
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        let refusal = Refusal::new(status, Code::BadUserInput, text);
+        return Some(allow("POST", refusal.answer(media)));
+    }
+    if !held.is_empty() && kind != Some(OperationType::Mutation) {
+        return Some(Refusal::bad_request("Only mutations take files.").answer(media));
+    }
+    let readable = match kind {
+        Some(OperationType::Subscription) => accepted.parts,
+        _ => accepted.result.is_some(),
+    };
+    (!readable).then(|| not_acceptable().answer(media))
+}

@@ -1,0 +1,80 @@
+//! GraphQL over HTTP, WebSocket and multipart/mixed, for any async-graphql executor.
+//!
+//! [`routes`] answers at one path: POST with JSON, POST with files (GraphQL multipart request
+//! specification), GET, and WebSockets (`graphql-transport-ws`, and the older `graphql-ws`).
+//! Subscriptions go over WebSocket or as `multipart/mixed` parts. Batches are refused.
+
+mod admission;
+mod codes;
+mod csrf;
+mod execution;
+mod guard;
+mod legacy;
+mod messages;
+mod multipart;
+mod negotiate;
+mod nesting;
+mod parts;
+mod refusal;
+mod request;
+mod session;
+mod settings;
+mod source;
+mod uploads;
+mod ws;
+
+use std::{any::Any, sync::Arc};
+
+use async_graphql::Executor;
+use axum::{
+    Router,
+    http::{HeaderValue, StatusCode, header},
+    response::Response,
+    routing,
+};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use self::{admission::Admission, codes::Code, negotiate::Media, refusal::Refusal};
+pub use self::{
+    settings::Settings,
+    uploads::{UploadError, UploadSink},
+};
+
+/// What every request on the path shares.
+struct Transport<E> {
+    executor: Admission<E>,
+    uploads: Arc<dyn UploadSink>,
+    settings: Settings,
+}
+
+/// The routes of the GraphQL API, to be nested at its path.
+///
+/// Files of multipart requests are streamed into `uploads`; the variables that they belong to
+/// are set to the upload's id, a plain string. When `settings.shutdown` is cancelled, WebSockets
+/// are closed with 1001 and multipart streams end with their terminating boundary;
+/// `settings.sockets` tells when the last WebSocket is gone.
+pub fn routes<E: Executor>(executor: E, uploads: Arc<dyn UploadSink>, settings: Settings) -> Router {
+    let transport =
+        Arc::new(Transport { executor: Admission::new(executor, settings.max_selections), uploads, settings });
+    let methods = routing::get(execution::get::<E>).post(execution::post::<E>).fallback(method_not_allowed);
+    Router::new().route("/", methods).with_state(transport).layer(CatchPanicLayer::custom(panic_answer))
+}
+
+/// Answers methods other than GET, HEAD and POST.
+async fn method_not_allowed() -> Response {
+    let text = "GraphQL requests are sent with GET or POST.";
+    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::BadUserInput, text);
+    allow("GET, POST", refusal.answer(Media::Json))
+}
+
+/// Adds the Allow header that belongs to a 405.
+fn allow(methods: &'static str, mut response: Response) -> Response {
+    let methods = HeaderValue::from_static(methods);
+    response.headers_mut().insert(header::ALLOW, methods);
+    response
+}
+
+/// The answer where the transport itself panicked: an INTERNAL error instead of a cut connection.
+fn panic_answer(panic: Box<dyn Any + Send + 'static>) -> Response {
+    Refusal::internal(&codes::panic_text(panic.as_ref())).answer(Media::Json)
+}

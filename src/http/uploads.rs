@@ -1,0 +1,136 @@
+//! Files from clients: POST /uploads, and the file parts of GraphQL requests. Streamed to disk, never whole in memory.
+
+use std::io;
+
+use async_trait::async_trait;
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
+use serde_json::json;
+
+use super::Site;
+use super::transport::{UploadError, UploadSink};
+use crate::files::Received;
+use crate::store::{self, Upload};
+
+type Pieces<'a> = BoxStream<'a, Result<Bytes, io::Error>>;
+
+/// Where the file parts of GraphQL requests go.
+pub struct Sink(pub Site);
+
+#[async_trait]
+impl UploadSink for Sink {
+    async fn store(&self, file_name: Option<String>, body: Pieces<'_>) -> Result<String, UploadError> {
+        keep(&self.0, file_name, body).await.map(|upload| upload.id)
+    }
+
+    async fn release(&self, ids: Vec<String>) {
+        for id in ids {
+            if let Err(error) = forget(&self.0, &id).await {
+                tracing::warn!(upload = id, %error, "an upload that no task took was not deleted");
+            }
+        }
+    }
+}
+
+/// POST /uploads: the body is the file, or the first file part of a multipart/form-data body.
+pub async fn receive(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if length.is_some_and(|length| length > site.max_upload_bytes.saturating_add(1 << 16)) {
+        return refuse(&UploadError::TooLarge { limit: site.max_upload_bytes });
+    }
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let pieces = body.into_data_stream().map_err(io::Error::other);
+    let kept = match multer::parse_boundary(kind) {
+        Ok(boundary) => first_file(&site, multer::Multipart::new(pieces, boundary)).await,
+        Err(_) => keep(&site, None, pieces.boxed()).await.map(Some),
+    };
+    match kept {
+        Ok(Some(upload)) => {
+            let answer = json!({ "id": upload.id, "size": upload.size, "sha256": upload.sha256 });
+            (StatusCode::CREATED, Json(answer)).into_response()
+        }
+        Ok(None) => error(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", "the form holds no file"),
+        Err(problem) => refuse(&problem),
+    }
+}
+
+async fn first_file(site: &Site, mut form: multer::Multipart<'_>) -> Result<Option<Upload>, UploadError> {
+    while let Some(field) = form.next_field().await.map_err(|_| UploadError::CutOff)? {
+        if let Some(name) = field.file_name().map(str::to_owned) {
+            return keep(site, Some(name), field.map_err(io::Error::other).boxed()).await.map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// Streams a file to disk and notes it. Nothing is left of one that is cut off or too large.
+async fn keep(site: &Site, name: Option<String>, mut body: Pieces<'_>) -> Result<Upload, UploadError> {
+    let limit = site.max_upload_bytes;
+    let id = site.clock.uuid().to_string();
+    let mut incoming = site.files.receive(&id, limit).await.map_err(failed)?;
+    let problem = loop {
+        match body.next().await {
+            None => break None,
+            Some(Err(_)) => break Some(UploadError::CutOff),
+            Some(Ok(bytes)) => match incoming.write(&bytes).await {
+                Ok(Received::Taken) => {}
+                Ok(Received::TooLarge) => break Some(UploadError::TooLarge { limit }),
+                Err(error) => break Some(failed(error)),
+            },
+        }
+    };
+    if let Some(problem) = problem {
+        incoming.abandon().await.map_err(failed)?;
+        return Err(problem);
+    }
+    let whole = incoming.finish().await.map_err(failed)?;
+    let upload = Upload { id, name, size: whole.size, sha256: whole.sha256, created_at: site.clock.now() };
+    if let Err(error) = site.store.add_upload(&upload).await {
+        site.files.delete_upload(&upload.id).await.map_err(failed)?;
+        return Err(failed(error));
+    }
+    Ok(upload)
+}
+
+/// Deletes an upload unless a task reads it.
+async fn forget(site: &Site, id: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    if site.store.delete_upload(id).await? {
+        site.files.delete_upload(id).await?;
+    }
+    Ok(())
+}
+
+fn failed(error: impl std::error::Error + Send + Sync + 'static) -> UploadError {
+    UploadError::Failed(Box::new(error))
+}
+
+fn refuse(problem: &UploadError) -> Response {
+    match problem {
+        UploadError::TooLarge { .. } => error(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", &problem.to_string()),
+        UploadError::CutOff => error(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", &problem.to_string()),
+        UploadError::Failed(cause) => {
+            tracing::error!(%cause, "an upload was not kept");
+            let full =
+                cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::StorageFull);
+            let away = matches!(cause.downcast_ref(), Some(store::Error::Unavailable(_) | store::Error::Full(_)));
+            let text = if full {
+                "the server's disk is full: try again later"
+            } else {
+                "the file could not be kept: try again"
+            };
+            let code = if full || away { "UNAVAILABLE" } else { "INTERNAL" };
+            error(StatusCode::SERVICE_UNAVAILABLE, code, text)
+        }
+    }
+}
+
+/// An error outside GraphQL, in GraphQL's form.
+pub fn error(status: StatusCode, code: &str, text: &str) -> Response {
+    let body = json!({ "errors": [{ "message": text, "extensions": { "code": code } }] });
+    (status, Json(body)).into_response()
+}

@@ -1,0 +1,103 @@
+//! The kinds in the API: the type of each, and how each is started.
+
+use std::sync::Arc;
+
+use async_graphql::{ID, Interface, MergedObject};
+
+use super::custom::api::{CustomStart, CustomTask};
+use super::export::api::{ExportStart, ExportTask};
+use super::import::api::{ImportStart, ImportTask};
+use super::pi::api::{PiStart, PiTask};
+use super::{export, import, pi};
+use crate::graphql::progress::Progress;
+use crate::graphql::scalars::DateTime;
+use crate::graphql::task::{ResultFile, StateChange, TaskError, TaskKind, TaskState};
+use crate::task::Task;
+
+/// How each kind is started.
+#[derive(Default, MergedObject)]
+pub struct Starts(ImportStart, ExportStart, PiStart, CustomStart);
+
+/// A long-running task: what can be watched, paused, resumed and terminated.
+#[derive(Interface)]
+#[graphql(
+    name = "Task",
+    field(name = "id", ty = "ID", desc = "The task's name for ever."),
+    field(name = "kind", ty = "TaskKind", desc = "What it is."),
+    field(name = "state", ty = "TaskState", desc = "Where it stands."),
+    field(name = "label", ty = "Option<&str>", desc = "The user's own name for it."),
+    field(name = "progress", ty = "Progress", desc = "How far it came."),
+    field(
+        name = "attempt",
+        ty = "i32",
+        desc = "Times that it was taken up again after a crash or an error. A clean shutdown spends none."
+    ),
+    field(name = "error", ty = "Option<TaskError>", desc = "Why it failed; while SCHEDULED, why its last try did."),
+    field(name = "result", ty = "Option<ResultFile>", desc = "The file that it made, once COMPLETED."),
+    field(name = "created_at", ty = "DateTime", desc = "When it was started by the user."),
+    field(
+        name = "start_at",
+        ty = "Option<DateTime>",
+        desc = "When it may first run, where that is later than createdAt."
+    ),
+    field(name = "started_at", ty = "Option<DateTime>", desc = "When it first ran."),
+    field(name = "finished_at", ty = "Option<DateTime>", desc = "When it ended."),
+    field(name = "paused_at", ty = "Option<DateTime>", desc = "Since when it is PAUSED."),
+    field(name = "pause_expires_at", ty = "Option<DateTime>", desc = "When its pause ends by itself."),
+    field(
+        name = "history",
+        ty = "Vec<StateChange>",
+        desc = "Every change of state, oldest first, with who asked and why."
+    )
+)]
+pub enum TaskObject {
+    Import(ImportTask),
+    Export(ExportTask),
+    Pi(PiTask),
+    Custom(CustomTask),
+}
+
+impl From<Arc<Task>> for TaskObject {
+    fn from(task: Arc<Task>) -> TaskObject {
+        match kind_of(&task.kind) {
+            TaskKind::Import => TaskObject::Import(task.into()),
+            TaskKind::Export => TaskObject::Export(task.into()),
+            TaskKind::Pi => TaskObject::Pi(task.into()),
+            TaskKind::Custom => TaskObject::Custom(task.into()),
+        }
+    }
+}
+
+/// What a stored kind is to clients.
+pub fn kind_of(name: &str) -> TaskKind {
+    match name {
+        import::NAME => TaskKind::Import,
+        export::NAME => TaskKind::Export,
+        pi::NAME => TaskKind::Pi,
+        _ => TaskKind::Custom,
+    }
+}
+
+/// Makes a type of the API out of the fields that all tasks have and those of its own.
+macro_rules! task_type {
+    ($(#[$doc:meta])* $name:ident, $fields:ident) => {
+        $(#[$doc])*
+        #[derive(async_graphql::MergedObject)]
+        pub struct $name($crate::graphql::task::TaskFields, $fields);
+
+        impl From<std::sync::Arc<$crate::task::Task>> for $name {
+            fn from(task: std::sync::Arc<$crate::task::Task>) -> $name {
+                $name($crate::graphql::task::TaskFields(std::sync::Arc::clone(&task)), $fields(task))
+            }
+        }
+
+        impl std::ops::Deref for $name {
+            type Target = $crate::graphql::task::TaskFields;
+
+            fn deref(&self) -> &$crate::graphql::task::TaskFields {
+                &self.0
+            }
+        }
+    };
+}
+pub(crate) use task_type;

@@ -1,0 +1,151 @@
+//! Writing what is read: batch after batch, each with the cursor behind it in one transaction.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::records::{Piece, Records};
+use super::spec::{Cursor, Spec};
+use super::{Import, report, source};
+use crate::clock::Clock;
+use crate::datasets::{self, Batch, Plan, Staging};
+use crate::runner::{Context, Failure, Stop};
+
+/// Batches that are read ahead of the writer.
+const AHEAD: usize = 2;
+
+/// Commits a second that a slowed import still makes, so that its progress is smooth and its pause quick.
+const COMMITS_PER_SECOND: f64 = 10.0;
+
+/// Loads the rest of the file into the staging.
+pub async fn run(import: &Import, context: &Context) -> Result<(), Stop> {
+    let spec: Spec = context.spec()?;
+    let mut records = open(import, context, &spec).await?;
+    let plan = Plan { dataset: spec.dataset.clone(), mode: spec.mode, columns: records.columns().to_vec() };
+    let mut staging = import.datasets.stage(context.id(), context.epoch(), &plan).await.map_err(stopped_by)?;
+    if let Some(text) = staging.cursor() {
+        records = records.resume(parse(text)?)?;
+    }
+    if let Some(rate) = spec.max_rows_per_second {
+        records.limit_batch(per_commit(rate));
+    }
+    let loaded = load(context, &spec, staging.as_mut(), records).await;
+    staging.close().await.map_err(stopped_by)?;
+    loaded
+}
+
+/// The cursor in a staging.
+pub fn parse(text: &str) -> Result<Cursor, Failure> {
+    serde_json::from_str(text).map_err(|error| Failure::permanent("INTERNAL", format!("its cursor {text}: {error}")))
+}
+
+async fn open(import: &Import, context: &Context, spec: &Spec) -> Result<Records, Failure> {
+    let (source, format) = (spec.source.clone(), spec.csv.clone());
+    let (files, folder) = (context.files().clone(), import.folder.clone());
+    let opened = context.blocking(move || {
+        let (file, identity) = source::open(&source, &files, folder.as_deref())?;
+        Records::open(file, identity, format)
+    });
+    opened.await?
+}
+
+async fn load(context: &Context, spec: &Spec, staging: &mut dyn Staging, records: Records) -> Result<(), Stop> {
+    let start = records.cursor().clone();
+    context.checkpoint(&start, report(&start)).await?;
+    let mut brake = spec.max_rows_per_second.map(|rate| Brake::new(rate, start.rows));
+    let (spare, spares) = mpsc::channel(AHEAD + 1);
+    let (pieces, mut inbox) = mpsc::channel(AHEAD);
+    let width = records.columns().len();
+    let reading = context.blocking(move || read(records, width, &pieces, spares));
+    let writing = async move {
+        while let Some(piece) = next(context, &mut inbox).await? {
+            let Piece { batch, starts, cursor } = piece;
+            let text = serde_json::to_string(&cursor).map_err(|error| Failure::internal(error.to_string()))?;
+            let batch = staging.write(batch, text).await.map_err(|error| bad_cell(error, &starts))?;
+            // The reader may have come to its end and want no more batches.
+            let _ = spare.try_send(batch);
+            context.checkpoint(&cursor, report(&cursor)).await?;
+            if let Some(brake) = &mut brake {
+                brake.wait(cursor.rows, context).await?;
+            }
+        }
+        Ok(())
+    };
+    // The writer owns its end of the channel, so that the reader ends with it.
+    let (read, written) = tokio::join!(reading, writing);
+    read?;
+    written
+}
+
+/// The next piece, unless the run must stop.
+async fn next(context: &Context, inbox: &mut mpsc::Receiver<Result<Piece, Failure>>) -> Result<Option<Piece>, Stop> {
+    tokio::select! {
+        biased;
+        stop = context.stopped() => Err(stop),
+        piece = inbox.recv() => Ok(piece.transpose()?),
+    }
+}
+
+/// Reads ahead until the file ends or the writer has gone.
+fn read(
+    mut records: Records,
+    width: usize,
+    pieces: &mpsc::Sender<Result<Piece, Failure>>,
+    mut spares: mpsc::Receiver<Batch>,
+) {
+    loop {
+        let mut batch = spares.try_recv().unwrap_or_else(|_| Batch::new(width));
+        batch.clear();
+        let Some(piece) = records.next(batch).transpose() else { return };
+        let failed = piece.is_err();
+        if pieces.blocking_send(piece).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn per_commit(rate: f64) -> usize {
+    // A float that is too large becomes the largest number; the batch has its own limit.
+    (rate / COMMITS_PER_SECOND) as usize
+}
+
+/// Holds an import to its rows a second.
+struct Brake {
+    rate: f64,
+    from: Instant,
+    rows: u64,
+}
+
+impl Brake {
+    fn new(rate: f64, rows: u64) -> Brake {
+        Brake { rate, from: Clock::monotonic(), rows }
+    }
+
+    /// Waits until `rows` may have been written.
+    async fn wait(&mut self, rows: u64, context: &Context) -> Result<(), Stop> {
+        let seconds = rows.saturating_sub(self.rows) as f64 / self.rate;
+        let Ok(after) = Duration::try_from_secs_f64(seconds) else { return Ok(()) };
+        let left = after.saturating_sub(self.from.elapsed());
+        tokio::select! {
+            stop = context.stopped() => Err(stop),
+            () = tokio::time::sleep(left) => Ok(()),
+        }
+    }
+}
+
+fn stopped_by(error: datasets::Error) -> Stop {
+    match error {
+        datasets::Error::LeaseLost => Stop::LeaseLost,
+        other => Failure::from(other).into(),
+    }
+}
+
+fn bad_cell(error: datasets::Error, starts: &[u64]) -> Stop {
+    match error {
+        datasets::Error::Cell { row, column, reason } => {
+            let at = starts.get(row).copied().unwrap_or(0);
+            Failure::input(format!("the row at byte {at}, column {column:?}: {reason}")).into()
+        }
+        other => stopped_by(other),
+    }
+}

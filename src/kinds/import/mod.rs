@@ -1,0 +1,83 @@
+//! Imports: a CSV file into a dataset, row by row exact through any interruption.
+//!
+//! [`records`] reads, [`load`] writes; the rows and the place in the file are one transaction in the datasets' database,
+//! so a run goes on at the byte where the last commit ended. Nobody sees a row before [`Kind::publish`].
+
+pub mod api;
+mod framed;
+mod header;
+mod load;
+mod records;
+pub mod source;
+pub mod spec;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::datasets::{DatasetName, Datasets};
+use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
+use crate::task::{ResultFile, Unit};
+use spec::{Cursor, Source, Spec};
+
+/// The kind's name in the store.
+pub const NAME: &str = "import";
+
+/// The kind `import`.
+pub struct Import {
+    /// Where the rows go.
+    pub datasets: Arc<dyn Datasets>,
+    /// The folder below which source.path may name files.
+    pub folder: Option<PathBuf>,
+}
+
+#[async_trait]
+impl Kind for Import {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn plan(&self, spec: &serde_json::Value) -> Result<Plan, BadInput> {
+        let spec: Spec = super::read_spec(spec)?;
+        let upload = match &spec.source {
+            Source::Upload(id) => Some(id.clone()),
+            Source::Path(_) => None,
+        };
+        Ok(Plan { unit: Unit::Rows, total: None, exclusive: Some(exclusive(&spec.dataset)), upload })
+    }
+
+    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
+        load::run(self, context).await?;
+        Ok(None)
+    }
+
+    async fn publish(&self, context: &Context) -> Result<(), Failure> {
+        self.datasets.publish(context.id(), context.epoch(), context.now()).await?;
+        Ok(())
+    }
+
+    async fn undo(&self, context: &Context) -> Result<(), Failure> {
+        Ok(self.datasets.discard(context.id(), context.epoch()).await?)
+    }
+
+    async fn forget(&self, context: &Context) -> Result<(), Failure> {
+        Ok(self.datasets.forget(context.id()).await?)
+    }
+
+    async fn settle(&self, context: &Context) -> Result<(), Failure> {
+        let Some(text) = self.datasets.staged(context.id(), context.epoch()).await? else { return Ok(()) };
+        let cursor = load::parse(&text)?;
+        context.note(&cursor, report(&cursor))
+    }
+}
+
+/// What only one unfinished import holds: the dataset that it fills.
+pub fn exclusive(dataset: &DatasetName) -> String {
+    format!("dataset:{dataset}")
+}
+
+/// What people are told at `cursor`.
+fn report(cursor: &Cursor) -> Report {
+    Report { phase: "importing", done: cursor.rows, total: cursor.total() }
+}

@@ -1,0 +1,80 @@
+//! What an import is to do, and how far it came.
+
+use serde::{Deserialize, Serialize};
+
+use crate::datasets::{DatasetName, Mode};
+
+/// What an import is to do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spec {
+    /// Where the file lies.
+    pub source: Source,
+    /// The dataset to fill.
+    pub dataset: DatasetName,
+    /// What becomes of rows that are there already.
+    pub mode: Mode,
+    /// How the file is written.
+    pub csv: Format,
+    /// At most so many rows a second.
+    pub max_rows_per_second: Option<f64>,
+}
+
+/// Where the file lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// An upload, by its id.
+    Upload(String),
+    /// A file below the server's import folder.
+    Path(String),
+}
+
+/// How the file is written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Format {
+    /// Between two cells; one ASCII character.
+    pub delimiter: u8,
+    /// Around a cell; one ASCII character.
+    pub quote: u8,
+    /// The first record names the columns.
+    pub header: bool,
+    /// An unquoted or quoted cell of exactly this text is null.
+    pub null_value: Option<String>,
+}
+
+impl Default for Format {
+    fn default() -> Format {
+        Format { delimiter: b',', quote: b'"', header: true, null_value: None }
+    }
+}
+
+/// How far an import came: what is committed together with the rows.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// The file that it reads.
+    pub file: Identity,
+    /// The byte at which the next record begins.
+    pub offset: u64,
+    /// Rows written.
+    pub rows: u64,
+}
+
+/// What tells a file from another one that took its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Bytes.
+    pub size: u64,
+    /// The last change, in microseconds since 1970.
+    pub modified: i64,
+}
+
+impl Cursor {
+    /// The rows that the whole file will give: estimated by the share of bytes that is read, exact at the end.
+    pub fn total(&self) -> Option<u64> {
+        if self.rows == 0 || self.offset == 0 {
+            return None;
+        }
+        let whole = u128::from(self.rows) * u128::from(self.file.size) / u128::from(self.offset);
+        Some(u64::try_from(whole).unwrap_or(u64::MAX).max(self.rows))
+    }
+}

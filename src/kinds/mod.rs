@@ -1,0 +1,45 @@
+//! The kinds of task that this server knows. A new kind is a folder here and a line in [`builtin`].
+
+pub mod api;
+pub mod custom;
+pub mod export;
+pub mod import;
+pub mod pi;
+
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use crate::config::Config;
+use crate::datasets::{self, Datasets};
+use crate::runner::{BadInput, Failure, Kind, Kinds};
+
+/// The kinds that come with the server, and those of the embedding program.
+pub fn builtin(config: &Config, datasets: &Arc<dyn Datasets>, others: Vec<Arc<dyn Kind>>) -> Kinds {
+    let ours: Vec<Arc<dyn Kind>> = vec![
+        Arc::new(import::Import { datasets: Arc::clone(datasets), folder: config.import_dir.clone() }),
+        Arc::new(export::Export { datasets: Arc::clone(datasets) }),
+        Arc::new(pi::Pi { limit: config.max_pi_digits }),
+    ];
+    ours.into_iter().chain(others).map(|kind| (kind.name(), kind)).collect()
+}
+
+/// A spec as its kind reads it.
+fn read_spec<S: DeserializeOwned>(spec: &serde_json::Value) -> Result<S, BadInput> {
+    S::deserialize(spec).map_err(|error| BadInput::new("spec", error.to_string()))
+}
+
+impl From<datasets::Error> for Failure {
+    fn from(error: datasets::Error) -> Failure {
+        let text = error.to_string();
+        match error {
+            datasets::Error::Exists(_) => Failure::permanent("ALREADY_EXISTS", text),
+            datasets::Error::Missing(_) => Failure::permanent("NOT_FOUND", text),
+            datasets::Error::Columns { .. } | datasets::Error::TooManyColumns { .. } | datasets::Error::Cell { .. } => {
+                Failure::input(text)
+            }
+            datasets::Error::Full(_) | datasets::Error::Unavailable(_) => Failure::unavailable(text),
+            datasets::Error::LeaseLost | datasets::Error::Failed(_) => Failure::internal(text),
+        }
+    }
+}

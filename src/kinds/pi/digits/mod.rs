@@ -1,0 +1,90 @@
+//! The digits of pi: Chudnovsky's series by binary splitting, an exact root, one division, decimal text.
+//!
+//! Pure computing: nothing here reads a clock or a file, and text goes to a [`std::io::Write`]. The way through it is
+//! [`Plan`]: its steps in order are a small stack machine (a part is pushed, a join takes two triples and pushes
+//! one), then come [`sqrt_10005`], [`Pi::of`] and [`Pi::write`]. Everything long runs on the rayon pool it is called in
+//! (`pool.install`) and takes a [`Stop`].
+
+mod chudnovsky;
+mod decimal;
+mod divide;
+mod pi;
+mod product;
+mod record;
+mod root;
+#[cfg(test)]
+mod tests;
+mod work;
+
+pub use chudnovsky::{Series, Triple};
+pub use pi::{Pi, sqrt_10005};
+pub use work::{Plan, Step, What};
+
+/// Asked between multiplications, from every thread at work: true ends the computation with [`Stopped`] within
+/// milliseconds. It is called often, so it should cost no more than the read of an atomic.
+pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// The computation was left because its [`Stop`] said so. Nothing of the step remains; it can be done again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped;
+
+impl std::fmt::Display for Stopped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the computation of pi was stopped before this step was done")
+    }
+}
+
+impl std::error::Error for Stopped {}
+
+/// Why text was not written to its end.
+#[derive(Debug)]
+pub enum WriteError {
+    /// The [`Stop`] said so; what was written is a prefix of the text.
+    Stopped,
+    /// The writer refused.
+    Io(std::io::Error),
+}
+
+impl std::fmt::Display for WriteError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Stopped => Stopped.fmt(f),
+            Self::Io(error) => write!(f, "the digits of pi could not be written: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for WriteError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Stopped => None,
+            Self::Io(error) => Some(error),
+        }
+    }
+}
+
+impl From<Stopped> for WriteError {
+    fn from(_: Stopped) -> Self {
+        Self::Stopped
+    }
+}
+
+impl From<std::io::Error> for WriteError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// `Err(Stopped)` once `stop` says so.
+fn go_on(stop: Stop<'_>) -> Result<(), Stopped> {
+    if stop() { Err(Stopped) } else { Ok(()) }
+}
+
+/// Both results of two computations that may run side by side, or the first stop.
+fn both<A: Send, B: Send>(
+    left: impl FnOnce() -> Result<A, Stopped> + Send,
+    right: impl FnOnce() -> Result<B, Stopped> + Send,
+) -> Result<(A, B), Stopped> {
+    let (left, right) = rayon::join(left, right);
+    Ok((left?, right?))
+}

@@ -1,0 +1,75 @@
+//! A triple as bytes, so that a finished part outlives the process.
+//!
+//! A mark, the range, the three lengths (all u64, little end first), the three numbers (little end first), and a
+//! checksum over all that. A file that is cut short, longer, or changed is not read.
+
+use num_bigint::BigUint;
+
+use super::chudnovsky::Triple;
+
+/// The first eight bytes; the last of them is the version of the layout.
+const MARK: [u8; 8] = *b"pi-part\x01";
+
+/// Mark, start, end and three lengths.
+const HEAD: usize = 6 * 8;
+
+impl Triple {
+    /// The triple as bytes, for [`Triple::from_bytes`].
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let numbers = [&self.p, &self.q, &self.t].map(BigUint::to_bytes_le);
+        let len: usize = numbers.iter().map(Vec::len).sum();
+        let mut bytes = Vec::with_capacity(HEAD + len + 8);
+        bytes.extend_from_slice(&MARK);
+        let lengths = numbers.iter().map(|number| number.len() as u64);
+        for value in [self.range.start, self.range.end].into_iter().chain(lengths) {
+            bytes.extend_from_slice(&value.to_le_bytes());
+        }
+        for number in numbers {
+            bytes.extend_from_slice(&number);
+        }
+        let sum = checksum(&bytes);
+        bytes.extend_from_slice(&sum.to_le_bytes());
+        bytes
+    }
+
+    /// The triple that was written, or none where the bytes are not whole.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let (body, sum) = bytes.split_last_chunk::<8>()?;
+        if u64::from_le_bytes(*sum) != checksum(body) {
+            return None;
+        }
+        let mut rest = body.strip_prefix(&MARK)?;
+        let range = word(&mut rest)?..word(&mut rest)?;
+        let lengths = [word(&mut rest)?, word(&mut rest)?, word(&mut rest)?];
+        let [p, q, t] = lengths.map(|len| number(&mut rest, len));
+        let (p, q, t) = (p?, q?, t?);
+        rest.is_empty().then_some(Self { range, p, q, t })
+    }
+}
+
+/// Takes a u64 off the front.
+fn word(bytes: &mut &[u8]) -> Option<u64> {
+    let (first, rest) = bytes.split_first_chunk::<8>()?;
+    *bytes = rest;
+    Some(u64::from_le_bytes(*first))
+}
+
+/// Takes a number of `len` bytes off the front.
+fn number(bytes: &mut &[u8], len: u64) -> Option<BigUint> {
+    let (first, rest) = bytes.split_at_checked(usize::try_from(len).ok()?)?;
+    *bytes = rest;
+    Some(BigUint::from_bytes_le(first))
+}
+
+/// FNV-1a over eight bytes at a time, with a shift between, as it guards against accidents and not against people. Each
+/// step is a bijection of the state, so that any change within one word is always seen.
+fn checksum(bytes: &[u8]) -> u64 {
+    let (words, tail) = bytes.as_chunks::<8>();
+    let mut last = [0; 8];
+    last[..tail.len()].copy_from_slice(tail);
+    let words = words.iter().chain(std::iter::once(&last));
+    words.fold(0xcbf2_9ce4_8422_2325 ^ bytes.len() as u64, |sum, word| {
+        let sum = (sum ^ u64::from_le_bytes(*word)).wrapping_mul(0x0000_0100_0000_01b3);
+        sum ^ sum >> 29
+    })
+}

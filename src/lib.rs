@@ -1,0 +1,27 @@
+//! Pausa: a GraphQL server whose long-running tasks can be paused, resumed and terminated while they run.
+//!
+//! The map, in reading order:
+//! - [`task`]: what a task is, and the one table of its states. Pure.
+//! - [`store`]: where tasks are kept; every change is a compare-and-swap there.
+//! - [`runner`]: claims tasks and runs them; the [`runner::Kind`] trait that a kind of task implements.
+//! - [`kinds`]: import, export, pi.
+//! - [`datasets`]: the tables that imports fill; [`files`]: uploads and results; [`bus`]: who hears of a change.
+//! - [`graphql`]: the API's shape; [`http`]: the routes.
+//! - [`config`], [`clock`], [`app`]: settings, time, and the wiring of it all.
+//!
+//! To embed it with a kind of your own, see `examples/custom_kind.rs`.
+
+#![forbid(unsafe_code)]
+
+pub mod app;
+pub mod bus;
+pub mod clock;
+pub mod config;
+pub mod datasets;
+pub mod files;
+pub mod graphql;
+pub mod http;
+pub mod kinds;
+pub mod runner;
+pub mod store;
+pub mod task;

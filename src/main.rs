@@ -1,0 +1,122 @@
+//! The program: arguments, log, signals.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use pausa::app::App;
+use pausa::config::Config;
+use pausa::store::Store;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// A GraphQL server whose long-running tasks can be paused, resumed and terminated while they run.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// A file of settings; config.default.toml lists them all.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The address to listen on.
+    #[arg(long, global = true, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// The folder of everything that the embedded mode keeps.
+    #[arg(long, global = true, value_name = "FOLDER")]
+    data_dir: Option<String>,
+    /// Any setting, over every other source.
+    #[arg(long = "set", global = true, value_name = "NAME=VALUE")]
+    settings: Vec<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the server (what happens without a command, too).
+    Serve,
+    /// Print the GraphQL schema.
+    Schema,
+    /// Bring the task store up to date, and end.
+    Migrate,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("pausa: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    if let Some(Command::Schema) = arguments.command {
+        print!("{}", pausa::graphql::sdl());
+        return Ok(ExitCode::SUCCESS);
+    }
+    let config = config(arguments)?;
+    log(&config)?;
+    match arguments.command {
+        Some(Command::Migrate) => migrate(&config).await,
+        _ => serve(config).await,
+    }
+}
+
+fn config(arguments: &Arguments) -> Result<Config, Box<dyn std::error::Error>> {
+    let mut flags = Vec::new();
+    flags.extend(arguments.listen.clone().map(|address| ("listen".to_owned(), address)));
+    flags.extend(arguments.data_dir.clone().map(|folder| ("data_dir".to_owned(), folder)));
+    for setting in &arguments.settings {
+        let (name, value) =
+            setting.split_once('=').ok_or_else(|| format!("--set {setting}: NAME=VALUE is expected"))?;
+        flags.push((name.to_owned(), value.to_owned()));
+    }
+    let file = arguments.config.clone().or_else(|| std::env::var_os("PAUSA_CONFIG").map(PathBuf::from));
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    Ok(Config::load(file.as_deref(), variables, &flags)?)
+}
+
+fn log(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
+    let filter = EnvFilter::try_new(&config.log).map_err(|error| format!("setting log = {:?}: {error}", config.log))?;
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if config.log_json {
+        log.json().init()
+    } else {
+        log.init()
+    }
+    Ok(())
+}
+
+async fn migrate(config: &Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    std::fs::create_dir_all(&config.data_dir)?;
+    Store::connect(&config.store_url(), std::sync::Arc::new(|_, _| {})).await?.close().await;
+    println!("the task store is up to date");
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let listener = TcpListener::bind(config.listen)
+        .await
+        .map_err(|error| format!("setting listen = {}: {error}", config.listen))?;
+    let address = listener.local_addr()?;
+    let app = App::start(config, Vec::new()).await?;
+    println!("Pausa {} is ready", env!("CARGO_PKG_VERSION"));
+    println!("  start page  http://{address}/");
+    println!("  playground  http://{address}/graphiql");
+    println!("  API         http://{address}/graphql");
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let asked = async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        tracing::info!("ending: tasks come to a checkpoint and are given back");
+    };
+    let quiet = app.serve(listener, asked).await?;
+    Ok(if quiet { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}

@@ -1,0 +1,241 @@
+//! What a kind may touch while one of its tasks runs.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::{oneshot, watch};
+use tokio_util::task::TaskTracker;
+
+use super::kind::{Failure, Stop};
+use super::pool::Pool;
+use super::registry::Signal;
+use crate::clock::Clock;
+use crate::files::Files;
+use crate::store::{self, Key, Store};
+use crate::task::{Progress, Task, TaskId};
+
+/// At most one write of progress in this time; the last one is always written.
+const REPORT_EVERY: Duration = Duration::from_millis(100);
+
+/// The wait between two tries while the store is away.
+const AWAY: Duration = Duration::from_millis(250);
+
+/// A task's run, as its kind sees it. Clones are the same run.
+#[derive(Clone)]
+pub struct Context(Arc<Run>);
+
+struct Run {
+    task: Arc<Task>,
+    store: Store,
+    files: Files,
+    clock: Clock,
+    pool: Pool,
+    signal: watch::Receiver<Signal>,
+    started: Instant,
+    latest: Mutex<Latest>,
+    threads: TaskTracker,
+}
+
+/// What is committed but perhaps not yet written to the task store.
+struct Latest {
+    report: Option<(Option<String>, Progress)>,
+    written: Option<Instant>,
+}
+
+/// How far a run came, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// What it is doing, in a word or two.
+    pub phase: &'static str,
+    /// What is committed, in the unit of the kind's plan.
+    pub done: u64,
+    /// The whole, where it is known or can be estimated.
+    pub total: Option<u64>,
+}
+
+impl Context {
+    pub(super) fn new(
+        task: Arc<Task>,
+        store: Store,
+        files: Files,
+        clock: Clock,
+        pool: Pool,
+        signal: watch::Receiver<Signal>,
+    ) -> Context {
+        let latest = Mutex::new(Latest { report: None, written: None });
+        let (started, threads) = (Clock::monotonic(), TaskTracker::new());
+        Context(Arc::new(Run { task, store, files, clock, pool, signal, started, latest, threads }))
+    }
+
+    /// The task's id.
+    pub fn id(&self) -> TaskId {
+        self.0.task.id
+    }
+
+    /// The claim under which it runs: higher than any before it.
+    pub fn epoch(&self) -> i64 {
+        self.0.task.epoch
+    }
+
+    /// What it is to do.
+    ///
+    /// # Errors
+    /// A permanent failure where the stored text does not fit `S`.
+    pub fn spec<S: DeserializeOwned>(&self) -> Result<S, Failure> {
+        serde_json::from_str(&self.0.task.spec)
+            .map_err(|error| Failure::permanent("INTERNAL", format!("its stored spec cannot be read: {error}")))
+    }
+
+    /// Where the last checkpoint of any run left off; none before the first.
+    ///
+    /// # Errors
+    /// A permanent failure where the stored text does not fit `C`.
+    pub fn cursor<C: DeserializeOwned>(&self) -> Result<Option<C>, Failure> {
+        let cursor = self.0.task.cursor.as_deref().map(serde_json::from_str).transpose();
+        cursor.map_err(|error| Failure::permanent("INTERNAL", format!("its stored cursor cannot be read: {error}")))
+    }
+
+    /// The folder of files that clients sent, work in progress and results.
+    pub fn files(&self) -> &Files {
+        &self.0.files
+    }
+
+    /// The task's own folder for work in progress.
+    pub async fn work(&self) -> Result<PathBuf, Failure> {
+        self.files().work(self.id()).await.map_err(|error| Failure::io("the task's folder", &error))
+    }
+
+    /// The present moment.
+    pub fn now(&self) -> jiff::Timestamp {
+        self.0.clock.now()
+    }
+
+    /// Says what is committed: the run goes on from here after a stop or a crash. Writes to the task store at most ten
+    /// times a second.
+    ///
+    /// # Errors
+    /// [`Stop::Interrupted`] where a pause, a termination or a shutdown was asked for, [`Stop::LeaseLost`] where a newer
+    /// claim holds the task: return it at once.
+    pub async fn checkpoint<C: Serialize + Sync>(&self, cursor: &C, report: Report) -> Result<(), Stop> {
+        self.note(cursor, report)?;
+        self.heed()?;
+        let due = self.latest().written.is_none_or(|written| written.elapsed() >= REPORT_EVERY);
+        if due { self.write().await } else { Ok(()) }
+    }
+
+    /// The same without a write or a look at the stop signal.
+    pub fn note<C: Serialize>(&self, cursor: &C, report: Report) -> Result<(), Failure> {
+        let cursor = serde_json::to_string(cursor)
+            .map_err(|error| Failure::permanent("INTERNAL", format!("its cursor cannot be written: {error}")))?;
+        let progress = Progress {
+            phase: report.phase.to_owned(),
+            unit: self.0.task.progress.unit,
+            done: report.done,
+            total: report.total,
+            active: self.0.task.progress.active + self.0.started.elapsed(),
+            updated_at: self.now(),
+        };
+        self.latest().report = Some((Some(cursor), progress));
+        Ok(())
+    }
+
+    /// The run must stop.
+    pub fn stop_requested(&self) -> bool {
+        *self.0.signal.borrow() != Signal::Run
+    }
+
+    /// Returns where the run must stop.
+    ///
+    /// # Errors
+    /// As [`Context::checkpoint`].
+    pub fn heed(&self) -> Result<(), Stop> {
+        match *self.0.signal.borrow() {
+            Signal::Run => Ok(()),
+            Signal::Lost => Err(Stop::LeaseLost),
+            Signal::Pause | Signal::Terminate | Signal::Shutdown => Err(Stop::Interrupted),
+        }
+    }
+
+    /// Waits until the run must stop, to be raced against what may take long.
+    pub async fn stopped(&self) -> Stop {
+        let mut signal = self.0.signal.clone();
+        // The sender lives as long as the run is registered; once it is gone the lease is too.
+        match signal.wait_for(|signal| *signal != Signal::Run).await {
+            Ok(_) => self.heed().err().unwrap_or(Stop::Interrupted),
+            Err(_) => Stop::LeaseLost,
+        }
+    }
+
+    /// Runs blocking work on a thread apart from those that serve clients. The task is not said to be paused or
+    /// terminated before `work` has returned: long work looks at [`Context::stop_requested`].
+    pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+        let held = self.0.threads.token();
+        let handle = tokio::task::spawn_blocking(move || {
+            let _held = held;
+            work()
+        });
+        handle.await.map_err(|error| Failure::internal(format!("a thread of the task: {error}")))
+    }
+
+    /// Runs computing work on the pool of low priority that all tasks of the node share. As with
+    /// [`Context::blocking`], long work looks at [`Context::stop_requested`].
+    pub async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+        let (done, answer) = oneshot::channel();
+        let held = self.0.threads.token();
+        self.0.pool.spawn(move || {
+            let _held = held;
+            // The one who waits may have been dropped.
+            let _ = done.send(std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)));
+        });
+        match answer.await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(_)) => Err(Failure::internal("the computation panicked")),
+            Err(_) => Err(Failure::internal("the computing pool has ended")),
+        }
+    }
+
+    /// Waits until no thread works for the run any more.
+    pub(super) async fn quiet(&self) {
+        self.0.threads.close();
+        self.0.threads.wait().await;
+    }
+
+    pub(super) fn key(&self) -> Key {
+        Key { id: self.id(), epoch: self.epoch() }
+    }
+
+    /// What is committed and was last said of it.
+    pub(super) fn last(&self) -> Option<(Option<String>, Progress)> {
+        self.latest().report.clone()
+    }
+
+    /// Writes the newest report, however long the store is away.
+    async fn write(&self) -> Result<(), Stop> {
+        let Some((cursor, progress)) = self.last() else { return Ok(()) };
+        loop {
+            match self.0.store.report(self.key(), cursor.clone(), progress.clone()).await {
+                Ok(_) => break,
+                Err(error) if error.is_lease_lost() => return Err(Stop::LeaseLost),
+                Err(error) => self.wait_out(&error).await?,
+            }
+        }
+        self.latest().written = Some(Clock::monotonic());
+        self.heed()
+    }
+
+    async fn wait_out(&self, error: &store::Error) -> Result<(), Stop> {
+        tracing::warn!(task = %self.id(), %error, "the task waits for the store");
+        tokio::select! {
+            stop = self.stopped() => Err(stop),
+            () = tokio::time::sleep(AWAY) => Ok(()),
+        }
+    }
+
+    /// A panic while it was locked leaves a whole report.
+    fn latest(&self) -> MutexGuard<'_, Latest> {
+        self.0.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,182 @@
+//! A claimed task's way: run, publish, undo, until this node holds it no more.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{JoinError, JoinHandle};
+
+use super::kind::{Failure, Kind, Stop};
+use super::{Context, Runner};
+use crate::store;
+use crate::task::change::{End, backoff};
+use crate::task::{Ask, Refusal, ResultFile, State, Task};
+
+/// The wait between two tries while the store is away.
+const AWAY: Duration = Duration::from_millis(250);
+
+type Outcome = Result<Option<ResultFile>, Stop>;
+
+/// Drives `task`, which this node has claimed, as far as it goes.
+pub(super) async fn drive(runner: Runner, task: Arc<Task>) {
+    let signal = runner.0.registry.enter(&task);
+    let context = runner.context(&task, signal);
+    let claimed = Arc::clone(&task);
+    let mut task = task;
+    while let Some(end) = stage(&runner, &context, &task).await {
+        match conclude(&runner, &context, end).await {
+            Some(next) if next.owner == task.owner && next.epoch == task.epoch => task = next,
+            _ => break,
+        }
+    }
+    context.quiet().await;
+    runner.0.registry.leave(&claimed);
+    runner.0.bells.work.notify_one();
+}
+
+/// What the task's state asks for, and how that ended. None where nothing more may be written.
+async fn stage(runner: &Runner, context: &Context, task: &Arc<Task>) -> Option<End> {
+    let Some(kind) = runner.kind(&task.kind) else {
+        let failure =
+            Failure::permanent("INTERNAL", format!("this server knows no kind of task named {:?}", task.kind));
+        let runs = task.state == State::Running;
+        return Some(if runs { End::Fail(failure.into()) } else { retry(runner, task, failure) });
+    };
+    tracing::info!(task = %task.id, kind = %task.kind, state = %task.state, epoch = task.epoch, "working");
+    match task.state {
+        State::Running => run(runner, kind, context, task).await,
+        State::Finishing => Some(match guarded(kind, context, Step::Publish).await {
+            Ok(()) => End::Complete,
+            Err(failure) if failure.permanent => fail(runner, kind, context, task, failure).await,
+            Err(failure) => retry(runner, task, failure),
+        }),
+        State::Pausing => Some(match guarded(kind, context, Step::Settle).await {
+            Ok(()) => End::Release,
+            Err(failure) => failed(runner, task, failure),
+        }),
+        State::Terminating => Some(match guarded(kind, context, Step::Undo).await {
+            Ok(()) => End::Undone,
+            Err(failure) => retry(runner, task, failure),
+        }),
+        _ => None,
+    }
+}
+
+async fn run(runner: &Runner, kind: &Arc<dyn Kind>, context: &Context, task: &Arc<Task>) -> Option<End> {
+    let handle = {
+        let (kind, context) = (Arc::clone(kind), context.clone());
+        tokio::spawn(async move { kind.run(&context).await })
+    };
+    runner.0.registry.attach(task, handle.abort_handle());
+    let outcome = outcome(runner, context, task, handle).await;
+    context.quiet().await;
+    match outcome {
+        Ok(result) => Some(End::Finish(result)),
+        Err(Stop::Interrupted) => Some(End::Release),
+        Err(Stop::LeaseLost) => {
+            tracing::warn!(task = %task.id, epoch = task.epoch, "the lease is lost; the run ends without another write");
+            None
+        }
+        Err(Stop::Failed(failure)) if failure.permanent => Some(fail(runner, kind, context, task, failure).await),
+        Err(Stop::Failed(failure)) => Some(failed(runner, task, failure)),
+    }
+}
+
+/// Waits for the run; aborts one that was asked to stop and does not.
+async fn outcome(runner: &Runner, context: &Context, task: &Task, mut handle: JoinHandle<Outcome>) -> Outcome {
+    loop {
+        tokio::select! {
+            joined = &mut handle => return joined.unwrap_or_else(broken),
+            _ = context.stopped() => {}
+        }
+        if let Ok(joined) = tokio::time::timeout(runner.0.settings.stop_patience, &mut handle).await {
+            return joined.unwrap_or_else(broken);
+        }
+        if context.stop_requested() {
+            tracing::warn!(task = %task.id, "the run does not let go and is aborted");
+            runner.0.registry.abort(task);
+        }
+    }
+}
+
+fn broken(error: JoinError) -> Outcome {
+    match error.try_into_panic() {
+        Ok(panic) => Err(Failure::internal(format!("the run panicked: {}", panic_text(&*panic))).into()),
+        Err(_) => Err(Stop::Interrupted),
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("without a message")
+}
+
+/// One of the kind's ends.
+#[derive(Clone, Copy)]
+enum Step {
+    Publish,
+    Settle,
+    Undo,
+}
+
+/// Takes the step on a tokio task of its own, so that a panic in it is an error like any other.
+async fn guarded(kind: &Arc<dyn Kind>, context: &Context, step: Step) -> Result<(), Failure> {
+    let (kind, context) = (Arc::clone(kind), context.clone());
+    let taken = tokio::spawn(async move {
+        match step {
+            Step::Publish => kind.publish(&context).await,
+            Step::Settle => kind.settle(&context).await,
+            Step::Undo => kind.undo(&context).await,
+        }
+    });
+    taken.await.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => Err(Failure::internal(format!("it panicked: {}", panic_text(&*panic)))),
+        Err(_) => Err(Failure::internal("it was aborted")),
+    })
+}
+
+/// A failure that no try would mend: what was written is undone before FAILED is said.
+async fn fail(runner: &Runner, kind: &Arc<dyn Kind>, context: &Context, task: &Task, failure: Failure) -> End {
+    match guarded(kind, context, Step::Undo).await {
+        Ok(()) => End::Fail(failure.into()),
+        Err(undo) => retry(runner, task, undo),
+    }
+}
+
+/// Another try, or the end of the tries.
+fn failed(runner: &Runner, task: &Task, failure: Failure) -> End {
+    if failure.permanent || task.failures + 1 >= runner.0.settings.retry_limit {
+        return End::Fail(failure.into());
+    }
+    retry(runner, task, failure)
+}
+
+fn retry(runner: &Runner, task: &Task, failure: Failure) -> End {
+    tracing::warn!(task = %task.id, failure = %failure, failures = task.failures + 1, "another try follows");
+    let due = runner.0.clock.now() + backoff(runner.0.settings.retry_backoff, task.failures);
+    End::Retry(failure.into(), due)
+}
+
+/// Writes the end down, however long the store is away. None where this run has no say any more.
+async fn conclude(runner: &Runner, context: &Context, end: End) -> Option<Arc<Task>> {
+    let inner = &runner.0;
+    loop {
+        let ask = Ask::by(format!("node {}", inner.settings.node), inner.clock.now());
+        let ask = if inner.ending.is_cancelled() { ask.because("the node shuts down") } else { ask };
+        match inner.store.end(context.key(), context.last(), end.clone(), ask).await {
+            Ok(task) => {
+                tracing::info!(task = %task.id, kind = %task.kind, state = %task.state, "changed");
+                return Some(task);
+            }
+            // Its state changed as the run ended: the new state says what is to be done.
+            Err(store::Error::Refused(Refusal::Illegal(_))) => {
+                return inner.store.get(context.id()).await.ok().flatten();
+            }
+            Err(error) if error.is_lease_lost() => return None,
+            Err(error) => {
+                tracing::warn!(task = %context.id(), %error, "the end of a run waits for the store");
+                tokio::time::sleep(AWAY).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What a kind of task is to the runner.
+
+use async_trait::async_trait;
+
+use super::Context;
+use crate::task::{ResultFile, TaskError, Unit};
+
+/// A kind of long-running task. Its runs can be paused, resumed and terminated, because [`Context::checkpoint`] is the
+/// only way to report progress, and the place where a run learns that it must stop.
+#[async_trait]
+pub trait Kind: Send + Sync + 'static {
+    /// The name that the store keeps, such as `import`. Never change it: stored tasks are found by it.
+    fn name(&self) -> &'static str;
+
+    /// Checks what a user wants of a new task.
+    ///
+    /// # Errors
+    /// Input that this kind cannot do, with the field that is wrong. Nothing is started then.
+    fn plan(&self, spec: &serde_json::Value) -> Result<Plan, BadInput>;
+
+    /// Does the work, from the last checkpoint on. An async run may also be dropped at any `await`.
+    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop>;
+
+    /// Makes the result visible, once the end is decided: nothing stops the task any more. It may be called again after a
+    /// crash, so doing it twice must be the same as once.
+    async fn publish(&self, _context: &Context) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Takes away all that the task wrote, however far it came; doing it twice must be the same as once.
+    async fn undo(&self, context: &Context) -> Result<(), Failure>;
+
+    /// Drops what is kept of a finished task beside its files and what it published; called as the task is deleted.
+    async fn forget(&self, _context: &Context) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    /// Reports by [`Context::note`] how far the task came, where its own storage knows better than the task store: called
+    /// after a crash, before PAUSED is said.
+    async fn settle(&self, _context: &Context) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// What the task store needs to know of a new task.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What its progress counts.
+    pub unit: Unit,
+    /// The whole, where it is known beforehand.
+    pub total: Option<u64>,
+    /// What only one unfinished task may hold.
+    pub exclusive: Option<String>,
+    /// The upload that it reads, which is kept as long as the task is.
+    pub upload: Option<String>,
+}
+
+/// Input that cannot be done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct BadInput {
+    /// The field that is wrong, as the API names it.
+    pub field: String,
+    /// What is wrong, and what is allowed.
+    pub message: String,
+}
+
+impl BadInput {
+    /// Input that is wrong in `field`.
+    pub fn new(field: &str, message: impl Into<String>) -> BadInput {
+        BadInput { field: field.to_owned(), message: message.into() }
+    }
+}
+
+/// Why a run ends without a result.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// It was asked to.
+    #[error("it was asked to stop")]
+    Interrupted,
+    /// A newer claim holds the task: not another write.
+    #[error("a newer run holds the task")]
+    LeaseLost,
+    /// It failed.
+    #[error(transparent)]
+    Failed(#[from] Failure),
+}
+
+/// An error of a run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// One of the API's codes, such as `BAD_USER_INPUT`.
+    pub code: &'static str,
+    /// Where and what next.
+    pub message: String,
+    /// Another try would fail in the same way.
+    pub permanent: bool,
+}
+
+impl Failure {
+    /// The input is bad: no further try would mend it, and what was written is undone.
+    pub fn input(message: impl Into<String>) -> Failure {
+        Failure { code: "BAD_USER_INPUT", message: message.into(), permanent: true }
+    }
+
+    /// No further try would mend it, with a code of its own.
+    pub fn permanent(code: &'static str, message: impl Into<String>) -> Failure {
+        Failure { code, message: message.into(), permanent: true }
+    }
+
+    /// Something is away or full for now: the task is tried again.
+    pub fn unavailable(message: impl Into<String>) -> Failure {
+        Failure { code: "UNAVAILABLE", message: message.into(), permanent: false }
+    }
+
+    /// Something else went wrong: the task is tried again.
+    pub fn internal(message: impl Into<String>) -> Failure {
+        Failure { code: "INTERNAL", message: message.into(), permanent: false }
+    }
+
+    /// A file could not be read or written.
+    pub fn io(what: &str, error: &std::io::Error) -> Failure {
+        match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                Failure::unavailable(format!("no room is left on the disk for {what}: free some, then resume the task"))
+            }
+            _ => Failure::internal(format!("{what}: {error}")),
+        }
+    }
+}
+
+impl From<Failure> for TaskError {
+    fn from(failure: Failure) -> TaskError {
+        TaskError { code: failure.code.to_owned(), message: failure.message }
+    }
+}

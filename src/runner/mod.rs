@@ -1,0 +1,168 @@
+//! Runs tasks, and names no kind. Read [`kind`] (what a kind must do), [`context`] (what it may touch), then [`drive`]
+//! (a claimed task's way to its end), [`claim`], [`lease`] and [`schedule`] (the three loops of a node).
+
+mod claim;
+pub mod context;
+mod drive;
+pub mod kind;
+mod lease;
+mod pool;
+mod registry;
+mod schedule;
+mod start;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use context::{Context, Report};
+pub use kind::{BadInput, Failure, Kind, Plan, Stop};
+pub use start::{StartError, StartOptions};
+
+use crate::clock::Clock;
+use crate::files::Files;
+use crate::store::Store;
+use crate::task::{PauseExpiry, State, Task, Verb};
+use pool::Pool;
+use registry::{Registry, Signal};
+
+/// The kinds that a node can run, by name.
+pub type Kinds = HashMap<&'static str, Arc<dyn Kind>>;
+
+/// How a node runs tasks.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The node's name, unlike that of every other node that is alive.
+    pub node: String,
+    /// Tasks that run at once.
+    pub max_running: usize,
+    /// Tasks that may wait.
+    pub max_waiting: u64,
+    /// How long a silent node keeps its tasks.
+    pub lease: Duration,
+    /// Errors in a row, without progress between them, after which a task has failed.
+    pub retry_limit: u32,
+    /// The pause before the first new try; it doubles with each.
+    pub retry_backoff: Duration,
+    /// Deaths of its node in a row, without progress between them, after which a task has failed.
+    pub crash_limit: u32,
+    /// How long a pause lasts where it sets no expiry of its own, and what happens then.
+    pub pause_expiry: Option<(Duration, Verb)>,
+    /// How long a run that was asked to stop may take to its next checkpoint before it is aborted.
+    pub stop_patience: Duration,
+}
+
+/// A node's runner. Clones are the same runner.
+#[derive(Clone)]
+pub struct Runner(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    store: Store,
+    files: Files,
+    clock: Clock,
+    kinds: Kinds,
+    pool: Pool,
+    registry: Arc<Registry>,
+    bells: Bells,
+    slots: Arc<Semaphore>,
+    runs: TaskTracker,
+    loops: TaskTracker,
+    ending: CancellationToken,
+}
+
+/// What wakes the loops of a node. Made before the store, so that the store's changes can ring.
+#[derive(Clone, Default)]
+pub struct Bells {
+    registry: Arc<Registry>,
+    work: Arc<Notify>,
+    times: Arc<Notify>,
+}
+
+impl Bells {
+    /// A task changed, here or on another node.
+    pub fn ring(&self, task: &Task) {
+        self.registry.heed(task);
+        match task.state {
+            State::Queued => self.work.notify_one(),
+            State::Scheduled => self.times.notify_one(),
+            State::Paused if task.due_at.is_some() => self.times.notify_one(),
+            state if state.may_be_owned() && task.owner.is_none() => self.work.notify_one(),
+            _ => {}
+        }
+    }
+}
+
+impl Runner {
+    /// A runner that does nothing until [`Runner::start`].
+    pub fn new(settings: Settings, store: Store, files: Files, clock: Clock, kinds: Kinds, bells: Bells) -> Runner {
+        let slots = Arc::new(Semaphore::new(settings.max_running));
+        Runner(Arc::new(Inner {
+            settings,
+            store,
+            files,
+            clock,
+            kinds,
+            pool: Pool::default(),
+            registry: Arc::clone(&bells.registry),
+            bells,
+            slots,
+            runs: TaskTracker::new(),
+            loops: TaskTracker::new(),
+            ending: CancellationToken::new(),
+        }))
+    }
+
+    /// Joins the nodes, takes up what dead ones left, and starts to work.
+    ///
+    /// # Errors
+    /// Where the store does not answer.
+    pub async fn start(&self) -> Result<(), crate::store::Error> {
+        self.take_up().await?;
+        self.0.loops.spawn(lease::keep(self.clone()));
+        self.0.loops.spawn(schedule::keep(self.clone()));
+        self.0.loops.spawn(claim::keep(self.clone()));
+        Ok(())
+    }
+
+    /// Stops claiming, lets every run come to a checkpoint and gives the tasks back: none spends an attempt. True where
+    /// all of them let go within `grace`.
+    pub async fn shutdown(&self, grace: Duration) -> bool {
+        self.0.ending.cancel();
+        self.0.loops.close();
+        self.0.loops.wait().await;
+        self.0.registry.tell_all(Signal::Shutdown);
+        self.0.runs.close();
+        let quiet = tokio::time::timeout(grace, self.0.runs.wait()).await.is_ok();
+        if quiet && let Err(error) = self.0.store.leave(&self.0.settings.node).await {
+            tracing::warn!(%error, "the node could not say that it leaves");
+        }
+        quiet
+    }
+
+    /// How many tasks this node works on.
+    pub fn running(&self) -> usize {
+        self.0.registry.len()
+    }
+
+    /// The settings that it runs by.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The kind of that name.
+    pub fn kind(&self, name: &str) -> Option<&Arc<dyn Kind>> {
+        self.0.kinds.get(name)
+    }
+
+    /// The expiry of a pause that sets none of its own.
+    pub fn default_expiry(&self) -> Option<PauseExpiry> {
+        let (after, then) = self.0.settings.pause_expiry?;
+        let at = self.0.clock.now().checked_add(after).ok()?;
+        Some(PauseExpiry { at, then })
+    }
+}

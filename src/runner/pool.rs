@@ -1,0 +1,34 @@
+//! The threads that compute: as many as the machine has cores, and last in line for them.
+
+use std::sync::Arc;
+
+/// How far computing steps back for everything else, on the scale of nice(2).
+const NICE: i32 = 10;
+
+/// The computing threads of a node, started when first used.
+#[derive(Clone, Default)]
+pub struct Pool(Arc<std::sync::OnceLock<Option<rayon::ThreadPool>>>);
+
+impl Pool {
+    /// Runs `work` on a computing thread; rayon's own calls inside it use all of them.
+    pub fn spawn(&self, work: impl FnOnce() + Send + 'static) {
+        match self.0.get_or_init(build) {
+            Some(pool) => pool.spawn(work),
+            None => rayon::spawn(work),
+        }
+    }
+}
+
+fn build() -> Option<rayon::ThreadPool> {
+    let pool =
+        rayon::ThreadPoolBuilder::new().thread_name(|n| format!("compute-{n}")).start_handler(|_| step_back()).build();
+    pool.inspect_err(|error| tracing::warn!(%error, "computing on the shared pool")).ok()
+}
+
+/// The API must stay quick while every core computes. Failing to step back costs promptness only.
+fn step_back() {
+    let thread = Some(rustix::thread::gettid());
+    if let Err(error) = rustix::process::setpriority_process(thread, NICE) {
+        tracing::debug!(%error, "computing at full priority");
+    }
+}

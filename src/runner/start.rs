@@ -1,0 +1,93 @@
+//! Starting tasks, and forgetting finished ones: what the API asks of the runner.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+use super::registry::Signal;
+use super::{BadInput, Context, Failure, Runner};
+use crate::store::{self, Started};
+use crate::task::{NewTask, State, Task};
+
+/// What every start may say.
+#[derive(Clone, Debug, Default)]
+pub struct StartOptions {
+    /// The user's own name for the task.
+    pub label: Option<String>,
+    /// When it may first run.
+    pub start_at: Option<Timestamp>,
+    /// A second start with the same key gives the first one's task.
+    pub idempotency_key: Option<String>,
+}
+
+/// Why nothing was started or forgotten.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The input cannot be done.
+    #[error(transparent)]
+    Input(#[from] BadInput),
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// What the task wrote could not be taken away.
+    #[error(transparent)]
+    Undo(#[from] Failure),
+}
+
+impl Runner {
+    /// Starts a task of the kind `kind`.
+    pub async fn start_task(
+        &self,
+        kind: &str,
+        spec: serde_json::Value,
+        options: StartOptions,
+    ) -> Result<Started, StartError> {
+        let unknown = || BadInput::new("name", format!("this server knows no kind of task named {kind:?}"));
+        let plan = self.kind(kind).ok_or_else(unknown)?.plan(&spec)?;
+        let new = NewTask {
+            kind: kind.to_owned(),
+            spec: spec.to_string(),
+            unit: plan.unit,
+            total: plan.total,
+            label: options.label,
+            start_at: options.start_at,
+            exclusive: plan.exclusive,
+            idempotency_key: options.idempotency_key,
+            upload: plan.upload,
+        };
+        let task = Task::new(self.0.clock.task_id(), new, self.0.clock.now());
+        Ok(self.0.store.create(task, "client", self.0.settings.max_waiting).await?)
+    }
+
+    /// Deletes a finished task, its files, and what a failed one left. False where it changed meanwhile.
+    pub async fn forget(&self, task: &Arc<Task>) -> Result<bool, StartError> {
+        if let Some(kind) = self.kind(&task.kind) {
+            let (_signal, receiver) = watch::channel(Signal::Run);
+            let context = self.context(task, receiver);
+            if task.state == State::Failed {
+                kind.undo(&context).await?;
+            }
+            kind.forget(&context).await?;
+        }
+        if !self.0.store.delete(task).await? {
+            return Ok(false);
+        }
+        let lost = |error| Failure::io("the task's files", &error);
+        self.0.files.delete_result(task.id).await.map_err(lost)?;
+        self.0.files.clear_work(task.id).await.map_err(lost)?;
+        Ok(true)
+    }
+
+    pub(super) fn context(&self, task: &Arc<Task>, signal: watch::Receiver<Signal>) -> Context {
+        let Runner(inner) = self;
+        Context::new(
+            Arc::clone(task),
+            inner.store.clone(),
+            inner.files.clone(),
+            inner.clock.clone(),
+            inner.pool.clone(),
+            signal,
+        )
+    }
+}

@@ -1,0 +1,118 @@
+//! Lists of tasks: filtered, newest first, paged by key in both directions.
+
+use std::sync::Arc;
+
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe, Row};
+
+use super::{Error, Store, row, sql};
+use crate::task::{State, Task, TaskId};
+
+/// Which tasks: those that match every part that is given.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Any of these ids.
+    pub ids: Option<Vec<TaskId>>,
+    /// Any of these kinds.
+    pub kinds: Option<Vec<String>>,
+    /// Any of these states, as clients see them.
+    pub states: Option<Vec<State>>,
+    /// Exactly this label.
+    pub label: Option<String>,
+}
+
+/// Which part of a list: tasks between two ids, counted from the newest or from the oldest.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Page {
+    /// Older than this one.
+    pub after: Option<TaskId>,
+    /// Newer than this one.
+    pub before: Option<TaskId>,
+    /// Take the oldest of them instead of the newest.
+    pub from_end: bool,
+    /// At most so many.
+    pub limit: u32,
+}
+
+impl Filter {
+    /// Whether the task is one of them.
+    pub fn matches(&self, task: &Task) -> bool {
+        let among = |list: &Option<Vec<State>>| list.as_ref().is_none_or(|list| list.contains(&task.state.shown()));
+        self.ids.as_ref().is_none_or(|ids| ids.contains(&task.id))
+            && self.kinds.as_ref().is_none_or(|kinds| kinds.contains(&task.kind))
+            && among(&self.states)
+            && self.label.as_ref().is_none_or(|label| task.label.as_ref() == Some(label))
+    }
+
+    /// The conditions, and the texts that they bind, in order.
+    fn conditions(&self) -> (Vec<String>, Vec<String>) {
+        let mut conditions = Vec::new();
+        let mut texts: Vec<String> = Vec::new();
+        let mut any_of = |column: &str, values: Vec<String>| {
+            let places: Vec<_> = (texts.len() + 1..=texts.len() + values.len()).map(|n| format!("${n}")).collect();
+            conditions.push(format!(
+                "{column} IN ({})",
+                if places.is_empty() { "NULL".to_owned() } else { places.join(", ") }
+            ));
+            texts.extend(values);
+        };
+        if let Some(ids) = &self.ids {
+            any_of("id", ids.iter().map(TaskId::to_string).collect());
+        }
+        if let Some(kinds) = &self.kinds {
+            any_of("kind", kinds.clone());
+        }
+        if let Some(states) = &self.states {
+            let stored = State::ALL.into_iter().filter(|state| states.contains(&state.shown()));
+            any_of("state", stored.map(|state| state.as_str().to_owned()).collect());
+        }
+        if let Some(label) = &self.label {
+            any_of("label", vec![label.clone()]);
+        }
+        (conditions, texts)
+    }
+}
+
+impl Store {
+    /// A part of the list, newest first.
+    pub async fn list(&self, filter: &Filter, page: Page) -> Result<Vec<Arc<Task>>, Error> {
+        let (mut conditions, mut texts) = filter.conditions();
+        for (bound, sign) in [(page.after, '<'), (page.before, '>')] {
+            if let Some(id) = bound {
+                texts.push(id.to_string());
+                conditions.push(format!("id {sign} ${}", texts.len()));
+            }
+        }
+        let order = if page.from_end { "ASC" } else { "DESC" };
+        let text = format!(
+            "SELECT {} FROM tasks {} ORDER BY id {order} LIMIT {}",
+            sql::COLUMNS,
+            where_all(&conditions),
+            page.limit
+        );
+        let rows = bound(&text, texts).fetch_all(&self.pool).await?;
+        let mut tasks: Vec<_> = rows.iter().map(|row| row::task(row).map(Arc::new)).collect::<sqlx::Result<_>>()?;
+        if page.from_end {
+            tasks.reverse();
+        }
+        Ok(tasks)
+    }
+
+    /// How many tasks match.
+    pub async fn count(&self, filter: &Filter) -> Result<u64, Error> {
+        let (conditions, texts) = filter.conditions();
+        let text = format!("SELECT COUNT(*) AS n FROM tasks {}", where_all(&conditions));
+        let row = bound(&text, texts).fetch_one(&self.pool).await?;
+        Ok(row::unsigned(row.try_get("n")?))
+    }
+}
+
+fn where_all(conditions: &[String]) -> String {
+    if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) }
+}
+
+/// The conditions hold only column names and places, never a client's text.
+fn bound(text: &str, values: Vec<String>) -> Query<'static, Any, AnyArguments> {
+    values.into_iter().fold(sqlx::query(AssertSqlSafe(text.to_owned())), |query, value| query.bind(value))
+}

@@ -1,0 +1,28 @@
+//! The tables, made and brought up to date.
+
+use std::borrow::Cow;
+
+use sqlx::AnyPool;
+use sqlx::SqlSafeStr;
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+
+use super::Error;
+use super::sql::Dialect;
+
+type Step = (i64, &'static str, &'static str);
+
+const SQLITE: &[Step] = &[(1, "tasks", include_str!("../../migrations/sqlite/0001_tasks.sql"))];
+const POSTGRES: &[Step] = &[(1, "tasks", include_str!("../../migrations/postgres/0001_tasks.sql"))];
+
+/// Runs the steps that the database has not had yet. Nodes that start together wait for each other.
+pub async fn run(pool: &AnyPool, dialect: Dialect) -> Result<(), Error> {
+    let steps = match dialect {
+        Dialect::Sqlite => SQLITE,
+        Dialect::Postgres => POSTGRES,
+    };
+    let migrations = steps.iter().map(|&(version, name, text)| {
+        Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, text.into_sql_str(), false)
+    });
+    let failed = |error: sqlx::migrate::MigrateError| Error::Failed(format!("migrating: {error}"));
+    Migrator::with_migrations(migrations.collect()).run(pool).await.map_err(failed)
+}

@@ -1,0 +1,365 @@
+//! Where tasks are kept: the verbs. [`sql`] has every statement, [`sqlite`] and [`postgres`] what differs.
+//!
+//! Each verb reads the task in a transaction, changes it by [`crate::task`]'s own functions and writes it back over
+//! the version that it read. Runs carry their [`Key`]; a key with an old epoch writes nothing.
+
+mod error;
+mod list;
+mod migrate;
+mod nodes;
+mod postgres;
+mod row;
+mod sql;
+mod sqlite;
+mod uploads;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use jiff::Timestamp;
+use sqlx::{AnyConnection, AnyPool, Row};
+use tokio::sync::mpsc;
+
+pub use error::Error;
+pub use list::{Filter, Page};
+pub use uploads::Upload;
+
+use crate::task::change::End;
+use crate::task::{Ask, Progress, Refusal, StateChange, Task, TaskId, Verb};
+use sql::{Dialect, Sql};
+
+/// A write: it may be run again, so it must do the same each time.
+type Op<T> = Box<dyn for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + Sync>;
+
+/// Called with every task that this node changed, once the change is on disk; true where its state changed.
+pub type OnChange = Arc<dyn Fn(&Arc<Task>, bool) + Send + Sync>;
+
+/// The task store. Clones share one set of connections.
+#[derive(Clone)]
+pub struct Store {
+    pool: AnyPool,
+    writer: Writer,
+    sql: Arc<Sql>,
+    on_change: OnChange,
+}
+
+#[derive(Clone)]
+enum Writer {
+    Sqlite(sqlite::Writer),
+    Postgres { url: Arc<str> },
+}
+
+/// What a run carries into each of its writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The task.
+    pub id: TaskId,
+    /// The claim under which it runs.
+    pub epoch: i64,
+}
+
+/// Word of a change by some node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// The task.
+    pub id: TaskId,
+    /// Its version with that change.
+    pub version: i64,
+    /// Its state changed.
+    pub state_changed: bool,
+}
+
+/// What a start gave.
+#[derive(Clone, Debug)]
+pub enum Started {
+    /// A new task.
+    New(Arc<Task>),
+    /// The task that an earlier start with the same key made.
+    Same(Arc<Task>),
+}
+
+impl Started {
+    /// The task, new or not.
+    pub fn into_task(self) -> Arc<Task> {
+        match self {
+            Started::New(task) | Started::Same(task) => task,
+        }
+    }
+}
+
+impl Store {
+    /// Connects to `url` (`sqlite:PATH` or `postgres://…`) and brings its tables up to date.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where it cannot be reached, [`Error::Failed`] for an unknown scheme or a failed migration.
+    pub async fn connect(url: &str, on_change: OnChange) -> Result<Store, Error> {
+        sqlx::any::install_default_drivers();
+        let (pool, dialect) = match url.split(':').next() {
+            Some("sqlite") => (sqlite::open(url).await?, Dialect::Sqlite),
+            Some("postgres" | "postgresql") => (postgres::open(url).await?, Dialect::Postgres),
+            _ => return Err(Error::Failed("its URL must begin with sqlite: or postgres://".to_owned())),
+        };
+        migrate::run(&pool, dialect).await?;
+        let writer = match dialect {
+            Dialect::Sqlite => Writer::Sqlite(sqlite::Writer::start(url).await?),
+            Dialect::Postgres => Writer::Postgres { url: url.into() },
+        };
+        Ok(Store { pool, writer, sql: Arc::new(Sql::new(dialect)), on_change })
+    }
+
+    /// The file that holds the store, where it is one: only one process may serve it.
+    pub fn file(url: &str) -> Option<&Path> {
+        sqlite::path(url)
+    }
+
+    /// Only this process can write here, so whatever other nodes are listed are dead.
+    pub fn is_exclusive(&self) -> bool {
+        self.sql.dialect == Dialect::Sqlite
+    }
+
+    /// Changes that any node makes, where several share the store; none where this is the only one.
+    pub async fn changes(&self) -> Result<Option<mpsc::Receiver<Hint>>, Error> {
+        match &self.writer {
+            Writer::Sqlite(_) => Ok(None),
+            Writer::Postgres { url } => postgres::listen(url).await.map(Some),
+        }
+    }
+
+    /// Writes a new task, unless its idempotency key, what it holds or `max_waiting` stands against it.
+    pub async fn create(&self, task: Task, by: &str, max_waiting: u64) -> Result<Started, Error> {
+        let sql = Arc::clone(&self.sql);
+        let first = StateChange { from: None, to: task.state, at: task.created_at, by: by.to_owned(), reason: None };
+        let outcome = self
+            .write(Box::new(move |conn| {
+                let (sql, task, first) = (Arc::clone(&sql), task.clone(), first.clone());
+                Box::pin(async move { create(conn, &sql, task, &first, max_waiting).await })
+            }))
+            .await??;
+        if let Started::New(task) = &outcome {
+            (self.on_change)(task, true);
+        }
+        Ok(outcome)
+    }
+
+    /// The task of that id.
+    pub async fn get(&self, id: TaskId) -> Result<Option<Arc<Task>>, Error> {
+        let row = sqlx::query(self.sql.get.clone()).bind(id.to_string()).fetch_optional(&self.pool).await?;
+        Ok(row.as_ref().map(row::task).transpose()?.map(Arc::new))
+    }
+
+    /// The task that an earlier start with this key made.
+    pub async fn by_key(&self, key: &str) -> Result<Option<Arc<Task>>, Error> {
+        let row = sqlx::query(self.sql.by_key.clone()).bind(key.to_owned()).fetch_optional(&self.pool).await?;
+        Ok(row.as_ref().map(row::task).transpose()?.map(Arc::new))
+    }
+
+    /// The unfinished task that holds `what`.
+    pub async fn holder(&self, what: &str) -> Result<Option<Arc<Task>>, Error> {
+        let row = sqlx::query(self.sql.holder.clone()).bind(what.to_owned()).fetch_optional(&self.pool).await?;
+        Ok(row.as_ref().map(row::task).transpose()?.map(Arc::new))
+    }
+
+    /// Every change of state, oldest first.
+    pub async fn history(&self, id: TaskId) -> Result<Vec<StateChange>, Error> {
+        let rows = sqlx::query(sql::HISTORY).bind(id.to_string()).fetch_all(&self.pool).await?;
+        Ok(rows.iter().map(row::change).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// What a client asks of a task.
+    pub async fn ask(&self, id: TaskId, verb: Verb, ask: Ask) -> Result<Arc<Task>, Error> {
+        self.change(id, move |task| task.ask(verb, &ask)).await
+    }
+
+    /// A run reports what is committed.
+    pub async fn report(&self, key: Key, cursor: Option<String>, progress: Progress) -> Result<Arc<Task>, Error> {
+        self.change(key.id, move |task| {
+            held(task, key)?;
+            task.report(cursor.clone(), progress.clone());
+            Ok(None)
+        })
+        .await
+    }
+
+    /// A run ends, with what it last reported.
+    pub async fn end(
+        &self,
+        key: Key,
+        last: Option<(Option<String>, Progress)>,
+        end: End,
+        ask: Ask,
+    ) -> Result<Arc<Task>, Error> {
+        self.change(key.id, move |task| {
+            held(task, key)?;
+            if let Some((cursor, progress)) = last.clone() {
+                task.report(cursor, progress);
+            }
+            task.end(end.clone(), &ask)
+        })
+        .await
+    }
+
+    /// Forgets a finished task, if it still is as it was read.
+    pub async fn delete(&self, task: &Task) -> Result<bool, Error> {
+        let (id, version, sql) = (task.id.to_string(), task.version, self.sql.delete.clone());
+        self.write(Box::new(move |conn| {
+            let query = sqlx::query(sql.clone()).bind(id.clone()).bind(version);
+            Box::pin(async move { Ok(query.execute(conn).await?.rows_affected() == 1) })
+        }))
+        .await
+    }
+
+    /// The store answers.
+    pub async fn ping(&self) -> Result<(), Error> {
+        sqlx::query(sql::PING).fetch_one(&self.pool).await?;
+        Ok(())
+    }
+
+    /// The next moment at which something happens by itself.
+    pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
+        let row = sqlx::query(sql::NEXT_DUE).fetch_one(&self.pool).await?;
+        Ok(row::moment_if(&row, "due_at")?)
+    }
+
+    /// Changes one task by `f`, which may be called again.
+    async fn change<F>(&self, id: TaskId, f: F) -> Result<Arc<Task>, Error>
+    where
+        F: Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync + 'static,
+    {
+        let (sql, f) = (Arc::clone(&self.sql), Arc::new(f));
+        let task = self
+            .write(Box::new(move |conn| {
+                let (sql, f) = (Arc::clone(&sql), Arc::clone(&f));
+                Box::pin(async move { change(conn, &sql, id, &*f).await })
+            }))
+            .await??;
+        (self.on_change)(&task.0, task.1);
+        Ok(task.0)
+    }
+
+    /// Changes each of the tasks that `select` finds by `f`, leaving those that refuse.
+    async fn change_all<F>(&self, select: Select, f: F) -> Result<Vec<Arc<Task>>, Error>
+    where
+        F: Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync + 'static,
+    {
+        let (sql, f, select) = (Arc::clone(&self.sql), Arc::new(f), Arc::new(select));
+        let tasks = self
+            .write(Box::new(move |conn| {
+                let (sql, f, select) = (Arc::clone(&sql), Arc::clone(&f), Arc::clone(&select));
+                Box::pin(async move { change_all(conn, &sql, &select, &*f).await })
+            }))
+            .await?;
+        tasks.iter().for_each(|task| (self.on_change)(task, true));
+        Ok(tasks)
+    }
+
+    async fn write<T: Send + 'static>(&self, op: Op<T>) -> Result<T, Error> {
+        match &self.writer {
+            Writer::Sqlite(writer) => writer.write(op).await,
+            Writer::Postgres { .. } => postgres::write(&self.pool, &op).await,
+        }
+    }
+
+    /// Gives every connection back.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// Which tasks to change: a statement and its numbers.
+enum Select {
+    Queued { limit: i64 },
+    Ends { due: i64, limit: i64 },
+    Due { at: i64, limit: i64 },
+}
+
+async fn create(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    task: Task,
+    first: &StateChange,
+    max_waiting: u64,
+) -> sqlx::Result<Result<Started, Error>> {
+    if let Some(key) = &task.idempotency_key {
+        let row = sqlx::query(sql.by_key.clone()).bind(key.clone()).fetch_optional(&mut *conn).await?;
+        if let Some(row) = row {
+            return Ok(Ok(Started::Same(Arc::new(row::task(&row)?))));
+        }
+    }
+    if let Some(holder) = in_the_way(conn, sql, &task).await? {
+        return Ok(Err(Refusal::Conflict(holder).into()));
+    }
+    let waiting: i64 = sqlx::query(sql.waiting.clone()).fetch_one(&mut *conn).await?.try_get("n")?;
+    let waiting = row::unsigned(waiting);
+    if waiting >= max_waiting {
+        return Ok(Err(Error::TooBusy { waiting, limit: max_waiting }));
+    }
+    row::insert(conn, sql, &task, first).await?;
+    Ok(Ok(Started::New(Arc::new(task))))
+}
+
+/// The other unfinished task that holds what `task` needs.
+async fn in_the_way(conn: &mut AnyConnection, sql: &Sql, task: &Task) -> sqlx::Result<Option<TaskId>> {
+    let Some(what) = &task.exclusive else { return Ok(None) };
+    let row = sqlx::query(sql.holder.clone()).bind(what.clone()).fetch_optional(conn).await?;
+    let holder = row.as_ref().map(row::task).transpose()?;
+    Ok(holder.map(|holder| holder.id).filter(|id| *id != task.id))
+}
+
+type Change = dyn Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync;
+
+async fn change(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    id: TaskId,
+    f: &Change,
+) -> sqlx::Result<Result<(Arc<Task>, bool), Error>> {
+    let Some(mut task) = row::locked(conn, sql, id).await? else {
+        return Ok(Err(Error::not_found(id)));
+    };
+    let before = task.clone();
+    let change = match f(&mut task) {
+        Ok(change) => change,
+        Err(refusal) => return Ok(Err(refusal.into())),
+    };
+    if task == before {
+        return Ok(Ok((Arc::new(task), false)));
+    }
+    if before.state.is_final()
+        && !task.state.is_final()
+        && let Some(holder) = in_the_way(conn, sql, &task).await?
+    {
+        return Ok(Err(Refusal::Conflict(holder).into()));
+    }
+    row::save(conn, sql, &mut task, change.as_ref()).await?;
+    Ok(Ok((Arc::new(task), change.is_some())))
+}
+
+async fn change_all(conn: &mut AnyConnection, sql: &Sql, select: &Select, f: &Change) -> sqlx::Result<Vec<Arc<Task>>> {
+    let query = match *select {
+        Select::Queued { limit } => sqlx::query(sql.claim.clone()).bind(limit),
+        Select::Ends { due, limit } => sqlx::query(sql.claim_ends.clone()).bind(due).bind(limit),
+        Select::Due { at, limit } => sqlx::query(sql.due.clone()).bind(at).bind(limit),
+    };
+    let rows = query.fetch_all(&mut *conn).await?;
+    let mut changed = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let mut task = row::task(row)?;
+        if let Ok(change) = f(&mut task) {
+            row::save(conn, sql, &mut task, change.as_ref()).await?;
+            changed.push(Arc::new(task));
+        }
+    }
+    Ok(changed)
+}
+
+/// The run that holds `key` still holds the task.
+fn held(task: &Task, key: Key) -> Result<(), Refusal> {
+    if task.epoch == key.epoch && task.owner.is_some() { Ok(()) } else { Err(Refusal::LeaseLost) }
+}
+
+/// A lease as the store counts it.
+fn until(now: Timestamp, lease: Duration) -> i64 {
+    now.as_microsecond().saturating_add(i64::try_from(lease.as_micros()).unwrap_or(i64::MAX))
+}

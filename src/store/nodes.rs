@@ -1,0 +1,136 @@
+//! The verbs of nodes: living, claiming, taking up what the dead left.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sqlx::{AnyConnection, Row};
+
+use super::sql::{self, Sql};
+use super::{Change, Error, Select, Store, row, until};
+use crate::task::{Ask, Task};
+
+impl Store {
+    /// The node is alive from now on, for a lease.
+    pub async fn join(&self, node: &str, now: Timestamp, lease: Duration) -> Result<(), Error> {
+        let (node, until) = (node.to_owned(), until(now, lease));
+        self.write(Box::new(move |conn| {
+            let query = sqlx::query(sql::JOIN).bind(node.clone()).bind(until);
+            Box::pin(async move { query.execute(conn).await.map(drop) })
+        }))
+        .await
+    }
+
+    /// The node is still alive. False where the others took it for dead: its tasks are theirs.
+    pub async fn heartbeat(&self, node: &str, now: Timestamp, lease: Duration) -> Result<bool, Error> {
+        let (node, until) = (node.to_owned(), until(now, lease));
+        self.write(Box::new(move |conn| {
+            let query = sqlx::query(sql::HEARTBEAT).bind(node.clone()).bind(until);
+            Box::pin(async move { Ok(query.execute(conn).await?.rows_affected() == 1) })
+        }))
+        .await
+    }
+
+    /// The node has ended and holds no task.
+    pub async fn leave(&self, node: &str) -> Result<(), Error> {
+        let node = node.to_owned();
+        self.write(Box::new(move |conn| {
+            let query = sqlx::query(sql::FORGET_NODE).bind(node.clone());
+            Box::pin(async move { query.execute(conn).await.map(drop) })
+        }))
+        .await
+    }
+
+    /// Takes at most `limit` queued tasks, the oldest first.
+    pub async fn claim(&self, node: &str, now: Timestamp, limit: usize) -> Result<Vec<Arc<Task>>, Error> {
+        let (node, limit) = (node.to_owned(), i64::try_from(limit).unwrap_or(i64::MAX));
+        self.change_all(Select::Queued { limit }, move |task| task.claim(&node, now)).await
+    }
+
+    /// Takes tasks that nobody holds and whose end is asked for: to publish, to say PAUSED, or to undo.
+    pub async fn claim_ends(&self, node: &str, now: Timestamp, limit: usize) -> Result<Vec<Arc<Task>>, Error> {
+        let node = node.to_owned();
+        let select = Select::Ends { due: now.as_microsecond(), limit: i64::try_from(limit).unwrap_or(i64::MAX) };
+        self.change_all(select, move |task| task.claim(&node, now)).await
+    }
+
+    /// Moves on at most `limit` tasks whose moment has come.
+    pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Arc<Task>>, Error> {
+        let select = Select::Due { at: now.as_microsecond(), limit: i64::try_from(limit).unwrap_or(i64::MAX) };
+        self.change_all(select, move |task| task.due(now)).await
+    }
+
+    /// Gives free what nodes hold whose lease ended before `now`, after `limit` deaths in a row as failed.
+    pub async fn rescue(&self, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
+        self.rescue_before(now.as_microsecond(), now, limit).await
+    }
+
+    /// Gives free what every listed node holds: for a store that only this process can write.
+    pub async fn rescue_all(&self, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
+        self.rescue_before(i64::MAX, now, limit).await
+    }
+
+    /// Gives free what an earlier process of this node's name held.
+    pub async fn rescue_own(&self, node: &str, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
+        self.rescue_where(Dead::Named(node.to_owned()), now, limit).await
+    }
+
+    async fn rescue_before(&self, before: i64, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
+        self.rescue_where(Dead::Before(before), now, limit).await
+    }
+
+    async fn rescue_where(&self, dead: Dead, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
+        let (sql, dead) = (Arc::clone(&self.sql), Arc::new(dead));
+        let tasks = self
+            .write(Box::new(move |conn| {
+                let (sql, dead) = (Arc::clone(&sql), Arc::clone(&dead));
+                Box::pin(async move { rescue(conn, &sql, &dead, now, limit).await })
+            }))
+            .await?;
+        tasks.iter().for_each(|task| (self.on_change)(task, true));
+        Ok(tasks)
+    }
+}
+
+/// Which nodes are taken for dead.
+enum Dead {
+    Before(i64),
+    Named(String),
+}
+
+async fn rescue(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    dead: &Dead,
+    now: Timestamp,
+    limit: u32,
+) -> sqlx::Result<Vec<Arc<Task>>> {
+    let nodes = match dead {
+        Dead::Named(node) => vec![node.clone()],
+        Dead::Before(before) => {
+            let rows = sqlx::query(sql.dead_nodes.clone()).bind(*before).fetch_all(&mut *conn).await?;
+            rows.iter().map(|row| row.try_get("name")).collect::<sqlx::Result<_>>()?
+        }
+    };
+    let mut freed = Vec::new();
+    for node in nodes {
+        let ask = Ask::by("system", now).because(format!("node {node} fell silent"));
+        let expire = move |task: &mut Task| task.lease_expired(limit, &ask);
+        freed.extend(bury(conn, sql, &node, &expire).await?);
+    }
+    Ok(freed)
+}
+
+async fn bury(conn: &mut AnyConnection, sql: &Sql, node: &str, expire: &Change) -> sqlx::Result<Vec<Arc<Task>>> {
+    let rows = sqlx::query(sql.owned.clone()).bind(node.to_owned()).fetch_all(&mut *conn).await?;
+    let mut freed = Vec::with_capacity(rows.len());
+    for row in &rows {
+        let mut task = row::task(row)?;
+        if let Ok(change) = expire(&mut task) {
+            row::save(conn, sql, &mut task, change.as_ref()).await?;
+            freed.push(Arc::new(task));
+        }
+    }
+    sqlx::query(sql::FORGET_NODE).bind(node.to_owned()).execute(conn).await?;
+    Ok(freed)
+}

@@ -1,0 +1,128 @@
+//! The store in a file: one writer that commits what many callers asked for together.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use sqlx::any::AnyPoolOptions;
+use sqlx::{AnyConnection, AnyPool, Connection};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Error, Op};
+
+/// Each commit is on disk when it is acknowledged.
+const PRAGMAS: [&str; 5] = [
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA cache_size = -4000",
+];
+
+/// Callers whose writes share one commit.
+const GROUP: usize = 256;
+
+/// Readers at once; WAL lets them read beside the writer.
+const READERS: u32 = 4;
+
+type Job = (Op<()>, oneshot::Sender<Result<(), Error>>);
+
+/// Hands writes to the one connection that writes.
+#[derive(Clone)]
+pub struct Writer(mpsc::Sender<Job>);
+
+/// Opens the file, which is made where there is none.
+pub async fn open(url: &str) -> Result<AnyPool, Error> {
+    let pool = AnyPoolOptions::new()
+        .max_connections(READERS)
+        .after_connect(|conn, _| Box::pin(prepare(conn)))
+        .connect(&with_create(url))
+        .await?;
+    Ok(pool)
+}
+
+/// The file that the URL names; none for a database in memory.
+pub fn path(url: &str) -> Option<&Path> {
+    let path = url.strip_prefix("sqlite:")?;
+    let path = path.strip_prefix("//").unwrap_or(path);
+    let path = path.split('?').next()?;
+    (!path.is_empty() && path != ":memory:").then(|| Path::new(path))
+}
+
+fn with_create(url: &str) -> String {
+    if url.contains('?') { url.to_owned() } else { format!("{url}?mode=rwc") }
+}
+
+async fn prepare(conn: &mut AnyConnection) -> sqlx::Result<()> {
+    for pragma in PRAGMAS {
+        sqlx::query(pragma).fetch_all(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+impl Writer {
+    /// Starts the writer on a connection of its own; it ends with the last clone of this handle.
+    pub async fn start(url: &str) -> Result<Writer, Error> {
+        let mut conn = AnyConnection::connect(&with_create(url)).await?;
+        prepare(&mut conn).await?;
+        let (jobs, mut inbox) = mpsc::channel::<Job>(GROUP * 4);
+        tokio::spawn(async move {
+            let mut group = Vec::with_capacity(GROUP);
+            while inbox.recv_many(&mut group, GROUP).await > 0 {
+                commit(&mut conn, std::mem::take(&mut group)).await;
+            }
+        });
+        Ok(Writer(jobs))
+    }
+
+    /// Runs `op` in a transaction, perhaps together with those of other callers; answers once it is on disk.
+    pub async fn write<T: Send + 'static>(&self, op: Op<T>) -> Result<T, Error> {
+        let slot = Arc::new(Mutex::new(None));
+        let filled = Arc::clone(&slot);
+        let op = Arc::new(op);
+        let run: Op<()> = Box::new(move |conn| {
+            let (op, slot) = (Arc::clone(&op), Arc::clone(&filled));
+            Box::pin(async move {
+                let value = op(conn).await?;
+                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
+                Ok(())
+            })
+        });
+        let gone = || Error::Unavailable("it is shutting down".to_owned());
+        let (done, answer) = oneshot::channel();
+        self.0.send((run, done)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())??;
+        let value = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+        value.ok_or_else(gone)
+    }
+}
+
+/// One commit for all; where one of them fails, each in a transaction of its own, so that it fails alone.
+async fn commit(conn: &mut AnyConnection, group: Vec<Job>) {
+    let together = transaction(conn, group.iter().map(|(op, _)| op)).await;
+    if together.is_ok() || group.len() == 1 {
+        let mut together = Some(together);
+        for (_, done) in group {
+            // A caller that has gone away wants no answer.
+            let _ = done.send(together.take().unwrap_or(Ok(())));
+        }
+        return;
+    }
+    for (op, done) in group {
+        let _ = done.send(transaction(conn, [&op].into_iter()).await);
+    }
+}
+
+fn transaction<'a>(
+    conn: &'a mut AnyConnection,
+    ops: impl Iterator<Item = &'a Op<()>> + Send + 'a,
+) -> BoxFuture<'a, Result<(), Error>> {
+    Box::pin(async move {
+        let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await?;
+        for op in ops {
+            op(&mut transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    })
+}

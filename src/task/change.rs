@@ -1,0 +1,305 @@
+//! What happens to a task, each verb one function: the state by the table, and the fields that go with it.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Event, Illegal, NewTask, PauseExpiry, Progress, ResultFile, State, StateChange, Task, TaskError, TaskId};
+
+/// What a client may ask of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Verb {
+    /// Stand still.
+    Pause,
+    /// Go on.
+    Resume,
+    /// End for good and undo.
+    Terminate,
+}
+
+impl Verb {
+    /// Every verb.
+    pub const ALL: [Verb; 3] = [Verb::Pause, Verb::Resume, Verb::Terminate];
+
+    /// The name in the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verb::Pause => "PAUSE",
+            Verb::Resume => "RESUME",
+            Verb::Terminate => "TERMINATE",
+        }
+    }
+}
+
+/// Who asks for a change, why and when.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// `client`, `system`, or `node NAME`.
+    pub by: String,
+    /// Shown in the history.
+    pub reason: Option<String>,
+    /// The moment of the change.
+    pub at: Timestamp,
+    /// How a pause that is asked for ends by itself; a second pause with one replaces the first one's.
+    pub expiry: Option<PauseExpiry>,
+    /// The same by the server's settings, where neither this pause nor an earlier one set any.
+    pub default_expiry: Option<PauseExpiry>,
+}
+
+impl Ask {
+    /// An ask with nothing but its author and moment.
+    pub fn by(by: impl Into<String>, at: Timestamp) -> Ask {
+        Ask { by: by.into(), reason: None, at, expiry: None, default_expiry: None }
+    }
+
+    /// The same with a reason.
+    pub fn because(mut self, reason: impl Into<String>) -> Ask {
+        self.reason = Some(reason.into());
+        self
+    }
+}
+
+/// Why a task was left as it is.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The lifecycle does not allow it.
+    #[error(transparent)]
+    Illegal(#[from] Illegal),
+    /// A newer claim holds the task: the run that asks must stop without another write.
+    #[error("the lease is lost: a newer run holds the task")]
+    LeaseLost,
+    /// Another unfinished task holds what this one needs.
+    #[error("task {0} is in the way")]
+    Conflict(TaskId),
+    /// No task of that id.
+    #[error("there is no task {0}")]
+    NotFound(TaskId),
+}
+
+/// What an end of a run brings with it.
+#[derive(Clone, Debug)]
+pub enum End {
+    /// Its work is done; the result, if it made one, is about to be published.
+    Finish(Option<ResultFile>),
+    /// The result is published.
+    Complete,
+    /// No further try would mend it.
+    Fail(TaskError),
+    /// Another try may mend it, at this moment.
+    Retry(TaskError, Timestamp),
+    /// It let go as it was asked to.
+    Release,
+    /// What it wrote is undone.
+    Undone,
+}
+
+impl Task {
+    /// A task as it is first written.
+    pub fn new(id: TaskId, new: NewTask, at: Timestamp) -> Task {
+        let due_at = new.start_at.filter(|start| *start > at);
+        Task {
+            id,
+            kind: new.kind,
+            state: if due_at.is_some() { State::Scheduled } else { State::Queued },
+            epoch: 0,
+            version: 1,
+            owner: None,
+            label: new.label,
+            spec: new.spec,
+            cursor: None,
+            progress: Progress {
+                phase: "waiting".to_owned(),
+                unit: new.unit,
+                done: 0,
+                total: new.total,
+                active: Duration::ZERO,
+                updated_at: at,
+            },
+            attempt: 0,
+            crashes: 0,
+            failures: 0,
+            error: None,
+            result: None,
+            created_at: at,
+            start_at: due_at,
+            started_at: None,
+            finished_at: None,
+            paused_at: None,
+            due_at,
+            expiry: None,
+            exclusive: new.exclusive,
+            idempotency_key: new.idempotency_key,
+            upload: new.upload,
+        }
+    }
+
+    /// A client, or an expired pause, asks for `verb`.
+    pub fn ask(&mut self, verb: Verb, ask: &Ask) -> Result<Option<StateChange>, Refusal> {
+        let early = self.start_at.is_some_and(|start| start > ask.at) && self.started_at.is_none();
+        let event = match verb {
+            Verb::Pause => Event::Pause,
+            Verb::Resume if early => Event::ResumeEarly,
+            Verb::Resume => Event::Resume,
+            Verb::Terminate => Event::Terminate,
+        };
+        if verb == Verb::Pause {
+            self.state.next(event)?;
+            self.expire_pause(ask);
+        }
+        self.step(event, ask)
+    }
+
+    fn expire_pause(&mut self, ask: &Ask) {
+        let paused = matches!(self.state, State::Pausing | State::Paused);
+        let default = if paused { self.expiry } else { ask.default_expiry };
+        self.expiry = ask.expiry.or(default);
+        if self.state == State::Paused {
+            self.due_at = self.expiry.map(|expiry| expiry.at);
+        }
+    }
+
+    /// The moment that it waited for has come: its start, its next try, or the end of its pause.
+    pub fn due(&mut self, at: Timestamp) -> Result<Option<StateChange>, Refusal> {
+        let ask = Ask::by("system", at);
+        match self.expiry {
+            Some(expiry) if self.state == State::Paused => self.ask(expiry.then, &ask.because("the pause expired")),
+            _ => self.step(Event::Due, &ask),
+        }
+    }
+
+    /// `node` takes it: a new epoch, so that whoever held it before can write no more.
+    pub fn claim(&mut self, node: &str, at: Timestamp) -> Result<Option<StateChange>, Refusal> {
+        let change = self.step(Event::Claim, &Ask::by(format!("node {node}"), at))?;
+        self.epoch += 1;
+        self.owner = Some(node.to_owned());
+        self.due_at = None;
+        self.started_at.get_or_insert(at);
+        Ok(change)
+    }
+
+    /// Its run reports what is committed. `done` never goes back, and progress forgives earlier crashes and errors.
+    pub fn report(&mut self, cursor: Option<String>, progress: Progress) {
+        if progress.done > self.progress.done {
+            self.crashes = 0;
+            self.failures = 0;
+        }
+        let done = progress.done.max(self.progress.done);
+        let total = progress.total.map(|total| total.max(done));
+        let active = progress.active.max(self.progress.active);
+        self.progress = Progress { done, total, active, ..progress };
+        if cursor.is_some() {
+            self.cursor = cursor;
+        }
+    }
+
+    /// Its run ends in the way of `end`.
+    pub fn end(&mut self, end: End, ask: &Ask) -> Result<Option<StateChange>, Refusal> {
+        match end {
+            End::Finish(result) => {
+                let change = self.step(Event::Finish, ask)?;
+                self.result = result;
+                self.error = None;
+                Ok(change)
+            }
+            End::Complete => self.complete(ask),
+            End::Release => self.step(Event::Release, ask),
+            End::Undone => self.step(Event::Undone, ask),
+            End::Fail(error) => {
+                self.error = Some(error.clone());
+                self.step(Event::Fail, &ask.clone().because(error.message))
+            }
+            End::Retry(error, due_at) => {
+                self.attempt += 1;
+                self.failures += 1;
+                self.error = Some(error.clone());
+                let change = self.step(Event::Retry, &ask.clone().because(error.message))?;
+                if self.state != State::Paused {
+                    self.due_at = Some(due_at);
+                }
+                self.owner = None;
+                Ok(change)
+            }
+        }
+    }
+
+    fn complete(&mut self, ask: &Ask) -> Result<Option<StateChange>, Refusal> {
+        let change = self.step(Event::Complete, ask)?;
+        let whole = self.progress.total.unwrap_or(0).max(self.progress.done);
+        if self.progress.unit != super::Unit::Rows {
+            self.progress.done = whole;
+        }
+        self.progress.total = Some(self.progress.done);
+        self.progress.phase = "done".to_owned();
+        Ok(change)
+    }
+
+    /// Its node fell silent. One death too many in a row, and the task itself is taken for their cause.
+    pub fn lease_expired(&mut self, limit: u32, ask: &Ask) -> Result<Option<StateChange>, Refusal> {
+        self.crashes += 1;
+        self.attempt += 1;
+        let poisoned = self.crashes > limit && matches!(self.state, State::Running | State::Pausing);
+        if poisoned {
+            let message = format!("its node died {} times in a row while running it", self.crashes);
+            return self.end(End::Fail(TaskError { code: "INTERNAL".to_owned(), message }), ask);
+        }
+        let change = self.step(Event::LeaseExpired, ask)?;
+        self.owner = None;
+        Ok(change)
+    }
+
+    /// Takes the arrow of the table, and brings the fields in line with the state that it leads to.
+    fn step(&mut self, event: Event, ask: &Ask) -> Result<Option<StateChange>, Refusal> {
+        let from = self.state;
+        self.state = from.next(event)?;
+        if from == self.state {
+            return Ok(None);
+        }
+        self.settle(from, ask.at);
+        if from.shown() == self.state.shown() {
+            return Ok(None);
+        }
+        let reason = ask.reason.clone();
+        Ok(Some(StateChange { from: Some(from.shown()), to: self.state, at: ask.at, by: ask.by.clone(), reason }))
+    }
+
+    fn settle(&mut self, from: State, at: Timestamp) {
+        if !self.state.may_be_owned() {
+            self.owner = None;
+        }
+        self.finished_at = self.state.is_final().then_some(at);
+        if self.state != State::Finishing && self.state != State::Completed {
+            self.result = None;
+        }
+        match self.state {
+            State::Paused => {
+                self.paused_at = Some(at);
+                self.due_at = self.expiry.map(|expiry| expiry.at);
+            }
+            State::Pausing => {}
+            State::Scheduled => {
+                self.due_at = self.start_at;
+                self.unpause();
+            }
+            _ => {
+                self.due_at = None;
+                self.unpause();
+            }
+        }
+        if from == State::Failed && self.state == State::Queued {
+            self.error = None;
+            self.crashes = 0;
+            self.failures = 0;
+        }
+    }
+
+    fn unpause(&mut self) {
+        self.paused_at = None;
+        self.expiry = None;
+    }
+}
+
+/// The pause before try number `failures` + 1: `first`, doubled for every failure in a row, an hour at most.
+pub fn backoff(first: Duration, failures: u32) -> SignedDuration {
+    let doubled = first.saturating_mul(2_u32.saturating_pow(failures.min(20)));
+    SignedDuration::try_from(doubled.min(Duration::from_secs(3600))).unwrap_or(SignedDuration::from_hours(1))
+}

@@ -1,0 +1,73 @@
+//! What PostgreSQL alone has: texts without NUL, other people's tables, writers that freeze, and its own clients.
+
+use jiff::Timestamp;
+use pausa::datasets::{Batch, Error, Mode, connect};
+use pausa::task::TaskId;
+use sqlx::{Connection, PgConnection};
+
+use crate::place::{Place, batch, execute, numbers, plan};
+
+#[tokio::test]
+async fn a_refused_cell_is_named_and_the_rest_can_be_written() {
+    let place = Place::postgres().await;
+    let mut staging = place.datasets.stage(TaskId::new(), 1, &plan("sales", Mode::Create, 2)).await.unwrap();
+    let mut bad = batch(&[&["a", "b"], &["c", "d\0"]]);
+    let refused = staging.write(bad.clone(), "x".into()).await.unwrap_err();
+    assert!(matches!(&refused, Error::Cell { row: 1, column, .. } if column == "c2"), "{refused}");
+    bad.remove_row(1);
+    staging.write(bad, "y".into()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_row_too_large_for_a_page_is_named() {
+    let place = Place::postgres().await;
+    let mut staging = place.datasets.stage(TaskId::new(), 1, &plan("wide", Mode::Create, 1500)).await.unwrap();
+    let mut wide = Batch::new(1500);
+    wide.push_row((0..1500).map(|_| Some("x"))).unwrap();
+    wide.push_row((0..1500).map(|_| Some("0123456789"))).unwrap();
+    let refused = staging.write(wide.clone(), "x".into()).await.unwrap_err();
+    assert!(matches!(&refused, Error::Cell { row: 1, .. }), "{refused}");
+    wide.remove_row(1);
+    staging.write(wide, "y".into()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_table_of_someone_else_is_left_alone() {
+    let place = Place::postgres().await;
+    execute(&place.url, "CREATE TABLE theirs (a text); INSERT INTO theirs VALUES ('kept')").await;
+    let stage = async |mode| place.datasets.stage(TaskId::new(), 1, &plan("theirs", mode, 1)).await.err();
+    assert_eq!(stage(Mode::Create).await, Some(Error::Exists("theirs".parse().unwrap())));
+    for mode in [Mode::Replace, Mode::Append] {
+        assert!(matches!(stage(mode).await, Some(Error::Failed(text)) if text.contains("theirs")));
+    }
+    execute(&place.url, "DO $$ BEGIN ASSERT (SELECT a FROM theirs) = 'kept'; END $$").await;
+}
+
+#[tokio::test]
+async fn a_dataset_is_a_table_like_any_other() {
+    let place = Place::postgres().await;
+    place.import("Sales", Mode::Create, &[&["a", "b"], &["c", "d"]]).await;
+    execute(&place.url, r#"DO $$ BEGIN ASSERT (SELECT c2 FROM public."Sales" WHERE pausa_row = 2) = 'd'; END $$"#)
+        .await;
+}
+
+#[tokio::test]
+async fn a_frozen_writer_is_ended_by_its_heir() {
+    let place = Place::postgres().await;
+    let (task, plan) = (TaskId::new(), plan("sales", Mode::Create, 1));
+    let mut staging = place.datasets.stage(task, 1, &plan).await.unwrap();
+    staging.write(numbers(1, 2), "at 2".into()).await.unwrap();
+    let mut frozen = PgConnection::connect(&place.url).await.unwrap();
+    let held = format!("BEGIN; UPDATE pausa_datasets.staging SET rows = 99 WHERE task = '{task}'");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(held)).execute(&mut frozen).await.unwrap();
+    let heir = place.datasets.stage(task, 2, &plan).await.unwrap();
+    assert_eq!(heir.cursor(), Some("at 2"));
+    assert!(frozen.ping().await.is_err(), "its transaction can never be committed");
+    assert_eq!(place.datasets.publish(task, 2, Timestamp::UNIX_EPOCH).await.unwrap(), 2);
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_is_unavailable() {
+    let answer = connect("postgres://postgres@localhost/none?host=%2Fnonexistent").await;
+    assert!(matches!(answer.err(), Some(Error::Unavailable(_))));
+}

@@ -1,0 +1,85 @@
+//! A PostgreSQL of its own for a run of tests, reached by a socket in its own folder.
+
+use std::fs;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Arc, Mutex, Weak};
+
+use tempfile::TempDir;
+
+const BINARIES: &str = "/usr/lib/postgresql/15/bin";
+
+/// The instance that tests of this process share while one of them holds it.
+static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
+
+/// A running server. Dropped, it is stopped and its folder removed.
+pub struct Postgres {
+    folder: TempDir,
+}
+
+impl Postgres {
+    /// Starts a server and returns when it answers. It syncs to disk as a real one does.
+    pub fn start() -> Self {
+        let folder = tempfile::Builder::new().prefix("pausa-postgres-").tempdir_in("/tmp").unwrap();
+        if let Some((user, group)) = server_user() {
+            chown(folder.path(), Some(user), Some(group)).unwrap();
+        }
+        let server = Self { folder };
+        server.run("initdb", &["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8"]);
+        let socket = server.folder.path().display();
+        let settings = format!("-c listen_addresses='' -c unix_socket_directories={socket} -c max_connections=200");
+        let log = format!("{socket}/log");
+        server.run("pg_ctl", &["start", "--wait", "--silent", "--log", &log, "--options", &settings]);
+        server
+    }
+
+    /// The server that other tests use right now, or a new one.
+    pub fn shared() -> Arc<Self> {
+        let mut shared = SHARED.lock().unwrap();
+        shared.upgrade().unwrap_or_else(|| {
+            let server = Arc::new(Self::start());
+            *shared = Arc::downgrade(&server);
+            server
+        })
+    }
+
+    /// The address of the database that every server has.
+    pub fn url(&self) -> String {
+        self.url_of("postgres")
+    }
+
+    /// The address of a database.
+    pub fn url_of(&self, database: &str) -> String {
+        let socket = self.folder.path().display().to_string().replace('/', "%2F");
+        format!("postgres://postgres@localhost/{database}?host={socket}")
+    }
+
+    fn run(&self, program: &str, arguments: &[&str]) {
+        let mut command = Command::new(Path::new(BINARIES).join(program));
+        command.arg("--pgdata").arg(self.folder.path().join("data")).args(arguments);
+        command.current_dir(self.folder.path()).stdout(std::process::Stdio::null());
+        if let Some((user, group)) = server_user() {
+            command.uid(user).gid(group);
+        }
+        assert!(command.status().unwrap().success(), "{program} failed in {}", self.folder.path().display());
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        self.run("pg_ctl", &["stop", "--wait", "--silent", "--mode", "immediate"]);
+    }
+}
+
+/// PostgreSQL refuses to run as root: then its own user and group are taken.
+fn server_user() -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let users = fs::read_to_string("/etc/passwd").unwrap();
+    let user = users.lines().find(|line| line.starts_with("postgres:")).expect("no user postgres");
+    let mut ids = user.split(':').skip(2).map(|id| id.parse().unwrap());
+    ids.next().zip(ids.next())
+}
