@@ -7,7 +7,7 @@ pub mod metrics;
 mod playground;
 mod range;
 mod start;
-mod transport;
+pub mod transport;
 mod uploads;
 
 use std::sync::Arc;

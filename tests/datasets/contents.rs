@@ -2,12 +2,11 @@
 
 use jiff::Timestamp;
 use pausa::datasets::{Batch, Column, Dataset, Error, Mode, Plan};
-use pausa::task::TaskId;
 
-use crate::place::{Place, batch, numbers, plan};
+use crate::datasets::place::{Place, batch, numbers, plan};
 
 async fn import(place: &Place, plan: &Plan, batch: Batch) {
-    let task = TaskId::new();
+    let task = crate::harness::task_id();
     let mut staging = place.datasets.stage(task, 1, plan).await.unwrap();
     staging.write(batch, "end".into()).await.unwrap();
     staging.close().await.unwrap();
@@ -98,12 +97,12 @@ pub async fn fifteen_hundred_columns(place: &Place) {
 }
 
 pub async fn too_many_columns(place: &Place) {
-    let refused = place.datasets.stage(TaskId::new(), 1, &plan("wide", Mode::Create, 2001)).await.err();
+    let refused = place.datasets.stage(crate::harness::task_id(), 1, &plan("wide", Mode::Create, 2001)).await.err();
     assert!(matches!(refused, Some(Error::TooManyColumns { found: 2001, limit: 1599 | 2000 })), "{refused:?}");
 }
 
 pub async fn a_batch_of_another_width_is_refused(place: &Place) {
-    let task = TaskId::new();
+    let task = crate::harness::task_id();
     let mut staging = place.datasets.stage(task, 1, &plan("sales", Mode::Create, 1)).await.unwrap();
     assert!(matches!(staging.write(batch(&[&["a", "b"]]), "x".into()).await, Err(Error::Failed(_))));
     staging.write(numbers(1, 1), "at 1".into()).await.unwrap();

@@ -2,9 +2,8 @@
 
 use jiff::Timestamp;
 use pausa::datasets::{DatasetName, Error, Mode};
-use pausa::task::TaskId;
 
-use crate::place::{Place, batch, firsts, numbers, plan};
+use crate::datasets::place::{Place, batch, firsts, numbers, plan};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -13,7 +12,7 @@ fn name(text: &str) -> DatasetName {
 }
 
 pub async fn rows_are_seen_once_they_are_published(place: &Place) {
-    let (datasets, task) = (&place.datasets, TaskId::new());
+    let (datasets, task) = (&place.datasets, crate::harness::task_id());
     let mut staging = datasets.stage(task, 1, &plan("sales", Mode::Create, 1)).await.unwrap();
     assert_eq!(staging.cursor(), None);
     let again = staging.write(numbers(1, 20), "at 20".into()).await.unwrap();
@@ -65,7 +64,7 @@ pub async fn append_goes_on_counting_and_replace_starts_anew(place: &Place) {
 
 pub async fn what_publish_would_refuse_is_refused_at_once(place: &Place) {
     place.import("sales", Mode::Create, &[&["a"]]).await;
-    let refusal = async |plan| place.datasets.stage(TaskId::new(), 1, &plan).await.err().unwrap();
+    let refusal = async |plan| place.datasets.stage(crate::harness::task_id(), 1, &plan).await.err().unwrap();
     assert_eq!(refusal(plan("sales", Mode::Create, 1)).await, Error::Exists(name("sales")));
     assert_eq!(refusal(plan("other", Mode::Append, 1)).await, Error::Missing(name("other")));
     let columns =
@@ -76,7 +75,7 @@ pub async fn what_publish_would_refuse_is_refused_at_once(place: &Place) {
 }
 
 pub async fn a_name_taken_meanwhile_is_refused_at_publish(place: &Place) {
-    let (datasets, task) = (&place.datasets, TaskId::new());
+    let (datasets, task) = (&place.datasets, crate::harness::task_id());
     let mut staging = datasets.stage(task, 1, &plan("sales", Mode::Create, 1)).await.unwrap();
     staging.write(batch(&[&["mine"]]), "end".into()).await.unwrap();
     place.import("sales", Mode::Create, &[&["theirs"]]).await;
@@ -87,7 +86,7 @@ pub async fn a_name_taken_meanwhile_is_refused_at_publish(place: &Place) {
 }
 
 pub async fn an_older_epoch_cannot_do_anything(place: &Place) {
-    let (datasets, task) = (&place.datasets, TaskId::new());
+    let (datasets, task) = (&place.datasets, crate::harness::task_id());
     let plan = plan("sales", Mode::Create, 1);
     let mut zombie = datasets.stage(task, 1, &plan).await.unwrap();
     zombie.write(numbers(1, 2), "at 2".into()).await.unwrap();
@@ -106,12 +105,12 @@ pub async fn an_older_epoch_cannot_do_anything(place: &Place) {
 }
 
 pub async fn a_run_that_vanished_is_taken_up_at_its_cursor(place: &Place) {
-    let (task, plan) = (TaskId::new(), plan("sales", Mode::Create, 1));
+    let (task, plan) = (crate::harness::task_id(), plan("sales", Mode::Create, 1));
     let mut staging = place.datasets.stage(task, 1, &plan).await.unwrap();
     staging.write(numbers(1, 3), "at 3".into()).await.unwrap();
     drop(staging);
     let datasets = place.reconnect().await;
-    let other = crate::place::plan("other", Mode::Create, 1);
+    let other = crate::datasets::place::plan("other", Mode::Create, 1);
     assert!(matches!(datasets.stage(task, 2, &other).await.err(), Some(Error::Failed(_))));
     let mut staging = datasets.stage(task, 2, &plan).await.unwrap();
     assert_eq!(staging.cursor(), Some("at 3"));
@@ -122,7 +121,7 @@ pub async fn a_run_that_vanished_is_taken_up_at_its_cursor(place: &Place) {
 }
 
 pub async fn discard_leaves_nothing(place: &Place) {
-    let (datasets, task) = (&place.datasets, TaskId::new());
+    let (datasets, task) = (&place.datasets, crate::harness::task_id());
     let plan = plan("sales", Mode::Create, 1);
     let mut staging = datasets.stage(task, 1, &plan).await.unwrap();
     staging.write(numbers(1, 5000), "at 5000".into()).await.unwrap();
@@ -138,7 +137,7 @@ pub async fn discard_leaves_nothing(place: &Place) {
 
 pub async fn imports_side_by_side_do_not_mix(place: &Place) {
     let imports = (0..6_u64).map(async |import| {
-        let (task, dataset) = (TaskId::new(), format!("d{import}"));
+        let (task, dataset) = (crate::harness::task_id(), format!("d{import}"));
         let mut staging = place.datasets.stage(task, 1, &plan(&dataset, Mode::Create, 1)).await.unwrap();
         for part in 0..10 {
             let from = import * 1000 + part * 10;

@@ -2,15 +2,15 @@
 
 use jiff::Timestamp;
 use pausa::datasets::{Batch, Error, Mode, connect};
-use pausa::task::TaskId;
 use sqlx::{Connection, PgConnection};
 
-use crate::place::{Place, batch, execute, numbers, plan};
+use crate::datasets::place::{Place, batch, execute, numbers, plan};
 
 #[tokio::test]
 async fn a_refused_cell_is_named_and_the_rest_can_be_written() {
     let place = Place::postgres().await;
-    let mut staging = place.datasets.stage(TaskId::new(), 1, &plan("sales", Mode::Create, 2)).await.unwrap();
+    let mut staging =
+        place.datasets.stage(crate::harness::task_id(), 1, &plan("sales", Mode::Create, 2)).await.unwrap();
     let mut bad = batch(&[&["a", "b"], &["c", "d\0"]]);
     let refused = staging.write(bad.clone(), "x".into()).await.unwrap_err();
     assert!(matches!(&refused, Error::Cell { row: 1, column, .. } if column == "c2"), "{refused}");
@@ -21,7 +21,8 @@ async fn a_refused_cell_is_named_and_the_rest_can_be_written() {
 #[tokio::test]
 async fn a_row_too_large_for_a_page_is_named() {
     let place = Place::postgres().await;
-    let mut staging = place.datasets.stage(TaskId::new(), 1, &plan("wide", Mode::Create, 1500)).await.unwrap();
+    let mut staging =
+        place.datasets.stage(crate::harness::task_id(), 1, &plan("wide", Mode::Create, 1500)).await.unwrap();
     let mut wide = Batch::new(1500);
     wide.push_row((0..1500).map(|_| Some("x"))).unwrap();
     wide.push_row((0..1500).map(|_| Some("0123456789"))).unwrap();
@@ -35,7 +36,7 @@ async fn a_row_too_large_for_a_page_is_named() {
 async fn a_table_of_someone_else_is_left_alone() {
     let place = Place::postgres().await;
     execute(&place.url, "CREATE TABLE theirs (a text); INSERT INTO theirs VALUES ('kept')").await;
-    let stage = async |mode| place.datasets.stage(TaskId::new(), 1, &plan("theirs", mode, 1)).await.err();
+    let stage = async |mode| place.datasets.stage(crate::harness::task_id(), 1, &plan("theirs", mode, 1)).await.err();
     assert_eq!(stage(Mode::Create).await, Some(Error::Exists("theirs".parse().unwrap())));
     for mode in [Mode::Replace, Mode::Append] {
         assert!(matches!(stage(mode).await, Some(Error::Failed(text)) if text.contains("theirs")));
@@ -54,7 +55,7 @@ async fn a_dataset_is_a_table_like_any_other() {
 #[tokio::test]
 async fn a_frozen_writer_is_ended_by_its_heir() {
     let place = Place::postgres().await;
-    let (task, plan) = (TaskId::new(), plan("sales", Mode::Create, 1));
+    let (task, plan) = (crate::harness::task_id(), plan("sales", Mode::Create, 1));
     let mut staging = place.datasets.stage(task, 1, &plan).await.unwrap();
     staging.write(numbers(1, 2), "at 2".into()).await.unwrap();
     let mut frozen = PgConnection::connect(&place.url).await.unwrap();

@@ -2,14 +2,13 @@
 
 use jiff::Timestamp;
 use pausa::datasets::{Error, Mode, connect};
-use pausa::task::TaskId;
 
-use crate::place::{Place, numbers, plan};
+use crate::datasets::place::{Place, numbers, plan};
 
 #[tokio::test]
 async fn garbage_goes_at_the_next_start_and_stagings_stay() {
     let place = Place::sqlite().await;
-    let (task, plan) = (TaskId::new(), plan("sales", Mode::Create, 1));
+    let (task, plan) = (crate::harness::task_id(), plan("sales", Mode::Create, 1));
     let mut staging = place.datasets.stage(task, 1, &plan).await.unwrap();
     staging.write(numbers(1, 3), "at 3".into()).await.unwrap();
     staging.close().await.unwrap();
@@ -30,7 +29,7 @@ async fn garbage_goes_at_the_next_start_and_stagings_stay() {
 #[tokio::test]
 async fn a_staging_that_a_crash_left_half_made_is_made_anew() {
     let place = Place::sqlite().await;
-    let (task, plan) = (TaskId::new(), plan("sales", Mode::Create, 1));
+    let (task, plan) = (crate::harness::task_id(), plan("sales", Mode::Create, 1));
     std::fs::write(place.segments().join(format!("{task}.db")), b"").unwrap();
     assert_eq!(place.datasets.staged(task, 1).await.unwrap(), None);
     let staging = place.datasets.stage(task, 1, &plan).await.unwrap();
@@ -40,7 +39,7 @@ async fn a_staging_that_a_crash_left_half_made_is_made_anew() {
 #[tokio::test]
 async fn a_table_that_lost_rows_is_not_published() {
     let place = Place::sqlite().await;
-    let (task, plan) = (TaskId::new(), plan("sales", Mode::Create, 1));
+    let (task, plan) = (crate::harness::task_id(), plan("sales", Mode::Create, 1));
     let mut staging = place.datasets.stage(task, 1, &plan).await.unwrap();
     staging.write(numbers(1, 3), "at 3".into()).await.unwrap();
     staging.close().await.unwrap();
@@ -54,7 +53,7 @@ async fn a_table_that_lost_rows_is_not_published() {
 #[tokio::test]
 async fn a_closed_staging_holds_no_file() {
     let place = Place::sqlite().await;
-    let task = TaskId::new();
+    let task = crate::harness::task_id();
     let open = || {
         let files = std::fs::read_dir("/proc/self/fd").unwrap();
         let links = files.filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok());

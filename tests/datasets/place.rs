@@ -9,7 +9,7 @@ use pausa::task::TaskId;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
-use crate::postgres::Postgres;
+use crate::harness::postgres::Postgres;
 
 /// Makes the names of databases differ.
 static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -62,7 +62,7 @@ impl Place {
 
     /// Imports rows and publishes them.
     pub async fn import(&self, name: &str, mode: Mode, rows: &[&[&str]]) -> TaskId {
-        let task = TaskId::new();
+        let task = crate::harness::task_id();
         let mut staging = self.datasets.stage(task, 1, &plan(name, mode, rows[0].len())).await.unwrap();
         staging.write(batch(rows), "end".into()).await.unwrap();
         staging.close().await.unwrap();

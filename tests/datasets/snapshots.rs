@@ -2,13 +2,12 @@
 
 use jiff::Timestamp;
 use pausa::datasets::{Batch, Error, Mode};
-use pausa::task::TaskId;
 
-use crate::place::{Place, firsts, plan};
+use crate::datasets::place::{Place, firsts, plan};
 
 pub async fn a_pin_outlives_append_replace_and_drop(place: &Place) {
     let (datasets, name) = (&place.datasets, "sales".parse().unwrap());
-    let (one, two) = (TaskId::new(), TaskId::new());
+    let (one, two) = (crate::harness::task_id(), crate::harness::task_id());
     assert_eq!(datasets.pin(one, &name).await, Err(Error::Missing("sales".parse().unwrap())));
     place.import("sales", Mode::Create, &[&["a"], &["b"], &["c"], &["d"]]).await;
     let first = datasets.pin(one, &name).await.unwrap();
@@ -34,7 +33,7 @@ pub async fn pages_lie_across_imports(place: &Place) {
     place.import("sales", Mode::Append, &[&["c"], &["d"], &["e"]]).await;
     place.import("sales", Mode::Append, &[&["f"]]).await;
     let (datasets, name) = (&place.datasets, "sales".parse().unwrap());
-    let snapshot = datasets.pin(TaskId::new(), &name).await.unwrap();
+    let snapshot = datasets.pin(crate::harness::task_id(), &name).await.unwrap();
     assert_eq!(place.read(&snapshot).await, ["a", "b", "c", "d", "e", "f"]);
     for (after, limit, expected) in [(0, 3, "abc"), (1, 3, "bcd"), (4, 9, "ef"), (6, 9, ""), (99, 1, ""), (2, 0, "")] {
         let rows = datasets.rows(&name, after, limit).await.unwrap();
@@ -46,7 +45,7 @@ pub async fn pages_lie_across_imports(place: &Place) {
 }
 
 pub async fn a_page_ends_where_its_bytes_do(place: &Place) {
-    let (datasets, task) = (&place.datasets, TaskId::new());
+    let (datasets, task) = (&place.datasets, crate::harness::task_id());
     let mut staging = datasets.stage(task, 1, &plan("large", Mode::Create, 1)).await.unwrap();
     let mut batch = Batch::new(1);
     for _ in 0..100 {
@@ -55,7 +54,7 @@ pub async fn a_page_ends_where_its_bytes_do(place: &Place) {
     staging.write(batch, "end".into()).await.unwrap();
     staging.close().await.unwrap();
     datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await.unwrap();
-    let snapshot = datasets.pin(TaskId::new(), &"large".parse().unwrap()).await.unwrap();
+    let snapshot = datasets.pin(crate::harness::task_id(), &"large".parse().unwrap()).await.unwrap();
     let mut after = 0;
     while after < 100 {
         let page = datasets.read(&snapshot, after, 1000).await.unwrap();

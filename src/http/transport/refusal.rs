@@ -12,13 +12,13 @@ use super::{
 #[derive(Debug)]
 pub struct Refusal {
     status: StatusCode,
-    error: ServerError,
+    error: Box<ServerError>,
 }
 
 impl Refusal {
     /// A refusal with its status, code and text.
     pub fn new(status: StatusCode, code: Code, text: impl Into<String>) -> Self {
-        let error = codes::error(code, text);
+        let error = Box::new(codes::error(code, text));
         Self { status, error }
     }
 
@@ -39,12 +39,12 @@ impl Refusal {
 
     /// 500: the server failed; `cause` goes to the log.
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, error: codes::internal(cause) }
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, error: Box::new(codes::internal(cause)) }
     }
 
     /// The refusal as an HTTP answer: `{"errors":[…]}`.
     pub fn answer(self, media: Media) -> axum::response::Response {
-        let response = Response::from_errors(vec![self.error]);
+        let response = Response::from_errors(vec![*self.error]);
         negotiate::answer(media, Outcome::Refused(self.status), response)
     }
 }

@@ -5,8 +5,6 @@ mod life;
 mod only_postgres;
 mod only_sqlite;
 mod place;
-#[path = "../harness/postgres.rs"]
-mod postgres;
 mod snapshots;
 
 /// Runs each story on SQLite and on PostgreSQL.
@@ -15,13 +13,13 @@ macro_rules! stories {
         mod on_sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $story() {
-                crate::$file::$story(&crate::place::Place::sqlite().await).await;
+                crate::datasets::$file::$story(&crate::datasets::place::Place::sqlite().await).await;
             })*
         }
         mod on_postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $story() {
-                crate::$file::$story(&crate::place::Place::postgres().await).await;
+                crate::datasets::$file::$story(&crate::datasets::place::Place::postgres().await).await;
             })*
         }
     };

@@ -1,0 +1,13 @@
+//! The real server on a free port in a folder of its own, and a client that asks it as users do.
+
+pub mod csv;
+pub mod postgres;
+pub mod server;
+pub mod watch;
+
+use pausa::task::TaskId;
+
+/// A new task's id.
+pub fn task_id() -> TaskId {
+    uuid::Uuid::now_v7().into()
+}

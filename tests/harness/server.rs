@@ -1,0 +1,222 @@
+//! The real program, started, asked, stopped and killed.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use reqwest::{Client, Response};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+use super::watch::Watch;
+
+/// The longest that a story waits for anything: far more than it takes, so that a hang is a failure and a slow machine
+/// is not.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running server. Dropped, it is killed, and its folder is removed with it.
+pub struct Server {
+    child: Child,
+    /// Its address, such as `http://127.0.0.1:43211`.
+    pub url: String,
+    settings: Vec<(String, String)>,
+    folder: TempDir,
+    client: Client,
+}
+
+impl Server {
+    /// A server with a new folder and no other settings.
+    pub async fn start() -> Server {
+        Server::with(&[]).await
+    }
+
+    /// A server with a new folder and these PAUSA_* variables.
+    pub async fn with(settings: &[(&str, &str)]) -> Server {
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Server::run(settings, tempfile::tempdir().unwrap()).await
+    }
+
+    async fn run(settings: Vec<(String, String)>, folder: TempDir) -> Server {
+        let mut child = spawn(&settings, folder.path());
+        let url = address(&mut child).await;
+        Server { child, url, settings, folder, client: Client::new() }
+    }
+
+    /// Ends the process as `kill -9` does, and starts it anew on the same folder.
+    pub async fn kill_and_restart(mut self) -> Server {
+        self.child.kill().await.unwrap();
+        self.child = spawn(&self.settings, self.folder.path());
+        self.url = address(&mut self.child).await;
+        self
+    }
+
+    /// Ends the process as `kill -9` does; its folder stays until this is dropped.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Starts the process anew on the same folder, after [`Server::kill`] or [`Server::terminate`].
+    pub async fn restart(&mut self) {
+        self.child = spawn(&self.settings, self.folder.path());
+        self.url = address(&mut self.child).await;
+    }
+
+    /// Sends SIGTERM and answers the exit code.
+    pub async fn terminate(&mut self) -> Option<i32> {
+        self.signal(rustix::process::Signal::TERM);
+        tokio::time::timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap().code()
+    }
+
+    /// Sends a signal, such as STOP and CONT.
+    pub fn signal(&self, signal: rustix::process::Signal) {
+        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.child.id().unwrap()
+    }
+
+    /// The folder of everything that it keeps.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The answer to a GraphQL operation, whole.
+    pub async fn ask(&self, query: &str, variables: Value) -> Value {
+        let body = json!({ "query": query, "variables": variables });
+        let answer = self.client.post(format!("{}/graphql", self.url)).json(&body).send().await.unwrap();
+        answer.json().await.unwrap()
+    }
+
+    /// The data of a GraphQL operation that must go well.
+    pub async fn data(&self, query: &str, variables: Value) -> Value {
+        let mut answer = self.ask(query, variables).await;
+        assert!(answer.get("errors").is_none(), "{query}: {answer}");
+        answer["data"].take()
+    }
+
+    /// The only error of a GraphQL operation that must be refused.
+    pub async fn refusal(&self, query: &str, variables: Value) -> Value {
+        let mut answer = self.ask(query, variables).await;
+        let refused = answer["errors"].as_array().is_some_and(|errors| errors.len() == 1);
+        assert!(refused, "{query}: {answer}");
+        answer["errors"][0].take()
+    }
+
+    /// Sends a file and answers the upload's id.
+    pub async fn upload(&self, bytes: impl Into<Vec<u8>>) -> String {
+        let sent = self.client.post(format!("{}/uploads", self.url)).body(bytes.into()).send().await.unwrap();
+        assert_eq!(sent.status(), 201);
+        let answer: Value = sent.json().await.unwrap();
+        answer["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Starts an import with `input` beside its source, and answers the task's id.
+    pub async fn import(&self, upload: &str, mut input: Value) -> String {
+        input["source"] = json!({ "uploadId": upload });
+        let query = "mutation($input: StartImportInput!) { startImport(input: $input) { id } }";
+        let data = self.data(query, json!({ "input": input })).await;
+        data["startImport"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Starts an export and answers the task's id.
+    pub async fn export(&self, dataset: &str) -> String {
+        let query = "mutation($input: StartExportInput!) { startExport(input: $input) { id } }";
+        let data = self.data(query, json!({ "input": { "dataset": dataset } })).await;
+        data["startExport"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Starts a computation of pi and answers the task's id.
+    pub async fn pi(&self, digits: u32) -> String {
+        let query = "mutation($input: StartPiJobInput!) { startPiJob(input: $input) { id } }";
+        let data = self.data(query, json!({ "input": { "digits": digits } })).await;
+        data["startPiJob"]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Asks `verb` (pause, resume, terminate) of a task; the whole answer.
+    pub async fn verb(&self, verb: &str, id: &str) -> Value {
+        let query = format!("mutation($id: ID!) {{ {verb}(id: $id) {{ id state progress {{ done }} }} }}");
+        self.ask(&query, json!({ "id": id })).await
+    }
+
+    /// Asks `verb` of a task and answers the state that it then has.
+    pub async fn control(&self, verb: &str, id: &str) -> String {
+        let answer = self.verb(verb, id).await;
+        let state = answer["data"][verb]["state"].as_str();
+        state.unwrap_or_else(|| panic!("{verb}: {answer}")).to_owned()
+    }
+
+    /// The task as it is, with its history.
+    pub async fn task(&self, id: &str) -> Value {
+        let query =
+            "query($id: ID!) { task(id: $id) { id kind state label attempt progress { phase unit done total fraction }
+            error { code message } result { name size contentType url sha256 } pausedAt pauseExpiresAt finishedAt
+            history { from to at by reason } ... on ImportTask { dataset rowsImported } } }";
+        self.data(query, json!({ "id": id })).await["task"].take()
+    }
+
+    /// Watches a task by subscription until it is in `state`, and answers it then.
+    pub async fn until(&self, id: &str, state: &str) -> Value {
+        let mut watch = Watch::progress(&self.url, id).await;
+        watch.until(|task| task["state"] == state).await
+    }
+
+    /// Watches a task by subscription until `done` reaches a number, and answers it then.
+    pub async fn until_done(&self, id: &str, done: u64) -> Value {
+        let mut watch = Watch::progress(&self.url, id).await;
+        watch.until(|task| task["progress"]["done"].as_u64().unwrap() >= done).await
+    }
+
+    /// The number of a dataset's rows; none where there is no such dataset.
+    pub async fn rows(&self, dataset: &str) -> Option<u64> {
+        let query = "query($name: String!) { dataset(name: $name) { rowCount } }";
+        self.data(query, json!({ "name": dataset })).await["dataset"]["rowCount"].as_u64()
+    }
+
+    /// Exports a dataset and answers the file.
+    pub async fn exported(&self, dataset: &str) -> Vec<u8> {
+        let id = self.export(dataset).await;
+        self.until(&id, "COMPLETED").await;
+        self.get(&format!("/download/{id}")).await.bytes().await.unwrap().to_vec()
+    }
+
+    /// GET on a path.
+    pub async fn get(&self, path: &str) -> Response {
+        self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
+    }
+
+    /// The client, for what the other functions do not do.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+}
+
+fn spawn(settings: &[(String, String)], folder: &Path) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pausa"));
+    command
+        .env("PAUSA_LISTEN", "127.0.0.1:0")
+        .env("PAUSA_DATA_DIR", folder)
+        .env("PAUSA_LOG", "warn")
+        .envs(settings.iter().map(|(name, value)| (name, value)))
+        .stdout(Stdio::piped())
+        .kill_on_drop(true);
+    command.spawn().unwrap()
+}
+
+/// Reads the address that the server prints once it is ready.
+async fn address(child: &mut Child) -> String {
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let found = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if let Some(url) = line.trim().strip_prefix("API") {
+                return url.trim().trim_end_matches("/graphql").to_owned();
+            }
+        }
+        panic!("the server ended before it was ready");
+    };
+    tokio::time::timeout(PATIENCE, found).await.unwrap()
+}

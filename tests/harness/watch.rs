@@ -1,0 +1,83 @@
+//! A subscription as clients make it: graphql-transport-ws over a WebSocket.
+
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use super::server::PATIENCE;
+
+const PROGRESS: &str = "subscription($id: ID!) { taskProgress(id: $id) { id state attempt error { code message }
+    progress { phase done total fraction } ... on ImportTask { rowsImported } } }";
+
+/// A subscription under way.
+pub struct Watch {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    field: &'static str,
+}
+
+impl Watch {
+    /// Watches one task.
+    pub async fn progress(url: &str, id: &str) -> Watch {
+        Watch::open(url, "taskProgress", PROGRESS, json!({ "id": id })).await
+    }
+
+    /// Subscribes to `field` by `query`.
+    pub async fn open(url: &str, field: &'static str, query: &str, variables: Value) -> Watch {
+        let mut request = (url.replace("http://", "ws://") + "/graphql").into_client_request().unwrap();
+        request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
+        let (socket, _) = connect_async(request).await.unwrap();
+        let mut watch = Watch { socket, field };
+        watch.say(json!({ "type": "connection_init" })).await;
+        assert_eq!(watch.hear().await.unwrap()["type"], "connection_ack");
+        let payload = json!({ "query": query, "variables": variables });
+        watch.say(json!({ "type": "subscribe", "id": "1", "payload": payload })).await;
+        watch
+    }
+
+    /// The next event; none once the subscription is complete or the server closed the socket.
+    pub async fn next(&mut self) -> Option<Value> {
+        let mut message = self.hear().await?;
+        match message["type"].as_str() {
+            Some("next") => Some(message["payload"]["data"][self.field].take()),
+            Some("complete") => None,
+            _ => panic!("{message}"),
+        }
+    }
+
+    /// The first event that is `wanted`.
+    pub async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        while let Some(event) = self.next().await {
+            if wanted(&event) {
+                return event;
+            }
+            last = event;
+        }
+        panic!("the subscription ended with {last}");
+    }
+
+    async fn say(&mut self, message: Value) {
+        self.socket.send(Message::text(message.to_string())).await.unwrap();
+    }
+
+    /// The next message, past pings; none where the socket is closed.
+    async fn hear(&mut self) -> Option<Value> {
+        loop {
+            let next = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("an event in time");
+            match next? {
+                Ok(Message::Text(text)) => {
+                    let message: Value = serde_json::from_str(&text).unwrap();
+                    match message["type"].as_str() {
+                        Some("ping") => self.say(json!({ "type": "pong" })).await,
+                        _ => return Some(message),
+                    }
+                }
+                Ok(Message::Close(_)) | Err(_) => return None,
+                Ok(_) => {}
+            }
+        }
+    }
+}

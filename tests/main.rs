@@ -1,0 +1,6 @@
+//! What Pausa does, told as stories against the real thing. One binary, so that it is linked once and its databases are
+//! shared.
+
+mod datasets;
+mod harness;
+mod transport;

@@ -1,0 +1,165 @@
+//! A small schema and upload sink behind the transport, on a port of its own.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_graphql::{InputValueError, InputValueResult, Object, Scalar, ScalarType, Schema, Subscription, Value};
+use async_trait::async_trait;
+use axum::Router;
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream::BoxStream};
+use pausa::http::transport::{self, Settings, UploadError, UploadSink};
+
+/// The largest file that the sink takes, in bytes.
+pub const LARGEST: u64 = 4 << 20;
+
+/// A file of a multipart request: its upload's id.
+pub struct Upload(String);
+
+#[Scalar]
+impl ScalarType for Upload {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        match value {
+            Value::String(id) if id.starts_with("upload-") => Ok(Self(id)),
+            other => Err(InputValueError::expected_type(other)),
+        }
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.clone())
+    }
+}
+
+pub struct Query;
+
+#[Object]
+impl Query {
+    async fn hello(&self, #[graphql(default)] name: Option<String>) -> String {
+        format!("hello {}", name.unwrap_or_default())
+    }
+
+    async fn number(&self, of: i32) -> i32 {
+        of
+    }
+
+    async fn panics(&self) -> Option<i32> {
+        assert!(std::hint::black_box(false), "a secret");
+        None
+    }
+
+    async fn fails(&self) -> async_graphql::Result<Option<i32>> {
+        Err("a secret".into())
+    }
+
+    async fn query(&self) -> Query {
+        Query
+    }
+}
+
+#[derive(Default)]
+pub struct Mutation {
+    count: Mutex<i32>,
+}
+
+#[Object]
+impl Mutation {
+    async fn count(&self) -> i32 {
+        let mut count = self.count.lock().unwrap();
+        *count += 1;
+        *count
+    }
+
+    async fn echo(&self, text: String) -> String {
+        text
+    }
+
+    async fn upload(&self, file: Upload) -> String {
+        file.0
+    }
+
+    async fn uploads(&self, files: Vec<Upload>) -> Vec<String> {
+        files.into_iter().map(|file| file.0).collect()
+    }
+}
+
+pub struct Ticks;
+
+#[Subscription]
+impl Ticks {
+    /// Numbers from 1, one each `every` milliseconds.
+    async fn ticks(&self, count: i32, #[graphql(default = 10)] every: u64) -> impl Stream<Item = i32> {
+        let period = Duration::from_millis(every);
+        futures_util::stream::iter(1..=count).then(move |number| async move {
+            tokio::time::sleep(period).await;
+            number
+        })
+    }
+
+    /// One number, then a panic.
+    async fn breaks(&self) -> impl Stream<Item = i32> {
+        futures_util::stream::iter(1..=2).map(|number| {
+            assert!(number == 1, "a secret");
+            number
+        })
+    }
+}
+
+/// Keeps the lengths of what it stored, and what was released.
+#[derive(Default)]
+pub struct Sink {
+    pub stored: Mutex<Vec<u64>>,
+    pub released: Mutex<Vec<String>>,
+    pub changed: tokio::sync::Notify,
+}
+
+#[async_trait]
+impl UploadSink for Sink {
+    async fn store(
+        &self,
+        _file_name: Option<String>,
+        mut body: BoxStream<'_, Result<Bytes, io::Error>>,
+    ) -> Result<String, UploadError> {
+        let mut length = 0;
+        while let Some(chunk) = body.next().await {
+            length += chunk.map_err(|_| UploadError::CutOff)?.len() as u64;
+            if length > LARGEST {
+                return Err(UploadError::TooLarge { limit: LARGEST });
+            }
+        }
+        let mut stored = self.stored.lock().unwrap();
+        stored.push(length);
+        Ok(format!("upload-{}", stored.len()))
+    }
+
+    async fn release(&self, ids: Vec<String>) {
+        self.released.lock().unwrap().extend(ids);
+        self.changed.notify_one();
+    }
+}
+
+/// A running server.
+pub struct Server {
+    pub address: SocketAddr,
+    pub sink: Arc<Sink>,
+}
+
+/// Serves the stand-in at `/graphql` on this port; 0 picks a free one.
+pub async fn serve(port: u16, settings: Settings) -> Server {
+    let schema = Schema::build(Query, Mutation::default(), Ticks)
+        .limit_depth(15)
+        .limit_complexity(1000)
+        .limit_recursive_depth(24)
+        .limit_directives(16)
+        .finish();
+    let sink = Arc::new(Sink::default());
+    let routes = transport::routes(schema, sink.clone(), settings);
+    let app = Router::new().nest("/graphql", routes);
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    Server { address, sink }
+}
