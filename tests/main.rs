@@ -3,4 +3,6 @@
 
 mod datasets;
 mod harness;
+mod pages;
+mod tidy;
 mod transport;

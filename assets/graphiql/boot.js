@@ -11,7 +11,6 @@ async function start() {
   const page = React.createElement(GraphiQL, {
     fetcher,
     defaultQuery: tour,
-    defaultTabs: [{ query: tour, variables: '{ "id": "" }' }],
     defaultEditorToolsVisibility: 'variables',
     shouldPersistHeaders: false,
   });

@@ -4,9 +4,9 @@ mod asset;
 mod download;
 mod health;
 pub mod metrics;
-mod playground;
+pub mod playground;
 mod range;
-mod start;
+pub mod start;
 pub mod transport;
 mod uploads;
 
@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{HeaderValue, Method, header};
+use axum::middleware::from_fn;
 use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -65,7 +66,7 @@ pub fn routes(site: Site, api: Api) -> Router {
         .route("/download/{id}", get(download::result))
         .with_state(site.clone());
     Router::new()
-        .nest("/graphql", transport::routes(api, sink, settings))
+        .nest("/graphql", transport::routes(api, sink, settings).layer(from_fn(playground::for_browsers)))
         .merge(files)
         .layer(cors)
         .merge(start::router())

@@ -1,8 +1,10 @@
 //! The playground: GraphiQL, complete without internet.
 
 use axum::Router;
-use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode};
+use axum::extract::{Path, Request};
+use axum::http::header::ACCEPT;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -47,8 +49,14 @@ pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new().route("/graphiql", get(page)).route("/graphiql/{file}", get(file))
 }
 
-/// The page itself, for GET /graphql too where the client prefers text/html.
-pub async fn page(request: HeaderMap) -> Response {
+/// Answers the page where a browser opens the API's own address: a GET without a query that asks for text/html first.
+pub async fn for_browsers(request: Request, next: Next) -> Response {
+    let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    let opened = request.method() == Method::GET && request.uri().query().is_none() && accept.starts_with("text/html");
+    if opened { INDEX.answer(request.headers()) } else { next.run(request).await }
+}
+
+async fn page(request: HeaderMap) -> Response {
     INDEX.answer(&request)
 }
 

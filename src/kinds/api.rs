@@ -51,9 +51,13 @@ pub struct Starts(ImportStart, ExportStart, PiStart, CustomStart);
     )
 )]
 pub enum TaskObject {
+    /// A CSV file into a dataset.
     Import(ImportTask),
+    /// A dataset into a CSV file.
     Export(ExportTask),
+    /// Digits of pi into a zip.
     Pi(PiTask),
+    /// A kind of the embedding program.
     Custom(CustomTask),
 }
 

@@ -97,8 +97,8 @@ impl Registry {
 /// A shutdown and a lost lease are final for a run.
 fn set(signal: &watch::Sender<Signal>, new: Signal) {
     signal.send_if_modified(|old| {
-        let heeds = !matches!(*old, Signal::Lost) && !(*old == Signal::Shutdown && new == Signal::Run);
-        let changes = heeds && *old != new;
+        let deaf = *old == Signal::Lost || (*old == Signal::Shutdown && new == Signal::Run);
+        let changes = !deaf && *old != new;
         if changes {
             *old = new;
         }

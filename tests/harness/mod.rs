@@ -9,5 +9,5 @@ use pausa::task::TaskId;
 
 /// A new task's id.
 pub fn task_id() -> TaskId {
-    uuid::Uuid::now_v7().into()
+    pausa::clock::Clock::system().task_id()
 }

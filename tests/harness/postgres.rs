@@ -3,13 +3,14 @@
 use std::fs;
 use std::os::unix::fs::chown;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, Weak};
 
 use tempfile::TempDir;
 
-const BINARIES: &str = "/usr/lib/postgresql/15/bin";
+/// Where Debian and Ubuntu put each version's programs.
+const VERSIONS: &str = "/usr/lib/postgresql";
 
 /// The instance that tests of this process share while one of them holds it.
 static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
@@ -57,7 +58,7 @@ impl Postgres {
     }
 
     fn run(&self, program: &str, arguments: &[&str]) {
-        let mut command = Command::new(Path::new(BINARIES).join(program));
+        let mut command = Command::new(binaries().join(program));
         command.arg("--pgdata").arg(self.folder.path().join("data")).args(arguments);
         command.current_dir(self.folder.path()).stdout(std::process::Stdio::null());
         if let Some((user, group)) = server_user() {
@@ -71,6 +72,13 @@ impl Drop for Postgres {
     fn drop(&mut self) {
         self.run("pg_ctl", &["stop", "--wait", "--silent", "--mode", "immediate"]);
     }
+}
+
+/// The programs of the newest version.
+fn binaries() -> PathBuf {
+    let versions = fs::read_dir(VERSIONS).expect("PostgreSQL's server programs: scripts/needs.sh installs them");
+    let newest = versions.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok()).max();
+    Path::new(VERSIONS).join(newest.expect("a version of PostgreSQL").to_string()).join("bin")
 }
 
 /// PostgreSQL refuses to run as root: then its own user and group are taken.

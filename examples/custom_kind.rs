@@ -1,0 +1,86 @@
+//! A kind of task of your own: it counts prime numbers, and can be paused, resumed and terminated like any other.
+//!
+//! `cargo run --example custom_kind`, then in the playground that it prints:
+//!
+//! ```graphql
+//! mutation { startCustom(input: { name: "primes", spec: { below: 20000000 } }) { id } }
+//! ```
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use pausa::app::App;
+use pausa::config::Config;
+use pausa::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
+use pausa::task::{ResultFile, Unit};
+use serde::{Deserialize, Serialize};
+use tokio::net::TcpListener;
+
+/// Numbers that are tried between two checkpoints: a few milliseconds' work.
+const STEP: u64 = 20_000;
+
+/// What to do: the user's JSON, kept with the task.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+struct Spec {
+    below: u64,
+}
+
+/// How far it came: a run goes on from here after a pause, a crash or on another machine.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+struct Cursor {
+    tried: u64,
+    primes: u64,
+}
+
+struct Primes;
+
+#[async_trait]
+impl Kind for Primes {
+    fn name(&self) -> &'static str {
+        "primes"
+    }
+
+    fn plan(&self, spec: &serde_json::Value) -> Result<Plan, BadInput> {
+        let spec = Spec::deserialize(spec).map_err(|error| BadInput::new("spec", error.to_string()))?;
+        if spec.below > 1_000_000_000 {
+            return Err(BadInput::new("spec.below", "below must be at most 1000000000"));
+        }
+        Ok(Plan { unit: Unit::Terms, total: Some(spec.below), exclusive: None, upload: None })
+    }
+
+    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
+        let spec: Spec = context.spec()?;
+        let mut cursor: Cursor = context.cursor()?.unwrap_or_default();
+        while cursor.tried < spec.below {
+            let from = cursor.tried;
+            let to = (from + STEP).min(spec.below);
+            let found = context.compute(move || (from..to).filter(|n| is_prime(*n)).count()).await?;
+            cursor = Cursor { tried: to, primes: cursor.primes + found as u64 };
+            // Saves the place, tells the watchers, and ends the run where a pause or a termination was asked for.
+            context.checkpoint(&cursor, Report { phase: "counting", done: to, total: Some(spec.below) }).await?;
+        }
+        Ok(None)
+    }
+
+    async fn undo(&self, _context: &Context) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+fn is_prime(n: u64) -> bool {
+    n >= 2 && (2..).take_while(|d| d * d <= n).all(|d| !n.is_multiple_of(d))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::load(None, std::env::vars(), &[])?;
+    let listener = TcpListener::bind(config.listen).await?;
+    println!("playground  http://{}/graphiql", listener.local_addr()?);
+    let app = App::start(config, vec![Arc::new(Primes)]).await?;
+    let ended = async {
+        // Without signals, the server runs until it is killed.
+        let _ = tokio::signal::ctrl_c().await;
+    };
+    app.serve(listener, ended).await?;
+    Ok(())
+}

@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Makes sure that everything ./test.sh needs is here: as root on Debian or Ubuntu it installs what is missing,
+# elsewhere it names it and ends with 1. No database cluster is made or started.
+set -euo pipefail
+
+missing=()
+need() { missing+=("$1"); }
+
+# The tests start PostgreSQL servers of their own from here; any version will do.
+postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+node_20() { command -v node >/dev/null && [ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ]; }
+
+look() {
+  missing=()
+  postgres || need postgresql
+  for tool in sqlite3 curl python3 unzip; do
+    command -v "$tool" >/dev/null || need "$tool"
+  done
+  command -v cc >/dev/null || need build-essential
+  node_20 || need nodejs
+  command -v npm >/dev/null || need npm
+}
+
+install() {
+  printf 'needs.sh: installing %s\n' "${missing[*]}"
+  if [[ " ${missing[*]} " == *' postgresql '* ]]; then
+    # Without this the package would make and start a cluster of its own.
+    mkdir -p /etc/postgresql-common/createcluster.d
+    printf 'create_main_cluster = false\n' >/etc/postgresql-common/createcluster.d/pausa-tests.conf
+  fi
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+look
+if [ ${#missing[@]} -gt 0 ] && [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+  install
+  look
+fi
+if [ ${#missing[@]} -gt 0 ]; then
+  printf 'needs.sh: missing: %s\n' "${missing[*]}" >&2
+  printf '  Debian, Ubuntu: sudo apt-get install -y %s\n' "${missing[*]}" >&2
+  node_20 || printf '  Node must be 20 or newer; where apt has only an older one: https://nodejs.org/en/download\n' >&2
+  exit 1
+fi
+if ! command -v cargo >/dev/null; then
+  printf 'needs.sh: missing: the Rust toolchain; see https://rustup.rs\n' >&2
+  exit 1
+fi

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# Everything that shows that Pausa works: all tests, then both client examples against a running server.
+# It installs what it needs where it may (scripts/needs.sh) and ends with 0 only if every part passed.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+work=$(mktemp -d)
+server=
+trap finish EXIT
+
+finish() {
+  local status=$?
+  if [ -n "$server" ]; then
+    kill "$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+  fi
+  rm -rf "$work"
+  if [ "$status" -eq 0 ]; then
+    echo "test.sh: every part passed, in $SECONDS seconds"
+  else
+    echo "test.sh: FAILED (exit code $status), after $SECONDS seconds" >&2
+  fi
+}
+
+part() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
+
+# Starts the server on a port that the system picks; sets $server to its process id and $address to where it answers.
+start_server() {
+  local binary
+  binary=$(cargo build --locked --bin pausa --message-format=json 2>"$work/build" |
+    python3 -c 'import json, sys
+print(*[m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable")])') ||
+    { cat "$work/build" >&2; return 1; }
+  mkfifo "$work/said"
+  PAUSA_EPHEMERAL=true PAUSA_LISTEN=127.0.0.1:0 "$binary" >"$work/said" 2>"$work/log" &
+  server=$!
+  exec 3<"$work/said"
+  address=
+  while IFS= read -r -t 60 line <&3; do
+    case $line in *API*http://*) address=http://${line#*http://} && address=${address%/graphql} && break ;; esac
+  done
+  [ -n "$address" ] || { echo 'the server did not say its address:' >&2; cat "$work/log" >&2; return 1; }
+}
+
+# Ends the server as an operator would: it must stop by itself, with exit code 0.
+stop_server() {
+  local pid=$server status=0
+  server=
+  kill "$pid"
+  wait "$pid" || status=$?
+  [ "$status" -eq 0 ] || { echo "the server ended with $status:" >&2; cat "$work/log" >&2; return 1; }
+}
+
+example() {
+  part "Client example: $1"
+  shift
+  "$@" || { echo 'the log of the server:' >&2; tail -n 50 "$work/log" >&2; return 1; }
+}
+
+part 'What the tests need'
+scripts/needs.sh
+
+# One process for all stories, so that they share one PostgreSQL.
+part 'Tests (cargo test)'
+cargo test --locked --no-fail-fast --lib --bins --tests --examples
+part 'Examples in the documentation (cargo test --doc)'
+cargo test --locked --doc
+
+part 'The server'
+start_server
+echo "process $server at $address"
+example 'curl' client-examples/curl/tour.sh "$address"
+example 'curl, again on the same server' client-examples/curl/tour.sh "$address"
+part 'npm ci'
+npm ci --prefix client-examples/apollo --no-audit --no-fund
+example 'Apollo Client' node client-examples/apollo/tour.js "$address"
+part 'The server ends'
+stop_server

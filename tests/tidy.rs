@@ -1,0 +1,99 @@
+//! The house stays as ARCHITECTURE.md draws it: a `use` that points the wrong way fails here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// From the left, where everything is put together, to the right, where nothing is known of the rest. Each may use what
+/// stands to its right.
+const LAYERS: [&[&str]; 8] = [
+    &["main"],
+    &["app"],
+    &["http"],
+    &["graphql"],
+    &["kinds"],
+    &["runner"],
+    &["store", "bus", "files", "datasets"],
+    &["task", "clock", "config"],
+];
+
+/// Crates that only some places may name.
+const KEPT: [(&str, &[&str]); 5] = [
+    ("sqlx", &["src/store", "src/datasets"]),
+    ("rusqlite", &["src/datasets/sqlite"]),
+    ("async_graphql", &["src/graphql", "src/kinds", "src/http/transport"]),
+    ("axum", &["src/http", "src/app.rs"]),
+    ("tokio::fs", &["src/files", "src/http/download.rs", "src/kinds/pi/parts.rs"]),
+];
+
+/// The longest file that is still read in one go.
+const LINES: usize = 400;
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+fn read_all() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let read = |path: PathBuf| {
+        let name = path.strip_prefix(root).unwrap().display().to_string();
+        (name, fs::read_to_string(path).unwrap())
+    };
+    sources(&root.join("src")).into_iter().map(read).collect()
+}
+
+/// The place of a module in the house; the API of a kind belongs to the API.
+fn layer(file: &str) -> Option<usize> {
+    let module = file.strip_prefix("src/")?.split(['/', '.']).next()?;
+    let module = if file.starts_with("src/kinds/") && file.ends_with("api.rs") { "graphql" } else { module };
+    LAYERS.iter().position(|names| names.contains(&module))
+}
+
+#[test]
+fn uses_point_to_the_right() {
+    let mut wrong = Vec::new();
+    for (file, text) in read_all() {
+        let Some(from) = layer(&file) else { continue };
+        for line in text.lines().take_while(|line| !line.contains("#[cfg(test)]")) {
+            let Some((_, path)) = line.split_once("crate::") else { continue };
+            let module: String = path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            let used = if path.starts_with("kinds::") && path.contains("api::") { "graphql" } else { &module };
+            let to = LAYERS.iter().position(|names| names.contains(&used));
+            if to.is_some_and(|to| to < from) {
+                wrong.push(format!("{file}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these point to the left:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn crates_stay_where_they_belong() {
+    let mut wrong = Vec::new();
+    for (file, text) in read_all() {
+        for (name, places) in KEPT {
+            let kept = places.iter().any(|place| file.starts_with(place));
+            let path = format!("{name}::");
+            for line in text.lines().filter(|line| !kept && line.contains(&path) && !line.trim().starts_with("//")) {
+                wrong.push(format!("{file}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these are out of place:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn files_are_short_and_say_what_they_are() {
+    for (file, text) in read_all() {
+        assert!(text.starts_with("//!"), "{file} does not begin with what it is");
+        assert!(text.lines().count() <= LINES, "{file} is longer than {LINES} lines");
+    }
+}
