@@ -120,12 +120,12 @@ impl App {
             () = shutdown => {}
         }
         ending.cancel();
-        let quiet = self.runner.shutdown(self.grace).await;
+        let deadline = tokio::time::Instant::now() + self.grace;
+        let quiet = self.runner.shutdown(deadline).await;
         self.sockets.close();
-        // What is still open after the grace is cut off with the process.
-        let _ = tokio::time::timeout(self.grace, self.sockets.wait()).await;
         stopped.cancel();
-        let _ = tokio::time::timeout(self.grace, server).await;
+        // What is still open when the grace is over is cut off with the process.
+        let _ = tokio::time::timeout_at(deadline, async { tokio::join!(self.sockets.wait(), server) }).await;
         self.store.close().await;
         Ok(quiet)
     }

@@ -2,6 +2,7 @@
 //! shared.
 
 mod datasets;
+mod embedding;
 mod harness;
 mod pages;
 mod tidy;

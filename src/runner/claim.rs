@@ -51,7 +51,9 @@ fn free(runner: &Runner) -> Vec<OwnedSemaphorePermit> {
 }
 
 fn spawn(runner: &Runner, task: Arc<Task>, permit: Option<OwnedSemaphorePermit>) {
-    let driven = drive::drive(runner.clone(), task);
+    // Entered before the loop goes on: a shutdown that waits for the loop finds every run.
+    let signal = runner.0.registry.enter(&task);
+    let driven = drive::drive(runner.clone(), task, signal);
     runner.0.runs.spawn(async move {
         driven.await;
         drop(permit);

@@ -15,7 +15,7 @@ use super::registry::Signal;
 use crate::clock::Clock;
 use crate::files::Files;
 use crate::store::{self, Key, Store};
-use crate::task::{Progress, Task, TaskId};
+use crate::task::{Progress, State, Task, TaskId};
 
 /// At most one write of progress in this time; the last one is always written.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
@@ -217,6 +217,8 @@ impl Context {
         let Some((cursor, progress)) = self.last() else { return Ok(()) };
         loop {
             match self.0.store.report(self.key(), cursor.clone(), progress.clone()).await {
+                // The state tells what a lost bell did not.
+                Ok(task) if matches!(task.state, State::Pausing | State::Terminating) => return Err(Stop::Interrupted),
                 Ok(_) => break,
                 Err(error) if error.is_lease_lost() => return Err(Stop::LeaseLost),
                 Err(error) => self.wait_out(&error).await?,

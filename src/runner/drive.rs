@@ -4,9 +4,11 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::{JoinError, JoinHandle};
 
 use super::kind::{Failure, Kind, Stop};
+use super::registry::Signal;
 use super::{Context, Runner};
 use crate::store;
 use crate::task::change::{End, backoff};
@@ -17,9 +19,12 @@ const AWAY: Duration = Duration::from_millis(250);
 
 type Outcome = Result<Option<ResultFile>, Stop>;
 
-/// Drives `task`, which this node has claimed, as far as it goes.
-pub(super) async fn drive(runner: Runner, task: Arc<Task>) {
-    let signal = runner.0.registry.enter(&task);
+/// Drives `task`, which this node has claimed and entered, as far as it goes.
+pub(super) async fn drive(runner: Runner, task: Arc<Task>, signal: watch::Receiver<Signal>) {
+    // What was asked between the claim and the entry rang for nobody.
+    if let Ok(Some(newest)) = runner.0.store.get(task.id).await {
+        runner.0.registry.heed(&newest);
+    }
     let context = runner.context(&task, signal);
     let claimed = Arc::clone(&task);
     let mut task = task;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -130,14 +131,14 @@ impl Runner {
     }
 
     /// Stops claiming, lets every run come to a checkpoint and gives the tasks back: none spends an attempt. True where
-    /// all of them let go within `grace`.
-    pub async fn shutdown(&self, grace: Duration) -> bool {
+    /// all of them let go by `deadline`.
+    pub async fn shutdown(&self, deadline: Instant) -> bool {
         self.0.ending.cancel();
         self.0.loops.close();
         self.0.loops.wait().await;
         self.0.registry.tell_all(Signal::Shutdown);
         self.0.runs.close();
-        let quiet = tokio::time::timeout(grace, self.0.runs.wait()).await.is_ok();
+        let quiet = tokio::time::timeout_at(deadline, self.0.runs.wait()).await.is_ok();
         if quiet && let Err(error) = self.0.store.leave(&self.0.settings.node).await {
             tracing::warn!(%error, "the node could not say that it leaves");
         }

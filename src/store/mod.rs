@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AnyPool, Row};
 use tokio::sync::mpsc;
 
@@ -48,7 +49,8 @@ pub struct Store {
 #[derive(Clone)]
 enum Writer {
     Sqlite(sqlite::Writer),
-    Postgres { url: Arc<str> },
+    /// The URL, for listening.
+    Postgres(Arc<str>),
 }
 
 /// What a run carries into each of its writes.
@@ -104,7 +106,7 @@ impl Store {
         migrate::run(&pool, dialect).await?;
         let writer = match dialect {
             Dialect::Sqlite => Writer::Sqlite(sqlite::Writer::start(url).await?),
-            Dialect::Postgres => Writer::Postgres { url: url.into() },
+            Dialect::Postgres => Writer::Postgres(url.into()),
         };
         Ok(Store { pool, writer, sql: Arc::new(Sql::new(dialect)), on_change })
     }
@@ -119,11 +121,11 @@ impl Store {
         self.sql.dialect == Dialect::Sqlite
     }
 
-    /// Changes that any node makes, where several share the store; none where this is the only one.
+    /// Changes that other nodes make, where several share the store; none where this is the only one.
     pub async fn changes(&self) -> Result<Option<mpsc::Receiver<Hint>>, Error> {
         match &self.writer {
             Writer::Sqlite(_) => Ok(None),
-            Writer::Postgres { url } => postgres::listen(url).await.map(Some),
+            Writer::Postgres(url) => postgres::listen(url, self.sql.source.clone()).await.map(Some),
         }
     }
 
@@ -244,20 +246,28 @@ impl Store {
         F: Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync + 'static,
     {
         let (sql, f, select) = (Arc::clone(&self.sql), Arc::new(f), Arc::new(select));
-        let tasks = self
+        let changed = self
             .write(Box::new(move |conn| {
                 let (sql, f, select) = (Arc::clone(&sql), Arc::clone(&f), Arc::clone(&select));
                 Box::pin(async move { change_all(conn, &sql, &select, &*f).await })
             }))
             .await?;
-        tasks.iter().for_each(|task| (self.on_change)(task, true));
-        Ok(tasks)
+        Ok(self.announce(changed))
+    }
+
+    /// Tells of changes that are on disk.
+    fn announce(&self, changed: Vec<(Arc<Task>, bool)>) -> Vec<Arc<Task>> {
+        let tell = |(task, state_changed): (Arc<Task>, bool)| {
+            (self.on_change)(&task, state_changed);
+            task
+        };
+        changed.into_iter().map(tell).collect()
     }
 
     async fn write<T: Send + 'static>(&self, op: Op<T>) -> Result<T, Error> {
         match &self.writer {
             Writer::Sqlite(writer) => writer.write(op).await,
-            Writer::Postgres { .. } => postgres::write(&self.pool, &op).await,
+            Writer::Postgres(_) => postgres::write(&self.pool, &op).await,
         }
     }
 
@@ -336,19 +346,34 @@ async fn change(
     Ok(Ok((Arc::new(task), change.is_some())))
 }
 
-async fn change_all(conn: &mut AnyConnection, sql: &Sql, select: &Select, f: &Change) -> sqlx::Result<Vec<Arc<Task>>> {
+async fn change_all(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    select: &Select,
+    f: &Change,
+) -> sqlx::Result<Vec<(Arc<Task>, bool)>> {
     let query = match *select {
         Select::Queued { limit } => sqlx::query(sql.claim.clone()).bind(limit),
         Select::Ends { due, limit } => sqlx::query(sql.claim_ends.clone()).bind(due).bind(limit),
         Select::Due { at, limit } => sqlx::query(sql.due.clone()).bind(at).bind(limit),
     };
     let rows = query.fetch_all(&mut *conn).await?;
+    change_rows(conn, sql, &rows, f).await
+}
+
+/// Changes the tasks in rows that were read in this transaction, leaving those that refuse; true where the state changed.
+async fn change_rows(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    rows: &[AnyRow],
+    f: &Change,
+) -> sqlx::Result<Vec<(Arc<Task>, bool)>> {
     let mut changed = Vec::with_capacity(rows.len());
-    for row in &rows {
+    for row in rows {
         let mut task = row::task(row)?;
         if let Ok(change) = f(&mut task) {
             row::save(conn, sql, &mut task, change.as_ref()).await?;
-            changed.push(Arc::new(task));
+            changed.push((Arc::new(task), change.is_some()));
         }
     }
     Ok(changed)

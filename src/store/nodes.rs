@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, Row};
 
 use super::sql::{self, Sql};
-use super::{Change, Error, Select, Store, row, until};
+use super::{Change, Error, Select, Store, change_rows, until};
 use crate::task::{Ask, Task};
 
 impl Store {
@@ -62,12 +62,12 @@ impl Store {
 
     /// Gives free what nodes hold whose lease ended before `now`, after `limit` deaths in a row as failed.
     pub async fn rescue(&self, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
-        self.rescue_before(now.as_microsecond(), now, limit).await
+        self.rescue_where(Dead::Before(now.as_microsecond()), now, limit).await
     }
 
     /// Gives free what every listed node holds: for a store that only this process can write.
     pub async fn rescue_all(&self, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
-        self.rescue_before(i64::MAX, now, limit).await
+        self.rescue_where(Dead::Before(i64::MAX), now, limit).await
     }
 
     /// Gives free what an earlier process of this node's name held.
@@ -75,20 +75,15 @@ impl Store {
         self.rescue_where(Dead::Named(node.to_owned()), now, limit).await
     }
 
-    async fn rescue_before(&self, before: i64, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
-        self.rescue_where(Dead::Before(before), now, limit).await
-    }
-
     async fn rescue_where(&self, dead: Dead, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
         let (sql, dead) = (Arc::clone(&self.sql), Arc::new(dead));
-        let tasks = self
+        let freed = self
             .write(Box::new(move |conn| {
                 let (sql, dead) = (Arc::clone(&sql), Arc::clone(&dead));
                 Box::pin(async move { rescue(conn, &sql, &dead, now, limit).await })
             }))
             .await?;
-        tasks.iter().for_each(|task| (self.on_change)(task, true));
-        Ok(tasks)
+        Ok(self.announce(freed))
     }
 }
 
@@ -104,7 +99,7 @@ async fn rescue(
     dead: &Dead,
     now: Timestamp,
     limit: u32,
-) -> sqlx::Result<Vec<Arc<Task>>> {
+) -> sqlx::Result<Vec<(Arc<Task>, bool)>> {
     let nodes = match dead {
         Dead::Named(node) => vec![node.clone()],
         Dead::Before(before) => {
@@ -121,16 +116,14 @@ async fn rescue(
     Ok(freed)
 }
 
-async fn bury(conn: &mut AnyConnection, sql: &Sql, node: &str, expire: &Change) -> sqlx::Result<Vec<Arc<Task>>> {
+async fn bury(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    node: &str,
+    expire: &Change,
+) -> sqlx::Result<Vec<(Arc<Task>, bool)>> {
     let rows = sqlx::query(sql.owned.clone()).bind(node.to_owned()).fetch_all(&mut *conn).await?;
-    let mut freed = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let mut task = row::task(row)?;
-        if let Ok(change) = expire(&mut task) {
-            row::save(conn, sql, &mut task, change.as_ref()).await?;
-            freed.push(Arc::new(task));
-        }
-    }
+    let freed = change_rows(conn, sql, &rows, expire).await?;
     sqlx::query(sql::FORGET_NODE).bind(node.to_owned()).execute(conn).await?;
     Ok(freed)
 }

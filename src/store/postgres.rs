@@ -67,8 +67,8 @@ fn came_between(error: &sqlx::Error) -> bool {
     matches!(code.as_deref(), Some("23505" | "40001" | "40P01"))
 }
 
-/// The ids of tasks as any node changes them, this one too, with the version. Reconnects by itself.
-pub async fn listen(url: &str) -> Result<mpsc::Receiver<Hint>, Error> {
+/// Word of the changes that other stores than `source` make. Reconnects by itself.
+pub async fn listen(url: &str, source: String) -> Result<mpsc::Receiver<Hint>, Error> {
     let pool = PgPool::connect_lazy(url)?;
     let mut listener = PgListener::connect_with(&pool).await?;
     listener.listen("pausa_tasks").await?;
@@ -77,7 +77,7 @@ pub async fn listen(url: &str) -> Result<mpsc::Receiver<Hint>, Error> {
         while !hints.is_closed() {
             match listener.recv().await {
                 Ok(word) => {
-                    if let Some(hint) = hint(word.payload()) {
+                    if let Some(hint) = hint(word.payload(), &source) {
                         // The receiver going away ends the loop.
                         let _ = hints.send(hint).await;
                     }
@@ -92,8 +92,11 @@ pub async fn listen(url: &str) -> Result<mpsc::Receiver<Hint>, Error> {
     Ok(inbox)
 }
 
-fn hint(payload: &str) -> Option<Hint> {
+fn hint(payload: &str, source: &str) -> Option<Hint> {
     let mut words = payload.split(' ');
     let (id, version, state_changed) = (words.next()?, words.next()?, words.next()?);
+    if words.next()? == source {
+        return None;
+    }
     Some(Hint { id: id.parse().ok()?, version: version.parse().ok()?, state_changed: state_changed.parse().ok()? })
 }

@@ -104,7 +104,10 @@ async fn add_change(conn: &mut AnyConnection, task: &Task, change: &StateChange)
 /// Tells the other nodes, as the transaction commits.
 async fn announce(conn: &mut AnyConnection, sql: &Sql, task: &Task, state_changed: bool) -> sqlx::Result<()> {
     if sql.dialect == Dialect::Postgres {
-        sqlx::query(sql::NOTIFY).bind(format!("{} {} {state_changed}", task.id, task.version)).fetch_all(conn).await?;
+        sqlx::query(sql::NOTIFY)
+            .bind(format!("{} {} {state_changed} {}", task.id, task.version, sql.source))
+            .fetch_all(conn)
+            .await?;
     }
     Ok(())
 }

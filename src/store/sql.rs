@@ -40,6 +40,8 @@ pub const WIDTH: usize = 35;
 #[derive(Debug)]
 pub struct Sql {
     pub dialect: Dialect,
+    /// What tells this store's announcements from those of others.
+    pub source: String,
     pub insert: SqlStr,
     pub update: SqlStr,
     pub get: SqlStr,
@@ -81,6 +83,7 @@ impl Sql {
         let text = |text: String| AssertSqlSafe(text).into_sql_str();
         Sql {
             dialect,
+            source: uuid::Uuid::new_v4().to_string(),
             insert: text(format!("INSERT INTO tasks ({COLUMNS}) VALUES ({})", places())),
             update: text(update()),
             get: text(format!("{select} WHERE id = $1")),

@@ -1,0 +1,172 @@
+//! Kinds of the embedding program: one that works, and some that misbehave.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use pausa::app::App;
+use pausa::config::Config;
+use pausa::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
+use pausa::task::{ResultFile, Unit};
+use reqwest::Client;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::harness::watch::Watch;
+
+/// What the kind of a story does in its run.
+#[derive(Clone, Copy, PartialEq)]
+enum Manner {
+    /// Counts to ten, a checkpoint each.
+    Counts,
+    /// Panics at each try.
+    Panics,
+    /// Fails once, then counts.
+    FailsOnce,
+    /// Waits for ever without a checkpoint.
+    Hangs,
+}
+
+struct Odd {
+    manner: Manner,
+    runs: AtomicU32,
+}
+
+#[async_trait]
+impl Kind for Odd {
+    fn name(&self) -> &'static str {
+        "odd"
+    }
+
+    fn plan(&self, spec: &Value) -> Result<Plan, BadInput> {
+        match spec["to"].as_u64() {
+            Some(total) => Ok(Plan { unit: Unit::Terms, total: Some(total), exclusive: None, upload: None }),
+            None => Err(BadInput::new("spec.to", "spec.to must be a number")),
+        }
+    }
+
+    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
+        let run = self.runs.fetch_add(1, Ordering::SeqCst);
+        match self.manner {
+            Manner::Panics => panic!("out of cheese"),
+            Manner::Hangs => std::future::pending().await,
+            Manner::FailsOnce if run == 0 => return Err(Failure::unavailable("the dairy is closed").into()),
+            Manner::Counts | Manner::FailsOnce => {}
+        }
+        let total = context.spec::<Value>()?["to"].as_u64().unwrap();
+        for done in context.cursor::<u64>()?.unwrap_or(0)..total {
+            let done = done + 1;
+            context.checkpoint(&done, Report { phase: "counting", done, total: Some(total) }).await?;
+        }
+        Ok(None)
+    }
+
+    async fn undo(&self, _context: &Context) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// A server in this process, with the odd kind.
+struct Embedded {
+    url: String,
+    client: Client,
+    ending: CancellationToken,
+    served: tokio::task::JoinHandle<std::io::Result<bool>>,
+}
+
+impl Embedded {
+    async fn start(manner: Manner) -> Embedded {
+        let settings = [("PAUSA_EPHEMERAL", "true"), ("PAUSA_RETRY_BACKOFF_SECONDS", "0.01")];
+        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let config = Config::load(None, settings.into_iter(), &[]).unwrap();
+        let app = App::start(config, vec![Arc::new(Odd { manner, runs: AtomicU32::new(0) })]).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let ending = CancellationToken::new();
+        let served = tokio::spawn(app.serve(listener, ending.clone().cancelled_owned()));
+        Embedded { url, client: Client::new(), ending, served }
+    }
+
+    async fn ask(&self, query: &str) -> Value {
+        let body = json!({ "query": query });
+        self.client.post(format!("{}/graphql", self.url)).json(&body).send().await.unwrap().json().await.unwrap()
+    }
+
+    async fn begin(&self) -> String {
+        let answer = self.ask("mutation { startCustom(input: { name: \"odd\", spec: { to: 10 } }) { id } }").await;
+        answer["data"]["startCustom"]["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn until(&self, id: &str, state: &str) -> Value {
+        Watch::progress(&self.url, id).await.until(|task| task["state"] == state).await
+    }
+
+    async fn end(self) -> bool {
+        self.ending.cancel();
+        self.served.await.unwrap().unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_kind_of_ones_own_is_a_task_like_any_other() {
+    let server = Embedded::start(Manner::Counts).await;
+    let id = server.begin().await;
+    server.until(&id, "COMPLETED").await;
+    let query = format!(
+        "{{ task(id: \"{id}\") {{ kind progress {{ done total unit }} ... on CustomTask {{ name spec output }} }} }}"
+    );
+    let task = server.ask(&query).await["data"]["task"].take();
+    let progress = json!({ "done": 10, "total": 10, "unit": "TERMS" });
+    let expected = json!({ "kind": "CUSTOM", "progress": progress, "name": "odd", "spec": { "to": 10 }, "output": 10 });
+    assert_eq!(task, expected);
+    let listed = server.ask("{ tasks(filter: { kinds: [CUSTOM] }) { totalCount } }").await;
+    assert_eq!(listed["data"]["tasks"]["totalCount"], 1);
+    assert!(server.end().await);
+}
+
+#[tokio::test]
+async fn a_spec_that_the_kind_refuses_starts_nothing() {
+    let server = Embedded::start(Manner::Counts).await;
+    for (name, spec, field) in [("odd", "{}", "spec.to"), ("even", "{ to: 1 }", "name"), ("pi", "{ to: 1 }", "name")] {
+        let query = format!("mutation {{ startCustom(input: {{ name: \"{name}\", spec: {spec} }}) {{ id }} }}");
+        let error = server.ask(&query).await["errors"][0]["extensions"].take();
+        assert_eq!((error["code"].as_str(), error["field"].as_str()), (Some("BAD_USER_INPUT"), Some(field)), "{name}");
+    }
+    assert_eq!(server.ask("{ tasks { totalCount } }").await["data"]["tasks"]["totalCount"], 0);
+    assert!(server.end().await);
+}
+
+#[tokio::test]
+async fn a_run_that_panics_is_tried_again_and_then_failed() {
+    let server = Embedded::start(Manner::Panics).await;
+    let id = server.begin().await;
+    let task = server.until(&id, "FAILED").await;
+    assert_eq!(task["attempt"], 2, "three tries, two of them new ones");
+    assert_eq!(task["error"]["code"], "INTERNAL");
+    assert!(task["error"]["message"].as_str().unwrap().contains("out of cheese"));
+    assert!(server.end().await);
+}
+
+#[tokio::test]
+async fn a_run_that_fails_once_completes_at_the_next_try() {
+    let server = Embedded::start(Manner::FailsOnce).await;
+    let id = server.begin().await;
+    let task = server.until(&id, "COMPLETED").await;
+    assert_eq!((task["attempt"].as_u64(), &task["error"]), (Some(1), &Value::Null));
+    assert!(server.end().await);
+}
+
+#[tokio::test]
+async fn a_run_that_hangs_is_aborted_when_it_must_stop() {
+    let server = Embedded::start(Manner::Hangs).await;
+    let id = server.begin().await;
+    server.until(&id, "RUNNING").await;
+    server.ask(&format!("mutation {{ pause(id: \"{id}\") {{ state }} }}")).await;
+    server.until(&id, "PAUSED").await;
+    server.ask(&format!("mutation {{ resume(id: \"{id}\") {{ state }} }}")).await;
+    server.until(&id, "RUNNING").await;
+    server.ask(&format!("mutation {{ terminate(id: \"{id}\") {{ state }} }}")).await;
+    server.until(&id, "TERMINATED").await;
+    assert!(server.end().await);
+}
