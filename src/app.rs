@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use jiff::Timestamp;
@@ -15,13 +16,17 @@ use crate::clock::Clock;
 use crate::config::{Config, PauseEnd, Role};
 use crate::datasets::{self, Datasets};
 use crate::files::Files;
-use crate::graphql::{self, Limits, Services};
+use crate::graphql;
+use crate::graphql::services::{Limits, Services};
 use crate::http::metrics::Metrics;
 use crate::http::{self, Site};
 use crate::kinds;
 use crate::runner::{Bells, Kind, Runner, Settings};
 use crate::store::{self, Hint, OnChange, Store};
 use crate::task::Verb;
+
+/// How long the store's connections may take to close.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// A server that is ready to serve: its tasks run from now on.
 pub struct App {
@@ -30,7 +35,7 @@ pub struct App {
     routes: Router,
     ending: CancellationToken,
     sockets: TaskTracker,
-    grace: std::time::Duration,
+    grace: Duration,
     _held: Held,
 }
 
@@ -126,7 +131,7 @@ impl App {
         stopped.cancel();
         // What is still open when the grace is over is cut off with the process.
         let _ = tokio::time::timeout_at(deadline, async { tokio::join!(self.sockets.wait(), server) }).await;
-        self.store.close().await;
+        let _ = tokio::time::timeout(CLOSING, self.store.close()).await;
         Ok(quiet)
     }
 }
@@ -199,7 +204,7 @@ fn settings(config: &Config, clock: &Clock) -> Settings {
         retry_backoff: config.retry_backoff,
         crash_limit: config.crash_limit,
         pause_expiry: config.max_pause.map(|after| (after, then)),
-        stop_patience: std::time::Duration::from_secs(2),
+        stop_patience: Duration::from_secs(2),
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
-use super::Services;
 use super::error::{self, Result};
 use super::scalars::{Count, DateTime};
+use super::services::Services;
 use super::task::{ControlVerb, TaskFilter};
 use crate::kinds::api::TaskObject;
 use crate::store::{self, Page};

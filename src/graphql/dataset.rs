@@ -3,10 +3,10 @@
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, Enum, Object, SimpleObject};
 
-use super::Services;
 use super::error::{self, Result};
 use super::paging::Asked;
 use super::scalars::{Count, DateTime};
+use super::services::Services;
 use crate::datasets::{self, Dataset, DatasetName};
 use crate::kinds::import;
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, ID, Object, SimpleObject};
 
-use super::Services;
 use super::dataset::{self, DatasetConnection, DatasetObject};
 use super::error::{self, Result};
 use super::paging::Asked;
 use super::scalars::{Count, DateTime};
+use super::services::Services;
 use super::task::TaskFilter;
 use crate::datasets::DatasetName;
 use crate::kinds::api::TaskObject;

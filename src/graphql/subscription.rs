@@ -9,8 +9,8 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
-use super::Services;
 use super::error::{self, Result};
+use super::services::Services;
 use super::task::TaskFilter;
 use crate::kinds::api::TaskObject;
 use crate::store::{Filter, Page, Store};

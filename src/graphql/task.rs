@@ -1,12 +1,14 @@
 //! The fields that every kind of task has.
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 use std::sync::Arc;
 
-use super::Services;
+use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+
 use super::error::{self, Result};
 use super::progress::Progress;
 use super::scalars::{Count, DateTime};
+use super::services::Services;
+use crate::kinds::{export, import, pi};
 use crate::store::Filter;
 use crate::task::{self, State, Task, Verb};
 
@@ -90,6 +92,28 @@ pub enum TaskKind {
     Custom,
 }
 
+impl TaskKind {
+    /// What a kind of the store is to clients.
+    pub fn of(name: &str) -> TaskKind {
+        match name {
+            import::NAME => TaskKind::Import,
+            export::NAME => TaskKind::Export,
+            pi::NAME => TaskKind::Pi,
+            _ => TaskKind::Custom,
+        }
+    }
+
+    /// The names of its kinds in the store.
+    fn names(self, services: &Services) -> Vec<String> {
+        match self {
+            TaskKind::Import => vec![import::NAME.to_owned()],
+            TaskKind::Export => vec![export::NAME.to_owned()],
+            TaskKind::Pi => vec![pi::NAME.to_owned()],
+            TaskKind::Custom => services.custom_kinds.clone(),
+        }
+    }
+}
+
 /// Why a task failed, or why its last try did.
 #[derive(SimpleObject)]
 pub struct TaskError {
@@ -146,7 +170,7 @@ impl TaskFilter {
     /// The filter as the store takes it.
     pub fn read(self, services: &Services) -> Result<Filter> {
         let ids = self.ids.map(|ids| ids.iter().map(|id| error::task_id(id)).collect::<Result<_>>()).transpose()?;
-        let kinds = self.kinds.map(|kinds| kinds.into_iter().flat_map(|kind| services.names_of(kind)).collect());
+        let kinds = self.kinds.map(|kinds| kinds.into_iter().flat_map(|kind| kind.names(services)).collect());
         let states = self.states.map(|states| states.into_iter().map(State::from).collect());
         Ok(Filter { ids, kinds, states, label: self.label })
     }
@@ -164,7 +188,7 @@ impl TaskFields {
 
     /// What it is.
     pub async fn kind(&self) -> TaskKind {
-        crate::kinds::api::kind_of(&self.0.kind)
+        TaskKind::of(&self.0.kind)
     }
 
     /// Where it stands.

@@ -8,7 +8,6 @@ use super::custom::api::{CustomStart, CustomTask};
 use super::export::api::{ExportStart, ExportTask};
 use super::import::api::{ImportStart, ImportTask};
 use super::pi::api::{PiStart, PiTask};
-use super::{export, import, pi};
 use crate::graphql::progress::Progress;
 use crate::graphql::scalars::DateTime;
 use crate::graphql::task::{ResultFile, StateChange, TaskError, TaskKind, TaskState};
@@ -63,22 +62,12 @@ pub enum TaskObject {
 
 impl From<Arc<Task>> for TaskObject {
     fn from(task: Arc<Task>) -> TaskObject {
-        match kind_of(&task.kind) {
+        match TaskKind::of(&task.kind) {
             TaskKind::Import => TaskObject::Import(task.into()),
             TaskKind::Export => TaskObject::Export(task.into()),
             TaskKind::Pi => TaskObject::Pi(task.into()),
             TaskKind::Custom => TaskObject::Custom(task.into()),
         }
-    }
-}
-
-/// What a stored kind is to clients.
-pub fn kind_of(name: &str) -> TaskKind {
-    match name {
-        import::NAME => TaskKind::Import,
-        export::NAME => TaskKind::Export,
-        pi::NAME => TaskKind::Pi,
-        _ => TaskKind::Custom,
     }
 }
 

@@ -14,7 +14,6 @@ use tokio::time::timeout;
 use super::admission::Admission;
 use super::messages::Closing;
 use super::settings::Settings;
-use super::ws::close_frame;
 
 /// Serves a session until one side ends it.
 pub async fn serve<E: Executor>(socket: WebSocket, executor: Admission<E>, settings: &Settings) {
@@ -28,7 +27,7 @@ pub async fn serve<E: Executor>(socket: WebSocket, executor: Admission<E>, setti
     }
     if settings.shutdown.is_cancelled() {
         // A client that is gone needs no Close.
-        let _ = timeout(settings.send_timeout, sink.send(close_frame(Closing::going_away()))).await;
+        let _ = timeout(settings.send_timeout, sink.send(Closing::going_away().frame())).await;
     }
 }
 

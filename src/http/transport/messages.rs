@@ -1,6 +1,7 @@
 //! The messages of `graphql-transport-ws`.
 
 use async_graphql::{Response, ServerError};
+use axum::extract::ws::{CloseFrame, Message};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -97,5 +98,10 @@ impl Closing {
     /// 1001: the server ends.
     pub fn going_away() -> Self {
         Self::new(1001, "The server is shutting down")
+    }
+
+    /// The frame that says it.
+    pub fn frame(self) -> Message {
+        Message::Close(Some(CloseFrame { code: self.code, reason: self.reason.into() }))
     }
 }

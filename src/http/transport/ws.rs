@@ -13,7 +13,7 @@ use axum::{
     Error,
     extract::{
         WebSocketUpgrade,
-        ws::{CloseFrame, Message, WebSocket},
+        ws::{Message, WebSocket},
     },
     response::Response,
 };
@@ -52,15 +52,10 @@ async fn serve<E: Executor>(mut socket: WebSocket, executor: Admission<E>, setti
 /// would see 1006.
 async fn close(socket: &mut WebSocket, closing: Closing, patience: Duration) {
     let rest = async {
-        let sent = socket.send(close_frame(closing)).await;
+        let sent = socket.send(closing.frame()).await;
         while sent.is_ok() && matches!(socket.recv().await, Some(Ok(_))) {}
     };
     let _ = timeout(patience, rest).await;
-}
-
-/// The Close frame that tells why.
-pub fn close_frame(closing: Closing) -> Message {
-    Message::Close(Some(CloseFrame { code: closing.code, reason: closing.reason.into() }))
 }
 
 /// Whether a client still answers pings.

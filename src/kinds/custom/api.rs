@@ -5,11 +5,11 @@ use std::sync::Arc;
 use async_graphql::{Context, InputObject, Json, Object};
 use serde_json::Value;
 
-use crate::graphql::Services;
 use crate::graphql::error::{self, Result};
 use crate::graphql::scalars::DateTime;
+use crate::graphql::services::Services;
 use crate::graphql::task::TaskKind;
-use crate::kinds::api::{kind_of, task_type};
+use crate::kinds::api::task_type;
 use crate::runner::StartOptions;
 use crate::task::{State, Task};
 
@@ -64,7 +64,7 @@ impl CustomStart {
     /// Starts a task of a kind that the embedding program registered; that kind checks the spec.
     async fn start_custom(&self, ctx: &Context<'_>, input: StartCustomInput) -> Result<CustomTask> {
         let services = ctx.data_unchecked::<Services>();
-        if kind_of(&input.name) != TaskKind::Custom {
+        if TaskKind::of(&input.name) != TaskKind::Custom {
             let text = format!("{:?} is started by a mutation of its own", input.name);
             return Err(error::bad_input("name", text));
         }

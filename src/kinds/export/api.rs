@@ -6,9 +6,9 @@ use async_graphql::{Context, InputObject, Object};
 
 use super::{NAME, Spec};
 use crate::datasets::{self, DatasetName};
-use crate::graphql::Services;
 use crate::graphql::error::{self, Result};
 use crate::graphql::scalars::{Count, DateTime};
+use crate::graphql::services::Services;
 use crate::kinds::api::task_type;
 use crate::runner::StartOptions;
 use crate::task::Task;

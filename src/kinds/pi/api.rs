@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_graphql::{Context, InputObject, Object};
 
 use super::{NAME, Spec};
-use crate::graphql::Services;
 use crate::graphql::error::{self, Result};
 use crate::graphql::scalars::DateTime;
+use crate::graphql::services::Services;
 use crate::kinds::api::task_type;
 use crate::runner::StartOptions;
 use crate::task::Task;

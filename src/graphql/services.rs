@@ -1,0 +1,61 @@
+//! What the API works with.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::error::{self, Result};
+use crate::bus::Bus;
+use crate::clock::Clock;
+use crate::datasets::Datasets;
+use crate::runner::{Runner, StartOptions};
+use crate::store::Store;
+use crate::task::Task;
+
+/// What the API works with.
+pub struct Services {
+    /// Where tasks are kept.
+    pub store: Store,
+    /// What runs them.
+    pub runner: Runner,
+    /// Who tells of changes.
+    pub bus: Bus,
+    /// The tables.
+    pub datasets: Arc<dyn Datasets>,
+    /// The time.
+    pub clock: Clock,
+    /// The folder below which source.path may name files.
+    pub import_dir: Option<PathBuf>,
+    /// What may be asked of the server.
+    pub limits: Limits,
+    /// The kinds that the embedding program registered.
+    pub custom_kinds: Vec<String>,
+    /// Since when the server is up.
+    pub started_at: Timestamp,
+}
+
+/// What may be asked of the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Digits of one computation of pi.
+    pub max_pi_digits: u32,
+    /// Bytes of one upload.
+    pub max_upload_bytes: u64,
+}
+
+impl Services {
+    /// Starts a task.
+    pub async fn start(&self, kind: &str, spec: serde_json::Value, options: StartOptions) -> Result<Arc<Task>> {
+        let started = self.runner.start_task(kind, spec, options).await.map_err(error::from_start)?;
+        Ok(started.into_task())
+    }
+
+    /// The task that an earlier start with the same idempotency key made.
+    pub async fn repeated(&self, options: &StartOptions) -> Result<Option<Arc<Task>>> {
+        match &options.idempotency_key {
+            Some(key) => self.store.by_key(key).await.map_err(error::from_store),
+            None => Ok(None),
+        }
+    }
+}
