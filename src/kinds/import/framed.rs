@@ -1,16 +1,12 @@
 //! The bytes of a CSV file between two guards, so that a record's end is known exactly.
 //!
-//! After the last byte comes a record of its own, [`SENTINEL`]: a quote that is still open swallows it, which is how an
+//! After the last byte comes a record of its own, of one letter: a quote that is still open swallows it, which is how an
 //! unclosed quote is told from a proper end. Where reading goes on in the middle of a file, a line end comes first: it
 //! keeps three bytes that look like a byte-order mark from being dropped there.
 
 use std::io::{self, Read};
 
-/// A line end for a last record that has none, and a record behind the file's own.
-const SENTINEL: &[u8] = b"\nend\n";
-
-/// The one cell of the record behind the file's own.
-pub const END: &[u8] = b"end";
+use super::spec::Format;
 
 /// The largest record, in bytes: past it a quote has most likely been left open.
 pub const MAX_RECORD: u64 = 64 << 20;
@@ -19,15 +15,24 @@ pub const MAX_RECORD: u64 = 64 << 20;
 pub struct Framed<R> {
     before: &'static [u8],
     inner: R,
-    after: &'static [u8],
+    after: [u8; 3],
+    sent: usize,
     since_record: u64,
+}
+
+/// The one cell of the record behind the file's own: a letter that means nothing to the format.
+pub fn mark(format: &Format) -> u8 {
+    let letters = [b'a', b'b', b'c'];
+    letters.into_iter().find(|letter| ![format.delimiter, format.quote].contains(letter)).unwrap_or(b'a')
 }
 
 impl<R: Read> Framed<R> {
     /// Frames what `inner` still has to give; `resumed` where that is not the whole file.
-    pub fn new(inner: R, resumed: bool) -> Framed<R> {
+    pub fn new(inner: R, resumed: bool, format: &Format) -> Framed<R> {
         let before: &[u8] = if resumed { b"\n" } else { b"" };
-        Framed { before, inner, after: SENTINEL, since_record: 0 }
+        // The line end closes a last record that has none.
+        let after = [b'\n', mark(format), b'\n'];
+        Framed { before, inner, after, sent: 0, since_record: 0 }
     }
 
     /// A record ended: the next one may be [`MAX_RECORD`] long.
@@ -47,6 +52,11 @@ impl<R: Read> Read for Framed<R> {
         }
         let read = self.inner.read(buffer)?;
         self.since_record += read as u64;
-        if read == 0 { self.after.read(buffer) } else { Ok(read) }
+        if read > 0 {
+            return Ok(read);
+        }
+        let sent = (&self.after[self.sent..]).read(buffer)?;
+        self.sent += sent;
+        Ok(sent)
     }
 }

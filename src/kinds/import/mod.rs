@@ -10,6 +10,8 @@ mod load;
 mod records;
 pub mod source;
 pub mod spec;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;

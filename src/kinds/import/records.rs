@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::framed::{END, Framed};
+use super::framed::{Framed, mark};
 use super::header;
 use super::spec::{Cursor, Format, Identity};
 use crate::datasets::{Batch, Column};
@@ -129,7 +129,7 @@ impl Records {
         }
         let end = (self.reader.position().byte() + self.base).saturating_sub(self.guard);
         if end > self.cursor.file.size + 1 {
-            let behind = self.record.len() == 1 && self.record.get(0) == Some(END);
+            let behind = self.record.len() == 1 && self.record.get(0) == Some(&[mark(&self.format)]);
             return if behind { Ok(None) } else { Err(self.unclosed(start)?) };
         }
         self.cursor.offset = end.min(self.cursor.file.size);
@@ -206,7 +206,7 @@ fn reader(file: &File, from: &Cursor, format: &Format) -> Result<Reader<Framed<F
         .delimiter(format.delimiter)
         .quote(format.quote)
         .buffer_capacity(BUFFER)
-        .from_reader(Framed::new(file, from.offset > 0)))
+        .from_reader(Framed::new(file, from.offset > 0, format)))
 }
 
 /// Reads by position: the file's own place is the reader's.

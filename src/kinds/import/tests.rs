@@ -1,0 +1,167 @@
+//! Reading, told without a server: odd files, and any file cut at any record.
+
+use std::io::Write;
+
+use proptest::prelude::*;
+
+use super::records::Records;
+use super::spec::{Cursor, Format, Identity};
+use crate::datasets::Batch;
+use crate::runner::Failure;
+
+type Rows = Vec<Vec<Option<String>>>;
+
+fn open(bytes: &[u8], format: &Format) -> Result<Records, Failure> {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    let identity = Identity { size: bytes.len() as u64, modified: 0 };
+    Records::open(file, identity, format.clone())
+}
+
+fn read(mut records: Records, rows: &mut Rows) -> Result<(), Failure> {
+    while take(&mut records, rows)?.is_some() {}
+    Ok(())
+}
+
+fn take(records: &mut Records, rows: &mut Rows) -> Result<Option<Cursor>, Failure> {
+    let Some(piece) = records.next(Batch::new(records.columns().len()))? else { return Ok(None) };
+    rows.extend(piece.batch.rows().map(|row| row.map(|cell| cell.map(str::to_owned)).collect()));
+    Ok(Some(piece.cursor))
+}
+
+/// The columns and the rows of a file, or what is wrong with it.
+fn table(bytes: &[u8], format: &Format) -> Result<(Vec<String>, Rows), String> {
+    let records = open(bytes, format).map_err(|failure| failure.message)?;
+    let columns = records.columns().iter().map(|column| column.name.clone()).collect();
+    let mut rows = Rows::new();
+    read(records, &mut rows).map_err(|failure| failure.message)?;
+    Ok((columns, rows))
+}
+
+fn cells(rows: &[&[&str]]) -> Rows {
+    rows.iter().map(|row| row.iter().map(|cell| Some((*cell).to_owned())).collect()).collect()
+}
+
+#[test]
+fn files_as_programs_write_them() {
+    let expected = (vec!["a".to_owned(), "b".to_owned()], cells(&[&["1", "2"], &["3", "4"]]));
+    let files: [&[u8]; 8] = [
+        b"a,b\n1,2\n3,4\n",
+        b"a,b\r\n1,2\r\n3,4\r\n",
+        b"a,b\r1,2\r3,4\r",
+        b"a,b\n1,2\n3,4",
+        b"\xef\xbb\xbfa,b\n1,2\n3,4\n",
+        b"\n\na,b\n\n1,2\r\n\r\n3,4\n\n\n",
+        b"\"a\",\"b\"\n\"1\",\"2\"\n\"3\",\"4\"",
+        b"a,b\n1,2\n3,\"4\"",
+    ];
+    for file in files {
+        assert_eq!(table(file, &Format::default()), Ok(expected.clone()), "{}", file.escape_ascii());
+    }
+}
+
+#[test]
+fn cells_hold_anything() {
+    let file = b"n,text\n1,\"two\r\nlines\"\n2,\"a \"\"quote\"\"\"\n3,\"a,b\"\n4, spaces \n5,\n6,\"\"\n7,\"end\n\"\n8,\xf0\x9f\x98\x80\n";
+    let (_, rows) = table(file, &Format::default()).unwrap();
+    let texts: Vec<_> = rows.iter().map(|row| row[1].clone().unwrap()).collect();
+    assert_eq!(texts, ["two\r\nlines", "a \"quote\"", "a,b", " spaces ", "", "", "end\n", "😀"]);
+}
+
+#[test]
+fn formats_that_are_asked_for() {
+    let tabs = Format { delimiter: b'\t', ..Format::default() };
+    assert_eq!(table(b"a\tb\n1,5\t2\n", &tabs).unwrap().1, cells(&[&["1,5", "2"]]));
+    let apostrophes = Format { quote: b'\'', ..Format::default() };
+    assert_eq!(table(b"a,b\n'x,y',\"\n", &apostrophes).unwrap().1, cells(&[&["x,y", "\""]]));
+    let letters = Format { delimiter: b'b', quote: b'a', ..Format::default() };
+    assert_eq!(table(b"xby\nababc\n", &letters).unwrap().1, cells(&[&["b", "c"]]));
+    let bare = Format { header: false, ..Format::default() };
+    let (columns, rows) = table(b"1,2\n3,4\n", &bare).unwrap();
+    assert_eq!(
+        (columns, rows),
+        (vec!["column_1".to_owned(), "column_2".to_owned()], cells(&[&["1", "2"], &["3", "4"]]))
+    );
+    let nulls = Format { null_value: Some("NA".to_owned()), ..Format::default() };
+    assert_eq!(table(b"a,b\nNA,\n", &nulls).unwrap().1, [vec![None, Some(String::new())]]);
+}
+
+#[test]
+fn what_is_wrong_is_said_with_its_line() {
+    let table_of_errors: [(&[u8], &str); 9] = [
+        (b"", "the file is empty: its first line must name the columns"),
+        (b"\xef\xbb\xbf", "the file is empty: its first line must name the columns"),
+        (b"\r\n\r\n", "the file is empty: its first line must name the columns"),
+        (b"a,b\n1,2\n3\n", "line 3: 1 cell where the header has 2"),
+        (b"a,b\r\n\"1\r\n1\",2\r\n\r\n3,4,5\r\n", "line 5: 3 cells where the header has 2"),
+        (b"a,b\n1,2\n3,\xff\n", "line 3, column \"b\": byte 1 of the cell is not UTF-8"),
+        (b"a,b\n1,\xf0\x9f\n", "line 2, column \"b\": byte 1 of the cell is not UTF-8"),
+        (b"a,b\n1,2\n3,\"4\n5,6\n", "line 3: a quote is not closed before the end of the file: is the file cut off?"),
+        (b"a,b\n1,\"", "line 2: a quote is not closed before the end of the file: is the file cut off?"),
+    ];
+    for (file, expected) in table_of_errors {
+        assert_eq!(table(file, &Format::default()), Err(expected.to_owned()), "{}", file.escape_ascii());
+    }
+}
+
+#[test]
+fn a_character_cut_by_a_delimiter_is_no_character() {
+    let error = table(b"a,b\n\xc3,\xa9\n", &Format::default()).unwrap_err();
+    assert_eq!(error, "line 2, column \"a\": byte 1 of the cell is not UTF-8");
+}
+
+#[test]
+fn bytes_like_a_mark_at_a_resumed_place_are_kept() {
+    let file = "a\n1\n\u{feff}2\n".as_bytes();
+    let mut records = open(file, &Format::default()).unwrap();
+    records.limit_batch(1);
+    let cursor = take(&mut records, &mut Rows::new()).unwrap().unwrap();
+    let mut rest = Rows::new();
+    read(records.resume(cursor).unwrap(), &mut rest).unwrap();
+    assert_eq!(rest, cells(&[&["\u{feff}2"]]));
+}
+
+#[test]
+fn another_file_in_its_place_is_not_read_on() {
+    let records = open(b"a\n1\n2\n", &Format::default()).unwrap();
+    let mut cursor = records.cursor().clone();
+    cursor.file.modified += 1;
+    assert!(records.resume(cursor).is_err());
+}
+
+/// A file as some program might write it, and its cells as one pass of the csv crate reads them.
+fn written(rows: &[Vec<String>], crlf: bool, quoted: bool) -> (Vec<u8>, Rows) {
+    let mut writer = csv::WriterBuilder::new();
+    writer.terminator(if crlf { csv::Terminator::CRLF } else { csv::Terminator::Any(b'\n') });
+    writer.quote_style(if quoted { csv::QuoteStyle::Always } else { csv::QuoteStyle::Necessary });
+    let mut writer = writer.from_writer(Vec::new());
+    rows.iter().for_each(|row| writer.write_record(row).unwrap());
+    let bytes = writer.into_inner().unwrap();
+    let read = csv::ReaderBuilder::new().has_headers(false).from_reader(&*bytes);
+    let cells = read.into_records().map(|record| record.unwrap().iter().map(|cell| Some(cell.to_owned())).collect());
+    let cells = cells.collect();
+    (bytes, cells)
+}
+
+proptest! {
+    #[test]
+    fn however_often_it_is_interrupted_the_rows_are_those_of_one_pass(
+        rows in (1usize..4).prop_flat_map(|width| {
+            prop::collection::vec(prop::collection::vec("[a-c\",\r\n é\u{feff}]{0,6}", width), 1..30)
+        }),
+        crlf: bool,
+        quoted: bool,
+        batch in 1usize..5,
+    ) {
+        let (bytes, expected) = written(&rows, crlf, quoted);
+        let format = Format { header: false, ..Format::default() };
+        let mut records = open(&bytes, &format).unwrap();
+        let mut found = Rows::new();
+        loop {
+            records.limit_batch(batch);
+            let Some(cursor) = take(&mut records, &mut found).unwrap() else { break };
+            records = records.resume(cursor).unwrap();
+        }
+        prop_assert_eq!(found, expected);
+    }
+}
