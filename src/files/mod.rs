@@ -85,14 +85,26 @@ impl Files {
         self.root.join("results").join(task.to_string())
     }
 
-    /// Makes a whole, synced file of the task's folder its result. Doing it twice is fine.
-    pub async fn publish(&self, task: TaskId, file: &Path) -> io::Result<()> {
-        let result = self.result(task);
-        if fs::try_exists(&result).await? && !fs::try_exists(file).await? {
-            return Ok(());
+    /// Seals a finished file of the task's folder: it is on disk for good, under the name of its content. So a run that
+    /// lost its lease and writes on writes to another name.
+    pub async fn seal(&self, task: TaskId, file: &Path) -> io::Result<Fingerprint> {
+        let sealed = fingerprint(file).await?;
+        let folder = self.work(task).await?;
+        fs::rename(file, folder.join(&sealed.sha256)).await?;
+        sync_folder(&folder).await?;
+        Ok(sealed)
+    }
+
+    /// Makes a sealed file the task's result, and clears its folder. Doing it twice is fine.
+    pub async fn publish(&self, task: TaskId, sha256: &str) -> io::Result<()> {
+        let (sealed, result) = (self.work(task).await?.join(sha256), self.result(task));
+        if fs::try_exists(&sealed).await? {
+            fs::rename(&sealed, &result).await?;
+            sync_folder(&self.root.join("results")).await?;
+        } else if !fs::try_exists(&result).await? {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the finished file is gone"));
         }
-        fs::rename(file, &result).await?;
-        sync_folder(&self.root.join("results")).await
+        self.clear_work(task).await
     }
 
     /// Deletes a task's result.
@@ -102,7 +114,7 @@ impl Files {
 }
 
 /// Size and SHA-256 of a file, and the file itself on disk for good.
-pub async fn seal(path: &Path) -> io::Result<Fingerprint> {
+async fn fingerprint(path: &Path) -> io::Result<Fingerprint> {
     let mut file = fs::File::open(path).await?;
     file.sync_all().await?;
     let mut hash = Sha256::new();
@@ -120,7 +132,8 @@ pub async fn seal(path: &Path) -> io::Result<Fingerprint> {
 
 /// Writes a small file so that it is there whole or not at all.
 pub async fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let part = path.with_extension("part");
+    // A name of its own: a run that lost its lease may be writing the same file.
+    let part = path.with_extension(format!("{}.part", uuid::Uuid::new_v4().simple()));
     fs::write(&part, bytes).await?;
     fs::File::open(&part).await?.sync_all().await?;
     fs::rename(&part, path).await?;

@@ -12,7 +12,8 @@ use serde::de::DeserializeOwned;
 
 use crate::config::Config;
 use crate::datasets::{self, Datasets};
-use crate::runner::{BadInput, Failure, Kind, Kinds};
+use crate::runner::{BadInput, Context, Failure, Kind, Kinds};
+use crate::task::ResultFile;
 
 /// The kinds that come with the server, and those of the embedding program.
 pub fn builtin(config: &Config, datasets: &Arc<dyn Datasets>, others: Vec<Arc<dyn Kind>>) -> Kinds {
@@ -27,6 +28,20 @@ pub fn builtin(config: &Config, datasets: &Arc<dyn Datasets>, others: Vec<Arc<dy
 /// A spec as its kind reads it.
 fn read_spec<S: DeserializeOwned>(spec: &serde_json::Value) -> Result<S, BadInput> {
     S::deserialize(spec).map_err(|error| BadInput::new("spec", error.to_string()))
+}
+
+/// Makes the sealed file of a finished run the task's result.
+async fn publish_file(context: &Context, result: Option<&ResultFile>) -> Result<(), Failure> {
+    let Some(file) = result else { return Ok(()) };
+    let published = context.files().publish(context.id(), &file.sha256).await;
+    published.map_err(|error| Failure::io("the finished file", &error))
+}
+
+/// Deletes a task's result and its folder.
+async fn delete_files(context: &Context) -> Result<(), Failure> {
+    let lost = |error: std::io::Error| Failure::io("the task's files", &error);
+    context.files().delete_result(context.id()).await.map_err(lost)?;
+    context.files().clear_work(context.id()).await.map_err(lost)
 }
 
 impl From<datasets::Error> for Failure {

@@ -50,7 +50,7 @@ async fn stage(runner: &Runner, context: &Context, task: &Arc<Task>) -> Option<E
     tracing::info!(task = %task.id, kind = %task.kind, state = %task.state, epoch = task.epoch, "working");
     match task.state {
         State::Running => run(runner, kind, context, task).await,
-        State::Finishing => Some(match guarded(kind, context, Step::Publish).await {
+        State::Finishing => Some(match guarded(kind, context, Step::Publish(task.result.clone())).await {
             Ok(()) => End::Complete,
             Err(failure) if failure.permanent => fail(runner, kind, context, task, failure).await,
             Err(failure) => retry(runner, task, failure),
@@ -117,9 +117,8 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// One of the kind's ends.
-#[derive(Clone, Copy)]
 enum Step {
-    Publish,
+    Publish(Option<ResultFile>),
     Settle,
     Undo,
 }
@@ -129,7 +128,7 @@ async fn guarded(kind: &Arc<dyn Kind>, context: &Context, step: Step) -> Result<
     let (kind, context) = (Arc::clone(kind), context.clone());
     let taken = tokio::spawn(async move {
         match step {
-            Step::Publish => kind.publish(&context).await,
+            Step::Publish(result) => kind.publish(&context, result.as_ref()).await,
             Step::Settle => kind.settle(&context).await,
             Step::Undo => kind.undo(&context).await,
         }

@@ -22,8 +22,8 @@ pub trait Kind: Send + Sync + 'static {
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop>;
 
     /// Makes the result visible, once the end is decided: nothing stops the task any more. It may be called again after a
-    /// crash, so doing it twice must be the same as once.
-    async fn publish(&self, _context: &Context) -> Result<(), Failure> {
+    /// crash, so doing it twice must be the same as once. `result` is what the run answered.
+    async fn publish(&self, _context: &Context, _result: Option<&ResultFile>) -> Result<(), Failure> {
         Ok(())
     }
 

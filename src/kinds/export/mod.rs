@@ -12,7 +12,6 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::datasets::{DatasetName, Datasets, Snapshot};
-use crate::files;
 use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
 use crate::task::{ResultFile, Unit};
 
@@ -63,7 +62,8 @@ impl Kind for Export {
         let snapshot = self.datasets.pin(context.id(), &spec.dataset).await.map_err(Failure::from)?;
         let path = context.work().await?.join(FILE);
         self.write(context, &snapshot, &path).await?;
-        let sealed = files::seal(&path).await.map_err(|error| Failure::io("the exported file", &error))?;
+        let sealed = context.files().seal(context.id(), &path).await;
+        let sealed = sealed.map_err(|error| Failure::io("the exported file", &error))?;
         Ok(Some(ResultFile {
             name: format!("{}.csv", spec.dataset),
             size: sealed.size,
@@ -72,18 +72,13 @@ impl Kind for Export {
         }))
     }
 
-    async fn publish(&self, context: &Context) -> Result<(), Failure> {
-        let lost = |error: io::Error| Failure::io("the exported file", &error);
-        let path = context.work().await?.join(FILE);
-        context.files().publish(context.id(), &path).await.map_err(lost)?;
-        context.files().clear_work(context.id()).await.map_err(lost)?;
+    async fn publish(&self, context: &Context, result: Option<&ResultFile>) -> Result<(), Failure> {
+        super::publish_file(context, result).await?;
         Ok(self.datasets.unpin(context.id()).await?)
     }
 
     async fn undo(&self, context: &Context) -> Result<(), Failure> {
-        let lost = |error: io::Error| Failure::io("the exported file", &error);
-        context.files().delete_result(context.id()).await.map_err(lost)?;
-        context.files().clear_work(context.id()).await.map_err(lost)?;
+        super::delete_files(context).await?;
         Ok(self.datasets.unpin(context.id()).await?)
     }
 }

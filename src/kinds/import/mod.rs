@@ -54,7 +54,7 @@ impl Kind for Import {
         Ok(None)
     }
 
-    async fn publish(&self, context: &Context) -> Result<(), Failure> {
+    async fn publish(&self, context: &Context, _result: Option<&ResultFile>) -> Result<(), Failure> {
         self.datasets.publish(context.id(), context.epoch(), context.now()).await?;
         Ok(())
     }

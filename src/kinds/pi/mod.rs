@@ -6,10 +6,11 @@ pub mod digits;
 mod parts;
 mod text;
 
+use std::ops::Range;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::files;
 use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
 use crate::task::{ResultFile, TaskId, Unit};
 use digits::{Pi as Digits, Series, Stopped, Triple, What};
@@ -72,26 +73,22 @@ impl Kind for Pi {
         }
     }
 
-    async fn publish(&self, context: &Context) -> Result<(), Failure> {
-        let lost = |error: std::io::Error| Failure::io("the zip file", &error);
-        let path = context.work().await?.join(text::FILE);
-        context.files().publish(context.id(), &path).await.map_err(lost)?;
-        context.files().clear_work(context.id()).await.map_err(lost)
+    async fn publish(&self, context: &Context, result: Option<&ResultFile>) -> Result<(), Failure> {
+        super::publish_file(context, result).await
     }
 
     async fn undo(&self, context: &Context) -> Result<(), Failure> {
-        let lost = |error: std::io::Error| Failure::io("the task's files", &error);
-        context.files().delete_result(context.id()).await.map_err(lost)?;
-        context.files().clear_work(context.id()).await.map_err(lost)
+        super::delete_files(context).await
     }
 }
 
 impl Pi {
     async fn write(&self, context: &Context, value: Digits) -> Result<ResultFile, Stop> {
-        let path = context.work().await?.join(text::FILE);
+        let path = context.work().await?.join(format!("digits-{}.zip", context.epoch()));
         let (to, id, stop) = (path.clone(), context.id(), context.clone());
         context.compute(move || text::write(&to, id, value, &|| stop.stop_requested())).await??;
-        let sealed = files::seal(&path).await.map_err(|error| Failure::io("the zip file", &error))?;
+        let sealed = context.files().seal(context.id(), &path).await;
+        let sealed = sealed.map_err(|error| Failure::io("the zip file", &error))?;
         Ok(ResultFile {
             name: format!("{}.zip", name(context.id())),
             size: sealed.size,
@@ -145,6 +142,7 @@ impl<'a> Job<'a> {
     where
         F: FnOnce(Series, &mut Vec<Triple>, digits::Stop<'_>) -> Result<Triple, Stopped> + Send + 'static,
     {
+        let before: Vec<_> = self.stack.iter().map(Triple::range).collect();
         let (series, mut stack, stop) = (self.series, std::mem::take(&mut self.stack), self.context.clone());
         let computed = self.context.compute(move || {
             let triple = step(series, &mut stack, &|| stop.stop_requested())?;
@@ -157,7 +155,9 @@ impl<'a> Job<'a> {
         parts::save(self.context, &range, &bytes).await?;
         self.done += 1;
         self.report("summing").await?;
-        parts::forget(self.context, &self.stack).await
+        let kept = |range: &Range<u64>| self.stack.iter().any(|triple| triple.range() == *range);
+        let joined: Vec<_> = before.into_iter().filter(|range| !kept(range)).collect();
+        parts::forget(self.context, &joined).await
     }
 
     async fn divide(&mut self) -> Result<Option<Digits>, Stop> {

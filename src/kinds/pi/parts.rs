@@ -33,14 +33,13 @@ pub async fn load(context: &Context, plan: &Plan, steps: usize) -> Result<Option
     Ok(Some(stack))
 }
 
-/// Deletes every file but those of `stack`: the others are joined.
-pub async fn forget(context: &Context, stack: &[Triple]) -> Result<(), Stop> {
+/// Deletes the triples of these terms: they are joined.
+pub async fn forget(context: &Context, joined: &[Range<u64>]) -> Result<(), Stop> {
     let folder = context.work().await?;
-    let kept: Vec<_> = stack.iter().map(|triple| path(&folder, &triple.range())).collect();
-    let mut entries = fs::read_dir(&folder).await.map_err(lost)?;
-    while let Some(entry) = entries.next_entry().await.map_err(lost)? {
-        if !kept.contains(&entry.path()) {
-            fs::remove_file(entry.path()).await.map_err(lost)?;
+    for range in joined {
+        match fs::remove_file(path(&folder, range)).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(lost(error).into()),
+            _ => {}
         }
     }
     Ok(())

@@ -12,9 +12,6 @@ use super::name;
 use crate::runner::{Failure, Stop};
 use crate::task::TaskId;
 
-/// The zip in the task's folder until it is published.
-pub const FILE: &str = "digits.zip";
-
 /// Digits hardly compress: more effort than the least gains nothing.
 const LEVEL: i64 = 1;
 
