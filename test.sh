@@ -59,6 +59,7 @@ example() {
 
 part 'What the tests need'
 scripts/needs.sh
+export PATH="$PWD/target/node/node_modules/.bin:$PATH"
 
 # One process for all stories, so that they share one PostgreSQL.
 part 'Tests (cargo test)'

@@ -2,6 +2,7 @@
 # Makes sure that everything ./test.sh needs is here: as root on Debian or Ubuntu it installs what is missing,
 # elsewhere it names it and ends with 1. No database cluster is made or started.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 missing=()
 need() { missing+=("$1"); }
@@ -10,6 +11,10 @@ need() { missing+=("$1"); }
 postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 node_20() { command -v node >/dev/null && [ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ]; }
 
+# Debian 12 has Node 18 only; the npm registry has newer ones. test.sh looks here first.
+newer_node=target/node
+export PATH="$PWD/$newer_node/node_modules/.bin:$PATH"
+
 look() {
   missing=()
   postgres || need postgresql
@@ -17,7 +22,7 @@ look() {
     command -v "$tool" >/dev/null || need "$tool"
   done
   command -v cc >/dev/null || need build-essential
-  node_20 || need nodejs
+  command -v node >/dev/null || need nodejs
   command -v npm >/dev/null || need npm
 }
 
@@ -41,8 +46,12 @@ fi
 if [ ${#missing[@]} -gt 0 ]; then
   printf 'needs.sh: missing: %s\n' "${missing[*]}" >&2
   printf '  Debian, Ubuntu: sudo apt-get install -y %s\n' "${missing[*]}" >&2
-  node_20 || printf '  Node must be 20 or newer; where apt has only an older one: https://nodejs.org/en/download\n' >&2
   exit 1
+fi
+if ! node_20; then
+  printf 'needs.sh: installing Node 20 into %s\n' "$newer_node"
+  npm install --prefix "$newer_node" --no-audit --no-fund --silent node@20
+  node_20 || { printf 'needs.sh: missing: Node 20 or newer; see https://nodejs.org/en/download\n' >&2; exit 1; }
 fi
 if ! command -v cargo >/dev/null; then
   printf 'needs.sh: missing: the Rust toolchain; see https://rustup.rs\n' >&2
