@@ -50,6 +50,7 @@ async fn make(transaction: &mut PgConnection, task: TaskId, held: &Held, now: ji
     let place = place.ok_or_else(|| Error::Failed("the connection has no schema to make tables in".into()))?;
     let (name, own) = (&held.plan.dataset, task.to_string());
     run(transaction, format!("CREATE INDEX ON {} USING brin ({ROW})", own_table(&own))).await?;
+    analyze(transaction, &own_table(&own)).await?;
     run(transaction, format!("ALTER TABLE {} SET SCHEMA {}", own_table(&own), quoted(&place))).await?;
     let moved = format!("{}.{}", quoted(&place), quoted(&own));
     run(transaction, format!("ALTER TABLE {moved} RENAME TO {}", quoted(name.as_str()))).await?;
@@ -59,6 +60,11 @@ async fn make(transaction: &mut PgConnection, task: TaskId, held: &Held, now: ji
     let insert = insert.bind(to_json(&held.plan.columns)?).bind(held.rows).bind(now.to_string());
     insert.execute(transaction).await?;
     Ok(())
+}
+
+/// Tells the planner that rows lie in their order: without that it reads the whole table for each page.
+async fn analyze(transaction: &mut PgConnection, table: &str) -> Result<(), Error> {
+    run(transaction, format!("ANALYZE {table} ({ROW})")).await
 }
 
 /// Copies the staged rows to the end of the table. Without synchronised scans they are read in their order.
@@ -72,6 +78,7 @@ async fn append(transaction: &mut PgConnection, task: TaskId, held: &Held, entry
     let sql = "SELECT brin_summarize_new_values(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
         JOIN pg_am a ON a.oid = c.relam WHERE i.indrelid = $1::regclass AND a.amname = 'brin'";
     sqlx::query(sql).bind(&table).execute(&mut *transaction).await?;
+    analyze(transaction, &table).await?;
     run(transaction, format!("DROP TABLE {staging}")).await?;
     let update = sqlx::query("UPDATE pausa_datasets.dataset SET rows = rows + $2 WHERE name = $1");
     update.bind(entry.dataset.name.as_str()).bind(held.rows).execute(transaction).await?;
