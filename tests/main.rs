@@ -5,5 +5,6 @@ mod datasets;
 mod embedding;
 mod harness;
 mod pages;
+mod stories;
 mod tidy;
 mod transport;

@@ -1,0 +1,7 @@
+//! What users do, against the real server.
+
+mod bad_input;
+mod control;
+mod files;
+mod tour;
+mod watching;
