@@ -6,6 +6,8 @@ cd "$(dirname "$0")"
 
 work=$(mktemp -d)
 server=
+tests=0
+examples=0
 trap finish EXIT
 
 finish() {
@@ -17,6 +19,7 @@ finish() {
   rm -rf "$work"
   if [ "$status" -eq 0 ]; then
     echo "test.sh: every part passed, in $SECONDS seconds"
+    echo "$((tests + examples)) passed, 0 failed"
   else
     echo "test.sh: FAILED (exit code $status), after $SECONDS seconds" >&2
   fi
@@ -55,6 +58,13 @@ example() {
   part "Client example: $1"
   shift
   "$@" || { echo 'the log of the server:' >&2; tail -n 50 "$work/log" >&2; return 1; }
+  examples=$((examples + 1))
+}
+
+# cargo test with these arguments; every story that passed is counted.
+cargo_test() {
+  cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$work/tests"
+  tests=$((tests + $(awk '/^test result: ok/ { passed += $4 } END { print passed + 0 }' "$work/tests")))
 }
 
 part 'What the tests need'
@@ -63,9 +73,9 @@ export PATH="$PWD/target/node/node_modules/.bin:$PATH"
 
 # One process for all stories, so that they share one PostgreSQL.
 part 'Tests (cargo test)'
-cargo test --locked --no-fail-fast --lib --bins --tests --examples
+cargo_test --lib --bins --tests --examples
 part 'Examples in the documentation (cargo test --doc)'
-cargo test --locked --doc
+cargo_test --doc
 
 part 'The server'
 start_server
