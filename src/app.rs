@@ -22,7 +22,7 @@ use crate::http::metrics::Metrics;
 use crate::http::{self, Site};
 use crate::kinds;
 use crate::runner::{Bells, Kind, Runner, Settings};
-use crate::store::{self, Hint, OnChange, Store};
+use crate::store::{self, OnChange, Store, Word};
 use crate::task::Verb;
 
 /// How long the store's connections may take to close.
@@ -86,8 +86,9 @@ impl App {
         let kinds = kinds::builtin(&config, &datasets, kinds);
         let runner =
             Runner::new(settings(&config, &clock), store.clone(), files.clone(), clock.clone(), kinds, bells.clone());
-        if let Some(hints) = store.changes().await? {
-            tokio::spawn(follow(store.clone(), hints, on_change(&bus, &bells, &metrics)));
+        if let Some(words) = store.changes().await? {
+            let tell = on_change(&bus, &bells, &metrics);
+            tokio::spawn(follow(store.clone(), words, bus.clone(), bells.clone(), tell));
         }
         if config.role != Role::Api {
             runner.start().await?;
@@ -148,13 +149,19 @@ fn on_change(bus: &Bus, bells: &Bells, metrics: &Metrics) -> OnChange {
     })
 }
 
-/// Reads what other nodes changed, once for all who watch it here.
-async fn follow(store: Store, mut hints: tokio::sync::mpsc::Receiver<Hint>, tell: OnChange) {
-    while let Some(hint) = hints.recv().await {
-        match store.get(hint.id).await {
-            Ok(Some(task)) => tell(&task, hint.state_changed),
-            Ok(None) => {}
-            Err(error) => tracing::warn!(task = %hint.id, %error, "a change was not read"),
+/// Reads what other nodes changed, once for all who watch it here; after missed words, all that is watched or runs here.
+async fn follow(store: Store, mut words: tokio::sync::mpsc::Receiver<Word>, bus: Bus, bells: Bells, tell: OnChange) {
+    while let Some(word) = words.recv().await {
+        let (ids, state_changed) = match word {
+            Word::Changed(hint) => (vec![hint.id], hint.state_changed),
+            Word::Missed => ([bus.watched_ids(), bells.runs()].concat(), false),
+        };
+        for id in ids {
+            match store.get(id).await {
+                Ok(Some(task)) => tell(&task, state_changed),
+                Ok(None) => {}
+                Err(error) => tracing::warn!(task = %id, %error, "a change was not read"),
+            }
         }
     }
 }

@@ -64,6 +64,11 @@ impl Bus {
         }
     }
 
+    /// The tasks that somebody watches.
+    pub fn watched_ids(&self) -> Vec<TaskId> {
+        self.watched().keys().copied().collect()
+    }
+
     /// Every task at every change of its state. A receiver that lags is told so and goes on with the newest.
     pub fn all(&self) -> broadcast::Receiver<Arc<Task>> {
         self.all.subscribe()

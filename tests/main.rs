@@ -1,10 +1,13 @@
 //! What Pausa does, told as stories against the real thing. One binary, so that it is linked once and its databases are
 //! shared.
 
+mod chaos;
 mod datasets;
 mod embedding;
+mod generated;
 mod harness;
 mod pages;
+mod store;
 mod stories;
 mod tidy;
 mod transport;

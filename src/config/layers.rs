@@ -67,7 +67,10 @@ impl Layers {
             Some(Value::String(_)) => Some(Value::String(text.to_owned())),
             Some(Value::Boolean(_)) => text.parse().ok().map(Value::Boolean),
             Some(Value::Float(_)) => text.parse().ok().map(Value::Float),
-            Some(Value::Integer(_)) => text.parse().ok().map(Value::Integer),
+            // Seconds may have a fraction where the default has none.
+            Some(Value::Integer(_)) => {
+                text.parse().map(Value::Integer).ok().or_else(|| text.parse().ok().map(Value::Float))
+            }
             _ => Some(Value::String(text.to_owned())),
         };
         // A text that is no value of the setting's type is kept as it is, to be refused by name with what is allowed.

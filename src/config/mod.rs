@@ -310,6 +310,13 @@ mod tests {
     }
 
     #[test]
+    fn seconds_may_have_a_fraction_wherever_they_come_from() {
+        let config = load(&[("PAUSA_LEASE_SECONDS", "0.5")]).unwrap();
+        assert_eq!(config.lease, Duration::from_millis(500));
+        assert!(load(&[("PAUSA_MAX_RUNNING", "1.5")]).is_err(), "a count has none");
+    }
+
+    #[test]
     fn a_wrong_setting_says_its_name_value_origin_and_what_is_allowed() {
         let error = load(&[("PAUSA_LEASE_SECONDS", "soon")]).unwrap_err().to_string();
         assert_eq!(

@@ -22,6 +22,7 @@ pub type TaskConnection = Connection<String, TaskObject, TaskTotal>;
 /// What can be asked.
 pub struct Query;
 
+/// What can be asked.
 #[Object]
 impl Query {
     /// The task of that id; an unknown id is the error NOT_FOUND.

@@ -6,10 +6,11 @@ use jiff::Timestamp;
 /// The largest whole number that a JSON number holds exactly in every client.
 const LARGEST: u64 = 1 << 53;
 
-/// An RFC 3339 instant, such as `2026-01-31T12:00:00Z`. Any offset is understood; answers are in UTC.
+/// A moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DateTime(pub Timestamp);
 
+/// An RFC 3339 instant, such as `2026-01-31T12:00:00Z`. Any offset is understood; answers are in UTC.
 #[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -30,10 +31,11 @@ impl From<Timestamp> for DateTime {
     }
 }
 
-/// A whole number from 0 to 2^53 - 1, as a JSON number: rows, bytes and digits outgrow Int.
+/// How many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count(pub u64);
 
+/// A whole number from 0 to 2^53 - 1, as a JSON number: rows, bytes and digits outgrow Int.
 #[Scalar(name = "Count")]
 impl ScalarType for Count {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -49,11 +51,12 @@ impl ScalarType for Count {
     }
 }
 
-/// A file part of a GraphQL multipart request, as the `map` of the request names it. The server streams it to disk and puts
-/// its upload id here; so the id that POST /uploads answered serves as well.
+/// A file part of a request, by the id of the upload that it became.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload(pub String);
 
+/// A file part of a GraphQL multipart request, as the `map` of the request names it. The server streams it to disk and puts
+/// its upload id here; so the id that POST /uploads answered serves as well.
 #[Scalar(name = "Upload", specified_by_url = "https://github.com/jaydenseric/graphql-multipart-request-spec")]
 impl ScalarType for Upload {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -25,6 +25,7 @@ const ANEW: u32 = 1000;
 /// What can be watched.
 pub struct Subscription;
 
+/// What can be watched.
 #[GraphqlSubscription]
 impl Subscription {
     /// The task as it is now, then at every change, at most ten a second; ends after the final state. A slow watcher

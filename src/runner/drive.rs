@@ -173,14 +173,17 @@ async fn conclude(runner: &Runner, context: &Context, end: End) -> Option<Arc<Ta
                 return Some(task);
             }
             // Its state changed as the run ended: the new state says what is to be done.
-            Err(store::Error::Refused(Refusal::Illegal(_))) => {
-                return inner.store.get(context.id()).await.ok().flatten();
-            }
+            Err(store::Error::Refused(Refusal::Illegal(_))) => match inner.store.get(context.id()).await {
+                Ok(task) => return task,
+                Err(error) => wait_out(context, &error).await,
+            },
             Err(error) if error.is_lease_lost() => return None,
-            Err(error) => {
-                tracing::warn!(task = %context.id(), %error, "the end of a run waits for the store");
-                tokio::time::sleep(AWAY).await;
-            }
+            Err(error) => wait_out(context, &error).await,
         }
     }
+}
+
+async fn wait_out(context: &Context, error: &store::Error) {
+    tracing::warn!(task = %context.id(), %error, "the end of a run waits for the store");
+    tokio::time::sleep(AWAY).await;
 }

@@ -27,7 +27,7 @@ pub use start::{StartError, StartOptions};
 use crate::clock::Clock;
 use crate::files::Files;
 use crate::store::Store;
-use crate::task::{PauseExpiry, State, Task, Verb};
+use crate::task::{PauseExpiry, State, Task, TaskId, Verb};
 use pool::Pool;
 use registry::{Registry, Signal};
 
@@ -85,6 +85,11 @@ pub struct Bells {
 }
 
 impl Bells {
+    /// The tasks that this node works on.
+    pub fn runs(&self) -> Vec<TaskId> {
+        self.registry.ids()
+    }
+
     /// A task changed, here or on another node.
     pub fn ring(&self, task: &Task) {
         self.registry.heed(task);

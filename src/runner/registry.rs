@@ -83,6 +83,11 @@ impl Registry {
         self.runs().values().for_each(|run| set(&run.signal, signal));
     }
 
+    /// The tasks that run here.
+    pub fn ids(&self) -> Vec<TaskId> {
+        self.runs().keys().copied().collect()
+    }
+
     /// How many runs there are.
     pub fn len(&self) -> usize {
         self.runs().len()

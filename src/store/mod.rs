@@ -25,6 +25,7 @@ use tokio::sync::mpsc;
 
 pub use error::Error;
 pub use list::{Filter, Page};
+pub use postgres::{Hint, Word};
 pub use uploads::Upload;
 
 use crate::task::change::End;
@@ -60,17 +61,6 @@ pub struct Key {
     pub id: TaskId,
     /// The claim under which it runs.
     pub epoch: i64,
-}
-
-/// Word of a change by some node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hint {
-    /// The task.
-    pub id: TaskId,
-    /// Its version with that change.
-    pub version: i64,
-    /// Its state changed.
-    pub state_changed: bool,
 }
 
 /// What a start gave.
@@ -122,7 +112,7 @@ impl Store {
     }
 
     /// Changes that other nodes make, where several share the store; none where this is the only one.
-    pub async fn changes(&self) -> Result<Option<mpsc::Receiver<Hint>>, Error> {
+    pub async fn changes(&self) -> Result<Option<mpsc::Receiver<Word>>, Error> {
         match &self.writer {
             Writer::Sqlite(_) => Ok(None),
             Writer::Postgres(url) => postgres::listen(url, self.sql.source.clone()).await.map(Some),
@@ -133,16 +123,15 @@ impl Store {
     pub async fn create(&self, task: Task, by: &str, max_waiting: u64) -> Result<Started, Error> {
         let sql = Arc::clone(&self.sql);
         let first = StateChange { from: None, to: task.state, at: task.created_at, by: by.to_owned(), reason: None };
-        let outcome = self
-            .write(Box::new(move |conn| {
-                let (sql, task, first) = (Arc::clone(&sql), task.clone(), first.clone());
-                Box::pin(async move { create(conn, &sql, task, &first, max_waiting).await })
-            }))
-            .await??;
-        if let Started::New(task) = &outcome {
-            (self.on_change)(task, true);
-        }
-        Ok(outcome)
+        let op: Op<Result<Started, Error>> = Box::new(move |conn| {
+            let (sql, task, first) = (Arc::clone(&sql), task.clone(), first.clone());
+            Box::pin(async move { create(conn, &sql, task, &first, max_waiting).await })
+        });
+        self.write_and_tell(op, |outcome| match outcome {
+            Ok(Started::New(task)) => vec![(Arc::clone(task), true)],
+            _ => Vec::new(),
+        })
+        .await?
     }
 
     /// The task of that id.
@@ -230,14 +219,15 @@ impl Store {
         F: Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync + 'static,
     {
         let (sql, f) = (Arc::clone(&self.sql), Arc::new(f));
-        let task = self
-            .write(Box::new(move |conn| {
-                let (sql, f) = (Arc::clone(&sql), Arc::clone(&f));
-                Box::pin(async move { change(conn, &sql, id, &*f).await })
-            }))
-            .await??;
-        (self.on_change)(&task.0, task.1);
-        Ok(task.0)
+        let op: Op<Outcome> = Box::new(move |conn| {
+            let (sql, f) = (Arc::clone(&sql), Arc::clone(&f));
+            Box::pin(async move { change(conn, &sql, id, &*f).await })
+        });
+        let changed = self.write_and_tell(op, |outcome| match outcome {
+            Ok((task, Some(state_changed))) => vec![(Arc::clone(task), *state_changed)],
+            _ => Vec::new(),
+        });
+        Ok(changed.await??.0)
     }
 
     /// Changes each of the tasks that `select` finds by `f`, leaving those that refuse.
@@ -246,22 +236,27 @@ impl Store {
         F: Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync + 'static,
     {
         let (sql, f, select) = (Arc::clone(&self.sql), Arc::new(f), Arc::new(select));
-        let changed = self
-            .write(Box::new(move |conn| {
-                let (sql, f, select) = (Arc::clone(&sql), Arc::clone(&f), Arc::clone(&select));
-                Box::pin(async move { change_all(conn, &sql, &select, &*f).await })
-            }))
-            .await?;
-        Ok(self.announce(changed))
+        let op: Op<Vec<Changed>> = Box::new(move |conn| {
+            let (sql, f, select) = (Arc::clone(&sql), Arc::clone(&f), Arc::clone(&select));
+            Box::pin(async move { change_all(conn, &sql, &select, &*f).await })
+        });
+        let changed = self.write_and_tell(op, Vec::clone).await?;
+        Ok(changed.into_iter().map(|(task, _)| task).collect())
     }
 
-    /// Tells of changes that are on disk.
-    fn announce(&self, changed: Vec<(Arc<Task>, bool)>) -> Vec<Arc<Task>> {
-        let tell = |(task, state_changed): (Arc<Task>, bool)| {
-            (self.on_change)(&task, state_changed);
-            task
-        };
-        changed.into_iter().map(tell).collect()
+    /// Writes, then tells of it; both are done even where the caller goes away meanwhile.
+    async fn write_and_tell<T, F>(&self, op: Op<T>, changed: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&T) -> Vec<Changed> + Send + 'static,
+    {
+        let store = self.clone();
+        let told = tokio::spawn(async move {
+            let value = store.write(op).await?;
+            changed(&value).iter().for_each(|(task, state_changed)| (store.on_change)(task, *state_changed));
+            Ok(value)
+        });
+        told.await.unwrap_or_else(|error| Err(Error::Failed(format!("a write broke off: {error}"))))
     }
 
     async fn write<T: Send + 'static>(&self, op: Op<T>) -> Result<T, Error> {
@@ -277,10 +272,16 @@ impl Store {
     }
 }
 
-/// Which tasks to change: a statement and its numbers.
+/// The task as it is then, and whether its state changed; none where nothing did.
+type Outcome = Result<(Arc<Task>, Option<bool>), Error>;
+
+/// A task that was changed, and whether its state was.
+type Changed = (Arc<Task>, bool);
+
+/// Which tasks to change: a statement and what it binds.
 enum Select {
-    Queued { limit: i64 },
-    Ends { due: i64, limit: i64 },
+    Queued { node: String, limit: i64 },
+    Ends { node: String, due: i64, limit: i64 },
     Due { at: i64, limit: i64 },
 }
 
@@ -319,12 +320,7 @@ async fn in_the_way(conn: &mut AnyConnection, sql: &Sql, task: &Task) -> sqlx::R
 
 type Change = dyn Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync;
 
-async fn change(
-    conn: &mut AnyConnection,
-    sql: &Sql,
-    id: TaskId,
-    f: &Change,
-) -> sqlx::Result<Result<(Arc<Task>, bool), Error>> {
+async fn change(conn: &mut AnyConnection, sql: &Sql, id: TaskId, f: &Change) -> sqlx::Result<Outcome> {
     let Some(mut task) = row::locked(conn, sql, id).await? else {
         return Ok(Err(Error::not_found(id)));
     };
@@ -334,7 +330,7 @@ async fn change(
         Err(refusal) => return Ok(Err(refusal.into())),
     };
     if task == before {
-        return Ok(Ok((Arc::new(task), false)));
+        return Ok(Ok((Arc::new(task), None)));
     }
     if before.state.is_final()
         && !task.state.is_final()
@@ -343,18 +339,18 @@ async fn change(
         return Ok(Err(Refusal::Conflict(holder).into()));
     }
     row::save(conn, sql, &mut task, change.as_ref()).await?;
-    Ok(Ok((Arc::new(task), change.is_some())))
+    Ok(Ok((Arc::new(task), Some(change.is_some()))))
 }
 
-async fn change_all(
-    conn: &mut AnyConnection,
-    sql: &Sql,
-    select: &Select,
-    f: &Change,
-) -> sqlx::Result<Vec<(Arc<Task>, bool)>> {
+async fn change_all(conn: &mut AnyConnection, sql: &Sql, select: &Select, f: &Change) -> sqlx::Result<Vec<Changed>> {
+    if let Select::Queued { node, .. } | Select::Ends { node, .. } = select
+        && !nodes::listed(conn, sql, node).await?
+    {
+        return Ok(Vec::new());
+    }
     let query = match *select {
-        Select::Queued { limit } => sqlx::query(sql.claim.clone()).bind(limit),
-        Select::Ends { due, limit } => sqlx::query(sql.claim_ends.clone()).bind(due).bind(limit),
+        Select::Queued { limit, .. } => sqlx::query(sql.claim.clone()).bind(limit),
+        Select::Ends { due, limit, .. } => sqlx::query(sql.claim_ends.clone()).bind(due).bind(limit),
         Select::Due { at, limit } => sqlx::query(sql.due.clone()).bind(at).bind(limit),
     };
     let rows = query.fetch_all(&mut *conn).await?;

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, Row};
 
 use super::sql::{self, Sql};
-use super::{Change, Error, Select, Store, change_rows, until};
+use super::{Change, Changed, Error, Op, Select, Store, change_rows, until};
 use crate::task::{Ask, Task};
 
 impl Store {
@@ -41,16 +41,18 @@ impl Store {
         .await
     }
 
-    /// Takes at most `limit` queued tasks, the oldest first.
+    /// Takes at most `limit` queued tasks, the oldest first; none for a node that is not listed, as nobody watches its
+    /// lease.
     pub async fn claim(&self, node: &str, now: Timestamp, limit: usize) -> Result<Vec<Arc<Task>>, Error> {
         let (node, limit) = (node.to_owned(), i64::try_from(limit).unwrap_or(i64::MAX));
-        self.change_all(Select::Queued { limit }, move |task| task.claim(&node, now)).await
+        let select = Select::Queued { node: node.clone(), limit };
+        self.change_all(select, move |task| task.claim(&node, now)).await
     }
 
     /// Takes tasks that nobody holds and whose end is asked for: to publish, to say PAUSED, or to undo.
     pub async fn claim_ends(&self, node: &str, now: Timestamp, limit: usize) -> Result<Vec<Arc<Task>>, Error> {
-        let node = node.to_owned();
-        let select = Select::Ends { due: now.as_microsecond(), limit: i64::try_from(limit).unwrap_or(i64::MAX) };
+        let (node, limit) = (node.to_owned(), i64::try_from(limit).unwrap_or(i64::MAX));
+        let select = Select::Ends { node: node.clone(), due: now.as_microsecond(), limit };
         self.change_all(select, move |task| task.claim(&node, now)).await
     }
 
@@ -77,13 +79,12 @@ impl Store {
 
     async fn rescue_where(&self, dead: Dead, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
         let (sql, dead) = (Arc::clone(&self.sql), Arc::new(dead));
-        let freed = self
-            .write(Box::new(move |conn| {
-                let (sql, dead) = (Arc::clone(&sql), Arc::clone(&dead));
-                Box::pin(async move { rescue(conn, &sql, &dead, now, limit).await })
-            }))
-            .await?;
-        Ok(self.announce(freed))
+        let op: Op<Vec<Changed>> = Box::new(move |conn| {
+            let (sql, dead) = (Arc::clone(&sql), Arc::clone(&dead));
+            Box::pin(async move { rescue(conn, &sql, &dead, now, limit).await })
+        });
+        let freed = self.write_and_tell(op, Vec::clone).await?;
+        Ok(freed.into_iter().map(|(task, _)| task).collect())
     }
 }
 
@@ -99,7 +100,7 @@ async fn rescue(
     dead: &Dead,
     now: Timestamp,
     limit: u32,
-) -> sqlx::Result<Vec<(Arc<Task>, bool)>> {
+) -> sqlx::Result<Vec<Changed>> {
     let nodes = match dead {
         Dead::Named(node) => vec![node.clone()],
         Dead::Before(before) => {
@@ -116,12 +117,12 @@ async fn rescue(
     Ok(freed)
 }
 
-async fn bury(
-    conn: &mut AnyConnection,
-    sql: &Sql,
-    node: &str,
-    expire: &Change,
-) -> sqlx::Result<Vec<(Arc<Task>, bool)>> {
+/// The node is listed, and stays so until the transaction ends.
+pub(super) async fn listed(conn: &mut AnyConnection, sql: &Sql, node: &str) -> sqlx::Result<bool> {
+    Ok(sqlx::query(sql.listed.clone()).bind(node.to_owned()).fetch_optional(conn).await?.is_some())
+}
+
+async fn bury(conn: &mut AnyConnection, sql: &Sql, node: &str, expire: &Change) -> sqlx::Result<Vec<Changed>> {
     let rows = sqlx::query(sql.owned.clone()).bind(node.to_owned()).fetch_all(&mut *conn).await?;
     let freed = change_rows(conn, sql, &rows, expire).await?;
     sqlx::query(sql::FORGET_NODE).bind(node.to_owned()).execute(conn).await?;

@@ -2,20 +2,44 @@
 
 use std::time::Duration;
 
+use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 use sqlx::postgres::PgListener;
-use sqlx::{AnyPool, PgPool};
 use tokio::sync::mpsc;
 
-use super::{Error, Hint, Op};
+use super::{Error, Op};
+use crate::task::TaskId;
 
 const CONNECTIONS: u32 = 16;
 
 /// How long a call waits for a connection before it says that the store is away.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// The wait between two tries to hear other nodes again.
+const AWAY: Duration = Duration::from_millis(250);
+
 /// Times that a write is tried again where another node's write came between.
 const TRIES: usize = 5;
+
+/// Word of a change by another node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// The task.
+    pub id: TaskId,
+    /// Its version with that change.
+    pub version: i64,
+    /// Its state changed.
+    pub state_changed: bool,
+}
+
+/// What a node hears of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// A task changed.
+    Changed(Hint),
+    /// The connection was lost, and what was said meanwhile with it; from now on words are heard again.
+    Missed,
+}
 
 /// Connects; the store's tables live in a schema of their own, apart from the datasets.
 pub async fn open(url: &str) -> Result<AnyPool, Error> {
@@ -67,35 +91,57 @@ fn came_between(error: &sqlx::Error) -> bool {
     matches!(code.as_deref(), Some("23505" | "40001" | "40P01"))
 }
 
-/// Word of the changes that other stores than `source` make. Reconnects by itself.
-pub async fn listen(url: &str, source: String) -> Result<mpsc::Receiver<Hint>, Error> {
-    let pool = PgPool::connect_lazy(url)?;
-    let mut listener = PgListener::connect_with(&pool).await?;
-    listener.listen("pausa_tasks").await?;
-    let (hints, inbox) = mpsc::channel(1024);
+/// The ids of tasks as other nodes than `source` change them, with the version. Connects anew by itself, and says so.
+pub async fn listen(url: &str, source: String) -> Result<mpsc::Receiver<Word>, Error> {
+    let mut listener = connected(url).await?;
+    let (words, inbox) = mpsc::channel(1024);
+    let url = url.to_owned();
     tokio::spawn(async move {
-        while !hints.is_closed() {
-            match listener.recv().await {
-                Ok(word) => {
-                    if let Some(hint) = hint(word.payload(), &source) {
-                        // The receiver going away ends the loop.
-                        let _ = hints.send(hint).await;
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "no word from other nodes for the moment");
-                    tokio::time::sleep(PATIENCE).await;
-                }
+        loop {
+            hear(&mut listener, &source, &words).await;
+            listener = again(&url).await;
+            if words.send(Word::Missed).await.is_err() {
+                return;
             }
         }
     });
     Ok(inbox)
 }
 
+async fn connected(url: &str) -> sqlx::Result<PgListener> {
+    let mut listener = PgListener::connect(url).await?;
+    listener.listen("pausa_tasks").await?;
+    Ok(listener)
+}
+
+async fn again(url: &str) -> PgListener {
+    loop {
+        match connected(url).await {
+            Ok(listener) => return listener,
+            Err(error) => {
+                tracing::warn!(%error, "no word from other nodes for the moment");
+                tokio::time::sleep(AWAY).await;
+            }
+        }
+    }
+}
+
+/// Passes on what is heard until the connection is lost, or nobody listens any more.
+async fn hear(listener: &mut PgListener, source: &str, words: &mpsc::Sender<Word>) {
+    while let Ok(Some(word)) = listener.try_recv().await {
+        if let Some(hint) = hint(word.payload(), source)
+            && words.send(Word::Changed(hint)).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// What the payload tells; none where it is a word of this node's own.
 fn hint(payload: &str, source: &str) -> Option<Hint> {
     let mut words = payload.split(' ');
-    let (id, version, state_changed) = (words.next()?, words.next()?, words.next()?);
-    if words.next()? == source {
+    let (id, version, state_changed, origin) = (words.next()?, words.next()?, words.next()?, words.next()?);
+    if origin == source {
         return None;
     }
     Some(Hint { id: id.parse().ok()?, version: version.parse().ok()?, state_changed: state_changed.parse().ok()? })

@@ -25,6 +25,13 @@ impl Dialect {
             Dialect::Postgres => " FOR UPDATE SKIP LOCKED",
         }
     }
+
+    fn keep(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "",
+            Dialect::Postgres => " FOR KEY SHARE",
+        }
+    }
 }
 
 /// The columns of a task, in the order in which they are read and bound.
@@ -52,6 +59,7 @@ pub struct Sql {
     pub claim: SqlStr,
     pub claim_ends: SqlStr,
     pub due: SqlStr,
+    pub listed: SqlStr,
     pub dead_nodes: SqlStr,
     pub owned: SqlStr,
     pub delete: SqlStr,
@@ -101,6 +109,7 @@ impl Sql {
             due: text(format!(
                 "{select} WHERE due_at <= $1 AND state IN ('SCHEDULED', 'PAUSED') ORDER BY due_at LIMIT $2{free}"
             )),
+            listed: text(format!("SELECT name FROM nodes WHERE name = $1{}", dialect.keep())),
             dead_nodes: text(format!("SELECT name FROM nodes WHERE lease_until < $1{free}")),
             owned: text(format!("{select} WHERE owner = $1{lock}")),
             delete: text("DELETE FROM tasks WHERE id = $1 AND version = $2".to_owned()),

@@ -5,9 +5,15 @@ pub mod postgres;
 pub mod server;
 pub mod watch;
 
+use std::sync::LazyLock;
+
+use pausa::clock::Clock;
 use pausa::task::TaskId;
+
+/// One clock for all, so that ids sort by the moment they were made.
+static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::system);
 
 /// A new task's id.
 pub fn task_id() -> TaskId {
-    pausa::clock::Clock::system().task_id()
+    CLOCK.task_id()
 }

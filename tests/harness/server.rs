@@ -44,14 +44,6 @@ impl Server {
         Server { child, url, settings, folder, client: Client::new() }
     }
 
-    /// Ends the process as `kill -9` does, and starts it anew on the same folder.
-    pub async fn kill_and_restart(mut self) -> Server {
-        self.child.kill().await.unwrap();
-        self.child = spawn(&self.settings, self.folder.path());
-        self.url = address(&mut self.child).await;
-        self
-    }
-
     /// Ends the process as `kill -9` does; its folder stays until this is dropped.
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap();
@@ -71,7 +63,7 @@ impl Server {
 
     /// Sends a signal, such as STOP and CONT.
     pub fn signal(&self, signal: rustix::process::Signal) {
-        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        let pid = i32::try_from(self.pid()).unwrap();
         rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
@@ -201,6 +193,7 @@ fn spawn(settings: &[(String, String)], folder: &Path) -> Child {
         .env("PAUSA_LISTEN", "127.0.0.1:0")
         .env("PAUSA_DATA_DIR", folder)
         .env("PAUSA_LOG", "warn")
+        .env_remove("PAUSA_BLESS")
         .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
         .kill_on_drop(true);

@@ -62,7 +62,11 @@ pub struct CustomStart;
 #[Object]
 impl CustomStart {
     /// Starts a task of a kind that the embedding program registered; that kind checks the spec.
-    async fn start_custom(&self, ctx: &Context<'_>, input: StartCustomInput) -> Result<CustomTask> {
+    async fn start_custom(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which kind, and what it is to do.")] input: StartCustomInput,
+    ) -> Result<CustomTask> {
         let services = ctx.data_unchecked::<Services>();
         if TaskKind::of(&input.name) != TaskKind::Custom {
             let text = format!("{:?} is started by a mutation of its own", input.name);

@@ -55,7 +55,11 @@ pub struct ExportStart;
 #[Object]
 impl ExportStart {
     /// Starts an export and answers at once. The file is RFC 4180 CSV, its rows in the order in which they were imported.
-    async fn start_export(&self, ctx: &Context<'_>, input: StartExportInput) -> Result<ExportTask> {
+    async fn start_export(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to export.")] input: StartExportInput,
+    ) -> Result<ExportTask> {
         let services = ctx.data_unchecked::<Services>();
         let dataset: DatasetName = input
             .dataset

@@ -87,6 +87,12 @@ impl Export {
     async fn write(&self, context: &Context, snapshot: &Snapshot, path: &Path) -> Result<(), Stop> {
         let report = |cursor: Cursor| Report { phase: "exporting", done: cursor.rows, total: Some(snapshot.rows) };
         let mut cursor: Cursor = context.cursor()?.unwrap_or_default();
+        let kept = path.to_owned();
+        let kept = context.blocking(move || std::fs::metadata(kept).map_or(0, |file| file.len())).await?;
+        if kept < cursor.bytes {
+            // A run that died as it finished has sealed the file under another name: it is written anew.
+            cursor = Cursor::default();
+        }
         let header = encode::header(&snapshot.columns);
         let (mut file, mut at) = append(context, path.to_owned(), None, cursor, header).await?;
         cursor.bytes = at;
@@ -122,9 +128,6 @@ async fn append(
             None => OpenOptions::new().write(true).create(true).truncate(false).open(path)?,
         };
         if opening {
-            if file.metadata()?.len() < cursor.bytes {
-                return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it is shorter than it was"));
-            }
             file.set_len(cursor.bytes)?;
             file.seek(SeekFrom::Start(cursor.bytes))?;
         }

@@ -103,7 +103,11 @@ pub struct ImportStart;
 #[Object]
 impl ImportStart {
     /// Starts an import and answers at once; the file is read afterwards.
-    async fn start_import(&self, ctx: &Context<'_>, input: StartImportInput) -> Result<ImportTask> {
+    async fn start_import(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to import, and how.")] input: StartImportInput,
+    ) -> Result<ImportTask> {
         let services = ctx.data_unchecked::<Services>();
         let options = StartOptions {
             label: input.label.clone(),

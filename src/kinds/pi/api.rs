@@ -50,7 +50,11 @@ pub struct PiStart;
 #[Object]
 impl PiStart {
     /// Starts to compute digits of pi, and answers at once.
-    async fn start_pi_job(&self, ctx: &Context<'_>, input: StartPiJobInput) -> Result<PiTask> {
+    async fn start_pi_job(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "How many digits.")] input: StartPiJobInput,
+    ) -> Result<PiTask> {
         let services = ctx.data_unchecked::<Services>();
         let options = StartOptions {
             label: input.label,

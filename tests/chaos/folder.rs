@@ -1,0 +1,43 @@
+//! What a server keeps on disk, and what it must not.
+
+use std::path::Path;
+
+use crate::harness::csv;
+use crate::harness::server::Server;
+
+/// The names in a folder below the server's own.
+pub fn names(server: &Server, folder: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(server.folder().join(Path::new(folder))).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Nothing is left of any work: only the segments of published imports, and the results of finished tasks.
+pub fn is_tidy(server: &Server, imports: &[&str], results: &[&str]) {
+    let sorted = |names: &[&str], end: &str| {
+        let mut names: Vec<_> = names.iter().map(|name| format!("{name}{end}")).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(server, "datasets.db-segments"), sorted(imports, ".db"), "segments");
+    assert_eq!(names(server, "files/work"), [] as [&str; 0], "work in progress");
+    assert_eq!(names(server, "files/results"), sorted(results, ""), "results");
+    assert!(!names(server, "files/uploads").iter().any(|name| name.contains("part")), "unfinished uploads");
+}
+
+/// The dataset holds the cells of the file, in their order.
+pub async fn is_exact(server: &Server, dataset: &str, file: &str) {
+    same_cells(&server.exported(dataset).await, file);
+    assert_eq!(server.rows(dataset).await, Some(csv::cells(file.as_bytes()).len() as u64 - 1));
+}
+
+/// Both texts hold the same cells; the first difference is shown.
+pub fn same_cells(found: &[u8], file: &str) {
+    let (found, wanted) = (csv::cells(found), csv::cells(file.as_bytes()));
+    let differs = found.iter().zip(&wanted).position(|(found, wanted)| found != wanted);
+    if let Some(row) = differs {
+        panic!("row {row} is {:?} where {:?} belongs", found[row], wanted[row]);
+    }
+    assert_eq!(found.len(), wanted.len(), "rows with the header");
+}

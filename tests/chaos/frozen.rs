@@ -1,0 +1,87 @@
+//! A node that is frozen past its lease: the other one takes over, and the frozen one does no harm when it wakes.
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use super::folder::is_exact;
+use super::luck::Luck;
+use super::two::{Two, taken_over};
+use crate::harness::csv;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_node_does_no_harm_when_it_wakes() {
+    let mut luck = Luck::new();
+    let mut two = Two::start(&[("PAUSA_LEASE_SECONDS", "1")]).await;
+    let file = csv::people(4000);
+    let upload = two.a.upload(&*file).await;
+    let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 2500 })).await;
+    let done = two.a.until_done(&id, luck.between(100, 900)).await["progress"]["done"].as_u64().unwrap();
+    let (frozen, other) = two.roles(&id).await;
+    frozen.signal(Signal::STOP);
+    taken_over(other, &id, 1, done + luck.between(1, 1500)).await;
+    // It wakes while the other one writes, and sleeps and wakes again behind the end.
+    frozen.signal(Signal::CONT);
+    let task = other.until(&id, "COMPLETED").await;
+    assert_eq!((&task["attempt"], &task["rowsImported"]), (&json!(1), &json!(4000)));
+    let after = other.task(&id).await;
+    assert_eq!(frozen.task(&id).await, after, "both say the same");
+    is_exact(other, "people", &file).await;
+    assert_eq!(other.task(&id).await, after);
+
+    // The one that was frozen works on: alone, it does what the other one did.
+    other.kill().await;
+    let again = frozen.import(&upload, json!({ "dataset": "again" })).await;
+    frozen.until(&again, "COMPLETED").await;
+    is_exact(frozen, "again", &file).await;
+    assert_eq!(two.stagings().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_wakes_after_the_end_changes_nothing() {
+    let mut two = Two::start(&[("PAUSA_LEASE_SECONDS", "1")]).await;
+    let file = csv::people(2000);
+    let upload = two.a.upload(&*file).await;
+    let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 2500 })).await;
+    two.a.until_done(&id, 300).await;
+    let (frozen, other) = two.roles(&id).await;
+    frozen.signal(Signal::STOP);
+    other.until(&id, "COMPLETED").await;
+    let over = other.task(&id).await;
+    frozen.signal(Signal::CONT);
+    // It has found out once it takes work again.
+    let next = frozen.pi(20_000).await;
+    frozen.until(&next, "COMPLETED").await;
+    assert_eq!(frozen.task(&id).await, over);
+    is_exact(other, "people", &file).await;
+    assert_eq!(two.stagings().await, 0);
+}
+
+/// Tasks wait as a node wakes that was taken for dead: whatever it takes in that moment is brought to its end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_wakes_takes_nothing_that_it_does_not_finish() {
+    let settings = [("PAUSA_LEASE_SECONDS", "1"), ("PAUSA_MAX_RUNNING", "1")];
+    let mut two = Two::start(&settings).await;
+    let upload = two.a.upload(csv::people(300)).await;
+    for round in 1..=2 {
+        let mut ids = Vec::new();
+        let slow = json!({ "dataset": format!("slow_{round}"), "maxRowsPerSecond": 150 });
+        let slow = two.a.import(&upload, slow).await;
+        let done = two.a.until_done(&slow, 1).await["progress"]["done"].as_u64().unwrap();
+        let (frozen, other) = two.roles(&slow).await;
+        frozen.signal(Signal::STOP);
+        taken_over(other, &slow, 1, done).await;
+        // The other one has no slot left: these wait for the one that wakes.
+        for quick in 1..=3 {
+            let dataset = format!("quick_{round}_{quick}");
+            ids.push((other.import(&upload, json!({ "dataset": &dataset })).await, dataset));
+        }
+        frozen.signal(Signal::CONT);
+        ids.push((slow.clone(), format!("slow_{round}")));
+        for (id, dataset) in &ids {
+            let task = other.until(id, "COMPLETED").await;
+            assert_eq!(task["rowsImported"], 300);
+            assert_eq!(frozen.rows(dataset).await, Some(300));
+        }
+    }
+    assert_eq!(two.stagings().await, 0);
+}

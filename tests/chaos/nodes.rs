@@ -1,0 +1,131 @@
+//! Two nodes on one store: either answers for any task, and one that dies is replaced.
+
+use serde_json::json;
+
+use super::folder::is_exact;
+use super::luck::Luck;
+use super::two::{Two, runner, taken_over};
+use crate::harness::csv;
+use crate::harness::watch::Watch;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_is_paused_at_the_node_that_does_not_run_it() {
+    let mut two = Two::start(&[]).await;
+    let file = csv::people(6000);
+    let upload = two.a.upload(&*file).await;
+    let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 4000 })).await;
+    let mut done = 0;
+    for _ in 0..5 {
+        two.b.until_done(&id, done + 200).await;
+        let (here, there) = two.roles(&id).await;
+        assert_eq!(there.control("pause", &id).await, "PAUSED");
+        let paused = here.task(&id).await;
+        assert_eq!(paused["state"], "PAUSED");
+        done = paused["progress"]["done"].as_u64().unwrap();
+        assert_eq!(there.task(&id).await["progress"]["done"], done);
+        here.control("resume", &id).await;
+        // Both may take it now; who did is known once it moves.
+        there.until_done(&id, done + 1).await;
+    }
+    two.b.until(&id, "COMPLETED").await;
+    assert_eq!(two.a.task(&id).await["attempt"], 0);
+    is_exact(&two.b, "people", &file).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn progress_is_watched_at_the_node_that_does_not_run_it() {
+    let mut two = Two::start(&[]).await;
+    let file = csv::people(3000);
+    let upload = two.b.upload(&*file).await;
+    let id = two.b.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 3000 })).await;
+    two.a.until(&id, "RUNNING").await;
+    let (_, there) = two.roles(&id).await;
+    let mut watch = Watch::progress(&there.url, &id).await;
+    let (mut seen, mut last) = (Vec::new(), json!(null));
+    while let Some(now) = watch.next().await {
+        seen.push(now["progress"]["done"].as_u64().unwrap());
+        last = now;
+    }
+    assert_eq!((&last["state"], &last["progress"]["done"]), (&json!("COMPLETED"), &json!(3000)));
+    assert!(seen.is_sorted(), "{seen:?}");
+    assert!(seen.len() >= 4, "it moved as it was watched: {seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_change_of_state_is_told_once_where_it_is_made() {
+    let mut two = Two::start(&[]).await;
+    let file = csv::people(500);
+    let upload = two.a.upload(&*file).await;
+    let query = "subscription($filter: TaskFilter) { taskChanges(filter: $filter) { id state } }";
+    let filter = json!({ "filter": { "label": "watched" } });
+    let mut watches = Vec::new();
+    for node in [&two.a, &two.b] {
+        watches.push(Watch::open(&node.url, "taskChanges", query, filter.clone()).await);
+    }
+    // A question over the same socket's server shows that the subscriptions have begun.
+    let warm = two.a.import(&upload, json!({ "dataset": "warm", "label": "watched" })).await;
+    for watch in &mut watches {
+        watch.until(|task| task["id"] == warm && task["state"] == "COMPLETED").await;
+    }
+    let id = two.a.import(&upload, json!({ "dataset": "people", "label": "watched" })).await;
+    two.a.until(&id, "COMPLETED").await;
+    let last = two.a.import(&upload, json!({ "dataset": "last", "label": "watched" })).await;
+    let ran = two.roles(&id).await.0.url.clone();
+    let watch = &mut watches[usize::from(ran == two.b.url)];
+    let mut told = Vec::new();
+    loop {
+        let now = watch.next().await.unwrap();
+        if now["id"] == id {
+            told.push(now["state"].as_str().unwrap().to_owned());
+        } else if now["id"] == last && now["state"] == "COMPLETED" {
+            break;
+        }
+    }
+    assert_eq!(told.iter().filter(|state| *state == "RUNNING").count(), 1, "{told:?}");
+    assert_eq!(told.iter().filter(|state| *state == "COMPLETED").count(), 1, "{told:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_dies_is_replaced() {
+    let mut luck = Luck::new();
+    let mut two = Two::start(&[("PAUSA_LEASE_SECONDS", "1")]).await;
+    let file = csv::people(6000);
+    let upload = two.a.upload(&*file).await;
+    let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 3000 })).await;
+    let mut done = 0;
+    for death in 1..=3 {
+        done = two.a.until_done(&id, done + luck.between(100, 900)).await["progress"]["done"].as_u64().unwrap();
+        let (here, there) = two.roles(&id).await;
+        here.kill().await;
+        taken_over(there, &id, death, done).await;
+        let task = there.task(&id).await;
+        assert_ne!(runner(&task), "nobody");
+        here.restart().await;
+    }
+    // The last death: it ends at the other node while the first one is away.
+    let (here, there) = two.roles(&id).await;
+    here.kill().await;
+    let task = there.until(&id, "COMPLETED").await;
+    assert_eq!((&task["attempt"], &task["rowsImported"]), (&json!(4), &json!(6000)));
+    is_exact(there, "people", &file).await;
+    assert_eq!(two.stagings().await, 0);
+}
+
+/// Word between nodes is lost while a node's connection is: it reads anew what is watched once it hears again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watcher_misses_nothing_where_the_connection_breaks() {
+    let mut two = Two::start(&[("PAUSA_LEASE_SECONDS", "60")]).await;
+    let upload = two.a.upload(csv::people(6000)).await;
+    let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 1000 })).await;
+    two.a.until_done(&id, 100).await;
+    let cut = two.cutter();
+    let (here, there) = two.roles(&id).await;
+    let mut watch = Watch::progress(&there.url, &id).await;
+    watch.until(|task| task["state"] == "RUNNING").await;
+    there.signal(rustix::process::Signal::STOP);
+    assert_eq!(cut.cut().await, 2, "both nodes listen");
+    assert_eq!(here.control("pause", &id).await, "PAUSED");
+    there.signal(rustix::process::Signal::CONT);
+    // Nothing more happens to the task, so nothing else could tell.
+    watch.until(|task| task["state"] == "PAUSED").await;
+}

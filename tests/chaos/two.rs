@@ -1,0 +1,79 @@
+//! Two processes on one PostgreSQL store, and which of them runs a task.
+
+use serde_json::Value;
+use sqlx::{Connection, PgConnection};
+use tempfile::TempDir;
+
+use crate::harness::server::Server;
+use crate::harness::watch::Watch;
+use crate::store::place::Place;
+
+/// Two nodes that share a store, datasets and files.
+pub struct Two {
+    pub a: Server,
+    pub b: Server,
+    place: Place,
+    _files: TempDir,
+}
+
+impl Two {
+    /// Both nodes, with the same settings beside those that they share.
+    pub async fn start(settings: &[(&str, &str)]) -> Two {
+        let place = Place::postgres().await;
+        let files = tempfile::tempdir().unwrap();
+        let folder = format!("file://{}", files.path().display());
+        let shared = [("PAUSA_DATABASE_URL", place.url.as_str()), ("PAUSA_FILES_URL", &folder)];
+        let node = async |name| Server::with(&[&shared, settings, &[("PAUSA_NODE", name)]].concat()).await;
+        let (a, b) = (node("a").await, node("b").await);
+        Two { a, b, place, _files: files }
+    }
+
+    /// The node that runs the task, and the other one.
+    pub async fn roles(&mut self, id: &str) -> (&mut Server, &mut Server) {
+        let task = self.a.task(id).await;
+        match runner(&task) {
+            "node a" => (&mut self.a, &mut self.b),
+            "node b" => (&mut self.b, &mut self.a),
+            other => panic!("{other} runs it: {task}"),
+        }
+    }
+
+    /// What cuts the nodes off from each other's words.
+    pub fn cutter(&self) -> Cutter {
+        Cutter(self.place.url.clone())
+    }
+
+    /// The stagings that are left in the database.
+    pub async fn stagings(&self) -> u64 {
+        let unpublished = "UPDATE pausa_datasets.staging SET epoch = epoch WHERE NOT published";
+        self.place.execute(unpublished).await.unwrap()
+    }
+}
+
+/// Watches a task at `server` until its run of that attempt has moved it past `done`.
+pub async fn taken_over(server: &Server, id: &str, attempt: u64, done: u64) {
+    let mut watch = Watch::progress(&server.url, id).await;
+    let moved = |task: &Value| task["attempt"] == attempt && task["progress"]["done"].as_u64().unwrap() > done;
+    watch.until(|task| task["state"] == "COMPLETED" || moved(task)).await;
+    assert_eq!(server.task(id).await["attempt"], attempt);
+}
+
+/// Who took the task last.
+pub fn runner(task: &Value) -> &str {
+    let history = task["history"].as_array().unwrap();
+    let taken = history.iter().rev().find(|change| change["to"] == "RUNNING" && change["from"] == "QUEUED");
+    taken.and_then(|change| change["by"].as_str()).unwrap_or("nobody")
+}
+
+/// Ends the connections by which nodes hear of each other.
+pub struct Cutter(String);
+
+impl Cutter {
+    /// How many there were.
+    pub async fn cut(&self) -> usize {
+        let mut connection = PgConnection::connect(&self.0).await.unwrap();
+        let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+        sqlx::query(sql).fetch_all(&mut connection).await.unwrap().len()
+    }
+}

@@ -1,0 +1,148 @@
+//! What is printed from the code: docs/lifecycle.md and schema.graphql stay what the program says. `PAUSA_BLESS=1`
+//! writes them anew. And every name of the API says what it is.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use pausa::task::{Event, State};
+use serde_json::{Value, json};
+
+use crate::harness::server::Server;
+
+/// Compares a file of the project with what the code says.
+fn same(file: &str, wanted: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    if std::env::var_os("PAUSA_BLESS").is_some_and(|bless| bless == "1") {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, wanted).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    let line = found.lines().zip(wanted.lines()).position(|(found, wanted)| found != wanted);
+    let line = line.unwrap_or_else(|| found.lines().count().min(wanted.lines().count())) + 1;
+    assert!(found == wanted, "{file} is out of date from line {line} on: run the tests with PAUSA_BLESS=1");
+}
+
+#[test]
+fn the_schema_is_printed() {
+    same("schema.graphql", &pausa::graphql::sdl());
+}
+
+#[test]
+fn the_lifecycle_is_printed() {
+    let page = format!("{INTRODUCTION}{}{}{}", table(), arrows(), refusals());
+    same("docs/lifecycle.md", &page);
+}
+
+const INTRODUCTION: &str = "# The lifecycle of a task
+
+This page is printed from the one table in `src/task/state.rs`; a test keeps the two the same.
+
+A task is always in one of ten states, and every change of it is one arrow of the table below: an event in a state gives
+the next state, or it is refused and changes nothing. A task that waits is SCHEDULED or QUEUED; RUNNING, PAUSING,
+TERMINATING and FINISHING may have a node at work for them; PAUSED holds nothing but its place; COMPLETED, FAILED and
+TERMINATED are over, and only FAILED may be taken up again. FINISHING is shown to clients as RUNNING: its end is decided
+and its result is being published. `resume early` is a resume before the start that was set for the task has come. A
+death of its node too many in a row, without progress between them, is `fail` instead of `lease expired`.
+
+";
+
+fn table() -> String {
+    let mut text = String::from("## The table\n\nA dash is a refusal; `=` leaves the state as it is.\n\n| in state");
+    Event::ALL.iter().for_each(|event| write!(text, " | {event}").unwrap());
+    text += " |\n|---";
+    Event::ALL.iter().for_each(|_| text += "|---");
+    text += "|\n";
+    for state in State::ALL {
+        write!(text, "| **{}**", state.as_str()).unwrap();
+        for event in Event::ALL {
+            let next = match state.next(event) {
+                Ok(next) if next == state => "=",
+                Ok(next) => next.as_str(),
+                Err(_) => "-",
+            };
+            write!(text, " | {next}").unwrap();
+        }
+        text += " |\n";
+    }
+    text
+}
+
+fn arrows() -> String {
+    let mut text = String::from("\n## Every arrow\n");
+    for state in State::ALL {
+        let arrows: Vec<_> =
+            Event::ALL.into_iter().filter_map(|event| Some((event, state.arrow(event).ok()?))).collect();
+        if arrows.is_empty() {
+            continue;
+        }
+        write!(text, "\n### From {}\n\n", state.as_str()).unwrap();
+        for (event, (next, why)) in arrows {
+            let leads = if next == state { "stays".to_owned() } else { format!("to {}", next.as_str()) };
+            writeln!(text, "- {event}: {leads} - {why}").unwrap();
+        }
+    }
+    text
+}
+
+fn refusals() -> String {
+    let mut grouped: BTreeMap<&str, Vec<(State, Vec<Event>)>> = BTreeMap::new();
+    for state in State::ALL {
+        for event in Event::ALL {
+            let Err(reason) = state.arrow(event) else { continue };
+            let group = grouped.entry(reason).or_default();
+            match group.last_mut() {
+                Some((last, events)) if *last == state => events.push(event),
+                _ => group.push((state, vec![event])),
+            }
+        }
+    }
+    let mut text = String::from("\n## Every refusal, by its reason\n");
+    for (reason, states) in grouped {
+        write!(text, "\n### \"{reason}\"\n\n").unwrap();
+        for (state, events) in states {
+            let events: Vec<_> = events.iter().map(ToString::to_string).collect();
+            writeln!(text, "- {}: {}", state.as_str(), events.join(", ")).unwrap();
+        }
+    }
+    text
+}
+
+const INTROSPECTION: &str = "{ __schema {
+    types { kind name description
+        fields(includeDeprecated: true) { name description args { name description } }
+        inputFields { name description } enumValues(includeDeprecated: true) { name description } }
+    directives { name description args { name description } } } }";
+
+/// What the library that serves the API names by itself, without a word: its fields have theirs.
+const NOT_OURS: [&str; 4] = ["ID", "DatasetConnection", "RowConnection", "TaskConnection"];
+
+#[tokio::test]
+async fn every_name_of_the_api_says_what_it_is() {
+    let server = Server::start().await;
+    let schema = server.data(INTROSPECTION, json!({})).await["__schema"].take();
+    let types = schema["types"].as_array().unwrap();
+    assert!(types.len() > 30, "{} types", types.len());
+    let mut silent = Vec::new();
+    for described in types.iter().filter(|named| !named["name"].as_str().unwrap().starts_with("__")) {
+        listen("", described, &mut silent);
+    }
+    for directive in schema["directives"].as_array().unwrap() {
+        listen("@", directive, &mut silent);
+    }
+    silent.retain(|name| !NOT_OURS.contains(&name.as_str()));
+    assert!(silent.is_empty(), "these have no description:\n{}", silent.join("\n"));
+}
+
+/// Notes what has no description: the thing itself and everything in it.
+fn listen(place: &str, described: &Value, silent: &mut Vec<String>) {
+    let name = format!("{place}{}", described["name"].as_str().unwrap());
+    if described["description"].as_str().is_none_or(|text| text.trim().is_empty()) {
+        silent.push(name.clone());
+    }
+    for part in ["fields", "inputFields", "enumValues", "args"] {
+        for inner in described[part].as_array().into_iter().flatten() {
+            listen(&format!("{name}."), inner, silent);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Taking tasks, and what a run may write as long as it holds its task.
+
+use std::collections::HashSet;
+
+use futures_util::future::join_all;
+use pausa::store::{Filter, Page};
+use pausa::task::change::End;
+use pausa::task::{Refusal, State, TaskError, Verb};
+
+use super::place::{DEATHS, LEASE, Place, ask, at, control, create, end, is_lease_lost, key, plain, rows, running};
+
+pub async fn the_oldest_are_taken_first_and_no_more_than_asked_for(place: &Place) {
+    let store = place.with_nodes().await;
+    let mut created = Vec::new();
+    for _ in 0..5 {
+        created.push(create(&store, plain()).await.id);
+    }
+    let first = store.claim("a", at(1), 2).await.unwrap();
+    let second = store.claim("b", at(2), 2).await.unwrap();
+    assert_eq!(first.iter().chain(&second).map(|task| task.id).collect::<Vec<_>>(), created[..4]);
+    for task in &first {
+        assert_eq!((task.state, task.owner.as_deref(), task.epoch), (State::Running, Some("a"), 1));
+        assert_eq!(task.started_at, Some(at(1)));
+        assert_eq!(**task, *store.get(task.id).await.unwrap().unwrap());
+    }
+    assert!(store.claim("a", at(1), 0).await.unwrap().is_empty());
+
+    // Each claim raises the epoch, and the first one alone is the start.
+    end(&store, &first[0], End::Release).await;
+    let again = store.claim("b", at(3), 1).await.unwrap().remove(0);
+    assert_eq!((again.id, again.epoch, again.started_at), (first[0].id, 2, Some(at(1))));
+}
+
+pub async fn two_nodes_never_get_the_same_task(place: &Place) {
+    let (one, other) = (place.with_nodes().await, place.open().await);
+    join_all((0..200).map(|_| create(&one, plain()))).await;
+    let claims = (0..60).map(|n| {
+        let (store, node) = if n % 2 == 0 { (&one, "a") } else { (&other, "b") };
+        async move { store.claim(node, at(1), 7).await.unwrap() }
+    });
+    let taken: Vec<_> = join_all(claims).await.into_iter().flatten().collect();
+    let ids: HashSet<_> = taken.iter().map(|task| task.id).collect();
+    assert_eq!(ids.len(), taken.len(), "a task was taken twice");
+    assert!(taken.iter().all(|task| task.epoch == 1));
+    let left = one.claim("a", at(1), 1000).await.unwrap();
+    assert_eq!(taken.len() + left.len(), 200);
+    let page = Page { limit: 1000, ..Page::default() };
+    for task in one.list(&Filter::default(), page).await.unwrap() {
+        assert_eq!((task.state, task.epoch), (State::Running, 1));
+    }
+}
+
+pub async fn an_old_epoch_writes_nothing(place: &Place) {
+    let store = place.with_nodes().await;
+    let old = running(&store).await;
+    store.report(key(&old), Some("{\"n\":1}".into()), rows(1)).await.unwrap();
+    end(&store, &old, End::Release).await;
+    let given_back = store.get(old.id).await.unwrap();
+    assert!(is_lease_lost(&store.report(key(&old), None, rows(5)).await), "nobody holds it");
+    assert_eq!(store.get(old.id).await.unwrap(), given_back);
+
+    let new = store.claim("b", at(3), 1).await.unwrap().remove(0);
+    let error = TaskError { code: "INTERNAL".into(), message: "late".into() };
+    let ends = [
+        End::Finish(None),
+        End::Complete,
+        End::Fail(error.clone()),
+        End::Retry(error, at(9)),
+        End::Release,
+        End::Undone,
+    ];
+    assert!(is_lease_lost(&store.report(key(&old), Some("late".into()), rows(50)).await));
+    for late in ends {
+        let last = Some((Some("late".into()), rows(60)));
+        assert!(is_lease_lost(&store.end(key(&old), last, late.clone(), ask()).await), "{late:?}");
+    }
+    assert_eq!(store.get(old.id).await.unwrap().unwrap(), new);
+    assert_eq!(store.history(old.id).await.unwrap().len(), 4, "started, taken, given back, taken");
+    store.report(key(&new), None, rows(2)).await.unwrap();
+
+    let missing = store.ask(crate::harness::task_id(), Verb::Pause, ask()).await;
+    assert!(matches!(missing, Err(pausa::store::Error::Refused(Refusal::NotFound(_)))));
+}
+
+pub async fn progress_never_goes_back(place: &Place) {
+    let store = place.with_nodes().await;
+    let task = running(&store).await;
+    store.report(key(&task), Some("forty".into()), rows(40)).await.unwrap();
+    let lower = store.report(key(&task), None, rows(30)).await.unwrap();
+    assert_eq!((lower.progress.done, lower.progress.active.as_secs()), (40, 40));
+    assert_eq!(lower.cursor.as_deref(), Some("forty"), "no cursor leaves the last one");
+    // An estimate that turns out too low is raised to what is done.
+    let mut over = rows(120);
+    over.total = Some(110);
+    let over = store.report(key(&task), None, over).await.unwrap();
+    assert_eq!((over.progress.done, over.progress.total), (120, Some(120)));
+
+    control(&store, &task, Verb::Pause).await;
+    let last = Some((Some("old".to_owned()), rows(7)));
+    let paused = store.end(key(&task), last, End::Release, ask()).await.unwrap();
+    assert_eq!((paused.state, paused.progress.done), (State::Paused, 120));
+    assert_eq!(*store.get(task.id).await.unwrap().unwrap(), *paused);
+}
+
+pub async fn progress_forgives_earlier_failures(place: &Place) {
+    let store = place.with_nodes().await;
+    let task = running(&store).await;
+    let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
+    let waits = end(&store, &task, End::Retry(error, at(5))).await;
+    assert_eq!((waits.failures, waits.attempt, waits.owner.as_deref()), (1, 1, None));
+    store.due(at(5), 10).await.unwrap();
+    store.claim("b", at(5), 1).await.unwrap();
+    let died = store.rescue(at(60), DEATHS).await.unwrap().remove(0);
+    assert_eq!((died.failures, died.crashes, died.attempt), (1, 1, 2));
+
+    store.join("a", at(60), LEASE).await.unwrap();
+    let again = store.claim("a", at(61), 1).await.unwrap().remove(0);
+    let same = store.report(key(&again), None, rows(0)).await.unwrap();
+    assert_eq!((same.failures, same.crashes), (1, 1), "nothing is gained yet");
+    let better = store.report(key(&again), None, rows(1)).await.unwrap();
+    assert_eq!((better.failures, better.crashes, better.attempt), (0, 0, 2));
+}

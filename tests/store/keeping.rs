@@ -1,0 +1,58 @@
+//! What is acknowledged is kept; what is deleted is gone.
+
+use futures_util::future::join_all;
+use pausa::store::{Filter, Page};
+use pausa::task::change::End;
+use pausa::task::{PauseExpiry, Task, TaskError, Verb};
+
+use super::place::{Place, ask, at, control, create, end, key, plain, rows, running};
+
+pub async fn a_task_is_deleted_only_as_it_was_read(place: &Place) {
+    let store = place.with_nodes().await;
+    let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
+    let failed = end(&store, &*running(&store).await, End::Fail(error)).await;
+    // Between the reading and the deleting, somebody takes it up again.
+    let resumed = control(&store, &failed, Verb::Resume).await;
+    assert!(!store.delete(&failed).await.unwrap());
+    assert_eq!(store.get(failed.id).await.unwrap().unwrap(), resumed);
+    assert!(store.delete(&resumed).await.unwrap());
+    assert_eq!(store.get(failed.id).await.unwrap(), None);
+    assert_eq!(store.history(failed.id).await.unwrap(), [], "its history goes with it");
+    assert!(!store.delete(&resumed).await.unwrap());
+}
+
+pub async fn everything_is_there_after_opening_it_again(place: &Place) {
+    let store = place.with_nodes().await;
+    let run = running(&store).await;
+    store.report(key(&run), Some("{\"offset\":7}".into()), rows(7)).await.unwrap();
+    let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
+    end(&store, &*running(&store).await, End::Retry(error, at(90))).await;
+    let paused = create(&store, plain()).await;
+    let expiry = Some(PauseExpiry { at: at(500), then: Verb::Resume });
+    store.ask(paused.id, Verb::Pause, pausa::task::Ask { expiry, ..ask() }).await.unwrap();
+    let page = Page { limit: 10, ..Page::default() };
+    let before = store.list(&Filter::default(), page).await.unwrap();
+    let histories = join_all(before.iter().map(|task| store.history(task.id))).await;
+    store.close().await;
+    drop(store);
+
+    let store = place.open().await;
+    let after = store.list(&Filter::default(), page).await.unwrap();
+    assert_eq!(after, before);
+    for (task, history) in after.iter().zip(histories) {
+        assert_eq!(store.history(task.id).await.unwrap(), history.unwrap());
+    }
+    assert!(store.heartbeat("a", at(1), super::place::LEASE).await.unwrap(), "the nodes are still listed");
+}
+
+pub async fn many_starts_at_once_are_all_there_after_opening_it_again(place: &Place) {
+    let store = place.open().await;
+    let tasks: Vec<Task> = (0..64).map(|_| plain()).collect();
+    join_all(tasks.iter().map(|task| create(&store, task.clone()))).await;
+    drop(store);
+    let store = place.open().await;
+    for task in tasks {
+        assert_eq!(*store.get(task.id).await.unwrap().unwrap(), task);
+    }
+    assert_eq!(store.count(&Filter::default()).await.unwrap(), 64);
+}

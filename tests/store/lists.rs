@@ -1,0 +1,119 @@
+//! Lists of tasks: filtered, paged in both directions, each task once; and their histories.
+
+use std::sync::Arc;
+
+use pausa::store::{Filter, Page, Store};
+use pausa::task::change::End;
+use pausa::task::{State, Task, TaskId, Verb};
+
+use super::place::{Place, ask, at, control, create, end, plain, running, task_with};
+
+async fn listed(store: &Store, filter: &Filter) -> Vec<TaskId> {
+    let tasks = store.list(filter, Page { limit: 1000, ..Page::default() }).await.unwrap();
+    assert!(tasks.iter().all(|task| filter.matches(task)));
+    assert_eq!(store.count(filter).await.unwrap(), tasks.len() as u64);
+    ids(&tasks)
+}
+
+fn ids(tasks: &[Arc<Task>]) -> Vec<TaskId> {
+    tasks.iter().map(|task| task.id).collect()
+}
+
+pub async fn each_part_of_a_filter_narrows(place: &Place) {
+    let store = place.with_nodes().await;
+    let finishing = end(&store, &*running(&store).await, End::Finish(None)).await.id;
+    let run = running(&store).await.id;
+    let pi = create(&store, task_with(|new| new.kind = "pi".into())).await.id;
+    let named = create(&store, task_with(|new| new.label = Some("it's 100%".into()))).await.id;
+
+    assert_eq!(listed(&store, &Filter::default()).await, [named, pi, run, finishing], "newest first");
+    let of = |ids: &[TaskId]| Filter { ids: Some(ids.to_vec()), ..Filter::default() };
+    assert_eq!(listed(&store, &of(&[run, pi, crate::harness::task_id()])).await, [pi, run]);
+    assert_eq!(listed(&store, &of(&[])).await, [], "none of no ids");
+    let kinds = |kinds: &[&str]| Some(kinds.iter().map(|kind| (*kind).to_owned()).collect());
+    assert_eq!(listed(&store, &Filter { kinds: kinds(&["pi"]), ..Filter::default() }).await, [pi]);
+    assert_eq!(listed(&store, &Filter { kinds: kinds(&["pi", "import"]), ..Filter::default() }).await.len(), 4);
+    let states = |states: &[State]| Filter { states: Some(states.to_vec()), ..Filter::default() };
+    // Publishing is a part of running to clients.
+    assert_eq!(listed(&store, &states(&[State::Running])).await, [run, finishing]);
+    assert_eq!(listed(&store, &states(&[State::Queued])).await, [named, pi]);
+    assert_eq!(listed(&store, &states(&[State::Paused, State::Failed])).await, []);
+    let label = |label: &str| Filter { label: Some(label.into()), ..Filter::default() };
+    assert_eq!(listed(&store, &label("it's 100%")).await, [named]);
+    assert_eq!(listed(&store, &label("it's")).await, []);
+    let both = Filter { kinds: kinds(&["import"]), ..states(&[State::Queued]) };
+    assert_eq!(listed(&store, &both).await, [named]);
+}
+
+pub async fn pages_give_each_task_once_in_both_directions(place: &Place) {
+    let store = place.open().await;
+    let mut newest_first = Vec::new();
+    for n in 0..23 {
+        let kind = if n % 3 == 0 { "pi" } else { "import" };
+        newest_first.insert(0, create(&store, task_with(|new| new.kind = kind.into())).await);
+    }
+    let pi = Filter { kinds: Some(vec!["pi".into()]), ..Filter::default() };
+    for filter in [Filter::default(), pi] {
+        let wanted: Vec<_> = newest_first.iter().filter(|task| filter.matches(task)).map(|task| task.id).collect();
+        for limit in [1, 4, 23, 100] {
+            assert_eq!(forward(&store, &filter, limit).await, wanted, "forward by {limit}");
+            assert_eq!(backward(&store, &filter, limit).await, wanted, "backward by {limit}");
+        }
+    }
+    let between = |after: usize, before: usize| Page {
+        after: Some(newest_first[after].id),
+        before: Some(newest_first[before].id),
+        limit: 4,
+        from_end: false,
+    };
+    let found = store.list(&Filter::default(), between(2, 9)).await.unwrap();
+    assert_eq!(found, newest_first[3..7], "both bounds are left out, and the limit holds");
+    assert_eq!(store.list(&Filter::default(), between(9, 2)).await.unwrap(), []);
+}
+
+async fn forward(store: &Store, filter: &Filter, limit: u32) -> Vec<TaskId> {
+    let (mut found, mut page) = (Vec::new(), Page { limit, ..Page::default() });
+    loop {
+        let tasks = store.list(filter, page).await.unwrap();
+        assert!(tasks.len() <= limit as usize);
+        let Some(last) = tasks.last() else { return found };
+        page.after = Some(last.id);
+        found.extend(ids(&tasks));
+    }
+}
+
+async fn backward(store: &Store, filter: &Filter, limit: u32) -> Vec<TaskId> {
+    let (mut found, mut page) = (Vec::new(), Page { limit, from_end: true, ..Page::default() });
+    loop {
+        let tasks = store.list(filter, page).await.unwrap();
+        let Some(first) = tasks.first() else { return found };
+        page.before = Some(first.id);
+        found.splice(0..0, ids(&tasks));
+    }
+}
+
+pub async fn the_history_says_who_and_why(place: &Place) {
+    let store = place.with_nodes().await;
+    let task = create(&store, plain()).await;
+    store.ask(task.id, Verb::Pause, ask().because("lunch; it's noon")).await.unwrap();
+    control(&store, &task, Verb::Pause).await;
+    control(&store, &task, Verb::Resume).await;
+    let claimed = store.claim("a", at(3), 1).await.unwrap().remove(0);
+    end(&store, &claimed, End::Finish(None)).await;
+    end(&store, &claimed, End::Complete).await;
+
+    let history = store.history(task.id).await.unwrap();
+    let told: Vec<_> =
+        history.iter().map(|change| (change.from, change.to, change.by.as_str(), change.reason.as_deref())).collect();
+    let (queued, paused, running) = (State::Queued, State::Paused, State::Running);
+    let wanted = [
+        (None, queued, "client", None),
+        (Some(queued), paused, "client", Some("lunch; it's noon")),
+        (Some(paused), queued, "client", None),
+        (Some(queued), running, "node a", None),
+        (Some(running), State::Completed, "client", None),
+    ];
+    assert_eq!(told, wanted);
+    assert_eq!(history[3].at, at(3));
+    assert_eq!(store.history(crate::harness::task_id()).await.unwrap(), []);
+}

@@ -1,0 +1,68 @@
+//! What every task store must do, told once and run on SQLite and on PostgreSQL.
+
+mod checks;
+mod claims;
+mod hearing;
+mod keeping;
+mod lists;
+mod moments;
+mod nodes;
+mod only_postgres;
+mod only_sqlite;
+pub mod place;
+mod starts;
+mod walk;
+
+/// Runs each story on SQLite and on PostgreSQL.
+macro_rules! stories {
+    ($($file:ident::$story:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() {
+                crate::store::$file::$story(&crate::store::place::Place::sqlite()).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $story() {
+                crate::store::$file::$story(&crate::store::place::Place::postgres().await).await;
+            })*
+        }
+    };
+}
+
+stories! {
+    starts::a_task_is_found_as_it_was_written,
+    starts::a_key_starts_one_task,
+    starts::twenty_starts_at_once_with_one_key_start_one_task,
+    starts::what_is_exclusive_is_held_until_the_task_is_over,
+    starts::twenty_starts_at_once_for_one_thing_start_one_task,
+    starts::a_failed_task_is_not_resumed_while_another_holds_its_place,
+    starts::too_many_waiting_tasks_refuse_one_more,
+    lists::each_part_of_a_filter_narrows,
+    lists::pages_give_each_task_once_in_both_directions,
+    lists::the_history_says_who_and_why,
+    claims::the_oldest_are_taken_first_and_no_more_than_asked_for,
+    claims::two_nodes_never_get_the_same_task,
+    claims::an_old_epoch_writes_nothing,
+    claims::progress_never_goes_back,
+    claims::progress_forgives_earlier_failures,
+    nodes::what_a_silent_node_held_is_given_free,
+    nodes::a_node_that_was_taken_for_dead_hears_it_and_holds_nothing,
+    nodes::one_death_too_many_fails_the_task,
+    nodes::a_process_takes_back_what_its_own_name_held,
+    nodes::a_node_that_is_not_listed_is_given_no_task,
+    moments::a_start_in_the_future_waits_for_its_moment,
+    moments::a_failed_try_waits_for_the_next,
+    moments::a_pause_ends_as_it_was_asked_to,
+    moments::an_end_that_failed_is_not_tried_before_its_moment,
+    hearing::each_change_is_heard_once,
+    hearing::what_did_not_change_is_not_heard,
+    hearing::a_caller_that_goes_away_takes_no_word_with_it,
+    checks::rows_that_no_task_can_be_are_refused,
+    checks::the_database_itself_keeps_keys_and_places_apart,
+    keeping::a_task_is_deleted_only_as_it_was_read,
+    keeping::everything_is_there_after_opening_it_again,
+    keeping::many_starts_at_once_are_all_there_after_opening_it_again,
+    walk::every_arrow_of_the_table,
+}

@@ -1,0 +1,83 @@
+//! What only a store that several nodes share can do.
+
+use std::sync::Arc;
+
+use pausa::store::{Hint, Word};
+use pausa::task::Verb;
+use tokio::sync::mpsc::Receiver;
+
+use super::place::{Place, at, control, create, key, plain, rows, running};
+use crate::harness::server::PATIENCE;
+
+async fn next(words: &mut Receiver<Word>) -> Hint {
+    match tokio::time::timeout(PATIENCE, words.recv()).await.unwrap().unwrap() {
+        Word::Changed(hint) => hint,
+        Word::Missed => panic!("the connection was lost"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_hears_of_the_changes_of_another() {
+    let place = Place::postgres().await;
+    let (here, there) = (place.open().await, place.with_nodes().await);
+    assert!(!here.is_exclusive());
+    let mut hints = here.changes().await.unwrap().unwrap();
+    let task = create(&there, plain()).await;
+    let hint = |version, state_changed| Hint { id: task.id, version, state_changed };
+    assert_eq!(next(&mut hints).await, hint(1, true));
+    assert_eq!(here.get(task.id).await.unwrap().unwrap(), task, "it is there as soon as it is heard of");
+
+    let claimed = there.claim("a", at(1), 1).await.unwrap().remove(0);
+    there.report(key(&claimed), None, rows(3)).await.unwrap();
+    control(&there, &task, Verb::Pause).await;
+    assert_eq!(next(&mut hints).await, hint(2, true));
+    assert_eq!(next(&mut hints).await, hint(3, false));
+    assert_eq!(next(&mut hints).await, hint(4, true));
+}
+
+/// Each store hears of its own changes as it makes them; the word that goes round is for the others.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_does_not_hear_of_its_own_changes_again() {
+    let place = Place::postgres().await;
+    let (here, there) = (place.open().await, place.open().await);
+    let mut hints = here.changes().await.unwrap().unwrap();
+    create(&here, plain()).await;
+    let theirs = create(&there, plain()).await;
+    assert_eq!(next(&mut hints).await.id, theirs.id);
+}
+
+/// Two stores that open an empty database at the same time both find their tables.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn stores_that_open_together_make_the_tables_once() {
+    let place = Arc::new(Place::postgres().await);
+    let opening: Vec<_> = (0..6)
+        .map(|_| {
+            let place = Arc::clone(&place);
+            tokio::spawn(async move { place.open().await })
+        })
+        .collect();
+    for opened in opening {
+        create(&opened.await.unwrap(), plain()).await;
+    }
+}
+
+/// Many clients ask one task for different things at once: each answer is one whole change after another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn verbs_at_once_are_one_change_after_another() {
+    let place = Place::postgres().await;
+    let (one, other) = (place.with_nodes().await, place.open().await);
+    let task = running(&one).await;
+    let asks = (0..40).map(|n| {
+        let store = if n % 2 == 0 { one.clone() } else { other.clone() };
+        let verb = if n % 3 == 0 { Verb::Pause } else { Verb::Resume };
+        let task = Arc::clone(&task);
+        tokio::spawn(async move { control(&store, &task, verb).await })
+    });
+    let asks: Vec<_> = asks.collect();
+    for ask in asks {
+        ask.await.unwrap();
+    }
+    let history = one.history(task.id).await.unwrap();
+    assert!(history.windows(2).all(|pair| pair[1].from == Some(pair[0].to)), "{history:#?}");
+    assert_eq!(one.get(task.id).await.unwrap().unwrap().state, history.last().unwrap().to);
+}

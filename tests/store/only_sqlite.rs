@@ -1,0 +1,47 @@
+//! What only a store in a file does.
+
+use futures_util::future::join_all;
+use pausa::store::{Error, Store};
+use pausa::task::Refusal;
+
+use super::place::{MANY, Place, create, plain, task_with};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_is_served_by_one_process_alone() {
+    let place = Place::sqlite();
+    let store = place.open().await;
+    assert!(store.is_exclusive());
+    assert!(store.changes().await.unwrap().is_none(), "there is nobody else to hear of");
+    assert!(Store::file(&place.url).unwrap().is_file());
+    assert_eq!(Store::file("postgres://host/database"), None);
+}
+
+/// Writes that come together share one commit; one that is refused, or that the database throws out, takes none of the
+/// others with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_write_leaves_those_beside_it() {
+    let place = Place::sqlite();
+    let store = place.open().await;
+    let twice = plain();
+    create(&store, twice.clone()).await;
+    let holder = create(&store, task_with(|new| new.exclusive = Some("x".into()))).await;
+    let writes = (0..60).map(|n| match n % 4 {
+        // The same id again: the database refuses the row.
+        0 => twice.clone(),
+        1 => task_with(|new| new.exclusive = Some("x".into())),
+        2 => task_with(|new| new.upload = Some("never sent".into())),
+        _ => plain(),
+    });
+    let outcomes = join_all(writes.map(|task| store.create(task, "client", MANY))).await;
+    for (n, outcome) in outcomes.into_iter().enumerate() {
+        match (n % 4, outcome) {
+            (0 | 2, Err(Error::Failed(_))) => {}
+            (1, Err(Error::Refused(Refusal::Conflict(id)))) if id == holder.id => {}
+            (3, Ok(started)) => {
+                let task = started.into_task();
+                assert_eq!(store.get(task.id).await.unwrap().unwrap(), task);
+            }
+            (_, other) => panic!("{n}: {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A store of its own for each story, and what a story does with it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use pausa::store::{Error, Key, Store};
+use pausa::task::change::End;
+use pausa::task::{Ask, NewTask, Progress, Refusal, Task, Unit, Verb};
+use sqlx::{AnyConnection, AssertSqlSafe, Connection, PgConnection};
+use tempfile::TempDir;
+
+use crate::harness::postgres::Postgres;
+
+/// Makes the names of databases differ.
+static NEXT: AtomicU32 = AtomicU32::new(1);
+
+/// The lease of every node in these stories.
+pub const LEASE: Duration = Duration::from_secs(10);
+
+/// Deaths in a row that a task survives in these stories.
+pub const DEATHS: u32 = 2;
+
+/// A limit that no story reaches.
+pub const MANY: u64 = 1_000_000;
+
+/// What a store told of: the task as it was then, and whether its state changed.
+pub type Heard = Arc<Mutex<Vec<(Arc<Task>, bool)>>>;
+
+/// A database, empty at first.
+pub struct Place {
+    pub url: String,
+    _folder: Option<TempDir>,
+    _server: Option<Arc<Postgres>>,
+}
+
+impl Place {
+    pub fn sqlite() -> Place {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}/pausa.db", folder.path().display());
+        Place { url, _folder: Some(folder), _server: None }
+    }
+
+    pub async fn postgres() -> Place {
+        let server = tokio::task::spawn_blocking(Postgres::shared).await.unwrap();
+        let name = format!("store_{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let mut connection = PgConnection::connect(&server.url()).await.unwrap();
+        let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
+        sqlx::raw_sql(create).execute(&mut connection).await.unwrap();
+        Place { url: server.url_of(&name), _folder: None, _server: Some(server) }
+    }
+
+    /// The store, as one process sees it.
+    pub async fn open(&self) -> Store {
+        Store::connect(&self.url, Arc::new(|_, _| {})).await.unwrap()
+    }
+
+    /// The store with the nodes `a` and `b`, both alive.
+    pub async fn with_nodes(&self) -> Store {
+        let store = self.open().await;
+        for node in ["a", "b"] {
+            store.join(node, at(0), LEASE).await.unwrap();
+        }
+        store
+    }
+
+    /// The store, and what it tells of.
+    pub async fn heard(&self) -> (Store, Heard) {
+        let heard = Heard::default();
+        let ear = Arc::clone(&heard);
+        let tell = move |task: &Arc<Task>, changed| ear.lock().unwrap().push((Arc::clone(task), changed));
+        (Store::connect(&self.url, Arc::new(tell)).await.unwrap(), heard)
+    }
+
+    /// Runs a statement past the store.
+    pub async fn execute(&self, sql: &str) -> sqlx::Result<u64> {
+        sqlx::any::install_default_drivers();
+        let mut connection = AnyConnection::connect(&self.url).await.unwrap();
+        if self.url.starts_with("postgres") {
+            sqlx::query("SET search_path = pausa").execute(&mut connection).await.unwrap();
+        }
+        Ok(sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await?.rows_affected())
+    }
+}
+
+/// So many seconds after the beginning of these stories.
+pub fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap() + SignedDuration::from_secs(seconds)
+}
+
+/// What a client, a node or the system asks at the beginning.
+pub fn ask() -> Ask {
+    Ask::by("client", at(1))
+}
+
+/// A plain new task with what `change` adds.
+pub fn task_with(change: impl FnOnce(&mut NewTask)) -> Task {
+    let mut new = NewTask {
+        kind: "import".to_owned(),
+        spec: "{\"a\": \"Zürich \u{1f600}\"}".to_owned(),
+        unit: Unit::Rows,
+        total: Some(100),
+        label: None,
+        start_at: None,
+        exclusive: None,
+        idempotency_key: None,
+        upload: None,
+    };
+    change(&mut new);
+    Task::new(crate::harness::task_id(), new, at(0))
+}
+
+/// A plain new task.
+pub fn plain() -> Task {
+    task_with(|_| {})
+}
+
+/// Progress of so many rows.
+pub fn rows(done: u64) -> Progress {
+    let active = Duration::from_secs(done);
+    Progress { phase: "importing".to_owned(), unit: Unit::Rows, done, total: Some(100), active, updated_at: at(2) }
+}
+
+/// What a run of the task as it is carries.
+pub fn key(task: &Task) -> Key {
+    Key { id: task.id, epoch: task.epoch }
+}
+
+pub fn is_lease_lost<T>(outcome: &Result<T, Error>) -> bool {
+    matches!(outcome, Err(Error::Refused(Refusal::LeaseLost)))
+}
+
+/// Writes a task and answers it.
+pub async fn create(store: &Store, task: Task) -> Arc<Task> {
+    store.create(task, "client", MANY).await.unwrap().into_task()
+}
+
+/// A new task that node `a` runs.
+pub async fn running(store: &Store) -> Arc<Task> {
+    let task = create(store, plain()).await;
+    let claimed = store.claim("a", at(1), 100).await.unwrap();
+    claimed.into_iter().find(|claimed| claimed.id == task.id).unwrap()
+}
+
+/// Ends the run of a task as `end` says.
+pub async fn end(store: &Store, task: &Task, end: End) -> Arc<Task> {
+    store.end(key(task), None, end, ask()).await.unwrap()
+}
+
+/// Asks `verb` of a task.
+pub async fn control(store: &Store, task: &Task, verb: Verb) -> Arc<Task> {
+    store.ask(task.id, verb, ask()).await.unwrap()
+}

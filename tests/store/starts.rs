@@ -1,0 +1,114 @@
+//! Starting a task: once for each key, one at a time for what is exclusive, and no more than may wait.
+
+use futures_util::future::join_all;
+use pausa::store::{Error, Filter, Started, Upload};
+use pausa::task::change::End;
+use pausa::task::{Refusal, State, Task, TaskError, Verb};
+
+use super::place::{MANY, Place, at, control, create, end, key, plain, running, task_with};
+
+pub async fn a_task_is_found_as_it_was_written(place: &Place) {
+    let store = place.open().await;
+    let upload = Upload { id: "up".into(), name: None, size: 7, sha256: "00".into(), created_at: at(0) };
+    store.add_upload(&upload).await.unwrap();
+    let task = task_with(|new| {
+        new.label = Some("A label, with 'quotes' and \"more\"".into());
+        new.start_at = Some(at(60));
+        new.exclusive = Some("dataset:people".into());
+        new.idempotency_key = Some("a key".into());
+        new.upload = Some("up".into());
+    });
+    let started = store.create(task.clone(), "client", MANY).await.unwrap();
+    assert!(matches!(started, Started::New(_)));
+    assert_eq!(*store.get(task.id).await.unwrap().unwrap(), task);
+    assert_eq!(*store.by_key("a key").await.unwrap().unwrap(), task);
+    assert_eq!(*store.holder("dataset:people").await.unwrap().unwrap(), task);
+    assert_eq!(store.get(crate::harness::task_id()).await.unwrap(), None);
+    assert_eq!(store.by_key("another").await.unwrap(), None);
+    assert!(!store.delete_upload("up").await.unwrap(), "a task reads it");
+}
+
+fn with_key() -> Task {
+    task_with(|new| new.idempotency_key = Some("once".into()))
+}
+
+pub async fn a_key_starts_one_task(place: &Place) {
+    let store = place.open().await;
+    let first = create(&store, with_key()).await;
+    match store.create(with_key(), "client", MANY).await.unwrap() {
+        Started::Same(same) => assert_eq!(same, first),
+        Started::New(_) => panic!("the same key started a second task"),
+    }
+    // A repeated start is answered even where a new one would be refused.
+    assert!(matches!(store.create(with_key(), "client", 0).await.unwrap(), Started::Same(_)));
+}
+
+pub async fn twenty_starts_at_once_with_one_key_start_one_task(place: &Place) {
+    let store = place.open().await;
+    let starts = (0..20).map(|_| store.create(with_key(), "client", MANY));
+    let started: Vec<_> = join_all(starts).await.into_iter().map(Result::unwrap).collect();
+    let new = started.iter().filter(|started| matches!(started, Started::New(_))).count();
+    assert_eq!(new, 1);
+    let mut ids: Vec<_> = started.into_iter().map(|started| started.into_task().id).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 1);
+    assert_eq!(store.count(&Filter::default()).await.unwrap(), 1);
+}
+
+fn filling() -> Task {
+    task_with(|new| new.exclusive = Some("dataset:people".into()))
+}
+
+pub async fn what_is_exclusive_is_held_until_the_task_is_over(place: &Place) {
+    let store = place.with_nodes().await;
+    let first = create(&store, filling()).await;
+    let refused = store.create(filling(), "client", MANY).await;
+    assert!(matches!(refused, Err(Error::Refused(Refusal::Conflict(holder))) if holder == first.id));
+
+    control(&store, &first, Verb::Terminate).await;
+    let refused = store.create(filling(), "client", MANY).await;
+    assert!(matches!(refused, Err(Error::Refused(Refusal::Conflict(_)))), "it is being undone");
+    let undoing = store.claim_ends("a", at(1), 10).await.unwrap().remove(0);
+    assert_eq!(end(&store, &undoing, End::Undone).await.state, State::Terminated);
+
+    let second = create(&store, filling()).await;
+    assert_eq!(store.holder("dataset:people").await.unwrap().unwrap().id, second.id);
+}
+
+pub async fn twenty_starts_at_once_for_one_thing_start_one_task(place: &Place) {
+    let store = place.open().await;
+    let started = join_all((0..20).map(|_| store.create(filling(), "client", MANY))).await;
+    let (begun, refused): (Vec<_>, Vec<_>) = started.into_iter().partition(Result::is_ok);
+    assert_eq!((begun.len(), refused.len()), (1, 19));
+    for refusal in refused {
+        assert!(matches!(refusal, Err(Error::Refused(Refusal::Conflict(_)))), "{refusal:?}");
+    }
+}
+
+pub async fn a_failed_task_is_not_resumed_while_another_holds_its_place(place: &Place) {
+    let store = place.with_nodes().await;
+    create(&store, filling()).await;
+    let first = store.claim("a", at(1), 1).await.unwrap().remove(0);
+    let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
+    let failed = end(&store, &first, End::Fail(error)).await;
+    let second = create(&store, filling()).await;
+
+    let refused = store.ask(first.id, Verb::Resume, super::place::ask()).await;
+    assert!(matches!(refused, Err(Error::Refused(Refusal::Conflict(holder))) if holder == second.id));
+    assert_eq!(store.get(first.id).await.unwrap().unwrap(), failed, "nothing is changed");
+    assert!(key(&failed).epoch > 0);
+}
+
+pub async fn too_many_waiting_tasks_refuse_one_more(place: &Place) {
+    let store = place.with_nodes().await;
+    running(&store).await;
+    for _ in 0..3 {
+        store.create(plain(), "client", 3).await.unwrap();
+    }
+    match store.create(plain(), "client", 3).await {
+        Err(Error::TooBusy { waiting: 3, limit: 3 }) => {}
+        other => panic!("{other:?}"),
+    }
+    store.claim("a", at(1), 1).await.unwrap();
+    store.create(plain(), "client", 3).await.unwrap();
+}

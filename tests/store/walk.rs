@@ -1,0 +1,149 @@
+//! The walk: every state, every event, through the verb that causes it. What the table says is what the store keeps.
+
+use std::sync::Arc;
+
+use pausa::store::{Error, Store};
+use pausa::task::change::End;
+use pausa::task::{Ask, Event, Refusal, State, Task, TaskError, Verb};
+
+use super::place::{DEATHS, LEASE, Place, at, create, key, task_with};
+
+/// The moment of the walk, and the start of a task whose start is still to come.
+const NOW: i64 = 10;
+const START: i64 = 1000;
+
+/// Every pair of the table but those that no verb can bring about: a task that has run has no start to come.
+const PAIRS: usize = State::ALL.len() * Event::ALL.len() - 7;
+
+pub async fn every_arrow_of_the_table(place: &Place) {
+    let store = place.open().await;
+    let mut walked = 0;
+    for state in State::ALL {
+        for event in Event::ALL {
+            for node in ["a", "b"] {
+                store.join(node, at(NOW), LEASE).await.unwrap();
+            }
+            let early = event == Event::ResumeEarly;
+            let Some(task) = bring(&store, state, early).await else { continue };
+            assert_eq!(task.state, state);
+            // A claim is for what nobody holds; everything else happens to a run under way.
+            let task = if event == Event::Claim { orphan(&store, task).await } else { task };
+            step(&store, task, event).await;
+            walked += 1;
+        }
+    }
+    assert_eq!(walked, PAIRS);
+}
+
+async fn step(store: &Store, task: Arc<Task>, event: Event) {
+    let lines = store.history(task.id).await.unwrap().len();
+    let outcome = cause(store, &task, event).await;
+    let now = store.get(task.id).await.unwrap().unwrap();
+    let history = store.history(task.id).await.unwrap();
+    match task.state.next(event) {
+        Ok(next) => {
+            assert_eq!(now.state, next, "{event} in {}: {outcome:?}", task.state.as_str());
+            let shown = usize::from(next.shown() != task.state.shown());
+            assert_eq!(history.len() - lines, shown, "{event} in {}", task.state.as_str());
+            if shown == 1 {
+                let last = history.last().unwrap();
+                assert_eq!((last.from, last.to), (Some(task.state.shown()), next));
+            }
+        }
+        Err(illegal) => {
+            assert_eq!(now, task, "{event} in {}", task.state.as_str());
+            assert_eq!(history.len(), lines);
+            match outcome {
+                None => {}
+                Some(Refusal::LeaseLost) => assert!(task.owner.is_none()),
+                Some(refusal) => assert_eq!(refusal, Refusal::Illegal(illegal)),
+            }
+        }
+    }
+    store.delete(&now).await.unwrap();
+}
+
+/// Lets `event` happen by the verb that causes it; answers the refusal, where the verb says one.
+async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
+    let error = || TaskError { code: "INTERNAL".into(), message: "a story's".into() };
+    let run = |end| async { refusal(store.end(key(task), None, end, Ask::by("node a", at(NOW))).await) };
+    let ask = |verb| async move { refusal(store.ask(task.id, verb, Ask::by("client", at(NOW))).await) };
+    match event {
+        Event::Due => {
+            store.due(at(NOW * START), 100).await.unwrap();
+            None
+        }
+        Event::Claim => {
+            store.claim("b", at(NOW), 100).await.unwrap();
+            store.claim_ends("b", at(NOW), 100).await.unwrap();
+            None
+        }
+        Event::LeaseExpired => {
+            store.rescue(at(NOW + 60), DEATHS).await.unwrap();
+            None
+        }
+        Event::Finish => run(End::Finish(None)).await,
+        Event::Complete => run(End::Complete).await,
+        Event::Fail => run(End::Fail(error())).await,
+        Event::Retry => run(End::Retry(error(), at(START))).await,
+        Event::Release => run(End::Release).await,
+        Event::Undone => run(End::Undone).await,
+        Event::Pause => ask(Verb::Pause).await,
+        Event::Resume | Event::ResumeEarly => ask(Verb::Resume).await,
+        Event::Terminate => ask(Verb::Terminate).await,
+    }
+}
+
+fn refusal(outcome: Result<Arc<Task>, Error>) -> Option<Refusal> {
+    match outcome {
+        Ok(_) => None,
+        Err(Error::Refused(refusal)) => Some(refusal),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// A task in `state`; with a start still to come where `early`, if there is such a task.
+async fn bring(store: &Store, state: State, early: bool) -> Option<Arc<Task>> {
+    use State as S;
+    let ran = matches!(state, S::Queued | S::Running | S::Finishing | S::Pausing);
+    if early && (ran || state.is_final()) {
+        return None;
+    }
+    let start_at = (early || state == S::Scheduled).then(|| at(START));
+    let task = create(store, task_with(|new| new.start_at = start_at)).await;
+    let waits = matches!(state, S::Scheduled | S::Queued);
+    let task = if early || waits { task } else { store.claim("a", at(1), 1).await.unwrap().remove(0) };
+    let ask = |verb| store.ask(task.id, verb, Ask::by("client", at(2)));
+    let end = |end| store.end(key(&task), None, end, Ask::by("node a", at(3)));
+    let error = || TaskError { code: "INTERNAL".into(), message: "a story's".into() };
+    let brought = match state {
+        S::Scheduled | S::Queued | S::Running => Ok(Arc::clone(&task)),
+        S::Finishing => end(End::Finish(None)).await,
+        S::Pausing => ask(Verb::Pause).await,
+        S::Paused if early => ask(Verb::Pause).await,
+        S::Paused => {
+            ask(Verb::Pause).await.unwrap();
+            end(End::Release).await
+        }
+        S::Terminating => ask(Verb::Terminate).await,
+        S::Terminated => {
+            ask(Verb::Terminate).await.unwrap();
+            end(End::Undone).await
+        }
+        S::Completed => {
+            end(End::Finish(None)).await.unwrap();
+            end(End::Complete).await
+        }
+        S::Failed => end(End::Fail(error())).await,
+    };
+    Some(brought.unwrap())
+}
+
+/// The task with its node dead, if it was held; one that runs stays held, as it would be queued else.
+async fn orphan(store: &Store, task: Arc<Task>) -> Arc<Task> {
+    if task.owner.is_none() || task.state == State::Running {
+        return task;
+    }
+    store.rescue_own("a", at(NOW), DEATHS).await.unwrap();
+    store.get(task.id).await.unwrap().unwrap()
+}
