@@ -2,7 +2,7 @@
 
 -- Files that clients sent.
 CREATE TABLE uploads (
-    id         TEXT PRIMARY KEY,
+    id         TEXT NOT NULL PRIMARY KEY,
     name       TEXT,
     size       BIGINT NOT NULL CHECK (size >= 0),
     sha256     TEXT NOT NULL,
@@ -10,7 +10,7 @@ CREATE TABLE uploads (
 );
 
 CREATE TABLE tasks (
-    id              TEXT PRIMARY KEY,
+    id              TEXT NOT NULL PRIMARY KEY,
     kind            TEXT NOT NULL,
     state           TEXT NOT NULL CHECK (state IN ('SCHEDULED', 'QUEUED', 'RUNNING', 'FINISHING', 'PAUSING', 'PAUSED',
                                                    'TERMINATING', 'TERMINATED', 'COMPLETED', 'FAILED')),
@@ -84,6 +84,6 @@ CREATE TABLE task_changes (
 
 -- The nodes that are alive: one whose lease is over is dead, and its tasks are taken up by others.
 CREATE TABLE nodes (
-    name        TEXT PRIMARY KEY,
+    name        TEXT NOT NULL PRIMARY KEY,
     lease_until BIGINT NOT NULL
 );

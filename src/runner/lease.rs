@@ -26,7 +26,7 @@ pub(super) async fn keep(runner: Runner) {
     loop {
         tokio::select! {
             _ = beat.tick() => {}
-            () = inner.ending.cancelled() => return,
+            () = inner.gone.cancelled() => return,
         }
         if let Err(error) = live(&runner).await {
             tracing::warn!(%error, "no heartbeat for the moment");

@@ -73,7 +73,9 @@ struct Inner {
     slots: Arc<Semaphore>,
     runs: TaskTracker,
     loops: TaskTracker,
+    heart: TaskTracker,
     ending: CancellationToken,
+    gone: CancellationToken,
 }
 
 /// What wakes the loops of a node. Made before the store, so that the store's changes can ring.
@@ -119,7 +121,9 @@ impl Runner {
             slots,
             runs: TaskTracker::new(),
             loops: TaskTracker::new(),
+            heart: TaskTracker::new(),
             ending: CancellationToken::new(),
+            gone: CancellationToken::new(),
         }))
     }
 
@@ -129,7 +133,7 @@ impl Runner {
     /// Where the store does not answer.
     pub async fn start(&self) -> Result<(), crate::store::Error> {
         self.take_up().await?;
-        self.0.loops.spawn(lease::keep(self.clone()));
+        self.0.heart.spawn(lease::keep(self.clone()));
         self.0.loops.spawn(schedule::keep(self.clone()));
         self.0.loops.spawn(claim::keep(self.clone()));
         Ok(())
@@ -143,7 +147,11 @@ impl Runner {
         self.0.loops.wait().await;
         self.0.registry.tell_all(Signal::Shutdown);
         self.0.runs.close();
+        // The heart beats on: what still runs is held until it lets go.
         let quiet = tokio::time::timeout_at(deadline, self.0.runs.wait()).await.is_ok();
+        self.0.gone.cancel();
+        self.0.heart.close();
+        self.0.heart.wait().await;
         if quiet && let Err(error) = self.0.store.leave(&self.0.settings.node).await {
             tracing::warn!(%error, "the node could not say that it leaves");
         }

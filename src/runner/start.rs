@@ -70,13 +70,11 @@ impl Runner {
             }
             kind.forget(&context).await?;
         }
-        if !self.0.store.delete(task).await? {
-            return Ok(false);
-        }
+        // The files first: a crash in between leaves a task that can be deleted again.
         let lost = |error| Failure::io("the task's files", &error);
         self.0.files.delete_result(task.id).await.map_err(lost)?;
         self.0.files.clear_work(task.id).await.map_err(lost)?;
-        Ok(true)
+        Ok(self.0.store.delete(task).await?)
     }
 
     pub(super) fn context(&self, task: &Arc<Task>, signal: watch::Receiver<Signal>) -> Context {
