@@ -70,27 +70,3 @@ impl From<Arc<Task>> for TaskObject {
         }
     }
 }
-
-/// Makes a type of the API out of the fields that all tasks have and those of its own.
-macro_rules! task_type {
-    ($(#[$doc:meta])* $name:ident, $fields:ident) => {
-        $(#[$doc])*
-        #[derive(async_graphql::MergedObject)]
-        pub struct $name($crate::graphql::task::TaskFields, $fields);
-
-        impl From<std::sync::Arc<$crate::task::Task>> for $name {
-            fn from(task: std::sync::Arc<$crate::task::Task>) -> $name {
-                $name($crate::graphql::task::TaskFields(std::sync::Arc::clone(&task)), $fields(task))
-            }
-        }
-
-        impl std::ops::Deref for $name {
-            type Target = $crate::graphql::task::TaskFields;
-
-            fn deref(&self) -> &$crate::graphql::task::TaskFields {
-                &self.0
-            }
-        }
-    };
-}
-pub(crate) use task_type;

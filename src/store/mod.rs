@@ -12,15 +12,14 @@ mod row;
 mod sql;
 mod sqlite;
 mod uploads;
+mod write;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, AnyPool, Row};
+use sqlx::{AnyConnection, AnyPool};
 use tokio::sync::mpsc;
 
 pub use error::Error;
@@ -31,6 +30,7 @@ pub use uploads::Upload;
 use crate::task::change::End;
 use crate::task::{Ask, Progress, Refusal, StateChange, Task, TaskId, Verb};
 use sql::{Dialect, Sql};
+use write::{Changed, Outcome, Select, held};
 
 /// A write: it may be run again, so it must do the same each time.
 type Op<T> = Box<dyn for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + Sync>;
@@ -125,7 +125,7 @@ impl Store {
         let first = StateChange { from: None, to: task.state, at: task.created_at, by: by.to_owned(), reason: None };
         let op: Op<Result<Started, Error>> = Box::new(move |conn| {
             let (sql, task, first) = (Arc::clone(&sql), task.clone(), first.clone());
-            Box::pin(async move { create(conn, &sql, task, &first, max_waiting).await })
+            Box::pin(async move { write::create(conn, &sql, task, &first, max_waiting).await })
         });
         self.write_and_tell(op, |outcome| match outcome {
             Ok(Started::New(task)) => vec![(Arc::clone(task), true)],
@@ -221,7 +221,7 @@ impl Store {
         let (sql, f) = (Arc::clone(&self.sql), Arc::new(f));
         let op: Op<Outcome> = Box::new(move |conn| {
             let (sql, f) = (Arc::clone(&sql), Arc::clone(&f));
-            Box::pin(async move { change(conn, &sql, id, &*f).await })
+            Box::pin(async move { write::change(conn, &sql, id, &*f).await })
         });
         let changed = self.write_and_tell(op, |outcome| match outcome {
             Ok((task, Some(state_changed))) => vec![(Arc::clone(task), *state_changed)],
@@ -238,7 +238,7 @@ impl Store {
         let (sql, f, select) = (Arc::clone(&self.sql), Arc::new(f), Arc::new(select));
         let op: Op<Vec<Changed>> = Box::new(move |conn| {
             let (sql, f, select) = (Arc::clone(&sql), Arc::clone(&f), Arc::clone(&select));
-            Box::pin(async move { change_all(conn, &sql, &select, &*f).await })
+            Box::pin(async move { write::change_all(conn, &sql, &select, &*f).await })
         });
         let changed = self.write_and_tell(op, Vec::clone).await?;
         Ok(changed.into_iter().map(|(task, _)| task).collect())
@@ -270,117 +270,4 @@ impl Store {
     pub async fn close(&self) {
         self.pool.close().await;
     }
-}
-
-/// The task as it is then, and whether its state changed; none where nothing did.
-type Outcome = Result<(Arc<Task>, Option<bool>), Error>;
-
-/// A task that was changed, and whether its state was.
-type Changed = (Arc<Task>, bool);
-
-/// Which tasks to change: a statement and what it binds.
-enum Select {
-    Queued { node: String, limit: i64 },
-    Ends { node: String, due: i64, limit: i64 },
-    Due { at: i64, limit: i64 },
-}
-
-async fn create(
-    conn: &mut AnyConnection,
-    sql: &Sql,
-    task: Task,
-    first: &StateChange,
-    max_waiting: u64,
-) -> sqlx::Result<Result<Started, Error>> {
-    if let Some(key) = &task.idempotency_key {
-        let row = sqlx::query(sql.by_key.clone()).bind(key.clone()).fetch_optional(&mut *conn).await?;
-        if let Some(row) = row {
-            return Ok(Ok(Started::Same(Arc::new(row::task(&row)?))));
-        }
-    }
-    if let Some(holder) = in_the_way(conn, sql, &task).await? {
-        return Ok(Err(Refusal::Conflict(holder).into()));
-    }
-    let waiting: i64 = sqlx::query(sql.waiting.clone()).fetch_one(&mut *conn).await?.try_get("n")?;
-    let waiting = row::unsigned(waiting);
-    if waiting >= max_waiting {
-        return Ok(Err(Error::TooBusy { waiting, limit: max_waiting }));
-    }
-    row::insert(conn, sql, &task, first).await?;
-    Ok(Ok(Started::New(Arc::new(task))))
-}
-
-/// The other unfinished task that holds what `task` needs.
-async fn in_the_way(conn: &mut AnyConnection, sql: &Sql, task: &Task) -> sqlx::Result<Option<TaskId>> {
-    let Some(what) = &task.exclusive else { return Ok(None) };
-    let row = sqlx::query(sql.holder.clone()).bind(what.clone()).fetch_optional(conn).await?;
-    let holder = row.as_ref().map(row::task).transpose()?;
-    Ok(holder.map(|holder| holder.id).filter(|id| *id != task.id))
-}
-
-type Change = dyn Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync;
-
-async fn change(conn: &mut AnyConnection, sql: &Sql, id: TaskId, f: &Change) -> sqlx::Result<Outcome> {
-    let Some(mut task) = row::locked(conn, sql, id).await? else {
-        return Ok(Err(Error::not_found(id)));
-    };
-    let before = task.clone();
-    let change = match f(&mut task) {
-        Ok(change) => change,
-        Err(refusal) => return Ok(Err(refusal.into())),
-    };
-    if task == before {
-        return Ok(Ok((Arc::new(task), None)));
-    }
-    if before.state.is_final()
-        && !task.state.is_final()
-        && let Some(holder) = in_the_way(conn, sql, &task).await?
-    {
-        return Ok(Err(Refusal::Conflict(holder).into()));
-    }
-    row::save(conn, sql, &mut task, change.as_ref()).await?;
-    Ok(Ok((Arc::new(task), Some(change.is_some()))))
-}
-
-async fn change_all(conn: &mut AnyConnection, sql: &Sql, select: &Select, f: &Change) -> sqlx::Result<Vec<Changed>> {
-    if let Select::Queued { node, .. } | Select::Ends { node, .. } = select
-        && !nodes::listed(conn, sql, node).await?
-    {
-        return Ok(Vec::new());
-    }
-    let query = match *select {
-        Select::Queued { limit, .. } => sqlx::query(sql.claim.clone()).bind(limit),
-        Select::Ends { due, limit, .. } => sqlx::query(sql.claim_ends.clone()).bind(due).bind(limit),
-        Select::Due { at, limit } => sqlx::query(sql.due.clone()).bind(at).bind(limit),
-    };
-    let rows = query.fetch_all(&mut *conn).await?;
-    change_rows(conn, sql, &rows, f).await
-}
-
-/// Changes the tasks in rows that were read in this transaction, leaving those that refuse; true where the state changed.
-async fn change_rows(
-    conn: &mut AnyConnection,
-    sql: &Sql,
-    rows: &[AnyRow],
-    f: &Change,
-) -> sqlx::Result<Vec<(Arc<Task>, bool)>> {
-    let mut changed = Vec::with_capacity(rows.len());
-    for row in rows {
-        let mut task = row::task(row)?;
-        if let Ok(change) = f(&mut task) {
-            row::save(conn, sql, &mut task, change.as_ref()).await?;
-            changed.push((Arc::new(task), change.is_some()));
-        }
-    }
-    Ok(changed)
-}
-
-/// The run that holds `key` still holds the task.
-fn held(task: &Task, key: Key) -> Result<(), Refusal> {
-    if task.epoch == key.epoch && task.owner.is_some() { Ok(()) } else { Err(Refusal::LeaseLost) }
-}
-
-/// A lease as the store counts it.
-fn until(now: Timestamp, lease: Duration) -> i64 {
-    now.as_microsecond().saturating_add(i64::try_from(lease.as_micros()).unwrap_or(i64::MAX))
 }

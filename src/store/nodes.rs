@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, Row};
 
 use super::sql::{self, Sql};
-use super::{Change, Changed, Error, Op, Select, Store, change_rows, until};
+use super::write::{Change, Changed, Select, change_rows};
+use super::{Error, Op, Store};
 use crate::task::{Ask, Task};
 
 impl Store {
@@ -127,4 +128,9 @@ async fn bury(conn: &mut AnyConnection, sql: &Sql, node: &str, expire: &Change) 
     let freed = change_rows(conn, sql, &rows, expire).await?;
     sqlx::query(sql::FORGET_NODE).bind(node.to_owned()).execute(conn).await?;
     Ok(freed)
+}
+
+/// A lease as the store counts it.
+fn until(now: Timestamp, lease: Duration) -> i64 {
+    now.as_microsecond().saturating_add(i64::try_from(lease.as_micros()).unwrap_or(i64::MAX))
 }

@@ -9,7 +9,7 @@ use crate::datasets::{self, DatasetName};
 use crate::graphql::error::{self, Result};
 use crate::graphql::scalars::{Count, DateTime};
 use crate::graphql::services::Services;
-use crate::kinds::api::task_type;
+use crate::graphql::task::task_type;
 use crate::runner::StartOptions;
 use crate::task::Task;
 

@@ -10,7 +10,7 @@ use crate::datasets::{DatasetName, Mode};
 use crate::graphql::error::{self, Result};
 use crate::graphql::scalars::{Count, DateTime, Upload};
 use crate::graphql::services::Services;
-use crate::kinds::api::task_type;
+use crate::graphql::task::task_type;
 use crate::runner::{BadInput, StartOptions};
 use crate::task::{State, Task};
 

@@ -8,7 +8,7 @@ use super::{NAME, Spec};
 use crate::graphql::error::{self, Result};
 use crate::graphql::scalars::DateTime;
 use crate::graphql::services::Services;
-use crate::kinds::api::task_type;
+use crate::graphql::task::task_type;
 use crate::runner::StartOptions;
 use crate::task::Task;
 

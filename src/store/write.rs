@@ -1,0 +1,127 @@
+//! What a write does inside its transaction: read, change by the task's own functions, write back.
+
+use std::sync::Arc;
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row};
+
+use super::sql::Sql;
+use super::{Error, Key, Started, nodes, row};
+use crate::task::{Refusal, StateChange, Task, TaskId};
+
+/// The task as it is then, and whether its state changed; none where nothing did.
+pub(super) type Outcome = Result<(Arc<Task>, Option<bool>), Error>;
+
+/// A task that was changed, and whether its state was.
+pub(super) type Changed = (Arc<Task>, bool);
+
+/// Which tasks to change: a statement and what it binds.
+pub(super) enum Select {
+    Queued { node: String, limit: i64 },
+    Ends { node: String, due: i64, limit: i64 },
+    Due { at: i64, limit: i64 },
+}
+
+/// Writes a new task, unless an earlier one stands against it.
+pub(super) async fn create(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    task: Task,
+    first: &StateChange,
+    max_waiting: u64,
+) -> sqlx::Result<Result<Started, Error>> {
+    if let Some(key) = &task.idempotency_key {
+        let row = sqlx::query(sql.by_key.clone()).bind(key.clone()).fetch_optional(&mut *conn).await?;
+        if let Some(row) = row {
+            return Ok(Ok(Started::Same(Arc::new(row::task(&row)?))));
+        }
+    }
+    if let Some(holder) = in_the_way(conn, sql, &task).await? {
+        return Ok(Err(Refusal::Conflict(holder).into()));
+    }
+    let waiting: i64 = sqlx::query(sql.waiting.clone()).fetch_one(&mut *conn).await?.try_get("n")?;
+    let waiting = row::unsigned(waiting);
+    if waiting >= max_waiting {
+        return Ok(Err(Error::TooBusy { waiting, limit: max_waiting }));
+    }
+    row::insert(conn, sql, &task, first).await?;
+    Ok(Ok(Started::New(Arc::new(task))))
+}
+
+/// The other unfinished task that holds what `task` needs.
+async fn in_the_way(conn: &mut AnyConnection, sql: &Sql, task: &Task) -> sqlx::Result<Option<TaskId>> {
+    let Some(what) = &task.exclusive else { return Ok(None) };
+    let row = sqlx::query(sql.holder.clone()).bind(what.clone()).fetch_optional(conn).await?;
+    let holder = row.as_ref().map(row::task).transpose()?;
+    Ok(holder.map(|holder| holder.id).filter(|id| *id != task.id))
+}
+
+/// How a task is changed; it may be called again.
+pub(super) type Change = dyn Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync;
+
+/// Changes one task by `f` and writes it back over the version that was read.
+pub(super) async fn change(conn: &mut AnyConnection, sql: &Sql, id: TaskId, f: &Change) -> sqlx::Result<Outcome> {
+    let Some(mut task) = row::locked(conn, sql, id).await? else {
+        return Ok(Err(Error::not_found(id)));
+    };
+    let before = task.clone();
+    let change = match f(&mut task) {
+        Ok(change) => change,
+        Err(refusal) => return Ok(Err(refusal.into())),
+    };
+    if task == before {
+        return Ok(Ok((Arc::new(task), None)));
+    }
+    if before.state.is_final()
+        && !task.state.is_final()
+        && let Some(holder) = in_the_way(conn, sql, &task).await?
+    {
+        return Ok(Err(Refusal::Conflict(holder).into()));
+    }
+    row::save(conn, sql, &mut task, change.as_ref()).await?;
+    Ok(Ok((Arc::new(task), Some(change.is_some()))))
+}
+
+/// Changes the tasks that `select` finds.
+pub(super) async fn change_all(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    select: &Select,
+    f: &Change,
+) -> sqlx::Result<Vec<Changed>> {
+    if let Select::Queued { node, .. } | Select::Ends { node, .. } = select
+        && !nodes::listed(conn, sql, node).await?
+    {
+        return Ok(Vec::new());
+    }
+    let query = match *select {
+        Select::Queued { limit, .. } => sqlx::query(sql.claim.clone()).bind(limit),
+        Select::Ends { due, limit, .. } => sqlx::query(sql.claim_ends.clone()).bind(due).bind(limit),
+        Select::Due { at, limit } => sqlx::query(sql.due.clone()).bind(at).bind(limit),
+    };
+    let rows = query.fetch_all(&mut *conn).await?;
+    change_rows(conn, sql, &rows, f).await
+}
+
+/// Changes the tasks in rows that were read in this transaction, leaving those that refuse; true where the state changed.
+pub(super) async fn change_rows(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    rows: &[AnyRow],
+    f: &Change,
+) -> sqlx::Result<Vec<(Arc<Task>, bool)>> {
+    let mut changed = Vec::with_capacity(rows.len());
+    for row in rows {
+        let mut task = row::task(row)?;
+        if let Ok(change) = f(&mut task) {
+            row::save(conn, sql, &mut task, change.as_ref()).await?;
+            changed.push((Arc::new(task), change.is_some()));
+        }
+    }
+    Ok(changed)
+}
+
+/// The run that holds `key` still holds the task.
+pub(super) fn held(task: &Task, key: Key) -> Result<(), Refusal> {
+    if task.epoch == key.epoch && task.owner.is_some() { Ok(()) } else { Err(Refusal::LeaseLost) }
+}
