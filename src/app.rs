@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,6 +27,9 @@ use crate::task::Verb;
 
 /// How long the store's connections may take to close.
 const CLOSING: Duration = Duration::from_secs(1);
+
+/// An upload that nobody wrote to for so long has ended.
+const RECEIVING: SignedDuration = SignedDuration::from_hours(1);
 
 /// A server that is ready to serve: its tasks run from now on.
 pub struct App {
@@ -81,7 +84,9 @@ impl App {
         let store = Store::connect(&config.store_url(), on_change(&bus, &bells, &metrics)).await?;
         let datasets = datasets::connect(&config.datasets()).await?;
         let root = config.files();
-        let files = Files::open(&root).await.map_err(|cause| StartError::Folder { folder: root, cause })?;
+        // Where nodes share the folder, another one may be receiving.
+        let abandoned = if store.is_exclusive() { clock.now() } else { clock.now() - RECEIVING };
+        let files = Files::open(&root, abandoned).await.map_err(|cause| StartError::Folder { folder: root, cause })?;
         let custom_kinds = kinds.iter().map(|kind| kind.name().to_owned()).collect();
         let kinds = kinds::builtin(&config, &datasets, kinds);
         let runner =

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::fs;
 use tokio::io::AsyncReadExt;
@@ -35,16 +36,17 @@ pub struct Fingerprint {
 }
 
 impl Files {
-    /// Opens the folder, makes what is missing, and removes what a crash left of unfinished uploads.
-    pub async fn open(root: &Path) -> io::Result<Files> {
+    /// Opens the folder, makes what is missing, and removes unfinished uploads that nobody wrote to since `abandoned`.
+    pub async fn open(root: &Path, abandoned: Timestamp) -> io::Result<Files> {
         let files = Files { root: root.into() };
         for folder in ["uploads", "work", "results"] {
             fs::create_dir_all(root.join(folder)).await?;
         }
         let mut entries = fs::read_dir(root.join("uploads")).await?;
         while let Some(entry) = entries.next_entry().await? {
-            if entry.path().extension().is_some_and(|extension| extension == "part") {
-                fs::remove_file(entry.path()).await?;
+            let part = entry.path().extension().is_some_and(|extension| extension == "part");
+            if part && Timestamp::try_from(entry.metadata().await?.modified()?).is_ok_and(|at| at < abandoned) {
+                gone(fs::remove_file(entry.path()).await)?;
             }
         }
         Ok(files)

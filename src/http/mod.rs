@@ -72,6 +72,7 @@ pub fn routes(site: Site, api: Api) -> Router {
         .merge(start::router())
         .merge(playground::router())
         .merge(operation(site))
+        .layer(CatchPanicLayer::new())
 }
 
 /// The routes of a node that only works.
@@ -80,7 +81,6 @@ pub fn operation(site: Site) -> Router {
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(metrics::show))
-        .layer(CatchPanicLayer::new())
         .with_state(site)
 }
 

@@ -54,6 +54,24 @@ async fn an_upload_that_is_too_large_or_cut_off_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn an_upload_that_a_crash_broke_off_is_gone_after_the_next_start() {
+    let mut server = Server::start().await;
+    let mut socket = tokio::net::TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+    socket.write_all(b"POST /uploads HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\nhalf").await.unwrap();
+    let begun = async {
+        // Nothing tells of a file that is coming in; it is looked for.
+        while uploads(&server) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, begun).await.unwrap();
+    server.kill().await;
+    assert_eq!(uploads(&server), 1);
+    server.restart().await;
+    assert_eq!(uploads(&server), 0);
+}
+
+#[tokio::test]
 async fn a_file_part_of_a_request_is_imported_and_one_that_is_refused_is_deleted() {
     let server = Server::start().await;
     let send = async |dataset: &str| -> Value {
