@@ -62,11 +62,10 @@ impl Context {
         store: Store,
         files: Files,
         clock: Clock,
-        pool: Pool,
         signal: watch::Receiver<Signal>,
     ) -> Context {
         let latest = Mutex::new(Latest { report: None, written: None });
-        let (started, threads) = (Clock::monotonic(), TaskTracker::new());
+        let (started, threads, pool) = (Clock::monotonic(), TaskTracker::new(), Pool::default());
         Context(Arc::new(Run { task, store, files, clock, pool, signal, started, latest, threads }))
     }
 
@@ -180,8 +179,8 @@ impl Context {
         handle.await.map_err(|error| Failure::internal(format!("a thread of the task: {error}")))
     }
 
-    /// Runs computing work on the pool of low priority that all tasks of the node share. As with
-    /// [`Context::blocking`], long work looks at [`Context::stop_requested`].
+    /// Runs computing work on threads of low priority, one a core, that are the run's own; rayon's calls inside it use all
+    /// of them. As with [`Context::blocking`], long work looks at [`Context::stop_requested`].
     pub async fn compute<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
         let (done, answer) = oneshot::channel();
         let held = self.0.threads.token();

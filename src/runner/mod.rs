@@ -28,7 +28,6 @@ use crate::clock::Clock;
 use crate::files::Files;
 use crate::store::Store;
 use crate::task::{PauseExpiry, State, Task, TaskId, Verb};
-use pool::Pool;
 use registry::{Registry, Signal};
 
 /// The kinds that a node can run, by name.
@@ -67,7 +66,6 @@ struct Inner {
     files: Files,
     clock: Clock,
     kinds: Kinds,
-    pool: Pool,
     registry: Arc<Registry>,
     bells: Bells,
     slots: Arc<Semaphore>,
@@ -115,7 +113,6 @@ impl Runner {
             files,
             clock,
             kinds,
-            pool: Pool::default(),
             registry: Arc::clone(&bells.registry),
             bells,
             slots,

@@ -1,13 +1,14 @@
-//! The threads that compute: as many as the machine has cores, and last in line for them.
+//! The threads on which a run computes: as many as the machine has cores, and last in line for them. Each run has its own,
+//! so that the system shares the cores out fairly, and none is left when the run has ended.
 
-use std::sync::Arc;
+use std::sync::OnceLock;
 
 /// How far computing steps back for everything else, on the scale of nice(2).
 const NICE: i32 = 10;
 
-/// The computing threads of a node, started when first used.
-#[derive(Clone, Default)]
-pub struct Pool(Arc<std::sync::OnceLock<Option<rayon::ThreadPool>>>);
+/// The computing threads of a run, started when first used. They end when this is dropped.
+#[derive(Default)]
+pub struct Pool(OnceLock<Option<rayon::ThreadPool>>);
 
 impl Pool {
     /// Runs `work` on a computing thread; rayon's own calls inside it use all of them.

@@ -79,13 +79,6 @@ impl Runner {
 
     pub(super) fn context(&self, task: &Arc<Task>, signal: watch::Receiver<Signal>) -> Context {
         let Runner(inner) = self;
-        Context::new(
-            Arc::clone(task),
-            inner.store.clone(),
-            inner.files.clone(),
-            inner.clock.clone(),
-            inner.pool.clone(),
-            signal,
-        )
+        Context::new(Arc::clone(task), inner.store.clone(), inner.files.clone(), inner.clock.clone(), signal)
     }
 }

@@ -108,3 +108,15 @@ async fn a_long_computation_is_paused_resumed_and_stopped_for_good() {
     assert_eq!(std::fs::read_dir(work).unwrap().count(), 0, "something is left of a terminated task");
     assert_eq!(server.get(&format!("/download/{id}")).await.status(), 409);
 }
+
+#[tokio::test]
+async fn a_short_computation_does_not_wait_for_a_long_one() {
+    let server = Server::start().await;
+    let long = server.pi(50_000_000).await;
+    server.until_done(&long, 1).await;
+    let short = server.pi(10_000).await;
+    server.until(&short, "COMPLETED").await;
+    assert_eq!(server.task(&long).await["state"], "RUNNING");
+    server.control("terminate", &long).await;
+    server.until(&long, "TERMINATED").await;
+}
