@@ -3,6 +3,7 @@
 mod asset;
 mod download;
 mod health;
+mod linger;
 pub mod metrics;
 pub mod playground;
 mod range;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, map_request};
 use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -73,6 +74,7 @@ pub fn routes(site: Site, api: Api) -> Router {
         .merge(playground::router())
         .merge(operation(site))
         .layer(CatchPanicLayer::new())
+        .layer(map_request(async |request| linger::linger(request)))
 }
 
 /// The routes of a node that only works.
