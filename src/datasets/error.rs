@@ -11,7 +11,7 @@ pub enum Error {
     /// There is no such dataset.
     #[error("there is no dataset {0}")]
     Missing(DatasetName),
-    /// APPEND of other columns: it needs the same names in the same order.
+    /// APPEND of other columns: it needs the same names in the same order, and the same types.
     #[error("the columns of {dataset} are {expected:?}, those of the import are {found:?}: APPEND needs the same")]
     Columns {
         /// The dataset to be appended to.

@@ -6,6 +6,7 @@
 //! stood then, whatever happens to it meanwhile.
 //!
 //! - `batch`: rows on their way in or out
+//! - `value`: what the cells of a typed column may hold
 //! - `sqlite`: a catalog beside one file for each import
 //! - `postgres`: real tables in the connection's schema, the bookkeeping in a schema of its own
 
@@ -16,6 +17,7 @@ mod model;
 mod name;
 mod postgres;
 mod sqlite;
+mod value;
 
 use std::sync::Arc;
 
@@ -25,6 +27,7 @@ pub use batch::{Batch, Row, WrongWidth};
 pub use error::Error;
 pub use model::{Column, ColumnType, Dataset, Mode, Plan, Snapshot};
 pub use name::{DatasetName, InvalidName};
+pub use value::NoValue;
 
 use crate::task::TaskId;
 

@@ -1,11 +1,13 @@
 //! The nouns: datasets, their columns, the plan of an import and the snapshot of an export.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{DatasetName, Error};
 use crate::task::TaskId;
 
-/// What a column holds. Every column is made as text today.
+/// What a column holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ColumnType {
@@ -37,6 +39,12 @@ impl Column {
     /// A column of text.
     pub fn text(name: impl Into<String>) -> Self {
         Self { name: name.into(), kind: ColumnType::Text }
+    }
+}
+
+impl fmt::Display for Column {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, format!("{:?}", self.kind).to_uppercase())
     }
 }
 
@@ -93,10 +101,14 @@ impl Plan {
     }
 
     fn check_columns(&self, dataset: &Dataset) -> Result<(), Error> {
-        let names = |columns: &[Column]| columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
-        let (expected, found) = (names(&dataset.columns), names(&self.columns));
-        if expected == found {
+        if dataset.columns == self.columns {
             return Ok(());
+        }
+        let shown = |columns: &[Column]| columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+        let (mut expected, mut found) = (shown(&dataset.columns), shown(&self.columns));
+        if expected == found {
+            let typed = |columns: &[Column]| columns.iter().map(ToString::to_string).collect();
+            (expected, found) = (typed(&dataset.columns), typed(&self.columns));
         }
         Err(Error::Columns { dataset: dataset.name.clone(), expected, found })
     }

@@ -3,7 +3,7 @@
 use sqlx::PgPool;
 
 use super::super::identifiers::{Rules, quoted};
-use super::super::{Column, Error};
+use super::super::{Column, ColumnType, Error};
 use crate::task::TaskId;
 
 /// Columns that a table of PostgreSQL holds, less ours.
@@ -49,9 +49,22 @@ pub(super) fn own_table(relation: &str) -> String {
 
 /// The statement that makes the table of a staging.
 pub(super) fn create_table(task: TaskId, columns: &[Column]) -> String {
-    let columns: Vec<_> = names(columns).iter().map(|name| format!("{name} text")).collect();
+    let typed = names(columns).into_iter().zip(columns);
+    let columns: Vec<_> = typed.map(|(name, column)| format!("{name} {}", declared(column.kind))).collect();
     let table = own_table(&task.to_string());
     format!("CREATE TABLE {table} ({ROW} bigint NOT NULL, {})", columns.join(", "))
+}
+
+/// The type of a column as PostgreSQL is told it.
+fn declared(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Text => "text",
+        ColumnType::Integer => "bigint",
+        ColumnType::Real => "double precision",
+        ColumnType::Boolean => "boolean",
+        ColumnType::Date => "date",
+        ColumnType::Timestamp => "timestamptz",
+    }
 }
 
 /// The columns' names in the table, quoted, without the row's number.

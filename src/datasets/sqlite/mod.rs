@@ -6,7 +6,7 @@
 //!
 //! - [`catalog`]: the connection and the tables; [`listing`], [`publishing`], [`pins`]: what is asked of them
 //! - [`importing`]: from staging to publish or discard
-//! - [`segment`]: the file of an import; [`inserting`]: rows into it
+//! - [`segment`]: the file of an import; [`inserting`]: rows into it; [`stored`]: what a cell becomes there
 //! - [`staging`]: the thread that writes it; [`readers`]: those that read it
 
 mod catalog;
@@ -20,6 +20,7 @@ mod publishing;
 mod readers;
 mod segment;
 mod staging;
+mod stored;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -164,7 +165,7 @@ impl Datasets for Sqlite {
     async fn read(&self, snapshot: &Snapshot, after: u64, limit: u32) -> Result<Batch, Error> {
         let snapshot = snapshot.clone();
         self.run(move |shared| {
-            let mut page = readers::Page::new(snapshot.columns.len(), after, limit, PAGE_BYTES);
+            let mut page = readers::Page::new(&snapshot.columns, after, limit, PAGE_BYTES);
             shared.readers.fill(&shared.files, &snapshot.parts, &mut page)?;
             Ok(page.batch)
         })
@@ -185,7 +186,7 @@ impl Shared {
     fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
         loop {
             let (columns, parts) = self.catalog.read(|catalog| listing::parts(catalog, name))?;
-            let mut page = readers::Page::new(columns.len(), after, limit, usize::MAX);
+            let mut page = readers::Page::new(&columns, after, limit, usize::MAX);
             match self.readers.fill(&self.files, &parts, &mut page) {
                 Ok(()) => return Ok(page.batch),
                 Err(error) => {

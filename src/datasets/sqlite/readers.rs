@@ -6,10 +6,11 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::super::identifiers::quoted;
 use super::super::model::Part;
-use super::super::{Batch, Error};
+use super::super::{Batch, Column, ColumnType, Error};
 use super::catalog::BUSY;
 use super::files::Files;
 use super::listing::signed;
+use super::stored::shown;
 
 /// Connections kept open, each with at most 512 KiB of pages.
 const KEPT_OPEN: usize = 8;
@@ -23,15 +24,17 @@ pub(super) struct Readers {
 /// Rows to be read, up to a limit of rows or bytes.
 pub(super) struct Page {
     pub(super) batch: Batch,
+    kinds: Vec<ColumnType>,
     after: u64,
     limit: u64,
     bytes: usize,
 }
 
 impl Page {
-    /// At most `limit` rows of `width` cells after row number `after`; it ends where `bytes` are reached.
-    pub(super) fn new(width: usize, after: u64, limit: u32, bytes: usize) -> Self {
-        Self { batch: Batch::new(width), after, limit: limit.into(), bytes }
+    /// At most `limit` rows of these columns after row number `after`; it ends where `bytes` are reached.
+    pub(super) fn new(columns: &[Column], after: u64, limit: u32, bytes: usize) -> Self {
+        let kinds = columns.iter().map(|column| column.kind).collect();
+        Self { batch: Batch::new(columns.len()), kinds, after, limit: limit.into(), bytes }
     }
 
     fn left(&self) -> u64 {
@@ -98,7 +101,7 @@ fn read(connection: &Connection, table: &str, range: (u64, u64), page: &mut Page
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([signed(range.0), signed(range.1)])?;
     while let Some(row) = rows.next()? {
-        push(&mut page.batch, row)?;
+        push(page, row)?;
         if page.left() == 0 {
             break;
         }
@@ -106,9 +109,9 @@ fn read(connection: &Connection, table: &str, range: (u64, u64), page: &mut Page
     Ok(())
 }
 
-fn push(batch: &mut Batch, row: &rusqlite::Row) -> Result<(), Error> {
-    let broken = |error| Error::Failed(format!("a cell of a segment is no text: {error}"));
-    let cells = (0..batch.width()).map(|index| row.get_ref(index)?.as_str_or_null().map_err(broken));
+fn push(page: &mut Page, row: &rusqlite::Row) -> Result<(), Error> {
+    let cells = page.kinds.iter().enumerate().map(|(index, kind)| shown(*kind, row.get_ref(index)?));
     let cells = cells.collect::<Result<Vec<_>, Error>>()?;
-    batch.push_row(cells).map_err(|error| Error::Failed(format!("a segment: {error}")))
+    let pushed = page.batch.push_row(cells.iter().map(Option::as_deref));
+    pushed.map_err(|error| Error::Failed(format!("a segment: {error}")))
 }

@@ -4,11 +4,12 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 
 use super::super::identifiers::{Rules, quoted};
 use super::super::model::{from_json, to_json};
-use super::super::{Batch, DatasetName, Error, Plan};
+use super::super::{Batch, ColumnType, DatasetName, Error, Plan};
 use super::catalog::BUSY;
 use super::files::Files;
 use super::inserting::insert;
 use super::listing::unsigned;
+use super::stored::declared;
 use crate::task::TaskId;
 
 /// `_rowid_` stays free to name the row's number.
@@ -34,6 +35,7 @@ pub(super) struct Kept {
 pub(super) struct Segment {
     pub(super) kept: Kept,
     connection: Connection,
+    kinds: Vec<ColumnType>,
     epoch: i64,
 }
 
@@ -62,7 +64,7 @@ impl Segment {
         transaction.commit()?;
         files.sync()?;
         let kept = Kept { cursor: None, rows: 0, plan: plan.clone() };
-        Ok(Self { kept, connection, epoch })
+        Ok(Self::of(kept, connection, epoch))
     }
 
     /// Opens the staging of a task and fences off older epochs; `None` where there is none, or one that a crash left
@@ -82,7 +84,12 @@ impl Segment {
             return Err(Error::LeaseLost);
         }
         let kept = kept(&connection)?;
-        Ok(Some(Self { kept, connection, epoch }))
+        Ok(Some(Self::of(kept, connection, epoch)))
+    }
+
+    fn of(kept: Kept, connection: Connection, epoch: i64) -> Self {
+        let kinds = kept.plan.columns.iter().map(|column| column.kind).collect();
+        Self { kept, connection, kinds, epoch }
     }
 
     /// Writes the rows and the cursor in one transaction, in which the epoch is checked first.
@@ -98,7 +105,7 @@ impl Segment {
         if fenced == 0 {
             return Err(Error::LeaseLost);
         }
-        insert(&transaction, &table(&self.kept.plan.dataset), batch)?;
+        insert(&transaction, &table(&self.kept.plan.dataset), &self.kinds, batch)?;
         Ok(transaction.commit()?)
     }
 
@@ -136,8 +143,9 @@ fn configure(connection: &Connection) -> Result<(), Error> {
 }
 
 fn create_table(plan: &Plan) -> String {
-    let columns: Vec<_> =
-        RULES.identifiers(&plan.columns).iter().map(|name| format!("{} TEXT", quoted(name))).collect();
+    let names = RULES.identifiers(&plan.columns);
+    let columns = names.iter().zip(&plan.columns);
+    let columns: Vec<_> = columns.map(|(name, column)| format!("{} {}", quoted(name), declared(column.kind))).collect();
     format!("CREATE TABLE {} ({})", quoted(&table(&plan.dataset)), columns.join(", "))
 }
 
