@@ -39,21 +39,35 @@ impl Batch {
 
     /// Adds a row. One of another width is refused, and the batch stays as it was.
     pub fn push_row<'a>(&mut self, cells: impl IntoIterator<Item = Option<&'a str>>) -> Result<(), WrongWidth> {
+        self.try_push_row(cells.into_iter().map(Ok))
+    }
+
+    /// Adds a row unless one of its cells is an error; then, as with a row of another width, the batch stays as it was.
+    pub fn try_push_row<T: AsRef<str>, E: From<WrongWidth>>(
+        &mut self,
+        cells: impl IntoIterator<Item = Result<Option<T>, E>>,
+    ) -> Result<(), E> {
         let (start, bytes) = (self.ends.len(), self.data.len());
-        for cell in cells {
-            self.data.push_str(cell.unwrap_or_default());
-            self.ends.push(self.data.len());
-            self.nulls.push(cell.is_none());
-        }
+        let pushed = cells.into_iter().try_for_each(|cell| cell.map(|cell| self.push_cell(cell.as_ref())));
         let found = self.ends.len() - start;
-        if found == self.width {
-            self.rows += 1;
-            return Ok(());
-        }
+        let refused = match pushed {
+            Ok(()) if found == self.width => {
+                self.rows += 1;
+                return Ok(());
+            }
+            Ok(()) => WrongWidth { expected: self.width, found }.into(),
+            Err(error) => error,
+        };
         self.data.truncate(bytes);
         self.ends.truncate(start);
         self.nulls.truncate(start);
-        Err(WrongWidth { expected: self.width, found })
+        Err(refused)
+    }
+
+    fn push_cell(&mut self, cell: Option<&impl AsRef<str>>) {
+        self.data.push_str(cell.map(AsRef::as_ref).unwrap_or_default());
+        self.ends.push(self.data.len());
+        self.nulls.push(cell.is_none());
     }
 
     /// Takes out the row at `row` (from 0), such as one that the database refused; one beyond the end changes nothing.

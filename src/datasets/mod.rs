@@ -25,7 +25,7 @@ use async_trait::async_trait;
 
 pub use batch::{Batch, Row, WrongWidth};
 pub use error::Error;
-pub use model::{Column, ColumnType, Dataset, Mode, Plan, Snapshot};
+pub use model::{Column, ColumnType, Dataset, Mark, Mode, Plan, Snapshot};
 pub use name::{DatasetName, InvalidName};
 pub use value::NoValue;
 
@@ -86,6 +86,10 @@ pub trait Datasets: Send + Sync + 'static {
     /// [`Error::Failed`].
     async fn publish(&self, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error>;
 
+    /// The rejects that were committed with the rows of a task, in their order, from the piece of that number on: the piece
+    /// and the number of the next one; `None` behind the last. They are kept until [`Datasets::publish`].
+    async fn rejects(&self, task: TaskId, from: u64) -> Result<Option<(Vec<u8>, u64)>, Error>;
+
     /// Drops the staging, not what is published; nothing to drop is fine. The cost does not grow with the rows, and
     /// the disk is given back.
     async fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error>;
@@ -110,10 +114,10 @@ pub trait Staging: Send {
     /// What the last committed write left, at the moment of opening.
     fn cursor(&self) -> Option<&str>;
 
-    /// Writes the rows and the cursor in one transaction and hands the batch back for reuse. With an error nothing was
+    /// Writes the rows and the mark in one transaction and hands the batch back for reuse. With an error nothing was
     /// written: [`Error::LeaseLost`] where a newer epoch took over, [`Error::Cell`] where a cell is refused. Only
     /// [`Error::Unavailable`] leaves it open whether the commit was done: open the staging anew and read its cursor.
-    async fn write(&mut self, batch: Batch, cursor: String) -> Result<Batch, Error>;
+    async fn write(&mut self, batch: Batch, mark: Mark) -> Result<Batch, Error>;
 
     /// Returns when no connection, lock, thread or transaction is held any more.
     async fn close(self: Box<Self>) -> Result<(), Error>;
@@ -130,7 +134,7 @@ impl Staging for Published {
         self.cursor.as_deref()
     }
 
-    async fn write(&mut self, _: Batch, _: String) -> Result<Batch, Error> {
+    async fn write(&mut self, _: Batch, _: Mark) -> Result<Batch, Error> {
         Err(Error::published())
     }
 

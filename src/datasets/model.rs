@@ -114,6 +114,27 @@ impl Plan {
     }
 }
 
+/// What is committed together with rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    /// Where the import goes on.
+    pub cursor: String,
+    /// A piece of the rejects; empty where there is none.
+    pub rejects: Vec<u8>,
+}
+
+impl From<&str> for Mark {
+    fn from(cursor: &str) -> Mark {
+        Mark { cursor: cursor.to_owned(), rejects: Vec::new() }
+    }
+}
+
+impl From<String> for Mark {
+    fn from(cursor: String) -> Mark {
+        Mark { cursor, rejects: Vec::new() }
+    }
+}
+
 /// A dataset as it stood when a task pinned it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {

@@ -138,6 +138,14 @@ pub struct ResultFile {
     sha256: String,
 }
 
+impl ResultFile {
+    /// A file that is served at `url`.
+    pub fn at(url: String, file: &task::ResultFile) -> ResultFile {
+        let task::ResultFile { name, size, content_type, sha256 } = file.clone();
+        ResultFile { name, size: Count(size), content_type, url, sha256 }
+    }
+}
+
 /// A change of a task's state.
 #[derive(SimpleObject)]
 pub struct StateChange {
@@ -219,14 +227,10 @@ impl TaskFields {
 
     /// The file that it made, once COMPLETED.
     pub async fn result(&self) -> Option<ResultFile> {
-        let file = self.0.result.clone().filter(|_| self.0.state == State::Completed)?;
-        Some(ResultFile {
-            name: file.name,
-            size: Count(file.size),
-            content_type: file.content_type,
-            url: format!("/download/{}", self.0.id),
-            sha256: file.sha256,
-        })
+        let made = self.0.result.as_ref().filter(|_| self.0.state == State::Completed);
+        // What an import leaves are its rejects.
+        let file = made.filter(|_| TaskKind::of(&self.0.kind) != TaskKind::Import)?;
+        Some(ResultFile::at(format!("/download/{}", self.0.id), file))
     }
 
     /// When it was started by the user.

@@ -13,6 +13,7 @@ use tokio_util::io::ReaderStream;
 use super::Site;
 use super::range::{Wanted, wanted};
 use super::uploads::error;
+use crate::kinds::import;
 use crate::store;
 use crate::task::{self, ResultFile, Task};
 
@@ -21,25 +22,37 @@ const CHUNK: usize = 128 * 1024;
 
 /// The task's result: 404 for an unknown id, 409 with the state where it is not COMPLETED, 410 where the file is gone.
 pub async fn result(State(site): State<Site>, Path(id): Path<String>, method: Method, headers: HeaderMap) -> Response {
-    let Ok(id) = id.parse() else { return error(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such task") };
-    let task = match site.store.get(id).await {
-        Ok(Some(task)) => task,
-        Ok(None) => return error(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such task"),
-        Err(problem) => return away(&problem),
-    };
-    match finished(&task) {
-        Ok(file) => send(&site, &task, file, &method, &headers).await,
-        Err(refusal) => *refusal,
-    }
+    let result = |task: &Task| task.result.clone().filter(|_| task.kind != import::NAME);
+    file(&site, &id, result, &method, &headers).await
 }
 
-fn finished(task: &Task) -> Result<&ResultFile, Box<Response>> {
+/// The rejected rows of an import, in the same way.
+pub async fn rejects(State(site): State<Site>, Path(id): Path<String>, method: Method, headers: HeaderMap) -> Response {
+    file(&site, &id, |task| import::api::rejects(task).cloned(), &method, &headers).await
+}
+
+async fn file(
+    site: &Site,
+    id: &str,
+    of: impl Fn(&Task) -> Option<ResultFile>,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Response {
+    let unknown = || error(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such task");
+    let Ok(id) = id.parse() else { return unknown() };
+    let task = match site.store.get(id).await {
+        Ok(Some(task)) => task,
+        Ok(None) => return unknown(),
+        Err(problem) => return away(&problem),
+    };
     if task.state != task::State::Completed {
-        let text = format!("task {} is {}: its result is there once it is COMPLETED", task.id, task.state);
-        return Err(Box::new(error(StatusCode::CONFLICT, "INVALID_STATE", &text)));
+        let text = format!("task {} is {}: its file is there once it is COMPLETED", task.id, task.state);
+        return error(StatusCode::CONFLICT, "INVALID_STATE", &text);
     }
-    let none = || Box::new(error(StatusCode::NOT_FOUND, "NOT_FOUND", "this task makes no file"));
-    task.result.as_ref().ok_or_else(none)
+    match of(&task) {
+        Some(file) => send(site, &task, &file, method, headers).await,
+        None => error(StatusCode::NOT_FOUND, "NOT_FOUND", "this task left no such file"),
+    }
 }
 
 async fn send(site: &Site, task: &Task, file: &ResultFile, method: &Method, headers: &HeaderMap) -> Response {

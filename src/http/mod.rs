@@ -65,6 +65,7 @@ pub fn routes(site: Site, api: Api) -> Router {
     let files = Router::new()
         .route("/uploads", post(uploads::receive))
         .route("/download/{id}", get(download::result))
+        .route("/download/{id}/rejects", get(download::rejects))
         .with_state(site.clone());
     Router::new()
         .nest("/graphql", transport::routes(api, sink, settings).layer(from_fn(playground::for_browsers)))

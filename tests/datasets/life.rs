@@ -141,7 +141,7 @@ pub async fn imports_side_by_side_do_not_mix(place: &Place) {
         let mut staging = place.datasets.stage(task, 1, &plan(&dataset, Mode::Create, 1)).await.unwrap();
         for part in 0..10 {
             let from = import * 1000 + part * 10;
-            staging.write(numbers(from, from + 9), part.to_string()).await.unwrap();
+            staging.write(numbers(from, from + 9), part.to_string().into()).await.unwrap();
         }
         staging.close().await.unwrap();
         assert_eq!(place.datasets.publish(task, 1, NOW).await.unwrap(), 100);

@@ -3,5 +3,6 @@
 mod bad_input;
 mod control;
 mod files;
+mod rows;
 mod tour;
 mod watching;

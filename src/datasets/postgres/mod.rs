@@ -1,12 +1,12 @@
 //! Datasets in PostgreSQL: a real table for each, in the schema that the connection writes to.
 //!
-//! The table has the columns of the header, as text, after `pausa_row`: the row's number, dense from 1 in the order of
+//! The table has the columns of the header, each of its type, after `pausa_row`: the row's number, dense from 1 in the order of
 //! import. A column of the CSV that is itself called `pausa_row` becomes `pausa_row_2`. The bookkeeping and the
 //! stagings, named by their task, are in the schema `pausa_datasets`; so is a table that was replaced or dropped while
 //! an export reads it.
 //!
 //! - [`schema`]: the bookkeeping's tables and what tables and columns are called
-//! - [`fence`]: taking over a staging; [`staging`], [`copy`]: writing to it; [`publishing`]: its end
+//! - [`fence`]: taking over a staging; [`staging`], [`copy`], [`rejects`]: writing to it; [`publishing`]: its end
 //! - [`listing`], [`pins`], [`reading`]: datasets, snapshots and rows
 
 mod copy;
@@ -16,6 +16,7 @@ mod listing;
 mod pins;
 mod publishing;
 mod reading;
+mod rejects;
 mod schema;
 mod staging;
 
@@ -99,6 +100,10 @@ impl Datasets for Postgres {
 
     async fn publish(&self, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error> {
         publishing::publish(&self.pool, task, epoch, now).await
+    }
+
+    async fn rejects(&self, task: TaskId, from: u64) -> Result<Option<(Vec<u8>, u64)>, Error> {
+        rejects::next(&self.pool, task, from).await
     }
 
     async fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use super::super::model::to_json;
 use super::super::{DatasetName, Error, Mode};
 use super::fence::{self, Held};
 use super::listing::{self, Entry};
+use super::rejects;
 use super::schema::{ROW, names, own_table};
 use crate::task::TaskId;
 
@@ -27,6 +28,7 @@ pub(super) async fn publish(pool: &PgPool, task: TaskId, epoch: i64, now: jiff::
                 make(&mut transaction, task, &held, now).await?;
             }
         }
+        rejects::drop_all(&mut transaction, task).await?;
         let done = sqlx::query("UPDATE pausa_datasets.staging SET published = true WHERE task = $1");
         done.bind(task.to_string()).execute(&mut *transaction).await?;
     }

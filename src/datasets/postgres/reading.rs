@@ -4,7 +4,7 @@ use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
-use super::super::{Batch, Column, Error};
+use super::super::{Batch, Column, ColumnType, Error};
 use super::publishing::run;
 use super::schema::{ROW, names};
 
@@ -21,7 +21,21 @@ pub(super) struct Source {
 impl Source {
     /// The columns of `table`, which is quoted.
     pub(super) fn new(table: String, columns: &[Column]) -> Self {
-        Self { table, columns: names(columns).join(", "), width: columns.len() }
+        let shown: Vec<_> = names(columns).iter().zip(columns).map(|(name, column)| shown(name, column.kind)).collect();
+        Self { table, columns: shown.join(", "), width: columns.len() }
+    }
+}
+
+/// A column as the text of its type, whatever the session's settings are.
+fn shown(name: &str, kind: ColumnType) -> String {
+    match kind {
+        ColumnType::Text => name.to_owned(),
+        ColumnType::Integer | ColumnType::Real | ColumnType::Boolean => format!("{name}::text"),
+        ColumnType::Date => format!("to_char({name}, 'YYYY-MM-DD')"),
+        ColumnType::Timestamp => {
+            let text = format!("to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US')");
+            format!("regexp_replace({text}, '\\.?0+$', '') || 'Z'")
+        }
     }
 }
 

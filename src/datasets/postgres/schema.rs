@@ -24,6 +24,9 @@ const SCHEMA: &str = r#"
         task text PRIMARY KEY, epoch bigint NOT NULL, cursor text, rows bigint NOT NULL DEFAULT 0,
         plan text NOT NULL, published boolean NOT NULL DEFAULT false
     );
+    CREATE TABLE IF NOT EXISTS pausa_datasets.reject (
+        task text, number bigint GENERATED ALWAYS AS IDENTITY, lines bytea NOT NULL, PRIMARY KEY (task, number)
+    );
     CREATE TABLE IF NOT EXISTS pausa_datasets.dataset (
         name text COLLATE "C" PRIMARY KEY, place text NOT NULL, relation text NOT NULL UNIQUE,
         columns text NOT NULL, rows bigint NOT NULL, created_at text NOT NULL

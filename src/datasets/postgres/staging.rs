@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use sqlx::PgPool;
 
 use super::super::model::to_json;
-use super::super::{Batch, Error, Plan, Published, Staging};
+use super::super::{Batch, Error, Mark, Plan, Published, Staging};
 use super::copy::Copy;
 use super::schema::{create_table, own_table};
-use super::{fence, listing};
+use super::{fence, listing, rejects};
 use crate::task::TaskId;
 
 /// Opens, takes over or makes the staging of a task.
@@ -51,6 +51,7 @@ pub(super) async fn discard(pool: &PgPool, task: TaskId, epoch: i64) -> Result<(
         sqlx::raw_sql(sqlx::AssertSqlSafe(drop)).execute(&mut *transaction).await?;
         let delete = sqlx::query("DELETE FROM pausa_datasets.staging WHERE task = $1").bind(task.to_string());
         delete.execute(&mut *transaction).await?;
+        rejects::drop_all(&mut transaction, task).await?;
     }
     Ok(transaction.commit().await?)
 }
@@ -77,15 +78,16 @@ impl Staging for Writing {
         self.cursor.as_deref()
     }
 
-    async fn write(&mut self, batch: Batch, cursor: String) -> Result<Batch, Error> {
+    async fn write(&mut self, batch: Batch, mark: Mark) -> Result<Batch, Error> {
         self.copy.check(&batch)?;
         let mut transaction = self.pool.begin().await?;
         let sql = "UPDATE pausa_datasets.staging SET cursor = $3, rows = rows + $4
             WHERE task = $1 AND epoch = $2 AND NOT published RETURNING rows - $4";
         let rows = i64::try_from(batch.len()).unwrap_or(i64::MAX);
         let fenced = sqlx::query_scalar::<_, i64>(sql).bind(self.task.to_string()).bind(self.epoch);
-        let before = fenced.bind(cursor).bind(rows).fetch_optional(&mut *transaction).await?;
+        let before = fenced.bind(mark.cursor).bind(rows).fetch_optional(&mut *transaction).await?;
         let before = before.ok_or(Error::LeaseLost)?;
+        rejects::add(&mut transaction, self.task, mark.rejects).await?;
         self.copy.send(&mut transaction, before, &batch).await?;
         transaction.commit().await?;
         Ok(batch)

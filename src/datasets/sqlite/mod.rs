@@ -30,6 +30,7 @@ use async_trait::async_trait;
 use self::catalog::Catalog;
 use self::files::Files;
 use self::readers::Readers;
+use self::segment::Segment;
 use super::model::PAGE_BYTES;
 use super::{Batch, Dataset, DatasetName, Datasets, Error, Plan, Snapshot, Staging};
 use crate::task::TaskId;
@@ -147,6 +148,10 @@ impl Datasets for Sqlite {
 
     async fn publish(&self, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error> {
         self.run(move |shared| shared.publish(task, epoch, now)).await
+    }
+
+    async fn rejects(&self, task: TaskId, from: u64) -> Result<Option<(Vec<u8>, u64)>, Error> {
+        self.run(move |shared| Segment::rejects(&shared.files, task, from)).await
     }
 
     async fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error> {

@@ -4,11 +4,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 
 use super::super::identifiers::{Rules, quoted};
 use super::super::model::{from_json, to_json};
-use super::super::{Batch, ColumnType, DatasetName, Error, Plan};
+use super::super::{Batch, ColumnType, DatasetName, Error, Mark, Plan};
 use super::catalog::BUSY;
 use super::files::Files;
 use super::inserting::insert;
-use super::listing::unsigned;
+use super::listing::{signed, unsigned};
 use super::stored::declared;
 use crate::task::TaskId;
 
@@ -20,9 +20,10 @@ const RULES: Rules = Rules { max_bytes: 1 << 20, fold_case: true, reserved: &["_
 const PRAGMAS: &str = "PRAGMA page_size = 16384; PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL;
     PRAGMA cache_size = -4096;";
 
-/// The bookkeeping of an import; no dataset can have its name.
+/// The bookkeeping of an import; no dataset can have its name. The rejects go as the import is published.
 const KEPT: &str =
-    "CREATE TABLE _pausa (epoch INTEGER NOT NULL, cursor TEXT, rows INTEGER NOT NULL, plan TEXT NOT NULL)";
+    "CREATE TABLE _pausa (epoch INTEGER NOT NULL, cursor TEXT, rows INTEGER NOT NULL, plan TEXT NOT NULL);
+    CREATE TABLE _pausa_rejects (number INTEGER PRIMARY KEY, lines BLOB NOT NULL)";
 
 /// What the last commit left.
 pub(super) struct Kept {
@@ -92,8 +93,8 @@ impl Segment {
         Self { kept, connection, kinds, epoch }
     }
 
-    /// Writes the rows and the cursor in one transaction, in which the epoch is checked first.
-    pub(super) fn write(&mut self, batch: &Batch, cursor: &str) -> Result<(), Error> {
+    /// Writes the rows and the mark in one transaction, in which the epoch is checked first.
+    pub(super) fn write(&mut self, batch: &Batch, mark: &Mark) -> Result<(), Error> {
         let width = self.kept.plan.columns.len();
         if batch.width() != width {
             return Err(Error::Failed(format!("a batch of {} columns where {width} belong", batch.width())));
@@ -101,15 +102,27 @@ impl Segment {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let fenced = transaction
             .prepare_cached("UPDATE _pausa SET cursor = ?1, rows = rows + ?2 WHERE epoch = ?3")?
-            .execute(params![cursor, i64::try_from(batch.len()).unwrap_or(i64::MAX), self.epoch])?;
+            .execute(params![mark.cursor, i64::try_from(batch.len()).unwrap_or(i64::MAX), self.epoch])?;
         if fenced == 0 {
             return Err(Error::LeaseLost);
+        }
+        if !mark.rejects.is_empty() {
+            transaction.execute("INSERT INTO _pausa_rejects (lines) VALUES (?1)", [&mark.rejects])?;
         }
         insert(&transaction, &table(&self.kept.plan.dataset), &self.kinds, batch)?;
         Ok(transaction.commit()?)
     }
 
-    /// Counts the rows and ends the journal.
+    /// A piece of the rejects, the first with at least this number, and the number behind it.
+    pub(super) fn rejects(files: &Files, task: TaskId, from: u64) -> Result<Option<(Vec<u8>, u64)>, Error> {
+        let connection = Connection::open_with_flags(files.path(&task.to_string()), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.busy_timeout(BUSY)?;
+        let sql = "SELECT lines, number + 1 FROM _pausa_rejects WHERE number >= ?1 ORDER BY number LIMIT 1";
+        let piece = |row: &rusqlite::Row| Ok((row.get(0)?, unsigned(row, 1)?));
+        Ok(connection.query_row(sql, [signed(from)], piece).optional()?)
+    }
+
+    /// Counts the rows, drops the rejects and ends the journal.
     pub(super) fn seal(&self) -> Result<(), Error> {
         let table = quoted(&table(&self.kept.plan.dataset));
         let sql = format!("SELECT count(*), coalesce(max(_rowid_), 0) FROM {table}");
@@ -118,7 +131,7 @@ impl Segment {
         if count != self.kept.rows || last != count {
             return Err(Error::miscounted(count, self.kept.rows));
         }
-        Ok(self.connection.execute_batch("PRAGMA journal_mode = DELETE")?)
+        Ok(self.connection.execute_batch("DROP TABLE IF EXISTS _pausa_rejects; PRAGMA journal_mode = DELETE")?)
     }
 
     /// Whether no newer epoch took over, and nothing was written, since the segment was opened.

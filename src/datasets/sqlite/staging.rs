@@ -5,14 +5,14 @@ use std::thread::{self, JoinHandle};
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::{Batch, Error, Staging};
+use super::super::{Batch, Error, Mark, Staging};
 use super::blocking;
 use super::segment::Segment;
 
 /// A write and where its outcome goes.
 struct Write {
     batch: Batch,
-    cursor: String,
+    mark: Mark,
     done: oneshot::Sender<Result<Batch, Error>>,
 }
 
@@ -29,9 +29,9 @@ impl Writing {
         let (writes, mut inbox) = mpsc::channel::<Write>(1);
         let cursor = segment.kept.cursor.take();
         let work = move || {
-            while let Some(Write { batch, cursor, done }) = inbox.blocking_recv() {
+            while let Some(Write { batch, mark, done }) = inbox.blocking_recv() {
                 // Nobody hears of it where the run was dropped meanwhile; the next one reads the cursor.
-                let _ = done.send(segment.write(&batch, &cursor).map(|()| batch));
+                let _ = done.send(segment.write(&batch, &mark).map(|()| batch));
             }
         };
         let thread = thread::Builder::new().name("segment".into()).spawn(work)?;
@@ -45,10 +45,10 @@ impl Staging for Writing {
         self.cursor.as_deref()
     }
 
-    async fn write(&mut self, batch: Batch, cursor: String) -> Result<Batch, Error> {
+    async fn write(&mut self, batch: Batch, mark: Mark) -> Result<Batch, Error> {
         let ended = || Error::Failed("the thread that writes the segment ended".into());
         let (done, outcome) = oneshot::channel();
-        self.writes.send(Write { batch, cursor, done }).await.map_err(|_| ended())?;
+        self.writes.send(Write { batch, mark, done }).await.map_err(|_| ended())?;
         outcome.await.map_err(|_| ended())?
     }
 

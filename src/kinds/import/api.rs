@@ -1,18 +1,20 @@
 //! Imports in the API.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject};
 
-use super::spec::{Format, Source, Spec};
-use super::{NAME, source};
-use crate::datasets::{DatasetName, Mode};
+use super::spec::{BadRows, Format, Source, Spec};
+use super::{NAME, load, source};
+use crate::datasets::{Column, DatasetName, Mode};
+use crate::graphql::dataset::ColumnType;
 use crate::graphql::error::{self, Result};
 use crate::graphql::scalars::{Count, DateTime, Upload};
 use crate::graphql::services::Services;
-use crate::graphql::task::task_type;
+use crate::graphql::task::{ResultFile, task_type};
 use crate::runner::{BadInput, StartOptions};
-use crate::task::{State, Task};
+use crate::task::{self, State, Task};
 
 task_type! {
     /// An import of a CSV file into a dataset. Nobody sees a row of it before it is COMPLETED.
@@ -30,11 +32,29 @@ impl ImportFields {
         Ok(spec.dataset.to_string())
     }
 
+    /// Rows that went to the rejects instead of the dataset.
+    async fn rows_rejected(&self) -> Result<Count> {
+        let undone = self.0.state == State::Terminated;
+        let cursor = self.0.cursor.as_deref().filter(|_| !undone).map(load::parse).transpose();
+        Ok(Count(cursor.map_err(error::internal)?.map_or(0, |cursor| cursor.rejected)))
+    }
+
+    /// The rejected rows as CSV, once COMPLETED: the line, the column and the reason, then the cells as they were, in the
+    /// format of the file. Mended, it can be imported with APPEND: its first three columns are passed over.
+    async fn rejects(&self) -> Option<ResultFile> {
+        rejects(&self.0).map(|file| ResultFile::at(format!("/download/{}/rejects", self.0.id), file))
+    }
+
     /// Rows that are committed. They are undone again where it is terminated.
     async fn rows_imported(&self) -> Count {
         let undone = self.0.state == State::Terminated;
         Count(if undone { 0 } else { self.0.progress.done })
     }
+}
+
+/// The file of rejected rows that a task left.
+pub fn rejects(task: &Task) -> Option<&task::ResultFile> {
+    task.result.as_ref().filter(|_| task.kind == NAME && task.state == State::Completed)
 }
 
 /// Where the file comes from: exactly one of these.
@@ -74,6 +94,25 @@ pub struct CsvFormatInput {
     null_value: Option<String>,
 }
 
+/// What becomes of a row with too few or too many cells, or with a cell that cannot be read or is none of its type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum OnBadRow {
+    /// The import fails with the line and the reason, and nothing is left of it.
+    Fail,
+    /// It is written to the rejects, and the import goes on.
+    Skip,
+}
+
+/// A column of the file.
+#[derive(InputObject)]
+pub struct ColumnInput {
+    /// Its name, as in the header; in a file without a header the columns are named in their order.
+    name: String,
+    /// Its type. An empty cell is null, but for TEXT.
+    #[graphql(name = "type")]
+    kind: ColumnType,
+}
+
 /// What to import.
 #[derive(InputObject)]
 pub struct StartImportInput {
@@ -86,6 +125,18 @@ pub struct StartImportInput {
     mode: ImportMode,
     /// How the file is written; RFC 4180 where it is not given.
     csv: Option<CsvFormatInput>,
+    /// The types of columns. Those that are not named here have the types of the dataset with APPEND, the types that a
+    /// sample shows with inferTypes, else TEXT.
+    columns: Option<Vec<ColumnInput>>,
+    /// Whether to find the types by the first 10,000 rows. Leading zeros, telephone numbers and numbers of more digits
+    /// than 64 bits hold stay TEXT.
+    #[graphql(default = false)]
+    infer_types: bool,
+    /// What becomes of bad rows.
+    #[graphql(default_with = "OnBadRow::Fail")]
+    on_bad_row: OnBadRow,
+    /// With SKIP: past this many the task fails.
+    max_bad_rows: Option<Count>,
     /// A brake, for a database that others use too; it can be watched at leisure as well.
     max_rows_per_second: Option<f64>,
     /// Your own name for the task.
@@ -133,13 +184,28 @@ async fn read(services: &Services, input: StartImportInput) -> Result<Spec> {
     if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
         return Err(error::bad_input("maxRowsPerSecond", "maxRowsPerSecond must be more than 0"));
     }
+    let columns = columns(input.columns.unwrap_or_default())?;
+    let bad_rows = match (input.on_bad_row, input.max_bad_rows) {
+        (OnBadRow::Skip, most) => BadRows::Skip(most.map(|Count(most)| most)),
+        (OnBadRow::Fail, None | Some(Count(0))) => BadRows::Fail,
+        (OnBadRow::Fail, Some(_)) => return Err(error::bad_input("maxBadRows", "maxBadRows goes with onBadRow: SKIP")),
+    };
     let source = match input.source {
         ImportSource::Upload(Upload(id)) => Source::Upload(known_upload(services, "source.upload", id).await?),
         ImportSource::UploadId(ID(id)) => Source::Upload(known_upload(services, "source.uploadId", id).await?),
         ImportSource::Path(name) => known_path(services, name).await?,
     };
     let csv = input.csv.map_or_else(|| Ok(Format::default()), format)?;
-    Ok(Spec { source, dataset, mode: input.mode.into(), csv, max_rows_per_second: rate })
+    let (mode, infer_types) = (input.mode.into(), input.infer_types);
+    Ok(Spec { source, dataset, mode, csv, columns, infer_types, bad_rows, max_rows_per_second: rate })
+}
+
+fn columns(input: Vec<ColumnInput>) -> Result<Vec<Column>> {
+    let mut names = HashSet::new();
+    if let Some(twice) = input.iter().find(|column| !names.insert(&column.name)) {
+        return Err(error::bad_input("columns", format!("columns names {:?} twice", twice.name)));
+    }
+    Ok(input.into_iter().map(|column| Column { name: column.name, kind: column.kind.into() }).collect())
 }
 
 async fn known_upload(services: &Services, field: &str, id: String) -> Result<String> {

@@ -4,12 +4,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 
-use super::records::{Piece, Records};
+use super::columns::Wanted;
+use super::records::{Piece, Place, Records};
 use super::spec::{Cursor, Spec};
-use super::{Import, report, source};
+use super::{Import, rejects, report, source};
 use crate::clock::Clock;
-use crate::datasets::{self, Batch, Plan, Staging};
+use crate::datasets::{self, Batch, Mark, Mode, Plan, Staging};
 use crate::runner::{Context, Failure, Stop};
+use crate::task::ResultFile;
 
 /// Batches that are read ahead of the writer.
 const AHEAD: usize = 2;
@@ -17,8 +19,8 @@ const AHEAD: usize = 2;
 /// Commits a second that a slowed import still makes, so that its progress is smooth and its pause quick.
 const COMMITS_PER_SECOND: f64 = 10.0;
 
-/// Loads the rest of the file into the staging.
-pub async fn run(import: &Import, context: &Context) -> Result<(), Stop> {
+/// Loads the rest of the file into the staging, and answers the file of rejects.
+pub async fn run(import: &Import, context: &Context) -> Result<Option<ResultFile>, Stop> {
     let spec: Spec = context.spec()?;
     let mut records = open(import, context, &spec).await?;
     let plan = Plan { dataset: spec.dataset.clone(), mode: spec.mode, columns: records.columns().to_vec() };
@@ -31,7 +33,11 @@ pub async fn run(import: &Import, context: &Context) -> Result<(), Stop> {
     }
     let loaded = load(context, &spec, staging.as_mut(), records).await;
     staging.close().await.map_err(stopped_by)?;
-    loaded
+    if loaded?.rejected == 0 {
+        return Ok(None);
+    }
+    let header = rejects::header(&plan.columns, &spec.csv);
+    Ok(Some(rejects::seal(context, import.datasets.as_ref(), &spec.dataset, header).await?))
 }
 
 /// The cursor in a staging.
@@ -40,36 +46,45 @@ pub fn parse(text: &str) -> Result<Cursor, Failure> {
 }
 
 async fn open(import: &Import, context: &Context, spec: &Spec) -> Result<Records, Failure> {
-    let (source, format) = (spec.source.clone(), spec.csv.clone());
-    let (files, folder) = (context.files().clone(), import.folder.clone());
+    let present = match spec.mode {
+        Mode::Append => import.datasets.get(&spec.dataset).await?.map(|dataset| dataset.columns),
+        Mode::Create | Mode::Replace => None,
+    };
+    let (files, folder, spec) = (context.files().clone(), import.folder.clone(), spec.clone());
     let opened = context.blocking(move || {
-        let (file, identity) = source::open(&source, &files, folder.as_deref())?;
-        Records::open(file, identity, format)
+        let (file, identity) = source::open(&spec.source, &files, folder.as_deref())?;
+        let mut records = Records::open(file, identity, spec.csv)?;
+        records.lay_out(&Wanted { asked: &spec.columns, present: present.as_deref() }, spec.infer_types)?;
+        records.treat_bad_rows(spec.bad_rows);
+        Ok(records)
     });
     opened.await?
 }
 
-async fn load(context: &Context, spec: &Spec, staging: &mut dyn Staging, records: Records) -> Result<(), Stop> {
-    let start = records.cursor().clone();
-    context.checkpoint(&start, report(&start)).await?;
-    let mut brake = spec.max_rows_per_second.map(|rate| Brake::new(rate, start.rows));
+/// Loads to the end, and answers the cursor there.
+async fn load(context: &Context, spec: &Spec, staging: &mut dyn Staging, records: Records) -> Result<Cursor, Stop> {
+    let mut last = records.cursor().clone();
+    context.checkpoint(&last, report(&last)).await?;
+    let mut brake = spec.max_rows_per_second.map(|rate| Brake::new(rate, last.rows));
     let (spare, spares) = mpsc::channel(AHEAD + 1);
     let (pieces, mut inbox) = mpsc::channel(AHEAD);
     let width = records.columns().len();
     let reading = context.blocking(move || read(records, width, &pieces, spares));
     let writing = async move {
         while let Some(piece) = next(context, &mut inbox).await? {
-            let Piece { batch, starts, cursor } = piece;
+            let Piece { batch, starts, rejects, cursor } = piece;
             let text = serde_json::to_string(&cursor).map_err(|error| Failure::internal(error.to_string()))?;
-            let batch = staging.write(batch, text).await.map_err(|error| bad_cell(error, &starts))?;
+            let written = staging.write(batch, Mark { cursor: text, rejects }).await;
+            let batch = written.map_err(|error| bad_cell(error, &starts))?;
             // The reader may have come to its end and want no more batches.
             let _ = spare.try_send(batch);
             context.checkpoint(&cursor, report(&cursor)).await?;
             if let Some(brake) = &mut brake {
                 brake.wait(cursor.rows, context).await?;
             }
+            last = cursor;
         }
-        Ok(())
+        Ok(last)
     };
     // The writer owns its end of the channel, so that the reader ends with it.
     let (read, written) = tokio::join!(reading, writing);
@@ -140,11 +155,11 @@ fn stopped_by(error: datasets::Error) -> Stop {
     }
 }
 
-fn bad_cell(error: datasets::Error, starts: &[u64]) -> Stop {
+fn bad_cell(error: datasets::Error, starts: &[Place]) -> Stop {
     match error {
         datasets::Error::Cell { row, column, reason } => {
-            let at = starts.get(row).copied().unwrap_or(0);
-            Failure::input(format!("the row at byte {at}, column {column:?}: {reason}")).into()
+            let line = starts.get(row).map_or(0, |start| start.line);
+            Failure::input(format!("about line {line}, column {column:?}: {reason}")).into()
         }
         other => stopped_by(other),
     }

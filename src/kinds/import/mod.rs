@@ -4,10 +4,14 @@
 //! so a run goes on at the byte where the last commit ended. Nobody sees a row before [`Kind::publish`].
 
 pub mod api;
+mod columns;
 mod framed;
 mod header;
+mod infer;
 mod load;
 mod records;
+mod rejects;
+mod shape;
 pub mod source;
 pub mod spec;
 #[cfg(test)]
@@ -50,16 +54,16 @@ impl Kind for Import {
     }
 
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
-        load::run(self, context).await?;
-        Ok(None)
+        load::run(self, context).await
     }
 
-    async fn publish(&self, context: &Context, _result: Option<&ResultFile>) -> Result<(), Failure> {
+    async fn publish(&self, context: &Context, rejects: Option<&ResultFile>) -> Result<(), Failure> {
         self.datasets.publish(context.id(), context.epoch(), context.now()).await?;
-        Ok(())
+        super::publish_file(context, rejects).await
     }
 
     async fn undo(&self, context: &Context) -> Result<(), Failure> {
+        super::delete_files(context).await?;
         Ok(self.datasets.discard(context.id(), context.epoch()).await?)
     }
 

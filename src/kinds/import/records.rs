@@ -6,14 +6,17 @@ use std::os::unix::fs::FileExt;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
+use super::columns::Wanted;
 use super::framed::{Framed, mark};
-use super::header;
-use super::spec::{Cursor, Format, Identity};
+use super::infer::{Guess, SAMPLE_BYTES, SAMPLE_ROWS};
+use super::shape::{Bad, Shape};
+use super::spec::{BadRows, Cursor, Format, Identity};
+use super::{header, rejects};
 use crate::datasets::{Batch, Column};
 use crate::runner::Failure;
 
-/// The most rows of a batch, and the bytes after which one is full.
-const ROWS: usize = 8192;
+/// The most records of a batch, and the bytes after which one is full.
+const RECORDS: usize = 8192;
 const BYTES: usize = 1 << 20;
 
 /// Bytes that are read at once.
@@ -24,58 +27,91 @@ pub struct Records {
     file: File,
     reader: Reader<Framed<File>>,
     /// Where the reader began, and how many bytes its guard put before that.
-    base: u64,
+    base: Place,
     guard: u64,
     record: ByteRecord,
     format: Format,
-    columns: Vec<Column>,
+    shape: Shape,
+    bad_rows: BadRows,
     cursor: Cursor,
-    batch_rows: usize,
+    batch_records: usize,
 }
 
-/// Rows, where each begins, and the cursor behind them.
+/// A place in the file. A record's is the end of the one before it: its line end may lie between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The byte.
+    pub offset: u64,
+    /// The line, from 1, that it lies in.
+    pub line: u64,
+}
+
+/// Rows, where each begins, the lines of those that are none, and the cursor behind them.
 pub struct Piece {
     /// The rows.
     pub batch: Batch,
-    /// The byte at which each row's record begins.
-    pub starts: Vec<u64>,
+    /// Where each row's record begins.
+    pub starts: Vec<Place>,
+    /// Lines for the file of rejects.
+    pub rejects: Vec<u8>,
     /// What to commit with them.
     pub cursor: Cursor,
 }
 
 impl Records {
-    /// Opens a file at its first row.
+    /// Opens a file at its first row. Its columns are TEXT as yet, and the first bad row is an error.
     ///
     /// # Errors
     /// A file without a header, or one that cannot be read.
     pub fn open(file: File, identity: Identity, format: Format) -> Result<Records, Failure> {
-        let cursor = Cursor { file: identity, offset: 0, rows: 0 };
+        let cursor = Cursor::start(identity);
         let mut records = Records {
             reader: reader(&file, &cursor, &format)?,
             file,
-            base: 0,
+            base: place(&cursor),
             guard: 0,
             record: ByteRecord::new(),
+            shape: Shape::new(Vec::new(), 0, format.null_value.clone()),
             format,
-            columns: Vec::new(),
+            bad_rows: BadRows::Fail,
             cursor: cursor.clone(),
-            batch_rows: ROWS,
+            batch_records: RECORDS,
         };
         let Some(start) = records.read_record()? else {
             return Err(Failure::input("the file is empty: its first line must name the columns"));
         };
-        records.columns = records.name_columns(start)?;
+        let (ahead, columns) = records.name_columns(start)?;
+        records.shape = Shape::new(columns, ahead, records.format.null_value.clone());
         if records.format.header { Ok(records) } else { records.resume(cursor) }
     }
 
-    /// At most so many rows a batch.
-    pub fn limit_batch(&mut self, rows: usize) {
-        self.batch_rows = rows.clamp(1, ROWS);
+    /// Gives the columns their names and types; with `infer` a sample of the rows is read.
+    ///
+    /// # Errors
+    /// Columns that the file does not have.
+    pub fn lay_out(&mut self, wanted: &Wanted<'_>, infer: bool) -> Result<(), Failure> {
+        let sample = if infer { self.sample()? } else { Vec::new() };
+        let columns = match self.format.header {
+            true => wanted.named(self.columns(), &sample)?,
+            false => wanted.numbered(self.columns().len(), &sample)?,
+        };
+        self.shape = self.shape.clone().with(columns);
+        Ok(())
     }
 
-    /// The columns, as the header names them.
+    /// What becomes of bad rows from here on.
+    pub fn treat_bad_rows(&mut self, bad_rows: BadRows) {
+        self.bad_rows = bad_rows;
+    }
+
+    /// At most so many records a batch.
+    pub fn limit_batch(&mut self, records: usize) {
+        self.batch_records = records.clamp(1, RECORDS);
+    }
+
+    /// The columns.
     pub fn columns(&self) -> &[Column] {
-        &self.columns
+        self.shape.columns()
     }
 
     /// What to commit before the first row.
@@ -94,7 +130,7 @@ impl Records {
             ));
         }
         self.reader = reader(&self.file, &cursor, &self.format)?;
-        self.base = cursor.offset;
+        self.base = place(&cursor);
         self.guard = u64::from(cursor.offset > 0);
         self.cursor = cursor;
         Ok(self)
@@ -103,79 +139,95 @@ impl Records {
     /// The next rows, into a batch that is empty; none at the end of the file.
     ///
     /// # Errors
-    /// A row that is bad, with its line.
-    pub fn next(&mut self, mut batch: Batch) -> Result<Option<Piece>, Failure> {
-        let mut starts = Vec::with_capacity(self.batch_rows);
-        while batch.len() < self.batch_rows && batch.bytes() < BYTES {
+    /// A row that is bad, with its line, where bad rows are not passed over or are too many.
+    pub fn next(&mut self, batch: Batch) -> Result<Option<Piece>, Failure> {
+        let mut piece = Piece { batch, starts: Vec::new(), rejects: Vec::new(), cursor: self.cursor.clone() };
+        let mut records = 0;
+        while records < self.batch_records && piece.batch.bytes() + piece.rejects.len() < BYTES {
             let Some(start) = self.read_record()? else { break };
-            self.push_row(&mut batch, start)?;
-            starts.push(start);
+            records += 1;
+            match self.shape.push(&self.record, &mut piece.batch) {
+                Ok(()) => {
+                    self.cursor.rows += 1;
+                    piece.starts.push(start);
+                }
+                Err(bad) => piece.rejects.extend(self.reject(&bad, start)?),
+            }
         }
-        let cursor = self.cursor.clone();
-        Ok((!batch.is_empty()).then_some(Piece { batch, starts, cursor }))
+        piece.cursor = self.cursor.clone();
+        Ok((records > 0).then_some(piece))
     }
 
-    /// The line, from 1, of the record that begins at byte `start` or after the line ends there.
-    pub fn line_of(&self, start: u64) -> Result<u64, Failure> {
+    /// The line, from 1, of the record that begins at `start` or after the line ends there.
+    pub fn line_of(&self, start: Place) -> Result<u64, Failure> {
         line_of(&self.file, start).map_err(|error| Failure::io("its file", &error))
     }
 
-    /// Reads the next record and answers the byte at which it begins; none at the end.
-    fn read_record(&mut self) -> Result<Option<u64>, Failure> {
-        let start = self.cursor.offset;
+    /// Reads the next record and answers where it begins; none at the end.
+    fn read_record(&mut self) -> Result<Option<Place>, Failure> {
+        let start = place(&self.cursor);
         let more = self.reader.read_byte_record(&mut self.record);
         if !more.map_err(|error| self.unreadable(&error))? {
             return Ok(None);
         }
-        let end = (self.reader.position().byte() + self.base).saturating_sub(self.guard);
+        let position = self.reader.position();
+        let end = (position.byte() + self.base.offset).saturating_sub(self.guard);
         if end > self.cursor.file.size + 1 {
             let behind = self.record.len() == 1 && self.record.get(0) == Some(&[mark(&self.format)]);
             return if behind { Ok(None) } else { Err(self.unclosed(start)?) };
         }
         self.cursor.offset = end.min(self.cursor.file.size);
+        self.cursor.line = (position.line() - 1 + self.base.line).saturating_sub(self.guard);
         self.reader.get_mut().record_ended();
         Ok(Some(start))
     }
 
-    fn push_row(&mut self, batch: &mut Batch, start: u64) -> Result<(), Failure> {
-        let (found, expected) = (self.record.len(), self.columns.len());
-        if found != expected {
-            let line = self.line_of(start)?;
-            let cells = if found == 1 { "1 cell".to_owned() } else { format!("{found} cells") };
-            return Err(Failure::input(format!("line {line}: {cells} where the header has {expected}")));
-        }
-        let Ok(row) = std::str::from_utf8(self.record.as_slice()) else { return Err(self.undecodable(start)?) };
-        let null = self.format.null_value.as_deref();
-        let cells = (0..found).map(|n| self.record.range(n).and_then(|range| row.get(range)));
-        if cells.clone().any(|cell| cell.is_none()) {
-            return Err(self.undecodable(start)?);
-        }
-        let cells = cells.map(|cell| cell.filter(|cell| Some(*cell) != null));
-        batch.push_row(cells).map_err(|error| Failure::internal(error.to_string()))?;
-        self.cursor.rows += 1;
-        Ok(())
-    }
-
-    fn name_columns(&self, start: u64) -> Result<Vec<Column>, Failure> {
-        if !self.format.header {
-            return Ok(header::numbered(self.record.len()));
-        }
-        let names: Result<Vec<_>, _> = self.record.iter().map(std::str::from_utf8).collect();
-        match names {
-            Ok(names) => Ok(header::columns(names.into_iter())),
-            Err(_) => Err(self.undecodable(start)?),
-        }
-    }
-
-    fn undecodable(&self, start: u64) -> Result<Failure, Failure> {
+    /// What the rejects get of a bad record.
+    fn reject(&mut self, bad: &Bad, start: Place) -> Result<Vec<u8>, Failure> {
         let line = self.line_of(start)?;
-        let bad = self.record.iter().enumerate().find_map(|(n, cell)| Some((n, std::str::from_utf8(cell).err()?)));
-        let (n, byte) = bad.map_or((0, 0), |(n, error)| (n, error.valid_up_to()));
-        let name = self.columns.get(n).map_or_else(|| format!("{}", n + 1), |column| format!("{:?}", column.name));
-        Ok(Failure::input(format!("line {line}, column {name}: byte {} of the cell is not UTF-8", byte + 1)))
+        let BadRows::Skip(most) = self.bad_rows else { return Err(Failure::input(bad.at(line))) };
+        self.cursor.rejected += 1;
+        if most.is_some_and(|most| self.cursor.rejected > most) {
+            let text =
+                format!("{} rows are bad, more than maxBadRows; the last, {}", self.cursor.rejected, bad.at(line));
+            return Err(Failure::input(text));
+        }
+        Ok(rejects::reject(bad, line, &self.record, self.shape.ahead(), &self.format))
     }
 
-    fn unclosed(&self, start: u64) -> Result<Failure, Failure> {
+    /// Columns of text as the first record names them, and the cells before them that are passed over.
+    fn name_columns(&self, start: Place) -> Result<(usize, Vec<Column>), Failure> {
+        if !self.format.header {
+            return Ok((0, header::numbered(self.record.len())));
+        }
+        let ahead = rejects::ahead(&self.record);
+        let names: Result<Vec<_>, _> = self.record.iter().skip(ahead).map(std::str::from_utf8).collect();
+        match names {
+            Ok(names) => Ok((ahead, header::columns(names.into_iter()))),
+            Err(_) => Err(Failure::input(self.shape.undecodable(&self.record).at(self.line_of(start)?))),
+        }
+    }
+
+    /// What the first rows allow each column to be. Those that are bad say nothing.
+    fn sample(&self) -> Result<Vec<Guess>, Failure> {
+        let file = self.file.try_clone().map_err(|error| Failure::io("its file", &error))?;
+        let mut records = Records::open(file, self.cursor.file.clone(), self.format.clone())?;
+        let mut guesses = vec![Guess::default(); self.columns().len()];
+        let mut batch = Batch::new(guesses.len());
+        for _ in 0..SAMPLE_ROWS {
+            if batch.bytes() >= SAMPLE_BYTES || records.read_record()?.is_none() {
+                break;
+            }
+            // A bad row is dealt with when it is imported.
+            let _ = records.shape.push(&records.record, &mut batch);
+        }
+        for row in batch.rows() {
+            guesses.iter_mut().zip(row).for_each(|(guess, cell)| guess.see(cell.unwrap_or_default()));
+        }
+        Ok(guesses)
+    }
+
+    fn unclosed(&self, start: Place) -> Result<Failure, Failure> {
         let line = self.line_of(start)?;
         Ok(Failure::input(format!(
             "line {line}: a quote is not closed before the end of the file: is the file cut off?"
@@ -185,13 +237,17 @@ impl Records {
     fn unreadable(&self, error: &csv::Error) -> Failure {
         match error.kind() {
             csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let line = self.line_of(self.cursor.offset).unwrap_or(0);
+                let line = self.line_of(place(&self.cursor)).unwrap_or(self.cursor.line);
                 Failure::input(format!("line {line}: {error}"))
             }
             csv::ErrorKind::Io(error) => Failure::io("its file", error),
             _ => Failure::internal(error.to_string()),
         }
     }
+}
+
+fn place(cursor: &Cursor) -> Place {
+    Place { offset: cursor.offset, line: cursor.line }
 }
 
 fn reader(file: &File, from: &Cursor, format: &Format) -> Result<Reader<Framed<File>>, Failure> {
@@ -210,20 +266,20 @@ fn reader(file: &File, from: &Cursor, format: &Format) -> Result<Reader<Framed<F
 }
 
 /// Reads by position: the file's own place is the reader's.
-fn line_of(file: &File, start: u64) -> io::Result<u64> {
-    let mut chunk = vec![0; BUFFER];
-    let (mut at, mut line) = (0, 1);
+fn line_of(file: &File, start: Place) -> io::Result<u64> {
+    let mut chunk = [0; 4096];
+    let Place { offset: mut at, mut line } = start;
     loop {
         let read = file.read_at(&mut chunk, at)?;
         for &byte in &chunk[..read] {
-            if at >= start && !matches!(byte, b'\r' | b'\n') {
+            if !matches!(byte, b'\r' | b'\n') {
                 return Ok(line);
             }
             line += u64::from(byte == b'\n');
-            at += 1;
         }
         if read == 0 {
             return Ok(line);
         }
+        at += read as u64;
     }
 }

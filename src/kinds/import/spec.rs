@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::datasets::{DatasetName, Mode};
+use crate::datasets::{Column, DatasetName, Mode};
 
 /// What an import is to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -15,8 +15,24 @@ pub struct Spec {
     pub mode: Mode,
     /// How the file is written.
     pub csv: Format,
+    /// The names and types that the user gave.
+    pub columns: Vec<Column>,
+    /// Columns whose types nobody gave get those that a sample shows.
+    pub infer_types: bool,
+    /// What becomes of records that are no rows.
+    pub bad_rows: BadRows,
     /// At most so many rows a second.
     pub max_rows_per_second: Option<f64>,
+}
+
+/// What becomes of records that are no rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BadRows {
+    /// The first one fails the import.
+    Fail,
+    /// They go to the rejects; past so many the import fails.
+    Skip(Option<u64>),
 }
 
 /// Where the file lies.
@@ -55,8 +71,12 @@ pub struct Cursor {
     pub file: Identity,
     /// The byte at which the next record begins.
     pub offset: u64,
+    /// The line, from 1, that this byte lies in.
+    pub line: u64,
     /// Rows written.
     pub rows: u64,
+    /// Records that went to the rejects.
+    pub rejected: u64,
 }
 
 /// What tells a file from another one that took its place.
@@ -69,6 +89,11 @@ pub struct Identity {
 }
 
 impl Cursor {
+    /// The beginning of a file.
+    pub fn start(file: Identity) -> Cursor {
+        Cursor { file, offset: 0, line: 1, rows: 0, rejected: 0 }
+    }
+
     /// The rows that the whole file will give: estimated by the share of bytes that is read, exact at the end.
     pub fn total(&self) -> Option<u64> {
         if self.rows == 0 || self.offset == 0 {

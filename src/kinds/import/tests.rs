@@ -4,9 +4,10 @@ use std::io::Write;
 
 use proptest::prelude::*;
 
+use super::columns::Wanted;
 use super::records::Records;
-use super::spec::{Cursor, Format, Identity};
-use crate::datasets::Batch;
+use super::spec::{BadRows, Cursor, Format, Identity};
+use crate::datasets::{Batch, Column, ColumnType};
 use crate::runner::Failure;
 
 type Rows = Vec<Vec<Option<String>>>;
@@ -164,4 +165,82 @@ proptest! {
         }
         prop_assert_eq!(found, expected);
     }
+
+    #[test]
+    fn however_often_it_is_interrupted_bad_rows_are_told_with_the_same_lines(
+        bytes in prop::collection::vec(prop::sample::select(b"a1,,\"\r\n\n\xff\xc3\xa9".to_vec()), 0..60),
+        batch in 1usize..4,
+    ) {
+        let file = [b"a,b\n".as_slice(), &bytes].concat();
+        prop_assert_eq!(skipping(&file, batch, true), skipping(&file, usize::MAX, false));
+    }
+}
+
+/// What comes out of a file when bad rows are passed over: rows, rejects, how many, and what went wrong at last.
+fn skipping(bytes: &[u8], batch: usize, interrupted: bool) -> (Rows, Vec<u8>, u64, Option<Failure>) {
+    let mut records = open(bytes, &Format::default()).unwrap();
+    let (mut rows, mut rejects, mut rejected) = (Rows::new(), Vec::new(), 0);
+    loop {
+        records.limit_batch(batch);
+        records.treat_bad_rows(BadRows::Skip(None));
+        let piece = match records.next(Batch::new(2)) {
+            Ok(Some(piece)) => piece,
+            Ok(None) => return (rows, rejects, rejected, None),
+            // What came before in the same batch is not committed; so that runs compare, neither are whole batches.
+            Err(failure) => return (Rows::new(), Vec::new(), 0, Some(failure)),
+        };
+        rows.extend(piece.batch.rows().map(|row| row.map(|cell| cell.map(str::to_owned)).collect::<Vec<_>>()));
+        rejects.extend(piece.rejects);
+        rejected = piece.cursor.rejected;
+        if interrupted {
+            records = records.resume(piece.cursor).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_bad_row_is_told_with_its_line_and_its_cells() {
+    let file = b"a,b\r\n1,2\r\n\r\n3\r\n\"4\n4\",5\n6,7,\"8\"\"8\"\n9,\xff\n";
+    let (rows, rejects, rejected, failure) = skipping(file, usize::MAX, false);
+    assert_eq!((rows, rejected, failure), (cells(&[&["1", "2"], &["4\n4", "5"]]), 3, None));
+    let expected = b"4,,1 cell where the header has 2,3\r\n7,,3 cells where the header has 2,6,7,\"8\"\"8\"\r\n\
+        8,b,byte 1 of the cell is not UTF-8,9,\xff\r\n";
+    assert_eq!(rejects.escape_ascii().to_string(), expected.escape_ascii().to_string());
+}
+
+#[test]
+fn a_mended_file_of_rejects_is_a_file_like_any_other() {
+    let file = b"pausa_line,pausa_column,pausa_reason,a,b\r\n4,,1 cell where the header has 2,3,4\r\n";
+    let (columns, rows) = table(file, &Format::default()).unwrap();
+    assert_eq!((columns, rows), (vec!["a".to_owned(), "b".to_owned()], cells(&[&["3", "4"]])));
+}
+
+#[test]
+fn columns_have_the_types_that_are_asked_for_or_that_a_sample_shows() {
+    let file = b"id,code,price,day,note\n1,007,1.50,2026-01-31,\n2,008,,2026-02-01,x\n";
+    let mut records = open(file, &Format::default()).unwrap();
+    let asked = [Column { name: "note".to_owned(), kind: ColumnType::Boolean }];
+    records.lay_out(&Wanted { asked: &asked, present: None }, true).unwrap();
+    let kinds: Vec<_> = records.columns().iter().map(|column| column.kind).collect();
+    use ColumnType::{Boolean, Date, Integer, Real, Text};
+    assert_eq!(kinds, [Integer, Text, Real, Date, Boolean]);
+    records.limit_batch(1);
+    let mut rows = Rows::new();
+    take(&mut records, &mut rows).unwrap();
+    let texts = [Some("1"), Some("007"), Some("1.5"), Some("2026-01-31"), None];
+    assert_eq!(rows, [texts.map(|text| text.map(str::to_owned))]);
+    let failure = take(&mut records, &mut rows).unwrap_err();
+    assert_eq!(failure.message, "line 3, column \"note\": \"x\" is not a BOOLEAN: true or false");
+}
+
+#[test]
+fn columns_that_the_file_lacks_are_refused() {
+    let asked = [Column::text("c")];
+    let wanted = Wanted { asked: &asked, present: None };
+    let mut records = open(b"a,b\n1,2\n", &Format::default()).unwrap();
+    let failure = records.lay_out(&wanted, false).unwrap_err();
+    assert_eq!(failure.message, "columns names \"c\", which the file lacks: it has [\"a\", \"b\"]");
+    let bare = Format { header: false, ..Format::default() };
+    let failure = open(b"1,2\n", &bare).unwrap().lay_out(&wanted, false).unwrap_err();
+    assert_eq!(failure.message, "line 1: 2 cells where columns names 1");
 }

@@ -1,0 +1,132 @@
+//! Rows of an import: their types, and those that are none.
+
+use serde_json::{Value, json};
+
+use crate::harness::csv;
+use crate::harness::postgres::Postgres;
+use crate::harness::server::Server;
+
+/// A row in each type's several notations, and what comes of it.
+const TYPED: &str = "id,code,price,paid,day,at,note\r\n\
+    1,007,1.50,yes,2026-01-31,2026-01-31T12:00:00+02:00,a\r\n\
+    -2,008,-3e2,F,0001-01-01,2026-01-31 10:00:00.25,\r\n\
+    9223372036854775807,,0.1,,,,\"two\r\nlines\"\r\n";
+
+const WRITTEN: &str = "id,code,price,paid,day,at,note\r\n\
+    1,007,1.5,true,2026-01-31,2026-01-31T10:00:00Z,a\r\n\
+    -2,008,-300,false,0001-01-01,2026-01-31T10:00:00.25Z,\r\n\
+    9223372036854775807,,0.1,,,,\"two\r\nlines\"\r\n";
+
+fn typed() -> Value {
+    let columns = [("id", "INTEGER"), ("price", "REAL"), ("paid", "BOOLEAN"), ("day", "DATE"), ("at", "TIMESTAMP")];
+    columns.iter().map(|(name, kind)| json!({ "name": name, "type": kind })).collect()
+}
+
+async fn rejects(server: &Server, id: &str) -> Value {
+    let query = "query($id: ID!) { task(id: $id) { state result { url } error { message }
+        ... on ImportTask { rowsImported rowsRejected rejects { name size contentType url sha256 } } } }";
+    server.data(query, json!({ "id": id })).await["task"].take()
+}
+
+async fn values_come_back_as_their_types_write_them(server: &Server) {
+    let upload = server.upload(TYPED).await;
+    let id = server.import(&upload, json!({ "dataset": "typed", "columns": typed() })).await;
+    server.until(&id, "COMPLETED").await;
+    let columns = server.data("{ dataset(name: \"typed\") { columns { name type } } }", json!({})).await;
+    let kinds: Vec<_> = columns["dataset"]["columns"].as_array().unwrap().iter().map(|c| c["type"].clone()).collect();
+    assert_eq!(kinds, ["INTEGER", "TEXT", "REAL", "BOOLEAN", "DATE", "TIMESTAMP", "TEXT"]);
+    assert_eq!(String::from_utf8(server.exported("typed").await).unwrap(), WRITTEN);
+    // The dataset's own types are those of what is added to it, and what it wrote can be read again.
+    let again = server.upload(WRITTEN).await;
+    let id = server.import(&again, json!({ "dataset": "typed", "mode": "APPEND" })).await;
+    server.until(&id, "COMPLETED").await;
+    let rows = server.exported("typed").await;
+    assert_eq!((csv::cells(&rows).len(), server.rows("typed").await), (7, Some(6)));
+}
+
+#[tokio::test]
+async fn typed_columns_in_sqlite() {
+    values_come_back_as_their_types_write_them(&Server::start().await).await;
+}
+
+#[tokio::test]
+async fn typed_columns_in_postgresql() {
+    let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
+    let url = postgres.url();
+    values_come_back_as_their_types_write_them(&Server::with(&[("PAUSA_DATABASE_URL", &url)]).await).await;
+}
+
+#[tokio::test]
+async fn types_are_found_in_a_sample() {
+    let server = Server::start().await;
+    let upload = server.upload("n,phone,when\n1,0301234,2026-01-31\n2,+49301234,2026-02-01\n").await;
+    let id = server.import(&upload, json!({ "dataset": "guessed", "inferTypes": true })).await;
+    server.until(&id, "COMPLETED").await;
+    let columns = server.data("{ dataset(name: \"guessed\") { columns { type } } }", json!({})).await;
+    let expected = json!([{ "type": "INTEGER" }, { "type": "TEXT" }, { "type": "DATE" }]);
+    assert_eq!(columns["dataset"]["columns"], expected);
+}
+
+#[tokio::test]
+async fn bad_rows_go_to_the_rejects_and_come_back_mended() {
+    let mut server = Server::start().await;
+    let mut file = b"n,age\r\n".to_vec();
+    for n in 1..=3000 {
+        let line = match n {
+            500 => b"500\r\n".to_vec(),
+            1500 => b"1500,\xff\r\n".to_vec(),
+            2500 => b"2500,old\r\n".to_vec(),
+            n => format!("{n},{}\r\n", n % 90).into_bytes(),
+        };
+        file.extend(line);
+    }
+    let upload = server.upload(file).await;
+    let input = json!({ "dataset": "people", "onBadRow": "SKIP", "maxBadRows": 3, "maxRowsPerSecond": 3000,
+        "columns": [{ "name": "age", "type": "INTEGER" }] });
+    let id = server.import(&upload, input).await;
+    server.until_done(&id, 600).await;
+    server.kill().await;
+    server.restart().await;
+    server.until_done(&id, 1600).await;
+    assert_eq!(server.control("pause", &id).await, "PAUSED");
+    assert_eq!(rejects(&server, &id).await["rejects"], Value::Null);
+    server.control("resume", &id).await;
+    server.until(&id, "COMPLETED").await;
+
+    let told = rejects(&server, &id).await;
+    assert_eq!(
+        (&told["rowsImported"], &told["rowsRejected"], &told["result"]),
+        (&json!(2997), &json!(3), &Value::Null)
+    );
+    assert_eq!(told["rejects"]["url"], format!("/download/{id}/rejects"));
+    let answer = server.get(told["rejects"]["url"].as_str().unwrap()).await;
+    assert!(answer.headers()["content-disposition"].to_str().unwrap().contains("people.rejects.csv"));
+    let bytes = answer.bytes().await.unwrap();
+    let expected = b"pausa_line,pausa_column,pausa_reason,n,age\r\n501,,1 cell where the header has 2,500\r\n\
+        1501,age,byte 1 of the cell is not UTF-8,1500,\xff\r\n\
+        2501,age,\"\"\"old\"\" is not an INTEGER from -9223372036854775808 to 9223372036854775807\",2500,old\r\n";
+    assert_eq!(bytes.escape_ascii().to_string(), expected.escape_ascii().to_string());
+    assert_eq!(server.get(&format!("/download/{id}")).await.status(), 404);
+
+    let mended =
+        String::from_utf8_lossy(&bytes).replace(",500\r", ",500,1\r").replace('\u{fffd}', "2").replace(",old", ",3");
+    let upload = server.upload(mended).await;
+    let id = server.import(&upload, json!({ "dataset": "people", "mode": "APPEND" })).await;
+    server.until(&id, "COMPLETED").await;
+    assert_eq!(server.rows("people").await, Some(3000));
+    assert_eq!(csv::cells(&server.exported("people").await)[2998..], [["500", "1"], ["1500", "2"], ["2500", "3"]]);
+}
+
+#[tokio::test]
+async fn too_many_bad_rows_fail_the_import_and_leave_nothing() {
+    let server = Server::start().await;
+    let upload = server.upload("a,b\n1,2\n3\n4\n").await;
+    let input = json!({ "dataset": "people", "onBadRow": "SKIP", "maxBadRows": 1 });
+    let id = server.import(&upload, input).await;
+    let task = server.until(&id, "FAILED").await;
+    let task = server.task(task["id"].as_str().unwrap()).await;
+    let expected = "2 rows are bad, more than maxBadRows; the last, line 4: 1 cell where the header has 2";
+    assert_eq!((&task["error"]["code"], &task["error"]["message"]), (&json!("BAD_USER_INPUT"), &json!(expected)));
+    assert_eq!(server.rows("people").await, None);
+    assert_eq!(server.get(&format!("/download/{id}/rejects")).await.status(), 409);
+}
