@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod control;
+mod exact;
 mod files;
+mod odd_files;
 mod rows;
 mod tour;
 mod watching;
