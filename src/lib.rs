@@ -18,6 +18,7 @@ pub mod bus;
 pub mod clock;
 pub mod config;
 pub mod datasets;
+mod disk;
 pub mod files;
 pub mod graphql;
 pub mod http;

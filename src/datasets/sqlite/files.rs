@@ -1,10 +1,11 @@
 //! The folder of the segments.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::Error;
+use crate::disk;
 
 /// What SQLite may leave beside a file.
 const COMPANIONS: [&str; 3] = ["-journal", "-wal", "-shm"];
@@ -32,14 +33,14 @@ impl Files {
         self.folder.join(format!("{segment}.db"))
     }
 
-    /// Unlinks a segment and what lies beside it, for good; none is fine.
+    /// Unlinks a segment and what lies beside it, for good and whatever its size; none is fine.
     pub(super) fn remove(&self, segment: &str) -> Result<(), Error> {
         let path = self.path(segment);
-        let mut removed = remove_file(&path)?;
+        let mut removed = disk::remove_file(&path)?;
         for companion in COMPANIONS {
             let mut beside = path.clone().into_os_string();
             beside.push(companion);
-            removed |= remove_file(Path::new(&beside))?;
+            removed |= disk::remove_file(Path::new(&beside))?;
         }
         if removed { self.sync() } else { Ok(()) }
     }
@@ -51,14 +52,5 @@ impl Files {
 
     fn failed(&self, error: &io::Error) -> Error {
         Error::Failed(format!("cannot make the folder {}: {error}", self.folder.display()))
-    }
-}
-
-/// Whether there was one.
-fn remove_file(path: &Path) -> io::Result<bool> {
-    match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
     }
 }

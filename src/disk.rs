@@ -1,0 +1,44 @@
+//! Giving disk space back without a wait for it.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::thread;
+
+/// Bytes up to which a file's space is given back at once.
+const SMALL: u64 = 8 << 20;
+
+/// Takes a file's name away; whether there was one. The space of a large file is given back a moment later, by a thread
+/// that merely holds it open: that takes longer the larger it is. Where the process ends before, the system does it.
+pub fn remove_file(path: &Path) -> io::Result<bool> {
+    let large = fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.len() > SMALL);
+    // Where it cannot be opened, its space is waited for.
+    let held = if large { File::open(path).ok() } else { None };
+    match fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    }
+    if let Some(held) = held {
+        // Without a thread it is closed here.
+        let _ = thread::Builder::new().name("disk".into()).spawn(move || drop(held));
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_is_gone_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        for size in [0, SMALL + 1] {
+            let path = folder.path().join("file");
+            File::create(&path).unwrap().set_len(size).unwrap();
+            assert!(remove_file(&path).unwrap());
+            assert!(!path.exists());
+            assert!(!remove_file(&path).unwrap());
+        }
+    }
+}
