@@ -52,8 +52,8 @@ async fn open(import: &Import, context: &Context, spec: &Spec) -> Result<Records
     };
     let (files, folder, spec) = (context.files().clone(), import.folder.clone(), spec.clone());
     let opened = context.blocking(move || {
-        let (file, identity) = source::open(&spec.source, &files, folder.as_deref())?;
-        let mut records = Records::open(file, identity, spec.csv)?;
+        let (input, identity) = source::open(&spec.source, &files, folder.as_deref())?;
+        let mut records = Records::open(input, identity, spec.csv)?;
         records.lay_out(&Wanted { asked: &spec.columns, present: present.as_deref() }, spec.infer_types)?;
         records.treat_bad_rows(spec.bad_rows);
         Ok(records)

@@ -1,8 +1,6 @@
 //! Records out of a CSV file, in batches, each with the cursor behind it.
 
-use std::fs::File;
-use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
+use std::io;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
@@ -10,6 +8,7 @@ use super::columns::Wanted;
 use super::framed::{Framed, mark};
 use super::infer::{Guess, SAMPLE_BYTES, SAMPLE_ROWS};
 use super::shape::{Bad, Shape};
+use super::source::input::{Input, Reading};
 use super::spec::{BadRows, Cursor, Format, Identity};
 use super::{header, rejects};
 use crate::datasets::{Batch, Column};
@@ -24,8 +23,8 @@ const BUFFER: usize = 256 * 1024;
 
 /// A CSV file at some record.
 pub struct Records {
-    file: File,
-    reader: Reader<Framed<File>>,
+    input: Input,
+    reader: Reader<Framed<Reading>>,
     /// Where the reader began, and how many bytes its guard put before that.
     base: Place,
     guard: u64,
@@ -63,11 +62,11 @@ impl Records {
     ///
     /// # Errors
     /// A file without a header, or one that cannot be read.
-    pub fn open(file: File, identity: Identity, format: Format) -> Result<Records, Failure> {
+    pub fn open(input: Input, identity: Identity, format: Format) -> Result<Records, Failure> {
         let cursor = Cursor::start(identity);
         let mut records = Records {
-            reader: reader(&file, &cursor, &format)?,
-            file,
+            reader: reader(&input, &cursor, &format),
+            input,
             base: place(&cursor),
             guard: 0,
             record: ByteRecord::new(),
@@ -129,7 +128,7 @@ impl Records {
                 "its file changed since the import began: terminate it and start a new one with the new file",
             ));
         }
-        self.reader = reader(&self.file, &cursor, &self.format)?;
+        self.reader = reader(&self.input, &cursor, &self.format);
         self.base = place(&cursor);
         self.guard = u64::from(cursor.offset > 0);
         self.cursor = cursor;
@@ -154,13 +153,14 @@ impl Records {
                 Err(bad) => piece.rejects.extend(self.reject(&bad, start)?),
             }
         }
+        self.cursor.expected = self.input.expected();
         piece.cursor = self.cursor.clone();
         Ok((records > 0).then_some(piece))
     }
 
     /// The line, from 1, of the record that begins at `start` or after the line ends there.
     pub fn line_of(&self, start: Place) -> Result<u64, Failure> {
-        line_of(&self.file, start).map_err(|error| Failure::io("its file", &error))
+        line_of(&self.input, start).map_err(|error| lost(&error))
     }
 
     /// Reads the next record and answers where it begins; none at the end.
@@ -172,11 +172,13 @@ impl Records {
         }
         let position = self.reader.position();
         let end = (position.byte() + self.base.offset).saturating_sub(self.guard);
-        if end > self.cursor.file.size + 1 {
+        // Behind the last byte the size is known.
+        let size = self.input.size().unwrap_or(u64::MAX);
+        if end > size.saturating_add(1) {
             let behind = self.record.len() == 1 && self.record.get(0) == Some(&[mark(&self.format)]);
             return if behind { Ok(None) } else { Err(self.unclosed(start)?) };
         }
-        self.cursor.offset = end.min(self.cursor.file.size);
+        self.cursor.offset = end.min(size);
         self.cursor.line = (position.line() - 1 + self.base.line).saturating_sub(self.guard);
         self.reader.get_mut().record_ended();
         Ok(Some(start))
@@ -210,8 +212,7 @@ impl Records {
 
     /// What the first rows allow each column to be. Those that are bad say nothing.
     fn sample(&self) -> Result<Vec<Guess>, Failure> {
-        let file = self.file.try_clone().map_err(|error| Failure::io("its file", &error))?;
-        let mut records = Records::open(file, self.cursor.file.clone(), self.format.clone())?;
+        let mut records = Records::open(self.input.clone(), self.cursor.file.clone(), self.format.clone())?;
         let mut guesses = vec![Guess::default(); self.columns().len()];
         let mut batch = Batch::new(guesses.len());
         for _ in 0..SAMPLE_ROWS {
@@ -240,7 +241,7 @@ impl Records {
                 let line = self.line_of(place(&self.cursor)).unwrap_or(self.cursor.line);
                 Failure::input(format!("line {line}: {error}"))
             }
-            csv::ErrorKind::Io(error) => Failure::io("its file", error),
+            csv::ErrorKind::Io(error) => lost(error),
             _ => Failure::internal(error.to_string()),
         }
     }
@@ -250,27 +251,27 @@ fn place(cursor: &Cursor) -> Place {
     Place { offset: cursor.offset, line: cursor.line }
 }
 
-fn reader(file: &File, from: &Cursor, format: &Format) -> Result<Reader<Framed<File>>, Failure> {
-    let positioned = file.try_clone().and_then(|mut file| {
-        file.seek(SeekFrom::Start(from.offset))?;
-        Ok(file)
-    });
-    let file = positioned.map_err(|error| Failure::io("its file", &error))?;
-    Ok(ReaderBuilder::new()
+fn reader(input: &Input, from: &Cursor, format: &Format) -> Reader<Framed<Reading>> {
+    ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .delimiter(format.delimiter)
         .quote(format.quote)
         .buffer_capacity(BUFFER)
-        .from_reader(Framed::new(file, from.offset > 0, format)))
+        .from_reader(Framed::new(input.from(from.offset), from.offset > 0, format))
 }
 
-/// Reads by position: the file's own place is the reader's.
-fn line_of(file: &File, start: Place) -> io::Result<u64> {
+/// What kept the file from being read: the reason why it will not become whole, where that is it.
+fn lost(error: &io::Error) -> Failure {
+    let told = error.get_ref().and_then(|inner| inner.downcast_ref::<Failure>());
+    told.cloned().unwrap_or_else(|| Failure::io("its file", error))
+}
+
+fn line_of(input: &Input, start: Place) -> io::Result<u64> {
     let mut chunk = [0; 4096];
     let Place { offset: mut at, mut line } = start;
     loop {
-        let read = file.read_at(&mut chunk, at)?;
+        let read = input.read_at(&mut chunk, at)?;
         for &byte in &chunk[..read] {
             if !matches!(byte, b'\r' | b'\n') {
                 return Ok(line);

@@ -77,29 +77,31 @@ pub struct Cursor {
     pub rows: u64,
     /// Records that went to the rejects.
     pub rejected: u64,
+    /// Bytes that the whole text has or is thought to have, where that is known.
+    pub expected: Option<u64>,
 }
 
 /// What tells a file from another one that took its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
-    /// Bytes.
+    /// Bytes; 0 where a server did not tell.
     pub size: u64,
-    /// The last change, in microseconds since 1970.
+    /// The last change, in microseconds since 1970; 0 for what was fetched.
     pub modified: i64,
+    /// What tells the fetched version of a URL from others.
+    pub version: Option<String>,
 }
 
 impl Cursor {
     /// The beginning of a file.
     pub fn start(file: Identity) -> Cursor {
-        Cursor { file, offset: 0, line: 1, rows: 0, rejected: 0 }
+        Cursor { file, offset: 0, line: 1, rows: 0, rejected: 0, expected: None }
     }
 
     /// The rows that the whole file will give: estimated by the share of bytes that is read, exact at the end.
     pub fn total(&self) -> Option<u64> {
-        if self.rows == 0 || self.offset == 0 {
-            return None;
-        }
-        let whole = u128::from(self.rows) * u128::from(self.file.size) / u128::from(self.offset);
+        let expected = self.expected.filter(|_| self.rows > 0 && self.offset > 0)?;
+        let whole = u128::from(self.rows) * u128::from(expected) / u128::from(self.offset);
         Some(u64::try_from(whole).unwrap_or(u64::MAX).max(self.rows))
     }
 }

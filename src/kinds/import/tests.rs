@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::columns::Wanted;
 use super::records::Records;
+use super::source::input::Input;
 use super::spec::{BadRows, Cursor, Format, Identity};
 use crate::datasets::{Batch, Column, ColumnType};
 use crate::runner::Failure;
@@ -15,8 +16,8 @@ type Rows = Vec<Vec<Option<String>>>;
 fn open(bytes: &[u8], format: &Format) -> Result<Records, Failure> {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
-    let identity = Identity { size: bytes.len() as u64, modified: 0 };
-    Records::open(file, identity, format.clone())
+    let identity = Identity { size: bytes.len() as u64, modified: 0, version: None };
+    Records::open(Input::whole(file).unwrap(), identity, format.clone())
 }
 
 fn read(mut records: Records, rows: &mut Rows) -> Result<(), Failure> {

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 use std::time::UNIX_EPOCH;
 
-use super::spec::{Identity, Source};
+use super::super::spec::{Identity, Source};
+use super::input::Input;
 use crate::files::Files;
 use crate::runner::{BadInput, Failure};
 
@@ -31,7 +32,7 @@ pub fn below(folder: Option<&Path>, name: &str) -> Result<PathBuf, BadInput> {
 }
 
 /// Opens the file and tells which one it is.
-pub fn open(source: &Source, files: &Files, folder: Option<&Path>) -> Result<(File, Identity), Failure> {
+pub fn open(source: &Source, files: &Files, folder: Option<&Path>) -> Result<(Input, Identity), Failure> {
     let path = match source {
         Source::Upload(id) => files.upload(id),
         Source::Path(name) => below(folder, name).map_err(|error| Failure::input(error.message))?,
@@ -44,7 +45,8 @@ pub fn open(source: &Source, files: &Files, folder: Option<&Path>) -> Result<(Fi
     let known = file.metadata().map_err(lost)?;
     let modified = known.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     let modified = modified.and_then(|age| i64::try_from(age.as_micros()).ok()).unwrap_or(0);
-    Ok((file, Identity { size: known.len(), modified }))
+    let identity = Identity { size: known.len(), modified, version: None };
+    Ok((Input::whole(file).map_err(lost)?, identity))
 }
 
 #[cfg(test)]
