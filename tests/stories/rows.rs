@@ -68,6 +68,15 @@ async fn types_are_found_in_a_sample() {
 }
 
 #[tokio::test]
+async fn a_sample_does_not_move_the_place_in_a_large_file() {
+    let server = Server::start().await;
+    let upload = server.upload(csv::people(60_000)).await;
+    let id = server.import(&upload, json!({ "dataset": "people", "inferTypes": true })).await;
+    server.until(&id, "COMPLETED").await;
+    assert!(server.exported("people").await == csv::people(60_000).into_bytes());
+}
+
+#[tokio::test]
 async fn bad_rows_go_to_the_rejects_and_come_back_mended() {
     let mut server = Server::start().await;
     let mut file = b"n,age\r\n".to_vec();
