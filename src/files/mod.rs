@@ -2,6 +2,7 @@
 //!
 //! What is acknowledged is on disk: a file is written under another name, synced, and renamed.
 
+mod reading;
 mod upload;
 
 use std::io;
@@ -13,6 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::fs;
 use tokio::io::AsyncReadExt;
 
+pub use reading::Reading;
 pub use upload::{Incoming, Received};
 
 use crate::task::TaskId;

@@ -7,6 +7,7 @@ mod linger;
 pub mod metrics;
 pub mod playground;
 mod range;
+mod sealed;
 pub mod start;
 pub mod transport;
 mod uploads;

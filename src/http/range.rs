@@ -2,7 +2,10 @@
 
 use std::ops::RangeInclusive;
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, Method, header};
+
+/// Ranges of one request that are answered one by one; a client that asks for more gets the whole file.
+const MOST: usize = 64;
 
 /// What to answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,90 +14,109 @@ pub enum Wanted {
     Whole,
     /// These bytes of it.
     Part(RangeInclusive<u64>),
+    /// Several parts of it, in the order in which they were asked for.
+    Parts(Vec<RangeInclusive<u64>>),
     /// Nothing: the client has it already.
     NotModified,
+    /// Nothing: the client wanted another content (If-Match).
+    Changed,
     /// No byte of it is in the range.
     Unsatisfiable,
 }
 
-/// What the headers ask of a file of `size` bytes with the strong tag `tag`. Several ranges are answered with the whole
-/// file, as the RFC allows.
-pub fn wanted(headers: &HeaderMap, tag: &str, size: u64) -> Wanted {
-    let known = header_text(headers, header::IF_NONE_MATCH);
-    if known.is_some_and(|tags| tags.split(',').map(weak).any(|known| known == "*" || known == tag)) {
+/// What a request asks of a file of `size` bytes with the strong tag `tag`. A range means something to GET only.
+pub fn wanted(method: &Method, headers: &HeaderMap, tag: &str, size: u64) -> Wanted {
+    // A weak tag (`W/`) never is the same as ours for If-Match and If-Range, which compare strongly (8.8.3.2).
+    if tags(headers, header::IF_MATCH).is_some_and(|mut tags| !tags.any(|known| known == "*" || known == tag)) {
+        return Wanted::Changed;
+    }
+    let known = |known: &str| known == "*" || known.trim_start_matches("W/") == tag;
+    if tags(headers, header::IF_NONE_MATCH).is_some_and(|mut tags| tags.any(known)) {
         return Wanted::NotModified;
     }
-    let same = header_text(headers, header::IF_RANGE).is_none_or(|condition| condition.trim() == tag);
-    match header_text(headers, header::RANGE).filter(|_| same).and_then(|range| range.strip_prefix("bytes=")) {
-        Some(range) if !range.contains(',') => part(range.trim(), size),
-        _ => Wanted::Whole,
-    }
-}
-
-fn weak(tag: &str) -> &str {
-    tag.trim().trim_start_matches("W/")
-}
-
-/// A malformed range is ignored; one that lies behind the end is not satisfiable.
-fn part(range: &str, size: u64) -> Wanted {
-    let Some((from, to)) = range.split_once('-') else { return Wanted::Whole };
-    let last = size.saturating_sub(1);
-    let bounds = match (from.parse::<u64>(), to.parse::<u64>()) {
-        (Ok(from), Ok(to)) if from <= to => Some((from, to.min(last))),
-        (Ok(from), Err(_)) if to.is_empty() => Some((from, last)),
-        (Err(_), Ok(0)) if from.is_empty() => return Wanted::Unsatisfiable,
-        (Err(_), Ok(count)) if from.is_empty() => Some((size.saturating_sub(count), last)),
-        _ => None,
-    };
-    match bounds {
+    let same = text(headers, header::IF_RANGE).is_none_or(|condition| condition.trim() == tag);
+    match text(headers, header::RANGE).filter(|_| same && method == Method::GET).and_then(in_bytes) {
+        Some(ranges) => parts(ranges, size),
         None => Wanted::Whole,
-        Some((from, _)) if from >= size => Wanted::Unsatisfiable,
-        Some((from, to)) => Wanted::Part(from..=to),
     }
 }
 
-fn header_text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+/// The ranges, where they count bytes; the unit's name has no case.
+fn in_bytes(range: &str) -> Option<&str> {
+    let (unit, ranges) = range.split_once('=')?;
+    unit.trim().eq_ignore_ascii_case("bytes").then_some(ranges)
+}
+
+/// Ranges behind the end are left out. One that is malformed makes the header void; so do more bytes than the file has, or
+/// very many ranges, for which one file is the better answer (14.2).
+fn parts(ranges: &str, size: u64) -> Wanted {
+    let named: Vec<_> = ranges.split(',').map(str::trim).filter(|range| !range.is_empty()).collect();
+    let Some(bounds) = named.iter().map(|range| bounds(range, size)).collect::<Option<Vec<_>>>() else {
+        return Wanted::Whole;
+    };
+    if bounds.is_empty() || bounds.len() > MOST || size == 0 && bounds.contains(&Bounds::Empty) {
+        return Wanted::Whole;
+    }
+    let mut there: Vec<_> = bounds.into_iter().filter_map(Bounds::there).collect();
+    let bytes = there.iter().fold(0_u64, |sum, part| sum.saturating_add(part.end() - part.start() + 1));
+    match there.len() {
+        0 => Wanted::Unsatisfiable,
+        1 => Wanted::Part(there.remove(0)),
+        _ if bytes > size => Wanted::Whole,
+        _ => Wanted::Parts(there),
+    }
+}
+
+/// Where a well-formed range lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Bounds {
+    There(RangeInclusive<u64>),
+    /// The last bytes of a file that has none: they can be had, but no header can say which they are.
+    Empty,
+    Behind,
+}
+
+impl Bounds {
+    fn there(self) -> Option<RangeInclusive<u64>> {
+        if let Bounds::There(range) = self { Some(range) } else { None }
+    }
+}
+
+/// `from-to`, `from-` or `-count`; none where it is malformed.
+fn bounds(range: &str, size: u64) -> Option<Bounds> {
+    let (from, to) = range.split_once('-')?;
+    let (from, to) = (number(from)?, number(to)?);
+    let last = size.saturating_sub(1);
+    Some(match (from, to) {
+        (None, None) => return None,
+        (Some(from), Some(to)) if from > to => return None,
+        (None, Some(0)) => Bounds::Behind,
+        (None, Some(_)) if size == 0 => Bounds::Empty,
+        (None, Some(count)) => Bounds::There(size.saturating_sub(count)..=last),
+        (Some(from), _) if from >= size => Bounds::Behind,
+        (Some(from), to) => Bounds::There(from..=to.unwrap_or(last).min(last)),
+    })
+}
+
+/// Digits, or nothing at all (the inner none). A number that no file reaches stands for the largest.
+fn number(text: &str) -> Option<Option<u64>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    digits.then(|| Some(text.parse().unwrap_or(u64::MAX)))
+}
+
+/// The tags of every header of that name; none where there is no such header.
+fn tags(headers: &HeaderMap, name: header::HeaderName) -> Option<impl Iterator<Item = &str>> {
+    let lines = headers.get_all(name);
+    lines.iter().next()?;
+    Some(lines.iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(',')).map(str::trim))
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const TAG: &str = "\"abc\"";
-
-    fn asked(pairs: &[(header::HeaderName, &str)]) -> Wanted {
-        let headers = pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
-        wanted(&headers, TAG, 1000)
-    }
-
-    #[test]
-    fn ranges_as_clients_write_them() {
-        let table = [
-            ("bytes=0-0", Wanted::Part(0..=0)),
-            ("bytes=10-19", Wanted::Part(10..=19)),
-            ("bytes=990-", Wanted::Part(990..=999)),
-            ("bytes=-10", Wanted::Part(990..=999)),
-            ("bytes=-5000", Wanted::Part(0..=999)),
-            ("bytes=500-9999", Wanted::Part(500..=999)),
-            ("bytes=1000-", Wanted::Unsatisfiable),
-            ("bytes=-0", Wanted::Unsatisfiable),
-            ("bytes=9-3", Wanted::Whole),
-            ("bytes=a-b", Wanted::Whole),
-            ("bytes=0-1,5-6", Wanted::Whole),
-            ("rows=0-1", Wanted::Whole),
-        ];
-        for (range, expected) in table {
-            assert_eq!(asked(&[(header::RANGE, range)]), expected, "{range}");
-        }
-    }
-
-    #[test]
-    fn a_changed_file_is_sent_whole_and_a_known_one_not_at_all() {
-        assert_eq!(asked(&[(header::RANGE, "bytes=5-"), (header::IF_RANGE, TAG)]), Wanted::Part(5..=999));
-        assert_eq!(asked(&[(header::RANGE, "bytes=5-"), (header::IF_RANGE, "\"old\"")]), Wanted::Whole);
-        assert_eq!(asked(&[(header::IF_NONE_MATCH, "\"old\", W/\"abc\"")]), Wanted::NotModified);
-        assert_eq!(asked(&[(header::IF_NONE_MATCH, "*")]), Wanted::NotModified);
-        assert_eq!(asked(&[(header::IF_NONE_MATCH, "\"old\"")]), Wanted::Whole);
-    }
-}
+mod tests;

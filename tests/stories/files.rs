@@ -1,11 +1,10 @@
-//! Uploads and downloads: streamed, limited, and nothing left of what broke off.
+//! Uploads: streamed, limited, and nothing left of what broke off.
 
 use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::harness::csv;
 use crate::harness::server::{PATIENCE, Server};
 
 fn uploads(server: &Server) -> usize {
@@ -90,38 +89,4 @@ async fn a_file_part_of_a_request_is_imported_and_one_that_is_refused_is_deleted
     let started = send("people").await;
     server.until(started["data"]["startImport"]["id"].as_str().unwrap(), "COMPLETED").await;
     assert_eq!((server.rows("people").await, uploads(&server)), (Some(2), 1));
-}
-
-#[tokio::test]
-async fn a_result_is_downloaded_whole_in_part_or_not_again() {
-    let server = Server::start().await;
-    let upload = server.upload(csv::people(500)).await;
-    let id = server.import(&upload, json!({ "dataset": "people" })).await;
-    server.until(&id, "COMPLETED").await;
-    let id = server.export("people").await;
-    server.until(&id, "COMPLETED").await;
-    let url = format!("{}/download/{id}", server.url);
-    let result = server.task(&id).await["result"].take();
-    assert_eq!(result["url"], format!("/download/{id}"));
-
-    let whole = server.get(&format!("/download/{id}")).await;
-    let tag = whole.headers()["etag"].clone();
-    assert_eq!(tag.to_str().unwrap().trim_matches('"'), result["sha256"]);
-    assert_eq!(whole.headers()["content-disposition"], "attachment; filename=\"people.csv\"");
-    let bytes = whole.bytes().await.unwrap();
-    assert_eq!(result["size"], bytes.len());
-
-    let head = server.client().head(&url).send().await.unwrap();
-    assert_eq!(head.headers()["content-length"], bytes.len().to_string().as_str());
-    let part = server.client().get(&url).header("range", "bytes=10-19").header("if-range", &tag).send().await.unwrap();
-    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
-    assert_eq!(part.headers()["content-range"], format!("bytes 10-19/{}", bytes.len()).as_str());
-    assert_eq!(part.bytes().await.unwrap(), bytes.slice(10..20));
-    let changed =
-        server.client().get(&url).header("range", "bytes=10-19").header("if-range", "\"old\"").send().await.unwrap();
-    assert_eq!((changed.status(), changed.bytes().await.unwrap()), (StatusCode::OK, bytes));
-    let known = server.client().get(&url).header("if-none-match", tag).send().await.unwrap();
-    assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
-    let behind = server.client().get(&url).header("range", "bytes=999999999-").send().await.unwrap();
-    assert_eq!(behind.status(), StatusCode::RANGE_NOT_SATISFIABLE);
 }

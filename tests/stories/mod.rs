@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod control;
+mod downloads;
 mod exact;
 mod files;
 mod odd_files;

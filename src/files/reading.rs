@@ -1,0 +1,144 @@
+//! A file as it is sent: piece by piece, in a few buffers that are used again and again.
+//!
+//! What the system has in memory is read at once, without changing the thread; only what must come from the disk is
+//! read on a blocking thread. So a file that was just written costs two copies of its bytes and no wait.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::{Stream, stream};
+
+/// Bytes that are read and sent at once: what stays in a core's own cache between the two copies.
+const PIECE: usize = 128 * 1024;
+
+/// A file that is open. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Reading(Arc<File>);
+
+impl Reading {
+    /// Opens a file.
+    pub async fn open(path: PathBuf) -> io::Result<Reading> {
+        let file = tokio::task::spawn_blocking(move || File::open(path)).await??;
+        Ok(Reading(Arc::new(file)))
+    }
+
+    /// The `length` bytes from `from` on. Where the file ends before, the last item is an error.
+    pub fn bytes(&self, from: u64, length: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+        let way = Way { file: Arc::clone(&self.0), at: from, left: length, sent: VecDeque::new() };
+        stream::try_unfold(way, |mut way| async move { Ok(way.next().await?.map(|piece| (piece, way))) })
+    }
+}
+
+/// How far a file is sent.
+struct Way {
+    file: Arc<File>,
+    at: u64,
+    left: u64,
+    /// Buffers that were handed out, the oldest first; one that nobody else holds any more takes the next piece.
+    sent: VecDeque<Bytes>,
+}
+
+impl Way {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        let wanted = usize::try_from(self.left).unwrap_or(PIECE).min(PIECE);
+        if wanted == 0 {
+            return Ok(None);
+        }
+        let mut buffer = self.buffer();
+        let read = match read_cached(&self.file, &mut buffer[..wanted], self.at) {
+            Some(read) => read,
+            None => {
+                let (file, at) = (Arc::clone(&self.file), self.at);
+                let read = tokio::task::spawn_blocking(move || {
+                    let read = file.read_at(&mut buffer[..wanted], at)?;
+                    io::Result::Ok((buffer, read))
+                });
+                let (filled, read) = read.await??;
+                buffer = filled;
+                read
+            }
+        };
+        if read == 0 {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than it was"));
+        }
+        self.at += read as u64;
+        self.left -= read as u64;
+        let buffer = buffer.freeze();
+        let piece = buffer.slice(..read);
+        self.sent.push_back(buffer);
+        Ok(Some(piece))
+    }
+
+    fn buffer(&mut self) -> BytesMut {
+        let oldest = self.sent.pop_front().map(Bytes::try_into_mut);
+        match oldest {
+            Some(Ok(buffer)) => buffer,
+            Some(Err(held)) => {
+                self.sent.push_front(held);
+                BytesMut::zeroed(PIECE)
+            }
+            None => BytesMut::zeroed(PIECE),
+        }
+    }
+}
+
+/// Reads what the system has in memory; none where it would wait for the disk, or cannot tell.
+#[cfg(target_os = "linux")]
+fn read_cached(file: &File, buffer: &mut [u8], at: u64) -> Option<usize> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let read = preadv2(file, &mut [io::IoSliceMut::new(buffer)], at, ReadWriteFlags::NOWAIT);
+    read.ok().filter(|read| *read > 0)
+}
+
+/// Only Linux can tell.
+#[cfg(not(target_os = "linux"))]
+fn read_cached(_: &File, _: &mut [u8], _: u64) -> Option<usize> {
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::TryStreamExt;
+
+    use super::*;
+
+    async fn read(reading: &Reading, from: u64, length: u64) -> io::Result<Vec<u8>> {
+        let pieces: Vec<Bytes> = reading.bytes(from, length).try_collect().await?;
+        Ok(pieces.concat())
+    }
+
+    #[tokio::test]
+    async fn any_part_of_a_file_is_read_exactly() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let content: Vec<u8> = (0..PIECE * 3 + 77).map(|n| (n % 251) as u8).collect();
+        std::fs::write(&path, &content).unwrap();
+        let reading = Reading::open(path).await.unwrap();
+        let whole = content.len() as u64;
+        for (from, length) in [(0, whole), (0, 0), (5, 1), (PIECE as u64 - 1, 2), (77, 2 * PIECE as u64), (whole, 0)] {
+            let expected = &content[usize::try_from(from).unwrap()..][..usize::try_from(length).unwrap()];
+            assert_eq!(read(&reading, from, length).await.unwrap(), expected, "{length} from {from}");
+        }
+        let beyond = read(&reading, 1, whole).await.unwrap_err();
+        assert_eq!(beyond.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn buffers_are_used_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, vec![7; PIECE * 20]).unwrap();
+        let reading = Reading::open(path).await.unwrap();
+        let mut places = std::collections::BTreeSet::new();
+        let mut pieces = std::pin::pin!(reading.bytes(0, PIECE as u64 * 20));
+        while let Some(piece) = pieces.try_next().await.unwrap() {
+            places.insert(piece.as_ptr().addr());
+        }
+        assert_eq!(places.len(), 1);
+    }
+}
