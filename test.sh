@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that shows that Pausa works: all tests, then both client examples against a running server.
+# Everything that shows that Pausa works: all tests, then the client examples against a running server.
 # It installs what it needs where it may (scripts/needs.sh) and ends with 0 only if every part passed.
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -84,6 +84,8 @@ example 'curl' client-examples/curl/tour.sh "$address"
 example 'curl, again on the same server' client-examples/curl/tour.sh "$address"
 part 'npm ci'
 npm ci --prefix client-examples/apollo --no-audit --no-fund
+npm ci --prefix client-examples/tus --no-audit --no-fund
 example 'Apollo Client' node client-examples/apollo/tour.js "$address"
+example 'tus-js-client' node client-examples/tus/resume.js "$address"
 part 'The server ends'
 stop_server

@@ -19,7 +19,7 @@ use crate::files::Files;
 use crate::graphql;
 use crate::graphql::services::{Limits, Services};
 use crate::http::metrics::Metrics;
-use crate::http::{self, Site};
+use crate::http::{self, Site, Turns};
 use crate::kinds;
 use crate::runner::{Bells, Kind, Runner, Settings};
 use crate::store::{self, OnChange, Store, Word};
@@ -103,14 +103,16 @@ impl App {
             store: store.clone(),
             files,
             runner: runner.clone(),
-            clock: clock.clone(),
+            clock,
             metrics,
             max_upload_bytes: config.max_upload_bytes,
+            upload_life: config.upload_life,
+            turns: Turns::default(),
             allowed_origins: config.allowed_origins.clone(),
             ending: ending.clone(),
             sockets: sockets.clone(),
         };
-        let services = services(&config, &store, &runner, bus, datasets, clock, custom_kinds);
+        let services = services(&config, &site, bus, datasets, custom_kinds);
         let routes = routes(&config, site, services);
         let held = Held { _lock: lock, _folder: folder };
         Ok(App { runner, store, routes, ending, sockets, grace: config.shutdown_grace, _held: held })
@@ -173,20 +175,19 @@ async fn follow(store: Store, mut words: tokio::sync::mpsc::Receiver<Word>, bus:
 
 fn services(
     config: &Config,
-    store: &Store,
-    runner: &Runner,
+    site: &Site,
     bus: Bus,
     datasets: Arc<dyn Datasets>,
-    clock: Clock,
     custom_kinds: Vec<String>,
 ) -> Services {
-    let started_at: Timestamp = clock.now();
+    let started_at: Timestamp = site.clock.now();
     Services {
-        store: store.clone(),
-        runner: runner.clone(),
+        store: site.store.clone(),
+        files: site.files.clone(),
+        runner: site.runner.clone(),
         bus,
         datasets,
-        clock,
+        clock: site.clock.clone(),
         import_dir: config.import_dir.clone(),
         limits: Limits { max_pi_digits: config.max_pi_digits, max_upload_bytes: config.max_upload_bytes },
         custom_kinds,
@@ -216,6 +217,7 @@ fn settings(config: &Config, clock: &Clock) -> Settings {
         retry_backoff: config.retry_backoff,
         crash_limit: config.crash_limit,
         pause_expiry: config.max_pause.map(|after| (after, then)),
+        upload_life: config.upload_life,
         stop_patience: Duration::from_secs(2),
     }
 }

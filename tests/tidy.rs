@@ -22,7 +22,7 @@ const KEPT: [(&str, &[&str]); 5] = [
     ("rusqlite", &["src/datasets/sqlite"]),
     ("async_graphql", &["src/graphql", "src/kinds", "src/http/transport"]),
     ("axum", &["src/http", "src/app.rs"]),
-    ("tokio::fs", &["src/files", "src/http/download.rs", "src/kinds/import/rejects.rs", "src/kinds/pi/parts.rs"]),
+    ("tokio::fs", &["src/files", "src/kinds/import/rejects.rs", "src/kinds/pi/parts.rs"]),
 ];
 
 /// The longest file that is still read in one go.

@@ -1,13 +1,19 @@
 -- Times are microseconds since 1970-01-01 UTC. The CHECKs hold what the types of the program hold.
 
--- Files that clients sent.
+-- Files that clients sent, or are sending: one is whole, and may be read, once its sha256 is known.
 CREATE TABLE uploads (
     id         TEXT NOT NULL PRIMARY KEY,
     name       TEXT,
-    size       BIGINT NOT NULL CHECK (size >= 0),
-    sha256     TEXT NOT NULL,
-    created_at BIGINT NOT NULL
+    metadata   TEXT,
+    size       BIGINT CHECK (size >= 0),
+    sha256     TEXT,
+    created_at BIGINT NOT NULL,
+    used_at    BIGINT NOT NULL,
+    CHECK (sha256 IS NULL OR size IS NOT NULL)
 );
+
+-- The next one that was not used for too long.
+CREATE INDEX uploads_used ON uploads (used_at);
 
 CREATE TABLE tasks (
     id              TEXT NOT NULL PRIMARY KEY,

@@ -41,6 +41,8 @@ pub struct Config {
     pub max_pi_digits: u32,
     /// The limit of one upload, in bytes.
     pub max_upload_bytes: u64,
+    /// How long an upload stays that no task uses; none: for ever.
+    pub upload_life: Option<Duration>,
     /// The folder below which source.path may name files.
     pub import_dir: Option<PathBuf>,
     /// How long a pause lasts where it sets no expiry of its own.
@@ -143,6 +145,7 @@ impl Config {
 
     fn check(read: &Reader) -> Result<Config, ConfigError> {
         let pause = read.seconds("max_pause_seconds", 0.0..=1e10)?;
+        let upload = read.seconds("upload_seconds", 0.0..=1e10)?;
         let max_running = read.whole("max_running", 0..=10_000)?;
         Ok(Config {
             listen: read.parsed("listen", "an IP address and a port, such as 127.0.0.1:8080")?,
@@ -158,6 +161,7 @@ impl Config {
             lease: read.seconds("lease_seconds", 0.3..=3600.0)?,
             max_pi_digits: u32::try_from(read.whole("max_pi_digits", 1..=i64::from(i32::MAX))?).unwrap_or(1),
             max_upload_bytes: read.whole("max_upload_bytes", 1..=1 << 53)?.unsigned_abs(),
+            upload_life: (!upload.is_zero()).then_some(upload),
             import_dir: read.text("import_dir")?.map(PathBuf::from),
             max_pause: (!pause.is_zero()).then_some(pause),
             pause_expiry: read

@@ -2,6 +2,7 @@
 //!
 //! What is acknowledged is on disk: a file is written under another name, synced, and renamed.
 
+mod part;
 mod reading;
 mod upload;
 
@@ -14,6 +15,7 @@ use sha2::{Digest, Sha256};
 use tokio::fs;
 use tokio::io::AsyncReadExt;
 
+pub use part::Part;
 pub use reading::Reading;
 pub use upload::{Incoming, Received};
 
@@ -41,7 +43,7 @@ impl Files {
     /// Opens the folder, makes what is missing, and removes unfinished uploads that nobody wrote to since `abandoned`.
     pub async fn open(root: &Path, abandoned: Timestamp) -> io::Result<Files> {
         let files = Files { root: root.into() };
-        for folder in ["uploads", "work", "results"] {
+        for folder in ["uploads", "unfinished", "work", "results"] {
             fs::create_dir_all(root.join(folder)).await?;
         }
         let mut entries = fs::read_dir(root.join("uploads")).await?;
@@ -64,9 +66,46 @@ impl Files {
         Incoming::begin(self.upload(id), limit).await
     }
 
-    /// Deletes an upload.
+    /// Opens an upload that comes in parts to go on with it; none where another process writes to it.
+    pub async fn part(&self, id: &str) -> io::Result<Option<Part>> {
+        Part::open(self.unfinished(id), self.upload(id)).await
+    }
+
+    /// The bytes that are there of an upload that comes in parts.
+    pub async fn received(&self, id: &str) -> io::Result<u64> {
+        match fs::metadata(self.unfinished(id)).await {
+            Ok(found) => Ok(found.len()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn unfinished(&self, id: &str) -> PathBuf {
+        self.root.join("unfinished").join(id)
+    }
+
+    /// Deletes an upload, whole or not.
     pub async fn delete_upload(&self, id: &str) -> io::Result<()> {
-        gone(fs::remove_file(self.upload(id)).await)
+        let unfinished = self.unfinished(id);
+        for path in [self.upload(id), part::note(&unfinished), unfinished] {
+            gone(fs::remove_file(path).await)?;
+        }
+        Ok(())
+    }
+
+    /// The ids of uploads, whole or not, that nobody wrote to since `before`.
+    pub async fn old_uploads(&self, before: Timestamp) -> io::Result<Vec<String>> {
+        let mut old = Vec::new();
+        for folder in ["uploads", "unfinished"] {
+            let mut entries = fs::read_dir(self.root.join(folder)).await?;
+            while let Some(entry) = entries.next_entry().await? {
+                let Ok(known) = entry.metadata().await else { continue };
+                if Timestamp::try_from(known.modified()?).is_ok_and(|at| at < before) {
+                    old.extend(entry.path().file_stem().and_then(|id| id.to_str()).map(str::to_owned));
+                }
+            }
+        }
+        Ok(old)
     }
 
     /// The folder in which a task keeps what it needs to go on; made where it is missing.

@@ -60,6 +60,7 @@ pub fn from_store(error: store::Error) -> Error {
             tracing::error!(text, "the store is full");
             coded("UNAVAILABLE", "the task store has no room left: nothing was changed")
         }
+        store::Error::NoUpload(_) => bad_input("source", error.to_string()),
         store::Error::Failed(text) => internal(text),
     }
 }

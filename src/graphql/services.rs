@@ -9,6 +9,7 @@ use super::error::{self, Result};
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::datasets::Datasets;
+use crate::files::Files;
 use crate::runner::{Runner, StartOptions};
 use crate::store::Store;
 use crate::task::Task;
@@ -17,6 +18,8 @@ use crate::task::Task;
 pub struct Services {
     /// Where tasks are kept.
     pub store: Store,
+    /// Where uploads are.
+    pub files: Files,
     /// What runs them.
     pub runner: Runner,
     /// Who tells of changes.

@@ -10,14 +10,18 @@ mod range;
 mod sealed;
 pub mod start;
 pub mod transport;
+mod tus;
 mod uploads;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::{from_fn, map_request};
-use axum::routing::{get, post};
+use axum::middleware::{Next, from_fn, map_request};
+use axum::response::Response;
+use axum::routing::{any, get, post};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -29,6 +33,7 @@ use crate::graphql::Api;
 use crate::runner::Runner;
 use crate::store::Store;
 use metrics::Metrics;
+pub use tus::Turns;
 
 /// What the routes work with.
 #[derive(Clone)]
@@ -45,6 +50,10 @@ pub struct Site {
     pub metrics: Metrics,
     /// The limit of one upload, in bytes.
     pub max_upload_bytes: u64,
+    /// How long an upload stays that no task uses; none: for ever.
+    pub upload_life: Option<Duration>,
+    /// Who writes to which upload.
+    pub turns: Turns,
     /// Web pages of these origins may call the API; `*` stands for all.
     pub allowed_origins: Vec<String>,
     /// Cancelled when the server ends.
@@ -65,13 +74,16 @@ pub fn routes(site: Site, api: Api) -> Router {
     let cors = cors(&site.allowed_origins);
     let files = Router::new()
         .route("/uploads", post(uploads::receive))
+        .route("/uploads/{id}", any(tus::upload))
         .route("/download/{id}", get(download::result))
         .route("/download/{id}/rejects", get(download::rejects))
         .with_state(site.clone());
+    let limit = site.max_upload_bytes;
     Router::new()
         .nest("/graphql", transport::routes(api, sink, settings).layer(from_fn(playground::for_browsers)))
         .merge(files)
         .layer(cors)
+        .layer(from_fn(move |request, next| discovered(request, next, limit)))
         .merge(start::router())
         .merge(playground::router())
         .merge(operation(site))
@@ -94,9 +106,17 @@ fn cors(origins: &[String]) -> CorsLayer {
     } else {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
     };
+    let exposed = [header::CONTENT_DISPOSITION, header::ETAG, header::CONTENT_RANGE, header::ACCEPT_RANGES];
     CorsLayer::new()
         .allow_origin(allowed)
-        .allow_methods([Method::GET, Method::HEAD, Method::POST])
+        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE])
         .allow_headers(Any)
-        .expose_headers([header::CONTENT_DISPOSITION, header::ETAG, header::CONTENT_RANGE, header::ACCEPT_RANGES])
+        .expose_headers(exposed.into_iter().chain(tus::EXPOSED).collect::<Vec<_>>())
+}
+
+/// OPTIONS /uploads asks what is spoken there; browsers ask the same way whether they may, so both get one answer.
+async fn discovered(request: Request, next: Next, limit: u64) -> Response {
+    let asked = request.method() == Method::OPTIONS && request.uri().path().starts_with("/uploads");
+    let answer = next.run(request).await;
+    if asked { tus::announce(answer, limit) } else { answer }
 }

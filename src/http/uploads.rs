@@ -12,8 +12,8 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use serde_json::json;
 
-use super::Site;
 use super::transport::{UploadError, UploadSink};
+use super::{Site, tus};
 use crate::files::Received;
 use crate::store::{self, Upload};
 
@@ -37,8 +37,11 @@ impl UploadSink for Sink {
     }
 }
 
-/// POST /uploads: the body is the file, or the first file part of a multipart/form-data body.
+/// POST /uploads: the beginning of a resumable upload where the client speaks tus; else the body is the file, or the first file part of a multipart/form-data body.
 pub async fn receive(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+    if tus::speaks(&headers) {
+        return tus::create(&site, &headers, body).await;
+    }
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > site.max_upload_bytes.saturating_add(1 << 16)) {
         return refuse(&UploadError::TooLarge { limit: site.max_upload_bytes });
@@ -89,7 +92,9 @@ async fn keep(site: &Site, name: Option<String>, mut body: Pieces<'_>) -> Result
         return Err(problem);
     }
     let whole = incoming.finish().await.map_err(failed)?;
-    let upload = Upload { id, name, size: whole.size, sha256: whole.sha256, created_at: site.clock.now() };
+    let now = site.clock.now();
+    let (size, sha256) = (Some(whole.size), Some(whole.sha256));
+    let upload = Upload { id, name, metadata: None, size, sha256, created_at: now, used_at: now };
     if let Err(error) = site.store.add_upload(&upload).await {
         site.files.delete_upload(&upload.id).await.map_err(failed)?;
         return Err(failed(error));
@@ -109,7 +114,13 @@ fn failed(error: impl std::error::Error + Send + Sync + 'static) -> UploadError 
     UploadError::Failed(Box::new(error))
 }
 
-fn refuse(problem: &UploadError) -> Response {
+/// The answer where the disk or the store failed.
+pub fn unkept(error: impl std::error::Error + Send + Sync + 'static) -> Box<Response> {
+    Box::new(refuse(&failed(error)))
+}
+
+/// The answer to an upload that was not kept.
+pub fn refuse(problem: &UploadError) -> Response {
     match problem {
         UploadError::TooLarge { .. } => error(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", &problem.to_string()),
         UploadError::CutOff => error(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", &problem.to_string()),

@@ -1,5 +1,5 @@
 //! Runs tasks, and names no kind. Read [`kind`] (what a kind must do), [`context`] (what it may touch), then [`drive`]
-//! (a claimed task's way to its end), [`claim`], [`lease`] and [`schedule`] (the three loops of a node).
+//! (a claimed task's way to its end), [`claim`], [`lease`], [`schedule`] and [`sweep`] (the four loops of a node).
 
 mod claim;
 pub mod context;
@@ -10,6 +10,7 @@ mod pool;
 mod registry;
 mod schedule;
 mod start;
+mod sweep;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub crash_limit: u32,
     /// How long a pause lasts where it sets no expiry of its own, and what happens then.
     pub pause_expiry: Option<(Duration, Verb)>,
+    /// How long an upload stays that no task uses; none: for ever.
+    pub upload_life: Option<Duration>,
     /// How long a run that was asked to stop may take to its next checkpoint before it is aborted.
     pub stop_patience: Duration,
 }
@@ -133,6 +136,9 @@ impl Runner {
         self.0.heart.spawn(lease::keep(self.clone()));
         self.0.loops.spawn(schedule::keep(self.clone()));
         self.0.loops.spawn(claim::keep(self.clone()));
+        if let Some(life) = self.0.settings.upload_life {
+            self.0.loops.spawn(sweep::keep(self.clone(), life));
+        }
         Ok(())
     }
 

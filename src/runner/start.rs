@@ -74,7 +74,7 @@ impl Runner {
         let lost = |error| Failure::io("the task's files", &error);
         self.0.files.delete_result(task.id).await.map_err(lost)?;
         self.0.files.clear_work(task.id).await.map_err(lost)?;
-        Ok(self.0.store.delete(task).await?)
+        Ok(self.0.store.delete(task, self.0.clock.now()).await?)
     }
 
     pub(super) fn context(&self, task: &Arc<Task>, signal: watch::Receiver<Signal>) -> Context {

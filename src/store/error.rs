@@ -16,6 +16,9 @@ pub enum Error {
         /// The setting `max_waiting`.
         limit: u64,
     },
+    /// The upload that a new task would read is not there, or not whole.
+    #[error("there is no whole upload {0}: send the file first, all of it")]
+    NoUpload(String),
     /// The database cannot be reached: nothing was changed, and the same call may go through later.
     #[error("the task store is away: {0}")]
     Unavailable(String),

@@ -191,12 +191,20 @@ impl Store {
         .await
     }
 
-    /// Forgets a finished task, if it still is as it was read.
-    pub async fn delete(&self, task: &Task) -> Result<bool, Error> {
-        let (id, version, sql) = (task.id.to_string(), task.version, self.sql.delete.clone());
+    /// Forgets a finished task, if it still is as it was read; what it read was used until `at`.
+    pub async fn delete(&self, task: &Task, at: Timestamp) -> Result<bool, Error> {
+        let (id, version, upload, sql) =
+            (task.id.to_string(), task.version, task.upload.clone(), self.sql.delete.clone());
         self.write(Box::new(move |conn| {
             let query = sqlx::query(sql.clone()).bind(id.clone()).bind(version);
-            Box::pin(async move { Ok(query.execute(conn).await?.rows_affected() == 1) })
+            let used = uploads::used(upload.clone(), at);
+            Box::pin(async move {
+                let deleted = query.execute(&mut *conn).await?.rows_affected() == 1;
+                if deleted {
+                    used.execute(conn).await?;
+                }
+                Ok(deleted)
+            })
         }))
         .await
     }

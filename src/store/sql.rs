@@ -63,6 +63,9 @@ pub struct Sql {
     pub dead_nodes: SqlStr,
     pub owned: SqlStr,
     pub delete: SqlStr,
+    pub upload_kept: SqlStr,
+    pub upload_locked: SqlStr,
+    pub unused: SqlStr,
 }
 
 pub const NEXT_DUE: &str =
@@ -75,9 +78,15 @@ pub const JOIN: &str = "INSERT INTO nodes (name, lease_until) VALUES ($1, $2) \
     ON CONFLICT (name) DO UPDATE SET lease_until = excluded.lease_until";
 pub const HEARTBEAT: &str = "UPDATE nodes SET lease_until = $2 WHERE name = $1";
 pub const FORGET_NODE: &str = "DELETE FROM nodes WHERE name = $1";
-pub const ADD_UPLOAD: &str = "INSERT INTO uploads (id, name, size, sha256, created_at) VALUES ($1, $2, $3, $4, $5)";
-pub const UPLOAD: &str = "SELECT id, name, size, sha256, created_at FROM uploads WHERE id = $1";
-pub const DELETE_UPLOAD: &str = "DELETE FROM uploads WHERE id = $1 \
+pub const ADD_UPLOAD: &str = "INSERT INTO uploads (id, name, metadata, size, sha256, created_at, used_at) \
+    VALUES ($1, $2, $3, $4, $5, $6, $7)";
+pub const UPLOAD: &str = "SELECT id, name, metadata, size, sha256, created_at, used_at FROM uploads WHERE id = $1";
+pub const USE_UPLOAD: &str = "UPDATE uploads SET used_at = $2 WHERE id = $1";
+pub const SIZE_UPLOAD: &str = "UPDATE uploads SET size = $2 WHERE id = $1 AND size IS NULL";
+pub const COMPLETE_UPLOAD: &str = "UPDATE uploads SET size = $2, sha256 = $3, used_at = $4 WHERE id = $1";
+pub const NEXT_UNUSED: &str = "SELECT MIN(used_at) AS used_at FROM uploads \
+    WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE upload_id = uploads.id)";
+pub const DELETE_UPLOAD: &str = "DELETE FROM uploads WHERE id = $1 AND used_at <= $2 \
     AND NOT EXISTS (SELECT 1 FROM tasks WHERE upload_id = uploads.id)";
 pub const NOTIFY: &str = "SELECT CAST(pg_notify('pausa_tasks', $1) AS TEXT)";
 pub const PING: &str = "SELECT COUNT(*) AS n FROM nodes";
@@ -113,6 +122,12 @@ impl Sql {
             dead_nodes: text(format!("SELECT name FROM nodes WHERE lease_until < $1{free}")),
             owned: text(format!("{select} WHERE owner = $1{lock}")),
             delete: text("DELETE FROM tasks WHERE id = $1 AND version = $2".to_owned()),
+            upload_kept: text(format!("SELECT sha256 FROM uploads WHERE id = $1{}", dialect.keep())),
+            upload_locked: text(format!("SELECT id FROM uploads WHERE id = $1{lock}")),
+            unused: text(format!(
+                "SELECT id FROM uploads WHERE used_at <= $1 \
+                 AND NOT EXISTS (SELECT 1 FROM tasks WHERE upload_id = uploads.id) ORDER BY used_at LIMIT $2{free}"
+            )),
         }
     }
 }

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::sql::Sql;
-use super::{Error, Key, Started, nodes, row};
+use super::{Error, Key, Started, nodes, row, uploads};
 use crate::task::{Refusal, StateChange, Task, TaskId};
 
 /// The task as it is then, and whether its state changed; none where nothing did.
@@ -38,6 +38,11 @@ pub(super) async fn create(
     }
     if let Some(holder) = in_the_way(conn, sql, &task).await? {
         return Ok(Err(Refusal::Conflict(holder).into()));
+    }
+    if let Some(upload) = &task.upload
+        && !uploads::kept(conn, sql, upload).await?
+    {
+        return Ok(Err(Error::NoUpload(upload.clone())));
     }
     let waiting: i64 = sqlx::query(sql.waiting.clone()).fetch_one(&mut *conn).await?.try_get("n")?;
     let waiting = row::unsigned(waiting);

@@ -13,12 +13,12 @@ pub async fn a_task_is_deleted_only_as_it_was_read(place: &Place) {
     let failed = end(&store, &*running(&store).await, End::Fail(error)).await;
     // Between the reading and the deleting, somebody takes it up again.
     let resumed = control(&store, &failed, Verb::Resume).await;
-    assert!(!store.delete(&failed).await.unwrap());
+    assert!(!store.delete(&failed, at(9)).await.unwrap());
     assert_eq!(store.get(failed.id).await.unwrap().unwrap(), resumed);
-    assert!(store.delete(&resumed).await.unwrap());
+    assert!(store.delete(&resumed, at(9)).await.unwrap());
     assert_eq!(store.get(failed.id).await.unwrap(), None);
     assert_eq!(store.history(failed.id).await.unwrap(), [], "its history goes with it");
-    assert!(!store.delete(&resumed).await.unwrap());
+    assert!(!store.delete(&resumed, at(9)).await.unwrap());
 }
 
 pub async fn everything_is_there_after_opening_it_again(place: &Place) {

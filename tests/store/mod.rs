@@ -11,6 +11,7 @@ mod only_postgres;
 mod only_sqlite;
 pub mod place;
 mod starts;
+mod uploads;
 mod walk;
 
 /// Runs each story on SQLite and on PostgreSQL.
@@ -64,5 +65,9 @@ stories! {
     keeping::a_task_is_deleted_only_as_it_was_read,
     keeping::everything_is_there_after_opening_it_again,
     keeping::many_starts_at_once_are_all_there_after_opening_it_again,
+    uploads::one_that_nobody_used_for_long_is_forgotten_once,
+    uploads::a_task_keeps_it_and_two_share_it,
+    uploads::a_start_and_the_end_of_an_upload_never_both_win,
+    uploads::only_a_whole_one_is_read,
     walk::every_arrow_of_the_table,
 }

@@ -1,16 +1,16 @@
 //! Starting a task: once for each key, one at a time for what is exclusive, and no more than may wait.
 
 use futures_util::future::join_all;
-use pausa::store::{Error, Filter, Started, Upload};
+use pausa::store::{Error, Filter, Started};
 use pausa::task::change::End;
 use pausa::task::{Refusal, State, Task, TaskError, Verb};
 
 use super::place::{MANY, Place, at, control, create, end, key, plain, running, task_with};
+use super::uploads::whole;
 
 pub async fn a_task_is_found_as_it_was_written(place: &Place) {
     let store = place.open().await;
-    let upload = Upload { id: "up".into(), name: None, size: 7, sha256: "00".into(), created_at: at(0) };
-    store.add_upload(&upload).await.unwrap();
+    store.add_upload(&whole("up", 0)).await.unwrap();
     let task = task_with(|new| {
         new.label = Some("A label, with 'quotes' and \"more\"".into());
         new.start_at = Some(at(60));

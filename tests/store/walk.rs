@@ -60,7 +60,7 @@ async fn step(store: &Store, task: Arc<Task>, event: Event) {
             }
         }
     }
-    store.delete(&now).await.unwrap();
+    store.delete(&now, at(9)).await.unwrap();
 }
 
 /// Lets `event` happen by the verb that causes it; answers the refusal, where the verb says one.

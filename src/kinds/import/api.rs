@@ -210,7 +210,13 @@ fn columns(input: Vec<ColumnInput>) -> Result<Vec<Column>> {
 
 async fn known_upload(services: &Services, field: &str, id: String) -> Result<String> {
     match services.store.upload(&id).await.map_err(error::from_store)? {
-        Some(upload) => Ok(upload.id),
+        Some(upload) if upload.is_whole() => Ok(upload.id),
+        Some(upload) => {
+            let here = services.files.received(&id).await.map_err(error::internal)?;
+            let all = upload.size.map_or(String::new(), |size| format!(" of {size}"));
+            let text = format!("upload {id} is not whole yet: {here}{all} bytes are there; send the rest first (tus)");
+            Err(error::bad_input(field, text))
+        }
         None => {
             Err(error::bad_input(field, format!("there is no upload {id:?}: send the file to POST /uploads first")))
         }

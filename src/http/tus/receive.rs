@@ -1,0 +1,182 @@
+//! The bytes of an upload as they come in, request by request.
+
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+
+use super::headers::{LENGTH, OFFSET, expiring, number, with};
+use super::turns::Turn;
+use super::{Answer, bad, known, opened, refused, too_large};
+use crate::files::{Part, Received};
+use crate::http::Site;
+use crate::http::uploads::unkept;
+use crate::store::Upload;
+
+/// The media type of a part of a file.
+const PART: &str = "application/offset+octet-stream";
+
+/// A connection over which nothing comes for so long is given up; what came stays.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// The longest time between two notes in the store that somebody writes to an upload.
+const NOTE: Duration = Duration::from_secs(60);
+
+/// Why no more bytes of a request are taken.
+enum End {
+    /// It was sent to its end.
+    Sent,
+    /// The connection broke.
+    Broken,
+    /// Nothing came for too long.
+    Silent,
+    /// Another request takes its place.
+    Overtaken,
+    /// The server ends.
+    Ending,
+    /// More bytes came than the file has.
+    TooLarge,
+    /// The upload was deleted meanwhile.
+    Gone,
+}
+
+/// PATCH: the next bytes.
+pub async fn patch(site: &Site, id: String, headers: &HeaderMap, body: Body) -> Answer {
+    if !is_part(headers) {
+        let text = format!("the content type must be {PART}");
+        return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "BAD_USER_INPUT", &text));
+    }
+    let offset = number(headers, &OFFSET)?.ok_or_else(|| bad("the header Upload-Offset is needed"))?;
+    let told = number(headers, &LENGTH)?;
+    let upload = sized(site, known(site, &id).await?, told).await?;
+    let length = number(headers, &header::CONTENT_LENGTH)?.unwrap_or(0);
+    if upload.size.is_some_and(|size| offset.saturating_add(length) > size) {
+        return Err(bad("these are more bytes than the file has by its Upload-Length"));
+    }
+    let (upload, offset) = receive(site, upload, offset, body).await?;
+    let answer = expiring(StatusCode::NO_CONTENT.into_response(), site, &upload);
+    Ok(with(answer, OFFSET, &offset.to_string()))
+}
+
+/// The body is a part of a file.
+pub fn is_part(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == PART)
+}
+
+/// The upload with the size that this request tells, where it was not told before.
+async fn sized(site: &Site, mut upload: Upload, told: Option<u64>) -> Result<Upload, Box<Response>> {
+    let Some(size) = told else { return Ok(upload) };
+    if size > site.max_upload_bytes {
+        return Err(too_large(site.max_upload_bytes));
+    }
+    if upload.size.is_some_and(|known| known != size) {
+        return Err(bad("Upload-Length was told before, and cannot be changed"));
+    }
+    if site.files.received(&upload.id).await.map_err(unkept)? > size {
+        return Err(bad("more bytes than Upload-Length are here already"));
+    }
+    if upload.size.is_none() && !site.store.size_upload(&upload.id, size).await.map_err(unkept)? {
+        return Err(refused(StatusCode::CONFLICT, "CONFLICT", "another request told Upload-Length: ask by HEAD"));
+    }
+    upload.size = Some(size);
+    Ok(upload)
+}
+
+/// Takes the body in from `offset` on; answers the upload as it then is, and its new offset.
+pub async fn receive(site: &Site, upload: Upload, offset: u64, body: Body) -> Result<(Upload, u64), Box<Response>> {
+    let site = site.clone();
+    // In a task of its own: a request whose connection breaks is dropped, but what came of it must reach the disk.
+    let taken = tokio::spawn(async move { take(&site, &upload.id, offset, body.into_data_stream()).await });
+    taken.await.unwrap_or_else(|broken| Err(unkept(std::io::Error::other(broken))))
+}
+
+async fn take(site: &Site, id: &str, offset: u64, body: BodyDataStream) -> Result<(Upload, u64), Box<Response>> {
+    let turn = site.turns.take(id).await;
+    let (mut part, upload) = opened(site, id).await?;
+    let size = part.size();
+    if offset != size {
+        let text = format!("{size} bytes are here, so the next ones begin at Upload-Offset {size}");
+        return Err(Box::new(with(*refused(StatusCode::CONFLICT, "CONFLICT", &text), OFFSET, &size.to_string())));
+    }
+    let limit = upload.size.unwrap_or(site.max_upload_bytes);
+    let end = pour(site, id, &turn, body, &mut part, limit).await;
+    // Whatever ended it, what came is kept.
+    let offset = part.sync().await.map_err(unkept)?;
+    let now = site.clock.now();
+    if matches!(end, Ok(End::Gone)) || !site.store.use_upload(id, now).await.map_err(unkept)? {
+        drop(part);
+        site.files.delete_upload(id).await.map_err(unkept)?;
+        return Err(refused(StatusCode::NOT_FOUND, "NOT_FOUND", "the upload was deleted"));
+    }
+    let upload = completed(site, Upload { used_at: now, ..upload }, &mut part).await?;
+    match end.map_err(unkept)? {
+        End::Sent => Ok((upload, offset)),
+        end => Err(ended(&end, offset, limit)),
+    }
+}
+
+/// Writes what comes, until something ends it.
+async fn pour(
+    site: &Site,
+    id: &str,
+    turn: &Turn,
+    mut body: BodyDataStream,
+    part: &mut Part,
+    limit: u64,
+) -> std::io::Result<End> {
+    let mut silent = Instant::now() + SILENCE;
+    let mut notes = interval(site.upload_life.map_or(NOTE, |life| (life / 4).min(NOTE)));
+    notes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            () = turn.over() => return Ok(End::Overtaken),
+            () = site.ending.cancelled() => return Ok(End::Ending),
+            _ = notes.tick() => {
+                if matches!(site.store.use_upload(id, site.clock.now()).await, Ok(false)) {
+                    return Ok(End::Gone);
+                }
+            }
+            piece = body.next() => match piece {
+                None => return Ok(End::Sent),
+                Some(Err(_)) => return Ok(End::Broken),
+                Some(Ok(bytes)) => {
+                    if part.write(&bytes, limit).await? == Received::TooLarge {
+                        return Ok(End::TooLarge);
+                    }
+                    silent = Instant::now() + SILENCE;
+                }
+            },
+            () = sleep_until(silent) => return Ok(End::Silent),
+        }
+    }
+}
+
+/// The upload as it is, noted as whole where all of it is here.
+pub async fn completed(site: &Site, upload: Upload, part: &mut Part) -> Result<Upload, Box<Response>> {
+    if upload.is_whole() || upload.size != Some(part.size()) {
+        return Ok(upload);
+    }
+    let whole = part.finish().await.map_err(unkept)?;
+    let now = site.clock.now();
+    if !site.store.complete_upload(&upload.id, whole.size, &whole.sha256, now).await.map_err(unkept)? {
+        site.files.delete_upload(&upload.id).await.map_err(unkept)?;
+        return Err(refused(StatusCode::NOT_FOUND, "NOT_FOUND", "the upload was deleted"));
+    }
+    Ok(Upload { sha256: Some(whole.sha256), used_at: now, ..upload })
+}
+
+/// What a client reads whose request did not come to its end, if it still listens.
+fn ended(end: &End, offset: u64, limit: u64) -> Box<Response> {
+    let (status, code, text) = match end {
+        End::TooLarge => return too_large(limit),
+        End::Silent => (StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "nothing came for a minute"),
+        End::Overtaken => (StatusCode::LOCKED, "CONFLICT", "another request took the place of this one"),
+        End::Ending => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "the server is ending"),
+        End::Sent | End::Broken | End::Gone => (StatusCode::BAD_REQUEST, "BAD_USER_INPUT", "the request broke off"),
+    };
+    refused(status, code, &format!("{text}; {offset} bytes are kept: go on from there"))
+}

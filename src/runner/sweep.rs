@@ -1,0 +1,79 @@
+//! Uploads that no task uses are deleted when their time has come. The store decides which, each for one node alone.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::Runner;
+use crate::store;
+
+/// Uploads that are deleted in one write.
+const BATCH: u32 = 64;
+
+/// The longest sleep: the clock may be set meanwhile.
+const LOOK: Duration = Duration::from_secs(3600);
+
+/// The shortest: what another node is busy with is looked at again then.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The wait after a failure.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Deletes uploads `life` after their last use, until the node ends. Whatever is sent while it sleeps has at least a whole
+/// life before it, so nothing has to wake it.
+pub(super) async fn keep(runner: Runner, life: Duration) {
+    let inner = &runner.0;
+    if let Err(error) = strays(&runner, life).await {
+        tracing::warn!(%error, "files that belong to no upload were not looked for");
+    }
+    while !inner.ending.is_cancelled() {
+        let sleep = match sweep(&runner, life).await {
+            Ok(sleep) => sleep.min(life).min(LOOK).max(PAUSE),
+            Err(error) => {
+                tracing::warn!(%error, "uploads that nobody uses stay for now");
+                AGAIN
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(sleep) => {}
+            () = inner.ending.cancelled() => {}
+        }
+    }
+}
+
+/// Deletes what is due; answers how long nothing else is.
+async fn sweep(runner: &Runner, life: Duration) -> Result<Duration, store::Error> {
+    let inner = &runner.0;
+    let before = ago(inner.clock.now(), life);
+    loop {
+        let deleted = inner.store.delete_unused(before, BATCH).await?;
+        for id in &deleted {
+            tracing::info!(upload = id, "deleted: no task used it");
+            if let Err(error) = inner.files.delete_upload(id).await {
+                tracing::warn!(upload = id, %error, "its file is left for the next start");
+            }
+        }
+        if deleted.len() < BATCH as usize {
+            break;
+        }
+    }
+    let Some(used) = inner.store.next_unused().await? else { return Ok(life) };
+    let age = Duration::try_from(used.duration_until(inner.clock.now())).unwrap_or(Duration::ZERO);
+    Ok(life.saturating_sub(age))
+}
+
+/// Deletes files that the store does not know: a crash came between the deletion of the one and of the other.
+async fn strays(runner: &Runner, life: Duration) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let inner = &runner.0;
+    // A file that is being written is known to the store within the hour.
+    for id in inner.files.old_uploads(ago(inner.clock.now(), life.max(LOOK))).await? {
+        if inner.store.upload(&id).await?.is_none() {
+            inner.files.delete_upload(&id).await?;
+        }
+    }
+    Ok(())
+}
+
+fn ago(now: Timestamp, time: Duration) -> Timestamp {
+    now.checked_sub(time).unwrap_or(Timestamp::MIN)
+}
