@@ -71,7 +71,9 @@ impl Part {
     pub async fn sync(&mut self) -> io::Result<u64> {
         self.file.flush().await?;
         self.file.get_ref().sync_all().await?;
-        self.hash.keep(&note(&self.path)).await;
+        if self.path != self.whole {
+            self.hash.keep(&note(&self.path)).await;
+        }
         Ok(self.size)
     }
 

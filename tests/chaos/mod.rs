@@ -8,4 +8,5 @@ mod luck;
 mod nodes;
 mod restarts;
 mod two;
+mod uploads;
 mod verbs;

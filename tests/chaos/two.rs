@@ -1,5 +1,7 @@
 //! Two processes on one PostgreSQL store, and which of them runs a task.
 
+use std::path::Path;
+
 use serde_json::Value;
 use sqlx::{Connection, PgConnection};
 use tempfile::TempDir;
@@ -13,7 +15,7 @@ pub struct Two {
     pub a: Server,
     pub b: Server,
     place: Place,
-    _files: TempDir,
+    files: TempDir,
 }
 
 impl Two {
@@ -25,7 +27,7 @@ impl Two {
         let shared = [("PAUSA_DATABASE_URL", place.url.as_str()), ("PAUSA_FILES_URL", &folder)];
         let node = async |name| Server::with(&[&shared, settings, &[("PAUSA_NODE", name)]].concat()).await;
         let (a, b) = (node("a").await, node("b").await);
-        Two { a, b, place, _files: files }
+        Two { a, b, place, files }
     }
 
     /// The node that runs the task, and the other one.
@@ -36,6 +38,11 @@ impl Two {
             "node b" => (&mut self.b, &mut self.a),
             other => panic!("{other} runs it: {task}"),
         }
+    }
+
+    /// The folder of files that both use.
+    pub fn files(&self) -> &Path {
+        self.files.path()
     }
 
     /// What cuts the nodes off from each other's words.

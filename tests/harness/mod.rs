@@ -3,6 +3,7 @@
 pub mod csv;
 pub mod postgres;
 pub mod server;
+pub mod tus;
 pub mod watch;
 
 use std::sync::LazyLock;

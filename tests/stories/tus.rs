@@ -1,106 +1,15 @@
 //! Uploads that are paused and resumed, by tus 1.0.0, whatever breaks meanwhile.
 
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 use super::uploads::uploads;
 use crate::harness::csv;
 use crate::harness::server::{PATIENCE, Server};
+use crate::harness::tus::{Tus, asked, text};
 
 const START: &str = "mutation($input: StartImportInput!) { startImport(input: $input) { id } }";
-
-/// What a client does with one upload.
-struct Tus<'a> {
-    server: &'a Server,
-    path: String,
-}
-
-fn asked(server: &Server, method: Method, path: &str) -> RequestBuilder {
-    server.client().request(method, format!("{}{path}", server.url)).header("tus-resumable", "1.0.0")
-}
-
-fn text(answer: &Response, name: &str) -> String {
-    answer.headers().get(name).map_or(String::new(), |value| value.to_str().unwrap().to_owned())
-}
-
-impl Tus<'_> {
-    async fn begin(server: &Server, length: usize) -> Tus<'_> {
-        let created = asked(server, Method::POST, "/uploads").header("upload-length", length).send().await.unwrap();
-        assert_eq!((created.status().as_u16(), text(&created, "tus-resumable").as_str()), (201, "1.0.0"));
-        Tus { server, path: text(&created, "location") }
-    }
-
-    fn id(&self) -> &str {
-        self.path.trim_start_matches("/uploads/")
-    }
-
-    fn part(&self, offset: usize, bytes: impl Into<reqwest::Body>) -> RequestBuilder {
-        let request = asked(self.server, Method::PATCH, &self.path).header("upload-offset", offset).body(bytes);
-        request.header("content-type", "application/offset+octet-stream")
-    }
-
-    /// Sends a part, and answers the status and the new offset.
-    async fn send(&self, offset: usize, bytes: &[u8]) -> (u16, String) {
-        let answer = self.part(offset, bytes.to_vec()).send().await.unwrap();
-        (answer.status().as_u16(), text(&answer, "upload-offset"))
-    }
-
-    /// Sends the beginning of a part and leaves the connection open.
-    async fn hang(&self, offset: usize, bytes: &[u8], length: usize) -> TcpStream {
-        let mut socket = TcpStream::connect(self.server.url.trim_start_matches("http://")).await.unwrap();
-        let head = format!(
-            "PATCH {} HTTP/1.1\r\nhost: x\r\ntus-resumable: 1.0.0\r\nupload-offset: {offset}\r\n\
-             content-type: application/offset+octet-stream\r\ncontent-length: {length}\r\n\r\n",
-            self.path
-        );
-        socket.write_all(head.as_bytes()).await.unwrap();
-        socket.write_all(bytes).await.unwrap();
-        socket
-    }
-
-    async fn offset(&self) -> usize {
-        let answer = asked(self.server, Method::HEAD, &self.path).send().await.unwrap();
-        assert_eq!((answer.status().as_u16(), text(&answer, "cache-control").as_str()), (200, "no-store"));
-        text(&answer, "upload-offset").parse().unwrap()
-    }
-
-    /// Bytes in the unfinished file.
-    fn there(&self) -> u64 {
-        let file = self.server.folder().join("files/unfinished").join(self.id());
-        std::fs::metadata(file).map_or(0, |known| known.len())
-    }
-
-    /// Waits until so many bytes are in the unfinished file.
-    async fn until_there(&self, bytes: u64) {
-        let come = async {
-            // Nothing tells of bytes that come in; they are looked for.
-            while self.there() < bytes {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, come).await.unwrap();
-    }
-
-    /// Waits until its file is gone.
-    async fn until_gone(&self) {
-        let gone = async {
-            // Nothing tells of it; it is looked for.
-            while self.there() > 0 {
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(PATIENCE, gone).await.unwrap();
-    }
-
-    /// Imports it, and counts the rows.
-    async fn rows(&self, dataset: &str) -> Option<u64> {
-        let id = self.server.import(self.id(), json!({ "dataset": dataset })).await;
-        self.server.until(&id, "COMPLETED").await;
-        self.server.rows(dataset).await
-    }
-}
 
 #[tokio::test]
 async fn a_file_comes_in_parts_and_is_imported_when_it_is_whole() {
@@ -116,6 +25,9 @@ async fn a_file_comes_in_parts_and_is_imported_when_it_is_whole() {
     assert!(refusal["message"].as_str().unwrap().contains(&told), "{refusal}");
 
     assert_eq!(upload.send(1_000, &file[1_000..]).await, (204, file.len().to_string()));
+    assert_eq!((upload.offset().await, uploads(&server)), (file.len(), 1));
+    assert_eq!(upload.send(file.len(), b"").await, (204, file.len().to_string()));
+    assert_eq!(upload.send(file.len(), b"x").await.0, 400);
     assert_eq!((upload.offset().await, uploads(&server)), (file.len(), 1));
     assert_eq!(upload.rows("people").await, Some(1_000));
     // A task reads it now.
@@ -199,7 +111,7 @@ async fn an_upload_may_begin_with_bytes_and_say_its_length_at_the_end() {
         .body("a\n1\n");
     let begun = begun.send().await.unwrap();
     assert_eq!((begun.status().as_u16(), text(&begun, "upload-offset")), (201, "4".to_owned()));
-    let upload = Tus { server: &server, path: text(&begun, "location") };
+    let upload = Tus::at(&server, text(&begun, "location"));
     let head = asked(&server, Method::HEAD, &upload.path).send().await.unwrap();
     assert_eq!(text(&head, "upload-defer-length"), "1");
     assert_eq!(text(&head, "upload-metadata"), "filename cm93cy5jc3Y=,kind");
@@ -262,7 +174,7 @@ async fn kill_9_in_the_middle_of_a_part_loses_no_byte_that_was_acknowledged() {
     drop(socket);
 
     server.restart().await;
-    let upload = Tus { server: &server, path };
+    let upload = Tus::at(&server, path);
     let offset = upload.offset().await;
     assert!((1_000_001..=3_000_000).contains(&offset), "{offset}");
     assert_eq!(upload.there(), offset as u64);
@@ -289,7 +201,7 @@ async fn a_shutdown_keeps_what_came_and_does_not_wait_for_more() {
     // A connection that is closed with the client's bytes unread may be reset.
     let _ = socket.read_to_end(&mut answer).await;
     server.restart().await;
-    let upload = Tus { server: &server, path };
+    let upload = Tus::at(&server, path);
     let offset = upload.offset().await;
     assert!(offset <= 5);
     assert_eq!(upload.send(offset, &b"1234567890"[offset..]).await, (204, "10".to_owned()));

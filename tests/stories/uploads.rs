@@ -95,6 +95,23 @@ async fn a_file_part_of_a_request_is_imported_and_one_that_is_refused_is_deleted
 }
 
 #[tokio::test]
+async fn an_upload_whose_connection_is_reset_leaves_nothing() {
+    let server = Server::start().await;
+    let mut socket = tokio::net::TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
+    socket.write_all(b"POST /uploads HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\nhalf").await.unwrap();
+    let files = async |wanted: usize| {
+        // Nothing tells of a file that comes in or goes; it is looked for.
+        while uploads(&server) != wanted {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, files(1)).await.unwrap();
+    socket.set_zero_linger().unwrap();
+    drop(socket);
+    tokio::time::timeout(PATIENCE, files(0)).await.unwrap();
+}
+
+#[tokio::test]
 async fn two_uploads_of_the_same_name_do_not_mix() {
     let server = Server::start().await;
     let send = async |rows: usize| -> Value {

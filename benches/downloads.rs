@@ -1,0 +1,143 @@
+//! A download of a gigabyte beside nginx with the same file, in turn: `cargo bench --bench downloads`.
+//!
+//! curl reads both over loopback, with the file in memory. nginx comes from PATH or /usr/sbin; where there is none, Debian's
+//! package is fetched and unpacked into target/, so that the system stays as it is.
+
+#[path = "../tests/harness/mod.rs"]
+#[expect(dead_code, reason = "the stories use more of the harness than the measurements do")]
+mod harness;
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use harness::server::Server;
+use serde_json::{Value, json};
+
+/// Rows of about a kilobyte.
+const ROWS: usize = 1 << 20;
+
+/// Rounds, after one that warms the caches.
+const ROUNDS: usize = 15;
+
+/// A server that is stopped at the end.
+struct Nginx(Child);
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let Some(program) = nginx() else {
+        eprintln!("nginx is missing: apt-get install -y --no-install-recommends nginx-light");
+        return ExitCode::FAILURE;
+    };
+    let server = Server::start().await;
+    let id = large_result(&server).await;
+    let folder = tempfile::tempdir_in(server.folder()).unwrap();
+    fs::hard_link(server.folder().join("files/results").join(&id), folder.path().join("large.csv")).unwrap();
+    let (peer, _nginx) = serve(&program, folder.path());
+    let (ours, theirs) = (format!("{}/download/{id}", server.url), format!("{peer}/large.csv"));
+    let before = memory(server.pid());
+    let mut speeds: Vec<(f64, f64)> = (0..=ROUNDS).map(|_| (read(&theirs), read(&ours))).skip(1).collect();
+    let grown = memory(server.pid()) - before;
+    let (peer, own) = (median(&mut speeds, |pair| pair.0), median(&mut speeds, |pair| pair.1));
+    let ratio = median(&mut speeds, |pair| pair.1 / pair.0);
+    println!("download of 1 GB, {ROUNDS} rounds in turn: nginx {peer:.0} MB/s, Pausa {own:.0} MB/s");
+    println!("  ratio of the medians {:.2}, median of the rounds' ratios {ratio:.2}", own / peer);
+    println!("  peak memory of Pausa grew by {grown:.1} MB while it sent {} GB", ROUNDS + 1);
+    ExitCode::SUCCESS
+}
+
+/// Exports a dataset that makes a gigabyte, and answers the task's id.
+async fn large_result(server: &Server) -> String {
+    let rows = (0..ROWS / 1024).map(|part| {
+        let row = |n: usize| format!("{},{}\r\n", part * 1024 + n, "x".repeat(1010));
+        Ok::<_, std::io::Error>((0..1024).map(row).collect::<String>())
+    });
+    let header = std::iter::once(Ok("n,text\r\n".to_owned()));
+    let body = reqwest::Body::wrap_stream(futures_util::stream::iter(header.chain(rows)));
+    let sent = server.client().post(format!("{}/uploads", server.url)).body(body).send().await.unwrap();
+    let upload: Value = sent.json().await.unwrap();
+    let id = server.import(upload["id"].as_str().unwrap(), json!({ "dataset": "large" })).await;
+    server.until(&id, "COMPLETED").await;
+    let id = server.export("large").await;
+    server.until(&id, "COMPLETED").await;
+    id
+}
+
+/// nginx, from the system or from Debian's package.
+fn nginx() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/nginx");
+    let unpacked = folder.join("root/usr/sbin/nginx");
+    let places = std::env::split_paths(&path).map(|place| place.join("nginx"));
+    let found = places.chain(["/usr/sbin/nginx".into(), unpacked.clone()]).find(|place| place.is_file());
+    found.or_else(|| {
+        fs::create_dir_all(&folder).ok()?;
+        let fetch =
+            "apt-get download -q nginx nginx-common && for package in *.deb; do dpkg-deb -x $package root; done";
+        let fetched =
+            Command::new("sh").args(["-c", fetch]).current_dir(&folder).stdout(Stdio::null()).status().ok()?;
+        (fetched.success() && unpacked.is_file()).then_some(unpacked)
+    })
+}
+
+/// Starts nginx with Debian's own settings for files on a free port, and answers its address.
+fn serve(program: &Path, folder: &Path) -> (String, Nginx) {
+    let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let place = folder.display();
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+    let temporary: String = temporary.iter().map(|name| format!("{name}_temp_path {place}/{name};\n")).collect();
+    let settings = format!(
+        "daemon off; user root; worker_processes auto; pid {place}/pid; error_log {place}/log;
+         events {{ worker_connections 768; }}
+         http {{ access_log off; sendfile on; tcp_nopush on; types {{}} default_type application/octet-stream;
+           {temporary} server {{ listen {address}; root {place}; }} }}"
+    );
+    fs::write(folder.join("settings"), settings).unwrap();
+    let mut command = Command::new(program);
+    command.arg("-c").arg(folder.join("settings")).arg("-e").arg(folder.join("log")).stderr(Stdio::null());
+    let nginx = Nginx(command.spawn().unwrap());
+    while TcpStream::connect(address).is_err() {
+        std::thread::yield_now();
+    }
+    (format!("http://{address}"), nginx)
+}
+
+/// Megabytes a second at which curl reads it all.
+fn read(url: &str) -> f64 {
+    let mut command = Command::new("curl");
+    command.args([
+        "--silent",
+        "--fail",
+        "--output",
+        "/dev/null",
+        "--write-out",
+        "%{size_download} %{speed_download}",
+        url,
+    ]);
+    let told = command.output().unwrap();
+    assert!(told.status.success(), "curl {url}");
+    let told = String::from_utf8(told.stdout).unwrap();
+    let (size, speed) = told.split_once(' ').unwrap();
+    assert!(size.parse::<f64>().unwrap() > 1e9, "{url}: {size} bytes");
+    speed.parse::<f64>().unwrap() / 1e6
+}
+
+/// The most memory that a process ever held, in megabytes.
+fn memory(pid: u32) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0 / 1e6
+}
+
+fn median<T>(all: &mut [T], of: impl Fn(&T) -> f64) -> f64 {
+    all.sort_unstable_by(|one, other| of(one).total_cmp(&of(other)));
+    of(&all[all.len() / 2])
+}
