@@ -21,9 +21,20 @@ const PIECE: usize = 128 * 1024;
 pub struct Reading(Arc<File>);
 
 impl Reading {
-    /// Opens a file.
-    pub async fn open(path: PathBuf) -> io::Result<Reading> {
-        let file = tokio::task::spawn_blocking(move || File::open(path)).await??;
+    /// Opens a file that has `size` bytes.
+    ///
+    /// # Errors
+    /// A file that is not there, or not as long: a part of it is never sent as the whole.
+    pub async fn open(path: PathBuf, size: u64) -> io::Result<Reading> {
+        let opened = tokio::task::spawn_blocking(move || {
+            let file = File::open(path)?;
+            let found = file.metadata()?.len();
+            io::Result::Ok((file, found))
+        });
+        let (file, found) = opened.await??;
+        if found != size {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has {found} bytes instead of {size}")));
+        }
         Ok(Reading(Arc::new(file)))
     }
 
@@ -118,7 +129,7 @@ mod tests {
         let path = folder.path().join("file");
         let content: Vec<u8> = (0..PIECE * 3 + 77).map(|n| (n % 251) as u8).collect();
         std::fs::write(&path, &content).unwrap();
-        let reading = Reading::open(path).await.unwrap();
+        let reading = Reading::open(path.clone(), content.len() as u64).await.unwrap();
         let whole = content.len() as u64;
         for (from, length) in [(0, whole), (0, 0), (5, 1), (PIECE as u64 - 1, 2), (77, 2 * PIECE as u64), (whole, 0)] {
             let expected = &content[usize::try_from(from).unwrap()..][..usize::try_from(length).unwrap()];
@@ -126,6 +137,7 @@ mod tests {
         }
         let beyond = read(&reading, 1, whole).await.unwrap_err();
         assert_eq!(beyond.kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(Reading::open(path, whole + 1).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[tokio::test]
@@ -133,7 +145,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, vec![7; PIECE * 20]).unwrap();
-        let reading = Reading::open(path).await.unwrap();
+        let reading = Reading::open(path, PIECE as u64 * 20).await.unwrap();
         let mut places = std::collections::BTreeSet::new();
         let mut pieces = std::pin::pin!(reading.bytes(0, PIECE as u64 * 20));
         while let Some(piece) = pieces.try_next().await.unwrap() {

@@ -19,7 +19,7 @@ use crate::task::ResultFile;
 /// The answer to GET or HEAD with these headers for the file at `path`, which `file` describes: 200, 206, 304, 412 or 416;
 /// 410 where it is gone.
 pub async fn send(method: &Method, headers: &HeaderMap, path: PathBuf, file: &ResultFile) -> Response {
-    let content = match Reading::open(path.clone()).await {
+    let content = match Reading::open(path.clone(), file.size).await {
         Ok(content) => content,
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
             return error(StatusCode::GONE, "NOT_FOUND", "the file was deleted");
