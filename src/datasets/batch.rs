@@ -106,6 +106,11 @@ impl Batch {
         self.data.len()
     }
 
+    /// The text of all cells, one after the other.
+    pub(super) fn text(&self) -> &str {
+        &self.data
+    }
+
     /// The rows in order.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
         (0..self.rows).map(|row| self.cells(row * self.width..(row + 1) * self.width))

@@ -42,6 +42,9 @@ pub enum Error {
     /// A newer epoch holds the staging: stop without another write.
     #[error("a newer run holds the staging of this task")]
     LeaseLost,
+    /// A write before this one failed, or the run took this one back; nothing of it was written.
+    #[error("the write was taken back before it was committed")]
+    Recalled,
     /// The disk is full; nothing of the batch was written.
     #[error("the disk of the datasets is full, free some space and try again: {0}")]
     Full(String),

@@ -108,19 +108,63 @@ pub trait Datasets: Send + Sync + 'static {
     async fn unpin(&self, task: TaskId) -> Result<(), Error>;
 }
 
-/// The staging of one import, held by one run.
+/// The staging of one import, held by one run. Writes are begun one after the other, commit in that order, and each is
+/// one transaction of its rows and its cursor: what is committed is always the beginning of the file.
 #[async_trait]
 pub trait Staging: Send {
     /// What the last committed write left, at the moment of opening.
     fn cursor(&self) -> Option<&str>;
 
-    /// Writes the rows and the mark in one transaction and hands the batch back for reuse. With an error nothing was
-    /// written: [`Error::LeaseLost`] where a newer epoch took over, [`Error::Cell`] where a cell is refused. Only
-    /// [`Error::Unavailable`] leaves it open whether the commit was done: open the staging anew and read its cursor.
-    async fn write(&mut self, batch: Batch, mark: Mark) -> Result<Batch, Error>;
+    /// How many writes may be under way at once, from 1.
+    fn lanes(&self) -> usize {
+        1
+    }
 
-    /// Returns when no connection, lock, thread or transaction is held any more.
+    /// Begins a write and answers before it is committed; at most [`Staging::lanes`] may be under way. Each is to be
+    /// heard of by [`Staging::committed`].
+    async fn begin(&mut self, batch: Batch, mark: Mark) -> Result<(), Error>;
+
+    /// Waits for the end of the oldest write under way. Its future may be dropped and asked for anew.
+    async fn committed(&mut self) -> Written;
+
+    /// Takes back the writes under way but the oldest, as far as they are not committed: [`Error::Recalled`].
+    fn recall(&mut self) {}
+
+    /// Makes what is committed outlive a power loss; see [`Written::durable`].
+    async fn flush(&mut self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// Writes the rows and the mark while nothing else is under way, and hands the batch back for reuse. Errors are
+    /// those of [`Written`].
+    async fn write(&mut self, batch: Batch, mark: Mark) -> Result<Batch, Error> {
+        self.begin(batch, mark).await?;
+        let written = self.committed().await;
+        written.outcome.map(|()| written.batch)
+    }
+
+    /// Takes back what is not committed, and returns when no connection, lock, thread or transaction is held any more.
     async fn close(self: Box<Self>) -> Result<(), Error>;
+}
+
+/// The end of a write.
+pub struct Written {
+    /// The rows, to be used again or written anew; empty where they are lost with the thread that had them.
+    pub batch: Batch,
+    /// With an error nothing was written: [`Error::LeaseLost`] where a newer epoch took over, [`Error::Cell`] where a
+    /// cell is refused, [`Error::Recalled`] where the write before it failed. Only [`Error::Unavailable`] leaves it open
+    /// whether the commit was done: open the staging anew and read its cursor.
+    pub outcome: Result<(), Error>,
+    /// Whether this commit, and with it all before, outlives a power loss of the database. One that does not is exact all the
+    /// same: its rows and its cursor are lost together. [`Staging::flush`] makes up for it, and so does publishing.
+    pub durable: bool,
+}
+
+impl Written {
+    /// A write that failed.
+    fn failed(batch: Batch, error: Error) -> Self {
+        Self { batch, outcome: Err(error), durable: false }
+    }
 }
 
 /// The staging of a task whose rows are published: it knows its cursor and takes nothing.
@@ -134,8 +178,12 @@ impl Staging for Published {
         self.cursor.as_deref()
     }
 
-    async fn write(&mut self, _: Batch, _: Mark) -> Result<Batch, Error> {
+    async fn begin(&mut self, _: Batch, _: Mark) -> Result<(), Error> {
         Err(Error::published())
+    }
+
+    async fn committed(&mut self) -> Written {
+        Written::failed(Batch::default(), Error::published())
     }
 
     async fn close(self: Box<Self>) -> Result<(), Error> {

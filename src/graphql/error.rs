@@ -98,6 +98,6 @@ pub fn from_datasets(error: datasets::Error) -> Error {
             coded("BAD_USER_INPUT", text)
         }
         datasets::Error::Unavailable(_) | datasets::Error::Full(_) => coded("UNAVAILABLE", text),
-        datasets::Error::LeaseLost | datasets::Error::Failed(_) => internal(text),
+        datasets::Error::LeaseLost | datasets::Error::Recalled | datasets::Error::Failed(_) => internal(text),
     }
 }

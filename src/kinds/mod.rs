@@ -54,7 +54,9 @@ impl From<datasets::Error> for Failure {
                 Failure::input(text)
             }
             datasets::Error::Full(_) | datasets::Error::Unavailable(_) => Failure::unavailable(text),
-            datasets::Error::LeaseLost | datasets::Error::Failed(_) => Failure::internal(text),
+            datasets::Error::LeaseLost | datasets::Error::Recalled | datasets::Error::Failed(_) => {
+                Failure::internal(text)
+            }
         }
     }
 }

@@ -4,6 +4,7 @@ mod ends;
 mod folder;
 mod frozen;
 mod kills;
+mod lanes;
 mod luck;
 mod nodes;
 mod restarts;

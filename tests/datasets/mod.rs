@@ -1,10 +1,11 @@
 //! What every database of datasets must do, told once and run on each.
 
 mod contents;
+mod lanes;
 mod life;
 mod only_postgres;
 mod only_sqlite;
-mod place;
+pub mod place;
 mod snapshots;
 
 /// Runs each story on SQLite and on PostgreSQL.

@@ -60,6 +60,12 @@ impl Place {
         usize::try_from(count).unwrap()
     }
 
+    /// A number that a query on the PostgreSQL database answers.
+    pub async fn number(&self, sql: &'static str) -> i64 {
+        let mut connection = PgConnection::connect(&self.url).await.unwrap();
+        sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
+    }
+
     /// Imports rows and publishes them.
     pub async fn import(&self, name: &str, mode: Mode, rows: &[&[&str]]) -> TaskId {
         let task = crate::harness::task_id();

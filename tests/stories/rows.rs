@@ -139,3 +139,29 @@ async fn too_many_bad_rows_fail_the_import_and_leave_nothing() {
     assert_eq!(server.rows("people").await, None);
     assert_eq!(server.get(&format!("/download/{id}/rejects")).await.status(), 409);
 }
+
+#[tokio::test]
+async fn what_the_database_refuses_is_a_bad_row_like_any_other() {
+    let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
+    let server = Server::with(&[("PAUSA_DATABASE_URL", &postgres.url())]).await;
+    let line =
+        |n: usize| if n % 20_000 == 0 || n == 39_999 { format!("{n},a\0b\r\n") } else { format!("{n},plain\r\n") };
+    let file = "n,text\r\n".to_owned() + &(1..=90_000).map(line).collect::<String>();
+    let upload = server.upload(file.clone()).await;
+    let id = server.import(&upload, json!({ "dataset": "texts", "onBadRow": "SKIP" })).await;
+    server.until(&id, "COMPLETED").await;
+    let told = rejects(&server, &id).await;
+    assert_eq!((&told["rowsImported"], &told["rowsRejected"]), (&json!(89_995), &json!(5)));
+    let bad: Vec<_> = csv::cells(&server.get(&format!("/download/{id}/rejects")).await.bytes().await.unwrap());
+    let lines: Vec<_> =
+        bad[1..].iter().map(|cells| (cells[0].as_str(), cells[1].as_str(), cells[3].as_str())).collect();
+    let expected = [("20001", "20000"), ("40000", "39999"), ("40001", "40000"), ("60001", "60000"), ("80001", "80000")];
+    assert_eq!(lines, expected.map(|(line, n)| (line, "text", n)));
+    let rows = csv::cells(&server.exported("texts").await);
+    let good = csv::cells(file.as_bytes()).into_iter().filter(|cells| !cells[1].contains('\0'));
+    assert!(rows.into_iter().eq(good), "the good rows are there, in their order");
+    let id = server.import(&upload, json!({ "dataset": "none" })).await;
+    server.until(&id, "FAILED").await;
+    let message = server.task(&id).await["error"]["message"].take();
+    assert_eq!(message, "line 20001, column \"text\": PostgreSQL holds no NUL byte in a text");
+}

@@ -2,84 +2,108 @@
 
 use sqlx::PgConnection;
 use sqlx::postgres::PgDatabaseError;
+use tokio_util::sync::CancellationToken;
 
 use super::super::{Batch, Column, Error};
+use super::encode::encode;
 use super::schema::{ROW, names};
 
-/// Bytes sent at a time.
+/// Bytes sent at a time, and after which a recall is heard of.
 const CHUNK: usize = 256 << 10;
 
 /// A row that is too large for a page. The line that PostgreSQL names is then a later one.
 const TOO_LARGE: &str = "54000";
 
-/// Characters that the database's encoding lacks.
-const ENCODING: [&str; 2] = ["22P05", "22021"];
+/// Texts that are none of their column's type, numbers out of its range, characters that the database's encoding lacks.
+const DATA: &str = "22";
 
-/// A COPY into one table, with a buffer that is used again.
+/// Lines that are not what COPY expects: no fault of a cell.
+const FORMAT: &str = "22P04";
+
+/// A COPY into one table.
 pub(super) struct Copy {
     statement: String,
     columns: Vec<Column>,
-    buffer: Vec<u8>,
 }
 
 impl Copy {
     /// Into `table` (quoted), which has the row's number and the columns.
     pub(super) fn new(table: &str, columns: &[Column]) -> Self {
         let statement = format!("COPY {table} ({ROW}, {}) FROM STDIN", names(columns).join(", "));
-        Self { statement, columns: columns.to_vec(), buffer: Vec::new() }
+        Self { statement, columns: columns.to_vec() }
     }
 
-    /// Refuses a batch of another width, and a NUL: no text of PostgreSQL holds one.
+    /// Refuses a batch of another width, and a NUL: no text of PostgreSQL holds one. One look at the whole text is all
+    /// that good rows cost.
     pub(super) fn check(&self, batch: &Batch) -> Result<(), Error> {
         let width = self.columns.len();
         if batch.width() != width {
             return Err(Error::Failed(format!("a batch of {} columns where {width} belong", batch.width())));
         }
-        let cells = batch.rows().enumerate().flat_map(|(row, cells)| cells.enumerate().map(move |cell| (row, cell)));
-        for (row, (column, cell)) in cells {
-            if cell.is_some_and(|text| text.as_bytes().contains(&0)) {
-                let column = self.columns[column].name.clone();
-                return Err(Error::Cell { row, column, reason: "PostgreSQL holds no NUL byte in a text".into() });
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds the rows, numbered from `before` + 1.
-    pub(super) async fn send(&mut self, to: &mut PgConnection, before: i64, batch: &Batch) -> Result<(), Error> {
-        if batch.is_empty() {
+        if !batch.text().as_bytes().contains(&0) {
             return Ok(());
         }
+        let cells = batch.rows().enumerate().flat_map(|(row, cells)| cells.enumerate().map(move |cell| (row, cell)));
+        let mut bad = cells.filter(|(_, (_, cell))| cell.is_some_and(|text| text.as_bytes().contains(&0)));
+        bad.next().map_or(Ok(()), |(row, (column, _))| {
+            let column = self.columns[column].name.clone();
+            Err(Error::Cell { row, column, reason: "PostgreSQL holds no NUL byte in a text".into() })
+        })
+    }
+
+    /// Adds the rows, numbered from `before` + 1; `buffer` is used again. [`Error::Recalled`] where that was asked for
+    /// meanwhile: the connection is then ready for the next statement, as it is after [`Error::Cell`].
+    pub(super) async fn send(
+        &self,
+        to: &mut PgConnection,
+        (before, batch): (i64, &Batch),
+        buffer: &mut Vec<u8>,
+        recalled: &CancellationToken,
+    ) -> Result<(), Error> {
         let mut copy = to.copy_in_raw(&self.statement).await?;
-        self.buffer.clear();
-        for (number, row) in (before + 1..).zip(batch.rows()) {
-            encode(&mut self.buffer, number, row);
-            if self.buffer.len() >= CHUNK {
-                copy.send(self.buffer.as_slice()).await?;
-                self.buffer.clear();
+        let mut encoder = encode(before, batch);
+        while encoder.fill(buffer, CHUNK) {
+            copy.send(buffer.as_slice()).await?;
+            if recalled.is_cancelled() {
+                copy.abort("taken back").await?;
+                return Err(Error::Recalled);
             }
         }
-        copy.send(self.buffer.as_slice()).await?;
-        copy.finish().await.map_err(|error| refused(error, batch))?;
-        Ok(())
+        let copied = copy.finish().await.map_err(|error| self.refused(error, batch))?;
+        match copied == batch.len() as u64 {
+            true => Ok(()),
+            false => Err(Error::Failed(format!("{copied} rows were copied of {}", batch.len()))),
+        }
     }
-}
 
-/// The row that PostgreSQL refused, where it can be told.
-fn refused(error: sqlx::Error, batch: &Batch) -> Error {
-    let refusal = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
-    let Some(refusal) = refusal else {
-        return error.into();
-    };
-    let row = match refusal.code() {
-        TOO_LARGE => (0..).zip(batch.rows()).max_by_key(|(_, cells)| least_size(cells.clone())).map(|(row, _)| row),
-        code if ENCODING.contains(&code) => refusal.r#where().and_then(line).map(|line| line.saturating_sub(1)),
-        _ => None,
-    };
-    let reason = refusal.message().to_owned();
-    match row {
-        Some(row) => Error::Cell { row, column: String::new(), reason },
-        None => error.into(),
+    /// The row that PostgreSQL refused, where it can be told: it names the line itself, so that good rows cost nothing.
+    fn refused(&self, error: sqlx::Error, batch: &Batch) -> Error {
+        let refusal = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+        let Some(refusal) = refusal else {
+            return error.into();
+        };
+        let context = refusal.r#where().unwrap_or_default();
+        let row = match refusal.code() {
+            TOO_LARGE => (0..).zip(batch.rows()).max_by_key(|(_, cells)| least_size(cells.clone())).map(|(row, _)| row),
+            code if code.starts_with(DATA) && code != FORMAT => line(context).and_then(|line| line.checked_sub(1)),
+            _ => None,
+        };
+        let reason = refusal.message().to_owned();
+        match row {
+            Some(row) => Error::Cell { row, column: self.column(context), reason },
+            None => error.into(),
+        }
+    }
+
+    /// The column as the file names it, of a context such as `COPY table, line 7, column x: "y"`.
+    fn column(&self, context: &str) -> String {
+        let named = context.split_once(", column ").map_or("", |(_, rest)| rest);
+        let quoted = names(&self.columns);
+        let plain = quoted.iter().map(|name| name[1..name.len() - 1].replace("\"\"", "\""));
+        let matching = plain.zip(&self.columns).filter(|(name, _)| {
+            named.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
+        });
+        matching.max_by_key(|(name, _)| name.len()).map(|(_, column)| column.name.clone()).unwrap_or_default()
     }
 }
 
@@ -94,48 +118,26 @@ fn line(context: &str) -> Option<usize> {
     rest.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()
 }
 
-fn encode<'a>(buffer: &mut Vec<u8>, number: i64, cells: impl Iterator<Item = Option<&'a str>>) {
-    buffer.extend_from_slice(number.to_string().as_bytes());
-    for cell in cells {
-        buffer.push(b'\t');
-        match cell {
-            Some(text) => escape(buffer, text.as_bytes()),
-            None => buffer.extend_from_slice(b"\\N"),
-        }
-    }
-    buffer.push(b'\n');
-}
-
-fn escape(buffer: &mut Vec<u8>, text: &[u8]) {
-    let mut rest = text;
-    while let Some(at) = rest.iter().position(|byte| matches!(byte, b'\\' | b'\n' | b'\r' | b'\t')) {
-        buffer.extend_from_slice(&rest[..at]);
-        buffer.extend_from_slice(match rest[at] {
-            b'\n' => b"\\n",
-            b'\r' => b"\\r",
-            b'\t' => b"\\t",
-            _ => b"\\\\",
-        });
-        rest = &rest[at + 1..];
-    }
-    buffer.extend_from_slice(rest);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_means_something_is_escaped() {
-        let mut buffer = Vec::new();
-        encode(&mut buffer, 7, [Some("a\\N\tb\r\n"), None, Some("")].into_iter());
-        assert_eq!(String::from_utf8(buffer).unwrap(), "7\ta\\\\N\\tb\\r\\n\t\\N\t\n");
-    }
 
     #[test]
     fn the_line_is_found_in_the_context() {
         assert_eq!(line("COPY 0190-ab, line 12, column x: \"y\""), Some(12));
         assert_eq!(line("COPY t, line 3"), Some(3));
         assert_eq!(line("elsewhere"), None);
+    }
+
+    #[test]
+    fn the_column_is_found_in_the_context() {
+        let columns = ["a", "a: b", "c\"d", "pausa_row"].map(Column::text);
+        let copy = Copy::new("t", &columns);
+        for (named, expected) in
+            [("a", "a"), ("a: b", "a: b"), ("c\"d", "c\"d"), ("pausa_row_2", "pausa_row"), ("e", "")]
+        {
+            assert_eq!(copy.column(&format!("COPY t, line 3, column {named}: \"y\"")), expected);
+        }
+        assert_eq!(copy.column("COPY t, line 3"), "");
     }
 }

@@ -6,12 +6,15 @@
 //! an export reads it.
 //!
 //! - [`schema`]: the bookkeeping's tables and what tables and columns are called
-//! - [`fence`]: taking over a staging; [`staging`], [`copy`], [`rejects`]: writing to it; [`publishing`]: its end
+//! - [`fence`]: taking over a staging; [`publishing`]: its end
+//! - [`staging`]: writing to it; [`lane`]: one write; [`copy`], [`encode`]: its rows; [`rejects`]: those that are none
 //! - [`listing`], [`pins`], [`reading`]: datasets, snapshots and rows
 
 mod copy;
+mod encode;
 mod failure;
 mod fence;
+mod lane;
 mod listing;
 mod pins;
 mod publishing;

@@ -6,7 +6,7 @@ use super::super::Error;
 use crate::task::TaskId;
 
 /// Adds a piece; an empty one is none.
-pub(super) async fn add(transaction: &mut PgConnection, task: TaskId, lines: Vec<u8>) -> Result<(), Error> {
+pub(super) async fn add(transaction: &mut PgConnection, task: TaskId, lines: &[u8]) -> Result<(), Error> {
     if !lines.is_empty() {
         let insert = sqlx::query("INSERT INTO pausa_datasets.reject (task, lines) VALUES ($1, $2)");
         insert.bind(task.to_string()).bind(lines).execute(transaction).await?;

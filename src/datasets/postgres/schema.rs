@@ -50,12 +50,14 @@ pub(super) fn own_table(relation: &str) -> String {
     format!("pausa_datasets.{}", quoted(relation))
 }
 
-/// The statement that makes the table of a staging.
+/// The statement that makes the table of a staging. Nothing is to be cleaned up there, and a cleaner at work would keep
+/// publishing waiting; it comes once the table is a dataset's.
 pub(super) fn create_table(task: TaskId, columns: &[Column]) -> String {
     let typed = names(columns).into_iter().zip(columns);
     let columns: Vec<_> = typed.map(|(name, column)| format!("{name} {}", declared(column.kind))).collect();
     let table = own_table(&task.to_string());
-    format!("CREATE TABLE {table} ({ROW} bigint NOT NULL, {})", columns.join(", "))
+    let columns = columns.join(", ");
+    format!("CREATE TABLE {table} ({ROW} bigint NOT NULL, {columns}) WITH (autovacuum_enabled = off)")
 }
 
 /// The type of a column as PostgreSQL is told it.

@@ -1,20 +1,29 @@
 //! The staging of an import: a table named by its task, and a row that holds the cursor.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
 use async_trait::async_trait;
 use sqlx::PgPool;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::super::model::to_json;
-use super::super::{Batch, Error, Mark, Plan, Published, Staging};
+use super::super::{Batch, Error, Mark, Plan, Published, Staging, Written};
 use super::copy::Copy;
+use super::lane::{Lane, Target, Write};
 use super::schema::{create_table, own_table};
 use super::{fence, listing, rejects};
+use crate::clock::Clock;
 use crate::task::TaskId;
 
 /// Opens, takes over or makes the staging of a task.
 pub(super) async fn stage(pool: &PgPool, task: TaskId, epoch: i64, plan: &Plan) -> Result<Box<dyn Staging>, Error> {
     let Some((mut transaction, held)) = fence::take_over(pool, task, epoch).await? else {
         create(pool, task, epoch, plan).await?;
-        return Ok(Box::new(Writing::new(pool, task, epoch, plan, None)));
+        return Ok(Box::new(Writing::new(pool, task, epoch, plan, (None, 0))));
     };
     if held.published {
         transaction.commit().await?;
@@ -25,7 +34,7 @@ pub(super) async fn stage(pool: &PgPool, task: TaskId, epoch: i64, plan: &Plan) 
     }
     listing::check(&mut transaction, plan).await?;
     transaction.commit().await?;
-    Ok(Box::new(Writing::new(pool, task, epoch, plan, held.cursor)))
+    Ok(Box::new(Writing::new(pool, task, epoch, plan, (held.cursor, held.rows))))
 }
 
 async fn create(pool: &PgPool, task: TaskId, epoch: i64, plan: &Plan) -> Result<(), Error> {
@@ -43,7 +52,7 @@ async fn create(pool: &PgPool, task: TaskId, epoch: i64, plan: &Plan) -> Result<
 
 /// Drops the staging of a task, unless it is published or there is none.
 pub(super) async fn discard(pool: &PgPool, task: TaskId, epoch: i64) -> Result<(), Error> {
-    let Some((mut transaction, held)) = fence::take_over(pool, task, epoch).await? else {
+    let Some((mut transaction, held)) = fence::seize(pool, task, epoch).await? else {
         return Ok(());
     };
     if !held.published {
@@ -56,19 +65,56 @@ pub(super) async fn discard(pool: &PgPool, task: TaskId, epoch: i64) -> Result<(
     Ok(transaction.commit().await?)
 }
 
-/// The staging of one run. It holds a connection only for the time of a write.
+/// Writes under way at once: while one commits, the rows of the next stream in. Two keep two cores of the server busy; a
+/// third gained nothing there.
+const LANES: usize = 2;
+
+/// A commit in this time waits for the disk, as often as progress is told, and so does one that nothing else is under way
+/// with; the others do not, and the server writes what they leave meanwhile.
+const DURABLE_EVERY: Duration = Duration::from_millis(100);
+
+/// The staging of one run. It holds connections for as long as writes are under way, one for each.
 struct Writing {
-    pool: PgPool,
-    task: TaskId,
-    epoch: i64,
+    target: Arc<Target>,
     cursor: Option<String>,
-    copy: Copy,
+    /// Rows that are committed, and those with the writes under way.
+    rows: i64,
+    begun: i64,
+    under_way: VecDeque<UnderWay>,
+    /// Free connections, while other writes are under way.
+    lanes: Vec<Lane>,
+    /// Hears of the last write's commit.
+    turn: Option<oneshot::Receiver<()>>,
+    /// When a write was begun whose commit waits for the disk.
+    durable: Instant,
+}
+
+/// A write that nobody has heard the end of. Dropped, it is rolled back.
+struct UnderWay {
+    ending: AbortOnDropHandle<(Written, Option<Lane>)>,
+    rows: i64,
+    recalled: CancellationToken,
 }
 
 impl Writing {
-    fn new(pool: &PgPool, task: TaskId, epoch: i64, plan: &Plan, cursor: Option<String>) -> Self {
+    fn new(pool: &PgPool, task: TaskId, epoch: i64, plan: &Plan, (cursor, rows): (Option<String>, i64)) -> Self {
         let copy = Copy::new(&own_table(&task.to_string()), &plan.columns);
-        Self { pool: pool.clone(), task, epoch, cursor, copy }
+        let target = Arc::new(Target { pool: pool.clone(), task, epoch, copy });
+        let (under_way, lanes) = (VecDeque::new(), Vec::new());
+        Self { target, cursor, rows, begun: rows, under_way, lanes, turn: None, durable: Clock::monotonic() }
+    }
+
+    /// The end of the oldest write.
+    fn ended(&mut self, written: &Written, lane: Option<Lane>) {
+        let rows = self.under_way.pop_front().map_or(0, |write| write.rows);
+        if written.outcome.is_ok() {
+            self.rows += rows;
+        }
+        self.lanes.extend(lane);
+        if self.under_way.is_empty() {
+            (self.begun, self.turn) = (self.rows, None);
+            self.lanes.clear();
+        }
     }
 }
 
@@ -78,22 +124,49 @@ impl Staging for Writing {
         self.cursor.as_deref()
     }
 
-    async fn write(&mut self, batch: Batch, mark: Mark) -> Result<Batch, Error> {
-        self.copy.check(&batch)?;
-        let mut transaction = self.pool.begin().await?;
-        let sql = "UPDATE pausa_datasets.staging SET cursor = $3, rows = rows + $4
-            WHERE task = $1 AND epoch = $2 AND NOT published RETURNING rows - $4";
-        let rows = i64::try_from(batch.len()).unwrap_or(i64::MAX);
-        let fenced = sqlx::query_scalar::<_, i64>(sql).bind(self.task.to_string()).bind(self.epoch);
-        let before = fenced.bind(mark.cursor).bind(rows).fetch_optional(&mut *transaction).await?;
-        let before = before.ok_or(Error::LeaseLost)?;
-        rejects::add(&mut transaction, self.task, mark.rejects).await?;
-        self.copy.send(&mut transaction, before, &batch).await?;
-        transaction.commit().await?;
-        Ok(batch)
+    fn lanes(&self) -> usize {
+        LANES
     }
 
-    async fn close(self: Box<Self>) -> Result<(), Error> {
+    async fn begin(&mut self, batch: Batch, mark: Mark) -> Result<(), Error> {
+        let rows = i64::try_from(batch.len()).unwrap_or(i64::MAX);
+        let (done, next) = oneshot::channel();
+        let (turn, recalled) = (self.turn.replace(next), CancellationToken::new());
+        let durable = self.under_way.is_empty() || self.durable.elapsed() >= DURABLE_EVERY;
+        if durable {
+            self.durable = Clock::monotonic();
+        }
+        let write = Write { batch, mark, before: self.begun, durable, turn, done, recalled: recalled.clone() };
+        self.begun += rows;
+        let (target, lane) = (Arc::clone(&self.target), self.lanes.pop());
+        let ending = AbortOnDropHandle::new(tokio::spawn(async move { target.write(lane, write).await }));
+        self.under_way.push_back(UnderWay { ending, rows, recalled });
+        Ok(())
+    }
+
+    async fn committed(&mut self) -> Written {
+        let broken = |text: String| (Written::failed(Batch::default(), Error::Failed(text)), None);
+        let (written, lane) = match self.under_way.front_mut() {
+            Some(write) => (&mut write.ending).await.unwrap_or_else(|error| broken(format!("a write: {error}"))),
+            None => broken("no write is under way".into()),
+        };
+        self.ended(&written, lane);
+        written
+    }
+
+    fn recall(&mut self) {
+        self.under_way.iter().skip(1).for_each(|write| write.recalled.cancel());
+    }
+
+    async fn flush(&mut self) -> Result<(), Error> {
+        self.target.flush().await
+    }
+
+    async fn close(mut self: Box<Self>) -> Result<(), Error> {
+        self.under_way.iter().for_each(|write| write.recalled.cancel());
+        while !self.under_way.is_empty() {
+            self.committed().await;
+        }
         Ok(())
     }
 }

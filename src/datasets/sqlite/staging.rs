@@ -5,7 +5,7 @@ use std::thread::{self, JoinHandle};
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::{Batch, Error, Mark, Staging};
+use super::super::{Batch, Error, Mark, Staging, Written};
 use super::blocking;
 use super::segment::Segment;
 
@@ -13,13 +13,14 @@ use super::segment::Segment;
 struct Write {
     batch: Batch,
     mark: Mark,
-    done: oneshot::Sender<Result<Batch, Error>>,
+    done: oneshot::Sender<Written>,
 }
 
 /// The staging of one run. Dropped instead of closed, its thread ends by itself after the write it is in.
 pub(super) struct Writing {
     cursor: Option<String>,
     writes: mpsc::Sender<Write>,
+    under_way: Option<oneshot::Receiver<Written>>,
     thread: JoinHandle<()>,
 }
 
@@ -31,11 +32,12 @@ impl Writing {
         let work = move || {
             while let Some(Write { batch, mark, done }) = inbox.blocking_recv() {
                 // Nobody hears of it where the run was dropped meanwhile; the next one reads the cursor.
-                let _ = done.send(segment.write(&batch, &mark).map(|()| batch));
+                let outcome = segment.write(&batch, &mark);
+                let _ = done.send(Written { batch, outcome, durable: true });
             }
         };
         let thread = thread::Builder::new().name("segment".into()).spawn(work)?;
-        Ok(Self { cursor, writes, thread })
+        Ok(Self { cursor, writes, under_way: None, thread })
     }
 }
 
@@ -45,11 +47,18 @@ impl Staging for Writing {
         self.cursor.as_deref()
     }
 
-    async fn write(&mut self, batch: Batch, mark: Mark) -> Result<Batch, Error> {
-        let ended = || Error::Failed("the thread that writes the segment ended".into());
+    async fn begin(&mut self, batch: Batch, mark: Mark) -> Result<(), Error> {
         let (done, outcome) = oneshot::channel();
-        self.writes.send(Write { batch, mark, done }).await.map_err(|_| ended())?;
-        outcome.await.map_err(|_| ended())?
+        self.under_way = Some(outcome);
+        self.writes.send(Write { batch, mark, done }).await.map_err(|_| ended())
+    }
+
+    async fn committed(&mut self) -> Written {
+        let lost = || Written::failed(Batch::default(), ended());
+        let Some(outcome) = &mut self.under_way else { return lost() };
+        let written = outcome.await.unwrap_or_else(|_| lost());
+        self.under_way = None;
+        written
     }
 
     async fn close(self: Box<Self>) -> Result<(), Error> {
@@ -57,4 +66,8 @@ impl Staging for Writing {
         let thread = self.thread;
         blocking(move || thread.join().map_err(|_| Error::Failed("the thread of a segment panicked".into()))).await
     }
+}
+
+fn ended() -> Error {
+    Error::Failed("the thread that writes the segment ended".into())
 }

@@ -1,23 +1,19 @@
-//! Writing what is read: batch after batch, each with the cursor behind it in one transaction.
-
-use std::time::{Duration, Instant};
+//! The run of an import: its file is opened, its columns are found, and what is read goes to the [`writer`](super::writer).
 
 use tokio::sync::mpsc;
 
+use super::brake::per_commit;
 use super::columns::Wanted;
-use super::records::{Piece, Place, Records};
+use super::records::{Piece, Records};
 use super::spec::{Cursor, Spec};
+use super::writer::{Writer, stopped_by};
 use super::{Import, rejects, report, source};
-use crate::clock::Clock;
-use crate::datasets::{self, Batch, Mark, Mode, Plan, Staging};
+use crate::datasets::{Batch, Mode, Plan, Staging};
 use crate::runner::{Context, Failure, Stop};
 use crate::task::ResultFile;
 
 /// Batches that are read ahead of the writer.
 const AHEAD: usize = 2;
-
-/// Commits a second that a slowed import still makes, so that its progress is smooth and its pause quick.
-const COMMITS_PER_SECOND: f64 = 10.0;
 
 /// Loads the rest of the file into the staging, and answers the file of rejects.
 pub async fn run(import: &Import, context: &Context) -> Result<Option<ResultFile>, Stop> {
@@ -63,42 +59,17 @@ async fn open(import: &Import, context: &Context, spec: &Spec) -> Result<Records
 
 /// Loads to the end, and answers the cursor there.
 async fn load(context: &Context, spec: &Spec, staging: &mut dyn Staging, records: Records) -> Result<Cursor, Stop> {
-    let mut last = records.cursor().clone();
-    context.checkpoint(&last, report(&last)).await?;
-    let mut brake = spec.max_rows_per_second.map(|rate| Brake::new(rate, last.rows));
-    let (spare, spares) = mpsc::channel(AHEAD + 1);
-    let (pieces, mut inbox) = mpsc::channel(AHEAD);
+    let start = records.cursor().clone();
+    context.checkpoint(&start, report(&start)).await?;
+    let (spare, spares) = mpsc::channel(AHEAD + 1 + staging.lanes());
+    let (pieces, inbox) = mpsc::channel(AHEAD);
+    let writer = Writer::new(context, spec, staging, &records, spare);
     let width = records.columns().len();
     let reading = context.blocking(move || read(records, width, &pieces, spares));
-    let writing = async move {
-        while let Some(piece) = next(context, &mut inbox).await? {
-            let Piece { batch, starts, rejects, cursor } = piece;
-            let text = serde_json::to_string(&cursor).map_err(|error| Failure::internal(error.to_string()))?;
-            let written = staging.write(batch, Mark { cursor: text, rejects }).await;
-            let batch = written.map_err(|error| bad_cell(error, &starts))?;
-            // The reader may have come to its end and want no more batches.
-            let _ = spare.try_send(batch);
-            context.checkpoint(&cursor, report(&cursor)).await?;
-            if let Some(brake) = &mut brake {
-                brake.wait(cursor.rows, context).await?;
-            }
-            last = cursor;
-        }
-        Ok(last)
-    };
     // The writer owns its end of the channel, so that the reader ends with it.
-    let (read, written) = tokio::join!(reading, writing);
+    let (read, written) = tokio::join!(reading, writer.run(inbox));
     read?;
     written
-}
-
-/// The next piece, unless the run must stop.
-async fn next(context: &Context, inbox: &mut mpsc::Receiver<Result<Piece, Failure>>) -> Result<Option<Piece>, Stop> {
-    tokio::select! {
-        biased;
-        stop = context.stopped() => Err(stop),
-        piece = inbox.recv() => Ok(piece.transpose()?),
-    }
 }
 
 /// Reads ahead until the file ends or the writer has gone.
@@ -116,51 +87,5 @@ fn read(
         if pieces.blocking_send(piece).is_err() || failed {
             return;
         }
-    }
-}
-
-fn per_commit(rate: f64) -> usize {
-    // A float that is too large becomes the largest number; the batch has its own limit.
-    (rate / COMMITS_PER_SECOND) as usize
-}
-
-/// Holds an import to its rows a second.
-struct Brake {
-    rate: f64,
-    from: Instant,
-    rows: u64,
-}
-
-impl Brake {
-    fn new(rate: f64, rows: u64) -> Brake {
-        Brake { rate, from: Clock::monotonic(), rows }
-    }
-
-    /// Waits until `rows` may have been written.
-    async fn wait(&mut self, rows: u64, context: &Context) -> Result<(), Stop> {
-        let seconds = rows.saturating_sub(self.rows) as f64 / self.rate;
-        let Ok(after) = Duration::try_from_secs_f64(seconds) else { return Ok(()) };
-        let left = after.saturating_sub(self.from.elapsed());
-        tokio::select! {
-            stop = context.stopped() => Err(stop),
-            () = tokio::time::sleep(left) => Ok(()),
-        }
-    }
-}
-
-fn stopped_by(error: datasets::Error) -> Stop {
-    match error {
-        datasets::Error::LeaseLost => Stop::LeaseLost,
-        other => Failure::from(other).into(),
-    }
-}
-
-fn bad_cell(error: datasets::Error, starts: &[Place]) -> Stop {
-    match error {
-        datasets::Error::Cell { row, column, reason } => {
-            let line = starts.get(row).map_or(0, |start| start.line);
-            Failure::input(format!("about line {line}, column {column:?}: {reason}")).into()
-        }
-        other => stopped_by(other),
     }
 }

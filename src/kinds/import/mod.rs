@@ -1,13 +1,15 @@
 //! Imports: a CSV file into a dataset, row by row exact through any interruption.
 //!
-//! [`records`] reads, [`load`] writes; the rows and the place in the file are one transaction in the datasets' database,
+//! [`records`] reads, [`writer`] writes; the rows and the place in the file are one transaction in the datasets' database,
 //! so a run goes on at the byte where the last commit ended. Nobody sees a row before [`Kind::publish`].
 
 pub mod api;
+mod brake;
 mod columns;
 mod framed;
 mod header;
 mod infer;
+mod lines;
 mod load;
 mod records;
 mod rejects;
@@ -16,6 +18,7 @@ pub mod source;
 pub mod spec;
 #[cfg(test)]
 mod tests;
+mod writer;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -7,6 +7,7 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use super::columns::Wanted;
 use super::framed::{Framed, mark};
 use super::infer::{Guess, SAMPLE_BYTES, SAMPLE_ROWS};
+use super::lines::{Lines, Place};
 use super::shape::{Bad, Shape};
 use super::source::input::{Input, Reading};
 use super::spec::{BadRows, Cursor, Format, Identity};
@@ -36,15 +37,6 @@ pub struct Records {
     batch_records: usize,
 }
 
-/// A place in the file. A record's is the end of the one before it: its line end may lie between.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The byte.
-    pub offset: u64,
-    /// The line, from 1, that it lies in.
-    pub line: u64,
-}
-
 /// Rows, where each begins, the lines of those that are none, and the cursor behind them.
 pub struct Piece {
     /// The rows.
@@ -67,7 +59,7 @@ impl Records {
         let mut records = Records {
             reader: reader(&input, &cursor, &format),
             input,
-            base: place(&cursor),
+            base: Place::from(&cursor),
             guard: 0,
             record: ByteRecord::new(),
             shape: Shape::new(Vec::new(), 0, format.null_value.clone()),
@@ -129,7 +121,7 @@ impl Records {
             ));
         }
         self.reader = reader(&self.input, &cursor, &self.format);
-        self.base = place(&cursor);
+        self.base = Place::from(&cursor);
         self.guard = u64::from(cursor.offset > 0);
         self.cursor = cursor;
         Ok(self)
@@ -158,14 +150,14 @@ impl Records {
         Ok((records > 0).then_some(piece))
     }
 
-    /// The line, from 1, of the record that begins at `start` or after the line ends there.
-    pub fn line_of(&self, start: Place) -> Result<u64, Failure> {
-        line_of(&self.input, start).map_err(|error| lost(&error))
+    /// The lines of the file.
+    pub fn lines(&self) -> Lines {
+        Lines(self.input.clone())
     }
 
     /// Reads the next record and answers where it begins; none at the end.
     fn read_record(&mut self) -> Result<Option<Place>, Failure> {
-        let start = place(&self.cursor);
+        let start = Place::from(&self.cursor);
         let more = self.reader.read_byte_record(&mut self.record);
         if !more.map_err(|error| self.unreadable(&error))? {
             return Ok(None);
@@ -186,14 +178,10 @@ impl Records {
 
     /// What the rejects get of a bad record.
     fn reject(&mut self, bad: &Bad, start: Place) -> Result<Vec<u8>, Failure> {
-        let line = self.line_of(start)?;
+        let line = self.lines().at(start)?;
         let BadRows::Skip(most) = self.bad_rows else { return Err(Failure::input(bad.at(line))) };
         self.cursor.rejected += 1;
-        if most.is_some_and(|most| self.cursor.rejected > most) {
-            let text =
-                format!("{} rows are bad, more than maxBadRows; the last, {}", self.cursor.rejected, bad.at(line));
-            return Err(Failure::input(text));
-        }
+        rejects::check(most, self.cursor.rejected, bad, line)?;
         Ok(rejects::reject(bad, line, &self.record, self.shape.ahead(), &self.format))
     }
 
@@ -206,7 +194,7 @@ impl Records {
         let names: Result<Vec<_>, _> = self.record.iter().skip(ahead).map(std::str::from_utf8).collect();
         match names {
             Ok(names) => Ok((ahead, header::columns(names.into_iter()))),
-            Err(_) => Err(Failure::input(self.shape.undecodable(&self.record).at(self.line_of(start)?))),
+            Err(_) => Err(Failure::input(self.shape.undecodable(&self.record).at(self.lines().at(start)?))),
         }
     }
 
@@ -229,7 +217,7 @@ impl Records {
     }
 
     fn unclosed(&self, start: Place) -> Result<Failure, Failure> {
-        let line = self.line_of(start)?;
+        let line = self.lines().at(start)?;
         Ok(Failure::input(format!(
             "line {line}: a quote is not closed before the end of the file: is the file cut off?"
         )))
@@ -238,17 +226,13 @@ impl Records {
     fn unreadable(&self, error: &csv::Error) -> Failure {
         match error.kind() {
             csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let line = self.line_of(place(&self.cursor)).unwrap_or(self.cursor.line);
+                let line = self.lines().at(Place::from(&self.cursor)).unwrap_or(self.cursor.line);
                 Failure::input(format!("line {line}: {error}"))
             }
             csv::ErrorKind::Io(error) => lost(error),
             _ => Failure::internal(error.to_string()),
         }
     }
-}
-
-fn place(cursor: &Cursor) -> Place {
-    Place { offset: cursor.offset, line: cursor.line }
 }
 
 fn reader(input: &Input, from: &Cursor, format: &Format) -> Reader<Framed<Reading>> {
@@ -262,25 +246,7 @@ fn reader(input: &Input, from: &Cursor, format: &Format) -> Reader<Framed<Readin
 }
 
 /// What kept the file from being read: the reason why it will not become whole, where that is it.
-fn lost(error: &io::Error) -> Failure {
+pub fn lost(error: &io::Error) -> Failure {
     let told = error.get_ref().and_then(|inner| inner.downcast_ref::<Failure>());
     told.cloned().unwrap_or_else(|| Failure::io("its file", error))
-}
-
-fn line_of(input: &Input, start: Place) -> io::Result<u64> {
-    let mut chunk = [0; 4096];
-    let Place { offset: mut at, mut line } = start;
-    loop {
-        let read = input.read_at(&mut chunk, at)?;
-        for &byte in &chunk[..read] {
-            if !matches!(byte, b'\r' | b'\n') {
-                return Ok(line);
-            }
-            line += u64::from(byte == b'\n');
-        }
-        if read == 0 {
-            return Ok(line);
-        }
-        at += read as u64;
-    }
 }

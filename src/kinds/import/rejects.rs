@@ -38,6 +38,14 @@ pub fn reject(bad: &Bad, at: u64, record: &ByteRecord, ahead: usize, format: &Fo
     line(told.into_iter().chain(record.iter().skip(ahead)), format)
 }
 
+/// Refuses more bad rows than `most`, the last of which stood at line `at`.
+pub fn check(most: Option<u64>, rejected: u64, bad: &Bad, at: u64) -> Result<(), Failure> {
+    if most.is_none_or(|most| rejected <= most) {
+        return Ok(());
+    }
+    Err(Failure::input(format!("{rejected} rows are bad, more than maxBadRows; the last, {}", bad.at(at))))
+}
+
 /// Makes the file of all that were committed: sealed in the task's folder.
 pub async fn seal(
     context: &Context,

@@ -98,6 +98,13 @@ impl Cursor {
         Cursor { file, offset: 0, line: 1, rows: 0, rejected: 0, expected: None }
     }
 
+    /// The same where `refused` of the rows went to the rejects.
+    pub fn less(mut self, refused: u64) -> Cursor {
+        self.rows = self.rows.saturating_sub(refused);
+        self.rejected += refused;
+        self
+    }
+
     /// The rows that the whole file will give: estimated by the share of bytes that is read, exact at the end.
     pub fn total(&self) -> Option<u64> {
         let expected = self.expected.filter(|_| self.rows > 0 && self.offset > 0)?;

@@ -1,0 +1,104 @@
+//! The text format of COPY: a line a row, cells between tabs, a backslash before what means something.
+
+use super::super::{Batch, Row};
+
+/// Turns rows into lines, as many at a time as a buffer is to hold.
+pub(super) struct Encoder<R> {
+    rows: R,
+    number: Vec<u8>,
+    plain: bool,
+}
+
+/// Encodes a batch whose rows are numbered from `before` + 1. A look at its whole text tells whether any cell has to be
+/// escaped.
+pub(super) fn encode(before: i64, batch: &Batch) -> Encoder<impl Iterator<Item = Row<'_>>> {
+    let plain = !batch.text().bytes().fold(false, |found, byte| found | special(byte));
+    Encoder { rows: batch.rows(), number: before.to_string().into_bytes(), plain }
+}
+
+impl<'a, R: Iterator<Item = Row<'a>>> Encoder<R> {
+    /// Fills the buffer with the next lines until it holds `bytes`; false where there are none left.
+    pub(super) fn fill(&mut self, buffer: &mut Vec<u8>, bytes: usize) -> bool {
+        buffer.clear();
+        while buffer.len() < bytes {
+            let Some(cells) = self.rows.next() else { break };
+            increment(&mut self.number);
+            self.line(buffer, cells);
+        }
+        !buffer.is_empty()
+    }
+
+    fn line(&self, buffer: &mut Vec<u8>, cells: Row<'_>) {
+        buffer.extend_from_slice(&self.number);
+        for cell in cells {
+            buffer.push(b'\t');
+            match cell {
+                Some(text) if self.plain => buffer.extend_from_slice(text.as_bytes()),
+                Some(text) => escape(buffer, text.as_bytes()),
+                None => buffer.extend_from_slice(b"\\N"),
+            }
+        }
+        buffer.push(b'\n');
+    }
+}
+
+fn special(byte: u8) -> bool {
+    matches!(byte, b'\\' | b'\n' | b'\r' | b'\t')
+}
+
+/// Adds one to a number in decimal digits.
+fn increment(digits: &mut Vec<u8>) {
+    for digit in digits.iter_mut().rev() {
+        if *digit < b'9' {
+            *digit += 1;
+            return;
+        }
+        *digit = b'0';
+    }
+    digits.insert(0, b'1');
+}
+
+fn escape(buffer: &mut Vec<u8>, text: &[u8]) {
+    let mut rest = text;
+    while let Some(at) = rest.iter().position(|byte| special(*byte)) {
+        buffer.extend_from_slice(&rest[..at]);
+        buffer.extend_from_slice(match rest[at] {
+            b'\n' => b"\\n",
+            b'\r' => b"\\r",
+            b'\t' => b"\\t",
+            _ => b"\\\\",
+        });
+        rest = &rest[at + 1..];
+    }
+    buffer.extend_from_slice(rest);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn encoded(before: i64, rows: &[[Option<&str>; 3]]) -> String {
+        let mut batch = Batch::new(3);
+        for row in rows {
+            batch.push_row(*row).unwrap();
+        }
+        let (mut encoder, mut buffer, mut all) = (encode(before, &batch), Vec::new(), Vec::new());
+        while encoder.fill(&mut buffer, 1) {
+            all.extend_from_slice(&buffer);
+        }
+        String::from_utf8(all).unwrap()
+    }
+
+    #[test]
+    fn what_means_something_is_escaped() {
+        assert_eq!(encoded(6, &[[Some("a\\N\tb\r\n"), None, Some("")]]), "7\ta\\\\N\\tb\\r\\n\t\\N\t\n");
+    }
+
+    #[test]
+    fn rows_are_numbered_over_every_digit() {
+        let rows = [[Some("a"), Some("é"), None]; 3];
+        assert_eq!(encoded(98, &rows), "99\ta\té\t\\N\n100\ta\té\t\\N\n101\ta\té\t\\N\n");
+        assert_eq!(encoded(0, &rows[..1]), "1\ta\té\t\\N\n");
+        assert_eq!(encoded(1899, &rows[..1]), "1900\ta\té\t\\N\n");
+    }
+}

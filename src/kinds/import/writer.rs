@@ -1,0 +1,186 @@
+//! Writing what is read: batch after batch, each with the cursor behind it in one transaction. Where the database has
+//! lanes, the next batch streams in while one commits. A row that the database refuses is a bad row like any other.
+
+use std::collections::VecDeque;
+
+use csv::ByteRecord;
+use tokio::sync::mpsc;
+
+use super::brake::Brake;
+use super::lines::{Lines, Place};
+use super::records::{Piece, Records};
+use super::shape::Bad;
+use super::spec::{BadRows, Cursor, Format, Spec};
+use super::{rejects, report};
+use crate::datasets::{self, Batch, Error, Mark, Staging, Written};
+use crate::runner::{Context, Failure, Stop};
+
+/// Keeps the staging's lanes busy and says what is committed.
+pub struct Writer<'a> {
+    context: &'a Context,
+    staging: &'a mut dyn Staging,
+    brake: Option<Brake>,
+    spare: mpsc::Sender<Batch>,
+    lines: Lines,
+    format: Format,
+    bad_rows: BadRows,
+    /// Rows that the database refused, which the reader counts as rows.
+    refused: u64,
+    under_way: VecDeque<UnderWay>,
+    /// The cursor of the last commit.
+    last: Cursor,
+    /// The last commit may be lost with the power of the database: nobody is told of it yet.
+    volatile: bool,
+}
+
+/// What is read and not yet committed, beside its rows.
+struct UnderWay {
+    starts: Vec<Place>,
+    rejects: Vec<u8>,
+    cursor: Cursor,
+}
+
+impl<'a> Writer<'a> {
+    /// Writes what `records` will give; batches come back by `spare`.
+    pub fn new(
+        context: &'a Context,
+        spec: &Spec,
+        staging: &'a mut dyn Staging,
+        records: &Records,
+        spare: mpsc::Sender<Batch>,
+    ) -> Writer<'a> {
+        let last = records.cursor().clone();
+        let brake = spec.max_rows_per_second.map(|rate| Brake::new(rate, last.rows));
+        let (format, bad_rows, lines) = (spec.csv.clone(), spec.bad_rows, records.lines());
+        let under_way = VecDeque::new();
+        Writer { context, staging, brake, spare, lines, format, bad_rows, refused: 0, under_way, last, volatile: false }
+    }
+
+    /// Writes until the reader ends, and answers the last cursor.
+    ///
+    /// # Errors
+    /// A stop that was asked for: what is told as the last progress is what is committed then.
+    pub async fn run(mut self, inbox: mpsc::Receiver<Result<Piece, Failure>>) -> Result<Cursor, Stop> {
+        let ended = self.write_all(inbox).await;
+        if let Err(Stop::Interrupted) = ended {
+            self.settle().await?;
+        }
+        if let Ok(()) | Err(Stop::Interrupted) = ended
+            && self.volatile
+        {
+            self.staging.flush().await.map_err(stopped_by)?;
+            self.context.note(&self.last, report(&self.last))?;
+        }
+        ended.map(|()| self.last)
+    }
+
+    async fn write_all(&mut self, mut inbox: mpsc::Receiver<Result<Piece, Failure>>) -> Result<(), Stop> {
+        // A slowed import writes a batch and waits.
+        let lanes = if self.brake.is_some() { 1 } else { self.staging.lanes() };
+        let mut end = None;
+        while end.is_none() || !self.under_way.is_empty() {
+            tokio::select! {
+                biased;
+                stop = self.context.stopped() => return Err(stop),
+                written = self.staging.committed(), if !self.under_way.is_empty() => self.heard(written).await?,
+                piece = inbox.recv(), if end.is_none() && self.under_way.len() < lanes => match piece {
+                    Some(Ok(piece)) => self.take(piece).await?,
+                    // What was read before is written, so that the first fault in the file is the one that is told.
+                    Some(Err(failure)) => end = Some(Err(failure)),
+                    None => end = Some(Ok(())),
+                },
+            }
+        }
+        Ok(end.unwrap_or(Ok(()))?)
+    }
+
+    async fn take(&mut self, Piece { batch, starts, rejects, cursor }: Piece) -> Result<(), Stop> {
+        let cursor = cursor.less(self.refused);
+        self.begin(batch, UnderWay { starts, rejects, cursor }).await
+    }
+
+    async fn begin(&mut self, batch: Batch, under_way: UnderWay) -> Result<(), Stop> {
+        let cursor = serde_json::to_string(&under_way.cursor).map_err(|error| Failure::internal(error.to_string()))?;
+        let mark = Mark { cursor, rejects: under_way.rejects.clone() };
+        self.staging.begin(batch, mark).await.map_err(stopped_by)?;
+        self.under_way.push_back(under_way);
+        Ok(())
+    }
+
+    /// The oldest write has ended.
+    async fn heard(&mut self, written: Written) -> Result<(), Stop> {
+        let Some(ended) = self.under_way.pop_front() else { return Ok(()) };
+        match written.outcome {
+            Ok(()) => {}
+            Err(Error::Cell { row, column, reason }) => {
+                let column = Some(column).filter(|column| !column.is_empty());
+                return self.reject(ended, written.batch, row, &Bad { column, reason }).await;
+            }
+            Err(error) => return Err(stopped_by(error)),
+        }
+        // The reader may have come to its end and want no more batches.
+        let _ = self.spare.try_send(written.batch);
+        (self.last, self.volatile) = (ended.cursor, !written.durable);
+        if written.durable {
+            self.context.checkpoint(&self.last, report(&self.last)).await?;
+        }
+        match &mut self.brake {
+            Some(brake) => brake.wait(self.last.rows, self.context).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Puts a row that the database refused to the rejects, and writes the others anew.
+    async fn reject(&mut self, mut from: UnderWay, mut batch: Batch, row: usize, bad: &Bad) -> Result<(), Stop> {
+        let (lines, start) = (self.lines.clone(), from.starts.get(row).copied());
+        let line = self.context.blocking(move || start.map_or(Ok(0), |start| lines.at(start))).await??;
+        let BadRows::Skip(most) = self.bad_rows else { return Err(Failure::input(bad.at(line)).into()) };
+        if let Some(cells) = batch.rows().nth(row) {
+            let record: ByteRecord = cells.map(Option::unwrap_or_default).collect();
+            from.rejects.extend(rejects::reject(bad, line, &record, 0, &self.format));
+        }
+        batch.remove_row(row);
+        from.starts.remove(row);
+        self.refused += 1;
+        from.cursor = from.cursor.less(1);
+        rejects::check(most, from.cursor.rejected, bad, line)?;
+        let mut again = vec![(batch, from)];
+        // Those behind it were taken back with it.
+        while let Some(mut behind) = self.under_way.pop_front() {
+            let written = self.staging.committed().await;
+            match written.outcome {
+                Err(Error::Recalled | Error::Cell { .. }) => {}
+                Err(error) => return Err(stopped_by(error)),
+                Ok(()) => return Err(Failure::internal("a write came before the one that it follows").into()),
+            }
+            behind.cursor = behind.cursor.less(1);
+            again.push((written.batch, behind));
+        }
+        for (batch, under_way) in again {
+            self.begin(batch, under_way).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets the oldest write come to its end and takes the others back.
+    async fn settle(&mut self) -> Result<(), Stop> {
+        self.staging.recall();
+        while let Some(ended) = self.under_way.pop_front() {
+            match self.staging.committed().await.outcome {
+                Ok(()) => (self.last, self.volatile) = (ended.cursor, true),
+                // What is not committed is read again by the next run.
+                Err(Error::Recalled | Error::Cell { .. }) => {}
+                Err(error) => return Err(stopped_by(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What an error of the datasets means for the run.
+pub fn stopped_by(error: datasets::Error) -> Stop {
+    match error {
+        datasets::Error::LeaseLost => Stop::LeaseLost,
+        other => Failure::from(other).into(),
+    }
+}

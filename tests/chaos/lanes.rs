@@ -1,0 +1,97 @@
+//! Imports into PostgreSQL at full speed, when several writes are always under way: killed, and frozen with one open.
+
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+use super::folder::is_exact;
+use super::luck::Luck;
+use super::two::Two;
+use crate::datasets::place::Place;
+use crate::harness::csv;
+use crate::harness::server::Server;
+use crate::harness::watch::Watch;
+
+const ROWS: usize = 150_000;
+
+/// Watches a task until it has moved past `done`, or to its end.
+async fn moved(server: &Server, id: &str, done: u64) -> Value {
+    let mut watch = Watch::progress(&server.url, id).await;
+    let past = |task: &Value| task["progress"]["done"].as_u64().unwrap() > done;
+    watch.until(|task| task["state"] == "COMPLETED" || past(task)).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kills_at_full_speed_leave_the_rows_in_their_order() {
+    let mut luck = Luck::new();
+    let place = Place::postgres().await;
+    let mut server = Server::with(&[("PAUSA_DATASETS_URL", &place.url), ("PAUSA_CRASH_LIMIT", "100")]).await;
+    let file = csv::wide(ROWS, 4);
+    let upload = server.upload(&*file).await;
+    let id = server.import(&upload, json!({ "dataset": "wide" })).await;
+    let mut done = 0;
+    for _ in 0..6 {
+        let now = moved(&server, &id, done + luck.between(0, 15_000)).await;
+        server.kill().await;
+        server.restart().await;
+        let after = server.task(&id).await["progress"]["done"].as_u64().unwrap();
+        assert!(after >= now["progress"]["done"].as_u64().unwrap(), "it went back to {after} from {now}");
+        done = after;
+    }
+    let task = server.until(&id, "COMPLETED").await;
+    assert_eq!(server.task(&id).await["rowsImported"], ROWS, "{task}");
+    is_exact(&server, "wide", &file).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pauses_at_full_speed_lose_nothing() {
+    let mut luck = Luck::new();
+    let place = Place::postgres().await;
+    let server = Server::with(&[("PAUSA_DATASETS_URL", &place.url)]).await;
+    let file = csv::wide(ROWS, 4);
+    let upload = server.upload(&*file).await;
+    let id = server.import(&upload, json!({ "dataset": "wide" })).await;
+    let mut done = 0;
+    for _ in 0..8 {
+        moved(&server, &id, done + luck.between(0, 12_000)).await;
+        let answer = server.verb("pause", &id).await;
+        let paused = &answer["data"]["pause"];
+        if paused["state"] != "PAUSED" {
+            break;
+        }
+        done = paused["progress"]["done"].as_u64().unwrap();
+        // What it says is what is there.
+        let committed = "SELECT rows FROM pausa_datasets.staging";
+        assert_eq!(place.number(committed).await, i64::try_from(done).unwrap());
+        server.control("resume", &id).await;
+    }
+    server.until(&id, "COMPLETED").await;
+    is_exact(&server, "wide", &file).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_froze_with_writes_open_keeps_nobody_from_the_end() {
+    let mut luck = Luck::new();
+    let mut two = Two::start(&[("PAUSA_LEASE_SECONDS", "1")]).await;
+    let file = csv::wide(ROWS, 4);
+    let upload = two.a.upload(&*file).await;
+    for end in ["terminate", "complete"] {
+        let id = two.a.import(&upload, json!({ "dataset": "wide" })).await;
+        two.a.until_done(&id, luck.between(1, 20_000)).await;
+        let (frozen, other) = two.roles(&id).await;
+        frozen.signal(Signal::STOP);
+        if end == "terminate" {
+            other.control("terminate", &id).await;
+            other.until(&id, "TERMINATED").await;
+            assert_eq!(other.rows("wide").await, None);
+        } else {
+            other.until(&id, "COMPLETED").await;
+            is_exact(other, "wide", &file).await;
+        }
+        frozen.signal(Signal::CONT);
+        // It has found out once it takes work again, and has changed nothing.
+        let next = frozen.pi(20_000).await;
+        frozen.until(&next, "COMPLETED").await;
+        assert_eq!(frozen.rows("wide").await, (end == "complete").then_some(ROWS as u64));
+        assert_eq!(two.stagings().await, 0);
+    }
+}
