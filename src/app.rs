@@ -102,6 +102,7 @@ impl App {
         let site = Site {
             store: store.clone(),
             files,
+            datasets: Arc::clone(&datasets),
             runner: runner.clone(),
             clock,
             metrics,

@@ -67,6 +67,11 @@ impl Error {
         Self::Failed("the task's rows are published: nothing can be added".into())
     }
 
+    /// The snapshot of a stream is gone.
+    pub(super) fn let_go() -> Self {
+        Self::Failed("the stream's snapshot was let go of: begin anew".into())
+    }
+
     /// The table does not hold what the cursor says.
     pub(super) fn miscounted(table: u64, cursor: u64) -> Self {
         Self::Failed(format!("the staging holds {table} rows where its cursor says {cursor}: import again"))

@@ -6,6 +6,7 @@
 //! stood then, whatever happens to it meanwhile.
 //!
 //! - `batch`: rows on their way in or out
+//! - `selection`, `reader`, `lines`: what an export reads of them, and how it is written
 //! - `value`: what the cells of a typed column may hold
 //! - `sqlite`: a catalog beside one file for each import
 //! - `postgres`: real tables in the connection's schema, the bookkeeping in a schema of its own
@@ -13,20 +14,27 @@
 mod batch;
 mod error;
 mod identifiers;
+mod lines;
 mod model;
 mod name;
 mod postgres;
+mod reader;
+mod selection;
 mod sqlite;
 mod value;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 pub use batch::{Batch, Row, WrongWidth};
 pub use error::Error;
-pub use model::{Column, ColumnType, Dataset, Mark, Mode, Plan, Snapshot};
+pub use lines::Lines;
+pub use model::{Column, ColumnType, Dataset, Holder, Mark, Mode, Plan, Snapshot};
 pub use name::{DatasetName, InvalidName};
+pub use reader::{Limit, Page, Reader, Window, counts, pages};
+pub use selection::{ColumnFilter, InvalidSelection, Selection};
 pub use value::NoValue;
 
 use crate::task::TaskId;
@@ -44,6 +52,9 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Datasets>, Error> {
         Err(Error::Failed(format!("datasets cannot be kept in {scheme:?}: use sqlite:PATH or postgres://…")))
     }
 }
+
+/// How long a stream's snapshot is held where nobody renews it.
+pub const PIN_LIFE: Duration = Duration::from_secs(120);
 
 /// A database of datasets. Every method may answer [`Error::Unavailable`], [`Error::Full`] or [`Error::Failed`].
 #[async_trait]
@@ -97,15 +108,19 @@ pub trait Datasets: Send + Sync + 'static {
     /// Drops the record of a task's publish, not the rows; nothing to drop is fine.
     async fn forget(&self, task: TaskId) -> Result<(), Error>;
 
-    /// The dataset as it stands now, held for the task until [`Datasets::unpin`]: REPLACE, APPEND and
-    /// [`Datasets::drop_dataset`] do not touch what it reads. A second pin of the task answers the same snapshot.
-    async fn pin(&self, task: TaskId, name: &DatasetName) -> Result<Snapshot, Error>;
+    /// The dataset as it stands now, held until [`Datasets::unpin`]: REPLACE, APPEND and [`Datasets::drop_dataset`] do
+    /// not touch what it reads. A second pin of the same holder answers the same snapshot. What a stream holds is let go
+    /// of without it where its process ended, or where it was not renewed for [`PIN_LIFE`].
+    async fn pin(&self, holder: Holder, name: &DatasetName) -> Result<Snapshot, Error>;
 
-    /// At most `limit` rows after row number `after`, or fewer where 1 MiB of cells is reached; empty at the end.
-    async fn read(&self, snapshot: &Snapshot, after: u64, limit: u32) -> Result<Batch, Error>;
+    /// Says that a stream goes on reading. [`Error::Failed`] where its snapshot was let go of.
+    async fn renew(&self, holder: Holder) -> Result<(), Error>;
 
-    /// Lets go of the task's snapshot; none is fine.
-    async fn unpin(&self, task: TaskId) -> Result<(), Error>;
+    /// Reads what is chosen of a pinned snapshot.
+    fn reader(&self, snapshot: &Snapshot, selection: &Selection) -> Arc<dyn Reader>;
+
+    /// Lets go of the holder's snapshot; none is fine.
+    async fn unpin(&self, holder: Holder) -> Result<(), Error>;
 }
 
 /// The staging of one import, held by one run. Writes are begun one after the other, commit in that order, and each is

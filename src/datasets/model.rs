@@ -135,16 +135,42 @@ impl From<String> for Mark {
     }
 }
 
-/// A dataset as it stood when a task pinned it.
+/// A dataset as it stood when it was pinned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// Its columns in order.
     pub columns: Vec<Column>,
     /// How many rows it had; rows that came later are not read.
     pub rows: u64,
-    pub(super) task: TaskId,
     pub(super) parts: Vec<Part>,
 }
+
+/// Who holds a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A task: until it lets go, over crashes too.
+    Task(TaskId),
+    /// A stream to a client, by an id of its own: no longer than its process lives.
+    Stream(TaskId),
+}
+
+impl From<TaskId> for Holder {
+    fn from(task: TaskId) -> Holder {
+        Holder::Task(task)
+    }
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Holder::Task(id) => write!(f, "{id}"),
+            Holder::Stream(id) => write!(f, "{STREAM}{id}"),
+        }
+    }
+}
+
+/// How the holders begin that are streams.
+pub(super) const STREAM: &str = "stream-";
 
 /// A run of rows that lie in one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,9 +184,6 @@ pub(super) struct Part {
     /// How many rows it holds.
     pub(super) rows: u64,
 }
-
-/// Bytes of cells at which a page of [`super::Datasets::read`] ends.
-pub(super) const PAGE_BYTES: usize = 1 << 20;
 
 /// Writes columns or a plan for a catalog.
 pub(super) fn to_json(value: &impl Serialize) -> Result<String, Error> {

@@ -132,10 +132,16 @@ impl Files {
     /// lost its lease and writes on writes to another name.
     pub async fn seal(&self, task: TaskId, file: &Path) -> io::Result<Fingerprint> {
         let sealed = fingerprint(file).await?;
-        let folder = self.work(task).await?;
-        fs::rename(file, folder.join(&sealed.sha256)).await?;
-        sync_folder(&folder).await?;
+        self.seal_known(task, file, &sealed).await?;
         Ok(sealed)
+    }
+
+    /// The same for a file that is known: it was hashed as it was written.
+    pub async fn seal_known(&self, task: TaskId, file: &Path, known: &Fingerprint) -> io::Result<()> {
+        fs::File::open(file).await?.sync_all().await?;
+        let folder = self.work(task).await?;
+        fs::rename(file, folder.join(&known.sha256)).await?;
+        sync_folder(&folder).await
     }
 
     /// Makes a sealed file the task's result, and clears its folder. Doing it twice is fine.

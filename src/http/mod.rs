@@ -1,6 +1,7 @@
 //! The server's routes.
 
 mod asset;
+mod dataset;
 mod download;
 mod health;
 mod linger;
@@ -28,6 +29,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::clock::Clock;
+use crate::datasets::Datasets;
 use crate::files::Files;
 use crate::graphql::Api;
 use crate::runner::Runner;
@@ -42,6 +44,8 @@ pub struct Site {
     pub store: Store,
     /// Where their files are.
     pub files: Files,
+    /// The tables.
+    pub datasets: Arc<dyn Datasets>,
     /// What runs tasks.
     pub runner: Runner,
     /// The time.
@@ -58,7 +62,7 @@ pub struct Site {
     pub allowed_origins: Vec<String>,
     /// Cancelled when the server ends.
     pub ending: CancellationToken,
-    /// The open WebSockets.
+    /// The open WebSockets, and datasets on their way to clients.
     pub sockets: TaskTracker,
 }
 
@@ -75,6 +79,7 @@ pub fn routes(site: Site, api: Api) -> Router {
     let files = Router::new()
         .route("/uploads", post(uploads::receive))
         .route("/uploads/{id}", any(tus::upload))
+        .route("/datasets/{file}", get(dataset::stream))
         .route("/download/{id}", get(download::result))
         .route("/download/{id}/rejects", get(download::rejects))
         .with_state(site.clone());

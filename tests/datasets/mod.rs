@@ -45,4 +45,7 @@ stories! {
     snapshots::a_pin_outlives_append_replace_and_drop,
     snapshots::pages_lie_across_imports,
     snapshots::a_page_ends_where_its_bytes_do,
+    snapshots::a_stream_holds_its_snapshot_until_it_is_let_go_or_its_process_ends,
+    snapshots::a_page_is_found_by_its_key_alone,
+    snapshots::typed_columns_are_chosen_by_value_and_written_alike,
 }

@@ -1,10 +1,10 @@
 //! What PostgreSQL alone has: texts without NUL, other people's tables, writers that freeze, and its own clients.
 
 use jiff::Timestamp;
-use pausa::datasets::{Batch, Error, Mode, connect};
+use pausa::datasets::{Batch, ColumnFilter, Error, Mode, Selection, connect};
 use sqlx::{Connection, PgConnection};
 
-use crate::datasets::place::{Place, batch, execute, numbers, plan};
+use crate::datasets::place::{Place, batch, every, execute, numbers, plan};
 
 #[tokio::test]
 async fn a_refused_cell_is_named_and_the_rest_can_be_written() {
@@ -71,4 +71,63 @@ async fn a_frozen_writer_is_ended_by_its_heir() {
 async fn a_server_that_is_away_is_unavailable() {
     let answer = connect("postgres://postgres@localhost/none?host=%2Fnonexistent").await;
     assert!(matches!(answer.err(), Some(Error::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_page_far_in_reads_no_more_than_its_neighbourhood() {
+    let place = Place::postgres().await;
+    let task = crate::harness::task_id();
+    let mut staging = place.datasets.stage(task, 1, &plan("sales", Mode::Create, 1)).await.unwrap();
+    staging.write(numbers(1, 60_000), "end".into()).await.unwrap();
+    staging.close().await.unwrap();
+    place.datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await.unwrap();
+    let mut watcher = PgConnection::connect(&place.url).await.unwrap();
+    let counted =
+        "SELECT coalesce(heap_blks_read + heap_blks_hit, 0)::bigint, coalesce(idx_blks_read + idx_blks_hit, 0)::bigint
+        FROM pg_statio_user_tables WHERE relname = 'sales' AND schemaname = 'public'";
+    for (after, wanted) in [(0, 50), (30_000, 50), (59_950, 50), (60_000, 0)] {
+        let pool = place.reconnect().await;
+        let before: (i64, i64) = sqlx::query_as(counted).fetch_one(&mut watcher).await.unwrap();
+        let rows = pool.rows(&"sales".parse().unwrap(), after, 50).await.unwrap();
+        assert_eq!(rows.len(), wanted);
+        if wanted == 0 {
+            continue;
+        }
+        // A connection's counts are told when it ends.
+        drop(pool);
+        let told = async {
+            loop {
+                let now: (i64, i64) = sqlx::query_as(counted).fetch_one(&mut watcher).await.unwrap();
+                if now.1 > before.1 {
+                    return now.0 - before.0;
+                }
+            }
+        };
+        let blocks = tokio::time::timeout(crate::harness::server::PATIENCE, told).await.unwrap();
+        assert!((1..=150).contains(&blocks), "{blocks} of more than 300 blocks were read for the page behind {after}");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_do_not_lie_in_their_order_come_in_it() {
+    let place = Place::postgres().await;
+    let task = crate::harness::task_id();
+    let mut staging = place.datasets.stage(task, 1, &plan("sales", Mode::Create, 1)).await.unwrap();
+    staging.write(numbers(1, 20_000), "end".into()).await.unwrap();
+    staging.close().await.unwrap();
+    place.datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await.unwrap();
+    // An update moves rows to the table's end, and a vacuum frees their old places for others.
+    let disorder = "UPDATE public.sales SET c1 = c1 WHERE pausa_row % 7 = 3; VACUUM public.sales;
+        UPDATE public.sales SET c1 = c1 WHERE pausa_row > 15000";
+    for statement in disorder.split(';') {
+        execute(&place.url, statement).await;
+    }
+    let snapshot = place.datasets.pin(crate::harness::task_id().into(), &"sales".parse().unwrap()).await.unwrap();
+    let expected: String = (1..=20_000).map(|n| format!("{n}\r\n")).collect();
+    assert!(place.lines(&snapshot, &every(&snapshot), 5000).await == expected);
+    let filter = ColumnFilter { column: "c1".into(), from: Some("2".into()), ..ColumnFilter::default() };
+    let selection = Selection::of(&snapshot.columns, None, &[filter]).unwrap();
+    let expected: String =
+        (1..=20_000).map(|n| n.to_string()).filter(|n| n.as_str() >= "2").map(|n| n + "\r\n").collect();
+    assert!(place.lines(&snapshot, &selection, 777).await == expected);
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pausa::datasets::{Batch, Column, Datasets, Mode, Plan, Snapshot, connect};
+use pausa::datasets::{Batch, Column, Datasets, Limit, Mode, Plan, Selection, Snapshot, Window, connect};
 use pausa::task::TaskId;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
@@ -41,6 +41,13 @@ impl Place {
     /// The same database, as another process would see it.
     pub async fn reconnect(&self) -> Arc<dyn Datasets> {
         connect(&self.url).await.unwrap()
+    }
+
+    /// Lets the time pass after which a stream that nobody renews holds nothing; on SQLite the process's end is enough.
+    pub async fn expire(&self) {
+        if self.folder.is_none() {
+            execute(&self.url, "UPDATE pausa_datasets.pin SET expires = now() - interval '1 second'").await;
+        }
     }
 
     /// The folder of the segments.
@@ -84,15 +91,28 @@ impl Place {
 
     /// The first cells of all rows of a snapshot, three a page.
     pub async fn read(&self, snapshot: &Snapshot) -> Vec<String> {
-        let mut all = Vec::new();
-        loop {
-            let page = self.datasets.read(snapshot, all.len() as u64, 3).await.unwrap();
-            if page.is_empty() {
-                return all;
-            }
-            all.extend(firsts(&page));
-        }
+        let lines = self.lines(snapshot, &every(snapshot), 3).await;
+        crate::harness::csv::cells(lines.as_bytes()).into_iter().map(|row| row[0].clone()).collect()
     }
+
+    /// What is chosen of a snapshot as CSV, so many rows a page.
+    pub async fn lines(&self, snapshot: &Snapshot, selection: &Selection, rows: u64) -> String {
+        let reader = self.datasets.reader(snapshot, selection);
+        let (mut text, mut after) = (Vec::new(), 0);
+        while after < snapshot.rows {
+            let window = Window { after, last: snapshot.rows };
+            let page = reader.read(window, Limit { rows, bytes: usize::MAX, guard: false }).await.unwrap();
+            assert!(page.rows <= rows && page.last > after);
+            text.extend(page.lines.into_bytes());
+            after = page.last;
+        }
+        String::from_utf8(text).unwrap()
+    }
+}
+
+/// All rows and columns.
+pub fn every(snapshot: &Snapshot) -> Selection {
+    Selection::of(&snapshot.columns, None, &[]).unwrap()
 }
 
 /// A plan with columns `c1`, `c2`…

@@ -4,6 +4,7 @@ mod bad_input;
 mod control;
 mod downloads;
 mod exact;
+mod exports;
 mod odd_files;
 mod rows;
 mod tour;

@@ -144,8 +144,9 @@ async fn too_many_bad_rows_fail_the_import_and_leave_nothing() {
 async fn what_the_database_refuses_is_a_bad_row_like_any_other() {
     let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
     let server = Server::with(&[("PAUSA_DATABASE_URL", &postgres.url())]).await;
-    let line =
-        |n: usize| if n % 20_000 == 0 || n == 39_999 { format!("{n},a\0b\r\n") } else { format!("{n},plain\r\n") };
+    let line = |n: usize| {
+        if n.is_multiple_of(20_000) || n == 39_999 { format!("{n},a\0b\r\n") } else { format!("{n},plain\r\n") }
+    };
     let file = "n,text\r\n".to_owned() + &(1..=90_000).map(line).collect::<String>();
     let upload = server.upload(file.clone()).await;
     let id = server.import(&upload, json!({ "dataset": "texts", "onBadRow": "SKIP" })).await;

@@ -8,29 +8,33 @@
 //! - [`schema`]: the bookkeeping's tables and what tables and columns are called
 //! - [`fence`]: taking over a staging; [`publishing`]: its end
 //! - [`staging`]: writing to it; [`lane`]: one write; [`copy`], [`encode`]: its rows; [`rejects`]: those that are none
-//! - [`listing`], [`pins`], [`reading`]: datasets, snapshots and rows
+//! - [`listing`], [`reading`]: datasets and their rows
+//! - [`pins`], [`scanning`], [`places`], [`copy_text`]: snapshots and what exports read of them
 
 mod copy;
+mod copy_text;
 mod encode;
 mod failure;
 mod fence;
 mod lane;
 mod listing;
 mod pins;
+mod places;
 mod publishing;
 mod reading;
 mod rejects;
+mod scanning;
 mod schema;
 mod staging;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::PgPool;
 use sqlx::postgres::PgPoolOptions;
 
-use super::model::PAGE_BYTES;
-use super::{Batch, Dataset, DatasetName, Datasets, Error, Plan, Snapshot, Staging};
+use super::{Batch, Dataset, DatasetName, Datasets, Error, Holder, Plan, Reader, Selection, Snapshot, Staging};
 use crate::task::TaskId;
 
 /// Connections to the server at most. A staging takes one for the time of a write, so a few serve many imports.
@@ -79,7 +83,7 @@ impl Datasets for Postgres {
         let entry = listing::shared(&mut transaction, name).await?;
         let entry = entry.ok_or_else(|| Error::Missing(name.clone()))?;
         let source = reading::Source::new(entry.table(), &entry.dataset.columns);
-        let range = reading::Range { after, last: entry.dataset.rows, limit, bytes: usize::MAX };
+        let range = reading::Range { after, last: entry.dataset.rows, limit };
         let batch = reading::read(&mut transaction, &source, range).await?;
         transaction.commit().await?;
         Ok(batch)
@@ -117,21 +121,19 @@ impl Datasets for Postgres {
         publishing::forget(&self.pool, task).await
     }
 
-    async fn pin(&self, task: TaskId, name: &DatasetName) -> Result<Snapshot, Error> {
-        pins::pin(&self.pool, task, name).await
+    async fn pin(&self, holder: Holder, name: &DatasetName) -> Result<Snapshot, Error> {
+        pins::pin(&self.pool, holder, name).await
     }
 
-    async fn read(&self, snapshot: &Snapshot, after: u64, limit: u32) -> Result<Batch, Error> {
-        let mut transaction = self.pool.begin().await?;
-        let table = pins::table(&mut transaction, snapshot).await?;
-        let source = reading::Source::new(table, &snapshot.columns);
-        let range = reading::Range { after, last: snapshot.rows, limit, bytes: PAGE_BYTES };
-        let batch = reading::read(&mut transaction, &source, range).await?;
-        transaction.commit().await?;
-        Ok(batch)
+    async fn renew(&self, holder: Holder) -> Result<(), Error> {
+        pins::renew(&self.pool, holder).await
     }
 
-    async fn unpin(&self, task: TaskId) -> Result<(), Error> {
-        pins::unpin(&self.pool, task).await
+    fn reader(&self, snapshot: &Snapshot, selection: &Selection) -> Arc<dyn Reader> {
+        Arc::new(scanning::Scan::new(&self.pool, snapshot, selection))
+    }
+
+    async fn unpin(&self, holder: Holder) -> Result<(), Error> {
+        pins::unpin(&self.pool, holder).await
     }
 }

@@ -3,57 +3,81 @@
 use sqlx::{PgConnection, PgPool, Row};
 
 use super::super::model::{Part, from_json, to_json};
-use super::super::{DatasetName, Error, Snapshot};
+use super::super::{DatasetName, Error, Holder, PIN_LIFE, Snapshot};
 use super::listing;
 use super::publishing::run;
 use super::schema::own_table;
-use crate::task::TaskId;
 
-/// Holds the dataset as it stands for the task, or answers what the task holds already.
-pub(super) async fn pin(pool: &PgPool, task: TaskId, name: &DatasetName) -> Result<Snapshot, Error> {
+/// Holds the dataset as it stands for the holder, or answers what it holds already.
+pub(super) async fn pin(pool: &PgPool, holder: Holder, name: &DatasetName) -> Result<Snapshot, Error> {
+    sweep(pool).await?;
     let mut transaction = pool.begin().await?;
-    if let Some(snapshot) = pinned(&mut transaction, task).await? {
+    if let Some(snapshot) = pinned(&mut transaction, holder).await? {
         return Ok(snapshot);
     }
     let entry = listing::shared(&mut transaction, name).await?;
     let entry = entry.ok_or_else(|| Error::Missing(name.clone()))?;
     let (columns, rows) = (entry.dataset.columns, entry.dataset.rows);
-    let sql = "INSERT INTO pausa_datasets.pin (task, relation, columns, rows) VALUES ($1, $2, $3, $4)";
-    let insert = sqlx::query(sql).bind(task.to_string()).bind(&entry.relation).bind(to_json(&columns)?);
-    insert.bind(i64::try_from(rows).unwrap_or(i64::MAX)).execute(&mut *transaction).await?;
+    let sql = "INSERT INTO pausa_datasets.pin (holder, relation, columns, rows, expires)
+        VALUES ($1, $2, $3, $4, now() + $5 * interval '1 second')";
+    let insert = sqlx::query(sql).bind(holder.to_string()).bind(&entry.relation).bind(to_json(&columns)?);
+    let insert = insert.bind(i64::try_from(rows).unwrap_or(i64::MAX)).bind(life(holder));
+    insert.execute(&mut *transaction).await?;
     transaction.commit().await?;
     let part = Part { place: entry.relation, table: String::new(), first: 1, rows };
-    Ok(Snapshot { columns, rows, task, parts: vec![part] })
+    Ok(Snapshot { columns, rows, parts: vec![part] })
 }
 
-async fn pinned(transaction: &mut PgConnection, task: TaskId) -> Result<Option<Snapshot>, Error> {
-    let query = sqlx::query("SELECT relation, columns, rows FROM pausa_datasets.pin WHERE task = $1");
-    let Some(row) = query.bind(task.to_string()).fetch_optional(transaction).await? else {
+/// Seconds for which a pin lasts; a task's does not end by itself.
+fn life(holder: Holder) -> Option<f64> {
+    matches!(holder, Holder::Stream(_)).then(|| PIN_LIFE.as_secs_f64())
+}
+
+/// Makes the pin of a stream last on.
+pub(super) async fn renew(pool: &PgPool, holder: Holder) -> Result<(), Error> {
+    let sql = "UPDATE pausa_datasets.pin SET expires = now() + $2 * interval '1 second' WHERE holder = $1";
+    let renewed = sqlx::query(sql).bind(holder.to_string()).bind(life(holder)).execute(pool).await?;
+    if renewed.rows_affected() > 0 { Ok(()) } else { Err(Error::let_go()) }
+}
+
+/// Lets go of what streams of nodes held that are gone.
+async fn sweep(pool: &PgPool) -> Result<(), Error> {
+    let sql = "DELETE FROM pausa_datasets.pin WHERE expires < now() RETURNING relation";
+    let mut transaction = pool.begin().await?;
+    let relations: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *transaction).await?;
+    for relation in &relations {
+        drop_retired(&mut transaction, relation).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+async fn pinned(transaction: &mut PgConnection, holder: Holder) -> Result<Option<Snapshot>, Error> {
+    let query = sqlx::query("SELECT relation, columns, rows FROM pausa_datasets.pin WHERE holder = $1");
+    let Some(row) = query.bind(holder.to_string()).fetch_optional(transaction).await? else {
         return Ok(None);
     };
     let rows = row.try_get::<i64, _>("rows")?.unsigned_abs();
     let part = Part { place: row.try_get("relation")?, table: String::new(), first: 1, rows };
     let columns = from_json(&row.try_get::<String, _>("columns")?)?;
-    Ok(Some(Snapshot { columns, rows, task, parts: vec![part] }))
+    Ok(Some(Snapshot { columns, rows, parts: vec![part] }))
 }
 
-/// The table that a snapshot reads, quoted; it stays there until the transaction ends.
-pub(super) async fn table(transaction: &mut PgConnection, snapshot: &Snapshot) -> Result<String, Error> {
+/// The table that a snapshot reads, quoted. It stays there for as long as a lock on it is held: no lock on the dataset's row
+/// is taken, which would cost a sync to disk for each page.
+pub(super) async fn find_table(connection: &mut PgConnection, snapshot: &Snapshot) -> Result<String, Error> {
     let relation = snapshot.parts.first().map(|part| part.place.as_str()).unwrap_or_default();
-    let sql = "SELECT place, name FROM pausa_datasets.dataset WHERE relation = $1 FOR SHARE";
-    let listed: Option<(String, String)> = sqlx::query_as(sql).bind(relation).fetch_optional(transaction).await?;
-    let Some((place, name)) = listed else {
-        return Ok(own_table(relation));
-    };
+    let sql = "SELECT place, name FROM pausa_datasets.dataset WHERE relation = $1";
+    let found: Option<(String, String)> = sqlx::query_as(sql).bind(relation).fetch_optional(connection).await?;
+    let Some((place, name)) = found else { return Ok(own_table(relation)) };
     let name = name.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))?;
     Ok(listing::table(&place, &name))
 }
 
-/// Lets go of what the task holds, and drops a retired table where it was the last to hold it.
-pub(super) async fn unpin(pool: &PgPool, task: TaskId) -> Result<(), Error> {
+/// Lets go of what the holder has, and drops a retired table where it was the last to hold it.
+pub(super) async fn unpin(pool: &PgPool, holder: Holder) -> Result<(), Error> {
     let mut transaction = pool.begin().await?;
-    let delete = sqlx::query_scalar("DELETE FROM pausa_datasets.pin WHERE task = $1 RETURNING relation");
-    let relation: Option<String> = delete.bind(task.to_string()).fetch_optional(&mut *transaction).await?;
+    let delete = sqlx::query_scalar("DELETE FROM pausa_datasets.pin WHERE holder = $1 RETURNING relation");
+    let relation: Option<String> = delete.bind(holder.to_string()).fetch_optional(&mut *transaction).await?;
     if let Some(relation) = relation {
         drop_retired(&mut transaction, &relation).await?;
     }

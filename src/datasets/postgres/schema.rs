@@ -16,7 +16,8 @@ pub(super) const ROW: &str = "pausa_row";
 const RULES: Rules =
     Rules { max_bytes: 63, fold_case: false, reserved: &[ROW, "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"] };
 
-/// `relation` is the task that made the table; `retired` are tables that only pins hold.
+/// `relation` is the task that made the table; `retired` are tables that only pins hold. The pin of a stream expires
+/// unless it is renewed.
 const SCHEMA: &str = r#"
     SELECT pg_advisory_xact_lock(5791083246);
     CREATE SCHEMA IF NOT EXISTS pausa_datasets;
@@ -32,7 +33,8 @@ const SCHEMA: &str = r#"
         columns text NOT NULL, rows bigint NOT NULL, created_at text NOT NULL
     );
     CREATE TABLE IF NOT EXISTS pausa_datasets.pin (
-        task text PRIMARY KEY, relation text NOT NULL, columns text NOT NULL, rows bigint NOT NULL
+        holder text PRIMARY KEY, relation text NOT NULL, columns text NOT NULL, rows bigint NOT NULL,
+        expires timestamptz
     );
     CREATE INDEX IF NOT EXISTS pin_relation ON pausa_datasets.pin (relation);
     CREATE TABLE IF NOT EXISTS pausa_datasets.retired (relation text PRIMARY KEY);
@@ -61,7 +63,7 @@ pub(super) fn create_table(task: TaskId, columns: &[Column]) -> String {
 }
 
 /// The type of a column as PostgreSQL is told it.
-fn declared(kind: ColumnType) -> &'static str {
+pub(super) fn declared(kind: ColumnType) -> &'static str {
     match kind {
         ColumnType::Text => "text",
         ColumnType::Integer => "bigint",

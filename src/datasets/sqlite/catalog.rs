@@ -22,11 +22,11 @@ const SCHEMA: &str = "
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS dataset_part_segment ON dataset_part (segment);
     CREATE TABLE IF NOT EXISTS pin (
-        task TEXT PRIMARY KEY, columns TEXT NOT NULL, rows INTEGER NOT NULL
+        holder TEXT PRIMARY KEY, columns TEXT NOT NULL, rows INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS pin_part (
-        task TEXT NOT NULL, first INTEGER NOT NULL, segment TEXT NOT NULL, content TEXT NOT NULL,
-        rows INTEGER NOT NULL, PRIMARY KEY (task, first, segment)
+        holder TEXT NOT NULL, first INTEGER NOT NULL, segment TEXT NOT NULL, content TEXT NOT NULL,
+        rows INTEGER NOT NULL, PRIMARY KEY (holder, first, segment)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS pin_part_segment ON pin_part (segment);
     CREATE TABLE IF NOT EXISTS publication (

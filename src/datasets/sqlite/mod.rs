@@ -7,7 +7,7 @@
 //! - [`catalog`]: the connection and the tables; [`listing`], [`publishing`], [`pins`]: what is asked of them
 //! - [`importing`]: from staging to publish or discard
 //! - [`segment`]: the file of an import; [`inserting`]: rows into it; [`stored`]: what a cell becomes there
-//! - [`staging`]: the thread that writes it; [`readers`]: those that read it
+//! - [`staging`]: the thread that writes it; [`readers`], [`scanning`]: those that read it
 
 mod catalog;
 mod failure;
@@ -18,6 +18,7 @@ mod listing;
 mod pins;
 mod publishing;
 mod readers;
+mod scanning;
 mod segment;
 mod staging;
 mod stored;
@@ -31,8 +32,7 @@ use self::catalog::Catalog;
 use self::files::Files;
 use self::readers::Readers;
 use self::segment::Segment;
-use super::model::PAGE_BYTES;
-use super::{Batch, Dataset, DatasetName, Datasets, Error, Plan, Snapshot, Staging};
+use super::{Batch, Dataset, DatasetName, Datasets, Error, Holder, Plan, Reader, Selection, Snapshot, Staging};
 use crate::task::TaskId;
 
 /// Columns that a table of SQLite holds.
@@ -75,6 +75,7 @@ impl Shared {
     fn open(path: &Path) -> Result<Self, Error> {
         let files = Files::open(path)?;
         let shared = Self { catalog: Catalog::open(path)?, files, readers: Readers::default() };
+        shared.catalog.write(pins::unpin_streams)?;
         shared.collect_garbage()?;
         Ok(shared)
     }
@@ -162,24 +163,24 @@ impl Datasets for Sqlite {
         self.run(move |shared| shared.catalog.write(|catalog| publishing::forget(catalog, task))).await
     }
 
-    async fn pin(&self, task: TaskId, name: &DatasetName) -> Result<Snapshot, Error> {
+    async fn pin(&self, holder: Holder, name: &DatasetName) -> Result<Snapshot, Error> {
         let name = name.clone();
-        self.run(move |shared| shared.catalog.write(|catalog| pins::pin(catalog, task, &name))).await
+        self.run(move |shared| shared.catalog.write(|catalog| pins::pin(catalog, holder, &name))).await
     }
 
-    async fn read(&self, snapshot: &Snapshot, after: u64, limit: u32) -> Result<Batch, Error> {
-        let snapshot = snapshot.clone();
-        self.run(move |shared| {
-            let mut page = readers::Page::new(&snapshot.columns, after, limit, PAGE_BYTES);
-            shared.readers.fill(&shared.files, &snapshot.parts, &mut page)?;
-            Ok(page.batch)
-        })
-        .await
+    /// One process has the catalog, and it knows its streams: there is nothing to renew.
+    async fn renew(&self, holder: Holder) -> Result<(), Error> {
+        let held = self.run(move |shared| shared.catalog.read(|catalog| pins::pinned(catalog, holder))).await?;
+        held.map(drop).ok_or_else(Error::let_go)
     }
 
-    async fn unpin(&self, task: TaskId) -> Result<(), Error> {
+    fn reader(&self, snapshot: &Snapshot, selection: &Selection) -> Arc<dyn Reader> {
+        Arc::new(scanning::Scan::new(&self.shared, snapshot, selection))
+    }
+
+    async fn unpin(&self, holder: Holder) -> Result<(), Error> {
         self.run(move |shared| {
-            shared.catalog.write(|catalog| pins::unpin(catalog, task))?;
+            shared.catalog.write(|catalog| pins::unpin(catalog, holder))?;
             shared.collect_garbage()
         })
         .await
@@ -191,7 +192,7 @@ impl Shared {
     fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
         loop {
             let (columns, parts) = self.catalog.read(|catalog| listing::parts(catalog, name))?;
-            let mut page = readers::Page::new(&columns, after, limit, usize::MAX);
+            let mut page = readers::Page::new(&columns, after, limit);
             match self.readers.fill(&self.files, &parts, &mut page) {
                 Ok(()) => return Ok(page.batch),
                 Err(error) => {

@@ -2,45 +2,53 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use super::super::model::{from_json, to_json};
-use super::super::{DatasetName, Error, Snapshot};
+use super::super::model::{STREAM, from_json, to_json};
+use super::super::{DatasetName, Error, Holder, Snapshot};
 use super::listing::{parts, query_parts, signed, unsigned};
-use crate::task::TaskId;
 
-/// Holds the dataset as it stands for the task, or answers what the task holds already.
-pub(super) fn pin(catalog: &Transaction, task: TaskId, name: &DatasetName) -> Result<Snapshot, Error> {
-    if let Some(snapshot) = pinned(catalog, task)? {
+/// Holds the dataset as it stands for the holder, or answers what it holds already.
+pub(super) fn pin(catalog: &Transaction, holder: Holder, name: &DatasetName) -> Result<Snapshot, Error> {
+    if let Some(snapshot) = pinned(catalog, holder)? {
         return Ok(snapshot);
     }
     let (columns, parts) = parts(catalog, name)?;
     let rows = parts.iter().map(|part| part.rows).sum();
     catalog.execute(
-        "INSERT INTO pin (task, columns, rows) VALUES (?1, ?2, ?3)",
-        params![task.to_string(), to_json(&columns)?, signed(rows)],
+        "INSERT INTO pin (holder, columns, rows) VALUES (?1, ?2, ?3)",
+        params![holder.to_string(), to_json(&columns)?, signed(rows)],
     )?;
     catalog.execute(
-        "INSERT INTO pin_part (task, first, segment, content, rows)
+        "INSERT INTO pin_part (holder, first, segment, content, rows)
          SELECT ?1, first, segment, content, rows FROM dataset_part WHERE dataset = ?2",
-        [&task.to_string(), name.as_str()],
+        [&holder.to_string(), name.as_str()],
     )?;
-    Ok(Snapshot { columns, rows, task, parts })
+    Ok(Snapshot { columns, rows, parts })
 }
 
-fn pinned(catalog: &Transaction, task: TaskId) -> Result<Option<Snapshot>, Error> {
-    let sql = "SELECT columns, rows FROM pin WHERE task = ?1";
+/// What the holder has.
+pub(super) fn pinned(catalog: &Connection, holder: Holder) -> Result<Option<Snapshot>, Error> {
+    let sql = "SELECT columns, rows FROM pin WHERE holder = ?1";
     let fields = |row: &rusqlite::Row| Ok((row.get::<_, String>(0)?, unsigned(row, 1)?));
-    let Some((columns, rows)) = catalog.query_row(sql, [task.to_string()], fields).optional()? else {
+    let Some((columns, rows)) = catalog.query_row(sql, [holder.to_string()], fields).optional()? else {
         return Ok(None);
     };
-    let sql = "SELECT segment, content, first, rows FROM pin_part WHERE task = ?1 ORDER BY first";
-    let parts = query_parts(catalog, sql, &task.to_string())?;
-    Ok(Some(Snapshot { columns: from_json(&columns)?, rows, task, parts }))
+    let sql = "SELECT segment, content, first, rows FROM pin_part WHERE holder = ?1 ORDER BY first";
+    let parts = query_parts(catalog, sql, &holder.to_string())?;
+    Ok(Some(Snapshot { columns: from_json(&columns)?, rows, parts }))
 }
 
-/// Lets go of what the task holds.
-pub(super) fn unpin(catalog: &Transaction, task: TaskId) -> Result<(), Error> {
-    catalog.execute("DELETE FROM pin_part WHERE task = ?1", [task.to_string()])?;
-    catalog.execute("DELETE FROM pin WHERE task = ?1", [task.to_string()])?;
+/// Lets go of what the holder has.
+pub(super) fn unpin(catalog: &Transaction, holder: Holder) -> Result<(), Error> {
+    catalog.execute("DELETE FROM pin_part WHERE holder = ?1", [holder.to_string()])?;
+    catalog.execute("DELETE FROM pin WHERE holder = ?1", [holder.to_string()])?;
+    Ok(())
+}
+
+/// Lets go of what streams held: at the start none is left.
+pub(super) fn unpin_streams(catalog: &Transaction) -> Result<(), Error> {
+    let streams = format!("{STREAM}*");
+    catalog.execute("DELETE FROM pin_part WHERE holder GLOB ?1", [&streams])?;
+    catalog.execute("DELETE FROM pin WHERE holder GLOB ?1", [&streams])?;
     Ok(())
 }
 

@@ -21,24 +21,23 @@ pub(super) struct Readers {
     idle: Mutex<Vec<(String, Connection)>>,
 }
 
-/// Rows to be read, up to a limit of rows or bytes.
+/// Rows to be read, up to a limit.
 pub(super) struct Page {
     pub(super) batch: Batch,
     kinds: Vec<ColumnType>,
     after: u64,
     limit: u64,
-    bytes: usize,
 }
 
 impl Page {
-    /// At most `limit` rows of these columns after row number `after`; it ends where `bytes` are reached.
-    pub(super) fn new(columns: &[Column], after: u64, limit: u32, bytes: usize) -> Self {
+    /// At most `limit` rows of these columns after row number `after`.
+    pub(super) fn new(columns: &[Column], after: u64, limit: u32) -> Self {
         let kinds = columns.iter().map(|column| column.kind).collect();
-        Self { batch: Batch::new(columns.len()), kinds, after, limit: limit.into(), bytes }
+        Self { batch: Batch::new(columns.len()), kinds, after, limit: limit.into() }
     }
 
     fn left(&self) -> u64 {
-        if self.batch.bytes() >= self.bytes { 0 } else { self.limit - self.batch.len() as u64 }
+        self.limit - self.batch.len() as u64
     }
 
     /// The rows of a part that belong here, as its own row numbers: those after the first, up to the second.
@@ -55,12 +54,23 @@ impl Readers {
         for part in parts {
             let (after, last) = page.range(part);
             if after < last {
-                let connection = self.take(files, &part.place)?;
-                read(&connection, &part.table, (after, last), page)?;
-                self.put(files, &part.place, connection);
+                self.with(files, &part.place, |connection| read(connection, &part.table, (after, last), page))?;
             }
         }
         Ok(())
+    }
+
+    /// Reads a segment by a connection that is kept open afterwards.
+    pub(super) fn with<T>(
+        &self,
+        files: &Files,
+        segment: &str,
+        work: impl FnOnce(&Connection) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let connection = self.take(files, segment)?;
+        let value = work(&connection)?;
+        self.put(files, segment, connection);
+        Ok(value)
     }
 
     /// Closes what is open on a segment whose file is gone.
@@ -74,7 +84,9 @@ impl Readers {
             return Ok(idle.remove(index).1);
         }
         drop(idle);
-        let connection = Connection::open_with_flags(files.path(segment), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        // One thread at a time has a connection, so it needs no lock for each cell.
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(files.path(segment), flags)?;
         connection.busy_timeout(BUSY)?;
         connection.execute_batch("PRAGMA cache_size = -512")?;
         Ok(connection)

@@ -4,7 +4,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 
 use super::super::identifiers::{Rules, quoted};
 use super::super::model::{from_json, to_json};
-use super::super::{Batch, ColumnType, DatasetName, Error, Mark, Plan};
+use super::super::{Batch, Column, ColumnType, DatasetName, Error, Mark, Plan};
 use super::catalog::BUSY;
 use super::files::Files;
 use super::inserting::insert;
@@ -155,10 +155,14 @@ fn configure(connection: &Connection) -> Result<(), Error> {
     Ok(connection.execute_batch(PRAGMAS)?)
 }
 
+/// The columns' names in the table, quoted.
+pub(super) fn names(columns: &[Column]) -> Vec<String> {
+    RULES.identifiers(columns).iter().map(|name| quoted(name)).collect()
+}
+
 fn create_table(plan: &Plan) -> String {
-    let names = RULES.identifiers(&plan.columns);
-    let columns = names.iter().zip(&plan.columns);
-    let columns: Vec<_> = columns.map(|(name, column)| format!("{} {}", quoted(name), declared(column.kind))).collect();
+    let columns = names(&plan.columns).into_iter().zip(&plan.columns);
+    let columns: Vec<_> = columns.map(|(name, column)| format!("{name} {}", declared(column.kind))).collect();
     format!("CREATE TABLE {} ({})", quoted(&table(&plan.dataset)), columns.join(", "))
 }
 

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, InputObject, Object};
+use async_graphql::{Context, Enum, InputObject, Object};
 
-use super::{NAME, Spec};
-use crate::datasets::{self, DatasetName};
+use super::NAME;
+use super::spec::{self, Spec};
+use crate::datasets::{self, ColumnFilter, DatasetName};
 use crate::graphql::error::{self, Result};
 use crate::graphql::scalars::{Count, DateTime};
 use crate::graphql::services::Services;
@@ -35,11 +36,51 @@ impl ExportFields {
     }
 }
 
+/// How the file is packed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "spec::Compression")]
+pub enum Compression {
+    /// NAME.csv
+    None,
+    /// NAME.csv.gz
+    Gzip,
+    /// NAME.zip, which holds NAME.csv
+    Zip,
+}
+
+/// A condition on a column: from <= value < to, or equals; compared by the column's type, TEXT by its bytes. Null fulfils
+/// none.
+#[derive(InputObject)]
+pub struct ColumnFilterInput {
+    /// The column's name.
+    column: String,
+    /// The value itself. It goes without from and to.
+    equals: Option<String>,
+    /// The smallest value.
+    from: Option<String>,
+    /// The value before which all others lie.
+    to: Option<String>,
+}
+
 /// What to export.
 #[derive(InputObject)]
 pub struct StartExportInput {
     /// The dataset.
     dataset: String,
+    /// The columns, in the order in which they are wanted; all where it is not given.
+    columns: Option<Vec<String>>,
+    /// All must hold. The rows that match are counted first: progress.total.
+    #[graphql(name = "where")]
+    filters: Option<Vec<ColumnFilterInput>>,
+    /// How the file is packed.
+    #[graphql(default_with = "Compression::None")]
+    compression: Compression,
+    /// Whether to put a ' before cells that a spreadsheet would run as a formula: those that begin with =, +, -, @, a tab
+    /// or a carriage return. Numbers such as -5 and +3.2 stay as they are. Without it every cell is exported as it is.
+    #[graphql(default = false)]
+    guard_formulas: bool,
+    /// A brake, for a database that others use too; it can be watched at leisure as well.
+    max_rows_per_second: Option<f64>,
     /// Your own name for the task.
     label: Option<String>,
     /// When it may first run.
@@ -61,20 +102,47 @@ impl ExportStart {
         #[graphql(desc = "What to export.")] input: StartExportInput,
     ) -> Result<ExportTask> {
         let services = ctx.data_unchecked::<Services>();
-        let dataset: DatasetName = input
-            .dataset
-            .parse()
-            .map_err(|error: datasets::InvalidName| error::bad_input("dataset", error.to_string()))?;
         let options = StartOptions {
-            label: input.label,
-            start_at: input.start_at.map(|at| at.0),
-            idempotency_key: input.idempotency_key,
+            label: input.label.clone(),
+            start_at: input.start_at.as_ref().map(|at| at.0),
+            idempotency_key: input.idempotency_key.clone(),
         };
-        let known = services.repeated(&options).await?;
-        if known.is_none() && services.datasets.get(&dataset).await.map_err(error::from_datasets)?.is_none() {
-            return Err(error::from_datasets(datasets::Error::Missing(dataset)));
+        let spec = read(input)?;
+        if services.repeated(&options).await?.is_none() {
+            check(services, &spec).await?;
         }
-        let spec = serde_json::to_value(Spec { dataset }).map_err(error::internal)?;
+        let spec = serde_json::to_value(spec).map_err(error::internal)?;
         services.start(NAME, spec, options).await.map(ExportTask::from)
     }
+}
+
+fn read(input: StartExportInput) -> Result<Spec> {
+    let dataset: DatasetName =
+        input.dataset.parse().map_err(|error: datasets::InvalidName| error::bad_input("dataset", error.to_string()))?;
+    let rate = input.max_rows_per_second;
+    if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
+        return Err(error::bad_input("maxRowsPerSecond", "maxRowsPerSecond must be more than 0"));
+    }
+    let filters = input.filters.unwrap_or_default().into_iter().map(|filter| ColumnFilter {
+        column: filter.column,
+        equals: filter.equals,
+        from: filter.from,
+        to: filter.to,
+    });
+    Ok(Spec {
+        dataset,
+        columns: input.columns,
+        filters: filters.collect(),
+        compression: input.compression.into(),
+        guard_formulas: input.guard_formulas,
+        max_rows_per_second: rate,
+    })
+}
+
+/// Refuses what does not fit the dataset as it is now.
+async fn check(services: &Services, spec: &Spec) -> Result<()> {
+    let found = services.datasets.get(&spec.dataset).await.map_err(error::from_datasets)?;
+    let dataset = found.ok_or_else(|| error::from_datasets(datasets::Error::Missing(spec.dataset.clone())))?;
+    let checked = spec.selection(&dataset.columns);
+    checked.map(drop).map_err(|invalid| error::bad_input(invalid.field, invalid.message))
 }

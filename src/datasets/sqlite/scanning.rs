@@ -1,0 +1,177 @@
+//! Reading a snapshot's segments: cells go from SQLite's page into the lines, without a stop between.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, params_from_iter};
+
+use super::super::identifiers::quoted;
+use super::super::model::Part;
+use super::super::{ColumnType, Error, Limit, Lines, Page, Reader, Selection, Snapshot, Window};
+use super::listing::{signed, unsigned};
+use super::segment::names;
+use super::stored::{shown, stored};
+use super::{Shared, blocking};
+
+/// Rows between two looks at whether to stop.
+const HEED_EVERY: u64 = 64;
+
+/// A snapshot of segments and what is chosen of it.
+pub(super) struct Scan {
+    shared: Arc<Shared>,
+    inner: Arc<Inner>,
+}
+
+/// What the threads that read need.
+struct Inner {
+    parts: Vec<Part>,
+    columns: String,
+    conditions: String,
+    values: Vec<(ColumnType, String)>,
+    kinds: Vec<ColumnType>,
+    stopped: AtomicBool,
+}
+
+impl Scan {
+    pub(super) fn new(shared: &Arc<Shared>, snapshot: &Snapshot, selection: &Selection) -> Self {
+        let names = names(&snapshot.columns);
+        let columns: Vec<_> = selection.chosen.iter().map(|index| names[*index].as_str()).collect();
+        let conditions = selection.conditions.iter().enumerate().map(|(index, condition)| {
+            format!(" AND {} {} ?{}", names[condition.column], condition.operator, index + 3)
+        });
+        let kind = |index: usize| snapshot.columns[index].kind;
+        let values = selection.conditions.iter().map(|condition| (kind(condition.column), condition.value.clone()));
+        let inner = Inner {
+            parts: snapshot.parts.clone(),
+            columns: columns.join(", "),
+            conditions: conditions.collect(),
+            values: values.collect(),
+            kinds: selection.chosen.iter().map(|index| kind(*index)).collect(),
+            stopped: AtomicBool::new(false),
+        };
+        Self { shared: Arc::clone(shared), inner: Arc::new(inner) }
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Shared, &Inner) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (shared, inner) = (Arc::clone(&self.shared), Arc::clone(&self.inner));
+        blocking(move || work(&shared, &inner)).await
+    }
+}
+
+#[async_trait]
+impl Reader for Scan {
+    async fn count(&self, window: Window) -> Result<u64, Error> {
+        self.run(move |shared, inner| inner.count(shared, window)).await
+    }
+
+    async fn read(&self, window: Window, limit: Limit) -> Result<Page, Error> {
+        self.run(move |shared, inner| inner.read(shared, window, limit)).await
+    }
+
+    fn stop(&self) {
+        self.inner.stopped.store(true, Ordering::Relaxed);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.inner.is_stopped()
+    }
+}
+
+impl Inner {
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, shared: &Shared, window: Window) -> Result<u64, Error> {
+        let mut count = 0;
+        for (part, range) in self.overlaps(window).take_while(|_| !self.is_stopped()) {
+            let sql = format!(
+                "SELECT count(*) FROM {} WHERE _rowid_ > ?1 AND _rowid_ <= ?2{}",
+                quoted(&part.table),
+                self.conditions
+            );
+            let values = self.values(range)?;
+            count += shared.readers.with(&shared.files, &part.place, |connection| {
+                let mut statement = connection.prepare_cached(&sql)?;
+                Ok(statement.query_row(params_from_iter(values), |row| unsigned(row, 0))?)
+            })?;
+        }
+        Ok(count)
+    }
+
+    fn read(&self, shared: &Shared, window: Window, limit: Limit) -> Result<Page, Error> {
+        let mut page = Page::new(window, limit);
+        for (part, range) in self.overlaps(window).take_while(|_| !self.is_stopped()) {
+            let full = shared.readers.with(&shared.files, &part.place, |connection| {
+                self.read_part(connection, part, range, (limit, &mut page))
+            })?;
+            if full {
+                return Ok(page);
+            }
+        }
+        if !self.is_stopped() && self.values.is_empty() && page.rows != window.last.saturating_sub(window.after) {
+            return Err(Error::Failed(format!("rows {} to {} are not all there", window.after + 1, window.last)));
+        }
+        page.last = window.last;
+        Ok(page)
+    }
+
+    /// The parts that have rows of the window, and their own numbers: after the first, up to the second.
+    fn overlaps(&self, window: Window) -> impl Iterator<Item = (&Part, (u64, u64))> {
+        self.parts.iter().filter_map(move |part| {
+            let before = part.first - 1;
+            let (after, last) = (window.after.saturating_sub(before), window.last.saturating_sub(before));
+            (after < last.min(part.rows)).then(|| (part, (after, last.min(part.rows))))
+        })
+    }
+
+    /// True where the page is full, or nobody wants it any more.
+    fn read_part(
+        &self,
+        connection: &Connection,
+        part: &Part,
+        range: (u64, u64),
+        (limit, page): (Limit, &mut Page),
+    ) -> Result<bool, Error> {
+        let sql = format!(
+            "SELECT {}, _rowid_ FROM {} WHERE _rowid_ > ?1 AND _rowid_ <= ?2{} ORDER BY _rowid_",
+            self.columns,
+            quoted(&part.table),
+            self.conditions
+        );
+        let mut statement = connection.prepare_cached(&sql)?;
+        let mut rows = statement.query(params_from_iter(self.values(range)?))?;
+        while let Some(row) = rows.next()? {
+            for (index, kind) in self.kinds.iter().enumerate() {
+                add_cell(&mut page.lines, *kind, row.get_ref(index)?)?;
+            }
+            page.lines.end_row();
+            let number = part.first - 1 + unsigned(row, self.kinds.len())?;
+            let heeds = page.rows % HEED_EVERY == 0 && self.is_stopped();
+            if page.added(number, limit) || heeds {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The range and the values of the conditions, as they are kept.
+    fn values(&self, (after, last): (u64, u64)) -> Result<Vec<ToSqlOutput<'_>>, Error> {
+        let range = [after, last].map(|number| Ok(signed(number).into()));
+        range.into_iter().chain(self.values.iter().map(|(kind, value)| stored(*kind, value))).collect()
+    }
+}
+
+fn add_cell(lines: &mut Lines, kind: ColumnType, kept: ValueRef<'_>) -> Result<(), Error> {
+    match kept {
+        ValueRef::Null => lines.cell(None),
+        ValueRef::Text(text) if kind != ColumnType::Timestamp => lines.cell(Some(text)),
+        _ => lines.cell(shown(kind, kept)?.as_deref().map(str::as_bytes)),
+    }
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! Datasets as CSV, straight from the database to the client: GET and HEAD /datasets/NAME.csv. There is no task and no file;
+//! rows are read as fast as the client takes them, as they stood when the stream began.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use serde::Deserialize;
+use tokio::sync::mpsc;
+
+use super::Site;
+use super::uploads::error;
+use crate::datasets::{self, Column, DatasetName, Holder, Limit, Lines, PIN_LIFE, Reader, Selection, Window};
+
+/// Rows of a window, and bytes at which a page ends.
+const WINDOW: u64 = 8192;
+const PAGE_BYTES: usize = 1 << 20;
+
+/// What the address may say behind the question mark.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Asked {
+    /// The wanted columns in order, as a line of CSV; all where it is not given.
+    columns: Option<String>,
+    /// Guards cells that a spreadsheet would run as a formula.
+    #[serde(default)]
+    guard_formulas: bool,
+}
+
+/// What goes to the client.
+enum Part {
+    Bytes(Bytes),
+    /// All rows are sent. A stream that ends without it has broken off.
+    End,
+}
+
+/// A stream under way.
+struct Sending {
+    site: Site,
+    holder: Holder,
+    reader: Arc<dyn Reader>,
+    rows: u64,
+    guard: bool,
+    to: mpsc::Sender<Part>,
+}
+
+/// The dataset's rows: 404 where there is no such dataset, 400 for columns that it has not.
+pub async fn stream(
+    State(site): State<Site>,
+    Path(file): Path<String>,
+    asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
+    method: Method,
+) -> Response {
+    let Some(name) = file.strip_suffix(".csv").and_then(|name| name.parse::<DatasetName>().ok()) else {
+        return error(
+            StatusCode::NOT_FOUND,
+            "NOT_FOUND",
+            "there is no such dataset: the address is /datasets/NAME.csv",
+        );
+    };
+    let asked = match asked {
+        Ok(Query(asked)) => asked,
+        Err(problem) => return error(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", &problem.body_text()),
+    };
+    let begun =
+        if method == Method::HEAD { look(&site, &name, &asked).await } else { begin(site, &name, &asked).await };
+    begun.map_or_else(|refusal| *refusal, |body| described(body, &name))
+}
+
+/// Whether it could begin.
+async fn look(site: &Site, name: &DatasetName, asked: &Asked) -> Result<Body, Box<Response>> {
+    let found = site.datasets.get(name).await.map_err(refuse)?;
+    let dataset = found.ok_or_else(|| refuse(datasets::Error::Missing(name.clone())))?;
+    select(&dataset.columns, asked)?;
+    Ok(Body::empty())
+}
+
+async fn begin(site: Site, name: &DatasetName, asked: &Asked) -> Result<Body, Box<Response>> {
+    let _body = look(&site, name, asked).await?;
+    let holder = Holder::Stream(site.clock.task_id());
+    let snapshot = site.datasets.pin(holder, name).await.map_err(refuse)?;
+    let selection = match select(&snapshot.columns, asked) {
+        Ok(selection) => selection,
+        Err(refusal) => {
+            let_go(&site, holder).await;
+            return Err(refusal);
+        }
+    };
+    let header = Lines::header(&selection.columns(&snapshot.columns), asked.guard_formulas);
+    let reader = site.datasets.reader(&snapshot, &selection);
+    let (to, parts) = mpsc::channel(1);
+    let tracker = site.sockets.clone();
+    tracker.spawn(Sending { site, holder, reader, rows: snapshot.rows, guard: asked.guard_formulas, to }.run(header));
+    Ok(Body::from_stream(body(parts)))
+}
+
+fn select(columns: &[Column], asked: &Asked) -> Result<Selection, Box<Response>> {
+    let refused = |text: &str| Box::new(error(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", text));
+    let names = asked.columns.as_deref().map(|line| {
+        let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
+        let record = reader.records().next().and_then(Result::ok).unwrap_or_default();
+        record.iter().map(str::to_owned).collect::<Vec<_>>()
+    });
+    Selection::of(columns, names.as_deref(), &[]).map_err(|invalid| refused(&invalid.to_string()))
+}
+
+impl Sending {
+    /// Sends all rows, unless the client leaves, the server ends or the database fails; then lets go of the snapshot.
+    async fn run(self, header: Vec<u8>) {
+        let ended = tokio::select! {
+            sent = self.send(header) => sent,
+            kept = self.keep() => kept,
+            () = self.to.closed() => Ok(()),
+            () = self.site.ending.cancelled() => Ok(()),
+        };
+        if let Err(problem) = ended {
+            tracing::warn!(%problem, "a stream of a dataset broke off");
+        }
+        self.reader.stop();
+        let_go(&self.site, self.holder).await;
+    }
+
+    async fn send(&self, header: Vec<u8>) -> Result<(), datasets::Error> {
+        let limit = Limit { rows: u64::MAX, bytes: PAGE_BYTES, guard: self.guard };
+        let all = Window { after: 0, last: self.rows };
+        let mut pages = pin!(datasets::pages(Arc::clone(&self.reader), all, WINDOW, limit));
+        let mut bytes = header;
+        loop {
+            if self.to.send(Part::Bytes(bytes.into())).await.is_err() {
+                return Ok(());
+            }
+            match pages.next().await {
+                Some(page) => bytes = page?.lines.into_bytes(),
+                None => break,
+            }
+        }
+        // A client that left needs no end.
+        let _ = self.to.send(Part::End).await;
+        Ok(())
+    }
+
+    /// Keeps the snapshot, however slowly the client reads.
+    async fn keep(&self) -> Result<(), datasets::Error> {
+        loop {
+            tokio::time::sleep(PIN_LIFE / 4).await;
+            match self.site.datasets.renew(self.holder).await {
+                Err(datasets::Error::Unavailable(problem)) => tracing::warn!(problem, "a stream's snapshot waits"),
+                renewed => renewed?,
+            }
+        }
+    }
+}
+
+/// The parts as a body, which fails where they end before the end.
+fn body(parts: mpsc::Receiver<Part>) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
+    stream::unfold(Some(parts), async |parts| {
+        let mut parts = parts?;
+        match parts.recv().await {
+            Some(Part::Bytes(bytes)) => Some((Ok(bytes), Some(parts))),
+            Some(Part::End) => None,
+            None => Some((Err(std::io::Error::other("the stream broke off")), None)),
+        }
+    })
+}
+
+async fn let_go(site: &Site, holder: Holder) {
+    if let Err(problem) = site.datasets.unpin(holder).await {
+        tracing::warn!(%problem, "the snapshot of a stream is let go of later");
+    }
+}
+
+fn described(body: Body, name: &DatasetName) -> Response {
+    let mut answer = body.into_response();
+    let mut with = |name, value: &str| {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            answer.headers_mut().insert(name, value);
+        }
+    };
+    with(header::CONTENT_TYPE, "text/csv; charset=utf-8");
+    with(header::CONTENT_DISPOSITION, &format!("attachment; filename=\"{name}.csv\""));
+    with(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+    // The rows may be others the next time.
+    with(header::CACHE_CONTROL, "no-store");
+    answer
+}
+
+fn refuse(problem: datasets::Error) -> Box<Response> {
+    Box::new(match problem {
+        datasets::Error::Missing(_) => error(StatusCode::NOT_FOUND, "NOT_FOUND", &problem.to_string()),
+        datasets::Error::Unavailable(_) => {
+            tracing::warn!(%problem, "a stream waits for the datasets");
+            error(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "the database of the datasets is away: try again")
+        }
+        other => {
+            tracing::error!(problem = %other, "a dataset cannot be streamed");
+            error(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "the dataset cannot be read")
+        }
+    })
+}

@@ -1,0 +1,187 @@
+//! How pieces of CSV are packed so that they can be made apart from each other and written one behind the other: each is
+//! deflated by itself and ends on a whole byte (RFC 1951, 3.2.4), so a file goes on where a crash left it.
+
+use flate2::{Compress, Compression as Level, FlushCompress, Status};
+
+use super::spec::{Compression, Written};
+
+/// An empty last block, which ends a deflated stream.
+const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
+
+/// 1980-01-01, the first day of zip's calendar: the same rows give the same bytes.
+const ZIP_DATE: u16 = 0x0021;
+
+/// Sizes from here on do not fit zip's own fields.
+const ZIP64: u64 = u32::MAX as u64;
+
+/// What a zip needs to be read: deflate; or large sizes.
+const VERSION: u16 = 20;
+const VERSION_ZIP64: u16 = 45;
+
+/// Sizes and CRC follow the file; its name is UTF-8.
+const FLAGS: u16 = 0x0808;
+
+const DEFLATED: u16 = 8;
+
+/// A regular file that its owner may write and all may read, as Unix tells it.
+const ATTRIBUTES: u32 = 0o100_644 << 16;
+
+/// CSV on its way into the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// The bytes of the file.
+    pub bytes: Vec<u8>,
+    /// Bytes of CSV in them.
+    pub plain: u64,
+    /// The CRC-32 of these.
+    pub crc: u32,
+}
+
+impl Compression {
+    /// Packs a piece; no CSV gives no bytes.
+    pub fn pack(self, csv: Vec<u8>) -> Packed {
+        let plain = csv.len() as u64;
+        if self == Compression::None || csv.is_empty() {
+            return Packed { bytes: csv, plain, crc: 0 };
+        }
+        Packed { crc: crc32fast::hash(&csv), bytes: deflate(&csv), plain }
+    }
+
+    /// What stands before the first piece.
+    pub fn head(self, name: &str) -> Vec<u8> {
+        match self {
+            Compression::None => Vec::new(),
+            // No name and no time; made on any system.
+            Compression::Gzip => vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff],
+            Compression::Zip => local_header(name),
+        }
+    }
+
+    /// What stands behind the last piece.
+    pub fn tail(self, name: &str, written: &Written) -> Vec<u8> {
+        match self {
+            Compression::None => Vec::new(),
+            Compression::Gzip => {
+                let mut tail = LAST_BLOCK.to_vec();
+                tail.extend(written.crc.to_le_bytes());
+                // The size of gzip is counted modulo 2^32.
+                tail.extend((written.plain as u32).to_le_bytes());
+                tail
+            }
+            Compression::Zip => end_of_zip(name, written),
+        }
+    }
+
+    /// The CRC of `written` and a piece behind it.
+    pub fn crc(self, written: &Written, piece: &Packed) -> u32 {
+        if self == Compression::None {
+            return 0;
+        }
+        let mut crc = crc32fast::Hasher::new_with_initial_len(written.crc, written.plain);
+        crc.combine(&crc32fast::Hasher::new_with_initial_len(piece.crc, piece.plain));
+        crc.finalize()
+    }
+}
+
+fn deflate(csv: &[u8]) -> Vec<u8> {
+    let mut stream = Compress::new(Level::default(), false);
+    let mut bytes = Vec::with_capacity(csv.len() / 3 + 64);
+    loop {
+        let rest = &csv[usize::try_from(stream.total_in()).unwrap_or(csv.len())..];
+        let status = stream.compress_vec(rest, &mut bytes, FlushCompress::Sync);
+        // Room that is left over says that all is flushed.
+        let done = bytes.len() < bytes.capacity() && stream.total_in() == csv.len() as u64;
+        if done || !matches!(status, Ok(Status::Ok | Status::BufError)) {
+            return bytes;
+        }
+        bytes.reserve(bytes.len().max(64));
+    }
+}
+
+/// The header of the one file (APPNOTE.TXT, 4.3.7).
+fn local_header(name: &str) -> Vec<u8> {
+    let mut header = b"PK\x03\x04".to_vec();
+    put16(&mut header, &[VERSION, FLAGS, DEFLATED, 0, ZIP_DATE]);
+    put32(&mut header, &[0, 0, 0]);
+    put16(&mut header, &[length(name), 0]);
+    header.extend(name.as_bytes());
+    header
+}
+
+/// The data descriptor, the central directory and its end (APPNOTE.TXT, 4.3.9 to 4.3.16), in their 64-bit form where a size
+/// needs it.
+fn end_of_zip(name: &str, written: &Written) -> Vec<u8> {
+    let before = local_header(name).len() as u64;
+    let packed = written.bytes - before + LAST_BLOCK.len() as u64;
+    let large = packed >= ZIP64 || written.plain >= ZIP64;
+    let mut end = LAST_BLOCK.to_vec();
+    end.extend(b"PK\x07\x08");
+    put32(&mut end, &[written.crc]);
+    if large {
+        put64(&mut end, &[packed, written.plain]);
+    } else {
+        put32(&mut end, &[packed as u32, written.plain as u32]);
+    }
+    let (directory, start) = (end.len(), written.bytes + end.len() as u64);
+    central_header(&mut end, name, written, packed);
+    let size = (end.len() - directory) as u64;
+    end_of_directory(&mut end, start, size);
+    end
+}
+
+fn central_header(end: &mut Vec<u8>, name: &str, written: &Written, packed: u64) {
+    let large = packed >= ZIP64 || written.plain >= ZIP64;
+    let version = if large { VERSION_ZIP64 } else { VERSION };
+    let (short_packed, short_plain) = if large { (u32::MAX, u32::MAX) } else { (packed as u32, written.plain as u32) };
+    end.extend(b"PK\x01\x02");
+    // Made by Unix, whose attributes follow below.
+    put16(end, &[(3 << 8) | version, version, FLAGS, DEFLATED, 0, ZIP_DATE]);
+    put32(end, &[written.crc, short_packed, short_plain]);
+    put16(end, &[length(name), if large { 20 } else { 0 }, 0, 0, 0]);
+    put32(end, &[ATTRIBUTES, 0]);
+    end.extend(name.as_bytes());
+    if large {
+        put16(end, &[1, 16]);
+        put64(end, &[written.plain, packed]);
+    }
+}
+
+fn end_of_directory(end: &mut Vec<u8>, start: u64, size: u64) {
+    if start >= ZIP64 {
+        let here = start + size;
+        end.extend(b"PK\x06\x06");
+        put64(end, &[44]);
+        put16(end, &[(3 << 8) | VERSION_ZIP64, VERSION_ZIP64]);
+        put32(end, &[0, 0]);
+        put64(end, &[1, 1, size, start]);
+        end.extend(b"PK\x06\x07");
+        put32(end, &[0]);
+        put64(end, &[here]);
+        put32(end, &[1]);
+    }
+    end.extend(b"PK\x05\x06");
+    put16(end, &[0, 0, 1, 1]);
+    put32(end, &[size as u32, start.min(ZIP64) as u32]);
+    put16(end, &[0]);
+}
+
+/// A dataset's name is short.
+fn length(name: &str) -> u16 {
+    u16::try_from(name.len()).unwrap_or(u16::MAX)
+}
+
+fn put16(bytes: &mut Vec<u8>, numbers: &[u16]) {
+    numbers.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+}
+
+fn put32(bytes: &mut Vec<u8>, numbers: &[u32]) {
+    numbers.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+}
+
+fn put64(bytes: &mut Vec<u8>, numbers: &[u64]) {
+    numbers.iter().for_each(|number| bytes.extend(number.to_le_bytes()));
+}
+
+#[cfg(test)]
+#[path = "container_tests.rs"]
+mod tests;
