@@ -41,16 +41,19 @@ async fn main() -> ExitCode {
     let id = large_result(&server).await;
     let folder = tempfile::tempdir_in(server.folder()).unwrap();
     fs::hard_link(server.folder().join("files/results").join(&id), folder.path().join("large.csv")).unwrap();
-    let (peer, _nginx) = serve(&program, folder.path());
+    let (peer, nginx) = serve(&program, folder.path());
     let (ours, theirs) = (format!("{}/download/{id}", server.url), format!("{peer}/large.csv"));
-    let before = memory(server.pid());
+    let (before, clocks) = (memory(server.pid()), (ticks(&[server.pid()]), ticks(&workers(&nginx))));
     let mut speeds: Vec<(f64, f64)> = (0..=ROUNDS).map(|_| (read(&theirs), read(&ours))).skip(1).collect();
     let grown = memory(server.pid()) - before;
+    let sent = (ROUNDS + 1) as f64;
+    let cost = (ticks(&[server.pid()]) - clocks.0, ticks(&workers(&nginx)) - clocks.1);
     let (peer, own) = (median(&mut speeds, |pair| pair.0), median(&mut speeds, |pair| pair.1));
     let ratio = median(&mut speeds, |pair| pair.1 / pair.0);
     println!("download of 1 GB, {ROUNDS} rounds in turn: nginx {peer:.0} MB/s, Pausa {own:.0} MB/s");
     println!("  ratio of the medians {:.2}, median of the rounds' ratios {ratio:.2}", own / peer);
-    println!("  peak memory of Pausa grew by {grown:.1} MB while it sent {} GB", ROUNDS + 1);
+    println!("  seconds of CPU for each GB: nginx {:.3}, Pausa {:.3}", cost.1 / sent, cost.0 / sent);
+    println!("  peak memory of Pausa grew by {grown:.1} MB while it sent {sent} GB");
     ExitCode::SUCCESS
 }
 
@@ -128,6 +131,25 @@ fn read(url: &str) -> f64 {
     let (size, speed) = told.split_once(' ').unwrap();
     assert!(size.parse::<f64>().unwrap() > 1e9, "{url}: {size} bytes");
     speed.parse::<f64>().unwrap() / 1e6
+}
+
+/// The processes that do nginx's work.
+fn workers(nginx: &Nginx) -> Vec<u32> {
+    let pid = nginx.0.id();
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+}
+
+/// Seconds of CPU that processes used, in hundredths as the system counts them.
+fn ticks(pids: &[u32]) -> f64 {
+    let used = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<_> = fields.split_whitespace().collect();
+        // User and system time are the fields 14 and 15 of the line, and 11 and 12 of what follows the name.
+        fields[11..=12].iter().map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum::<f64>()
+    };
+    pids.iter().map(used).sum()
 }
 
 /// The most memory that a process ever held, in megabytes.
