@@ -27,7 +27,7 @@ async fn a_file_comes_in_parts_and_is_imported_when_it_is_whole() {
     assert_eq!(upload.send(1_000, &file[1_000..]).await, (204, file.len().to_string()));
     assert_eq!((upload.offset().await, uploads(&server)), (file.len(), 1));
     assert_eq!(upload.send(file.len(), b"").await, (204, file.len().to_string()));
-    assert_eq!(upload.send(file.len(), b"x").await.0, 400);
+    assert_eq!(upload.send(file.len(), b"x").await.0, 413);
     assert_eq!((upload.offset().await, uploads(&server)), (file.len(), 1));
     assert_eq!(upload.rows("people").await, Some(1_000));
     // A task reads it now.
@@ -49,7 +49,7 @@ async fn wrong_offsets_and_malformed_requests_are_refused_and_change_nothing() {
     let patch = || asked(&server, Method::PATCH, &upload.path);
     let piece = "application/offset+octet-stream";
     let cases = [
-        (upload.part(5, "more than five"), 400),
+        (upload.part(5, "more than five"), 413),
         (server.client().head(format!("{}{}", server.url, upload.path)).header("tus-resumable", "0.2.2"), 412),
         (patch().header("upload-offset", 5).header("content-type", "text/plain").body("x"), 415),
         (patch().header("content-type", piece).body("x"), 400),

@@ -22,8 +22,9 @@ const PART: &str = "application/offset+octet-stream";
 /// A connection over which nothing comes for so long is given up; what came stays.
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// The longest time between two notes in the store that somebody writes to an upload.
+/// The longest time between two notes in the store that somebody writes to an upload, and the shortest.
 const NOTE: Duration = Duration::from_secs(60);
+const SOON: Duration = Duration::from_millis(25);
 
 /// Why no more bytes of a request are taken.
 enum End {
@@ -54,7 +55,7 @@ pub async fn patch(site: &Site, id: String, headers: &HeaderMap, body: Body) -> 
     let upload = sized(site, known(site, &id).await?, told).await?;
     let length = number(headers, &header::CONTENT_LENGTH)?.unwrap_or(0);
     if upload.size.is_some_and(|size| offset.saturating_add(length) > size) {
-        return Err(bad("these are more bytes than the file has by its Upload-Length"));
+        return Err(more_than_told());
     }
     let (upload, offset) = receive(site, upload, offset, body).await?;
     let answer = expiring(StatusCode::NO_CONTENT.into_response(), site, &upload);
@@ -114,7 +115,7 @@ async fn take(site: &Site, id: &str, offset: u64, body: BodyDataStream) -> Resul
     let upload = completed(site, Upload { used_at: now, ..upload }, &mut part).await?;
     match end.map_err(unkept)? {
         End::Sent => Ok((upload, offset)),
-        end => Err(ended(&end, offset, limit)),
+        end => Err(ended(&end, offset, upload.size, limit)),
     }
 }
 
@@ -128,7 +129,7 @@ async fn pour(
     limit: u64,
 ) -> std::io::Result<End> {
     let mut silent = Instant::now() + SILENCE;
-    let mut notes = interval(site.upload_life.map_or(NOTE, |life| (life / 4).min(NOTE)));
+    let mut notes = interval(site.upload_life.map_or(NOTE, |life| (life / 4).clamp(SOON, NOTE)));
     notes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
@@ -170,8 +171,9 @@ pub async fn completed(site: &Site, upload: Upload, part: &mut Part) -> Result<U
 }
 
 /// What a client reads whose request did not come to its end, if it still listens.
-fn ended(end: &End, offset: u64, limit: u64) -> Box<Response> {
+fn ended(end: &End, offset: u64, told: Option<u64>, limit: u64) -> Box<Response> {
     let (status, code, text) = match end {
+        End::TooLarge if told.is_some() => return more_than_told(),
         End::TooLarge => return too_large(limit),
         End::Silent => (StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "nothing came for a minute"),
         End::Overtaken => (StatusCode::LOCKED, "CONFLICT", "another request took the place of this one"),
@@ -179,4 +181,9 @@ fn ended(end: &End, offset: u64, limit: u64) -> Box<Response> {
         End::Sent | End::Broken | End::Gone => (StatusCode::BAD_REQUEST, "BAD_USER_INPUT", "the request broke off"),
     };
     refused(status, code, &format!("{text}; {offset} bytes are kept: go on from there"))
+}
+
+fn more_than_told() -> Box<Response> {
+    let text = "these are more bytes than the file has by its Upload-Length";
+    refused(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", text)
 }

@@ -20,8 +20,6 @@ struct Seat {
 /// The right to work on an upload, until it is dropped.
 pub struct Turn {
     over: CancellationToken,
-    id: String,
-    turns: Turns,
     _taken: OwnedMutexGuard<()>,
 }
 
@@ -31,12 +29,14 @@ impl Turns {
         let over = CancellationToken::new();
         let taken = {
             let mut seats = self.seats();
+            // One that only this table knows is nobody's.
+            seats.retain(|_, seat| Arc::strong_count(&seat.taken) > 1);
             let seat = seats.entry(id.to_owned()).or_default();
             std::mem::replace(&mut seat.last, over.clone()).cancel();
             Arc::clone(&seat.taken)
         };
         let _taken = taken.lock_owned().await;
-        Turn { over, id: id.to_owned(), turns: self.clone(), _taken }
+        Turn { over, _taken }
     }
 
     fn seats(&self) -> MutexGuard<'_, HashMap<String, Seat>> {
@@ -48,16 +48,6 @@ impl Turn {
     /// Another request wants to work on the upload.
     pub fn over(&self) -> WaitForCancellationFuture<'_> {
         self.over.cancelled()
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        let mut seats = self.turns.seats();
-        // Two are the seat's own and the guard's: nobody waits.
-        if seats.get(&self.id).is_some_and(|seat| Arc::strong_count(&seat.taken) == 2) {
-            seats.remove(&self.id);
-        }
     }
 }
 
@@ -78,6 +68,7 @@ mod tests {
         let second = second.await.unwrap();
         assert!(!second.over.is_cancelled());
         drop((second, other));
-        assert!(turns.seats().is_empty());
+        let _next = turns.take("c").await;
+        assert_eq!(turns.seats().len(), 1);
     }
 }
