@@ -26,7 +26,9 @@ struct Nginx(Child);
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        self.0.kill().unwrap();
+        // Asked to end, it ends its workers too; killed, it would leave them.
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         self.0.wait().unwrap();
     }
 }
