@@ -8,6 +8,7 @@ use super::luck::Luck;
 use super::two::Two;
 use crate::datasets::place::Place;
 use crate::harness::csv;
+use crate::harness::postgres::Postgres;
 use crate::harness::server::Server;
 use crate::harness::watch::Watch;
 
@@ -94,4 +95,35 @@ async fn a_node_that_froze_with_writes_open_keeps_nobody_from_the_end() {
         assert_eq!(frozen.rows("wide").await, (end == "complete").then_some(ROWS as u64));
         assert_eq!(two.stagings().await, 0);
     }
+}
+
+/// Most commits do not wait for the disk: what the database forgets in a crash was never told as progress.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_crashes_takes_no_progress_back() {
+    let mut luck = Luck::new();
+    let postgres = Postgres::start();
+    let url = postgres.url();
+    let retry = [("PAUSA_RETRY_BACKOFF_SECONDS", "0.1"), ("PAUSA_RETRY_LIMIT", "100")];
+    let server = Server::with(&[[("PAUSA_DATASETS_URL", url.as_str())].as_slice(), &retry].concat()).await;
+    let file = csv::wide(ROWS, 4);
+    let upload = server.upload(&*file).await;
+    let id = server.import(&upload, json!({ "dataset": "wide" })).await;
+    let mut told = 0;
+    for _ in 0..2 {
+        let now = moved(&server, &id, told + luck.between(0, 30_000)).await;
+        told = now["progress"]["done"].as_u64().unwrap();
+        postgres.crash();
+        if now["state"] == "COMPLETED" {
+            break;
+        }
+    }
+    let mut watch = Watch::progress(&server.url, &id).await;
+    while let Some(task) = watch.next().await {
+        let done = task["progress"]["done"].as_u64().unwrap();
+        assert!(done >= told, "it went back to {done} from {told}");
+        assert_ne!(task["state"], "FAILED", "{task}");
+        told = done;
+    }
+    assert_eq!(server.rows("wide").await, Some(ROWS as u64));
+    is_exact(&server, "wide", &file).await;
 }

@@ -1,7 +1,7 @@
 //! Writes that are under way at once in PostgreSQL: they commit in their order or not at all, whatever comes between.
 
 use jiff::Timestamp;
-use pausa::datasets::{Batch, Column, ColumnType, Error, Mode, Staging};
+use pausa::datasets::{Batch, Column, ColumnType, Error, Mark, Mode, Staging};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::datasets::place::{Place, batch, execute, firsts, numbers, plan};
@@ -35,7 +35,8 @@ async fn what_is_begun_later_commits_later() {
     // The first of each pair has by far the most to copy.
     for pair in 0..10 {
         let from = pair * 3000;
-        begin(&mut staging, numbers(from + 1, from + 2999), "on the way").await;
+        let mark = Mark { cursor: "on the way".into(), rejects: format!("{pair},").into_bytes() };
+        staging.begin(numbers(from + 1, from + 2999), mark).await.unwrap();
         begin(&mut staging, numbers(from + 3000, from + 3000), &format!("at {}", from + 3000)).await;
         for rows in [2999, 1] {
             let written = staging.committed().await;
@@ -44,6 +45,12 @@ async fn what_is_begun_later_commits_later() {
     }
     staging.close().await.unwrap();
     assert_eq!(place.datasets.staged(task, 2).await.unwrap().as_deref(), Some("at 30000"));
+    let (mut rejects, mut from) = (Vec::new(), 0);
+    while let Some((piece, next)) = place.datasets.rejects(task, from).await.unwrap() {
+        rejects.extend(piece);
+        from = next;
+    }
+    assert_eq!(rejects, b"0,1,2,3,4,5,6,7,8,9,");
     assert_eq!(place.datasets.publish(task, 2, Timestamp::UNIX_EPOCH).await.unwrap(), 30_000);
     let page = place.datasets.rows(&"sales".parse().unwrap(), 2990, 20).await.unwrap();
     assert_eq!(firsts(&page), firsts(&numbers(2991, 3010)));

@@ -29,11 +29,21 @@ impl Postgres {
         }
         let server = Self { folder };
         server.run("initdb", &["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C.UTF-8"]);
-        let socket = server.folder.path().display();
+        server.serve();
+        server
+    }
+
+    fn serve(&self) {
+        let socket = self.folder.path().display();
         let settings = format!("-c listen_addresses='' -c unix_socket_directories={socket} -c max_connections=200");
         let log = format!("{socket}/log");
-        server.run("pg_ctl", &["start", "--wait", "--silent", "--log", &log, "--options", &settings]);
-        server
+        self.run("pg_ctl", &["start", "--wait", "--silent", "--log", &log, "--options", &settings]);
+    }
+
+    /// Ends the server as a crash does, with what it has not written to disk lost, and starts it anew.
+    pub fn crash(&self) {
+        self.run("pg_ctl", &["stop", "--wait", "--silent", "--mode", "immediate"]);
+        self.serve();
     }
 
     /// The server that other tests use right now, or a new one.

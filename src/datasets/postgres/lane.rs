@@ -10,8 +10,8 @@ use super::copy::Copy;
 use super::rejects;
 use crate::task::TaskId;
 
-/// The fence, and the order: a newer epoch, or a write before this one that is missing, leaves it no row to change. It is
-/// the last statement of a write, so that the row is held for the moment of the commit only.
+/// The fence, and the order: a newer epoch, or a write before this one that is missing, leaves it no row to change. It comes
+/// last, so that the row is held for the moment of the commit only; behind it, rejects come in their order too.
 const COMMIT: &str = "UPDATE pausa_datasets.staging SET cursor = $4, rows = $3 + $5
     WHERE task = $1 AND epoch = $2 AND rows = $3 AND NOT published
     RETURNING set_config('synchronous_commit', CASE WHEN $6 THEN current_setting('synchronous_commit') ELSE 'off' END, true)";
@@ -94,7 +94,6 @@ impl Target {
         if !batch.is_empty() {
             self.copy.send(to, (*before, batch), buffer, recalled).await?;
         }
-        rejects::add(to, self.task, &mark.rejects).await?;
         if let Some(turn) = turn {
             tokio::select! {
                 biased;
@@ -104,7 +103,8 @@ impl Target {
         }
         let fenced = sqlx::query(COMMIT).bind(self.task.to_string()).bind(self.epoch).bind(*before);
         let fenced = fenced.bind(&mark.cursor).bind(i64::try_from(batch.len()).unwrap_or(i64::MAX));
-        fenced.bind(*durable).fetch_optional(to).await?.map(|_| ()).ok_or(Error::LeaseLost)
+        fenced.bind(*durable).fetch_optional(&mut *to).await?.ok_or(Error::LeaseLost)?;
+        rejects::add(to, self.task, &mark.rejects).await
     }
 
     /// Waits until what is committed is on disk.

@@ -92,7 +92,7 @@ async fn make(transaction: &mut PgConnection, task: TaskId, held: &Held, now: ji
 /// Tells the planner that rows lie nearly in their order: without that it reads the whole table for each page. A small
 /// sample shows it; one of the usual size would cost as much as making the index.
 async fn analyze(transaction: &mut PgConnection, table: &str) -> Result<(), Error> {
-    run(transaction, "SET LOCAL default_statistics_target = 10".into()).await?;
+    run(transaction, "SET LOCAL default_statistics_target = 1".into()).await?;
     run(transaction, format!("ANALYZE {table} ({ROW})")).await
 }
 
