@@ -26,12 +26,33 @@ pub fn remove_file(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
+/// Takes a folder's name and those of the files in it away, in the same way; whether there was one.
+pub fn remove_folder(path: &Path) -> io::Result<bool> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_folder(&entry.path())?
+        } else {
+            remove_file(&entry.path())?
+        };
+    }
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(true),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_name_is_gone_at_once() {
+    fn names_are_gone_at_once() {
         let folder = tempfile::tempdir().unwrap();
         for size in [0, SMALL + 1] {
             let path = folder.path().join("file");
@@ -40,5 +61,10 @@ mod tests {
             assert!(!path.exists());
             assert!(!remove_file(&path).unwrap());
         }
+        let work = folder.path().join("work");
+        fs::create_dir_all(work.join("inner")).unwrap();
+        fs::write(work.join("inner/file"), "x").unwrap();
+        assert!(remove_folder(&work).unwrap());
+        assert!(!remove_folder(&work).unwrap());
     }
 }

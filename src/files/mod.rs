@@ -19,6 +19,7 @@ pub use part::Part;
 pub use reading::Reading;
 pub use upload::{Incoming, Received};
 
+use crate::disk;
 use crate::task::TaskId;
 
 /// Bytes that are read at once.
@@ -88,7 +89,7 @@ impl Files {
     pub async fn delete_upload(&self, id: &str) -> io::Result<()> {
         let unfinished = self.unfinished(id);
         for path in [self.upload(id), part::note(&unfinished), unfinished] {
-            gone(fs::remove_file(path).await)?;
+            tokio::task::spawn_blocking(move || disk::remove_file(&path)).await??;
         }
         Ok(())
     }
@@ -120,7 +121,9 @@ impl Files {
 
     /// Deletes a task's folder and what is in it.
     pub async fn clear_work(&self, task: TaskId) -> io::Result<()> {
-        gone(fs::remove_dir_all(self.root.join("work").join(task.to_string())).await)
+        let folder = self.root.join("work").join(task.to_string());
+        tokio::task::spawn_blocking(move || disk::remove_folder(&folder)).await??;
+        Ok(())
     }
 
     /// Where a task's result lies once it is published.
@@ -158,7 +161,9 @@ impl Files {
 
     /// Deletes a task's result.
     pub async fn delete_result(&self, task: TaskId) -> io::Result<()> {
-        gone(fs::remove_file(self.result(task)).await)
+        let result = self.result(task);
+        tokio::task::spawn_blocking(move || disk::remove_file(&result)).await??;
+        Ok(())
     }
 }
 

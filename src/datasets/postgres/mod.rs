@@ -8,7 +8,7 @@
 //! - [`schema`]: the bookkeeping's tables and what tables and columns are called
 //! - [`fence`]: taking over a staging; [`publishing`]: its end
 //! - [`staging`]: writing to it; [`lane`]: one write; [`copy`], [`encode`]: its rows; [`rejects`]: those that are none
-//! - [`listing`], [`reading`]: datasets and their rows
+//! - [`listing`], [`reading`]: datasets and their rows; [`retired`]: tables that are to go
 //! - [`pins`], [`scanning`], [`places`], [`copy_text`]: snapshots and what exports read of them
 
 mod copy;
@@ -23,6 +23,7 @@ mod places;
 mod publishing;
 mod reading;
 mod rejects;
+mod retired;
 mod scanning;
 mod schema;
 mod staging;
@@ -54,6 +55,7 @@ impl Postgres {
         let options = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE);
         let pool = options.connect(url).await?;
         schema::create(&pool).await?;
+        retired::sweep_soon(&pool);
         Ok(Self { pool })
     }
 }

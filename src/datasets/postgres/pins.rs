@@ -4,9 +4,8 @@ use sqlx::{PgConnection, PgPool, Row};
 
 use super::super::model::{Part, from_json, to_json};
 use super::super::{DatasetName, Error, Holder, PIN_LIFE, Snapshot};
-use super::listing;
-use super::publishing::run;
 use super::schema::own_table;
+use super::{listing, retired};
 
 /// Holds the dataset as it stands for the holder, or answers what it holds already.
 pub(super) async fn pin(pool: &PgPool, holder: Holder, name: &DatasetName) -> Result<Snapshot, Error> {
@@ -46,9 +45,13 @@ async fn sweep(pool: &PgPool) -> Result<(), Error> {
     let mut transaction = pool.begin().await?;
     let relations: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *transaction).await?;
     for relation in &relations {
-        drop_retired(&mut transaction, relation).await?;
+        retired::drop_small(&mut transaction, relation).await?;
     }
-    Ok(transaction.commit().await?)
+    transaction.commit().await?;
+    if !relations.is_empty() {
+        retired::sweep_soon(pool);
+    }
+    Ok(())
 }
 
 async fn pinned(transaction: &mut PgConnection, holder: Holder) -> Result<Option<Snapshot>, Error> {
@@ -79,23 +82,9 @@ pub(super) async fn unpin(pool: &PgPool, holder: Holder) -> Result<(), Error> {
     let delete = sqlx::query_scalar("DELETE FROM pausa_datasets.pin WHERE holder = $1 RETURNING relation");
     let relation: Option<String> = delete.bind(holder.to_string()).fetch_optional(&mut *transaction).await?;
     if let Some(relation) = relation {
-        drop_retired(&mut transaction, &relation).await?;
+        retired::drop_small(&mut transaction, &relation).await?;
     }
-    Ok(transaction.commit().await?)
-}
-
-/// Of several that let go at once, the last one sees that it is.
-async fn drop_retired(transaction: &mut PgConnection, relation: &str) -> Result<(), Error> {
-    let retired = sqlx::query("SELECT 1 FROM pausa_datasets.retired WHERE relation = $1 FOR UPDATE");
-    if retired.bind(relation).fetch_optional(&mut *transaction).await?.is_none() {
-        return Ok(());
-    }
-    let delete = sqlx::query(
-        "DELETE FROM pausa_datasets.retired WHERE relation = $1
-         AND NOT EXISTS (SELECT 1 FROM pausa_datasets.pin WHERE relation = $1)",
-    );
-    if delete.bind(relation).execute(&mut *transaction).await?.rows_affected() > 0 {
-        run(transaction, format!("DROP TABLE IF EXISTS {}", own_table(relation))).await?;
-    }
+    transaction.commit().await?;
+    retired::sweep_soon(pool);
     Ok(())
 }

@@ -7,8 +7,8 @@ use super::super::model::to_json;
 use super::super::{DatasetName, Error, Mode};
 use super::fence::{self, Held};
 use super::listing::{self, Entry};
-use super::rejects;
 use super::schema::{ROW, names, own_table};
+use super::{rejects, retired};
 use crate::task::TaskId;
 
 /// Rows below which a float of 32 bits, as the server keeps its count in, is exact.
@@ -35,6 +35,7 @@ pub(super) async fn publish(pool: &PgPool, task: TaskId, epoch: i64, now: jiff::
         done.bind(task.to_string()).execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
+    retired::sweep_soon(pool);
     Ok(held.rows.unsigned_abs())
 }
 
@@ -110,28 +111,18 @@ async fn append(transaction: &mut PgConnection, task: TaskId, held: &Held, entry
         JOIN pg_am a ON a.oid = c.relam WHERE i.indrelid = $1::regclass AND a.amname = 'brin'";
     sqlx::query(sql).bind(&table).execute(&mut *transaction).await?;
     analyze(transaction, &table).await?;
-    run(transaction, format!("DROP TABLE {staging}")).await?;
+    retired::retire(transaction, ("pausa_datasets", &quoted(&task.to_string())), &format!("{task}-appended")).await?;
     let update = sqlx::query("UPDATE pausa_datasets.dataset SET rows = rows + $2 WHERE name = $1");
     update.bind(entry.dataset.name.as_str()).bind(held.rows).execute(transaction).await?;
     Ok(())
 }
 
-/// Takes a dataset off the list. Its table is dropped, or set aside where a pin holds it.
+/// Takes a dataset off the list, and its table away.
 async fn retire(transaction: &mut PgConnection, entry: &Entry) -> Result<(), Error> {
+    let name = entry.dataset.name.as_str();
     let delete = sqlx::query("DELETE FROM pausa_datasets.dataset WHERE name = $1");
-    delete.bind(entry.dataset.name.as_str()).execute(&mut *transaction).await?;
-    let pinned = "SELECT EXISTS (SELECT 1 FROM pausa_datasets.pin WHERE relation = $1)";
-    let pinned = sqlx::query_scalar(pinned).bind(&entry.relation);
-    if !pinned.fetch_one(&mut *transaction).await? {
-        return run(transaction, format!("DROP TABLE IF EXISTS {}", entry.table())).await;
-    }
-    let own = quoted(&entry.relation);
-    run(transaction, format!("ALTER TABLE {} RENAME TO {own}", entry.table())).await?;
-    let renamed = format!("{}.{own}", quoted(&entry.place));
-    run(transaction, format!("ALTER TABLE {renamed} SET SCHEMA pausa_datasets")).await?;
-    let insert = sqlx::query("INSERT INTO pausa_datasets.retired (relation) VALUES ($1)").bind(&entry.relation);
-    insert.execute(transaction).await?;
-    Ok(())
+    delete.bind(name).execute(&mut *transaction).await?;
+    retired::retire(transaction, (&entry.place, &quoted(name)), &entry.relation).await
 }
 
 /// Takes a dataset away; false where there was none.
@@ -142,6 +133,7 @@ pub(super) async fn drop_dataset(pool: &PgPool, name: &DatasetName) -> Result<bo
     };
     retire(&mut transaction, &entry).await?;
     transaction.commit().await?;
+    retired::sweep_soon(pool);
     Ok(true)
 }
 

@@ -16,7 +16,8 @@ pub(super) const ROW: &str = "pausa_row";
 const RULES: Rules =
     Rules { max_bytes: 63, fold_case: false, reserved: &[ROW, "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"] };
 
-/// `relation` is the task that made the table; `retired` are tables that only pins hold. The pin of a stream expires
+/// `relation` is the task that made the table; `retired` are tables that only pins hold, and large ones
+/// that are dropped a moment later. The pin of a stream expires
 /// unless it is renewed.
 const SCHEMA: &str = r#"
     SELECT pg_advisory_xact_lock(5791083246);

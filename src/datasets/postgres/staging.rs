@@ -10,12 +10,13 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::super::identifiers::quoted;
 use super::super::model::to_json;
 use super::super::{Batch, Error, Mark, Plan, Published, Staging, Written};
 use super::copy::Copy;
 use super::lane::{Lane, Target, Write};
 use super::schema::{create_table, own_table};
-use super::{fence, listing, rejects};
+use super::{fence, listing, rejects, retired};
 use crate::clock::Clock;
 use crate::task::TaskId;
 
@@ -56,13 +57,15 @@ pub(super) async fn discard(pool: &PgPool, task: TaskId, epoch: i64) -> Result<(
         return Ok(());
     };
     if !held.published {
-        let drop = format!("DROP TABLE IF EXISTS {}", own_table(&task.to_string()));
-        sqlx::raw_sql(sqlx::AssertSqlSafe(drop)).execute(&mut *transaction).await?;
+        let own = quoted(&task.to_string());
+        retired::retire(&mut transaction, ("pausa_datasets", &own), &format!("{task}-{epoch}")).await?;
         let delete = sqlx::query("DELETE FROM pausa_datasets.staging WHERE task = $1").bind(task.to_string());
         delete.execute(&mut *transaction).await?;
         rejects::drop_all(&mut transaction, task).await?;
     }
-    Ok(transaction.commit().await?)
+    transaction.commit().await?;
+    retired::sweep_soon(pool);
+    Ok(())
 }
 
 /// Writes under way at once: while one commits, the rows of the next stream in. Two keep two cores of the server busy; a
