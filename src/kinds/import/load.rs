@@ -60,7 +60,9 @@ async fn open(import: &Import, context: &Context, spec: &Spec) -> Result<Records
 /// Loads to the end, and answers the cursor there.
 async fn load(context: &Context, spec: &Spec, staging: &mut dyn Staging, records: Records) -> Result<Cursor, Stop> {
     let start = records.cursor().clone();
-    context.checkpoint(&start, report(&start)).await?;
+    // Told with the first rows, which come at once.
+    context.note(&start, report(&start))?;
+    context.heed()?;
     let (spare, spares) = mpsc::channel(AHEAD + 1 + staging.lanes());
     let (pieces, inbox) = mpsc::channel(AHEAD);
     let writer = Writer::new(context, spec, staging, &records, spare);
