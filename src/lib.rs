@@ -6,6 +6,7 @@
 //! - [`runner`]: claims tasks and runs them; the [`runner::Kind`] trait that a kind of task implements.
 //! - [`kinds`]: import, export, pi.
 //! - [`datasets`]: the tables that imports fill; [`files`]: uploads and results; [`bus`]: who hears of a change.
+//! - [`outbound`]: requests to addresses that clients name, checked.
 //! - [`graphql`]: the API's shape; [`http`]: the routes.
 //! - [`config`], [`clock`], [`app`]: settings, time, and the wiring of it all.
 //!
@@ -23,6 +24,7 @@ pub mod files;
 pub mod graphql;
 pub mod http;
 pub mod kinds;
+pub mod outbound;
 pub mod runner;
 pub mod store;
 pub mod task;

@@ -85,7 +85,7 @@ impl Embedded {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let ending = CancellationToken::new();
         let served = tokio::spawn(app.serve(listener, ending.clone().cancelled_owned()));
-        Embedded { url, client: Client::new(), ending, served }
+        Embedded { url, client: crate::harness::client(), ending, served }
     }
 
     async fn ask(&self, query: &str) -> Value {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use pausa::http::{playground, start};
-use reqwest::{Client, Response};
+use reqwest::Response;
 use tokio::net::TcpListener;
 
 const PACKED: &str = "/graphiql/graphiql.min.js";
@@ -18,7 +18,7 @@ async fn served() -> SocketAddr {
 }
 
 async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Response {
-    let mut request = Client::new().get(format!("http://{address}{path}"));
+    let mut request = crate::harness::client().get(format!("http://{address}{path}"));
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

@@ -12,16 +12,17 @@ const LAYERS: [&[&str]; 8] = [
     &["graphql"],
     &["kinds"],
     &["runner"],
-    &["store", "bus", "files", "datasets"],
+    &["store", "bus", "files", "datasets", "outbound"],
     &["task", "clock", "config", "disk"],
 ];
 
 /// Crates that only some places may name.
-const KEPT: [(&str, &[&str]); 5] = [
+const KEPT: [(&str, &[&str]); 6] = [
     ("sqlx", &["src/store", "src/datasets"]),
     ("rusqlite", &["src/datasets/sqlite"]),
     ("async_graphql", &["src/graphql", "src/kinds", "src/http/transport"]),
     ("axum", &["src/http", "src/app.rs"]),
+    ("reqwest", &["src/outbound"]),
     ("tokio::fs", &["src/files", "src/kinds/import/rejects.rs", "src/kinds/pi/parts.rs"]),
 ];
 

@@ -11,6 +11,13 @@ use std::sync::LazyLock;
 use pausa::clock::Clock;
 use pausa::task::TaskId;
 
+/// A client that asks servers as programs of users do.
+pub fn client() -> reqwest::Client {
+    // The first of all the tests sets it; the server itself brings its own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
 /// One clock for all, so that ids sort by the moment they were made.
 static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::system);
 

@@ -41,7 +41,7 @@ impl Server {
     async fn run(settings: Vec<(String, String)>, folder: TempDir) -> Server {
         let mut child = spawn(&settings, folder.path());
         let url = address(&mut child).await;
-        Server { child, url, settings, folder, client: Client::new() }
+        Server { child, url, settings, folder, client: super::client() }
     }
 
     /// Ends the process as `kill -9` does; its folder stays until this is dropped.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use pausa::http::transport::Settings;
-use reqwest::{Client, RequestBuilder, StatusCode, multipart};
+use reqwest::{RequestBuilder, StatusCode, multipart};
 use serde_json::{Value, json};
 use standin::{LARGEST, Server, serve};
 use tokio::net::TcpStream;
@@ -20,7 +20,7 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 const UPLOAD: &str = r#"{"query":"mutation($file:Upload!){upload(file:$file)}","variables":{"file":null}}"#;
 
 fn post(server: &Server) -> RequestBuilder {
-    Client::new().post(format!("http://{}/graphql", server.address))
+    crate::harness::client().post(format!("http://{}/graphql", server.address))
 }
 
 async fn ask(server: &Server, body: Value) -> (StatusCode, Value) {

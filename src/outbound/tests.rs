@@ -1,0 +1,129 @@
+//! What is asked and what is not.
+
+use super::*;
+
+fn outbound(allow_private: bool) -> Outbound {
+    Outbound::new(allow_private, Duration::from_secs(5)).unwrap()
+}
+
+#[test]
+fn urls_that_lead_into_the_private_network_are_refused_in_any_notation() {
+    let outbound = outbound(false);
+    let private = [
+        "http://127.0.0.1/",
+        "http://127.1/",
+        "http://0x7f.1/",
+        "http://2130706433/",
+        "http://017700000001/",
+        "http://0/",
+        "http://10.1.2.3/",
+        "http://100.64.0.1/",
+        "http://100.127.255.254/",
+        "http://169.254.169.254/latest",
+        "http://172.16.0.1/",
+        "http://172.31.255.255/",
+        "http://192.168.1.1:8080/x",
+        "http://192.0.0.1/",
+        "http://192.0.2.1/",
+        "http://198.18.0.1/",
+        "http://198.19.255.255/",
+        "http://198.51.100.7/",
+        "http://203.0.113.9/",
+        "http://224.0.0.1/",
+        "http://255.255.255.255/",
+        "http://240.0.0.1/",
+        "http://[::]/",
+        "http://[::1]/",
+        "http://[fe80::1]/",
+        "http://[fd00:ec2::254]/",
+        "http://[fc00::1]/",
+        "http://[ff02::1]/",
+        "http://[2001:db8::1]/",
+        "http://[3fff::1]/",
+        "http://[2002:7f00:1::]/",
+        "http://[2001::1]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://[::ffff:a00:1]/",
+        "http://[::127.0.0.1]/",
+        "http://[64:ff9b::10.0.0.1]/",
+        "http://[64:ff9b:1::8.8.8.8]/",
+        "https://user:pw@127.0.0.1/",
+        "http://127.0.0.1./",
+        "http://①②⑦.⓪.⓪.①/",
+    ];
+    for url in private {
+        assert!(matches!(outbound.check(url), Err(Refused::Private { .. })), "{url}: {:?}", outbound.check(url));
+    }
+    for url in [
+        "http://1.1.1.1/",
+        "https://172.32.0.1/",
+        "http://100.128.0.1/",
+        "http://[2606:4700::1111]/x",
+        "http://[::ffff:8.8.8.8]/",
+        "http://[64:ff9b::8.8.8.8]/",
+        "https://example.org/a.csv?key=1",
+    ] {
+        assert!(outbound.check(url).is_ok(), "{url}: {:?}", outbound.check(url));
+    }
+}
+
+#[test]
+fn only_http_and_https_with_a_host_are_asked() {
+    let outbound = outbound(true);
+    for url in
+        ["file:///etc/passwd", "ftp://example.org/a.csv", "gopher://example.org/", "data:text/csv,a", "javascript:1"]
+    {
+        assert!(matches!(outbound.check(url), Err(Refused::Scheme(_))), "{url}");
+    }
+    for url in ["", "rows.csv", "//example.org/a", "http://", "http://[::1", "http://a b/", "http://example.org:99999/"]
+    {
+        assert!(matches!(outbound.check(url), Err(Refused::Malformed(_))), "{url}");
+    }
+    assert!(outbound.check("http://127.0.0.1:1/").is_ok(), "it is allowed");
+}
+
+#[test]
+fn a_password_and_a_key_are_never_shown() {
+    let address = outbound(true).check("https://me:hunter2@example.org:8443/a.csv?key=s3cret#part").unwrap();
+    assert_eq!(address.to_string(), "https://example.org:8443/a.csv");
+    assert_eq!(format!("{address:?}"), "https://example.org:8443/a.csv");
+    assert!(address.secret().contains("hunter2"), "the server that is asked gets it");
+}
+
+#[test]
+fn a_redirect_is_checked_and_takes_the_password_along_to_the_same_origin_only() {
+    let outbound = outbound(false);
+    let from = outbound.check("https://me:pw@example.org/a").unwrap();
+    for (location, expected) in [
+        ("/b", Ok("https://me:pw@example.org/b")),
+        ("https://example.org/b", Ok("https://me:pw@example.org/b")),
+        ("https://other.example/b", Ok("https://other.example/b")),
+        ("https://example.org:444/b", Ok("https://example.org:444/b")),
+        ("http://example.org/b", Err(Refused::Unencrypted)),
+        ("file:///etc/passwd", Err(Refused::Scheme("file".to_owned()))),
+    ] {
+        let next = from.follow(location, false);
+        assert_eq!(next.as_ref().map(Address::secret), expected.as_ref().copied(), "{location}");
+    }
+    assert!(matches!(from.follow("//127.0.0.1/x", false), Err(Refused::Private { .. })));
+    let open = outbound.check("https://example.org/a").unwrap();
+    assert!(open.follow("http://example.org/b", false).is_ok(), "nothing secret goes along");
+}
+
+#[tokio::test]
+async fn a_name_that_stands_for_a_private_address_is_refused_as_it_is_looked_up() {
+    let outbound = outbound(false);
+    let address = outbound.check("http://localhost:9/").unwrap();
+    let failed = outbound.get(&address, &[]).await.unwrap_err();
+    assert!(matches!(&failed, Failed::Refused(Refused::Private { host, .. }) if host == "localhost"), "{failed:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_told_without_the_url() {
+    let outbound = outbound(true);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = outbound.check(&format!("http://me:hunter2@{closed}/?key=s3cret")).unwrap();
+    let Err(Failed::Broken(text)) = outbound.post(&address, &[], Vec::new()).await else { panic!("nothing listens") };
+    assert!(text.starts_with("it was not reached: "), "{text}");
+    assert!(!text.contains("hunter2") && !text.contains("s3cret"), "{text}");
+}

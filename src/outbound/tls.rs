@@ -1,0 +1,19 @@
+//! TLS for requests: rustls over ring, with the certificate authorities that the system trusts.
+
+use std::sync::Arc;
+
+use rustls::crypto::ring::default_provider;
+use rustls::{ClientConfig, Error, RootCertStore};
+
+/// What clients need. A system without certificate authorities is warned of; it can ask nothing by https.
+pub fn config() -> Result<ClientConfig, Error> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (added, _) = roots.add_parsable_certificates(found.certs);
+    if added == 0 {
+        tracing::warn!(errors = ?found.errors, "no certificate authorities are installed: https addresses cannot be asked");
+    }
+    let config =
+        ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions()?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
