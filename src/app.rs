@@ -21,6 +21,7 @@ use crate::graphql::services::{Limits, Services};
 use crate::http::metrics::Metrics;
 use crate::http::{self, Site, Turns};
 use crate::kinds;
+use crate::outbound::Outbound;
 use crate::runner::{Bells, Kind, Runner, Settings};
 use crate::store::{self, OnChange, Store, Word};
 use crate::task::Verb;
@@ -57,6 +58,9 @@ pub enum StartError {
     /// The datasets.
     #[error("the datasets: {0}")]
     Datasets(#[from] datasets::Error),
+    /// What asks other servers.
+    #[error(transparent)]
+    Outbound(#[from] crate::outbound::Unusable),
     /// A folder.
     #[error("{folder}: {cause}")]
     Folder {
@@ -83,12 +87,13 @@ impl App {
         let (bus, bells, metrics) = (Bus::default(), Bells::default(), Metrics::default());
         let store = Store::connect(&config.store_url(), on_change(&bus, &bells, &metrics)).await?;
         let datasets = datasets::connect(&config.datasets()).await?;
+        let outbound = Outbound::new(config.outbound_allow_private, config.fetch_silence)?;
         let root = config.files();
         // Where nodes share the folder, another one may be receiving.
         let abandoned = if store.is_exclusive() { clock.now() } else { clock.now() - RECEIVING };
         let files = Files::open(&root, abandoned).await.map_err(|cause| StartError::Folder { folder: root, cause })?;
         let custom_kinds = kinds.iter().map(|kind| kind.name().to_owned()).collect();
-        let kinds = kinds::builtin(&config, &datasets, kinds);
+        let kinds = kinds::builtin(&config, &datasets, &outbound, kinds);
         let runner =
             Runner::new(settings(&config, &clock), store.clone(), files.clone(), clock.clone(), kinds, bells.clone());
         if let Some(words) = store.changes().await? {

@@ -45,6 +45,10 @@ pub struct Config {
     pub upload_life: Option<Duration>,
     /// The folder below which source.path may name files.
     pub import_dir: Option<PathBuf>,
+    /// May other servers be asked that are in the private network.
+    pub outbound_allow_private: bool,
+    /// How long a server of which a file is fetched may say nothing.
+    pub fetch_silence: Duration,
     /// How long a pause lasts where it sets no expiry of its own.
     pub max_pause: Option<Duration>,
     /// What happens then.
@@ -163,6 +167,8 @@ impl Config {
             max_upload_bytes: read.whole("max_upload_bytes", 1..=1 << 53)?.unsigned_abs(),
             upload_life: (!upload.is_zero()).then_some(upload),
             import_dir: read.text("import_dir")?.map(PathBuf::from),
+            outbound_allow_private: read.flag("outbound_allow_private")?,
+            fetch_silence: read.seconds("fetch_seconds", 0.1..=3600.0)?,
             max_pause: (!pause.is_zero()).then_some(pause),
             pause_expiry: read
                 .one_of("pause_expiry", &[("TERMINATE", PauseEnd::Terminate), ("RESUME", PauseEnd::Resume)])?,

@@ -12,13 +12,24 @@ use serde::de::DeserializeOwned;
 
 use crate::config::Config;
 use crate::datasets::{self, Datasets};
+use crate::outbound::Outbound;
 use crate::runner::{BadInput, Context, Failure, Kind, Kinds};
 use crate::task::ResultFile;
 
 /// The kinds that come with the server, and those of the embedding program.
-pub fn builtin(config: &Config, datasets: &Arc<dyn Datasets>, others: Vec<Arc<dyn Kind>>) -> Kinds {
+pub fn builtin(
+    config: &Config,
+    datasets: &Arc<dyn Datasets>,
+    outbound: &Outbound,
+    others: Vec<Arc<dyn Kind>>,
+) -> Kinds {
     let ours: Vec<Arc<dyn Kind>> = vec![
-        Arc::new(import::Import { datasets: Arc::clone(datasets), folder: config.import_dir.clone() }),
+        Arc::new(import::Import {
+            datasets: Arc::clone(datasets),
+            folder: config.import_dir.clone(),
+            outbound: outbound.clone(),
+            limit: config.max_upload_bytes,
+        }),
         Arc::new(export::Export { datasets: Arc::clone(datasets) }),
         Arc::new(pi::Pi { limit: config.max_pi_digits }),
     ];
@@ -41,7 +52,13 @@ async fn publish_file(context: &Context, result: Option<&ResultFile>) -> Result<
 async fn delete_files(context: &Context) -> Result<(), Failure> {
     let lost = |error: std::io::Error| Failure::io("the task's files", &error);
     context.files().delete_result(context.id()).await.map_err(lost)?;
-    context.files().clear_work(context.id()).await.map_err(lost)
+    clear_work(context).await
+}
+
+/// Deletes a task's folder.
+async fn clear_work(context: &Context) -> Result<(), Failure> {
+    let cleared = context.files().clear_work(context.id()).await;
+    cleared.map_err(|error| Failure::io("the task's files", &error))
 }
 
 impl From<datasets::Error> for Failure {

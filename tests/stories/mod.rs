@@ -7,6 +7,7 @@ mod exact;
 mod exports;
 mod odd_files;
 mod rows;
+mod sources;
 mod tour;
 mod tus;
 mod uploads;

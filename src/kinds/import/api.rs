@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject};
+use encoding_rs::Encoding;
 
 use super::spec::{BadRows, Format, Source, Spec};
 use super::{NAME, load, source};
@@ -66,6 +67,8 @@ pub enum ImportSource {
     UploadId(ID),
     /// A file below the server's import folder.
     Path(String),
+    /// A URL of http or https. A download that breaks off is gone on with; its password, if it has one, is never shown.
+    Url(String),
 }
 
 /// What becomes of rows that are in the dataset already.
@@ -92,6 +95,9 @@ pub struct CsvFormatInput {
     header: bool,
     /// A cell of exactly this text is null.
     null_value: Option<String>,
+    /// The encoding, by any label of the WHATWG's Encoding Standard, such as utf-16le, windows-1252 or koi8-r. UTF-8, or
+    /// what a byte-order mark tells, where it is not given. gzip and zstd are found by themselves.
+    encoding: Option<String>,
 }
 
 /// What becomes of a row with too few or too many cells, or with a cell that cannot be read or is none of its type.
@@ -193,6 +199,7 @@ async fn read(services: &Services, input: StartImportInput) -> Result<Spec> {
     let source = match input.source {
         ImportSource::Upload(Upload(id)) => Source::Upload(known_upload(services, "source.upload", id).await?),
         ImportSource::UploadId(ID(id)) => Source::Upload(known_upload(services, "source.uploadId", id).await?),
+        ImportSource::Url(url) => Source::Url(url),
         ImportSource::Path(name) => known_path(services, name).await?,
     };
     let csv = input.csv.map_or_else(|| Ok(Format::default()), format)?;
@@ -237,7 +244,18 @@ fn format(input: CsvFormatInput) -> Result<Format> {
     if delimiter == quote {
         return Err(error::bad_input("csv.quote", "delimiter and quote must differ"));
     }
-    Ok(Format { delimiter, quote, header: input.header, null_value: input.null_value })
+    let encoding = input.encoding.map(encoding).transpose()?;
+    Ok(Format { delimiter, quote, header: input.header, null_value: input.null_value, encoding })
+}
+
+fn encoding(label: String) -> Result<String> {
+    match Encoding::for_label_no_replacement(label.as_bytes()) {
+        Some(encoding) => Ok(encoding.name().to_owned()),
+        None => Err(error::bad_input(
+            "csv.encoding",
+            format!("{label:?} is no encoding that is known, such as utf-16le or windows-1252"),
+        )),
+    }
 }
 
 fn one_ascii(field: &str, text: Option<String>, default: u8) -> Result<u8> {

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::records::lost;
+use super::source;
 use super::source::input::Input;
 use super::spec::Cursor;
 use crate::runner::Failure;
@@ -32,7 +32,7 @@ pub struct Lines(pub Input);
 impl Lines {
     /// The line, from 1, of the record that begins at `start` or after the line ends there.
     pub fn at(&self, start: Place) -> Result<u64, Failure> {
-        self.find(start).map_err(|error| lost(&error))
+        self.find(start).map_err(|error| source::unreadable(&error))
     }
 
     fn find(&self, start: Place) -> io::Result<u64> {

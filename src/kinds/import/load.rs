@@ -5,7 +5,8 @@ use tokio::sync::mpsc;
 use super::brake::per_commit;
 use super::columns::Wanted;
 use super::records::{Piece, Records};
-use super::spec::{Cursor, Spec};
+use super::source::input::Input;
+use super::spec::{Cursor, Identity, Spec};
 use super::writer::{Writer, stopped_by};
 use super::{Import, rejects, report, source};
 use crate::datasets::{Batch, Mode, Plan, Staging};
@@ -18,7 +19,21 @@ const AHEAD: usize = 2;
 /// Loads the rest of the file into the staging, and answers the file of rejects.
 pub async fn run(import: &Import, context: &Context) -> Result<Option<ResultFile>, Stop> {
     let spec: Spec = context.spec()?;
-    let mut records = open(import, context, &spec).await?;
+    let begun = import.datasets.staged(context.id(), context.epoch()).await.map_err(stopped_by)?;
+    let begun = begun.as_deref().map(parse).transpose()?;
+    let source = source::open(import, context, &spec, begun.as_ref()).await?;
+    source.beside(context, &spec.csv, |text, file| rows(import, context, &spec, text, file)).await
+}
+
+/// Loads the rows of `text`.
+async fn rows(
+    import: &Import,
+    context: &Context,
+    spec: &Spec,
+    text: Input,
+    file: Identity,
+) -> Result<Option<ResultFile>, Stop> {
+    let mut records = open(import, context, spec, text, file).await?;
     let plan = Plan { dataset: spec.dataset.clone(), mode: spec.mode, columns: records.columns().to_vec() };
     let mut staging = import.datasets.stage(context.id(), context.epoch(), &plan).await.map_err(stopped_by)?;
     if let Some(text) = staging.cursor() {
@@ -27,7 +42,7 @@ pub async fn run(import: &Import, context: &Context) -> Result<Option<ResultFile
     if let Some(rate) = spec.max_rows_per_second {
         records.limit_batch(per_commit(rate));
     }
-    let loaded = load(context, &spec, staging.as_mut(), records).await;
+    let loaded = load(context, spec, staging.as_mut(), records).await;
     staging.close().await.map_err(stopped_by)?;
     if loaded?.rejected == 0 {
         return Ok(None);
@@ -41,20 +56,23 @@ pub fn parse(text: &str) -> Result<Cursor, Failure> {
     serde_json::from_str(text).map_err(|error| Failure::permanent("INTERNAL", format!("its cursor {text}: {error}")))
 }
 
-async fn open(import: &Import, context: &Context, spec: &Spec) -> Result<Records, Failure> {
+async fn open(import: &Import, context: &Context, spec: &Spec, text: Input, file: Identity) -> Result<Records, Stop> {
     let present = match spec.mode {
-        Mode::Append => import.datasets.get(&spec.dataset).await?.map(|dataset| dataset.columns),
+        Mode::Append => import.datasets.get(&spec.dataset).await.map_err(stopped_by)?.map(|dataset| dataset.columns),
         Mode::Create | Mode::Replace => None,
     };
-    let (files, folder, spec) = (context.files().clone(), import.folder.clone(), spec.clone());
+    let spec = spec.clone();
     let opened = context.blocking(move || {
-        let (input, identity) = source::open(&spec.source, &files, folder.as_deref())?;
-        let mut records = Records::open(input, identity, spec.csv)?;
+        let mut records = Records::open(text, file, spec.csv)?;
         records.lay_out(&Wanted { asked: &spec.columns, present: present.as_deref() }, spec.infer_types)?;
         records.treat_bad_rows(spec.bad_rows);
-        Ok(records)
+        Ok::<_, Failure>(records)
     });
-    opened.await?
+    tokio::select! {
+        biased;
+        stop = context.stopped() => Err(stop),
+        opened = opened => Ok(opened??),
+    }
 }
 
 /// Loads to the end, and answers the cursor there.

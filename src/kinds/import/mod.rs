@@ -26,6 +26,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::datasets::{DatasetName, Datasets};
+use crate::outbound::Outbound;
 use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
 use crate::task::{ResultFile, Unit};
 use spec::{Cursor, Source, Spec};
@@ -39,6 +40,10 @@ pub struct Import {
     pub datasets: Arc<dyn Datasets>,
     /// The folder below which source.path may name files.
     pub folder: Option<PathBuf>,
+    /// What fetches source.url.
+    pub outbound: Outbound,
+    /// The most bytes of a file, as it comes and as its text.
+    pub limit: u64,
 }
 
 #[async_trait]
@@ -52,6 +57,10 @@ impl Kind for Import {
         let upload = match &spec.source {
             Source::Upload(id) => Some(id.clone()),
             Source::Path(_) => None,
+            Source::Url(url) => {
+                self.outbound.check(url).map_err(|refused| BadInput::new("source.url", refused.to_string()))?;
+                None
+            }
         };
         Ok(Plan { unit: Unit::Rows, total: None, exclusive: Some(exclusive(&spec.dataset)), upload })
     }
@@ -62,7 +71,8 @@ impl Kind for Import {
 
     async fn publish(&self, context: &Context, rejects: Option<&ResultFile>) -> Result<(), Failure> {
         self.datasets.publish(context.id(), context.epoch(), context.now()).await?;
-        super::publish_file(context, rejects).await
+        super::publish_file(context, rejects).await?;
+        super::clear_work(context).await
     }
 
     async fn undo(&self, context: &Context) -> Result<(), Failure> {

@@ -11,7 +11,7 @@ use super::lines::{Lines, Place};
 use super::shape::{Bad, Shape};
 use super::source::input::{Input, Reading};
 use super::spec::{BadRows, Cursor, Format, Identity};
-use super::{header, rejects};
+use super::{header, rejects, source};
 use crate::datasets::{Batch, Column};
 use crate::runner::Failure;
 
@@ -35,6 +35,8 @@ pub struct Records {
     bad_rows: BadRows,
     cursor: Cursor,
     batch_records: usize,
+    /// The byte at which the present piece begins.
+    piece_start: u64,
 }
 
 /// Rows, where each begins, the lines of those that are none, and the cursor behind them.
@@ -67,12 +69,15 @@ impl Records {
             bad_rows: BadRows::Fail,
             cursor: cursor.clone(),
             batch_records: RECORDS,
+            piece_start: 0,
         };
         let Some(start) = records.read_record()? else {
             return Err(Failure::input("the file is empty: its first line must name the columns"));
         };
+        records.shape = records.shape.out_of(records.input.encoding());
         let (ahead, columns) = records.name_columns(start)?;
-        records.shape = Shape::new(columns, ahead, records.format.null_value.clone());
+        let shape = Shape::new(columns, ahead, records.format.null_value.clone());
+        records.shape = shape.out_of(records.input.encoding());
         if records.format.header { Ok(records) } else { records.resume(cursor) }
     }
 
@@ -133,8 +138,12 @@ impl Records {
     /// A row that is bad, with its line, where bad rows are not passed over or are too many.
     pub fn next(&mut self, batch: Batch) -> Result<Option<Piece>, Failure> {
         let mut piece = Piece { batch, starts: Vec::new(), rejects: Vec::new(), cursor: self.cursor.clone() };
-        let mut records = 0;
+        self.piece_start = self.cursor.offset;
+        let (growing, mut records) = (self.input.size().is_none(), 0);
         while records < self.batch_records && piece.batch.bytes() + piece.rejects.len() < BYTES {
+            if growing && records > 0 && self.is_scarce(records) {
+                break;
+            }
             let Some(start) = self.read_record()? else { break };
             records += 1;
             match self.shape.push(&self.record, &mut piece.batch) {
@@ -153,6 +162,12 @@ impl Records {
     /// The lines of the file.
     pub fn lines(&self) -> Lines {
         Lines(self.input.clone())
+    }
+
+    /// What there is of a growing file may hold no whole record more: those that are read should not wait for it.
+    fn is_scarce(&self, records: usize) -> bool {
+        let read = self.cursor.offset.saturating_sub(self.piece_start);
+        !self.input.is_ready(self.cursor.offset + 2 * read / records as u64)
     }
 
     /// Reads the next record and answers where it begins; none at the end.
@@ -229,7 +244,7 @@ impl Records {
                 let line = self.lines().at(Place::from(&self.cursor)).unwrap_or(self.cursor.line);
                 Failure::input(format!("line {line}: {error}"))
             }
-            csv::ErrorKind::Io(error) => lost(error),
+            csv::ErrorKind::Io(error) => source::unreadable(error),
             _ => Failure::internal(error.to_string()),
         }
     }
@@ -243,10 +258,4 @@ fn reader(input: &Input, from: &Cursor, format: &Format) -> Reader<Framed<Readin
         .quote(format.quote)
         .buffer_capacity(BUFFER)
         .from_reader(Framed::new(input.from(from.offset), from.offset > 0, format))
-}
-
-/// What kept the file from being read: the reason why it will not become whole, where that is it.
-pub fn lost(error: &io::Error) -> Failure {
-    let told = error.get_ref().and_then(|inner| inner.downcast_ref::<Failure>());
-    told.cloned().unwrap_or_else(|| Failure::io("its file", error))
 }

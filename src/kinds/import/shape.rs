@@ -14,6 +14,7 @@ pub struct Shape {
     ahead: usize,
     null: Option<String>,
     typed: bool,
+    encoding: &'static str,
 }
 
 /// Why a record is no row.
@@ -45,7 +46,7 @@ impl Shape {
     /// Rows of these columns, which begin after the first `ahead` cells of a record.
     pub fn new(columns: Vec<Column>, ahead: usize, null: Option<String>) -> Shape {
         let typed = columns.iter().any(|column| column.kind != ColumnType::Text);
-        Shape { columns, ahead, null, typed }
+        Shape { columns, ahead, null, typed, encoding: "UTF-8" }
     }
 
     /// The columns.
@@ -60,7 +61,12 @@ impl Shape {
 
     /// The same with other types.
     pub fn with(self, columns: Vec<Column>) -> Shape {
-        Shape::new(columns, self.ahead, self.null)
+        Shape { encoding: self.encoding, ..Shape::new(columns, self.ahead, self.null) }
+    }
+
+    /// The same, from a file that was in this encoding.
+    pub fn out_of(self, encoding: &'static str) -> Shape {
+        Shape { encoding, ..self }
     }
 
     /// Adds the record's row to the batch, which stays as it is where the record is bad.
@@ -89,7 +95,15 @@ impl Shape {
         let (n, byte) = bad.map_or((0, 0), |(n, error)| (n, error.valid_up_to()));
         let name = n.checked_sub(self.ahead).and_then(|n| self.columns.get(n)).map(|column| column.name.clone());
         let column = Some(name.unwrap_or_else(|| (n + 1).to_string()));
-        Bad { column, reason: format!("byte {} of the cell is not UTF-8", byte + 1) }
+        let reason = match self.encoding {
+            "UTF-8" => format!("byte {} of the cell is not UTF-8", byte + 1),
+            encoding => {
+                let cell = record.get(n).unwrap_or_default();
+                let before = String::from_utf8_lossy(&cell[..byte]).chars().count();
+                format!("character {} of the cell is not {encoding}", before + 1)
+            }
+        };
+        Bad { column, reason }
     }
 }
 

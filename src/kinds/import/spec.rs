@@ -43,6 +43,8 @@ pub enum Source {
     Upload(String),
     /// A file below the server's import folder.
     Path(String),
+    /// A URL of http or https, with its password if it has one: never to be shown.
+    Url(String),
 }
 
 /// How the file is written.
@@ -56,11 +58,13 @@ pub struct Format {
     pub header: bool,
     /// An unquoted or quoted cell of exactly this text is null.
     pub null_value: Option<String>,
+    /// Its encoding, as the WHATWG's standard names it; UTF-8 or what a byte-order mark tells, where none is given.
+    pub encoding: Option<String>,
 }
 
 impl Default for Format {
     fn default() -> Format {
-        Format { delimiter: b',', quote: b'"', header: true, null_value: None }
+        Format { delimiter: b',', quote: b'"', header: true, null_value: None, encoding: None }
     }
 }
 

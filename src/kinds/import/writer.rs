@@ -2,6 +2,7 @@
 //! lanes, the next batch streams in while one commits. A row that the database refuses is a bad row like any other.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use csv::ByteRecord;
 use tokio::sync::mpsc;
@@ -14,6 +15,9 @@ use super::spec::{BadRows, Cursor, Format, Spec};
 use super::{rejects, report};
 use crate::datasets::{self, Batch, Error, Mark, Staging, Written};
 use crate::runner::{Context, Failure, Stop};
+
+/// After so long without a piece what was committed last is told: a checkpoint passes over what comes sooner.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// Keeps the staging's lanes busy and says what is committed.
 pub struct Writer<'a> {
@@ -31,6 +35,8 @@ pub struct Writer<'a> {
     last: Cursor,
     /// The last commit may be lost with the power of the database: nobody is told of it yet.
     volatile: bool,
+    /// All that is committed was told: what a checkpoint passed over is not.
+    told: bool,
 }
 
 /// What is read and not yet committed, beside its rows.
@@ -53,7 +59,20 @@ impl<'a> Writer<'a> {
         let brake = spec.max_rows_per_second.map(|rate| Brake::new(rate, last.rows));
         let (format, bad_rows, lines) = (spec.csv.clone(), spec.bad_rows, records.lines());
         let under_way = VecDeque::new();
-        Writer { context, staging, brake, spare, lines, format, bad_rows, refused: 0, under_way, last, volatile: false }
+        Writer {
+            context,
+            staging,
+            brake,
+            spare,
+            lines,
+            format,
+            bad_rows,
+            refused: 0,
+            under_way,
+            last,
+            volatile: false,
+            told: true,
+        }
     }
 
     /// Writes until the reader ends, and answers the last cursor.
@@ -89,6 +108,8 @@ impl<'a> Writer<'a> {
                     Some(Err(failure)) => end = Some(Err(failure)),
                     None => end = Some(Ok(())),
                 },
+                // The file is slow in coming.
+                () = tokio::time::sleep(QUIET), if !self.told && self.under_way.is_empty() => self.tell().await?,
             }
         }
         Ok(end.unwrap_or(Ok(()))?)
@@ -120,7 +141,7 @@ impl<'a> Writer<'a> {
         }
         // The reader may have come to its end and want no more batches.
         let _ = self.spare.try_send(written.batch);
-        (self.last, self.volatile) = (ended.cursor, !written.durable);
+        (self.last, self.volatile, self.told) = (ended.cursor, !written.durable, false);
         if written.durable {
             self.context.checkpoint(&self.last, report(&self.last)).await?;
         }
@@ -128,6 +149,16 @@ impl<'a> Writer<'a> {
             Some(brake) => brake.wait(self.last.rows, self.context).await,
             None => Ok(()),
         }
+    }
+
+    /// Says how far it came, where nothing follows at once that would say it.
+    async fn tell(&mut self) -> Result<(), Stop> {
+        if self.volatile {
+            self.staging.flush().await.map_err(stopped_by)?;
+            self.volatile = false;
+        }
+        self.told = true;
+        self.context.checkpoint(&self.last, report(&self.last)).await
     }
 
     /// Puts a row that the database refused to the rejects, and writes the others anew.

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::runner::Failure;
 
@@ -18,6 +18,7 @@ pub struct Input {
 struct Growth {
     state: Mutex<State>,
     changed: Condvar,
+    encoding: OnceLock<&'static str>,
 }
 
 struct State {
@@ -53,7 +54,7 @@ impl Input {
     }
 
     fn new(file: File, state: State) -> Input {
-        let growth = Growth { state: Mutex::new(state), changed: Condvar::new() };
+        let growth = Growth { state: Mutex::new(state), changed: Condvar::new(), encoding: OnceLock::new() };
         Input { file: Arc::new(file), growth: Arc::new(growth) }
     }
 
@@ -109,6 +110,22 @@ impl Input {
     /// Bytes that the whole file has or is thought to have.
     pub fn expected(&self) -> Option<u64> {
         self.state().expected
+    }
+
+    /// The encoding that the text was in before it became UTF-8.
+    pub fn encoding(&self) -> &'static str {
+        self.growth.encoding.get().copied().unwrap_or("UTF-8")
+    }
+
+    /// Names the encoding that the text was in, before its first byte may be read.
+    pub fn name_encoding(&self, name: &'static str) {
+        // The first name stands.
+        let _ = self.growth.encoding.set(name);
+    }
+
+    /// Reading was called off.
+    pub fn is_halted(&self) -> bool {
+        matches!(self.state().end, Some(End::Halted))
     }
 
     /// So many bytes may be read now, of about `expected`.

@@ -35,6 +35,7 @@ pub fn below(folder: Option<&Path>, name: &str) -> Result<PathBuf, BadInput> {
 pub fn open(source: &Source, files: &Files, folder: Option<&Path>) -> Result<(Input, Identity), Failure> {
     let path = match source {
         Source::Upload(id) => files.upload(id),
+        Source::Url(_) => return Err(Failure::internal("a URL is no file of this machine")),
         Source::Path(name) => below(folder, name).map_err(|error| Failure::input(error.message))?,
     };
     let lost = |error: std::io::Error| match error.kind() {
