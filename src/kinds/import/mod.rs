@@ -20,6 +20,9 @@ pub mod spec;
 mod tests;
 mod writer;
 
+#[cfg(fuzzing)]
+pub use records::splitting;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

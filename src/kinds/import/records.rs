@@ -1,5 +1,8 @@
 //! Records out of a CSV file, in batches, each with the cursor behind it.
 
+#[cfg(any(test, fuzzing))]
+pub mod splitting;
+
 use std::io;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
@@ -19,13 +22,15 @@ use crate::runner::Failure;
 const RECORDS: usize = 8192;
 const BYTES: usize = 1 << 20;
 
-/// Bytes that are read at once.
+/// Bytes of a file that are read at once.
 const BUFFER: usize = 256 * 1024;
 
 /// A CSV file at some record.
 pub struct Records {
     input: Input,
     reader: Reader<Framed<Reading>>,
+    /// Bytes that are read at once.
+    buffer: usize,
     /// Where the reader began, and how many bytes its guard put before that.
     base: Place,
     guard: u64,
@@ -59,7 +64,8 @@ impl Records {
     pub fn open(input: Input, identity: Identity, format: Format) -> Result<Records, Failure> {
         let cursor = Cursor::start(identity);
         let mut records = Records {
-            reader: reader(&input, &cursor, &format),
+            reader: reader(&input, &cursor, &format, BUFFER),
+            buffer: BUFFER,
             input,
             base: Place::from(&cursor),
             guard: 0,
@@ -125,7 +131,7 @@ impl Records {
                 "its file changed since the import began: terminate it and start a new one with the new file",
             ));
         }
-        self.reader = reader(&self.input, &cursor, &self.format);
+        self.reader = reader(&self.input, &cursor, &self.format, self.buffer);
         self.base = Place::from(&cursor);
         self.guard = u64::from(cursor.offset > 0);
         self.cursor = cursor;
@@ -250,12 +256,12 @@ impl Records {
     }
 }
 
-fn reader(input: &Input, from: &Cursor, format: &Format) -> Reader<Framed<Reading>> {
+fn reader(input: &Input, from: &Cursor, format: &Format, buffer: usize) -> Reader<Framed<Reading>> {
     ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .delimiter(format.delimiter)
         .quote(format.quote)
-        .buffer_capacity(BUFFER)
+        .buffer_capacity(buffer)
         .from_reader(Framed::new(input.from(from.offset), from.offset > 0, format))
 }

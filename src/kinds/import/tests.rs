@@ -5,7 +5,7 @@ use std::io::Write;
 use proptest::prelude::*;
 
 use super::columns::Wanted;
-use super::records::Records;
+use super::records::{self, Records};
 use super::source::input::Input;
 use super::spec::{BadRows, Cursor, Format, Identity};
 use crate::datasets::{Batch, Column, ColumnType};
@@ -143,6 +143,17 @@ fn written(rows: &[Vec<String>], crlf: bool, quoted: bool) -> (Vec<u8>, Rows) {
     let cells = read.into_records().map(|record| record.unwrap().iter().map(|cell| Some(cell.to_owned())).collect());
     let cells = cells.collect();
     (bytes, cells)
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_give_the_records_of_the_csv_crate_however_they_are_read(
+        bytes in prop::collection::vec(prop::sample::select(b"\"\",,\n\n\r'; ab\xef\xbb\xbf\xff\0".to_vec()), 0..60),
+        (delimiter, quote) in prop::sample::select(vec![(b',', b'"'), (b';', b'\''), (b'a', b'b'), (b'\t', b',')]),
+        buffer in 1usize..9,
+    ) {
+        records::splitting::check(&bytes, delimiter, quote, buffer);
+    }
 }
 
 proptest! {

@@ -1,19 +1,18 @@
-//! A download of a gigabyte beside nginx with the same file, in turn: `cargo bench --bench downloads`.
+//! A download of a gigabyte beside nginx with the same file, in turn.
 //!
 //! curl reads both over loopback, with the file in memory. nginx comes from PATH or /usr/sbin; where there is none, Debian's
 //! package is fetched and unpacked into target/, so that the system stays as it is.
 
-#[path = "../tests/harness/mod.rs"]
-#[expect(dead_code, reason = "the stories use more of the harness than the measurements do")]
-mod harness;
-
 use std::fs;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, Command, Stdio};
 
-use harness::server::Server;
-use serde_json::{Value, json};
+use serde_json::Value;
+
+use crate::figures::{cpu, memory, percentile};
+use crate::harness::server::Server;
+use crate::imports::import;
 
 /// Rows of about a kilobyte.
 const ROWS: usize = 1 << 20;
@@ -33,30 +32,25 @@ impl Drop for Nginx {
     }
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let Some(program) = nginx() else {
-        eprintln!("nginx is missing: apt-get install -y --no-install-recommends nginx-light");
-        return ExitCode::FAILURE;
-    };
+pub async fn measure() {
+    let program = nginx().expect("nginx is missing: apt-get install -y --no-install-recommends nginx-light");
     let server = Server::start().await;
     let id = large_result(&server).await;
     let folder = tempfile::tempdir_in(server.folder()).unwrap();
     fs::hard_link(server.folder().join("files/results").join(&id), folder.path().join("large.csv")).unwrap();
     let (peer, nginx) = serve(&program, folder.path());
     let (ours, theirs) = (format!("{}/download/{id}", server.url), format!("{peer}/large.csv"));
-    let (before, clocks) = (memory(server.pid()), (ticks(&[server.pid()]), ticks(&workers(&nginx))));
-    let mut speeds: Vec<(f64, f64)> = (0..=ROUNDS).map(|_| (read(&theirs), read(&ours))).skip(1).collect();
-    let grown = memory(server.pid()) - before;
+    let (held, used) = (memory(server.pid(), "VmHWM"), (cpu(&[server.pid()]), cpu(&workers(&nginx))));
+    let speeds: Vec<(f64, f64)> = (0..=ROUNDS).map(|_| (read(&theirs), read(&ours))).skip(1).collect();
+    let grown = memory(server.pid(), "VmHWM") - held;
     let sent = (ROUNDS + 1) as f64;
-    let cost = (ticks(&[server.pid()]) - clocks.0, ticks(&workers(&nginx)) - clocks.1);
-    let (peer, own) = (median(&mut speeds, |pair| pair.0), median(&mut speeds, |pair| pair.1));
-    let ratio = median(&mut speeds, |pair| pair.1 / pair.0);
+    let cost = (cpu(&[server.pid()]) - used.0, cpu(&workers(&nginx)) - used.1);
+    let median = |of: fn(&(f64, f64)) -> f64| percentile(&mut speeds.iter().map(of).collect::<Vec<_>>(), 0.5);
+    let (peer, own, ratio) = (median(|pair| pair.0), median(|pair| pair.1), median(|pair| pair.1 / pair.0));
     println!("download of 1 GB, {ROUNDS} rounds in turn: nginx {peer:.0} MB/s, Pausa {own:.0} MB/s");
     println!("  ratio of the medians {:.2}, median of the rounds' ratios {ratio:.2}", own / peer);
     println!("  seconds of CPU for each GB: nginx {:.3}, Pausa {:.3}", cost.1 / sent, cost.0 / sent);
     println!("  peak memory of Pausa grew by {grown:.1} MB while it sent {sent} GB");
-    ExitCode::SUCCESS
 }
 
 /// Exports a dataset that makes a gigabyte, and answers the task's id.
@@ -69,8 +63,7 @@ async fn large_result(server: &Server) -> String {
     let body = reqwest::Body::wrap_stream(futures_util::stream::iter(header.chain(rows)));
     let sent = server.client().post(format!("{}/uploads", server.url)).body(body).send().await.unwrap();
     let upload: Value = sent.json().await.unwrap();
-    let id = server.import(upload["id"].as_str().unwrap(), json!({ "dataset": "large" })).await;
-    server.until(&id, "COMPLETED").await;
+    import(server, upload["id"].as_str().unwrap(), "large").await;
     let id = server.export("large").await;
     server.until(&id, "COMPLETED").await;
     id
@@ -140,28 +133,4 @@ fn workers(nginx: &Nginx) -> Vec<u32> {
     let pid = nginx.0.id();
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
     children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
-}
-
-/// Seconds of CPU that processes used, in hundredths as the system counts them.
-fn ticks(pids: &[u32]) -> f64 {
-    let used = |pid: &u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-        let (_, fields) = stat.rsplit_once(')').unwrap();
-        let fields: Vec<_> = fields.split_whitespace().collect();
-        // User and system time are the fields 14 and 15 of the line, and 11 and 12 of what follows the name.
-        fields[11..=12].iter().map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum::<f64>()
-    };
-    pids.iter().map(used).sum()
-}
-
-/// The most memory that a process ever held, in megabytes.
-fn memory(pid: u32) -> f64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0 / 1e6
-}
-
-fn median<T>(all: &mut [T], of: impl Fn(&T) -> f64) -> f64 {
-    all.sort_unstable_by(|one, other| of(one).total_cmp(&of(other)));
-    of(&all[all.len() / 2])
 }

@@ -1,0 +1,74 @@
+//! Pause, resume and terminate of tasks at full speed.
+
+use std::time::Duration;
+
+use pausa::clock::Clock;
+use serde_json::Value;
+
+use crate::figures::spread;
+use crate::harness::server::Server;
+use crate::harness::watch::Watch;
+
+/// Pauses that are timed.
+const PAUSES: usize = 200;
+
+/// From the call of pause to PAUSED, and from that of resume to the first new row. `begin` starts a task, the n-th one.
+pub async fn pauses(server: &Server, what: &str, mut begin: impl AsyncFnMut(usize) -> String) {
+    let (mut paused, mut resumed) = (Vec::new(), Vec::new());
+    for round in 0.. {
+        if paused.len() >= PAUSES {
+            break;
+        }
+        let id = begin(round).await;
+        server.until_done(&id, 1).await;
+        while let Some((took, done)) = pause(server, &id).await {
+            paused.push(took);
+            resumed.push((done, resume(server, &id, done).await));
+        }
+        server.until(&id, "COMPLETED").await;
+    }
+    spread(&format!("pause of a running {what}"), paused);
+    resumed.sort_unstable_by_key(|(done, _)| *done);
+    let late = resumed.split_off(resumed.len() / 2);
+    let limit = late[0].0;
+    let times = |all: Vec<(u64, Duration)>| all.into_iter().map(|(_, took)| took).collect();
+    spread(&format!("resume of an {what} before row {limit}, to the first new row"), times(resumed));
+    spread(&format!("resume of an {what} from row {limit} on, to the first new row"), times(late));
+}
+
+/// How long it took, and the rows that are done; none where the task was over.
+async fn pause(server: &Server, id: &str) -> Option<(Duration, u64)> {
+    let begin = Clock::monotonic();
+    let answer = server.verb("pause", id).await;
+    let took = begin.elapsed();
+    let task = &answer["data"]["pause"];
+    (task["state"] == "PAUSED").then(|| (took, task["progress"]["done"].as_u64().unwrap()))
+}
+
+async fn resume(server: &Server, id: &str, done: u64) -> Duration {
+    let mut watch = Watch::progress(&server.url, id).await;
+    let begin = Clock::monotonic();
+    server.control("resume", id).await;
+    let moved = |task: &Value| task["progress"]["done"].as_u64() > Some(done);
+    watch.until(|task| moved(task) || task["state"] == "COMPLETED").await;
+    begin.elapsed()
+}
+
+/// From the call of terminate to TERMINATED, `times` times, once so many rows are done.
+pub async fn terminations(
+    server: &Server,
+    what: &str,
+    rows: u64,
+    times: usize,
+    mut begin: impl AsyncFnMut() -> String,
+) {
+    let mut took = Vec::new();
+    for _ in 0..times {
+        let id = begin().await;
+        server.until_done(&id, rows).await;
+        let begin = Clock::monotonic();
+        assert_eq!(server.control("terminate", &id).await, "TERMINATED");
+        took.push(begin.elapsed());
+    }
+    spread(&format!("terminate of an {what} at {rows} rows"), took);
+}

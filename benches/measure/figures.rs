@@ -1,0 +1,90 @@
+//! Figures: what was measured, as it is printed.
+
+use std::fs;
+use std::time::Duration;
+
+use pausa::clock::Clock;
+
+/// The machine, in a line.
+pub fn machine() -> String {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    format!("machine: {cores} cores, {}", model.trim_start_matches(['\t', ' ', ':']))
+}
+
+/// How long it took.
+pub async fn timed(work: impl Future) -> Duration {
+    let begin = Clock::monotonic();
+    work.await;
+    begin.elapsed()
+}
+
+/// Two programs that do the same, each round one after the other.
+pub struct Pair {
+    theirs: Vec<Duration>,
+    ours: Vec<Duration>,
+}
+
+impl Pair {
+    /// So many rounds after one that warms the caches.
+    pub async fn measure<F: Future<Output = Duration>>(
+        rounds: usize,
+        mut peer: impl FnMut() -> Duration,
+        mut own: impl FnMut() -> F,
+    ) -> Pair {
+        let mut pair = Pair { theirs: Vec::new(), ours: Vec::new() };
+        for round in 0..=rounds {
+            let (their, our) = (peer(), own().await);
+            if round > 0 {
+                pair.theirs.push(their);
+                pair.ours.push(our);
+            }
+        }
+        pair
+    }
+
+    /// Prints the medians, and how many times as fast Pausa is.
+    pub fn print(mut self, what: &str, peer: &str, rows: usize) {
+        println!("  each: {peer} {:.0?}, Pausa {:.0?}", self.theirs, self.ours);
+        let (their, own) = (percentile(&mut self.theirs, 0.5), percentile(&mut self.ours, 0.5));
+        let (speed, ratio) = (rows as f64 / own.as_secs_f64(), their.as_secs_f64() / own.as_secs_f64());
+        println!("{what}: {peer} {}, Pausa {} ({speed:.0} rows/s), {ratio:.2} times as fast", ms(their), ms(own));
+    }
+}
+
+/// Prints the median, the 99th percentile and the worst.
+pub fn spread(what: &str, mut times: Vec<Duration>) {
+    let [median, p99, worst] = [0.5, 0.99, 1.0].map(|share| ms(percentile(&mut times, share)));
+    println!("{what} ({} times): median {median}, p99 {p99}, worst {worst}", times.len());
+}
+
+/// The smallest that so large a share of all is not above.
+pub fn percentile<T: PartialOrd + Copy>(all: &mut [T], share: f64) -> T {
+    all.sort_unstable_by(|one, other| one.partial_cmp(other).unwrap());
+    all[((all.len() - 1) as f64 * share).ceil() as usize]
+}
+
+/// A line of /proc/PID/status, in megabytes: `VmRSS` now, `VmHWM` at most.
+pub fn memory(pid: u32, name: &str) -> f64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0 / 1e6
+}
+
+/// Seconds of CPU that processes used, in hundredths as the system counts them.
+pub fn cpu(pids: &[u32]) -> f64 {
+    let used = |pid: &u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        let (_, fields) = stat.rsplit_once(')').unwrap();
+        let fields: Vec<_> = fields.split_whitespace().collect();
+        // User and system time are the fields 14 and 15 of the line, and 11 and 12 of what follows the name.
+        fields[11..=12].iter().map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum::<f64>()
+    };
+    pids.iter().map(used).sum()
+}
+
+/// Milliseconds.
+pub fn ms(time: Duration) -> String {
+    format!("{:.1} ms", time.as_secs_f64() * 1e3)
+}

@@ -1,0 +1,48 @@
+//! What Pausa's promises cost and how fast it is, measured through the whole server, beside public tools on the same data.
+//!
+//! `cargo bench --bench measure -- NAME…` runs the measurements of these names, and all of them without a name. Each
+//! figure is that of the real program in a release build; peers are timed in turn with it.
+
+#[path = "../../tests/harness/mod.rs"]
+#[expect(dead_code, reason = "the stories use more of the harness than the measurements do")]
+mod harness;
+
+mod calls;
+mod controls;
+mod downloads;
+mod exports;
+mod figures;
+mod imports;
+mod pi;
+
+use std::process::ExitCode;
+
+/// The measurements by their names.
+const NAMES: [&str; 7] =
+    ["calls", "imports-sqlite", "imports-postgres", "exports-sqlite", "exports-postgres", "downloads", "pi"];
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let mut asked: Vec<_> = std::env::args().skip(1).filter(|name| name != "--bench").collect();
+    if let Some(unknown) = asked.iter().find(|name| !NAMES.contains(&name.as_str())) {
+        eprintln!("{unknown} is no measurement: {}", NAMES.join(", "));
+        return ExitCode::FAILURE;
+    }
+    if asked.is_empty() {
+        asked = NAMES.map(str::to_owned).to_vec();
+    }
+    println!("{}", figures::machine());
+    for name in asked {
+        println!("\n== {name}");
+        match name.as_str() {
+            "calls" => calls::measure().await,
+            "imports-sqlite" => imports::sqlite().await,
+            "imports-postgres" => imports::postgres().await,
+            "exports-sqlite" => exports::sqlite().await,
+            "exports-postgres" => exports::postgres().await,
+            "downloads" => downloads::measure().await,
+            _ => pi::measure().await,
+        }
+    }
+    ExitCode::SUCCESS
+}
