@@ -139,16 +139,11 @@ pub trait Staging: Send {
     /// heard of by [`Staging::committed`].
     async fn begin(&mut self, batch: Batch, mark: Mark) -> Result<(), Error>;
 
-    /// Waits for the end of the oldest write under way. Its future may be dropped and asked for anew.
+    /// Waits for the end of the oldest write under way: a commit that outlives a power loss of the database. Its future may be dropped and asked for anew.
     async fn committed(&mut self) -> Written;
 
     /// Takes back the writes under way but the oldest, as far as they are not committed: [`Error::Recalled`].
     fn recall(&mut self) {}
-
-    /// Makes what is committed outlive a power loss; see [`Written::durable`].
-    async fn flush(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
 
     /// Writes the rows and the mark while nothing else is under way, and hands the batch back for reuse. Errors are
     /// those of [`Written`].
@@ -170,15 +165,12 @@ pub struct Written {
     /// cell is refused, [`Error::Recalled`] where the write before it failed. Only [`Error::Unavailable`] leaves it open
     /// whether the commit was done: open the staging anew and read its cursor.
     pub outcome: Result<(), Error>,
-    /// Whether this commit, and with it all before, outlives a power loss of the database. One that does not is exact all the
-    /// same: its rows and its cursor are lost together. [`Staging::flush`] makes up for it, and so does publishing.
-    pub durable: bool,
 }
 
 impl Written {
     /// A write that failed.
     fn failed(batch: Batch, error: Error) -> Self {
-        Self { batch, outcome: Err(error), durable: false }
+        Self { batch, outcome: Err(error) }
     }
 }
 

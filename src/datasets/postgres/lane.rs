@@ -1,23 +1,25 @@
-//! One write: its rows stream into the table while the write before it commits, and it commits behind that one.
+//! One write: its rows stream into the table while the write before it commits, it commits behind that one, and then waits
+//! for the disk.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, PgPool, Postgres};
-use tokio::sync::oneshot;
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::super::{Batch, Error, Mark, Written};
 use super::copy::Copy;
+use super::flush::Flush;
 use super::rejects;
 use crate::task::TaskId;
 
 /// The fence, and the order: a newer epoch, or a write before this one that is missing, leaves it no row to change. It comes
-/// last, so that the row is held for the moment of the commit only; behind it, rejects come in their order too.
+/// last, so that the row is held for the moment of the commit only; behind it, rejects come in their order too. The commit
+/// itself does not wait for the disk.
 const COMMIT: &str = "UPDATE pausa_datasets.staging SET cursor = $4, rows = $3 + $5
     WHERE task = $1 AND epoch = $2 AND rows = $3 AND NOT published
-    RETURNING set_config('synchronous_commit', CASE WHEN $6 THEN current_setting('synchronous_commit') ELSE 'off' END, true)";
-
-/// A change that changes nothing: its commit waits for the disk, and with it for all that was committed before.
-const FLUSH: &str = "UPDATE pausa_datasets.staging SET epoch = epoch WHERE task = $1 AND epoch = $2";
+    RETURNING set_config('synchronous_commit', 'off', true)";
 
 /// The staging that a run writes to.
 pub(super) struct Target {
@@ -25,6 +27,9 @@ pub(super) struct Target {
     pub(super) task: TaskId,
     pub(super) epoch: i64,
     pub(super) copy: Copy,
+    pub(super) flush: Arc<Flush>,
+    /// Connections that are kept for the next write.
+    pub(super) free: Mutex<Vec<Lane>>,
 }
 
 /// A connection with what is used again from write to write.
@@ -38,38 +43,58 @@ pub(super) struct Write {
     pub(super) batch: Batch,
     pub(super) mark: Mark,
     pub(super) before: i64,
-    /// Whether the commit waits for the disk.
-    pub(super) durable: bool,
     /// Hears of the commit before this one; none where nothing is under way.
     pub(super) turn: Option<oneshot::Receiver<()>>,
     /// Tells the write behind this one.
-    pub(super) done: oneshot::Sender<()>,
+    pub(super) done: Option<oneshot::Sender<()>>,
     pub(super) recalled: CancellationToken,
 }
 
 impl Target {
-    /// Writes, on `lane` where there is one free. The lane comes back where it can be used again.
-    pub(super) async fn write(&self, lane: Option<Lane>, mut write: Write) -> (Written, Option<Lane>) {
-        let mut lane = match self.lane(lane, &write.batch).await {
-            Ok(lane) => lane,
-            Err(error) => return (Written::failed(write.batch, error), None),
+    /// Writes, once there is a seat among those that copy rows, and answers when the rows are on disk.
+    pub(super) async fn write<S>(&self, seat: S, mut write: Write) -> Written
+    where
+        S: Future<Output = Result<OwnedSemaphorePermit, AcquireError>>,
+    {
+        let outcome = async {
+            let _seat = tokio::select! {
+                biased;
+                () = write.recalled.cancelled() => return Err(Error::Recalled),
+                seat = seat => seat.map_err(|_| Error::Recalled)?,
+            };
+            self.commit(&mut write).await
         };
-        let outcome = self.transact(&mut lane, &mut write).await;
-        let lane = outcome.is_ok().then_some(lane);
-        if outcome.is_ok() {
-            // It may be the last one.
-            let _ = write.done.send(());
-        }
-        (Written { batch: write.batch, outcome, durable: write.durable }, lane)
+        let outcome = match outcome.await {
+            Ok(()) => self.flush.wait().await,
+            Err(error) => Err(error),
+        };
+        Written { batch: write.batch, outcome }
     }
 
-    /// A lane for the batch, where that can be written at all.
-    async fn lane(&self, lane: Option<Lane>, batch: &Batch) -> Result<Lane, Error> {
-        self.copy.check(batch)?;
-        match lane {
-            Some(lane) => Ok(lane),
-            None => Ok(Lane { connection: self.pool.acquire().await?, buffer: Vec::new() }),
+    async fn commit(&self, write: &mut Write) -> Result<(), Error> {
+        self.copy.check(&write.batch)?;
+        let lane = self.free().pop();
+        let mut lane = match lane {
+            Some(lane) => lane,
+            None => Lane { connection: self.pool.acquire().await?, buffer: Vec::new() },
+        };
+        self.transact(&mut lane, write).await?;
+        self.free().push(lane);
+        if let Some(done) = write.done.take() {
+            // It may be the last one.
+            let _ = done.send(());
         }
+        Ok(())
+    }
+
+    /// Gives the connections back.
+    pub(super) fn rest(&self) {
+        self.free().clear();
+    }
+
+    /// A panic while it was locked leaves whole lanes.
+    fn free(&self) -> std::sync::MutexGuard<'_, Vec<Lane>> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn transact(&self, lane: &mut Lane, write: &mut Write) -> Result<(), Error> {
@@ -90,7 +115,7 @@ impl Target {
 
     /// Everything but the commit.
     async fn fill(&self, to: &mut PgConnection, buffer: &mut Vec<u8>, write: &mut Write) -> Result<(), Error> {
-        let Write { batch, mark, before, durable, turn, recalled, .. } = write;
+        let Write { batch, mark, before, turn, recalled, .. } = write;
         if !batch.is_empty() {
             self.copy.send(to, (*before, batch), buffer, recalled).await?;
         }
@@ -103,17 +128,8 @@ impl Target {
         }
         let fenced = sqlx::query(COMMIT).bind(self.task.to_string()).bind(self.epoch).bind(*before);
         let fenced = fenced.bind(&mark.cursor).bind(i64::try_from(batch.len()).unwrap_or(i64::MAX));
-        fenced.bind(*durable).fetch_optional(&mut *to).await?.ok_or(Error::LeaseLost)?;
+        fenced.fetch_optional(&mut *to).await?.ok_or(Error::LeaseLost)?;
         rejects::add(to, self.task, &mark.rejects).await
-    }
-
-    /// Waits until what is committed is on disk.
-    pub(super) async fn flush(&self) -> Result<(), Error> {
-        let flush = sqlx::query(FLUSH).bind(self.task.to_string()).bind(self.epoch);
-        match flush.execute(&self.pool).await?.rows_affected() {
-            0 => Err(Error::LeaseLost),
-            _ => Ok(()),
-        }
     }
 
     async fn holds(&self, connection: &mut PgConnection) -> Result<bool, Error> {

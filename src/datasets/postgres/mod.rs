@@ -7,7 +7,7 @@
 //!
 //! - [`schema`]: the bookkeeping's tables and what tables and columns are called
 //! - [`fence`]: taking over a staging; [`publishing`]: its end
-//! - [`staging`]: writing to it; [`lane`]: one write; [`copy`], [`encode`]: its rows; [`rejects`]: those that are none
+//! - [`staging`]: writing to it; [`lane`]: one write; [`flush`]: its way to the disk; [`copy`], [`encode`]: its rows; [`rejects`]: those that are none
 //! - [`listing`], [`reading`]: datasets and their rows; [`retired`]: tables that are to go
 //! - [`pins`], [`scanning`], [`places`], [`copy_text`]: snapshots and what exports read of them
 
@@ -16,6 +16,7 @@ mod copy_text;
 mod encode;
 mod failure;
 mod fence;
+mod flush;
 mod lane;
 mod listing;
 mod pins;
@@ -33,8 +34,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
+use self::flush::Flush;
 use super::{Batch, Dataset, DatasetName, Datasets, Error, Holder, Plan, Reader, Selection, Snapshot, Staging};
 use crate::task::TaskId;
 
@@ -47,16 +49,18 @@ const ACQUIRE: Duration = Duration::from_secs(10);
 /// The datasets of one database.
 pub(super) struct Postgres {
     pool: PgPool,
+    flush: Arc<Flush>,
 }
 
 impl Postgres {
     /// Connects and makes the bookkeeping's tables where they are missing.
     pub(super) async fn connect(url: &str) -> Result<Self, Error> {
         let options = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE);
-        let pool = options.connect(url).await?;
+        let address: PgConnectOptions = url.parse()?;
+        let pool = options.connect_with(address.clone()).await?;
         schema::create(&pool).await?;
         retired::sweep_soon(&pool);
-        Ok(Self { pool })
+        Ok(Self { pool, flush: Arc::new(Flush::new(address)) })
     }
 }
 
@@ -96,7 +100,7 @@ impl Datasets for Postgres {
     }
 
     async fn stage(&self, task: TaskId, epoch: i64, plan: &Plan) -> Result<Box<dyn Staging>, Error> {
-        staging::stage(&self.pool, task, epoch, plan).await
+        staging::stage(&self.pool, &self.flush, task, epoch, plan).await
     }
 
     async fn staged(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error> {

@@ -1,12 +1,14 @@
 //! The staging of an import: a table named by its task, and a row that holds the cursor.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::future::ready;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use async_trait::async_trait;
 use sqlx::PgPool;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -14,17 +16,24 @@ use super::super::identifiers::quoted;
 use super::super::model::to_json;
 use super::super::{Batch, Error, Mark, Plan, Published, Staging, Written};
 use super::copy::Copy;
-use super::lane::{Lane, Target, Write};
+use super::flush::Flush;
+use super::lane::{Target, Write};
 use super::schema::{create_table, own_table};
 use super::{fence, listing, rejects, retired};
-use crate::clock::Clock;
 use crate::task::TaskId;
 
 /// Opens, takes over or makes the staging of a task.
-pub(super) async fn stage(pool: &PgPool, task: TaskId, epoch: i64, plan: &Plan) -> Result<Box<dyn Staging>, Error> {
+pub(super) async fn stage(
+    pool: &PgPool,
+    flush: &Arc<Flush>,
+    task: TaskId,
+    epoch: i64,
+    plan: &Plan,
+) -> Result<Box<dyn Staging>, Error> {
+    let writing = |begun: (Option<String>, i64)| Box::new(Writing::new((pool, flush), (task, epoch), plan, begun));
     let Some((mut transaction, held)) = fence::take_over(pool, task, epoch).await? else {
         create(pool, task, epoch, plan).await?;
-        return Ok(Box::new(Writing::new(pool, task, epoch, plan, (None, 0))));
+        return Ok(writing((None, 0)));
     };
     if held.published {
         transaction.commit().await?;
@@ -35,7 +44,7 @@ pub(super) async fn stage(pool: &PgPool, task: TaskId, epoch: i64, plan: &Plan) 
     }
     listing::check(&mut transaction, plan).await?;
     transaction.commit().await?;
-    Ok(Box::new(Writing::new(pool, task, epoch, plan, (held.cursor, held.rows))))
+    Ok(writing((held.cursor, held.rows)))
 }
 
 async fn create(pool: &PgPool, task: TaskId, epoch: i64, plan: &Plan) -> Result<(), Error> {
@@ -68,54 +77,56 @@ pub(super) async fn discard(pool: &PgPool, task: TaskId, epoch: i64) -> Result<(
     Ok(())
 }
 
-/// Writes under way at once: while one commits, the rows of the next stream in. Two keep two cores of the server busy.
+/// Writes whose rows stream in or that commit, at once: while one commits, the rows of the next stream in. Two keep two
+/// cores of the server busy.
 const LANES: usize = 2;
 
-/// A commit in this time waits for the disk, twice as often as progress is told, and so does one that nothing else is under way
-/// with; the others do not, and the server writes what they leave meanwhile.
-const DURABLE_EVERY: Duration = Duration::from_millis(50);
+/// Writes under way: those, the next one, and what waits for the disk.
+const UNDER_WAY: usize = 8;
 
-/// The staging of one run. It holds connections for as long as writes are under way, one for each.
+/// The staging of one run. It holds connections for as long as writes are under way, one for each that copies rows.
 struct Writing {
     target: Arc<Target>,
+    seats: Arc<Semaphore>,
     cursor: Option<String>,
     /// Rows that are committed, and those with the writes under way.
     rows: i64,
     begun: i64,
     under_way: VecDeque<UnderWay>,
-    /// Free connections, while other writes are under way.
-    lanes: Vec<Lane>,
     /// Hears of the last write's commit.
     turn: Option<oneshot::Receiver<()>>,
-    /// When a write was begun whose commit waits for the disk.
-    durable: Instant,
 }
 
 /// A write that nobody has heard the end of. Dropped, it is rolled back.
 struct UnderWay {
-    ending: AbortOnDropHandle<(Written, Option<Lane>)>,
+    ending: AbortOnDropHandle<Written>,
     rows: i64,
     recalled: CancellationToken,
 }
 
 impl Writing {
-    fn new(pool: &PgPool, task: TaskId, epoch: i64, plan: &Plan, (cursor, rows): (Option<String>, i64)) -> Self {
+    fn new(
+        (pool, flush): (&PgPool, &Arc<Flush>),
+        (task, epoch): (TaskId, i64),
+        plan: &Plan,
+        (cursor, rows): (Option<String>, i64),
+    ) -> Self {
         let copy = Copy::new(&own_table(&task.to_string()), &plan.columns);
-        let target = Arc::new(Target { pool: pool.clone(), task, epoch, copy });
-        let (under_way, lanes) = (VecDeque::new(), Vec::new());
-        Self { target, cursor, rows, begun: rows, under_way, lanes, turn: None, durable: Clock::monotonic() }
+        let (flush, free) = (Arc::clone(flush), Mutex::default());
+        let target = Arc::new(Target { pool: pool.clone(), task, epoch, copy, flush, free });
+        let seats = Arc::new(Semaphore::new(LANES));
+        Self { target, seats, cursor, rows, begun: rows, under_way: VecDeque::new(), turn: None }
     }
 
     /// The end of the oldest write.
-    fn ended(&mut self, written: &Written, lane: Option<Lane>) {
+    fn ended(&mut self, written: &Written) {
         let rows = self.under_way.pop_front().map_or(0, |write| write.rows);
         if written.outcome.is_ok() {
             self.rows += rows;
         }
-        self.lanes.extend(lane);
         if self.under_way.is_empty() {
             (self.begun, self.turn) = (self.rows, None);
-            self.lanes.clear();
+            self.target.rest();
         }
     }
 }
@@ -127,41 +138,40 @@ impl Staging for Writing {
     }
 
     fn lanes(&self) -> usize {
-        LANES
+        UNDER_WAY
     }
 
     async fn begin(&mut self, batch: Batch, mark: Mark) -> Result<(), Error> {
         let rows = i64::try_from(batch.len()).unwrap_or(i64::MAX);
         let (done, next) = oneshot::channel();
         let (turn, recalled) = (self.turn.replace(next), CancellationToken::new());
-        let durable = self.under_way.is_empty() || self.durable.elapsed() >= DURABLE_EVERY;
-        if durable {
-            self.durable = Clock::monotonic();
-        }
-        let write = Write { batch, mark, before: self.begun, durable, turn, done, recalled: recalled.clone() };
+        let write = Write { batch, mark, before: self.begun, turn, done: Some(done), recalled: recalled.clone() };
         self.begun += rows;
-        let (target, lane) = (Arc::clone(&self.target), self.lanes.pop());
-        let ending = AbortOnDropHandle::new(tokio::spawn(async move { target.write(lane, write).await }));
+        // Asked for here, seats are given in the order of the writes: one that waits for its turn never has the last seat
+        // while the one before it has none.
+        let mut seat = Box::pin(Arc::clone(&self.seats).acquire_owned());
+        let seat: Pin<Box<dyn Future<Output = _> + Send>> = match futures_util::poll!(&mut seat) {
+            Poll::Ready(given) => Box::pin(ready(given)),
+            Poll::Pending => seat,
+        };
+        let target = Arc::clone(&self.target);
+        let ending = AbortOnDropHandle::new(tokio::spawn(async move { target.write(seat, write).await }));
         self.under_way.push_back(UnderWay { ending, rows, recalled });
         Ok(())
     }
 
     async fn committed(&mut self) -> Written {
-        let broken = |text: String| (Written::failed(Batch::default(), Error::Failed(text)), None);
-        let (written, lane) = match self.under_way.front_mut() {
+        let broken = |text: String| Written::failed(Batch::default(), Error::Failed(text));
+        let written = match self.under_way.front_mut() {
             Some(write) => (&mut write.ending).await.unwrap_or_else(|error| broken(format!("a write: {error}"))),
             None => broken("no write is under way".into()),
         };
-        self.ended(&written, lane);
+        self.ended(&written);
         written
     }
 
     fn recall(&mut self) {
         self.under_way.iter().skip(1).for_each(|write| write.recalled.cancel());
-    }
-
-    async fn flush(&mut self) -> Result<(), Error> {
-        self.target.flush().await
     }
 
     async fn close(mut self: Box<Self>) -> Result<(), Error> {

@@ -33,7 +33,7 @@ impl Writing {
             while let Some(Write { batch, mark, done }) = inbox.blocking_recv() {
                 // Nobody hears of it where the run was dropped meanwhile; the next one reads the cursor.
                 let outcome = segment.write(&batch, &mark);
-                let _ = done.send(Written { batch, outcome, durable: true });
+                let _ = done.send(Written { batch, outcome });
             }
         };
         let thread = thread::Builder::new().name("segment".into()).spawn(work)?;

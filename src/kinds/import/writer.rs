@@ -33,8 +33,6 @@ pub struct Writer<'a> {
     under_way: VecDeque<UnderWay>,
     /// The cursor of the last commit.
     last: Cursor,
-    /// The last commit may be lost with the power of the database: nobody is told of it yet.
-    volatile: bool,
     /// All that is committed was told: what a checkpoint passed over is not.
     told: bool,
 }
@@ -59,20 +57,7 @@ impl<'a> Writer<'a> {
         let brake = spec.max_rows_per_second.map(|rate| Brake::new(rate, last.rows));
         let (format, bad_rows, lines) = (spec.csv.clone(), spec.bad_rows, records.lines());
         let under_way = VecDeque::new();
-        Writer {
-            context,
-            staging,
-            brake,
-            spare,
-            lines,
-            format,
-            bad_rows,
-            refused: 0,
-            under_way,
-            last,
-            volatile: false,
-            told: true,
-        }
+        Writer { context, staging, brake, spare, lines, format, bad_rows, refused: 0, under_way, last, told: true }
     }
 
     /// Writes until the reader ends, and answers the last cursor.
@@ -83,11 +68,6 @@ impl<'a> Writer<'a> {
         let ended = self.write_all(inbox).await;
         if let Err(Stop::Interrupted) = ended {
             self.settle().await?;
-        }
-        if let Ok(()) | Err(Stop::Interrupted) = ended
-            && self.volatile
-        {
-            self.staging.flush().await.map_err(stopped_by)?;
             self.context.note(&self.last, report(&self.last))?;
         }
         ended.map(|()| self.last)
@@ -141,10 +121,8 @@ impl<'a> Writer<'a> {
         }
         // The reader may have come to its end and want no more batches.
         let _ = self.spare.try_send(written.batch);
-        (self.last, self.volatile, self.told) = (ended.cursor, !written.durable, false);
-        if written.durable {
-            self.context.checkpoint(&self.last, report(&self.last)).await?;
-        }
+        (self.last, self.told) = (ended.cursor, false);
+        self.context.checkpoint(&self.last, report(&self.last)).await?;
         match &mut self.brake {
             Some(brake) => brake.wait(self.last.rows, self.context).await,
             None => Ok(()),
@@ -153,10 +131,6 @@ impl<'a> Writer<'a> {
 
     /// Says how far it came, where nothing follows at once that would say it.
     async fn tell(&mut self) -> Result<(), Stop> {
-        if self.volatile {
-            self.staging.flush().await.map_err(stopped_by)?;
-            self.volatile = false;
-        }
         self.told = true;
         self.context.checkpoint(&self.last, report(&self.last)).await
     }
@@ -198,7 +172,7 @@ impl<'a> Writer<'a> {
         self.staging.recall();
         while let Some(ended) = self.under_way.pop_front() {
             match self.staging.committed().await.outcome {
-                Ok(()) => (self.last, self.volatile) = (ended.cursor, true),
+                Ok(()) => self.last = ended.cursor,
                 // What is not committed is read again by the next run.
                 Err(Error::Recalled | Error::Cell { .. }) => {}
                 Err(error) => return Err(stopped_by(error)),
