@@ -51,18 +51,17 @@ impl Copy {
         })
     }
 
-    /// Adds the rows, numbered from `before` + 1; `buffer` is used again. [`Error::Recalled`] where that was asked for
+    /// Adds the rows, numbered from `before` + 1. [`Error::Recalled`] where that was asked for
     /// meanwhile: the connection is then ready for the next statement, as it is after [`Error::Cell`].
     pub(super) async fn send(
         &self,
         to: &mut PgConnection,
         (before, batch): (i64, &Batch),
-        buffer: &mut Vec<u8>,
         recalled: &CancellationToken,
     ) -> Result<(), Error> {
         let mut copy = to.copy_in_raw(&self.statement).await?;
-        let mut encoder = encode(before, batch);
-        while encoder.fill(buffer, CHUNK) {
+        let (mut encoder, mut buffer) = (encode(before, batch), Vec::new());
+        while encoder.fill(&mut buffer, CHUNK) {
             copy.send(buffer.as_slice()).await?;
             if recalled.is_cancelled() {
                 copy.abort("taken back").await?;

@@ -1,11 +1,11 @@
 //! One write: its rows stream into the table while the write before it commits, it commits behind that one, and then waits
 //! for the disk.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, PgPool, Postgres};
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, oneshot};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::super::{Batch, Error, Mark, Written};
@@ -28,14 +28,15 @@ pub(super) struct Target {
     pub(super) epoch: i64,
     pub(super) copy: Copy,
     pub(super) flush: Arc<Flush>,
-    /// Connections that are kept for the next write.
-    pub(super) free: Mutex<Vec<Lane>>,
+    /// Whose turn it is to get a lane.
+    pub(super) door: Mutex<()>,
+    pub(super) seats: Arc<Semaphore>,
 }
 
-/// A connection with what is used again from write to write.
+/// A connection, and a seat among the writes that have one.
 pub(super) struct Lane {
     connection: PoolConnection<Postgres>,
-    buffer: Vec<u8>,
+    _seat: OwnedSemaphorePermit,
 }
 
 /// Rows to be written behind the `before` first ones.
@@ -51,35 +52,37 @@ pub(super) struct Write {
 }
 
 impl Target {
-    /// Writes, once there is a seat among those that copy rows, and answers when the rows are on disk.
-    pub(super) async fn write<S>(&self, seat: S, mut write: Write) -> Written
+    /// A lane for the write that asks next. Lanes are given in the order of the first polls, and one after the other: a write
+    /// that waits for the one before it never keeps the last connection from that.
+    pub(super) async fn lane(self: Arc<Self>) -> Result<Lane, Error> {
+        let _door = self.door.lock().await;
+        let seat = Arc::clone(&self.seats).acquire_owned().await.map_err(|_| Error::Recalled)?;
+        Ok(Lane { connection: self.pool.acquire().await?, _seat: seat })
+    }
+
+    /// Writes, once there is a lane, and answers when the rows are on disk.
+    pub(super) async fn write<L>(&self, lane: L, mut write: Write) -> Written
     where
-        S: Future<Output = Result<OwnedSemaphorePermit, AcquireError>>,
+        L: Future<Output = Result<Lane, Error>>,
     {
-        let outcome = async {
-            let _seat = tokio::select! {
-                biased;
-                () = write.recalled.cancelled() => return Err(Error::Recalled),
-                seat = seat => seat.map_err(|_| Error::Recalled)?,
-            };
-            self.commit(&mut write).await
-        };
-        let outcome = match outcome.await {
+        let outcome = match self.commit(lane, &mut write).await {
             Ok(()) => self.flush.wait().await,
             Err(error) => Err(error),
         };
         Written { batch: write.batch, outcome }
     }
 
-    async fn commit(&self, write: &mut Write) -> Result<(), Error> {
+    async fn commit<L>(&self, lane: L, write: &mut Write) -> Result<(), Error>
+    where
+        L: Future<Output = Result<Lane, Error>>,
+    {
         self.copy.check(&write.batch)?;
-        let lane = self.free().pop();
-        let mut lane = match lane {
-            Some(lane) => lane,
-            None => Lane { connection: self.pool.acquire().await?, buffer: Vec::new() },
+        let mut lane = tokio::select! {
+            biased;
+            () = write.recalled.cancelled() => return Err(Error::Recalled),
+            lane = lane => lane?,
         };
-        self.transact(&mut lane, write).await?;
-        self.free().push(lane);
+        self.transact(&mut lane.connection, write).await?;
         if let Some(done) = write.done.take() {
             // It may be the last one.
             let _ = done.send(());
@@ -87,37 +90,27 @@ impl Target {
         Ok(())
     }
 
-    /// Gives the connections back.
-    pub(super) fn rest(&self) {
-        self.free().clear();
-    }
-
-    /// A panic while it was locked leaves whole lanes.
-    fn free(&self) -> std::sync::MutexGuard<'_, Vec<Lane>> {
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn transact(&self, lane: &mut Lane, write: &mut Write) -> Result<(), Error> {
-        let mut transaction = lane.connection.begin().await?;
-        let Err(error) = self.fill(&mut transaction, &mut lane.buffer, write).await else {
+    async fn transact(&self, connection: &mut PoolConnection<Postgres>, write: &mut Write) -> Result<(), Error> {
+        let mut transaction = connection.begin().await?;
+        let Err(error) = self.fill(&mut transaction, write).await else {
             return Ok(transaction.commit().await?);
         };
         let ended = transaction.rollback().await;
         if ended.is_err() {
-            lane.connection.close_on_drop();
+            connection.close_on_drop();
         }
         match error {
             // The table goes with the staging: whoever ended it is the newer run.
-            Error::Failed(_) if ended.is_ok() && !self.holds(&mut lane.connection).await? => Err(Error::LeaseLost),
+            Error::Failed(_) if ended.is_ok() && !self.holds(connection).await? => Err(Error::LeaseLost),
             error => Err(error),
         }
     }
 
     /// Everything but the commit.
-    async fn fill(&self, to: &mut PgConnection, buffer: &mut Vec<u8>, write: &mut Write) -> Result<(), Error> {
+    async fn fill(&self, to: &mut PgConnection, write: &mut Write) -> Result<(), Error> {
         let Write { batch, mark, before, turn, recalled, .. } = write;
         if !batch.is_empty() {
-            self.copy.send(to, (*before, batch), buffer, recalled).await?;
+            self.copy.send(to, (*before, batch), recalled).await?;
         }
         if let Some(turn) = turn {
             tokio::select! {

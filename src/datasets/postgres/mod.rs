@@ -8,7 +8,7 @@
 //! - [`schema`]: the bookkeeping's tables and what tables and columns are called
 //! - [`fence`]: taking over a staging; [`publishing`]: its end
 //! - [`staging`]: writing to it; [`lane`]: one write; [`flush`]: its way to the disk; [`copy`], [`encode`]: its rows; [`rejects`]: those that are none
-//! - [`listing`], [`reading`]: datasets and their rows; [`retired`]: tables that are to go
+//! - [`listing`], [`reading`]: datasets and their rows; [`indexing`]: what finds a row; [`retired`]: tables that are to go
 //! - [`pins`], [`scanning`], [`places`], [`copy_text`]: snapshots and what exports read of them
 
 mod copy;
@@ -17,6 +17,7 @@ mod encode;
 mod failure;
 mod fence;
 mod flush;
+mod indexing;
 mod lane;
 mod listing;
 mod pins;
@@ -59,6 +60,7 @@ impl Postgres {
         let address: PgConnectOptions = url.parse()?;
         let pool = options.connect_with(address.clone()).await?;
         schema::create(&pool).await?;
+        indexing::index_soon(&pool);
         retired::sweep_soon(&pool);
         Ok(Self { pool, flush: Arc::new(Flush::new(address)) })
     }

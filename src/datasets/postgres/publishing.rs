@@ -8,11 +8,8 @@ use super::super::{DatasetName, Error, Mode};
 use super::fence::{self, Held};
 use super::listing::{self, Entry};
 use super::schema::{ROW, names, own_table};
-use super::{rejects, retired};
+use super::{indexing, rejects, retired};
 use crate::task::TaskId;
-
-/// Rows below which a float of 32 bits, as the server keeps its count in, is exact.
-const EXACT_BELOW: i64 = 1 << 24;
 
 /// Publishes the staging of a task; where that was done before, nothing changes.
 pub(super) async fn publish(pool: &PgPool, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error> {
@@ -35,40 +32,19 @@ pub(super) async fn publish(pool: &PgPool, task: TaskId, epoch: i64, now: jiff::
         done.bind(task.to_string()).execute(&mut *transaction).await?;
     }
     transaction.commit().await?;
+    indexing::index_soon(pool);
     retired::sweep_soon(pool);
     Ok(held.rows.unsigned_abs())
 }
 
-/// Compares the table with the cursor's count: so many rows, and the last one's number.
-fn compare(held: &Held, (count, last): (i64, i64)) -> Result<(), Error> {
+/// Counts the rows of a table, and compares them and the last one's number with the cursor's count.
+async fn count(transaction: &mut PgConnection, table: &str, held: &Held) -> Result<(), Error> {
+    let sql = format!("SELECT count(*), coalesce(max({ROW}), 0) FROM {table}");
+    let (count, last): (i64, i64) = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(transaction).await?;
     if count == held.rows && last == count {
         return Ok(());
     }
     Err(Error::miscounted(count.unsigned_abs(), held.rows.unsigned_abs()))
-}
-
-/// Counts the rows of a table, and answers the last one's number.
-async fn count(transaction: &mut PgConnection, table: &str) -> Result<(i64, i64), Error> {
-    let sql = format!("SELECT count(*), coalesce(max({ROW}), 0) FROM {table}");
-    Ok(sqlx::query_as(AssertSqlSafe(sql)).fetch_one(transaction).await?)
-}
-
-/// Makes the index of the rows' numbers, which is small and quick to make as rows lie nearly in their order, and compares
-/// the table with the cursor's count. The server counts the rows that live as it reads the whole table for the index: where
-/// it does not come to the same, or a float may be rounded, they are counted by a query.
-async fn index(transaction: &mut PgConnection, table: &str, held: &Held) -> Result<(), Error> {
-    run(transaction, format!("CREATE INDEX ON {table} USING brin ({ROW})")).await?;
-    let live = sqlx::query_scalar("SELECT reltuples::bigint FROM pg_class WHERE oid = $1::regclass").bind(table);
-    let live: i64 = live.fetch_one(&mut *transaction).await?;
-    analyze(transaction, table).await?;
-    if held.rows >= EXACT_BELOW || live != held.rows {
-        let counted = count(transaction, table).await?;
-        return compare(held, counted);
-    }
-    run(transaction, "SET LOCAL enable_seqscan = off".into()).await?;
-    let last = format!("SELECT max({ROW}) FROM {table} WHERE {ROW} >= {live}");
-    let last: Option<i64> = sqlx::query_scalar(AssertSqlSafe(last)).fetch_one(&mut *transaction).await?;
-    compare(held, (live, last.unwrap_or(0)))
 }
 
 /// Moves the staging's table to where datasets are.
@@ -77,7 +53,7 @@ async fn make(transaction: &mut PgConnection, task: TaskId, held: &Held, now: ji
     let place = place.ok_or_else(|| Error::Failed("the connection has no schema to make tables in".into()))?;
     let (name, own) = (&held.plan.dataset, task.to_string());
     let staging = own_table(&own);
-    index(transaction, &staging, held).await?;
+    count(transaction, &staging, held).await?;
     run(transaction, format!("ALTER TABLE {staging} RESET (autovacuum_enabled)")).await?;
     run(transaction, format!("ALTER TABLE {staging} SET SCHEMA {}", quoted(&place))).await?;
     let moved = format!("{}.{}", quoted(&place), quoted(&own));
@@ -90,18 +66,10 @@ async fn make(transaction: &mut PgConnection, task: TaskId, held: &Held, now: ji
     Ok(())
 }
 
-/// Tells the planner that rows lie nearly in their order: without that it reads the whole table for each page. A small
-/// sample shows it; one of the usual size would cost as much as making the index.
-async fn analyze(transaction: &mut PgConnection, table: &str) -> Result<(), Error> {
-    run(transaction, "SET LOCAL default_statistics_target = 1".into()).await?;
-    run(transaction, format!("ANALYZE {table} ({ROW})")).await
-}
-
 /// Copies the staged rows to the end of the table. Without synchronised scans they are read in their order.
 async fn append(transaction: &mut PgConnection, task: TaskId, held: &Held, entry: &Entry) -> Result<(), Error> {
     let (table, staging) = (entry.table(), own_table(&task.to_string()));
-    let counted = count(transaction, &staging).await?;
-    compare(held, counted)?;
+    count(transaction, &staging, held).await?;
     let columns = names(&held.plan.columns).join(", ");
     run(transaction, "SET LOCAL synchronize_seqscans = off".into()).await?;
     let before = entry.dataset.rows;
@@ -110,7 +78,7 @@ async fn append(transaction: &mut PgConnection, task: TaskId, held: &Held, entry
     let sql = "SELECT brin_summarize_new_values(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
         JOIN pg_am a ON a.oid = c.relam WHERE i.indrelid = $1::regclass AND a.amname = 'brin'";
     sqlx::query(sql).bind(&table).execute(&mut *transaction).await?;
-    analyze(transaction, &table).await?;
+    indexing::analyze(transaction, &table).await?;
     retired::retire(transaction, ("pausa_datasets", &quoted(&task.to_string())), &format!("{task}-appended")).await?;
     let update = sqlx::query("UPDATE pausa_datasets.dataset SET rows = rows + $2 WHERE name = $1");
     update.bind(entry.dataset.name.as_str()).bind(held.rows).execute(transaction).await?;

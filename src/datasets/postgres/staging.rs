@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::future::ready;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Poll;
 
 use async_trait::async_trait;
 use sqlx::PgPool;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Mutex, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -77,17 +77,16 @@ pub(super) async fn discard(pool: &PgPool, task: TaskId, epoch: i64) -> Result<(
     Ok(())
 }
 
-/// Writes whose rows stream in or that commit, at once: while one commits, the rows of the next stream in. Two keep two
-/// cores of the server busy.
-const LANES: usize = 2;
+/// Writes whose rows stream in or that commit, at once: while one commits, the rows of the next stream in. So many keep a
+/// server busy while others wait for their turn.
+const LANES: usize = 4;
 
 /// Writes under way: those, the next one, and what waits for the disk.
 const UNDER_WAY: usize = 8;
 
-/// The staging of one run. It holds connections for as long as writes are under way, one for each that copies rows.
+/// The staging of one run. It holds connections for as long as writes are under way, one for each that copies rows: the others wait.
 struct Writing {
     target: Arc<Target>,
-    seats: Arc<Semaphore>,
     cursor: Option<String>,
     /// Rows that are committed, and those with the writes under way.
     rows: i64,
@@ -112,10 +111,9 @@ impl Writing {
         (cursor, rows): (Option<String>, i64),
     ) -> Self {
         let copy = Copy::new(&own_table(&task.to_string()), &plan.columns);
-        let (flush, free) = (Arc::clone(flush), Mutex::default());
-        let target = Arc::new(Target { pool: pool.clone(), task, epoch, copy, flush, free });
-        let seats = Arc::new(Semaphore::new(LANES));
-        Self { target, seats, cursor, rows, begun: rows, under_way: VecDeque::new(), turn: None }
+        let (pool, flush, seats) = (pool.clone(), Arc::clone(flush), Arc::new(Semaphore::new(LANES)));
+        let target = Arc::new(Target { pool, task, epoch, copy, flush, door: Mutex::default(), seats });
+        Self { target, cursor, rows, begun: rows, under_way: VecDeque::new(), turn: None }
     }
 
     /// The end of the oldest write.
@@ -126,7 +124,6 @@ impl Writing {
         }
         if self.under_way.is_empty() {
             (self.begun, self.turn) = (self.rows, None);
-            self.target.rest();
         }
     }
 }
@@ -147,15 +144,14 @@ impl Staging for Writing {
         let (turn, recalled) = (self.turn.replace(next), CancellationToken::new());
         let write = Write { batch, mark, before: self.begun, turn, done: Some(done), recalled: recalled.clone() };
         self.begun += rows;
-        // Asked for here, seats are given in the order of the writes: one that waits for its turn never has the last seat
-        // while the one before it has none.
-        let mut seat = Box::pin(Arc::clone(&self.seats).acquire_owned());
-        let seat: Pin<Box<dyn Future<Output = _> + Send>> = match futures_util::poll!(&mut seat) {
+        // Its place in the queue is that of this first poll.
+        let mut lane = Box::pin(Arc::clone(&self.target).lane());
+        let lane: Pin<Box<dyn Future<Output = _> + Send>> = match futures_util::poll!(&mut lane) {
             Poll::Ready(given) => Box::pin(ready(given)),
-            Poll::Pending => seat,
+            Poll::Pending => lane,
         };
         let target = Arc::clone(&self.target);
-        let ending = AbortOnDropHandle::new(tokio::spawn(async move { target.write(seat, write).await }));
+        let ending = AbortOnDropHandle::new(tokio::spawn(async move { target.write(lane, write).await }));
         self.under_way.push_back(UnderWay { ending, rows, recalled });
         Ok(())
     }

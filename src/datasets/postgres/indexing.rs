@@ -1,0 +1,67 @@
+//! The index of the rows' numbers, made a moment after a dataset is published: reading works without it, only slower. It is
+//! small and quick to make, as rows lie nearly in their order.
+
+use sqlx::{PgConnection, PgPool};
+
+use super::super::identifiers::quoted;
+use super::super::{DatasetName, Error};
+use super::listing::{self, Entry};
+use super::publishing::run;
+use super::schema::ROW;
+
+/// A dataset whose table has no such index yet.
+const MISSING: &str = "SELECT name FROM (
+        SELECT name, to_regclass(quote_ident(place) || '.' || quote_ident(name)) AS place FROM pausa_datasets.dataset) d
+    WHERE place IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am a ON a.oid = c.relam
+        WHERE a.amname = 'brin' AND i.indrelid = d.place)
+    LIMIT 1";
+
+/// One makes indexes at a time, of all nodes.
+const ALONE: &str = "SELECT pg_try_advisory_xact_lock(5791083247)";
+
+/// Makes what is missing, on a task of its own.
+pub(super) fn index_soon(pool: &PgPool) {
+    let pool = pool.clone();
+    tokio::spawn(async move {
+        if let Err(error) = index_all(&pool).await {
+            tracing::warn!(%error, "datasets without an index of their rows wait for the next import or start");
+        }
+    });
+}
+
+async fn index_all(pool: &PgPool) -> Result<(), Error> {
+    loop {
+        let mut transaction = pool.begin().await?;
+        // Who makes indexes already will look again.
+        if !sqlx::query_scalar(ALONE).fetch_one(&mut *transaction).await? {
+            return Ok(());
+        }
+        let name: Option<String> = sqlx::query_scalar(MISSING).fetch_optional(&mut *transaction).await?;
+        let Some(name) = name else { return Ok(()) };
+        // Until the index is made the dataset stays what and where it is; who only reads it is not kept waiting.
+        if let Some(entry) = listing::shared(&mut transaction, &named(&name)?).await? {
+            index(&mut transaction, &entry).await?;
+        }
+        transaction.commit().await?;
+    }
+}
+
+fn named(name: &str) -> Result<DatasetName, Error> {
+    name.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))
+}
+
+/// Makes the index unless it is there under its name, which is that of the task that made the table. Then tells the planner
+/// that rows lie nearly in their order: without that it reads the whole table for each page. A small sample shows it; one
+/// of the usual size would cost as much as making the index.
+async fn index(transaction: &mut PgConnection, entry: &Entry) -> Result<(), Error> {
+    let (table, name) = (entry.table(), quoted(&format!("{}_rows", entry.relation)));
+    run(transaction, format!("CREATE INDEX IF NOT EXISTS {name} ON {table} USING brin ({ROW})")).await?;
+    analyze(transaction, &table).await
+}
+
+/// See [`index`].
+pub(super) async fn analyze(transaction: &mut PgConnection, table: &str) -> Result<(), Error> {
+    run(transaction, "SET LOCAL default_statistics_target = 1".into()).await?;
+    run(transaction, format!("ANALYZE {table} ({ROW})")).await
+}
