@@ -135,6 +135,11 @@ pub trait Staging: Send {
         1
     }
 
+    /// Rows of a write that make the most of the database; any other number is right too.
+    fn rows_at_once(&self) -> usize {
+        1
+    }
+
     /// Begins a write and answers before it is committed; at most [`Staging::lanes`] may be under way. Each is to be
     /// heard of by [`Staging::committed`].
     async fn begin(&mut self, batch: Batch, mark: Mark) -> Result<(), Error>;
@@ -142,7 +147,8 @@ pub trait Staging: Send {
     /// Waits for the end of the oldest write under way: a commit that outlives a power loss of the database. Its future may be dropped and asked for anew.
     async fn committed(&mut self) -> Written;
 
-    /// Takes back the writes under way but the oldest, as far as they are not committed: [`Error::Recalled`].
+    /// Takes back the writes under way, as far as they do not commit already, and waits for no disk: [`Error::Recalled`].
+    /// Nothing is begun after it.
     fn recall(&mut self) {}
 
     /// Writes the rows and the mark while nothing else is under way, and hands the batch back for reuse. Errors are
@@ -162,8 +168,9 @@ pub struct Written {
     /// The rows, to be used again or written anew; empty where they are lost with the thread that had them.
     pub batch: Batch,
     /// With an error nothing was written: [`Error::LeaseLost`] where a newer epoch took over, [`Error::Cell`] where a
-    /// cell is refused, [`Error::Recalled`] where the write before it failed. Only [`Error::Unavailable`] leaves it open
-    /// whether the commit was done: open the staging anew and read its cursor.
+    /// cell is refused, [`Error::Recalled`] where the write before it failed. [`Error::Unavailable`], and
+    /// [`Error::Recalled`] after [`Staging::recall`], leave it open whether the commit was done: open the staging anew and
+    /// read its cursor.
     pub outcome: Result<(), Error>,
 }
 

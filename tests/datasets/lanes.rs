@@ -4,18 +4,10 @@ use jiff::Timestamp;
 use pausa::datasets::{Batch, Column, ColumnType, Error, Mark, Mode, Staging};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::datasets::place::{Place, batch, execute, firsts, numbers, plan};
+use crate::datasets::place::{Place, batch, execute, firsts, numbers, plan, until};
 
 async fn begin(staging: &mut Box<dyn Staging>, rows: Batch, cursor: &str) {
     staging.begin(rows, cursor.into()).await.unwrap();
-}
-
-/// Asks until the condition holds.
-async fn until(connection: &mut PgConnection, condition: &str) {
-    let sql = format!("SELECT ({condition})");
-    while !sqlx::query_scalar::<_, bool>(AssertSqlSafe(sql.clone())).fetch_one(&mut *connection).await.unwrap() {
-        tokio::task::yield_now().await;
-    }
 }
 
 async fn run(connection: &mut PgConnection, sql: String) {
@@ -118,17 +110,25 @@ async fn what_is_recalled_holds_nothing() {
     run(&mut other, format!("BEGIN; SELECT FROM pausa_datasets.staging WHERE task = '{task}' FOR UPDATE")).await;
     begin(&mut staging, numbers(1, 2), "at 2").await;
     begin(&mut staging, numbers(3, 4), "at 4").await;
+    let waits =
+        "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let mut onlooker = PgConnection::connect(&place.url).await.unwrap();
+    until(&mut onlooker, waits).await;
     staging.recall();
     run(&mut other, "COMMIT".into()).await;
-    assert_eq!(staging.committed().await.outcome, Ok(()));
+    // It commits, and is not waited for on its way to the disk.
+    assert!(matches!(staging.committed().await.outcome, Ok(()) | Err(Error::Recalled)));
     assert_eq!(staging.committed().await.outcome, Err(Error::Recalled));
+    staging.close().await.unwrap();
+    let mut staging = place.datasets.stage(task, 2, &plan).await.unwrap();
+    assert_eq!(staging.cursor(), Some("at 2"));
     begin(&mut staging, numbers(3, 5), "at 5").await;
     staging.close().await.unwrap();
     let open = "SELECT count(*) = 0 FROM pg_stat_activity
         WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
     assert!(sqlx::query_scalar::<_, bool>(open).fetch_one(&mut other).await.unwrap());
-    let cursor = place.datasets.staged(task, 2).await.unwrap().unwrap();
-    let rows = place.datasets.publish(task, 2, Timestamp::UNIX_EPOCH).await.unwrap();
+    let cursor = place.datasets.staged(task, 3).await.unwrap().unwrap();
+    let rows = place.datasets.publish(task, 3, Timestamp::UNIX_EPOCH).await.unwrap();
     assert!([("at 2", 2), ("at 5", 5)].contains(&(cursor.as_str(), rows)), "{cursor}: {rows} rows");
 }
 

@@ -4,7 +4,10 @@ use jiff::Timestamp;
 use pausa::datasets::{Batch, ColumnFilter, Error, Mode, Selection, connect};
 use sqlx::{Connection, PgConnection};
 
-use crate::datasets::place::{Place, batch, every, execute, numbers, plan};
+use crate::datasets::place::{Place, batch, every, execute, numbers, plan, until};
+
+/// The index of the rows comes a moment after the dataset, and what the planner is told with it.
+const INDEXED: &str = "SELECT count(*) = 1 FROM pg_indexes WHERE schemaname = 'public' AND tablename = 'sales'";
 
 #[tokio::test]
 async fn a_refused_cell_is_named_and_the_rest_can_be_written() {
@@ -82,6 +85,7 @@ async fn a_page_far_in_reads_no_more_than_its_neighbourhood() {
     staging.close().await.unwrap();
     place.datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await.unwrap();
     let mut watcher = PgConnection::connect(&place.url).await.unwrap();
+    until(&mut watcher, INDEXED).await;
     let counted =
         "SELECT coalesce(heap_blks_read + heap_blks_hit, 0)::bigint, coalesce(idx_blks_read + idx_blks_hit, 0)::bigint
         FROM pg_statio_user_tables WHERE relname = 'sales' AND schemaname = 'public'";
@@ -106,6 +110,22 @@ async fn a_page_far_in_reads_no_more_than_its_neighbourhood() {
         let blocks = tokio::time::timeout(crate::harness::server::PATIENCE, told).await.unwrap();
         assert!((1..=150).contains(&blocks), "{blocks} of more than 300 blocks were read for the page behind {after}");
     }
+}
+
+#[tokio::test]
+async fn an_index_that_a_crash_left_out_is_made_at_the_next_start() {
+    let place = Place::postgres().await;
+    let task = crate::harness::task_id();
+    let mut staging = place.datasets.stage(task, 1, &plan("sales", Mode::Create, 1)).await.unwrap();
+    staging.write(numbers(1, 100), "end".into()).await.unwrap();
+    staging.close().await.unwrap();
+    place.datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await.unwrap();
+    let mut watcher = PgConnection::connect(&place.url).await.unwrap();
+    until(&mut watcher, INDEXED).await;
+    execute(&place.url, &format!("DROP INDEX public.\"{task}_rows\"")).await;
+    let started = place.reconnect().await;
+    until(&mut watcher, INDEXED).await;
+    assert_eq!(started.rows(&"sales".parse().unwrap(), 98, 50).await.unwrap().len(), 2);
 }
 
 #[tokio::test]

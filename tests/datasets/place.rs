@@ -147,3 +147,11 @@ pub async fn execute(url: &str, sql: &str) {
     let mut connection = PgConnection::connect(url).await.unwrap();
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
 }
+
+/// Asks until the condition holds.
+pub async fn until(connection: &mut PgConnection, condition: &str) {
+    let sql = format!("SELECT ({condition})");
+    while !sqlx::query_scalar::<_, bool>(AssertSqlSafe(sql.clone())).fetch_one(&mut *connection).await.unwrap() {
+        tokio::task::yield_now().await;
+    }
+}

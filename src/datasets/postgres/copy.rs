@@ -9,7 +9,7 @@ use super::encode::encode;
 use super::schema::{ROW, names};
 
 /// Bytes sent at a time, and after which a recall is heard of.
-const CHUNK: usize = 256 << 10;
+const CHUNK: usize = 64 << 10;
 
 /// A row that is too large for a page. The line that PostgreSQL names is then a later one.
 const TOO_LARGE: &str = "54000";

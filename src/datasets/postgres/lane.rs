@@ -66,7 +66,11 @@ impl Target {
         L: Future<Output = Result<Lane, Error>>,
     {
         let outcome = match self.commit(lane, &mut write).await {
-            Ok(()) => self.flush.wait().await,
+            Ok(()) => tokio::select! {
+                flushed = self.flush.wait() => flushed,
+                // Whoever goes on finds it by the cursor.
+                () = write.recalled.cancelled() => Err(Error::Recalled),
+            },
             Err(error) => Err(error),
         };
         Written { batch: write.batch, outcome }

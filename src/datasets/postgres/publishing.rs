@@ -37,7 +37,7 @@ pub(super) async fn publish(pool: &PgPool, task: TaskId, epoch: i64, now: jiff::
     Ok(held.rows.unsigned_abs())
 }
 
-/// Counts the rows of a table, and compares them and the last one's number with the cursor's count.
+/// Counts the rows of a table, and compares that and the last one's number with the cursor's count.
 async fn count(transaction: &mut PgConnection, table: &str, held: &Held) -> Result<(), Error> {
     let sql = format!("SELECT count(*), coalesce(max({ROW}), 0) FROM {table}");
     let (count, last): (i64, i64) = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(transaction).await?;

@@ -82,7 +82,10 @@ pub(super) async fn discard(pool: &PgPool, task: TaskId, epoch: i64) -> Result<(
 const LANES: usize = 4;
 
 /// Writes under way: those, the next one, and what waits for the disk.
-const UNDER_WAY: usize = 8;
+const UNDER_WAY: usize = 6;
+
+/// A COPY has a price of its own, of about a thousand rows.
+const ROWS_AT_ONCE: usize = 32_768;
 
 /// The staging of one run. It holds connections for as long as writes are under way, one for each that copies rows: the others wait.
 struct Writing {
@@ -138,6 +141,10 @@ impl Staging for Writing {
         UNDER_WAY
     }
 
+    fn rows_at_once(&self) -> usize {
+        ROWS_AT_ONCE
+    }
+
     async fn begin(&mut self, batch: Batch, mark: Mark) -> Result<(), Error> {
         let rows = i64::try_from(batch.len()).unwrap_or(i64::MAX);
         let (done, next) = oneshot::channel();
@@ -167,11 +174,11 @@ impl Staging for Writing {
     }
 
     fn recall(&mut self) {
-        self.under_way.iter().skip(1).for_each(|write| write.recalled.cancel());
+        self.under_way.iter().for_each(|write| write.recalled.cancel());
     }
 
     async fn close(mut self: Box<Self>) -> Result<(), Error> {
-        self.under_way.iter().for_each(|write| write.recalled.cancel());
+        self.recall();
         while !self.under_way.is_empty() {
             self.committed().await;
         }

@@ -39,8 +39,9 @@ async fn rows(
     if let Some(text) = staging.cursor() {
         records = records.resume(parse(text)?)?;
     }
-    if let Some(rate) = spec.max_rows_per_second {
-        records.limit_batch(per_commit(rate));
+    match spec.max_rows_per_second {
+        Some(rate) => records.limit_batch(per_commit(rate)),
+        None => records.grow_batches(staging.rows_at_once()),
     }
     let loaded = load(context, spec, staging.as_mut(), records).await;
     staging.close().await.map_err(stopped_by)?;

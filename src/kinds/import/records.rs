@@ -18,7 +18,7 @@ use super::{header, rejects, source};
 use crate::datasets::{Batch, Column};
 use crate::runner::Failure;
 
-/// The most records of a batch, and the bytes after which one is full.
+/// Records of a batch where nothing else is said, and the bytes after which one of so many is full.
 const RECORDS: usize = 8192;
 const BYTES: usize = 1 << 20;
 
@@ -40,6 +40,8 @@ pub struct Records {
     bad_rows: BadRows,
     cursor: Cursor,
     batch_records: usize,
+    /// Batches grow up to so many records.
+    most_records: usize,
     /// The byte at which the present piece begins.
     piece_start: u64,
 }
@@ -75,6 +77,7 @@ impl Records {
             bad_rows: BadRows::Fail,
             cursor: cursor.clone(),
             batch_records: RECORDS,
+            most_records: RECORDS,
             piece_start: 0,
         };
         let Some(start) = records.read_record()? else {
@@ -109,6 +112,13 @@ impl Records {
     /// At most so many records a batch.
     pub fn limit_batch(&mut self, records: usize) {
         self.batch_records = records.clamp(1, RECORDS);
+        self.most_records = self.batch_records;
+    }
+
+    /// Each batch twice as large as the one before it, up to so many records: what is taken back at a stop is little at first,
+    /// so that an import comes on however soon it is stopped again.
+    pub fn grow_batches(&mut self, records: usize) {
+        self.most_records = records.max(self.batch_records);
     }
 
     /// The columns.
@@ -146,7 +156,8 @@ impl Records {
         let mut piece = Piece { batch, starts: Vec::new(), rejects: Vec::new(), cursor: self.cursor.clone() };
         self.piece_start = self.cursor.offset;
         let (growing, mut records) = (self.input.size().is_none(), 0);
-        while records < self.batch_records && piece.batch.bytes() + piece.rejects.len() < BYTES {
+        let most_bytes = BYTES.max(BYTES / RECORDS * self.batch_records);
+        while records < self.batch_records && piece.batch.bytes() + piece.rejects.len() < most_bytes {
             if growing && records > 0 && self.is_scarce(records) {
                 break;
             }
@@ -160,6 +171,7 @@ impl Records {
                 Err(bad) => piece.rejects.extend(self.reject(&bad, start)?),
             }
         }
+        self.batch_records = self.batch_records.saturating_mul(2).min(self.most_records);
         self.cursor.expected = self.input.expected();
         piece.cursor = self.cursor.clone();
         Ok((records > 0).then_some(piece))

@@ -167,7 +167,7 @@ impl<'a> Writer<'a> {
         Ok(())
     }
 
-    /// Lets the oldest write come to its end and takes the others back.
+    /// Takes back what does not commit already, and hears the ends of all writes.
     async fn settle(&mut self) -> Result<(), Stop> {
         self.staging.recall();
         while let Some(ended) = self.under_way.pop_front() {
