@@ -159,7 +159,7 @@ pub trait Staging: Send {
         written.outcome.map(|()| written.batch)
     }
 
-    /// Takes back what is not committed, and returns when no connection, lock, thread or transaction is held any more.
+    /// Takes back what does not commit already, and returns when nothing of it can commit any more and no thread writes.
     async fn close(self: Box<Self>) -> Result<(), Error>;
 }
 

@@ -126,7 +126,7 @@ async fn what_is_recalled_holds_nothing() {
     staging.close().await.unwrap();
     let open = "SELECT count(*) = 0 FROM pg_stat_activity
         WHERE datname = current_database() AND state LIKE 'idle in transaction%'";
-    assert!(sqlx::query_scalar::<_, bool>(open).fetch_one(&mut other).await.unwrap());
+    until(&mut other, &format!("({open})")).await;
     let cursor = place.datasets.staged(task, 3).await.unwrap().unwrap();
     let rows = place.datasets.publish(task, 3, Timestamp::UNIX_EPOCH).await.unwrap();
     assert!([("at 2", 2), ("at 5", 5)].contains(&(cursor.as_str(), rows)), "{cursor}: {rows} rows");

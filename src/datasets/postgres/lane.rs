@@ -2,6 +2,7 @@
 //! for the disk.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection, PgConnection, PgPool, Postgres};
@@ -48,7 +49,36 @@ pub(super) struct Write {
     pub(super) turn: Option<oneshot::Receiver<()>>,
     /// Tells the write behind this one.
     pub(super) done: Option<oneshot::Sender<()>>,
-    pub(super) recalled: CancellationToken,
+    pub(super) fate: Arc<Fate>,
+}
+
+/// Whether a write commits: decided once, by the write itself or by who takes it back.
+#[derive(Default)]
+pub(super) struct Fate {
+    decided: AtomicBool,
+    recalled: CancellationToken,
+}
+
+impl Fate {
+    /// Takes the write back, unless it commits already.
+    pub(super) fn recall(&self) {
+        self.recalled.cancel();
+    }
+
+    /// Whether this call decides it.
+    fn decide(&self) -> bool {
+        !self.decided.swap(true, Ordering::SeqCst)
+    }
+}
+
+/// A write that nobody waits for any more does not commit.
+struct Waiting(Arc<Fate>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.decide();
+        self.0.recall();
+    }
 }
 
 impl Target {
@@ -60,20 +90,35 @@ impl Target {
         Ok(Lane { connection: self.pool.acquire().await?, _seat: seat })
     }
 
-    /// Writes, once there is a lane, and answers when the rows are on disk.
-    pub(super) async fn write<L>(&self, lane: L, mut write: Write) -> Written
+    /// Writes, once there is a lane, and answers when the rows are on disk, or as soon as it is taken back: a server that is
+    /// busy with its disk takes a while to hear of that, and gives the connection back when it has.
+    pub(super) async fn write<L>(self: Arc<Self>, lane: L, mut write: Write) -> Written
     where
-        L: Future<Output = Result<Lane, Error>>,
+        L: Future<Output = Result<Lane, Error>> + Send + 'static,
     {
-        let outcome = match self.commit(lane, &mut write).await {
-            Ok(()) => tokio::select! {
-                flushed = self.flush.wait() => flushed,
-                // Whoever goes on finds it by the cursor.
-                () = write.recalled.cancelled() => Err(Error::Recalled),
+        let (fate, target) = (Arc::clone(&write.fate), Arc::clone(&self));
+        let _waiting = Waiting(Arc::clone(&fate));
+        let mut working = tokio::spawn(async move {
+            let outcome = target.commit(lane, &mut write).await;
+            Written { batch: write.batch, outcome }
+        });
+        let written = tokio::select! {
+            biased;
+            written = &mut working => written,
+            () = fate.recalled.cancelled() => match fate.decide() {
+                true => return Written::failed(Batch::default(), Error::Recalled),
+                false => working.await,
             },
-            Err(error) => Err(error),
         };
-        Written { batch: write.batch, outcome }
+        let written = written
+            .unwrap_or_else(|error| Written::failed(Batch::default(), Error::Failed(format!("a write: {error}"))));
+        let Ok(()) = written.outcome else { return written };
+        let outcome = tokio::select! {
+            flushed = self.flush.wait() => flushed,
+            // Whoever goes on finds it by the cursor.
+            () = fate.recalled.cancelled() => Err(Error::Recalled),
+        };
+        Written { outcome, ..written }
     }
 
     async fn commit<L>(&self, lane: L, write: &mut Write) -> Result<(), Error>
@@ -83,7 +128,7 @@ impl Target {
         self.copy.check(&write.batch)?;
         let mut lane = tokio::select! {
             biased;
-            () = write.recalled.cancelled() => return Err(Error::Recalled),
+            () = write.fate.recalled.cancelled() => return Err(Error::Recalled),
             lane = lane => lane?,
         };
         self.transact(&mut lane.connection, write).await?;
@@ -112,16 +157,19 @@ impl Target {
 
     /// Everything but the commit.
     async fn fill(&self, to: &mut PgConnection, write: &mut Write) -> Result<(), Error> {
-        let Write { batch, mark, before, turn, recalled, .. } = write;
+        let Write { batch, mark, before, turn, fate, .. } = write;
         if !batch.is_empty() {
-            self.copy.send(to, (*before, batch), recalled).await?;
+            self.copy.send(to, (*before, batch), &fate.recalled).await?;
         }
         if let Some(turn) = turn {
             tokio::select! {
                 biased;
-                () = recalled.cancelled() => return Err(Error::Recalled),
+                () = fate.recalled.cancelled() => return Err(Error::Recalled),
                 committed = turn => committed.map_err(|_| Error::Recalled)?,
             }
+        }
+        if !fate.decide() {
+            return Err(Error::Recalled);
         }
         let fenced = sqlx::query(COMMIT).bind(self.task.to_string()).bind(self.epoch).bind(*before);
         let fenced = fenced.bind(&mark.cursor).bind(i64::try_from(batch.len()).unwrap_or(i64::MAX));

@@ -9,7 +9,6 @@ use std::task::Poll;
 use async_trait::async_trait;
 use sqlx::PgPool;
 use tokio::sync::{Mutex, Semaphore, oneshot};
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::identifiers::quoted;
@@ -17,7 +16,7 @@ use super::super::model::to_json;
 use super::super::{Batch, Error, Mark, Plan, Published, Staging, Written};
 use super::copy::Copy;
 use super::flush::Flush;
-use super::lane::{Target, Write};
+use super::lane::{Fate, Target, Write};
 use super::schema::{create_table, own_table};
 use super::{fence, listing, rejects, retired};
 use crate::task::TaskId;
@@ -87,7 +86,7 @@ const UNDER_WAY: usize = 6;
 /// A COPY has a price of its own, of about a thousand rows.
 const ROWS_AT_ONCE: usize = 32_768;
 
-/// The staging of one run. It holds connections for as long as writes are under way, one for each that copies rows: the others wait.
+/// The staging of one run. Of the writes under way, those that copy rows or commit have a connection each.
 struct Writing {
     target: Arc<Target>,
     cursor: Option<String>,
@@ -103,7 +102,7 @@ struct Writing {
 struct UnderWay {
     ending: AbortOnDropHandle<Written>,
     rows: i64,
-    recalled: CancellationToken,
+    fate: Arc<Fate>,
 }
 
 impl Writing {
@@ -148,8 +147,8 @@ impl Staging for Writing {
     async fn begin(&mut self, batch: Batch, mark: Mark) -> Result<(), Error> {
         let rows = i64::try_from(batch.len()).unwrap_or(i64::MAX);
         let (done, next) = oneshot::channel();
-        let (turn, recalled) = (self.turn.replace(next), CancellationToken::new());
-        let write = Write { batch, mark, before: self.begun, turn, done: Some(done), recalled: recalled.clone() };
+        let (turn, fate) = (self.turn.replace(next), Arc::<Fate>::default());
+        let write = Write { batch, mark, before: self.begun, turn, done: Some(done), fate: Arc::clone(&fate) };
         self.begun += rows;
         // Its place in the queue is that of this first poll.
         let mut lane = Box::pin(Arc::clone(&self.target).lane());
@@ -157,9 +156,8 @@ impl Staging for Writing {
             Poll::Ready(given) => Box::pin(ready(given)),
             Poll::Pending => lane,
         };
-        let target = Arc::clone(&self.target);
-        let ending = AbortOnDropHandle::new(tokio::spawn(async move { target.write(lane, write).await }));
-        self.under_way.push_back(UnderWay { ending, rows, recalled });
+        let ending = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self.target).write(lane, write)));
+        self.under_way.push_back(UnderWay { ending, rows, fate });
         Ok(())
     }
 
@@ -174,7 +172,7 @@ impl Staging for Writing {
     }
 
     fn recall(&mut self) {
-        self.under_way.iter().for_each(|write| write.recalled.cancel());
+        self.under_way.iter().for_each(|write| write.fate.recall());
     }
 
     async fn close(mut self: Box<Self>) -> Result<(), Error> {
