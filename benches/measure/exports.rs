@@ -53,7 +53,7 @@ async fn all(server: &Server, peer: &str, theirs: impl FnMut() -> Duration) {
     let file = csv::wide(ROWS, COLUMNS);
     import(server, &server.upload(file.as_str()).await, "t").await;
     let pair = Pair::measure(ROUNDS, theirs, async || export(server, json!({ "dataset": "t" })).await);
-    pair.await.print(&format!("export of {ROWS} x {COLUMNS}"), peer, ROWS);
+    pair.await.print(&format!("export of {ROWS} x {COLUMNS}"), peer, ROWS, "rows/s");
     variants(server).await;
     stream(server, file.len()).await;
     pauses(server, "export", async |_| start(server, json!({ "dataset": "t" })).await).await;

@@ -105,7 +105,7 @@ async fn compare(server: &Server, file: &File, peer: &str, mut theirs: impl FnMu
         drop_dataset(server, "bench").await;
         took
     });
-    pair.await.print(&format!("import of {} x {}", file.rows, file.columns), peer, file.rows);
+    pair.await.print(&format!("import of {} x {}", file.rows, file.columns), peer, file.rows, "rows/s");
 }
 
 /// Imports an upload to the end.

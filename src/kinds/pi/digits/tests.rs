@@ -99,6 +99,42 @@ proptest! {
     }
 }
 
+/// Numbers of as many words as are next to each length at which products are made in another way or a transform grows; with
+/// all ones, where sums of products are the largest, and alone ones at the ends.
+#[test]
+fn products_are_exact_around_every_threshold() {
+    let one = BigUint::from(1u32);
+    for words in [1u64, 2, 599, 600, 601, 1023, 1024, 1199, 1200, 1201, 4999, 5000, 20_000, 20_001] {
+        let ones = (&one << (64 * words)) - 1u32;
+        let ends = (&one << (64 * words - 1)) + 1u32;
+        for other in [1u64, 2, 600, 601, 1203] {
+            let short = (&one << (64 * other)) - 1u32;
+            assert_eq!(mul(&ones, &short, NEVER).unwrap(), (&ones << (64 * other)) - &ones, "{words} by {other}");
+            assert_eq!(mul(&short, &ends, NEVER).unwrap(), (&short << (64 * words - 1)) + &short, "{other} by {words}");
+        }
+        let squared = ((&one << (128 * words)) + 1u32) - (&one << (64 * words + 1));
+        assert_eq!(square(&ones, NEVER).unwrap(), squared, "{words} squared");
+        assert_eq!(mul(&ones, &ones.clone(), NEVER).unwrap(), squared, "{words} by itself");
+    }
+}
+
+/// Long factors of all ones, whose sums are the largest of all.
+#[test]
+fn a_product_of_the_longest_pieces_is_exact() {
+    let (one, words) = (BigUint::from(1u32), 600_000u64);
+    let ones = (&one << (64 * words)) - 1u32;
+    let squared = ((&one << (128 * words)) + 1u32) - (&one << (64 * words + 1));
+    assert!(square(&ones, NEVER).unwrap() == squared);
+}
+
+#[test]
+fn a_product_is_left_when_it_is_stopped() {
+    let asked = std::sync::atomic::AtomicU32::new(0);
+    let ones = (BigUint::from(1u32) << 640_000u32) - 1u32;
+    let stop = || asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) >= 5;
+    assert_eq!(mul(&ones, &ones.clone(), &stop), Err(Stopped));
+}
+
 #[test]
 fn powers_are_exact() {
     for exponent in [0, 1, 2, 3, 64, 12_345] {
