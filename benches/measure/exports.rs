@@ -13,7 +13,7 @@ use crate::figures::{Pair, memory, ms, spread, timed};
 use crate::harness::csv;
 use crate::harness::postgres::Postgres;
 use crate::harness::server::Server;
-use crate::imports::{import, import_by_sqlite3, run};
+use crate::imports::{import, import_by_sqlite3, psql};
 
 /// Rounds of each comparison.
 const ROUNDS: usize = 7;
@@ -84,7 +84,7 @@ fn sqlite_export(database: &Path, to: &Path) -> Duration {
 fn psql_export(url: &str, to: &Path) -> Duration {
     let columns: Vec<_> = (1..=COLUMNS).map(|column| format!("c{column}")).collect();
     let copy = format!("\\copy t ({}) to '{}' csv header", columns.join(","), to.display());
-    run(Command::new("psql").args(["-q", "-d", url, "-c", &copy]))
+    psql(url, &copy)
 }
 
 async fn variants(server: &Server) {

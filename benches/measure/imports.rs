@@ -87,12 +87,13 @@ pub fn import_by_sqlite3(file: &Path, database: &Path) -> Duration {
     run(Command::new("sqlite3").arg(database).arg(import))
 }
 
-fn psql(url: &str, command: &str) -> Duration {
+/// A command of psql's, to its end.
+pub fn psql(url: &str, command: &str) -> Duration {
     run(Command::new("psql").args([url, "--no-psqlrc", "--quiet", "--command", command]))
 }
 
 /// Runs a peer to its end.
-pub fn run(command: &mut Command) -> Duration {
+fn run(command: &mut Command) -> Duration {
     let begin = pausa::clock::Clock::monotonic();
     assert!(command.stdout(Stdio::null()).status().unwrap().success(), "{command:?}");
     begin.elapsed()

@@ -144,7 +144,8 @@ pub trait Staging: Send {
     /// heard of by [`Staging::committed`].
     async fn begin(&mut self, batch: Batch, mark: Mark) -> Result<(), Error>;
 
-    /// Waits for the end of the oldest write under way: a commit that outlives a power loss of the database. Its future may be dropped and asked for anew.
+    /// Waits for the end of the oldest write under way: a commit that outlives a power loss of the database. Its future may
+    /// be dropped and asked for anew.
     async fn committed(&mut self) -> Written;
 
     /// Takes back the writes under way, as far as they do not commit already, and waits for no disk: [`Error::Recalled`].

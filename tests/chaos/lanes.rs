@@ -102,7 +102,7 @@ async fn a_node_that_froze_with_writes_open_keeps_nobody_from_the_end() {
     }
 }
 
-/// Most commits do not wait for the disk: what the database forgets in a crash was never told as progress.
+/// Commits do not wait for the disk: what the database forgets in a crash was never told as progress.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_crashes_takes_no_progress_back() {
     let mut luck = Luck::new();

@@ -79,11 +79,7 @@ async fn a_server_that_is_away_is_unavailable() {
 #[tokio::test]
 async fn a_page_far_in_reads_no_more_than_its_neighbourhood() {
     let place = Place::postgres().await;
-    let task = crate::harness::task_id();
-    let mut staging = place.datasets.stage(task, 1, &plan("sales", Mode::Create, 1)).await.unwrap();
-    staging.write(numbers(1, 60_000), "end".into()).await.unwrap();
-    staging.close().await.unwrap();
-    place.datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await.unwrap();
+    place.fill("sales", Mode::Create, numbers(1, 60_000)).await;
     let mut watcher = PgConnection::connect(&place.url).await.unwrap();
     until(&mut watcher, INDEXED).await;
     let counted =
@@ -115,11 +111,7 @@ async fn a_page_far_in_reads_no_more_than_its_neighbourhood() {
 #[tokio::test]
 async fn an_index_that_a_crash_left_out_is_made_at_the_next_start() {
     let place = Place::postgres().await;
-    let task = crate::harness::task_id();
-    let mut staging = place.datasets.stage(task, 1, &plan("sales", Mode::Create, 1)).await.unwrap();
-    staging.write(numbers(1, 100), "end".into()).await.unwrap();
-    staging.close().await.unwrap();
-    place.datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await.unwrap();
+    let task = place.fill("sales", Mode::Create, numbers(1, 100)).await;
     let mut watcher = PgConnection::connect(&place.url).await.unwrap();
     until(&mut watcher, INDEXED).await;
     execute(&place.url, &format!("DROP INDEX public.\"{task}_rows\"")).await;
@@ -131,11 +123,7 @@ async fn an_index_that_a_crash_left_out_is_made_at_the_next_start() {
 #[tokio::test]
 async fn rows_that_do_not_lie_in_their_order_come_in_it() {
     let place = Place::postgres().await;
-    let task = crate::harness::task_id();
-    let mut staging = place.datasets.stage(task, 1, &plan("sales", Mode::Create, 1)).await.unwrap();
-    staging.write(numbers(1, 20_000), "end".into()).await.unwrap();
-    staging.close().await.unwrap();
-    place.datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await.unwrap();
+    place.fill("sales", Mode::Create, numbers(1, 20_000)).await;
     // An update moves rows to the table's end, and a vacuum frees their old places for others.
     let disorder = "UPDATE public.sales SET c1 = c1 WHERE pausa_row % 7 = 3; VACUUM public.sales;
         UPDATE public.sales SET c1 = c1 WHERE pausa_row > 15000";

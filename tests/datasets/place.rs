@@ -75,12 +75,17 @@ impl Place {
 
     /// Imports rows and publishes them.
     pub async fn import(&self, name: &str, mode: Mode, rows: &[&[&str]]) -> TaskId {
-        let task = crate::harness::task_id();
-        let mut staging = self.datasets.stage(task, 1, &plan(name, mode, rows[0].len())).await.unwrap();
-        staging.write(batch(rows), "end".into()).await.unwrap();
+        self.fill(name, mode, batch(rows)).await
+    }
+
+    /// The same with a batch.
+    pub async fn fill(&self, name: &str, mode: Mode, rows: Batch) -> TaskId {
+        let (task, count) = (crate::harness::task_id(), rows.len() as u64);
+        let mut staging = self.datasets.stage(task, 1, &plan(name, mode, rows.width())).await.unwrap();
+        staging.write(rows, "end".into()).await.unwrap();
         staging.close().await.unwrap();
         let published = self.datasets.publish(task, 1, jiff::Timestamp::UNIX_EPOCH).await.unwrap();
-        assert_eq!(published, rows.len() as u64);
+        assert_eq!(published, count);
         task
     }
 

@@ -3,11 +3,12 @@
 
 use sqlx::{PgConnection, PgPool};
 
+use super::super::Error;
 use super::super::identifiers::quoted;
-use super::super::{DatasetName, Error};
 use super::listing::{self, Entry};
 use super::publishing::run;
 use super::schema::ROW;
+use super::soon;
 
 /// A dataset whose table has no such index yet.
 const MISSING: &str = "SELECT name FROM (
@@ -22,15 +23,10 @@ const ALONE: &str = "SELECT pg_try_advisory_xact_lock(5791083247)";
 
 /// Makes what is missing, on a task of its own.
 pub(super) fn index_soon(pool: &PgPool) {
-    let pool = pool.clone();
-    tokio::spawn(async move {
-        if let Err(error) = index_all(&pool).await {
-            tracing::warn!(%error, "datasets without an index of their rows wait for the next import or start");
-        }
-    });
+    soon("datasets without an index of their rows wait for the next import or start", index_all(pool.clone()));
 }
 
-async fn index_all(pool: &PgPool) -> Result<(), Error> {
+async fn index_all(pool: PgPool) -> Result<(), Error> {
     loop {
         let mut transaction = pool.begin().await?;
         // Who makes indexes already will look again.
@@ -40,28 +36,31 @@ async fn index_all(pool: &PgPool) -> Result<(), Error> {
         let name: Option<String> = sqlx::query_scalar(MISSING).fetch_optional(&mut *transaction).await?;
         let Some(name) = name else { return Ok(()) };
         // Until the index is made the dataset stays what and where it is; who only reads it is not kept waiting.
-        if let Some(entry) = listing::shared(&mut transaction, &named(&name)?).await? {
+        if let Some(entry) = listing::shared(&mut transaction, &listing::named(&name)?).await? {
             index(&mut transaction, &entry).await?;
         }
         transaction.commit().await?;
     }
 }
 
-fn named(name: &str) -> Result<DatasetName, Error> {
-    name.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))
-}
-
-/// Makes the index unless it is there under its name, which is that of the task that made the table. Then tells the planner
-/// that rows lie nearly in their order: without that it reads the whole table for each page. A small sample shows it; one
-/// of the usual size would cost as much as making the index.
+/// Makes the index unless it is there under its name, which is that of the task that made the table.
 async fn index(transaction: &mut PgConnection, entry: &Entry) -> Result<(), Error> {
     let (table, name) = (entry.table(), quoted(&format!("{}_rows", entry.relation)));
     run(transaction, format!("CREATE INDEX IF NOT EXISTS {name} ON {table} USING brin ({ROW})")).await?;
     analyze(transaction, &table).await
 }
 
-/// See [`index`].
-pub(super) async fn analyze(transaction: &mut PgConnection, table: &str) -> Result<(), Error> {
+/// Takes rows at the end of a dataset's table into the index, where that is made.
+pub(super) async fn extend(transaction: &mut PgConnection, table: &str) -> Result<(), Error> {
+    let sql = "SELECT brin_summarize_new_values(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+        JOIN pg_am a ON a.oid = c.relam WHERE i.indrelid = $1::regclass AND a.amname = 'brin'";
+    sqlx::query(sql).bind(table).execute(&mut *transaction).await?;
+    analyze(transaction, table).await
+}
+
+/// Tells the planner that rows lie nearly in their order: without that it reads the whole table for each page. A small
+/// sample shows it; one of the usual size would cost as much as making the index.
+async fn analyze(transaction: &mut PgConnection, table: &str) -> Result<(), Error> {
     run(transaction, "SET LOCAL default_statistics_target = 1".into()).await?;
     run(transaction, format!("ANALYZE {table} ({ROW})")).await
 }

@@ -110,9 +110,14 @@ fn foreign(name: &DatasetName) -> Error {
     Error::Failed(format!("the table {name} is not one that an import made: choose another name"))
 }
 
+/// A name out of the catalog.
+pub(super) fn named(text: &str) -> Result<DatasetName, Error> {
+    text.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))
+}
+
 fn entry(row: &PgRow) -> Result<Entry, Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
-    let name = text("name")?.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))?;
+    let name = named(&text("name")?)?;
     let created_at = text("created_at")?.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))?;
     let columns = from_json(&text("columns")?)?;
     let rows = row.try_get::<i64, _>("rows")?.unsigned_abs();

@@ -66,6 +66,15 @@ impl Postgres {
     }
 }
 
+/// Does `work` on a task of its own; where it fails, `waits` is logged: it is done another time.
+fn soon(waits: &'static str, work: impl Future<Output = Result<(), Error>> + Send + 'static) {
+    tokio::spawn(async move {
+        if let Err(error) = work.await {
+            tracing::warn!(%error, "{waits}");
+        }
+    });
+}
+
 #[async_trait]
 impl Datasets for Postgres {
     async fn get(&self, name: &DatasetName) -> Result<Option<Dataset>, Error> {

@@ -75,10 +75,7 @@ async fn append(transaction: &mut PgConnection, task: TaskId, held: &Held, entry
     let before = entry.dataset.rows;
     let insert = format!("INSERT INTO {table} ({ROW}, {columns}) SELECT {ROW} + {before}, {columns} FROM {staging}");
     run(transaction, insert).await?;
-    let sql = "SELECT brin_summarize_new_values(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-        JOIN pg_am a ON a.oid = c.relam WHERE i.indrelid = $1::regclass AND a.amname = 'brin'";
-    sqlx::query(sql).bind(&table).execute(&mut *transaction).await?;
-    indexing::analyze(transaction, &table).await?;
+    indexing::extend(transaction, &table).await?;
     retired::retire(transaction, ("pausa_datasets", &quoted(&task.to_string())), &format!("{task}-appended")).await?;
     let update = sqlx::query("UPDATE pausa_datasets.dataset SET rows = rows + $2 WHERE name = $1");
     update.bind(entry.dataset.name.as_str()).bind(held.rows).execute(transaction).await?;

@@ -7,6 +7,7 @@ use super::super::Error;
 use super::super::identifiers::quoted;
 use super::publishing::run;
 use super::schema::own_table;
+use super::soon;
 
 /// Bytes from which a table is not dropped while somebody waits.
 const LARGE: i64 = 64 << 20;
@@ -45,18 +46,13 @@ pub(super) async fn drop_small(transaction: &mut PgConnection, relation: &str) -
 
 /// Drops what nobody holds, on a task of its own.
 pub(super) fn sweep_soon(pool: &PgPool) {
-    let pool = pool.clone();
-    tokio::spawn(async move {
-        if let Err(error) = sweep(&pool).await {
-            tracing::warn!(%error, "tables that are to go wait for the next start");
-        }
-    });
+    soon("tables that are to go wait for the next start", sweep(pool.clone()));
 }
 
-async fn sweep(pool: &PgPool) -> Result<(), Error> {
+async fn sweep(pool: PgPool) -> Result<(), Error> {
     let free = "SELECT relation FROM pausa_datasets.retired r
         WHERE NOT EXISTS (SELECT 1 FROM pausa_datasets.pin p WHERE p.relation = r.relation)";
-    let relations: Vec<String> = sqlx::query_scalar(free).fetch_all(pool).await?;
+    let relations: Vec<String> = sqlx::query_scalar(free).fetch_all(&pool).await?;
     for relation in relations {
         let mut transaction = pool.begin().await?;
         drop_free(&mut transaction, &relation).await?;

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{BadRows, Cursor, Format, Identity, Records};
+use super::{BadRows, Cursor, Format, Identity, Records, mark};
 use crate::kinds::import::source::input::Input;
 use crate::runner::Failure;
 
@@ -36,8 +36,7 @@ pub fn check(bytes: &[u8], delimiter: u8, quote: u8, buffer: usize) {
 
 /// The records as the csv crate reads them, and whether a quote is open at the end: then a line end more is text.
 fn one_pass(bytes: &[u8], format: &Format) -> (Vec<Cells>, bool) {
-    let letter = [b'a', b'b', b'c'].into_iter().find(|letter| ![format.delimiter, format.quote].contains(letter));
-    let behind = [bytes, b"\n", &[letter.unwrap_or_default()]].concat();
+    let behind = [bytes, b"\n", &[mark(format)]].concat();
     let records = by_csv(bytes, format);
     let open = by_csv(&behind, format).len() == records.len();
     (records, open)
