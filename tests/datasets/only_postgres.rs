@@ -1,7 +1,8 @@
 //! What PostgreSQL alone has: texts without NUL, other people's tables, writers that freeze, and its own clients.
 
+use futures_util::TryStreamExt;
 use jiff::Timestamp;
-use pausa::datasets::{Batch, ColumnFilter, Error, Mode, Selection, connect};
+use pausa::datasets::{Batch, ColumnFilter, Error, Limit, Mode, Selection, Snapshot, Window, connect};
 use sqlx::{Connection, PgConnection};
 
 use crate::datasets::place::{Place, batch, every, execute, numbers, plan, until};
@@ -133,9 +134,22 @@ async fn rows_that_do_not_lie_in_their_order_come_in_it() {
     let snapshot = place.datasets.pin(crate::harness::task_id().into(), &"sales".parse().unwrap()).await.unwrap();
     let expected: String = (1..=20_000).map(|n| format!("{n}\r\n")).collect();
     assert!(place.lines(&snapshot, &every(&snapshot), 5000).await == expected);
+    for after in [0, 1, 9_999, 19_000] {
+        let gathered = gathered(&place, &snapshot, after).await;
+        assert!(expected.ends_with(&gathered) && gathered.lines().count() as u64 == 20_000 - after);
+    }
     let filter = ColumnFilter { column: "c1".into(), from: Some("2".into()), ..ColumnFilter::default() };
     let selection = Selection::of(&snapshot.columns, None, &[filter]).unwrap();
     let expected: String =
         (1..=20_000).map(|n| n.to_string()).filter(|n| n.as_str() >= "2").map(|n| n + "\r\n").collect();
     assert!(place.lines(&snapshot, &selection, 777).await == expected);
+}
+
+/// All rows behind number `after`, as an export reads them.
+async fn gathered(place: &Place, snapshot: &Snapshot, after: u64) -> String {
+    let reader = place.datasets.reader(snapshot, &every(snapshot));
+    let limit = Limit { rows: u64::MAX, bytes: 10_000, guard: false };
+    let pages = pausa::datasets::pages(reader, Window { after, last: snapshot.rows }, 4096, limit);
+    let lines: Vec<_> = pages.map_ok(|page| page.lines.into_bytes()).try_collect().await.unwrap();
+    String::from_utf8(lines.concat()).unwrap()
 }

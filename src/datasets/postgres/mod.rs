@@ -9,19 +9,21 @@
 //! - [`fence`]: taking over a staging; [`publishing`]: its end
 //! - [`staging`]: writing to it; [`lane`]: one write; [`flush`]: its way to the disk; [`copy`], [`encode`]: its rows; [`rejects`]: those that are none
 //! - [`listing`], [`reading`]: datasets and their rows; [`indexing`]: what finds a row; [`retired`]: tables that are to go
-//! - [`pins`], [`scanning`], [`places`], [`copy_text`]: snapshots and what exports read of them
+//! - [`pins`], [`locked`]: snapshots; [`scanning`], [`gathering`], [`extent`], [`copy_text`]: what exports read of them
 
 mod copy;
 mod copy_text;
 mod encode;
+mod extent;
 mod failure;
 mod fence;
 mod flush;
+mod gathering;
 mod indexing;
 mod lane;
 mod listing;
+mod locked;
 mod pins;
-mod places;
 mod publishing;
 mod reading;
 mod rejects;

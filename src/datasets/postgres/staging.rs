@@ -86,6 +86,9 @@ const UNDER_WAY: usize = 6;
 /// A COPY has a price of its own, of about a thousand rows.
 const ROWS_AT_ONCE: usize = 32_768;
 
+/// Rows lie no further from their order than this.
+pub(super) const SPREAD: u64 = (UNDER_WAY * ROWS_AT_ONCE) as u64;
+
 /// The staging of one run. Of the writes under way, those that copy rows or commit have a connection each.
 struct Writing {
     target: Arc<Target>,

@@ -1,0 +1,96 @@
+//! A transaction that reads a snapshot's table, which stays where it is meanwhile. It locks the table's name and writes nothing.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use sqlx::pool::PoolConnection;
+use sqlx::{PgConnection, PgPool, Postgres};
+
+use super::super::{Error, Snapshot};
+use super::pins;
+use super::publishing::run;
+
+/// Times that a table is looked for which moves away meanwhile.
+const TRIES: usize = 5;
+
+/// The numbers' index is all that is needed, also where no statistics say so yet.
+const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0";
+
+/// The table of a snapshot.
+pub(super) struct Table {
+    pool: PgPool,
+    snapshot: Snapshot,
+    /// Where it was last.
+    place: Mutex<Option<String>>,
+}
+
+/// A connection in such a transaction. Unless it is committed, the connection is closed: a COPY that is not read to its end
+/// leaves it unfit for use, and the server stops sending at once.
+pub(super) struct Locked {
+    connection: PoolConnection<Postgres>,
+    committed: bool,
+    /// The table's name, quoted.
+    pub(super) table: String,
+}
+
+impl Table {
+    pub(super) fn new(pool: &PgPool, snapshot: &Snapshot) -> Self {
+        Self { pool: pool.clone(), snapshot: snapshot.clone(), place: Mutex::new(None) }
+    }
+
+    pub(super) async fn lock(&self) -> Result<Locked, Error> {
+        for _ in 0..TRIES {
+            let mut connection = self.pool.acquire().await?;
+            let known = self.place().clone();
+            let table = match known {
+                Some(table) => table,
+                None => pins::find_table(&mut connection, &self.snapshot).await?,
+            };
+            let mut locked = Locked { connection, committed: false, table };
+            // Another table may have taken the name before the lock; this one has then moved.
+            let lock = format!("{BEGIN}; LOCK TABLE {} IN ACCESS SHARE MODE", locked.table);
+            if run(&mut locked, lock).await.is_ok()
+                && pins::find_table(&mut locked, &self.snapshot).await? == locked.table
+            {
+                *self.place() = Some(locked.table.clone());
+                return Ok(locked);
+            }
+            *self.place() = None;
+        }
+        Err(Error::Unavailable("the table of the snapshot cannot be locked".into()))
+    }
+
+    fn place(&self) -> MutexGuard<'_, Option<String>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Locked {
+    pub(super) async fn commit(mut self) -> Result<(), Error> {
+        run(&mut self, "COMMIT".into()).await?;
+        self.committed = true;
+        Ok(())
+    }
+}
+
+impl Deref for Locked {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Locked {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        if !self.committed {
+            self.connection.close_on_drop();
+        }
+    }
+}
