@@ -125,7 +125,17 @@ impl Context {
         if due { self.write().await } else { Ok(()) }
     }
 
-    /// The same without a write or a look at the stop signal.
+    /// The same, written to the task store before it returns: what the cursor before this one needed may then go.
+    ///
+    /// # Errors
+    /// As [`Context::checkpoint`].
+    pub async fn commit<C: Serialize + Sync>(&self, cursor: &C, report: Report) -> Result<(), Stop> {
+        self.note(cursor, report)?;
+        self.heed()?;
+        self.write().await
+    }
+
+    /// Says it without a write or a look at the stop signal.
     pub fn note<C: Serialize>(&self, cursor: &C, report: Report) -> Result<(), Failure> {
         let cursor = serde_json::to_string(cursor)
             .map_err(|error| Failure::permanent("INTERNAL", format!("its cursor cannot be written: {error}")))?;

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use num_bigint::BigUint;
 
-use super::product::mul;
+use super::product::{LONG, Shape, Spectrum, mul, words};
 use super::{Stop, Stopped, both, go_on};
 
 /// `640320^3 / 24`.
@@ -20,8 +20,11 @@ const GUARD: u32 = 20;
 /// Ranges up to this many terms are summed one by one.
 const LEAF: u64 = 12;
 
+/// Transforms of up to this many words are made side by side; longer ones keep all cores busy by themselves.
+const SIDE_BY_SIDE: usize = 1 << 18;
+
 /// A part has at least this many terms: below, saving it would cost more than computing it.
-const SMALLEST_PART: u64 = 2_000;
+const SMALLEST_PART: u64 = 16_000;
 
 /// The series for a number of digits: how many terms, and how they are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +109,7 @@ impl Series {
                 high = middle;
             }
         }
-        if n == count { self.terms() } else { low }
+        if n == count { self.terms() } else { low / 2 * 2 }
     }
 
     /// The triple of a range of terms; an empty range is that of the factor 1 and the sum 0.
@@ -118,7 +121,8 @@ impl Series {
         if range.end.saturating_sub(range.start) <= LEAF {
             return Ok(Triple::summed(range));
         }
-        let middle = u64::midpoint(range.start, range.end);
+        // An even number of terms to the left: see [`joined`].
+        let middle = range.start + (range.end - range.start) / 4 * 2;
         let (left, right) = both(|| self.part(range.start..middle, stop), || self.part(middle..range.end, stop))?;
         self.join(left, right, stop)
     }
@@ -134,16 +138,12 @@ impl Series {
         assert_eq!(left.range.end, right.range.start, "neighbouring ranges");
         let range = left.range.start..right.range.end;
         let odd = !(left.range.end - left.range.start).is_multiple_of(2);
-        let ends = range.end >= self.terms();
-        let products = || {
-            let p = || {
-                if ends {
-                    return Ok(BigUint::ZERO);
-                }
-                mul(&left.p, &right.p, stop)
-            };
-            both(p, || mul(&left.q, &right.q, stop))
-        };
+        let needs_p = range.end < self.terms();
+        if !odd && [&left.q, &right.q, &left.t, &right.t].into_iter().all(|number| words(number) >= LONG) {
+            return joined((left, right), needs_p, range, stop);
+        }
+        let p = || if needs_p { mul(&left.p, &right.p, stop) } else { Ok(BigUint::ZERO) };
+        let products = || both(p, || mul(&left.q, &right.q, stop));
         let sums = || both(|| mul(&left.t, &right.q, stop), || mul(&left.p, &right.t, stop));
         let ((p, q), (first, second)) = both(products, sums)?;
         let t = if odd { first - second } else { first + second };
@@ -179,6 +179,44 @@ impl Triple {
         }
         Self { range, p, q, t }
     }
+}
+
+/// Joins triples of long numbers, the left one of an even number of terms: each number is transformed once for all the products
+/// that it is in, and `t` once for both of its own.
+fn joined(
+    (left, right): (Triple, Triple),
+    needs_p: bool,
+    range: Range<u64>,
+    stop: Stop<'_>,
+) -> Result<Triple, Stopped> {
+    let pairs = [(&left.q, &right.q), (&left.t, &right.q), (&left.p, &right.t)].map(|(a, b)| (words(a), words(b)));
+    let short = pairs.iter().map(|(a, b)| *a.min(b)).max().unwrap_or(0);
+    let whole = pairs.iter().map(|(a, b)| a + b).max().unwrap_or(0);
+    let shape = Shape::of(short, whole - short, 2);
+    let of = |number: &BigUint| Spectrum::of(number, shape, stop);
+    let side_by_side = shape.length() <= SIDE_BY_SIDE;
+
+    let (right_t, left_p) = pair(side_by_side, || of(&right.t), || of(&left.p))?;
+    let second = right_t.times(&left_p, stop)?;
+    drop((right.t, left_p));
+    let (right_q, left_t) = pair(side_by_side, || of(&right.q), || of(&left.t))?;
+    let t = left_t.times(&right_q, stop)?.plus(&second, stop)?;
+    drop((right.q, left.t, second));
+    let p = || if needs_p { mul(&left.p, &right.p, stop) } else { Ok(BigUint::ZERO) };
+    let (left_q, p) = pair(side_by_side, || of(&left.q), p)?;
+    let q = right_q.times(&left_q, stop)?;
+    drop((left.q, left.p, right.p, left_q));
+    let (t, q) = pair(side_by_side, || t.number(stop), || q.number(stop))?;
+    Ok(Triple { range, p, q, t })
+}
+
+/// Both results, side by side or, as that takes less memory, one after the other.
+fn pair<A: Send, B: Send>(
+    side_by_side: bool,
+    left: impl FnOnce() -> Result<A, Stopped> + Send,
+    right: impl FnOnce() -> Result<B, Stopped> + Send,
+) -> Result<(A, B), Stopped> {
+    if side_by_side { both(left, right) } else { Ok((left()?, right()?)) }
 }
 
 /// Decimal digits of the product of `q(k)` over all k below `terms`, about (Stirling).

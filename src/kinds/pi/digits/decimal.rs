@@ -1,108 +1,160 @@
-//! Large numbers as decimal text: halved by powers of ten, in order, to a writer.
+//! A fraction as decimal text, by multiplication alone: the first half of the digits is that of the fraction cut short, and
+//! the second half that of what is left after the point once it was multiplied by a power of ten. (Bernstein, "Scaled
+//! remainder trees", 2004, turns divisions into products in this way.)
 
 use std::io::Write;
 
 use num_bigint::BigUint;
 
-use super::divide::Divisor;
-use super::product::square;
-use super::root::power;
-use super::{Stop, Stopped, WriteError, both, go_on};
+use super::product::{Factor, slice, square};
+use super::{Stop, Stopped, WriteError, done};
 
-/// Numbers up to this many digits are left to num-bigint.
+/// Fractions of up to this many digits become text word by word.
 const LEAF: u64 = 1500;
 
-/// Numbers up to this many digits become text in memory, side by side; longer ones are written half after half.
+/// Fractions of up to this many digits become text in memory, side by side; longer ones are written half after half.
 const BLOCK: u64 = 1 << 20;
 
-/// Writes `value` with exactly `digits` decimal digits, filled up with zeros in front.
-///
-/// `value` has to be below `10^digits`: of a larger one the digits in front are lost.
+/// Decimal digits that a word is multiplied for at a time, and ten to that power.
+const AT_ONCE: usize = 19;
+const TENS: u64 = 10_u64.pow(AT_ONCE as u32);
+
+/// Words of a fraction beyond its digits. The first tells what rounding cannot reach; the second is what the cuts of all levels
+/// disturb, in its last bits.
+const SPARE: u64 = 2;
+
+/// Writes the first `digits` decimal digits behind the point of `fraction / 2^bits`, which is below 1. The digits are those of
+/// that very fraction.
 ///
 /// # Errors
-/// [`WriteError::Stopped`] where `stop` says so, [`WriteError::Io`] where `out` refuses.
-pub fn write_decimal(value: BigUint, digits: u64, out: &mut dyn Write, stop: Stop<'_>) -> Result<(), WriteError> {
+/// [`WriteError::Stopped`] where `stop` says so, [`WriteError::Io`] where `out` refuses, and [`WriteError::Unsettled`] where a
+/// fraction lies so near to a digit's border that the cuts may have moved it across: digits that are all 0 or all 9 for two
+/// words' length, which a fraction that is no decimal number has once in `2^63`.
+pub fn write_fraction(
+    (fraction, bits): (BigUint, u64),
+    digits: u64,
+    out: &mut dyn Write,
+    stop: Stop<'_>,
+) -> Result<(), WriteError> {
     let scale = Scale::new(digits, stop)?;
-    let mut zeros = scale.digits(scale.powers.len()) - digits;
-    scale.stream(value, scale.powers.len(), stop, &mut |text| {
+    let top = scale.levels.len();
+    let wanted = 64 * words(scale.digits(top));
+    let fraction = if wanted >= bits { fraction << (wanted - bits) } else { fraction >> (bits - wanted) };
+    let mut left = digits;
+    scale.stream(fraction, top, stop, &mut |text| {
+        let taken = left.min(text.len() as u64);
+        left -= taken;
         // No more than the text is long.
-        let skipped = zeros.min(text.len() as u64);
-        zeros -= skipped;
-        out.write_all(&text[skipped as usize..])
+        out.write_all(&text[..taken as usize])
     })
 }
 
-/// A power of ten: a power of five, made ready for division, and its exponent; the twos are shifts.
-struct Power {
-    fives: Divisor,
+/// Words of a fraction of so many digits.
+fn words(digits: u64) -> u64 {
+    // Bits of a digit, rounded up.
+    let bits = u128::from(digits) * 3_321_928_095 / 1_000_000_000 + 1;
+    u64::try_from(bits.div_ceil(64)).unwrap_or(u64::MAX) + SPARE
+}
+
+/// How fractions are halved: the one at a level has twice the digits of the one below it.
+struct Scale {
+    /// Digits of a leaf.
+    leaf: u64,
+    levels: Vec<Level>,
+}
+
+/// Ten to the power of half the digits: the power of five, the twos are shifts.
+struct Level {
+    fives: Factor,
     exponent: u64,
 }
 
-/// The powers of ten by which numbers are halved: the one at `level` has twice the digits of the one below it.
-struct Scale {
-    leaf: u64,
-    powers: Vec<Power>,
-}
-
 impl Scale {
-    /// For numbers of at least `digits` digits.
+    /// For fractions of at least `digits` digits.
     fn new(digits: u64, stop: Stop<'_>) -> Result<Self, Stopped> {
-        let levels = digits.div_ceil(LEAF).max(1).next_power_of_two().ilog2();
-        let leaf = digits.div_ceil(1 << levels).max(1);
-        let mut powers = Vec::new();
-        let mut fives = if levels > 0 { power(5, leaf, stop)? } else { BigUint::ZERO };
-        for level in 0..levels {
-            let above = if level + 1 < levels { square(&fives, stop)? } else { BigUint::ZERO };
+        let count = digits.div_ceil(LEAF).max(1).next_power_of_two().ilog2();
+        let leaf = digits.div_ceil(1 << count).max(2 * AT_ONCE as u64).next_multiple_of(AT_ONCE as u64);
+        let mut scale = Self { leaf, levels: Vec::new() };
+        let mut fives = BigUint::from(5u32).pow(u32::try_from(leaf).unwrap_or(u32::MAX));
+        for level in 0..count {
             let exponent = leaf << level;
-            let fives = Divisor::new(std::mem::replace(&mut fives, above), stop)?;
-            powers.push(Power { fives, exponent });
+            let above = if level + 1 < count { square(&fives, stop)? } else { BigUint::ZERO };
+            // What wraps around lies below what is kept.
+            let least = 64 * words(2 * exponent) + 128;
+            scale
+                .levels
+                .push(Level { fives: Factor::new(std::mem::replace(&mut fives, above), least, stop)?, exponent });
         }
-        Ok(Self { leaf, powers })
+        Ok(scale)
     }
 
-    /// Digits of a number at `level`: 0 is a leaf.
+    /// Digits of a fraction at `level`: 0 is a leaf.
     fn digits(&self, level: usize) -> u64 {
         self.leaf << level
     }
 
-    /// Hands the digits of `value` to `take`, in order, in blocks.
+    /// Hands the digits of a fraction to `take`, in order, in blocks.
     fn stream(
         &self,
-        value: BigUint,
+        fraction: BigUint,
         level: usize,
         stop: Stop<'_>,
         take: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
     ) -> Result<(), WriteError> {
-        go_on(stop)?;
         if level == 0 || self.digits(level) <= BLOCK {
-            return Ok(take(&self.text(&value, level, stop)?)?);
+            let mut text = vec![0; self.digits(level) as usize];
+            self.fill(&fraction, level, &mut text, stop)?;
+            return Ok(take(&text)?);
         }
-        let (high, low) = self.powers[level - 1].split(&value, stop)?;
-        drop(value);
-        self.stream(high, level - 1, stop, take)?;
-        self.stream(low, level - 1, stop, take)
+        let (first, second) = self.halves(&fraction, level, stop)?;
+        drop(fraction);
+        self.stream(first, level - 1, stop, take)?;
+        self.stream(second, level - 1, stop, take)
     }
 
-    /// The digits of `value`, with zeros in front.
-    fn text(&self, value: &BigUint, level: usize, stop: Stop<'_>) -> Result<Vec<u8>, Stopped> {
-        go_on(stop)?;
+    /// Writes the digits of a fraction to `text`, which has their number.
+    fn fill(&self, fraction: &BigUint, level: usize, text: &mut [u8], stop: Stop<'_>) -> Result<(), WriteError> {
         if level == 0 {
-            let width = self.leaf as usize; // At most 1500.
-            return Ok(format!("{:0>width$}", value.to_str_radix(10)).into_bytes());
+            return leaf(fraction, self.leaf, text, stop);
         }
-        let (high, low) = self.powers[level - 1].split(value, stop)?;
-        let (mut high, low) = both(|| self.text(&high, level - 1, stop), || self.text(&low, level - 1, stop))?;
-        high.extend_from_slice(&low);
-        Ok(high)
+        let (first, second) = self.halves(fraction, level, stop)?;
+        let (front, back) = text.split_at_mut(text.len() / 2);
+        let work = || self.fill(&first, level - 1, front, stop);
+        let (front, back) = rayon::join(work, || self.fill(&second, level - 1, back, stop));
+        front.and(back)
+    }
+
+    fn halves(&self, fraction: &BigUint, level: usize, stop: Stop<'_>) -> Result<(BigUint, BigUint), Stopped> {
+        let Level { fives, exponent } = &self.levels[level - 1];
+        let (whole, half) = (64 * words(2 * exponent), 64 * words(*exponent));
+        let scaled = fives.times(fraction, stop)?;
+        Ok((fraction >> (whole - half), slice(&scaled, whole - half - exponent, half)))
     }
 }
 
-impl Power {
-    /// Quotient and remainder of `value` by this power of ten.
-    fn split(&self, value: &BigUint, stop: Stop<'_>) -> Result<(BigUint, BigUint), Stopped> {
-        let halved = value >> self.exponent;
-        let (quotient, rest) = self.fives.div_rem(&halved, stop)?;
-        let below = value - (halved << self.exponent);
-        Ok((quotient, (rest << self.exponent) + below))
+/// The digits of a short fraction: ten to the power of 19 times it has 19 of them before the point, again and again.
+fn leaf(fraction: &BigUint, digits: u64, text: &mut [u8], stop: Stop<'_>) -> Result<(), WriteError> {
+    let mut fraction: Vec<u64> = fraction.iter_u64_digits().collect();
+    fraction.resize(words(digits) as usize, 0);
+    let mut left = digits;
+    for chunk in text.chunks_exact_mut(AT_ONCE) {
+        let mut over = 0;
+        for word in &mut fraction {
+            let product = u128::from(*word) * u128::from(TENS) + u128::from(over);
+            (*word, over) = (product as u64, (product >> 64) as u64);
+        }
+        left -= AT_ONCE as u64;
+        // Words that the digits to come do not need.
+        let surplus = fraction.len() - words(left) as usize;
+        fraction.drain(..surplus);
+        for digit in chunk.iter_mut().rev() {
+            *digit = b'0' + (over % 10) as u8;
+            over /= 10;
+        }
+    }
+    done(digits, stop)?;
+    match fraction.last().copied() {
+        Some(0 | u64::MAX) | None => Err(WriteError::Unsettled),
+        Some(_) => Ok(()),
     }
 }

@@ -1,10 +1,14 @@
-//! The digits of pi: Chudnovsky's series by binary splitting, an exact root, one division, decimal text.
+//! The digits of pi: Chudnovsky's series by binary splitting, an inverse root and a quotient by Newton's method, decimal text by
+//! products.
 //!
 //! Pure computing: nothing here reads a clock or a file, and text goes to a [`std::io::Write`]. The way through it is
-//! [`Plan`]: its steps in order are a small stack machine (a part is pushed, a join takes two triples and pushes
-//! one), then come [`sqrt_10005`], [`Pi::of`] and [`Pi::write`]. Everything long runs on the rayon pool it is called in
-//! (`pool.install`) and takes a [`Stop`].
+//! [`Plan`]: its steps in order are a small stack machine ([`What::run`]), and the last one is [`Pi::write`]. Everything long
+//! runs on the rayon pool it is called in (`pool.install`) and takes a [`Stop`].
+//!
+//! All large numbers meet in [`product`]: whole products, and those modulo `2^n - 1`.
 
+#[cfg(any(test, fuzzing))]
+pub mod checks;
 mod chudnovsky;
 mod decimal;
 mod divide;
@@ -17,12 +21,13 @@ mod tests;
 mod work;
 
 pub use chudnovsky::{Series, Triple};
-pub use pi::{Pi, sqrt_10005};
-pub use work::{Plan, Step, What};
+pub use pi::{Pi, Root};
+pub use work::{Name, Piece, Plan, Step, What};
 
-/// Asked between multiplications, from every thread at work: true ends the computation with [`Stopped`] within
-/// milliseconds. It is called often, so it should cost no more than the read of an atomic.
-pub type Stop<'a> = &'a (dyn Fn() -> bool + Sync);
+/// Asked within multiplications, from every thread at work, and told how much work was done since: words of transforms, once
+/// for each level. True ends the computation with [`Stopped`] within milliseconds. It is called often, so it should cost no
+/// more than an addition to an atomic.
+pub type Stop<'a> = &'a (dyn Fn(u64) -> bool + Sync);
 
 /// The computation was left because its [`Stop`] said so. Nothing of the step remains; it can be done again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +48,8 @@ pub enum WriteError {
     Stopped,
     /// The writer refused.
     Io(std::io::Error),
+    /// The digits to spare do not settle the last one wanted.
+    Unsettled,
 }
 
 impl std::fmt::Display for WriteError {
@@ -50,6 +57,7 @@ impl std::fmt::Display for WriteError {
         match self {
             Self::Stopped => Stopped.fmt(f),
             Self::Io(error) => write!(f, "the digits of pi could not be written: {error}"),
+            Self::Unsettled => f.write_str("the digits to spare do not settle the last one wanted"),
         }
     }
 }
@@ -57,7 +65,7 @@ impl std::fmt::Display for WriteError {
 impl std::error::Error for WriteError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Stopped => None,
+            Self::Stopped | Self::Unsettled => None,
             Self::Io(error) => Some(error),
         }
     }
@@ -77,7 +85,12 @@ impl From<std::io::Error> for WriteError {
 
 /// `Err(Stopped)` once `stop` says so.
 fn go_on(stop: Stop<'_>) -> Result<(), Stopped> {
-    if stop() { Err(Stopped) } else { Ok(()) }
+    done(0, stop)
+}
+
+/// Tells of work; `Err(Stopped)` once `stop` says so.
+fn done(work: u64, stop: Stop<'_>) -> Result<(), Stopped> {
+    if stop(work) { Err(Stopped) } else { Ok(()) }
 }
 
 /// Both results of two computations that may run side by side, or the first stop.

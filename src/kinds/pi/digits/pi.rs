@@ -1,104 +1,138 @@
-//! From the sum of the series to the text: root, division, check of the last digit, `3.` and the decimals.
+//! From the sum of the series to the text: the root, the quotient, `3.` and the decimals, the check of the last digit.
 
 use std::io::Write;
 
 use num_bigint::BigUint;
-use num_integer::Integer;
 
 use super::chudnovsky::{Series, Triple};
-use super::decimal::write_decimal;
-use super::divide::Divisor;
+use super::decimal::write_fraction;
+use super::divide::quotient;
 use super::product::mul;
-use super::root::{floor_root, power};
+use super::root::inverse_root;
 use super::{Stop, Stopped, WriteError};
 
-/// The floor of pi times `10^digits`: the decimals wanted, truncated and proven.
+/// `426880 * 10005 / 10`, the whole number by which a tenth of pi is the sum times the inverse root.
+const FACTOR: u32 = 427_093_440;
+
+/// Bits computed behind those that the decimals need.
+const SPARE: u64 = 96;
+
+/// Bits that the errors of computing are kept away from the value by.
+const CUT: u64 = 32;
+
+/// The inverse root of 10005 to the precision of a series.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Root(pub(super) BigUint);
+
+/// Pi, to a precision that gives the digits wanted and those to spare.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pi {
-    value: BigUint,
-    digits: u32,
+    /// A tenth of pi, times `2^bits`.
+    pub(super) value: BigUint,
+    pub(super) bits: u64,
 }
 
-/// The floor of `sqrt(10005) * 10^scale`, with the [`Series::scale`] of a series.
-///
-/// # Errors
-/// [`Stopped`] where `stop` says so.
-pub fn sqrt_10005(series: Series, stop: Stop<'_>) -> Result<BigUint, Stopped> {
-    let scale = series.scale();
-    let square = power(5, 2 * scale, stop)? * 10_005u32;
-    floor_root(&(square << (2 * scale)), stop)
+impl Series {
+    /// Bits of the numbers that are divided.
+    fn precision(self) -> u64 {
+        // Bits of a decimal, rounded up.
+        let bits = u128::from(self.scale() + 1) * 3_321_928_095 / 1_000_000_000 + 1;
+        (u64::try_from(bits).unwrap_or(u64::MAX) + SPARE).next_multiple_of(64)
+    }
+}
+
+impl Root {
+    /// Computes it.
+    ///
+    /// # Errors
+    /// [`Stopped`] where `stop` says so.
+    pub fn of(series: Series, stop: Stop<'_>) -> Result<Self, Stopped> {
+        inverse_root(series.precision(), stop).map(Self)
+    }
 }
 
 impl Pi {
-    /// Pi from the triple of the whole series and its [`sqrt_10005`]; none where the digits to spare do not settle the
-    /// last one wanted. Then the whole is to be computed again with [`Series::wider`].
+    /// Pi from the triple of the whole series and the root.
     ///
-    /// Why the last digit is right: let `x = pi 10^scale`, and `v` the quotient computed here.
-    /// - The root is below the true one by less than 1, which takes less than 0.04 off `v`, as `pi / sqrt(10005) < 0.04`.
-    /// - The terms left out change it by less than 0.01 ([`Series::terms`]).
-    /// - `t` and `q` are cut to 64 bits more than `10^scale` has; `q` is 24 bits shorter than `t`, so each changes less
-    ///   than the share `2^-39` of a unit.
-    /// - Taking the floor takes off less than 1.
-    ///
-    /// So `v - 1 < x < v + 2`. Where the last `guard` digits of `v` are at least 1 and at most `10^guard - 2`, that whole
-    /// span has the same digits in front, and they are those of pi. Otherwise (digits to spare all 0 or all 9, which
-    /// happens once in 10^20 by chance) the answer is none: a wrong digit is never given out.
+    /// It is off by less than a hundredth of a unit of the last of the [`Series::scale`] decimals. With n bits of precision, 96
+    /// more than those decimals need:
+    /// - The terms left out change it by less than a hundredth of a unit ([`Series::terms`] leaves a tenth of that free).
+    /// - The root is off by less than 4 of more than `2^(n - 7)`, the numbers that are divided by less than 1 of at least
+    ///   `2^(n - 1)`, the quotient by less than 4 of at least `2^(n - 1)`: together a share of `2^(11 - n)`.
+    /// - The value is cut to n - 32 bits behind the point, 64 more than the decimals need.
     ///
     /// # Errors
     /// [`Stopped`] where `stop` says so.
     ///
     /// # Panics
     /// Where `whole` is not the sum of all terms of `series`.
-    pub fn of(series: Series, whole: Triple, root: BigUint, stop: Stop<'_>) -> Result<Option<Self>, Stopped> {
+    pub fn of(series: Series, whole: Triple, root: Root, stop: Stop<'_>) -> Result<Self, Stopped> {
         assert_eq!(whole.range, 0..series.terms(), "the whole series");
-        let Triple { q, t, .. } = whole;
-        let surplus = t.bits().saturating_sub(root.bits() + 64);
-        let (q, t) = (q >> surplus, t >> surplus);
-        let dividend = mul(&root, &q, stop)? * 426_880u32;
+        let (precision, bits) = (series.precision(), series.precision() - CUT);
+        let (q, q_up) = leading(whole.q, precision);
+        let (t, t_up) = leading(whole.t, precision);
+        let (dividend, up) = leading(mul(&root.0, &q, stop)?, precision);
         drop((q, root));
-        let (value, _) = Divisor::new(t, stop)?.div_rem(&dividend, stop)?;
-        Ok(Self::settled(value, series))
-    }
-
-    /// The digits wanted, where those behind them settle the last.
-    fn settled(value: BigUint, series: Series) -> Option<Self> {
-        let unit = BigUint::from(10u32).pow(series.guard());
-        let (value, spare) = value.div_rem(&unit);
-        let settled = spare >= BigUint::from(1u32) && spare + 2u32 <= unit;
-        let digits = series.digits();
-        settled.then_some(Self { value, digits })
-    }
-
-    /// Decimals after the point.
-    pub fn digits(&self) -> u32 {
-        self.digits
+        let ratio = quotient(&dividend, &t, precision, stop)? * FACTOR;
+        // The numbers above stand for themselves times a power of two; the root and the quotient each times 2^-precision.
+        let exponent = up + q_up - t_up - 2 * signed(precision) + signed(bits);
+        Ok(Self { value: shifted(ratio, exponent), bits })
     }
 
     /// Writes `3.` and exactly the digits wanted, truncated, without a line end.
     ///
+    /// Why the last digit is right: the value is off by less than a unit of the last decimal computed. Where the decimals to
+    /// spare are neither all 0 nor all 9, that cannot change those in front of them, and they are those of pi. Otherwise
+    /// (once in 10^20 by chance) the answer is [`WriteError::Unsettled`]: a wrong digit is never told to be right.
+    ///
     /// # Errors
-    /// [`WriteError::Stopped`] where `stop` says so, [`WriteError::Io`] where `out` refuses.
-    pub fn write(self, out: &mut dyn Write, stop: Stop<'_>) -> Result<(), WriteError> {
-        let places = u64::from(self.digits) + 1;
-        let mut pointed = Pointed { out, started: false };
-        write_decimal(self.value, places, &mut pointed, stop)
+    /// [`WriteError::Stopped`] where `stop` says so, [`WriteError::Io`] where `out` refuses. [`WriteError::Unsettled`]: the whole
+    /// is to be computed again with [`Series::wider`].
+    pub fn write(self, series: Series, out: &mut dyn Write, stop: Stop<'_>) -> Result<(), WriteError> {
+        let mut pointed = Pointed { out, written: 0, wanted: u64::from(series.digits()) + 1, spare: Vec::new() };
+        write_fraction((self.value, self.bits), series.scale() + 1, &mut pointed, stop)?;
+        let spare = pointed.spare;
+        let settled = [b'0', b'9'].iter().all(|digit| spare.iter().any(|other| other != digit));
+        if settled { Ok(()) } else { Err(WriteError::Unsettled) }
     }
 }
 
-/// Puts the point behind the first digit.
+/// The number cut or filled up to `bits` bits, and the power of two that it stands for times itself.
+fn leading(number: BigUint, bits: u64) -> (BigUint, i64) {
+    let up = signed(number.bits()) - signed(bits);
+    (shifted(number, -up), up)
+}
+
+/// The floor of `number 2^exponent`.
+fn shifted(number: BigUint, exponent: i64) -> BigUint {
+    if exponent >= 0 { number << exponent.unsigned_abs() } else { number >> exponent.unsigned_abs() }
+}
+
+/// Bits as a number with a sign: numbers have far fewer than 2^63.
+fn signed(bits: u64) -> i64 {
+    i64::try_from(bits).unwrap_or(i64::MAX)
+}
+
+/// Puts the point behind the first digit, and keeps those behind the last one wanted to itself.
 struct Pointed<'a> {
     out: &'a mut dyn Write,
-    started: bool,
+    written: u64,
+    wanted: u64,
+    spare: Vec<u8>,
 }
 
 impl Write for Pointed<'_> {
     fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        let (false, Some((first, _))) = (self.started, text.split_first()) else {
-            return self.out.write(text);
-        };
-        self.out.write_all(&[*first, b'.'])?;
-        self.started = true;
-        Ok(1)
+        let left = usize::try_from(self.wanted - self.written).unwrap_or(usize::MAX);
+        let (mut front, spare) = text.split_at(left.min(text.len()));
+        self.spare.extend_from_slice(spare);
+        self.written += front.len() as u64;
+        if let (true, Some((first, rest))) = (self.written == front.len() as u64, front.split_first()) {
+            self.out.write_all(&[*first, b'.'])?;
+            front = rest;
+        }
+        self.out.write_all(front)?;
+        Ok(text.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {

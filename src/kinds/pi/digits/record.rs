@@ -1,27 +1,40 @@
-//! A triple as bytes, so that a finished part outlives the process.
+//! A piece as bytes, so that a finished part outlives the process.
 //!
-//! A mark, the range, the three lengths (all u64, little end first), the three numbers (little end first), and a
-//! checksum over all that. A file that is cut short, longer, or changed is not read.
+//! A mark, the kind, two words (a range, or the bits of a value), the three lengths (all u64, little end first), up to three
+//! numbers (little end first), and a checksum over all that. A file that is cut short, longer, or changed is not read.
 
 use num_bigint::BigUint;
 
 use super::chudnovsky::Triple;
+use super::pi::{Pi, Root};
+use super::work::Piece;
 
 /// The first eight bytes; the last of them is the version of the layout.
-const MARK: [u8; 8] = *b"pi-part\x01";
+const MARK: [u8; 8] = *b"pi-part\x02";
 
-/// Mark, start, end and three lengths.
-const HEAD: usize = 6 * 8;
+/// Mark, kind, two words and three lengths.
+const HEAD: usize = 7 * 8;
 
-impl Triple {
-    /// The triple as bytes, for [`Triple::from_bytes`].
+/// The kinds.
+const TERMS: u64 = 1;
+const ROOT: u64 = 2;
+const VALUE: u64 = 3;
+
+impl Piece {
+    /// The piece as bytes, for [`Piece::from_bytes`].
     pub fn to_bytes(&self) -> Vec<u8> {
-        let numbers = [&self.p, &self.q, &self.t].map(BigUint::to_bytes_le);
+        let nothing = &BigUint::ZERO;
+        let (kind, words, numbers) = match self {
+            Piece::Terms(Triple { range, p, q, t }) => (TERMS, [range.start, range.end], [p, q, t]),
+            Piece::Root(Root(root)) => (ROOT, [0, 0], [root, nothing, nothing]),
+            Piece::Value(Pi { value, bits }) => (VALUE, [*bits, 0], [value, nothing, nothing]),
+        };
+        let numbers = numbers.map(BigUint::to_bytes_le);
         let len: usize = numbers.iter().map(Vec::len).sum();
         let mut bytes = Vec::with_capacity(HEAD + len + 8);
         bytes.extend_from_slice(&MARK);
         let lengths = numbers.iter().map(|number| number.len() as u64);
-        for value in [self.range.start, self.range.end].into_iter().chain(lengths) {
+        for value in [kind].into_iter().chain(words).chain(lengths) {
             bytes.extend_from_slice(&value.to_le_bytes());
         }
         for number in numbers {
@@ -32,18 +45,26 @@ impl Triple {
         bytes
     }
 
-    /// The triple that was written, or none where the bytes are not whole.
+    /// The piece that was written, or none where the bytes are not whole.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (body, sum) = bytes.split_last_chunk::<8>()?;
         if u64::from_le_bytes(*sum) != checksum(body) {
             return None;
         }
         let mut rest = body.strip_prefix(&MARK)?;
-        let range = word(&mut rest)?..word(&mut rest)?;
+        let (kind, words) = (word(&mut rest)?, [word(&mut rest)?, word(&mut rest)?]);
         let lengths = [word(&mut rest)?, word(&mut rest)?, word(&mut rest)?];
-        let [p, q, t] = lengths.map(|len| number(&mut rest, len));
-        let (p, q, t) = (p?, q?, t?);
-        rest.is_empty().then_some(Self { range, p, q, t })
+        let [first, second, third] = lengths.map(|len| number(&mut rest, len));
+        let (first, second, third) = (first?, second?, third?);
+        if !rest.is_empty() {
+            return None;
+        }
+        match kind {
+            TERMS => Some(Piece::Terms(Triple { range: words[0]..words[1], p: first, q: second, t: third })),
+            ROOT => Some(Piece::Root(Root(first))),
+            VALUE => Some(Piece::Value(Pi { value: first, bits: words[0] })),
+            _ => None,
+        }
     }
 }
 

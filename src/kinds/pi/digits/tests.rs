@@ -1,17 +1,13 @@
-//! Properties of the arithmetic against num-bigint's own, which is slower and simpler.
+//! Properties of the arithmetic, and pi itself against another formula.
 
 use num_bigint::BigUint;
-use num_integer::Integer;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::decimal::write_decimal;
-use super::divide::Divisor;
-use super::product::{mul, square};
-use super::root::{floor_root, power};
+use super::checks::{self, NEVER};
+use super::product::{mul, slice, square};
+use super::root::inverse_root;
 use super::*;
-
-const NEVER: Stop<'static> = &|| false;
 
 /// Any number of up to `words` words of 32 bits; some words all zeros or all ones, where carries run far.
 fn number(words: usize) -> impl Strategy<Value = BigUint> {
@@ -25,72 +21,73 @@ fn number(words: usize) -> impl Strategy<Value = BigUint> {
     prop_oneof![6 => plain, 1 => near_a_power]
 }
 
+/// A number of any length and any words, as most are.
+fn common(words: usize) -> impl Strategy<Value = BigUint> {
+    vec(any::<u32>(), 4..words).prop_map(BigUint::new)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
-    fn a_product_is_that_of_num_bigint(a in number(20_000), b in number(20_000)) {
-        prop_assert_eq!(mul(&a, &b, NEVER).unwrap(), &a * &b);
-        prop_assert_eq!(square(&a, NEVER).unwrap(), &a * &a);
+    fn products_are_those_of_num_bigint(a in number(10_000), b in number(10_000)) {
+        checks::products(&a, &b);
+        checks::products(&b, &a);
     }
 
     #[test]
-    fn quotient_and_remainder_are_exact(u in number(9_000), d in number(4_000)) {
-        let d = d + 1u32;
-        let (quotient, rest) = Divisor::new(d.clone(), NEVER).unwrap().div_rem(&u, NEVER).unwrap();
-        prop_assert_eq!((quotient, rest), u.div_rem(&d));
+    fn quotients_are_near(a in number(6_000), b in number(6_000)) {
+        checks::quotients(&a, &b);
     }
 
     #[test]
-    fn a_multiple_leaves_nothing_and_one_less_leaves_the_most(q in number(4_000), d in number(4_000)) {
-        let (q, d) = (q + 1u32, d + 1u32);
-        let divisor = Divisor::new(d.clone(), NEVER).unwrap();
-        let product = &q * &d;
-        prop_assert_eq!(divisor.div_rem(&product, NEVER).unwrap(), (q.clone(), BigUint::ZERO));
-        prop_assert_eq!(divisor.div_rem(&(product - 1u32), NEVER).unwrap(), (q - 1u32, d - 1u32));
+    fn the_inverse_root_is_near(bits in 1..100_000u64) {
+        let (root, unit) = (inverse_root(bits, NEVER).unwrap(), BigUint::from(1u32) << (2 * bits));
+        let square = |root: BigUint| &root * &root * 10_005u32;
+        prop_assert!(square(&root + 4u32) > unit);
+        prop_assert!(root < BigUint::from(4u32) || square(root - 4u32) < unit);
     }
 
     #[test]
-    fn the_root_is_that_of_num_bigint(value in number(3_000)) {
-        prop_assert_eq!(floor_root(&value, NEVER).unwrap(), value.sqrt());
+    fn digits_are_those_of_num_bigint(fraction in common(3_000), digits in 1..30_000u32) {
+        let digits = digits.min(u32::try_from(fraction.bits() / 4).unwrap());
+        prop_assert!(checks::digits(&fraction, digits));
     }
 
     #[test]
-    fn squares_and_their_neighbours_have_the_right_root(root in number(3_000)) {
-        let root = root + 1u32;
-        let square = &root * &root;
-        prop_assert_eq!(&floor_root(&square, NEVER).unwrap(), &root);
-        prop_assert_eq!(&floor_root(&(&square + (&root << 1u32)), NEVER).unwrap(), &root);
-        prop_assert_eq!(floor_root(&(square - 1u32), NEVER).unwrap(), root - 1u32);
+    fn digits_of_odd_fractions_are_right_or_not_settled(fraction in number(1_000), digits in 1..20_000u32) {
+        checks::digits(&fraction, digits);
     }
 
     #[test]
-    fn decimal_text_is_that_of_num_bigint(value in number(3_000), more in 0..3_000usize) {
-        let text = value.to_string();
-        let width = text.len() + more;
-        let mut out = Vec::new();
-        write_decimal(value, width as u64, &mut out, NEVER).unwrap();
-        prop_assert_eq!(String::from_utf8(out).unwrap(), format!("{text:0>width$}"));
+    fn bits_are_cut_out_anywhere(number in number(20), from in 0..700u64, words in 0..20u64) {
+        let expected = (&number >> from) % (BigUint::from(1u32) << (32 * words));
+        prop_assert_eq!(slice(&number, from, 32 * words), expected);
     }
 
     #[test]
-    fn bytes_give_the_triple_back_and_torn_ones_nothing(
-        start in 0..3_000u64, len in 0..200u64, cut in any::<prop::sample::Index>(), bit in 0..8u32,
+    fn bytes_give_the_piece_back_and_torn_ones_nothing(
+        start in 0..3_000u64, len in 0..200u64, kind in 0..3, cut in any::<prop::sample::Index>(), bit in 0..8u32,
     ) {
         let triple = Series::new(1_000_000).part(start..start + len, NEVER).unwrap();
-        let mut bytes = triple.to_bytes();
-        prop_assert_eq!(Triple::from_bytes(&bytes), Some(triple));
+        let piece = match kind {
+            0 => Piece::Terms(triple),
+            1 => Piece::Root(Root(triple.q)),
+            _ => Piece::Value(Pi { value: triple.t, bits: start }),
+        };
+        let mut bytes = piece.to_bytes();
+        prop_assert_eq!(Piece::from_bytes(&bytes), Some(piece));
         let at = cut.index(bytes.len());
-        prop_assert_eq!(Triple::from_bytes(&bytes[..at]), None);
+        prop_assert_eq!(Piece::from_bytes(&bytes[..at]), None);
         bytes[at] ^= 1 << bit;
-        prop_assert_eq!(Triple::from_bytes(&bytes), None);
+        prop_assert_eq!(Piece::from_bytes(&bytes), None);
         bytes[at] ^= 1 << bit;
         bytes.push(0);
-        prop_assert_eq!(Triple::from_bytes(&bytes), None);
+        prop_assert_eq!(Piece::from_bytes(&bytes), None);
     }
 
     #[test]
-    fn however_a_range_is_cut_its_triple_is_the_same(a in 0..500u64, b in 1..500u64, c in 1..500u64) {
+    fn however_a_range_is_cut_its_triple_is_the_same(a in 0..900u64, b in 1..900u64, c in 1..900u64) {
         let series = Series::new(100_000);
         let left = series.part(a..a + b, NEVER).unwrap();
         let right = series.part(a + b..a + b + c, NEVER).unwrap();
@@ -104,17 +101,14 @@ proptest! {
 #[test]
 fn products_are_exact_around_every_threshold() {
     let one = BigUint::from(1u32);
-    for words in [1u64, 2, 599, 600, 601, 1023, 1024, 1199, 1200, 1201, 4999, 5000, 20_000, 20_001] {
+    for words in [1u64, 2, 399, 400, 401, 599, 600, 601, 1023, 1024, 1199, 1200, 1201, 4999, 5000, 20_000, 20_001] {
         let ones = (&one << (64 * words)) - 1u32;
         let ends = (&one << (64 * words - 1)) + 1u32;
-        for other in [1u64, 2, 600, 601, 1203] {
+        for other in [1u64, 2, 400, 600, 601, 1203] {
             let short = (&one << (64 * other)) - 1u32;
-            assert_eq!(mul(&ones, &short, NEVER).unwrap(), (&ones << (64 * other)) - &ones, "{words} by {other}");
-            assert_eq!(mul(&short, &ends, NEVER).unwrap(), (&short << (64 * words - 1)) + &short, "{other} by {words}");
+            checks::products(&short, &ones);
+            checks::products(&short, &ends);
         }
-        let squared = ((&one << (128 * words)) + 1u32) - (&one << (64 * words + 1));
-        assert_eq!(square(&ones, NEVER).unwrap(), squared, "{words} squared");
-        assert_eq!(mul(&ones, &ones.clone(), NEVER).unwrap(), squared, "{words} by itself");
     }
 }
 
@@ -131,26 +125,95 @@ fn a_product_of_the_longest_pieces_is_exact() {
 fn a_product_is_left_when_it_is_stopped() {
     let asked = std::sync::atomic::AtomicU32::new(0);
     let ones = (BigUint::from(1u32) << 640_000u32) - 1u32;
-    let stop = || asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) >= 5;
+    let stop = |_| asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst) >= 5;
     assert_eq!(mul(&ones, &ones.clone(), &stop), Err(Stopped));
 }
 
+/// All nines, or a one that ends in zeros: what the cuts could move across a border is never told to be right.
 #[test]
-fn powers_are_exact() {
-    for exponent in [0, 1, 2, 3, 64, 12_345] {
-        let expected = BigUint::from(5u32).pow(exponent);
-        assert_eq!(power(5, u64::from(exponent), NEVER).unwrap(), expected);
+fn digits_at_a_border_are_not_settled() {
+    let one = BigUint::from(1u32);
+    for digits in [10, 2_000, 20_000] {
+        assert!(!checks::digits(&((&one << 100_000u32) - 1u32), digits), "{digits} nines");
+        assert!(!checks::digits(&one, digits), "a half, {digits} digits");
     }
 }
 
+/// Text of more than one block, in another layout: the second call begins behind the digits of the first.
 #[test]
 fn text_longer_than_a_block_comes_in_order() {
-    let (front, back) = ("123456789", "987654321");
-    let (front_value, back_value) = (123_456_789u32, 987_654_321u32);
-    let places = 2_600_000;
-    let value = power(10, places - 9, NEVER).unwrap() * front_value + back_value;
-    let mut out = Vec::new();
-    write_decimal(value, places, &mut out, NEVER).unwrap();
-    let zeros = "0".repeat(2_600_000 - 18);
-    assert_eq!(String::from_utf8(out).unwrap(), format!("{front}{zeros}{back}"));
+    let (front, all) = (1_100_000u32, 2_600_000);
+    let mut seed = 1u64;
+    let words: Vec<u32> = std::iter::repeat_with(|| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (seed >> 32) as u32
+    })
+    .take(280_000)
+    .collect();
+    let (fraction, bits) = (BigUint::new(words), 32 * 280_000);
+    let text = |fraction: BigUint, digits: u32| {
+        let mut text = Vec::new();
+        decimal::write_fraction((fraction, bits), u64::from(digits), &mut text, NEVER).unwrap();
+        text
+    };
+    let behind = mul(&fraction, &BigUint::from(10u32).pow(front), NEVER).unwrap();
+    let behind = slice(&behind, 0, bits);
+    let expected = [text(fraction.clone(), front), text(behind, all - front)].concat();
+    assert!(text(fraction, all) == expected);
+}
+
+/// The text of pi to so many digits, by the steps of the plan.
+fn pi(digits: u32) -> String {
+    let series = Series::new(digits);
+    let (mut stack, mut text) = (Vec::new(), Vec::new());
+    for (done, step) in Plan::of(series, 8).steps.iter().enumerate() {
+        let names: Vec<_> = stack.iter().map(Piece::name).collect();
+        assert_eq!(names, Plan::of(series, 8).stack(done));
+        step.what.run(series, &mut stack, NEVER).unwrap();
+    }
+    let Some(Piece::Value(value)) = stack.pop() else { panic!("the value") };
+    value.write(series, &mut text, NEVER).unwrap();
+    String::from_utf8(text).unwrap()
+}
+
+/// Machin's formula, `pi / 4 = 4 arctan(1 / 5) - arctan(1 / 239)`, term by term.
+fn machin(digits: u32) -> String {
+    let unit = BigUint::from(10u32).pow(digits + 10);
+    let arctan = |x: u32| {
+        let mut power = &unit / x;
+        let (mut plus, mut minus) = (power.clone(), BigUint::ZERO);
+        for k in (3u32..).step_by(2) {
+            power /= x * x;
+            if power == BigUint::ZERO {
+                return plus - minus;
+            }
+            if k % 4 == 3 { minus += &power / k } else { plus += &power / k }
+        }
+        BigUint::ZERO
+    };
+    let text = (arctan(5) * 16u32 - arctan(239) * 4u32).to_string();
+    format!("3.{}", &text[1..=digits as usize])
+}
+
+#[test]
+fn pi_is_that_of_another_formula_at_many_sizes() {
+    let expected = machin(60_000);
+    let odd = [997, 1_000, 1_001, 3_333, 10_007, 14_999, 15_000, 15_001, 29_000, 33_333, 59_999, 60_000];
+    for digits in (1..300).chain(odd) {
+        assert!(pi(digits) == expected[..digits as usize + 2], "{digits} digits");
+    }
+}
+
+/// The decimals 762 to 767 are nines: with no others to spare, the one before them is not settled.
+#[test]
+fn nines_behind_the_last_digit_are_not_settled() {
+    let series = Series::with_guard(761, 6);
+    let (mut stack, mut text) = (Vec::new(), Vec::new());
+    for step in &Plan::of(series, 8).steps {
+        step.what.run(series, &mut stack, NEVER).unwrap();
+    }
+    let Some(Piece::Value(value)) = stack.pop() else { panic!("the value") };
+    let written = value.write(series, &mut text, NEVER);
+    assert!(matches!(written, Err(WriteError::Unsettled)));
+    assert_eq!(series.wider().guard(), 12);
 }

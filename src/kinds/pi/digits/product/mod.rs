@@ -5,20 +5,23 @@
 //! factor that `count (2^b - 1)^2` is below the prime of the [`field`], no sum of products is ever cut short. All cores
 //! share the work, and a stop is seen within a pass over a part of the data.
 
+mod factor;
 mod field;
 mod pieces;
+mod spectrum;
 mod transform;
 
 use num_bigint::BigUint;
 
-use self::field::P;
-use super::{Stop, Stopped, both, go_on};
-
-/// The time of a product of two numbers of n digits grows about as n to this power.
-pub(super) const EXPONENT: f64 = 1.1;
+pub use self::factor::{Factor, Signed};
+pub use self::spectrum::{Shape, Spectrum};
+use super::{Stop, Stopped, both, done, go_on};
 
 /// Words of the shorter factor from which the transform is faster than num-bigint.
-const LONG: usize = 600;
+pub(super) const LONG: usize = 600;
+
+/// Products of words that num-bigint makes in the time in which a transform does a word once.
+const PLAIN: u64 = 2;
 
 /// Words of the longer factor up to which a product of num-bigint is left whole: some milliseconds.
 const WHOLE: usize = 20_000;
@@ -31,11 +34,11 @@ pub fn mul(a: &BigUint, b: &BigUint, stop: Stop<'_>) -> Result<BigUint, Stopped>
     go_on(stop)?;
     let (short, long) = if a.bits() <= b.bits() { (a, b) } else { (b, a) };
     match (words(short), words(long)) {
-        (few, many) if few < LONG && (many <= WHOLE || few <= 1) => Ok(short * long),
+        (few, many) if few < LONG && (many <= WHOLE || few <= 1) => plain(short, long, stop),
         (few, many) if few < LONG => halves(short, long, many, stop),
         (few, many) if many >= 2 * few => blocks(short, long, few, stop),
         (few, many) => {
-            let shape = Shape::of(few, many);
+            let shape = Shape::of(few, many, 1);
             let (short, long) = both(|| Spectrum::of(short, shape, stop), || Spectrum::of(long, shape, stop))?;
             long.times(&short, stop)?.number(stop)
         }
@@ -50,19 +53,36 @@ pub fn square(a: &BigUint, stop: Stop<'_>) -> Result<BigUint, Stopped> {
     go_on(stop)?;
     let words = words(a);
     if words < LONG {
-        return Ok(a * a);
+        return plain(a, a, stop);
     }
-    Spectrum::of(a, Shape::of(words, words), stop)?.squared(stop)?.number(stop)
+    Spectrum::of(a, Shape::of(words, words, 1), stop)?.squared(stop)?.number(stop)
 }
 
-/// The `len` bits of `value` from bit `from` on; both are multiples of 32.
+/// A product of num-bigint's.
+fn plain(a: &BigUint, b: &BigUint, stop: Stop<'_>) -> Result<BigUint, Stopped> {
+    let (few, many) = (words(a).min(words(b)), words(a).max(words(b)));
+    let product = a * b;
+    done((few * many) as u64 / PLAIN, stop)?;
+    Ok(product)
+}
+
+/// The `len` bits of `value` from bit `from` on; `len` is a multiple of 32.
 pub(super) fn slice(value: &BigUint, from: u64, len: u64) -> BigUint {
     let words = |bits: u64| usize::try_from(bits / 32).unwrap_or(usize::MAX);
-    let digits = value.iter_u32_digits().skip(words(from));
-    BigUint::new(digits.take(words(len)).collect())
+    let (mut digits, down) = (value.iter_u32_digits().skip(words(from)), from % 32);
+    if down == 0 {
+        return BigUint::new(digits.take(words(len)).collect());
+    }
+    let mut low = digits.next().unwrap_or(0);
+    let next = |digit: u32| {
+        let word = u64::from(low) | u64::from(digit) << 32;
+        low = digit;
+        (word >> down) as u32
+    };
+    BigUint::new(digits.chain(std::iter::once(0)).take(words(len)).map(next).collect())
 }
 
-fn words(number: &BigUint) -> usize {
+pub(super) fn words(number: &BigUint) -> usize {
     usize::try_from(number.bits().div_ceil(64)).unwrap_or(usize::MAX)
 }
 
@@ -76,7 +96,7 @@ fn halves(short: &BigUint, long: &BigUint, words: usize, stop: Stop<'_>) -> Resu
 
 /// A product of uneven factors: the longer one is cut into blocks as long as the shorter one, which is transformed once.
 fn blocks(short: &BigUint, long: &BigUint, words: usize, stop: Stop<'_>) -> Result<BigUint, Stopped> {
-    let shape = Shape::of(words, words);
+    let shape = Shape::of(words, words, 1);
     let short = Spectrum::of(short, shape, stop)?;
     let (block, mut product) = (64 * words as u64, BigUint::ZERO);
     for number in (0..long.bits().div_ceil(block)).rev() {
@@ -84,66 +104,4 @@ fn blocks(short: &BigUint, long: &BigUint, words: usize, stop: Stop<'_>) -> Resu
         product = (product << block) + part.number(stop)?;
     }
     Ok(product)
-}
-
-/// How the factors of a product are transformed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Shape {
-    /// Bits of a piece.
-    bits: u32,
-    length: usize,
-    leaf: usize,
-}
-
-impl Shape {
-    /// For factors of at most so many words.
-    fn of(short: usize, long: usize) -> Shape {
-        let bits = piece_bits(short);
-        let (length, leaf) = transform::length(pieces::count(short, bits) + pieces::count(long, bits) - 1);
-        Shape { bits, length, leaf }
-    }
-}
-
-/// The most bits of a piece with which each sum of so many words' products stays below the prime.
-fn piece_bits(short: usize) -> u32 {
-    let fits = |bits: &u32| {
-        let most = u128::from((1u64 << bits) - 1);
-        most * most * (pieces::count(short, *bits) as u128) < u128::from(P)
-    };
-    (1..32).rev().find(fits).unwrap_or(1)
-}
-
-/// A number transformed.
-struct Spectrum {
-    shape: Shape,
-    values: Vec<u64>,
-}
-
-impl Spectrum {
-    fn of(number: &BigUint, shape: Shape, stop: Stop<'_>) -> Result<Spectrum, Stopped> {
-        let words: Vec<u64> = number.iter_u64_digits().collect();
-        let mut values = vec![0; shape.length];
-        pieces::cut(&words, shape.bits, &mut values);
-        drop(words);
-        transform::forward(&mut values, shape.leaf, stop)?;
-        Ok(Spectrum { shape, values })
-    }
-
-    /// The transformed product.
-    fn times(mut self, other: &Spectrum, stop: Stop<'_>) -> Result<Spectrum, Stopped> {
-        transform::multiply(&mut self.values, Some(&other.values), self.shape.leaf, stop)?;
-        Ok(self)
-    }
-
-    /// The transformed square.
-    fn squared(mut self, stop: Stop<'_>) -> Result<Spectrum, Stopped> {
-        transform::multiply(&mut self.values, None, self.shape.leaf, stop)?;
-        Ok(self)
-    }
-
-    /// The number of a transformed product.
-    fn number(mut self, stop: Stop<'_>) -> Result<BigUint, Stopped> {
-        transform::backward(&mut self.values, self.shape.leaf, stop)?;
-        Ok(pieces::join(&self.values, self.shape.bits))
-    }
 }

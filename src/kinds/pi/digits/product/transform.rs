@@ -8,7 +8,7 @@
 
 use std::sync::LazyLock;
 
-use super::super::{Stop, Stopped, both, go_on};
+use super::super::{Stop, Stopped, both, done};
 use super::field::{Sum, add, inverse, mul, mul_i, power, reduced, root, sub};
 
 /// Coefficients of the polynomials that are multiplied as they are, so that lengths come in steps of a quarter at most.
@@ -71,9 +71,8 @@ pub fn backward(data: &mut [u64], leaf: usize, stop: Stop<'_>) -> Result<(), Sto
 
 fn down(data: &mut [u64], leaf: usize, node: usize, stop: Stop<'_>) -> Result<(), Stopped> {
     if data.len() <= ALONE {
-        go_on(stop)?;
         down_alone(data, leaf, node);
-        return Ok(());
+        return done(alone(data.len(), leaf), stop);
     }
     let factors = Four::of(DOWN.at(node), DOWN.at(2 * node));
     let quarter = data.len() / 4;
@@ -83,9 +82,8 @@ fn down(data: &mut [u64], leaf: usize, node: usize, stop: Stop<'_>) -> Result<()
 
 fn up(data: &mut [u64], leaf: usize, node: usize, stop: Stop<'_>) -> Result<(), Stopped> {
     if data.len() <= ALONE {
-        go_on(stop)?;
         up_alone(data, leaf, node);
-        return Ok(());
+        return done(alone(data.len(), leaf), stop);
     }
     let quarter = data.len() / 4;
     each(data, quarter, node, &|part, node| up(part, leaf, node, stop))?;
@@ -124,9 +122,9 @@ fn pass(
     stop: Stop<'_>,
 ) -> Result<(), Stopped> {
     if a.len() <= ALONE {
-        go_on(stop)?;
         work(a, b, c, d);
-        return Ok(());
+        // Four quarters, two levels.
+        return done(8 * a.len() as u64, stop);
     }
     let half = a.len() / 2;
     let ((a, e), (b, f)) = (a.split_at_mut(half), b.split_at_mut(half));
@@ -211,6 +209,11 @@ impl Run<'_> {
     }
 }
 
+/// The work of a subtree: its words, once for each level.
+fn alone(words: usize, leaf: usize) -> u64 {
+    words as u64 * u64::from((words / leaf).ilog2())
+}
+
 fn down_alone(data: &mut [u64], leaf: usize, node: usize) {
     let (mut count, mut node) = (1, node);
     while data.len() / count > 2 * leaf {
@@ -284,7 +287,6 @@ fn products<const LEAF: usize>(
         return both(|| products::<LEAF>(a, b, first, scale, stop), || products::<LEAF>(c, d, half, scale, stop))
             .map(|_| ());
     }
-    go_on(stop)?;
     let run = DOWN.run(first / 2);
     let (leaves, _) = a.as_chunks_mut::<LEAF>();
     let others = b.map(|b| b.as_chunks::<LEAF>().0);
@@ -294,7 +296,21 @@ fn products<const LEAF: usize>(
         let other = others.map_or(*leaf, |others| others[offset]);
         *leaf = product(leaf, &other, constant).map(|word| mul(word, scale));
     }
-    Ok(())
+    // As much as two levels.
+    done(2 * (count * LEAF) as u64, stop)
+}
+
+/// Adds `b` to `a`, word by word.
+pub fn add_all(a: &mut [u64], b: &[u64], stop: Stop<'_>) -> Result<(), Stopped> {
+    if a.len() > ALONE {
+        let half = a.len() / 2;
+        let ((a, c), (b, d)) = (a.split_at_mut(half), b.split_at(half));
+        return both(|| add_all(a, b, stop), || add_all(c, d, stop)).map(|_| ());
+    }
+    for (a, b) in a.iter_mut().zip(b) {
+        *a = add(*a, reduced(*b));
+    }
+    done(a.len() as u64, stop)
 }
 
 /// The product of two polynomials modulo `x^LEAF - constant`.

@@ -1,0 +1,65 @@
+//! What the arithmetic promises of any numbers, against num-bigint's own, which is slower and simpler: for tests and a fuzz
+//! target.
+
+use num_bigint::BigUint;
+
+use super::decimal::write_fraction;
+use super::divide::quotient;
+use super::product::{Factor, Signed, mul, square};
+use super::{Stop, WriteError};
+
+/// Nothing is stopped.
+pub const NEVER: Stop<'static> = &|_| false;
+
+/// The product of any two numbers, their squares, and their product modulo `2^n - 1` in both its uses.
+///
+/// # Panics
+/// Where one of them is wrong.
+pub fn products(a: &BigUint, b: &BigUint) {
+    let product = a * b;
+    assert!(mul(a, b, NEVER).unwrap() == product, "{a:x} by {b:x}");
+    assert!(square(a, NEVER).unwrap() == a * a, "the square of {a:x}");
+    // As few bits as are allowed, and so many that nothing wraps around.
+    for least in [a.bits().max(b.bits()) + 64, product.bits() + 64] {
+        let factor = Factor::new(a.clone(), least, NEVER).unwrap();
+        for (negative, size) in [(false, BigUint::from(3u32)), (true, BigUint::from(1u32) << (least / 2))] {
+            let rest = Signed { negative, size };
+            let minuend = if negative && product < rest.size { continue } else { rest.added_to(product.clone()) };
+            assert!(factor.rest((&minuend, 0), b, NEVER).unwrap() == rest, "what {a:x} by {b:x} leaves");
+        }
+    }
+}
+
+/// The quotient of any two numbers of the same length is off by less than 4.
+///
+/// # Panics
+/// Where it is not.
+pub fn quotients(a: &BigUint, b: &BigUint) {
+    let bits = a.bits().max(b.bits()).max(1);
+    let leading = |number: &BigUint| {
+        let one = BigUint::from(1u32) << (bits - 1);
+        if *number == BigUint::ZERO { one } else { number << (bits - number.bits()) }
+    };
+    let (a, b) = (leading(a), leading(b));
+    let (found, exact) = (quotient(&a, &b, bits, NEVER).unwrap(), (&a << bits) / &b);
+    assert!(Signed::difference(found, exact).size < BigUint::from(4u32), "{a:x} by {b:x}");
+}
+
+/// The digits of a fraction are its own, or it says that they are not settled.
+///
+/// # Panics
+/// Where neither is so.
+pub fn digits(fraction: &BigUint, digits: u32) -> bool {
+    let bits = fraction.bits().max(1);
+    let mut text = Vec::new();
+    match write_fraction((fraction.clone(), bits), u64::from(digits), &mut text, NEVER) {
+        Ok(()) => {
+            let exact = (fraction * BigUint::from(10u32).pow(digits)) >> bits;
+            let expected = format!("{exact:0>width$}", width = digits as usize);
+            assert!(text == expected.as_bytes(), "{digits} digits of {fraction:x}");
+            true
+        }
+        Err(WriteError::Unsettled) => false,
+        Err(error) => panic!("{error}"),
+    }
+}
