@@ -9,14 +9,15 @@ use crate::figures::spread;
 use crate::harness::server::Server;
 use crate::harness::watch::Watch;
 
-/// Pauses that are timed.
-const PAUSES: usize = 200;
+/// Pauses of an import or an export that are timed.
+pub const PAUSES: usize = 200;
 
-/// From the call of pause to PAUSED, and from that of resume to the first new row. `begin` starts a task, the n-th one.
-pub async fn pauses(server: &Server, what: &str, mut begin: impl AsyncFnMut(usize) -> String) {
+/// From the call of pause to PAUSED, and from that of resume to the first new progress, `times` times. `begin` starts a task,
+/// the n-th one.
+pub async fn pauses(server: &Server, what: &str, times: usize, mut begin: impl AsyncFnMut(usize) -> String) {
     let (mut paused, mut resumed) = (Vec::new(), Vec::new());
     for round in 0.. {
-        if paused.len() >= PAUSES {
+        if paused.len() >= times {
             break;
         }
         let id = begin(round).await;
@@ -31,9 +32,9 @@ pub async fn pauses(server: &Server, what: &str, mut begin: impl AsyncFnMut(usiz
     resumed.sort_unstable_by_key(|(done, _)| *done);
     let late = resumed.split_off(resumed.len() / 2);
     let limit = late[0].0;
-    let times = |all: Vec<(u64, Duration)>| all.into_iter().map(|(_, took)| took).collect();
-    spread(&format!("resume of an {what} before row {limit}, to the first new row"), times(resumed));
-    spread(&format!("resume of an {what} from row {limit} on, to the first new row"), times(late));
+    let durations = |all: Vec<(u64, Duration)>| all.into_iter().map(|(_, took)| took).collect();
+    spread(&format!("resume of an {what} before {limit}, to the first progress"), durations(resumed));
+    spread(&format!("resume of an {what} from {limit} on, to the first progress"), durations(late));
 }
 
 /// How long it took, and the rows that are done; none where the task was over.
@@ -70,5 +71,5 @@ pub async fn terminations(
         assert_eq!(server.control("terminate", &id).await, "TERMINATED");
         took.push(begin.elapsed());
     }
-    spread(&format!("terminate of an {what} at {rows} rows"), took);
+    spread(&format!("terminate of an {what} at {rows}"), took);
 }

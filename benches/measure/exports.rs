@@ -8,7 +8,7 @@ use std::time::Duration;
 use pausa::clock::Clock;
 use serde_json::{Value, json};
 
-use crate::controls::pauses;
+use crate::controls::{PAUSES, pauses};
 use crate::figures::{Pair, memory, ms, spread, timed};
 use crate::harness::csv;
 use crate::harness::postgres::Postgres;
@@ -56,7 +56,7 @@ async fn all(server: &Server, peer: &str, theirs: impl FnMut() -> Duration) {
     pair.await.print(&format!("export of {ROWS} x {COLUMNS}"), peer, ROWS, "rows/s");
     variants(server).await;
     stream(server, file.len()).await;
-    pauses(server, "export", async |_| start(server, json!({ "dataset": "t" })).await).await;
+    pauses(server, "export", PAUSES, async |_| start(server, json!({ "dataset": "t" })).await).await;
     println!("peak memory of the server: {:.0} MB", memory(server.pid(), "VmHWM"));
     pages(server).await;
 }

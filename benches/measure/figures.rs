@@ -44,14 +44,16 @@ impl Pair {
         pair
     }
 
-    /// Prints the medians of the times and of the rounds' ratios: how many times as fast Pausa is.
-    pub fn print(mut self, what: &str, peer: &str, count: usize, unit: &str) {
+    /// Prints the medians of the times and of the rounds' ratios: how many times as fast Pausa is. Answers the medians of the
+    /// times, the peer's first.
+    pub fn print(mut self, what: &str, peer: &str, count: usize, unit: &str) -> [Duration; 2] {
         let ratio = |(their, own): (&Duration, &Duration)| their.as_secs_f64() / own.as_secs_f64();
         let mut ratios: Vec<_> = self.theirs.iter().zip(&self.ours).map(ratio).collect();
         println!("  {peer} over Pausa in each round: {ratios:.2?}");
         let (their, own) = (percentile(&mut self.theirs, 0.5), percentile(&mut self.ours, 0.5));
         let (speed, ratio) = (count as f64 / own.as_secs_f64(), percentile(&mut ratios, 0.5));
         println!("{what}: {peer} {}, Pausa {} ({speed:.0} {unit}), {ratio:.2} times as fast", ms(their), ms(own));
+        [their, own]
     }
 }
 

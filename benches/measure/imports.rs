@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::controls::{pauses, terminations};
+use crate::controls::{PAUSES, pauses, terminations};
 use crate::figures::{Pair, memory, ms, timed};
 use crate::harness::csv;
 use crate::harness::postgres::Postgres;
@@ -134,7 +134,7 @@ async fn side_by_side() {
 /// How soon imports heed the verbs.
 async fn controls(server: &Server) {
     let upload = server.upload(csv::wide(3_000_000, 10)).await;
-    pauses(server, "import", async |round| {
+    pauses(server, "import", PAUSES, async |round| {
         if round > 0 {
             drop_dataset(server, "paused").await;
         }

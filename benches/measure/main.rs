@@ -18,8 +18,17 @@ mod pi;
 use std::process::ExitCode;
 
 /// The measurements by their names.
-const NAMES: [&str; 7] =
-    ["calls", "imports-sqlite", "imports-postgres", "exports-sqlite", "exports-postgres", "downloads", "pi"];
+const NAMES: [&str; 9] = [
+    "calls",
+    "imports-sqlite",
+    "imports-postgres",
+    "exports-sqlite",
+    "exports-postgres",
+    "downloads",
+    "pi",
+    "pi-controls",
+    "pi-large",
+];
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -41,7 +50,9 @@ async fn main() -> ExitCode {
             "exports-sqlite" => exports::sqlite().await,
             "exports-postgres" => exports::postgres().await,
             "downloads" => downloads::measure().await,
-            _ => pi::measure().await,
+            "pi" => pi::measure().await,
+            "pi-controls" => pi::controls().await,
+            _ => pi::large().await,
         }
     }
     ExitCode::SUCCESS

@@ -4,11 +4,26 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::figures::{Pair, memory, timed};
+use pausa::clock::Clock;
+use serde_json::json;
+
+use crate::controls::{pauses, terminations};
+use crate::figures::{Pair, cpu, memory, ms, percentile, timed};
 use crate::harness::server::Server;
+use crate::harness::watch::Watch;
 
 /// Digits, and rounds of each.
-const SIZES: [(u32, usize); 3] = [(100_000, 9), (1_000_000, 7), (10_000_000, 3)];
+const SIZES: [(u32, usize); 4] = [(10_000, 21), (100_000, 11), (1_000_000, 9), (10_000_000, 5)];
+
+/// Digits that are computed once.
+const LARGE: u32 = 100_000_000;
+
+/// Digits of the computations that are stopped, and how often each is.
+const STOPPED: u32 = 10_000_000;
+const STOPS: usize = 60;
+
+/// How long nothing may move once a task is paused.
+const STILL: Duration = Duration::from_millis(300);
 
 /// Computes anew, says how long that took, and nothing of the start of Python.
 const PEER: &str = "import sys, time, mpmath
@@ -19,23 +34,94 @@ mpmath.mp.dps = digits + 5
 assert len(mpmath.nstr(+mpmath.pi, digits + 1, strip_zeros=False)) == digits + 2
 print(time.perf_counter() - begin)";
 
+/// Each size in turn with the peer.
 pub async fn measure() {
     let python = mpmath();
     let server = Server::start().await;
+    let mut medians = Vec::new();
     for (digits, rounds) in SIZES {
-        let pair = Pair::measure(
-            rounds,
-            || peer(&python, digits),
-            async || {
-                let work = async {
-                    let id = server.pi(digits).await;
-                    server.until(&id, "COMPLETED").await;
-                };
-                timed(work).await
-            },
-        );
-        pair.await.print(&format!("{digits} digits of pi"), "mpmath", digits as usize, "digits/s");
+        let pair = Pair::measure(rounds, || peer(&python, digits), async || timed(compute(&server, digits)).await);
+        let pair = pair.await.print(&format!("{digits} digits of pi"), "mpmath", digits as usize, "digits/s");
         println!("  peak memory of the server: {:.0} MB", memory(server.pid(), "VmHWM"));
+        medians.push((digits, pair));
+    }
+    plot(&medians);
+}
+
+/// A size that takes a minute or more, once, on a server of its own.
+pub async fn large() {
+    let server = Server::start().await;
+    let own = timed(compute(&server, LARGE)).await;
+    println!("{LARGE} digits of pi: Pausa {}", ms(own));
+    println!("  peak memory of the server: {:.0} MB", memory(server.pid(), "VmHWM"));
+    let their = peer(&mpmath(), LARGE);
+    println!("  mpmath {}, {:.2} times as fast", ms(their), their.as_secs_f64() / own.as_secs_f64());
+    plot(&[(LARGE, [their, own])]);
+}
+
+/// Progress, pause and termination of one size.
+pub async fn controls() {
+    let server = Server::start().await;
+    for digits in [1_000_000, 10_000_000] {
+        even(&server, digits).await;
+    }
+    still(&server).await;
+    pauses(&server, "computation of pi", STOPS, async |_| server.pi(STOPPED).await).await;
+    for share in [100, 2] {
+        let done = u64::from(STOPPED / share);
+        terminations(&server, "computation of pi", done, STOPS / 4, async || server.pi(STOPPED).await).await;
+    }
+}
+
+async fn compute(server: &Server, digits: u32) {
+    let id = server.pi(digits).await;
+    server.until(&id, "COMPLETED").await;
+}
+
+/// How far the fraction is from the share of the time, and the estimate from the time that was left, once a tenth is done.
+async fn even(server: &Server, digits: u32) {
+    let query = "subscription($id: ID!) { taskProgress(id: $id) { state progress { fraction etaSeconds } } }";
+    let id = server.pi(digits).await;
+    let begin = Clock::monotonic();
+    let mut watch = Watch::open(&server.url, "taskProgress", query, json!({ "id": id })).await;
+    let mut seen = Vec::new();
+    while let Some(task) = watch.next().await {
+        let progress = &task["progress"];
+        seen.push((begin.elapsed().as_secs_f64(), progress["fraction"].as_f64(), progress["etaSeconds"].as_f64()));
+    }
+    let whole = seen.last().unwrap().0;
+    let off = seen.iter().filter_map(|(at, fraction, _)| Some(((*fraction)? - at / whole).abs()));
+    let mut off: Vec<_> = off.collect();
+    let estimates = seen.iter().filter(|(at, fraction, _)| fraction.is_some_and(|it| it > 0.1) && *at < whole * 0.95);
+    let mut wrong: Vec<_> = estimates.filter_map(|(at, _, eta)| Some(((*eta)? / (whole - at) - 1.0).abs())).collect();
+    println!("{digits} digits of pi: {} events in {whole:.2} s", seen.len());
+    println!("  fraction off the share of the time by at most {:.3}", percentile(&mut off, 1.0));
+    if !wrong.is_empty() {
+        let [median, worst] = [0.5, 1.0].map(|share| 100.0 * percentile(&mut wrong, share));
+        println!("  estimate of what is left off by {median:.0} % in the middle, {worst:.0} % at worst");
+    }
+}
+
+/// Seconds of CPU that a server uses after it said that a computation is paused.
+async fn still(server: &Server) {
+    let id = server.pi(STOPPED).await;
+    server.until_done(&id, u64::from(STOPPED / 4)).await;
+    assert_eq!(server.control("pause", &id).await, "PAUSED");
+    let before = cpu(&[server.pid()]);
+    tokio::time::sleep(STILL).await;
+    println!("{} of CPU used in {} after PAUSED", cpu(&[server.pid()]) - before, ms(STILL));
+    server.control("terminate", &id).await;
+}
+
+/// The times as points for the plot in docs/benchmarks.md, in powers of ten, and how they grow: over `n (log2 n)^3`.
+fn plot(medians: &[(u32, [Duration; 2])]) {
+    let log = |which: usize| medians.iter().map(move |(_, times)| format!("{:.2}", times[which].as_secs_f64().log10()));
+    for (which, name) in ["mpmath", "Pausa"].into_iter().enumerate() {
+        println!("log10 of the seconds, {name}: [{}]", log(which).collect::<Vec<_>>().join(", "));
+    }
+    for (digits, [_, own]) in medians {
+        let n = f64::from(*digits);
+        println!("{digits} digits: {:.4} ns / (n (log2 n)^3)", own.as_secs_f64() * 1e9 / (n * n.log2().powi(3)));
     }
 }
 

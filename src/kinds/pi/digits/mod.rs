@@ -13,7 +13,7 @@ mod chudnovsky;
 mod decimal;
 mod divide;
 mod pi;
-mod product;
+pub mod product;
 mod record;
 mod root;
 #[cfg(test)]
