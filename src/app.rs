@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::serve::ListenerExt;
 use jiff::{SignedDuration, Timestamp};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -132,6 +133,7 @@ impl App {
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<bool> {
         let (ending, stopped) = (self.ending.clone(), CancellationToken::new());
         let stop = stopped.clone();
+        let listener = listener.tap_io(send_at_once);
         let server = axum::serve(listener, self.routes).with_graceful_shutdown(async move { stop.cancelled().await });
         let mut server = tokio::spawn(server.into_future());
         tokio::select! {
@@ -147,6 +149,13 @@ impl App {
         let _ = tokio::time::timeout_at(deadline, async { tokio::join!(self.sockets.wait(), server) }).await;
         let _ = tokio::time::timeout(CLOSING, self.store.close()).await;
         Ok(quiet)
+    }
+}
+
+/// An event is small: held back until the client has acknowledged the one before, it would come up to 40 ms late.
+fn send_at_once(stream: &mut TcpStream) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "small messages may be held back");
     }
 }
 
