@@ -45,7 +45,7 @@ impl Kind for Primes {
         if spec.below > 1_000_000_000 {
             return Err(BadInput::new("spec.below", "below must be at most 1000000000"));
         }
-        Ok(Plan { unit: Unit::Terms, total: Some(spec.below), exclusive: None, upload: None })
+        Ok(Plan { unit: Unit::Terms, total: Some(spec.below), exclusive: None, upload: None, lane: None })
     }
 
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {

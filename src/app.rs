@@ -18,13 +18,13 @@ use crate::config::{Config, PauseEnd, Role};
 use crate::datasets::{self, Datasets};
 use crate::files::Files;
 use crate::graphql;
-use crate::graphql::services::{Limits, Services};
+use crate::graphql::services::{self, Services};
 use crate::http::metrics::Metrics;
 use crate::http::{self, Site, Turns};
 use crate::kinds;
 use crate::outbound::Outbound;
-use crate::runner::{Bells, Kind, Runner, Settings};
-use crate::store::{self, OnChange, Store, Word};
+use crate::runner::{Bells, Kind, Limits, Runner, Settings};
+use crate::store::{self, Hint, OnChange, Store, Word};
 use crate::task::Verb;
 
 /// How long the store's connections may take to close.
@@ -94,12 +94,11 @@ impl App {
         let abandoned = if store.is_exclusive() { clock.now() } else { clock.now() - RECEIVING };
         let files = Files::open(&root, abandoned).await.map_err(|cause| StartError::Folder { folder: root, cause })?;
         let custom_kinds = kinds.iter().map(|kind| kind.name().to_owned()).collect();
-        let kinds = kinds::builtin(&config, &datasets, &outbound, kinds);
+        let kinds = kinds::builtin(&config, &datasets, &outbound, metrics.lateness(), kinds);
         let runner =
             Runner::new(settings(&config, &clock), store.clone(), files.clone(), clock.clone(), kinds, bells.clone());
         if let Some(words) = store.changes().await? {
-            let tell = on_change(&bus, &bells, &metrics);
-            tokio::spawn(follow(store.clone(), words, bus.clone(), bells.clone(), tell));
+            tokio::spawn(follow(store.clone(), words, bus.clone(), bells.clone()));
         }
         if config.role != Role::Api {
             runner.start().await?;
@@ -166,21 +165,30 @@ fn on_change(bus: &Bus, bells: &Bells, metrics: &Metrics) -> OnChange {
         if state_changed {
             metrics.changed(task);
         }
-        bells.ring(task);
+        bells.heed(task);
+        bells.ring(&Hint::of(task, state_changed));
         bus.publish(task, state_changed);
     })
 }
 
-/// Reads what other nodes changed, once for all who watch it here; after missed words, all that is watched or runs here.
-async fn follow(store: Store, mut words: tokio::sync::mpsc::Receiver<Word>, bus: Bus, bells: Bells, tell: OnChange) {
+/// Hears what other nodes changed. A task is read only where somebody watches it or it runs here, once for all; after
+/// missed words, all of these are.
+async fn follow(store: Store, mut words: tokio::sync::mpsc::Receiver<Word>, bus: Bus, bells: Bells) {
     while let Some(word) = words.recv().await {
         let (ids, state_changed) = match word {
-            Word::Changed(hint) => (vec![hint.id], hint.state_changed),
+            Word::Changed(hint) => {
+                bells.ring(&hint);
+                let wanted = bells.runs_here(hint.id) || bus.wants(hint.id, hint.state_changed);
+                (wanted.then_some(hint.id).into_iter().collect(), hint.state_changed)
+            }
             Word::Missed => ([bus.watched_ids(), bells.runs()].concat(), false),
         };
         for id in ids {
             match store.get(id).await {
-                Ok(Some(task)) => tell(&task, state_changed),
+                Ok(Some(task)) => {
+                    bells.heed(&task);
+                    bus.publish(&task, state_changed);
+                }
                 Ok(None) => {}
                 Err(error) => tracing::warn!(task = %id, %error, "a change was not read"),
             }
@@ -204,7 +212,7 @@ fn services(
         datasets,
         clock: site.clock.clone(),
         import_dir: config.import_dir.clone(),
-        limits: Limits { max_pi_digits: config.max_pi_digits, max_upload_bytes: config.max_upload_bytes },
+        limits: services::Limits { max_pi_digits: config.max_pi_digits, max_upload_bytes: config.max_upload_bytes },
         custom_kinds,
         started_at,
     }
@@ -226,6 +234,7 @@ fn settings(config: &Config, clock: &Clock) -> Settings {
     Settings {
         node: config.node.clone().unwrap_or_else(|| node_name(clock)),
         max_running: config.max_running.unwrap_or(2 * cores),
+        brief: Limits { all: config.max_sending.0, each: config.max_sending.1 },
         max_waiting: config.max_waiting,
         lease: config.lease,
         retry_limit: config.retry_limit,

@@ -64,6 +64,11 @@ impl Bus {
         }
     }
 
+    /// Somebody here wants to hear of a change of that task.
+    pub fn wants(&self, id: TaskId, state_changed: bool) -> bool {
+        self.watched().contains_key(&id) || (state_changed && self.all.receiver_count() > 0)
+    }
+
     /// The tasks that somebody watches.
     pub fn watched_ids(&self) -> Vec<TaskId> {
         self.watched().keys().copied().collect()

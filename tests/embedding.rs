@@ -41,7 +41,9 @@ impl Kind for Odd {
 
     fn plan(&self, spec: &Value) -> Result<Plan, BadInput> {
         match spec["to"].as_u64() {
-            Some(total) => Ok(Plan { unit: Unit::Terms, total: Some(total), exclusive: None, upload: None }),
+            Some(total) => {
+                Ok(Plan { unit: Unit::Terms, total: Some(total), exclusive: None, upload: None, lane: None })
+            }
             None => Err(BadInput::new("spec.to", "spec.to must be a number")),
         }
     }

@@ -1,16 +1,15 @@
 //! The settings: read from their layers and checked once, at the start.
 
 mod layers;
+mod reader;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use toml::Value;
-
 pub use layers::Layers;
+use reader::Reader;
 
 /// Everything that can be set. `config.default.toml` explains each.
 #[derive(Clone, Debug)]
@@ -49,6 +48,16 @@ pub struct Config {
     pub outbound_allow_private: bool,
     /// How long a server of which a file is fetched may say nothing.
     pub fetch_silence: Duration,
+    /// Webhooks that are being sent at once: in all, and to one host.
+    pub max_sending: (usize, usize),
+    /// Tries of a webhook.
+    pub timer_attempts: u32,
+    /// The longest pause before its second try; it doubles with each.
+    pub timer_backoff: Duration,
+    /// What webhooks are signed with.
+    pub webhook_secrets: Vec<Secret>,
+    /// How long finished tasks are kept; none: for ever.
+    pub retention: Option<Duration>,
     /// How long a pause lasts where it sets no expiry of its own.
     pub max_pause: Option<Duration>,
     /// What happens then.
@@ -92,6 +101,16 @@ pub enum PauseEnd {
 /// A URL that may hold a password: shown without it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url(String);
+
+/// A key that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Vec<u8>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
 
 /// A setting that stops the start.
 #[derive(Debug, thiserror::Error)]
@@ -150,6 +169,8 @@ impl Config {
     fn check(read: &Reader) -> Result<Config, ConfigError> {
         let pause = read.seconds("max_pause_seconds", 0.0..=1e10)?;
         let upload = read.seconds("upload_seconds", 0.0..=1e10)?;
+        let retention = read.seconds("retention_seconds", 0.0..=1e10)?;
+        let count = |name: &str| Ok(usize::try_from(read.whole(name, 1..=100_000)?).unwrap_or(1));
         let max_running = read.whole("max_running", 0..=10_000)?;
         Ok(Config {
             listen: read.parsed("listen", "an IP address and a port, such as 127.0.0.1:8080")?,
@@ -169,6 +190,11 @@ impl Config {
             import_dir: read.text("import_dir")?.map(PathBuf::from),
             outbound_allow_private: read.flag("outbound_allow_private")?,
             fetch_silence: read.seconds("fetch_seconds", 0.1..=3600.0)?,
+            max_sending: (count("timer.max_sending")?, count("timer.max_sending_per_host")?),
+            timer_attempts: u32::try_from(read.whole("timer.attempts", 1..=1000)?).unwrap_or(1),
+            timer_backoff: read.seconds("timer.backoff_seconds", 0.001..=3600.0)?,
+            webhook_secrets: read.secrets("webhook_secret")?,
+            retention: (!retention.is_zero()).then_some(retention),
             max_pause: (!pause.is_zero()).then_some(pause),
             pause_expiry: read
                 .one_of("pause_expiry", &[("TERMINATE", PauseEnd::Terminate), ("RESUME", PauseEnd::Resume)])?,
@@ -201,92 +227,6 @@ impl Config {
 
     fn sqlite(&self, file: &str) -> String {
         format!("sqlite:{}", self.data_dir.join(file).display())
-    }
-}
-
-/// Reads settings by name and type.
-struct Reader(Layers);
-
-impl Reader {
-    fn refuse<T>(&self, name: &str, allowed: impl Into<String>) -> Result<T, ConfigError> {
-        let found = self.0.get(name)?;
-        let value = match &found.value {
-            Value::String(text) => format!("{:?}", Url(text.clone())),
-            other => other.to_string(),
-        };
-        Err(ConfigError::Value { name: name.to_owned(), value, from: found.from.clone(), allowed: allowed.into() })
-    }
-
-    fn text(&self, name: &str) -> Result<Option<String>, ConfigError> {
-        match &self.0.get(name)?.value {
-            Value::String(text) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
-            _ => self.refuse(name, "a text"),
-        }
-    }
-
-    fn some_text(&self, name: &str, allowed: &str) -> Result<String, ConfigError> {
-        self.text(name)?.map_or_else(|| self.refuse(name, allowed), Ok)
-    }
-
-    fn list(&self, name: &str) -> Result<Vec<String>, ConfigError> {
-        let text = self.text(name)?.unwrap_or_default();
-        Ok(text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
-    }
-
-    fn parsed<T: std::str::FromStr>(&self, name: &str, allowed: &str) -> Result<T, ConfigError> {
-        self.some_text(name, allowed)?.parse().or_else(|_| self.refuse(name, allowed))
-    }
-
-    fn flag(&self, name: &str) -> Result<bool, ConfigError> {
-        match self.0.get(name)?.value {
-            Value::Boolean(flag) => Ok(flag),
-            _ => self.refuse(name, "true or false"),
-        }
-    }
-
-    fn whole(&self, name: &str, range: RangeInclusive<i64>) -> Result<i64, ConfigError> {
-        match self.0.get(name)?.value {
-            Value::Integer(n) if range.contains(&n) => Ok(n),
-            _ => self.refuse(name, format!("a whole number from {} to {}", range.start(), range.end())),
-        }
-    }
-
-    fn seconds(&self, name: &str, range: RangeInclusive<f64>) -> Result<Duration, ConfigError> {
-        let seconds = match self.0.get(name)?.value {
-            Value::Integer(n) => f64::from(i32::try_from(n).unwrap_or(i32::MAX)),
-            Value::Float(n) => n,
-            _ => f64::NAN,
-        };
-        if range.contains(&seconds) {
-            return Ok(Duration::from_secs_f64(seconds));
-        }
-        self.refuse(name, format!("seconds from {} to {}", range.start(), range.end()))
-    }
-
-    fn one_of<T: Copy>(&self, name: &str, values: &[(&str, T)]) -> Result<T, ConfigError> {
-        let text = self.text(name)?;
-        let names: Vec<_> = values.iter().map(|(value, _)| *value).collect();
-        match values.iter().find(|(value, _)| text.as_deref() == Some(value)) {
-            Some((_, value)) => Ok(*value),
-            None => self.refuse(name, format!("one of {}", names.join(", "))),
-        }
-    }
-
-    fn url(&self, name: &str) -> Result<Option<Url>, ConfigError> {
-        let Some(text) = self.text(name)? else { return Ok(None) };
-        let known = ["sqlite:", "postgres://", "postgresql://"];
-        if known.iter().any(|scheme| text.starts_with(scheme)) {
-            return Ok(Some(Url(text)));
-        }
-        self.refuse(name, "sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE")
-    }
-
-    fn files_dir(&self) -> Result<Option<PathBuf>, ConfigError> {
-        let Some(text) = self.text("files_url")? else { return Ok(None) };
-        match text.strip_prefix("file://") {
-            Some(path) if path.starts_with('/') => Ok(Some(PathBuf::from(path))),
-            _ => self.refuse("files_url", "file:///PATH"),
-        }
     }
 }
 
@@ -346,6 +286,18 @@ mod tests {
         assert_eq!(config.datasets(), secret);
         let error = load(&[("PAUSA_DATABASE_URL", "oracle://me:hunter2@db/pausa")]).unwrap_err().to_string();
         assert!(error.contains("oracle://…@db/pausa") && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_key_for_webhooks_is_never_shown() {
+        let keys = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+        let config = load(&[("PAUSA_WEBHOOK_SECRET", keys)]).unwrap();
+        assert_eq!(config.webhook_secrets.len(), 2);
+        assert!(!format!("{config:?}").contains("MfKQ"));
+        for wrong in ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_MfKQ", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw!"] {
+            let error = load(&[("PAUSA_WEBHOOK_SECRET", wrong)]).unwrap_err().to_string();
+            assert!(error.contains("whsec_ and 24 to 64 bytes") && !error.contains("MfKQ"), "{error}");
+        }
     }
 
     #[test]

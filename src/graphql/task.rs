@@ -8,7 +8,7 @@ use super::error::{self, Result};
 use super::progress::Progress;
 use super::scalars::{Count, DateTime};
 use super::services::Services;
-use crate::kinds::{export, import, pi};
+use crate::kinds::{export, import, pi, timer};
 use crate::store::Filter;
 use crate::task::{self, State, Task, Verb};
 
@@ -88,6 +88,8 @@ pub enum TaskKind {
     Export,
     /// Digits of pi into a zip.
     Pi,
+    /// A POST to an address at a moment.
+    Timer,
     /// A kind that the embedding program registered.
     Custom,
 }
@@ -99,6 +101,7 @@ impl TaskKind {
             import::NAME => TaskKind::Import,
             export::NAME => TaskKind::Export,
             pi::NAME => TaskKind::Pi,
+            timer::NAME => TaskKind::Timer,
             _ => TaskKind::Custom,
         }
     }
@@ -109,6 +112,7 @@ impl TaskKind {
             TaskKind::Import => vec![import::NAME.to_owned()],
             TaskKind::Export => vec![export::NAME.to_owned()],
             TaskKind::Pi => vec![pi::NAME.to_owned()],
+            TaskKind::Timer => vec![timer::NAME.to_owned()],
             TaskKind::Custom => services.custom_kinds.clone(),
         }
     }

@@ -8,6 +8,7 @@ use super::custom::api::{CustomStart, CustomTask};
 use super::export::api::{ExportStart, ExportTask};
 use super::import::api::{ImportStart, ImportTask};
 use super::pi::api::{PiStart, PiTask};
+use super::timer::api::{TimerStart, TimerTask};
 use crate::graphql::progress::Progress;
 use crate::graphql::scalars::DateTime;
 use crate::graphql::task::{ResultFile, StateChange, TaskError, TaskKind, TaskState};
@@ -15,7 +16,7 @@ use crate::task::Task;
 
 /// How each kind is started.
 #[derive(Default, MergedObject)]
-pub struct Starts(ImportStart, ExportStart, PiStart, CustomStart);
+pub struct Starts(ImportStart, ExportStart, PiStart, TimerStart, CustomStart);
 
 /// A long-running task: what can be watched, paused, resumed and terminated.
 #[derive(Interface)]
@@ -56,6 +57,8 @@ pub enum TaskObject {
     Export(ExportTask),
     /// Digits of pi into a zip.
     Pi(PiTask),
+    /// A POST to an address at a moment.
+    Timer(TimerTask),
     /// A kind of the embedding program.
     Custom(CustomTask),
 }
@@ -66,6 +69,7 @@ impl From<Arc<Task>> for TaskObject {
             TaskKind::Import => TaskObject::Import(task.into()),
             TaskKind::Export => TaskObject::Export(task.into()),
             TaskKind::Pi => TaskObject::Pi(task.into()),
+            TaskKind::Timer => TaskObject::Timer(task.into()),
             TaskKind::Custom => TaskObject::Custom(task.into()),
         }
     }

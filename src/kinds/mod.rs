@@ -5,9 +5,11 @@ pub mod custom;
 pub mod export;
 pub mod import;
 pub mod pi;
+pub mod timer;
 
 use std::sync::Arc;
 
+use prometheus_client::metrics::histogram::Histogram;
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
@@ -21,6 +23,7 @@ pub fn builtin(
     config: &Config,
     datasets: &Arc<dyn Datasets>,
     outbound: &Outbound,
+    lateness: Histogram,
     others: Vec<Arc<dyn Kind>>,
 ) -> Kinds {
     let ours: Vec<Arc<dyn Kind>> = vec![
@@ -32,6 +35,7 @@ pub fn builtin(
         }),
         Arc::new(export::Export { datasets: Arc::clone(datasets) }),
         Arc::new(pi::Pi { limit: config.max_pi_digits }),
+        Arc::new(timer::Timer::new(config, outbound, lateness)),
     ];
     ours.into_iter().chain(others).map(|kind| (kind.name(), kind)).collect()
 }

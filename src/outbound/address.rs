@@ -75,6 +75,23 @@ impl Address {
         Address::checked(next, allow_private)
     }
 
+    /// The same with `segment` at the end of its path: one slash before it, whatever the path ends in, and the query kept.
+    pub fn below(&self, segment: &str) -> Address {
+        let mut url = self.0.clone();
+        url.set_fragment(None);
+        // A URL of http or https has a path.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().push(segment);
+        }
+        Address(url)
+    }
+
+    /// Host and port, as they are connected to.
+    pub fn authority(&self) -> String {
+        let port = self.0.port_or_known_default().unwrap_or_default();
+        format!("{}:{port}", self.0.host_str().unwrap_or_default())
+    }
+
     fn has_password(&self) -> bool {
         !self.0.username().is_empty() || self.0.password().is_some()
     }

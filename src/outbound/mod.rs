@@ -5,6 +5,7 @@
 //! checked is what is connected to. Redirects are followed here, by [`Outbound::get`], each checked like the first URL.
 
 mod address;
+mod headers;
 mod ranges;
 mod reply;
 mod resolver;
@@ -15,13 +16,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{Client, RequestBuilder};
 
 pub use address::{Address, Refused};
+pub use headers::{RefusedHeader, check_header};
 pub use reply::Reply;
 
 /// The longest that finding and reaching a host may take.
 const CONNECT: Duration = Duration::from_secs(10);
+
+/// Connections to a host that are kept for the next request, and how long.
+const IDLE: usize = 64;
+const IDLE_TIME: Duration = Duration::from_secs(30);
 
 /// Redirects that are followed in a row.
 const REDIRECTS: usize = 10;
@@ -29,7 +35,10 @@ const REDIRECTS: usize = 10;
 /// Sends requests. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Outbound {
-    client: Client,
+    /// Fetches files: a task that is paused or over holds no connection.
+    fetching: Client,
+    /// Sends many small requests, on connections that stay.
+    sending: Client,
     allow_private: bool,
 }
 
@@ -39,7 +48,10 @@ pub enum Failed {
     /// The address, or one that it redirects to, may not be asked.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// It could not be reached, or broke off: another try may go well.
+    /// It was not reached, so nothing was sent: another try may go well.
+    #[error("{0}")]
+    Unreached(String),
+    /// It broke off, and what was sent may have arrived: another try may go well.
     #[error("{0}")]
     Broken(String),
 }
@@ -57,20 +69,20 @@ impl Outbound {
     /// Where TLS cannot be set up.
     pub fn new(allow_private: bool, silence: Duration) -> Result<Outbound, Unusable> {
         let tls = tls::config().map_err(|error| Unusable(error.to_string()))?;
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .dns_resolver(Arc::new(resolver::Checked { allow_private }))
-            .no_proxy()
-            .redirect(Policy::none())
-            .referer(false)
-            .connect_timeout(CONNECT)
-            .read_timeout(silence)
-            // A task that is paused or over holds no connection.
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("pausa/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| Unusable(error.to_string()))?;
-        Ok(Outbound { client, allow_private })
+        let client = || {
+            Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .dns_resolver(Arc::new(resolver::Checked { allow_private }))
+                .no_proxy()
+                .redirect(Policy::none())
+                .referer(false)
+                .connect_timeout(CONNECT)
+                .user_agent(concat!("pausa/", env!("CARGO_PKG_VERSION")))
+        };
+        let fetching = client().read_timeout(silence).pool_max_idle_per_host(0).build();
+        let sending = client().pool_max_idle_per_host(IDLE).pool_idle_timeout(IDLE_TIME).tcp_nodelay(true).build();
+        let unusable = |error: reqwest::Error| Unusable(error.to_string());
+        Ok(Outbound { fetching: fetching.map_err(unusable)?, sending: sending.map_err(unusable)?, allow_private })
     }
 
     /// A URL that may be asked, as far as it tells itself: its host's addresses are checked as they are looked up.
@@ -85,7 +97,7 @@ impl Outbound {
     pub async fn get(&self, address: &Address, headers: &[(&str, &str)]) -> Result<Reply, Failed> {
         let mut address = address.clone();
         for _ in 0..=REDIRECTS {
-            let request = self.request(Method::GET, &address, headers);
+            let request = with_headers(self.fetching.get(address.url()), headers);
             let reply = Reply::new(request.send().await.map_err(failed)?);
             match reply.location() {
                 Some(location) => address = address.follow(location, self.allow_private)?,
@@ -98,16 +110,15 @@ impl Outbound {
     /// POST of `body` with `headers`. A redirect is an answer like any other.
     ///
     /// # Errors
-    /// A server that cannot be reached.
+    /// A server that cannot be reached, or that breaks off.
     pub async fn post(&self, address: &Address, headers: &[(&str, &str)], body: Vec<u8>) -> Result<Reply, Failed> {
-        let request = self.request(Method::POST, address, headers).body(body);
+        let request = with_headers(self.sending.post(address.url()), headers).body(body);
         Ok(Reply::new(request.send().await.map_err(failed)?))
     }
+}
 
-    fn request(&self, method: Method, address: &Address, headers: &[(&str, &str)]) -> RequestBuilder {
-        let request = self.client.request(method, address.url());
-        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
-    }
+fn with_headers(request: RequestBuilder, headers: &[(&str, &str)]) -> RequestBuilder {
+    headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))
 }
 
 /// What went wrong, without the URL: it may hold a password.
@@ -128,7 +139,8 @@ fn failed(error: reqwest::Error) -> Failed {
         () => "the connection broke off",
     };
     // The innermost cause is of the system or of TLS, which know no URL.
-    Failed::Broken(if error.source().is_some() { format!("{what}: {last}") } else { what.to_owned() })
+    let text = if error.source().is_some() { format!("{what}: {last}") } else { what.to_owned() };
+    if error.is_connect() { Failed::Unreached(text) } else { Failed::Broken(text) }
 }
 
 #[cfg(test)]

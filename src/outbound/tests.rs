@@ -123,7 +123,9 @@ async fn a_server_that_is_not_there_is_told_without_the_url() {
     let outbound = outbound(true);
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let address = outbound.check(&format!("http://me:hunter2@{closed}/?key=s3cret")).unwrap();
-    let Err(Failed::Broken(text)) = outbound.post(&address, &[], Vec::new()).await else { panic!("nothing listens") };
+    let Err(Failed::Unreached(text)) = outbound.post(&address, &[], Vec::new()).await else {
+        panic!("nothing listens")
+    };
     assert!(text.starts_with("it was not reached: "), "{text}");
     assert!(!text.contains("hunter2") && !text.contains("s3cret"), "{text}");
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::drive::Place;
 use super::{Runner, drive};
 use crate::store;
 use crate::task::Task;
@@ -33,29 +34,37 @@ pub(super) async fn keep(runner: Runner) {
 async fn take(runner: &Runner) -> Result<(), store::Error> {
     let inner = &runner.0;
     let node = &inner.settings.node;
-    for task in inner.store.claim_ends(node, inner.clock.now(), ENDS).await? {
-        spawn(runner, task, None);
-    }
+    let ends = inner.store.claim_ends(node, inner.clock.now(), ENDS).await?;
+    runner.work_on(ends, |_| Place::None).await?;
     let mut permits = free(runner);
     if permits.is_empty() {
         return Ok(());
     }
-    for task in inner.store.claim(node, inner.clock.now(), permits.len()).await? {
-        spawn(runner, task, permits.pop());
-    }
-    Ok(())
+    let tasks = inner.store.claim(node, inner.clock.now(), permits.len()).await?;
+    runner.work_on(tasks, |_| permits.pop().map_or(Place::None, Place::Slot)).await
 }
 
 fn free(runner: &Runner) -> Vec<OwnedSemaphorePermit> {
     std::iter::from_fn(|| Arc::clone(&runner.0.slots).try_acquire_owned().ok()).collect()
 }
 
-fn spawn(runner: &Runner, task: Arc<Task>, permit: Option<OwnedSemaphorePermit>) {
-    // Entered before the loop goes on: a shutdown that waits for the loop finds every run.
-    let signal = runner.0.registry.enter(&task);
-    let driven = drive::drive(runner.clone(), task, signal);
-    runner.0.runs.spawn(async move {
-        driven.await;
-        drop(permit);
-    });
+impl Runner {
+    /// Works on tasks that this node has just claimed. They are entered before the loop goes on: a shutdown that waits for
+    /// the loop finds every run.
+    pub(super) async fn work_on(
+        &self,
+        tasks: Vec<Arc<Task>>,
+        mut place: impl FnMut(&Task) -> Place,
+    ) -> Result<(), store::Error> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        let signals: Vec<_> = tasks.iter().map(|task| self.0.registry.enter(task)).collect();
+        for (task, signal) in tasks.iter().zip(signals) {
+            self.0.runs.spawn(drive::drive(self.clone(), Arc::clone(task), place(task), signal));
+        }
+        // What was asked between the claim and the entry rang for nobody.
+        self.0.store.changed_since(&tasks).await?.iter().for_each(|task| self.0.registry.heed(task));
+        Ok(())
+    }
 }

@@ -79,6 +79,16 @@ impl Context {
         self.0.task.epoch
     }
 
+    /// Deaths of its node in a row, which may have hidden what an earlier run did.
+    pub fn crashes(&self) -> u32 {
+        self.0.task.crashes
+    }
+
+    /// Errors in a row.
+    pub fn failures(&self) -> u32 {
+        self.0.task.failures
+    }
+
     /// What it is to do.
     ///
     /// # Errors
@@ -175,6 +185,17 @@ impl Context {
         match signal.wait_for(|signal| *signal != Signal::Run).await {
             Ok(_) => self.heed().err().unwrap_or(Stop::Interrupted),
             Err(_) => Stop::LeaseLost,
+        }
+    }
+
+    /// Waits until what is under way must be given up: at once after a termination, `patience` after a pause or a shutdown.
+    pub async fn cut_off(&self, patience: Duration) -> Stop {
+        let stop = self.stopped().await;
+        let mut signal = self.0.signal.clone();
+        let at_once = signal.wait_for(|signal| matches!(signal, Signal::Terminate | Signal::Lost));
+        match tokio::time::timeout(patience, at_once).await {
+            Ok(_) => self.heed().err().unwrap_or(Stop::LeaseLost),
+            Err(_) => stop,
         }
     }
 

@@ -4,10 +4,12 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinHandle};
 
+use super::alarm::until;
 use super::kind::{Failure, Kind, Stop};
+use super::lanes::{Held, Turn};
 use super::registry::Signal;
 use super::{Context, Runner};
 use crate::store;
@@ -17,18 +19,35 @@ use crate::task::{Ask, Refusal, ResultFile, State, Task};
 /// The wait between two tries while the store is away.
 const AWAY: Duration = Duration::from_millis(250);
 
+/// A line of the log; a brief task says itself, in one line, what became of it.
+macro_rules! log {
+    ($task:expr, $text:literal) => {
+        if $task.is_brief() {
+            tracing::debug!(task = %$task.id, kind = %$task.kind, state = %$task.state, epoch = $task.epoch, $text);
+        } else {
+            tracing::info!(task = %$task.id, kind = %$task.kind, state = %$task.state, epoch = $task.epoch, $text);
+        }
+    };
+}
+
 type Outcome = Result<Option<ResultFile>, Stop>;
 
+/// What a run takes up on this node.
+pub(super) enum Place {
+    /// Nothing: it ends what another run began.
+    None,
+    /// A slot.
+    Slot(OwnedSemaphorePermit),
+    /// A place in a lane.
+    Lane(Held),
+}
+
 /// Drives `task`, which this node has claimed and entered, as far as it goes.
-pub(super) async fn drive(runner: Runner, task: Arc<Task>, signal: watch::Receiver<Signal>) {
-    // What was asked between the claim and the entry rang for nobody.
-    if let Ok(Some(newest)) = runner.0.store.get(task.id).await {
-        runner.0.registry.heed(&newest);
-    }
+pub(super) async fn drive(runner: Runner, task: Arc<Task>, place: Place, signal: watch::Receiver<Signal>) {
     let context = runner.context(&task, signal);
     let claimed = Arc::clone(&task);
     let mut task = task;
-    while let Some(end) = stage(&runner, &context, &task).await {
+    while let Some(end) = stage(&runner, &context, &place, &task).await {
         match conclude(&runner, &context, end).await {
             Some(next) if next.owner == task.owner && next.epoch == task.epoch => task = next,
             _ => break,
@@ -36,20 +55,23 @@ pub(super) async fn drive(runner: Runner, task: Arc<Task>, signal: watch::Receiv
     }
     context.quiet().await;
     runner.0.registry.leave(&claimed);
-    runner.0.bells.work.notify_one();
+    if let Place::Slot(permit) = place {
+        drop(permit);
+        runner.0.bells.work.notify_one();
+    }
 }
 
 /// What the task's state asks for, and how that ended. None where nothing more may be written.
-async fn stage(runner: &Runner, context: &Context, task: &Arc<Task>) -> Option<End> {
+async fn stage(runner: &Runner, context: &Context, place: &Place, task: &Arc<Task>) -> Option<End> {
     let Some(kind) = runner.kind(&task.kind) else {
         let failure =
             Failure::permanent("INTERNAL", format!("this server knows no kind of task named {:?}", task.kind));
         let runs = task.state == State::Running;
         return Some(if runs { End::Fail(failure.into()) } else { retry(runner, task, failure) });
     };
-    tracing::info!(task = %task.id, kind = %task.kind, state = %task.state, epoch = task.epoch, "working");
+    log!(task, "working");
     match task.state {
-        State::Running => run(runner, kind, context, task).await,
+        State::Running => run(runner, kind, context, place, task).await,
         State::Finishing => Some(match guarded(kind, context, Step::Publish(task.result.clone())).await {
             Ok(()) => End::Complete,
             Err(failure) if failure.permanent => fail(runner, kind, context, task, failure).await,
@@ -67,7 +89,15 @@ async fn stage(runner: &Runner, context: &Context, task: &Arc<Task>) -> Option<E
     }
 }
 
-async fn run(runner: &Runner, kind: &Arc<dyn Kind>, context: &Context, task: &Arc<Task>) -> Option<End> {
+async fn run(runner: &Runner, kind: &Arc<dyn Kind>, context: &Context, place: &Place, task: &Arc<Task>) -> Option<End> {
+    let turn = match place {
+        Place::Lane(held) => turn(runner, context, held, task).await,
+        Place::Slot(_) | Place::None => Ok(None),
+    };
+    let _turn = match turn {
+        Ok(turn) => turn,
+        Err(stop) => return stopped(runner, kind, context, task, stop).await,
+    };
     let handle = {
         let (kind, context) = (Arc::clone(kind), context.clone());
         tokio::spawn(async move { kind.run(&context).await })
@@ -76,14 +106,45 @@ async fn run(runner: &Runner, kind: &Arc<dyn Kind>, context: &Context, task: &Ar
     let outcome = outcome(runner, context, task, handle).await;
     context.quiet().await;
     match outcome {
+        Ok(_) if task.is_brief() => Some(End::Done),
         Ok(result) => Some(End::Finish(result)),
-        Err(Stop::Interrupted) => Some(End::Release),
-        Err(Stop::LeaseLost) => {
+        Err(stop) => stopped(runner, kind, context, task, stop).await,
+    }
+}
+
+/// A run that ended without a result.
+async fn stopped(
+    runner: &Runner,
+    kind: &Arc<dyn Kind>,
+    context: &Context,
+    task: &Arc<Task>,
+    stop: Stop,
+) -> Option<End> {
+    match stop {
+        Stop::Interrupted => Some(End::Release),
+        Stop::LeaseLost => {
             tracing::warn!(task = %task.id, epoch = task.epoch, "the lease is lost; the run ends without another write");
             None
         }
-        Err(Stop::Failed(failure)) if failure.permanent => Some(fail(runner, kind, context, task, failure).await),
-        Err(Stop::Failed(failure)) => Some(failed(runner, task, failure)),
+        Stop::Failed(failure) if failure.permanent => Some(fail(runner, kind, context, task, failure).await),
+        Stop::Failed(failure) => Some(failed(runner, task, failure)),
+    }
+}
+
+/// Waits until a brief task is due, never less, and then for its turn.
+async fn turn(runner: &Runner, context: &Context, held: &Held, task: &Task) -> Result<Option<Turn>, Stop> {
+    let waiting = async {
+        if let Some(due) = task.due_at {
+            while runner.0.clock.now() < due {
+                tokio::time::sleep(until(&runner.0.clock, due)).await;
+            }
+        }
+        held.turn().await
+    };
+    tokio::select! {
+        biased;
+        stop = context.stopped() => Err(stop),
+        turn = waiting => Ok(turn),
     }
 }
 
@@ -147,17 +208,16 @@ async fn fail(runner: &Runner, kind: &Arc<dyn Kind>, context: &Context, task: &T
     }
 }
 
-/// Another try, or the end of the tries.
+/// Another try, or the end of the tries. A failure that says when to try again knows its own limit.
 fn failed(runner: &Runner, task: &Task, failure: Failure) -> End {
-    if failure.permanent || task.failures + 1 >= runner.0.settings.retry_limit {
-        return End::Fail(failure.into());
-    }
-    retry(runner, task, failure)
+    let last = failure.again.is_none() && task.failures + 1 >= runner.0.settings.retry_limit;
+    if failure.permanent || last { End::Fail(failure.into()) } else { retry(runner, task, failure) }
 }
 
 fn retry(runner: &Runner, task: &Task, failure: Failure) -> End {
     tracing::warn!(task = %task.id, failure = %failure, failures = task.failures + 1, "another try follows");
-    let due = runner.0.clock.now() + backoff(runner.0.settings.retry_backoff, task.failures);
+    let backoff = || runner.0.clock.now() + backoff(runner.0.settings.retry_backoff, task.failures);
+    let due = failure.again.unwrap_or_else(backoff);
     End::Retry(failure.into(), due)
 }
 
@@ -169,7 +229,7 @@ async fn conclude(runner: &Runner, context: &Context, end: End) -> Option<Arc<Ta
         let ask = if inner.ending.is_cancelled() { ask.because("the node shuts down") } else { ask };
         match inner.store.end(context.key(), context.last(), end.clone(), ask).await {
             Ok(task) => {
-                tracing::info!(task = %task.id, kind = %task.kind, state = %task.state, "changed");
+                log!(task, "changed");
                 return Some(task);
             }
             // Its state changed as the run ended: the new state says what is to be done.

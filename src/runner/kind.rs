@@ -1,6 +1,7 @@
 //! What a kind of task is to the runner.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use super::Context;
 use crate::task::{ResultFile, TaskError, Unit};
@@ -53,6 +54,10 @@ pub struct Plan {
     pub exclusive: Option<String>,
     /// The upload that it reads, which is kept as long as the task is.
     pub upload: Option<String>,
+    /// What it shares with others of its kind, such as the host that they ask, where its tasks end in a moment. Such a brief
+    /// task takes no slot, is taken a moment before its time to be on time, and has nothing to publish; one lane that does
+    /// not get on holds up no other.
+    pub lane: Option<String>,
 }
 
 /// Input that cannot be done.
@@ -96,27 +101,34 @@ pub struct Failure {
     pub message: String,
     /// Another try would fail in the same way.
     pub permanent: bool,
+    /// When to try again; none: by the server's settings, and as often as they say.
+    pub again: Option<Timestamp>,
 }
 
 impl Failure {
     /// The input is bad: no further try would mend it, and what was written is undone.
     pub fn input(message: impl Into<String>) -> Failure {
-        Failure { code: "BAD_USER_INPUT", message: message.into(), permanent: true }
+        Failure { code: "BAD_USER_INPUT", message: message.into(), permanent: true, again: None }
     }
 
     /// No further try would mend it, with a code of its own.
     pub fn permanent(code: &'static str, message: impl Into<String>) -> Failure {
-        Failure { code, message: message.into(), permanent: true }
+        Failure { code, message: message.into(), permanent: true, again: None }
     }
 
     /// Something is away or full for now: the task is tried again.
     pub fn unavailable(message: impl Into<String>) -> Failure {
-        Failure { code: "UNAVAILABLE", message: message.into(), permanent: false }
+        Failure { code: "UNAVAILABLE", message: message.into(), permanent: false, again: None }
     }
 
     /// Something else went wrong: the task is tried again.
     pub fn internal(message: impl Into<String>) -> Failure {
-        Failure { code: "INTERNAL", message: message.into(), permanent: false }
+        Failure { code: "INTERNAL", message: message.into(), permanent: false, again: None }
+    }
+
+    /// The same failure, with the moment of the next try, which no setting's limit ends.
+    pub fn again(self, at: Timestamp) -> Failure {
+        Failure { again: Some(at), ..self }
     }
 
     /// A file could not be read or written.

@@ -1,10 +1,13 @@
 //! Runs tasks, and names no kind. Read [`kind`] (what a kind must do), [`context`] (what it may touch), then [`drive`]
 //! (a claimed task's way to its end), [`claim`], [`lease`], [`schedule`] and [`sweep`] (the four loops of a node).
 
+mod alarm;
+mod brief;
 mod claim;
 pub mod context;
 mod drive;
 pub mod kind;
+mod lanes;
 mod lease;
 mod pool;
 mod registry;
@@ -23,12 +26,15 @@ use tokio_util::task::TaskTracker;
 
 pub use context::{Context, Report};
 pub use kind::{BadInput, Failure, Kind, Plan, Stop};
+pub use lanes::Limits;
 pub use start::{StartError, StartOptions};
 
 use crate::clock::Clock;
 use crate::files::Files;
-use crate::store::Store;
+use crate::store::{Hint, Store};
 use crate::task::{PauseExpiry, State, Task, TaskId, Verb};
+use alarm::Alarm;
+use lanes::Lanes;
 use registry::{Registry, Signal};
 
 /// The kinds that a node can run, by name.
@@ -41,6 +47,8 @@ pub struct Settings {
     pub node: String,
     /// Tasks that run at once.
     pub max_running: usize,
+    /// Brief tasks that are at work at once, such as webhooks that are being sent.
+    pub brief: Limits,
     /// Tasks that may wait.
     pub max_waiting: u64,
     /// How long a silent node keeps its tasks.
@@ -72,6 +80,7 @@ struct Inner {
     registry: Arc<Registry>,
     bells: Bells,
     slots: Arc<Semaphore>,
+    lanes: Arc<Lanes>,
     runs: TaskTracker,
     loops: TaskTracker,
     heart: TaskTracker,
@@ -84,7 +93,8 @@ struct Inner {
 pub struct Bells {
     registry: Arc<Registry>,
     work: Arc<Notify>,
-    times: Arc<Notify>,
+    times: Arc<Alarm>,
+    brief: Arc<Alarm>,
 }
 
 impl Bells {
@@ -93,14 +103,24 @@ impl Bells {
         self.registry.ids()
     }
 
-    /// A task changed, here or on another node.
-    pub fn ring(&self, task: &Task) {
+    /// This node works on that task.
+    pub fn runs_here(&self, id: TaskId) -> bool {
+        self.registry.has(id)
+    }
+
+    /// A task changed: its run here must know.
+    pub fn heed(&self, task: &Task) {
         self.registry.heed(task);
-        match task.state {
+    }
+
+    /// A task changed, here or on another node: wakes whoever waits for that.
+    pub fn ring(&self, word: &Hint) {
+        let alarm = |alarm: &Alarm| word.due_at.into_iter().for_each(|due| alarm.set(due));
+        match word.state {
+            State::Scheduled | State::Queued if word.brief => alarm(&self.brief),
             State::Queued => self.work.notify_one(),
-            State::Scheduled => self.times.notify_one(),
-            State::Paused if task.due_at.is_some() => self.times.notify_one(),
-            state if state.may_be_owned() && task.owner.is_none() => self.work.notify_one(),
+            State::Scheduled | State::Paused => alarm(&self.times),
+            state if state.may_be_owned() && !word.owned => self.work.notify_one(),
             _ => {}
         }
     }
@@ -110,6 +130,7 @@ impl Runner {
     /// A runner that does nothing until [`Runner::start`].
     pub fn new(settings: Settings, store: Store, files: Files, clock: Clock, kinds: Kinds, bells: Bells) -> Runner {
         let slots = Arc::new(Semaphore::new(settings.max_running));
+        let lanes = Arc::new(Lanes::new(settings.brief));
         Runner(Arc::new(Inner {
             settings,
             store,
@@ -119,6 +140,7 @@ impl Runner {
             registry: Arc::clone(&bells.registry),
             bells,
             slots,
+            lanes,
             runs: TaskTracker::new(),
             loops: TaskTracker::new(),
             heart: TaskTracker::new(),
@@ -135,6 +157,7 @@ impl Runner {
         self.take_up().await?;
         self.0.heart.spawn(lease::keep(self.clone()));
         self.0.loops.spawn(schedule::keep(self.clone()));
+        self.0.loops.spawn(brief::keep(self.clone()));
         self.0.loops.spawn(claim::keep(self.clone()));
         if let Some(life) = self.0.settings.upload_life {
             self.0.loops.spawn(sweep::keep(self.clone(), life));

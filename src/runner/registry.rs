@@ -88,6 +88,11 @@ impl Registry {
         self.runs().keys().copied().collect()
     }
 
+    /// The task runs here.
+    pub fn has(&self, id: TaskId) -> bool {
+        self.runs().contains_key(&id)
+    }
+
     /// How many runs there are.
     pub fn len(&self) -> usize {
         self.runs().len()

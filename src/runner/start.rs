@@ -55,6 +55,7 @@ impl Runner {
             exclusive: plan.exclusive,
             idempotency_key: options.idempotency_key,
             upload: plan.upload,
+            lane: plan.lane,
         };
         let task = Task::new(self.0.clock.task_id(), new, self.0.clock.now());
         Ok(self.0.store.create(task, "client", self.0.settings.max_waiting).await?)

@@ -3,7 +3,7 @@
 use crate::task::{Refusal, TaskId};
 
 /// A refusal, or a failure of the database.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// The task stays as it is.
     #[error(transparent)]

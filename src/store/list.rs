@@ -85,12 +85,7 @@ impl Store {
             }
         }
         let order = if page.from_end { "ASC" } else { "DESC" };
-        let text = format!(
-            "SELECT {} FROM tasks {} ORDER BY id {order} LIMIT {}",
-            sql::COLUMNS,
-            where_all(&conditions),
-            page.limit
-        );
+        let text = format!("{} {} ORDER BY id {order} LIMIT {}", sql::select(), where_all(&conditions), page.limit);
         let rows = bound(&text, texts).fetch_all(&self.pool).await?;
         let mut tasks: Vec<_> = rows.iter().map(|row| row::task(row).map(Arc::new)).collect::<sqlx::Result<_>>()?;
         if page.from_end {

@@ -11,8 +11,14 @@ use super::sql::Dialect;
 
 type Step = (i64, &'static str, &'static str);
 
-const SQLITE: &[Step] = &[(1, "tasks", include_str!("../../migrations/sqlite/0001_tasks.sql"))];
-const POSTGRES: &[Step] = &[(1, "tasks", include_str!("../../migrations/postgres/0001_tasks.sql"))];
+const SQLITE: &[Step] = &[
+    (1, "tasks", include_str!("../../migrations/sqlite/0001_tasks.sql")),
+    (2, "brief", include_str!("../../migrations/sqlite/0002_brief.sql")),
+];
+const POSTGRES: &[Step] = &[
+    (1, "tasks", include_str!("../../migrations/postgres/0001_tasks.sql")),
+    (2, "brief", include_str!("../../migrations/postgres/0002_brief.sql")),
+];
 
 /// Runs the steps that the database has not had yet. Nodes that start together wait for each other.
 pub async fn run(pool: &AnyPool, dialect: Dialect) -> Result<(), Error> {

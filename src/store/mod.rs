@@ -4,13 +4,18 @@
 //! the version that it read. Runs carry their [`Key`]; a key with an old epoch writes nothing.
 
 mod error;
+mod hint;
+mod lines;
 mod list;
+mod many;
 mod migrate;
 mod nodes;
 mod postgres;
+mod room;
 mod row;
 mod sql;
 mod sqlite;
+mod together;
 mod uploads;
 mod write;
 
@@ -23,13 +28,17 @@ use sqlx::{AnyConnection, AnyPool};
 use tokio::sync::mpsc;
 
 pub use error::Error;
+pub use hint::Hint;
 pub use list::{Filter, Page};
-pub use postgres::{Hint, Word};
+pub use many::{Choice, Last, Moments};
+pub use postgres::Word;
 pub use uploads::Upload;
 
-use crate::task::change::End;
 use crate::task::{Ask, Progress, Refusal, StateChange, Task, TaskId, Verb};
+use many::{Ending, New};
+use room::Room;
 use sql::{Dialect, Sql};
+use together::Together;
 use write::{Changed, Outcome, Select, held};
 
 /// A write: it may be run again, so it must do the same each time.
@@ -45,6 +54,9 @@ pub struct Store {
     writer: Writer,
     sql: Arc<Sql>,
     on_change: OnChange,
+    room: Arc<Room>,
+    creates: Together<New, Result<Started, Error>>,
+    ends: Together<Ending, Result<Arc<Task>, Error>>,
 }
 
 #[derive(Clone)]
@@ -74,6 +86,13 @@ pub enum Started {
 
 impl Started {
     /// The task, new or not.
+    pub fn task(&self) -> &Arc<Task> {
+        match self {
+            Started::New(task) | Started::Same(task) => task,
+        }
+    }
+
+    /// The same, by value.
     pub fn into_task(self) -> Arc<Task> {
         match self {
             Started::New(task) | Started::Same(task) => task,
@@ -98,7 +117,8 @@ impl Store {
             Dialect::Sqlite => Writer::Sqlite(sqlite::Writer::start(url).await?),
             Dialect::Postgres => Writer::Postgres(url.into()),
         };
-        Ok(Store { pool, writer, sql: Arc::new(Sql::new(dialect)), on_change })
+        let (sql, room) = (Arc::new(Sql::new(dialect)), Arc::new(Room::new(dialect)));
+        Ok(Store { pool, writer, sql, on_change, room, creates: Together::default(), ends: Together::default() })
     }
 
     /// The file that holds the store, where it is one: only one process may serve it.
@@ -117,21 +137,6 @@ impl Store {
             Writer::Sqlite(_) => Ok(None),
             Writer::Postgres(url) => postgres::listen(url, self.sql.source.clone()).await.map(Some),
         }
-    }
-
-    /// Writes a new task, unless its idempotency key, what it holds or `max_waiting` stands against it.
-    pub async fn create(&self, task: Task, by: &str, max_waiting: u64) -> Result<Started, Error> {
-        let sql = Arc::clone(&self.sql);
-        let first = StateChange { from: None, to: task.state, at: task.created_at, by: by.to_owned(), reason: None };
-        let op: Op<Result<Started, Error>> = Box::new(move |conn| {
-            let (sql, task, first) = (Arc::clone(&sql), task.clone(), first.clone());
-            Box::pin(async move { write::create(conn, &sql, task, &first, max_waiting).await })
-        });
-        self.write_and_tell(op, |outcome| match outcome {
-            Ok(Started::New(task)) => vec![(Arc::clone(task), true)],
-            _ => Vec::new(),
-        })
-        .await?
     }
 
     /// The task of that id.
@@ -173,24 +178,6 @@ impl Store {
         .await
     }
 
-    /// A run ends, with what it last reported.
-    pub async fn end(
-        &self,
-        key: Key,
-        last: Option<(Option<String>, Progress)>,
-        end: End,
-        ask: Ask,
-    ) -> Result<Arc<Task>, Error> {
-        self.change(key.id, move |task| {
-            held(task, key)?;
-            if let Some((cursor, progress)) = last.clone() {
-                task.report(cursor, progress);
-            }
-            task.end(end.clone(), &ask)
-        })
-        .await
-    }
-
     /// Forgets a finished task, if it still is as it was read; what it read was used until `at`.
     pub async fn delete(&self, task: &Task, at: Timestamp) -> Result<bool, Error> {
         let (id, version, upload, sql) =
@@ -215,7 +202,7 @@ impl Store {
         Ok(())
     }
 
-    /// The next moment at which something happens by itself.
+    /// The next moment at which something happens by itself, but for brief tasks.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
         let row = sqlx::query(sql::NEXT_DUE).fetch_one(&self.pool).await?;
         Ok(row::moment_if(&row, "due_at")?)

@@ -57,10 +57,12 @@ impl Store {
         self.change_all(select, move |task| task.claim(&node, now)).await
     }
 
-    /// Moves on at most `limit` tasks whose moment has come.
+    /// Moves on tasks whose moment has come, but for brief ones: at most `limit` starts and tries, and as many ends of pauses.
     pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Arc<Task>>, Error> {
-        let select = Select::Due { at: now.as_microsecond(), limit: i64::try_from(limit).unwrap_or(i64::MAX) };
-        self.change_all(select, move |task| task.due(now)).await
+        let (at, limit) = (now.as_microsecond(), i64::try_from(limit).unwrap_or(i64::MAX));
+        let mut moved = self.change_all(Select::Due { at, limit }, move |task| task.due(now)).await?;
+        moved.extend(self.change_all(Select::Expired { at, limit }, move |task| task.due(now)).await?);
+        Ok(moved)
     }
 
     /// Gives free what nodes hold whose lease ended before `now`, after `limit` deaths in a row as failed.

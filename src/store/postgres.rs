@@ -7,8 +7,8 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::postgres::PgListener;
 use tokio::sync::mpsc;
 
+use super::hint::{self, Hint};
 use super::{Error, Op};
-use crate::task::TaskId;
 
 const CONNECTIONS: u32 = 16;
 
@@ -20,17 +20,6 @@ const AWAY: Duration = Duration::from_millis(250);
 
 /// Times that a write is tried again where another node's write came between.
 const TRIES: usize = 5;
-
-/// Word of a change by another node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hint {
-    /// The task.
-    pub id: TaskId,
-    /// Its version with that change.
-    pub version: i64,
-    /// Its state changed.
-    pub state_changed: bool,
-}
 
 /// What a node hears of the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,20 +118,10 @@ async fn again(url: &str) -> PgListener {
 /// Passes on what is heard until the connection is lost, or nobody listens any more.
 async fn hear(listener: &mut PgListener, source: &str, words: &mpsc::Sender<Word>) {
     while let Ok(Some(word)) = listener.try_recv().await {
-        if let Some(hint) = hint(word.payload(), source)
+        if let Some(hint) = hint::hear(word.payload(), source)
             && words.send(Word::Changed(hint)).await.is_err()
         {
             return;
         }
     }
-}
-
-/// What the payload tells; none where it is a word of this node's own.
-fn hint(payload: &str, source: &str) -> Option<Hint> {
-    let mut words = payload.split(' ');
-    let (id, version, state_changed, origin) = (words.next()?, words.next()?, words.next()?, words.next()?);
-    if origin == source {
-        return None;
-    }
-    Some(Hint { id: id.parse().ok()?, version: version.parse().ok()?, state_changed: state_changed.parse().ok()? })
 }

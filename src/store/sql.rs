@@ -26,6 +26,27 @@ impl Dialect {
         }
     }
 
+    /// The rows of the JSON list $1, with these columns.
+    fn rows(self, columns: &[Column]) -> String {
+        let typed = |column: &Column| match self {
+            Dialect::Sqlite => format!("value->>'{0}' AS {0}", column.name),
+            Dialect::Postgres => format!("{} {}", column.name, column.holds),
+        };
+        let columns = listed(columns, typed);
+        match self {
+            Dialect::Sqlite => format!("(SELECT {columns} FROM json_each($1)) AS new"),
+            Dialect::Postgres => format!("json_to_recordset(CAST($1 AS JSON)) AS new ({columns})"),
+        }
+    }
+
+    /// The texts of the JSON list $1.
+    fn texts(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "SELECT value FROM json_each($1)",
+            Dialect::Postgres => "SELECT value FROM json_array_elements_text(CAST($1 AS JSON))",
+        }
+    }
+
     fn keep(self) -> &'static str {
         match self {
             Dialect::Sqlite => "",
@@ -34,14 +55,75 @@ impl Dialect {
     }
 }
 
-/// The columns of a task, in the order in which they are read and bound.
-pub const COLUMNS: &str = "id, kind, state, epoch, version, owner, label, spec, cursor, phase, unit, done, total, active, \
-    progress_at, attempt, crashes, failures, error_code, error_message, result_name, result_size, result_type, \
-    result_sha256, created_at, start_at, started_at, finished_at, paused_at, due_at, expires_at, expire_then, exclusive, \
-    idempotency_key, upload_id";
+/// A column of a table, as the rows of a JSON list have it.
+#[derive(Clone, Copy)]
+struct Column {
+    name: &'static str,
+    holds: &'static str,
+}
 
-/// How many of them.
-pub const WIDTH: usize = 35;
+const fn text(name: &'static str) -> Column {
+    Column { name, holds: "TEXT" }
+}
+
+const fn whole(name: &'static str) -> Column {
+    Column { name, holds: "BIGINT" }
+}
+
+/// What a task keeps from its start to its end.
+const FIXED: [Column; 11] = [
+    text("id"),
+    text("kind"),
+    text("label"),
+    text("spec"),
+    text("unit"),
+    whole("created_at"),
+    whole("start_at"),
+    text("exclusive"),
+    text("idempotency_key"),
+    text("upload_id"),
+    text("lane"),
+];
+
+/// What changes of a task; the version first, by which a change knows what it was read from.
+const CHANGING: [Column; 25] = [
+    whole("version"),
+    text("state"),
+    whole("epoch"),
+    text("owner"),
+    text("cursor"),
+    text("phase"),
+    whole("done"),
+    whole("total"),
+    whole("active"),
+    whole("progress_at"),
+    whole("attempt"),
+    whole("crashes"),
+    whole("failures"),
+    text("error_code"),
+    text("error_message"),
+    text("result_name"),
+    whole("result_size"),
+    text("result_type"),
+    text("result_sha256"),
+    whole("started_at"),
+    whole("finished_at"),
+    whole("paused_at"),
+    whole("due_at"),
+    whole("expires_at"),
+    text("expire_then"),
+];
+
+/// A line of a task's history.
+const CHANGE: [Column; 7] = [
+    text("task_id"),
+    whole("version"),
+    text("from_state"),
+    text("to_state"),
+    whole("at"),
+    text("by_whom"),
+    text("reason"),
+];
 
 /// The statements, made once for a database.
 #[derive(Debug)]
@@ -53,12 +135,17 @@ pub struct Sql {
     pub update: SqlStr,
     pub get: SqlStr,
     pub get_locked: SqlStr,
+    pub get_all: SqlStr,
+    pub get_all_locked: SqlStr,
     pub by_key: SqlStr,
+    pub by_keys: SqlStr,
+    pub add_changes: SqlStr,
     pub holder: SqlStr,
-    pub waiting: SqlStr,
     pub claim: SqlStr,
     pub claim_ends: SqlStr,
+    pub claim_brief: SqlStr,
     pub due: SqlStr,
+    pub expired: SqlStr,
     pub listed: SqlStr,
     pub dead_nodes: SqlStr,
     pub owned: SqlStr,
@@ -68,10 +155,15 @@ pub struct Sql {
     pub unused: SqlStr,
 }
 
-pub const NEXT_DUE: &str =
-    "SELECT MIN(due_at) AS due_at FROM tasks WHERE due_at IS NOT NULL AND state IN ('SCHEDULED', 'PAUSED')";
-pub const ADD_CHANGE: &str = "INSERT INTO task_changes (task_id, version, from_state, to_state, at, by_whom, reason) \
-    VALUES ($1, $2, $3, $4, $5, $6, $7)";
+/// The next start or try, or the end of a pause; what brief tasks wait for is apart.
+pub const NEXT_DUE: &str = "SELECT MIN(due_at) AS due_at FROM ( \
+    SELECT MIN(due_at) AS due_at FROM tasks WHERE state = 'SCHEDULED' AND lane IS NULL \
+    UNION ALL SELECT MIN(due_at) FROM tasks WHERE state = 'PAUSED' AND due_at IS NOT NULL) AS moments";
+pub const NEXT_BRIEF: &str =
+    "SELECT MIN(due_at) AS due_at FROM tasks WHERE state IN ('SCHEDULED', 'QUEUED') AND lane IS NOT NULL";
+/// Counts no further than to the limit.
+pub const WAITING: &str = "SELECT COUNT(*) AS n FROM \
+    (SELECT 1 AS one FROM tasks WHERE state IN ('SCHEDULED', 'QUEUED') LIMIT $1) AS waiting";
 pub const HISTORY: &str = "SELECT from_state, to_state, at, by_whom, reason FROM task_changes \
     WHERE task_id = $1 ORDER BY version";
 pub const JOIN: &str = "INSERT INTO nodes (name, lease_until) VALUES ($1, $2) \
@@ -88,43 +180,52 @@ pub const NEXT_UNUSED: &str = "SELECT MIN(used_at) AS used_at FROM uploads \
     WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE upload_id = uploads.id)";
 pub const DELETE_UPLOAD: &str = "DELETE FROM uploads WHERE id = $1 AND used_at <= $2 \
     AND NOT EXISTS (SELECT 1 FROM tasks WHERE upload_id = uploads.id)";
-pub const NOTIFY: &str = "SELECT CAST(pg_notify('pausa_tasks', $1) AS TEXT)";
+pub const NOTIFY: &str = "SELECT CAST(pg_notify('pausa_tasks', value) AS TEXT) \
+    FROM json_array_elements_text(CAST($1 AS JSON))";
 pub const PING: &str = "SELECT COUNT(*) AS n FROM nodes";
 
 impl Sql {
     /// The statements in `dialect`.
     pub fn new(dialect: Dialect) -> Sql {
-        let select = format!("SELECT {COLUMNS} FROM tasks");
+        let select = select();
         let lock = dialect.lock();
         let free = dialect.lock_free();
-        let text = |text: String| AssertSqlSafe(text).into_sql_str();
+        let sql = |text: String| AssertSqlSafe(text).into_sql_str();
         Sql {
             dialect,
             source: uuid::Uuid::new_v4().to_string(),
-            insert: text(format!("INSERT INTO tasks ({COLUMNS}) VALUES ({})", places())),
-            update: text(update()),
-            get: text(format!("{select} WHERE id = $1")),
-            get_locked: text(format!("{select} WHERE id = $1{lock}")),
-            by_key: text(format!("{select} WHERE idempotency_key = $1")),
-            holder: text(format!(
+            insert: sql(insert(dialect, "tasks", &columns())),
+            update: sql(update(dialect)),
+            add_changes: sql(insert(dialect, "task_changes", &CHANGE)),
+            get: sql(format!("{select} WHERE id = $1")),
+            get_locked: sql(format!("{select} WHERE id = $1{lock}")),
+            get_all: sql(format!("{select} WHERE id IN ({})", dialect.texts())),
+            get_all_locked: sql(format!("{select} WHERE id IN ({}) ORDER BY id{lock}", dialect.texts())),
+            by_keys: sql(format!("{select} WHERE idempotency_key IN ({})", dialect.texts())),
+            by_key: sql(format!("{select} WHERE idempotency_key = $1")),
+            holder: sql(format!(
                 "{select} WHERE exclusive = $1 AND state NOT IN ('TERMINATED', 'COMPLETED', 'FAILED')"
             )),
-            waiting: text("SELECT COUNT(*) AS n FROM tasks WHERE state IN ('SCHEDULED', 'QUEUED')".to_owned()),
-            claim: text(format!("{select} WHERE state = 'QUEUED' ORDER BY id LIMIT $1{free}")),
-            claim_ends: text(format!(
+            claim: sql(format!("{select} WHERE state = 'QUEUED' AND lane IS NULL ORDER BY id LIMIT $1{free}")),
+            claim_ends: sql(format!(
                 "{select} WHERE state IN ('FINISHING', 'PAUSING', 'TERMINATING') AND owner IS NULL \
                  AND (due_at IS NULL OR due_at <= $1) ORDER BY id LIMIT $2{free}"
             )),
-            due: text(format!(
-                "{select} WHERE due_at <= $1 AND state IN ('SCHEDULED', 'PAUSED') ORDER BY due_at LIMIT $2{free}"
+            claim_brief: sql(format!(
+                "{select} WHERE state IN ('SCHEDULED', 'QUEUED') AND lane IS NOT NULL AND due_at > $1 AND due_at <= $2 \
+                 ORDER BY due_at LIMIT $3{free}"
             )),
-            listed: text(format!("SELECT name FROM nodes WHERE name = $1{}", dialect.keep())),
-            dead_nodes: text(format!("SELECT name FROM nodes WHERE lease_until < $1{free}")),
-            owned: text(format!("{select} WHERE owner = $1{lock}")),
-            delete: text("DELETE FROM tasks WHERE id = $1 AND version = $2".to_owned()),
-            upload_kept: text(format!("SELECT sha256 FROM uploads WHERE id = $1{}", dialect.keep())),
-            upload_locked: text(format!("SELECT id FROM uploads WHERE id = $1{lock}")),
-            unused: text(format!(
+            due: sql(format!(
+                "{select} WHERE state = 'SCHEDULED' AND lane IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2{free}"
+            )),
+            expired: sql(format!("{select} WHERE state = 'PAUSED' AND due_at <= $1 ORDER BY due_at LIMIT $2{free}")),
+            listed: sql(format!("SELECT name FROM nodes WHERE name = $1{}", dialect.keep())),
+            dead_nodes: sql(format!("SELECT name FROM nodes WHERE lease_until < $1{free}")),
+            owned: sql(format!("{select} WHERE owner = $1{lock}")),
+            delete: sql("DELETE FROM tasks WHERE id = $1 AND version = $2".to_owned()),
+            upload_kept: sql(format!("SELECT sha256 FROM uploads WHERE id = $1{}", dialect.keep())),
+            upload_locked: sql(format!("SELECT id FROM uploads WHERE id = $1{lock}")),
+            unused: sql(format!(
                 "SELECT id FROM uploads WHERE used_at <= $1 \
                  AND NOT EXISTS (SELECT 1 FROM tasks WHERE upload_id = uploads.id) ORDER BY used_at LIMIT $2{free}"
             )),
@@ -132,12 +233,33 @@ impl Sql {
     }
 }
 
-fn places() -> String {
-    (1..=WIDTH).map(|n| format!("${n}")).collect::<Vec<_>>().join(", ")
+/// A select of whole tasks.
+pub fn select() -> String {
+    format!("SELECT {} FROM tasks", names(&columns()))
 }
 
-/// Writes a whole task back, if nobody changed it since it was read: $1 is its id, $36 the version that was read.
-fn update() -> String {
-    let sets: Vec<_> = COLUMNS.split(", ").zip(1..).skip(1).map(|(column, n)| format!("{column} = ${n}")).collect();
-    format!("UPDATE tasks SET {} WHERE id = $1 AND version = ${}", sets.join(", "), WIDTH + 1)
+fn columns() -> Vec<Column> {
+    FIXED.into_iter().chain(CHANGING).collect()
+}
+
+fn names(columns: &[Column]) -> String {
+    listed(columns, |column| column.name.to_owned())
+}
+
+fn listed(columns: &[Column], as_text: impl Fn(&Column) -> String) -> String {
+    columns.iter().map(as_text).collect::<Vec<_>>().join(", ")
+}
+
+/// Writes the rows of the JSON list $1.
+fn insert(dialect: Dialect, table: &str, columns: &[Column]) -> String {
+    // SQLite takes a WHERE to tell the end of the FROM.
+    format!("INSERT INTO {table} ({0}) SELECT {0} FROM {1} WHERE TRUE", names(columns), dialect.rows(columns))
+}
+
+/// Writes back those tasks of the JSON list $1 that nobody changed since they were read: each has the version after it.
+fn update(dialect: Dialect) -> String {
+    let sets = listed(&CHANGING, |column| format!("{0} = new.{0}", column.name));
+    let columns: Vec<_> = [text("id")].into_iter().chain(CHANGING).collect();
+    let rows = dialect.rows(&columns);
+    format!("UPDATE tasks SET {sets} FROM {rows} WHERE tasks.id = new.id AND tasks.version = new.version - 1")
 }

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
-use sqlx::{AnyConnection, Row};
 
 use super::sql::Sql;
-use super::{Error, Key, Started, nodes, row, uploads};
+use super::{Error, Key, lines, nodes, row};
 use crate::task::{Refusal, StateChange, Task, TaskId};
 
 /// The task as it is then, and whether its state changed; none where nothing did.
@@ -19,42 +19,13 @@ pub(super) type Changed = (Arc<Task>, bool);
 pub(super) enum Select {
     Queued { node: String, limit: i64 },
     Ends { node: String, due: i64, limit: i64 },
+    Brief { node: String, after: i64, until: i64, limit: i64 },
     Due { at: i64, limit: i64 },
-}
-
-/// Writes a new task, unless an earlier one stands against it.
-pub(super) async fn create(
-    conn: &mut AnyConnection,
-    sql: &Sql,
-    task: Task,
-    first: &StateChange,
-    max_waiting: u64,
-) -> sqlx::Result<Result<Started, Error>> {
-    if let Some(key) = &task.idempotency_key {
-        let row = sqlx::query(sql.by_key.clone()).bind(key.clone()).fetch_optional(&mut *conn).await?;
-        if let Some(row) = row {
-            return Ok(Ok(Started::Same(Arc::new(row::task(&row)?))));
-        }
-    }
-    if let Some(holder) = in_the_way(conn, sql, &task).await? {
-        return Ok(Err(Refusal::Conflict(holder).into()));
-    }
-    if let Some(upload) = &task.upload
-        && !uploads::kept(conn, sql, upload).await?
-    {
-        return Ok(Err(Error::NoUpload(upload.clone())));
-    }
-    let waiting: i64 = sqlx::query(sql.waiting.clone()).fetch_one(&mut *conn).await?.try_get("n")?;
-    let waiting = row::unsigned(waiting);
-    if waiting >= max_waiting {
-        return Ok(Err(Error::TooBusy { waiting, limit: max_waiting }));
-    }
-    row::insert(conn, sql, &task, first).await?;
-    Ok(Ok(Started::New(Arc::new(task))))
+    Expired { at: i64, limit: i64 },
 }
 
 /// The other unfinished task that holds what `task` needs.
-async fn in_the_way(conn: &mut AnyConnection, sql: &Sql, task: &Task) -> sqlx::Result<Option<TaskId>> {
+pub(super) async fn in_the_way(conn: &mut AnyConnection, sql: &Sql, task: &Task) -> sqlx::Result<Option<TaskId>> {
     let Some(what) = &task.exclusive else { return Ok(None) };
     let row = sqlx::query(sql.holder.clone()).bind(what.clone()).fetch_optional(conn).await?;
     let holder = row.as_ref().map(row::task).transpose()?;
@@ -83,8 +54,11 @@ pub(super) async fn change(conn: &mut AnyConnection, sql: &Sql, id: TaskId, f: &
     {
         return Ok(Err(Refusal::Conflict(holder).into()));
     }
-    row::save(conn, sql, &mut task, change.as_ref()).await?;
-    Ok(Ok((Arc::new(task), Some(change.is_some()))))
+    task.version += 1;
+    let written = (Arc::new(task), change);
+    lines::update(conn, sql, std::slice::from_ref(&written)).await?;
+    let (task, change) = written;
+    Ok(Ok((task, Some(change.is_some()))))
 }
 
 /// Changes the tasks that `select` finds.
@@ -94,7 +68,7 @@ pub(super) async fn change_all(
     select: &Select,
     f: &Change,
 ) -> sqlx::Result<Vec<Changed>> {
-    if let Select::Queued { node, .. } | Select::Ends { node, .. } = select
+    if let Select::Queued { node, .. } | Select::Ends { node, .. } | Select::Brief { node, .. } = select
         && !nodes::listed(conn, sql, node).await?
     {
         return Ok(Vec::new());
@@ -102,7 +76,11 @@ pub(super) async fn change_all(
     let query = match *select {
         Select::Queued { limit, .. } => sqlx::query(sql.claim.clone()).bind(limit),
         Select::Ends { due, limit, .. } => sqlx::query(sql.claim_ends.clone()).bind(due).bind(limit),
+        Select::Brief { after, until, limit, .. } => {
+            sqlx::query(sql.claim_brief.clone()).bind(after).bind(until).bind(limit)
+        }
         Select::Due { at, limit } => sqlx::query(sql.due.clone()).bind(at).bind(limit),
+        Select::Expired { at, limit } => sqlx::query(sql.expired.clone()).bind(at).bind(limit),
     };
     let rows = query.fetch_all(&mut *conn).await?;
     change_rows(conn, sql, &rows, f).await
@@ -114,16 +92,19 @@ pub(super) async fn change_rows(
     sql: &Sql,
     rows: &[AnyRow],
     f: &Change,
-) -> sqlx::Result<Vec<(Arc<Task>, bool)>> {
-    let mut changed = Vec::with_capacity(rows.len());
+) -> sqlx::Result<Vec<Changed>> {
+    let mut written = Vec::with_capacity(rows.len());
     for row in rows {
         let mut task = row::task(row)?;
         if let Ok(change) = f(&mut task) {
-            row::save(conn, sql, &mut task, change.as_ref()).await?;
-            changed.push((Arc::new(task), change.is_some()));
+            task.version += 1;
+            written.push((Arc::new(task), change));
         }
     }
-    Ok(changed)
+    if !written.is_empty() {
+        lines::update(conn, sql, &written).await?;
+    }
+    Ok(written.into_iter().map(|(task, change)| (task, change.is_some())).collect())
 }
 
 /// The run that holds `key` still holds the task.

@@ -83,6 +83,8 @@ pub enum End {
     Finish(Option<ResultFile>),
     /// The result is published.
     Complete,
+    /// Its work is done, and there is nothing to publish.
+    Done,
     /// No further try would mend it.
     Fail(TaskError),
     /// Another try may mend it, at this moment.
@@ -96,11 +98,13 @@ pub enum End {
 impl Task {
     /// A task as it is first written.
     pub fn new(id: TaskId, new: NewTask, at: Timestamp) -> Task {
-        let due_at = new.start_at.filter(|start| *start > at);
+        let start_at = new.start_at.filter(|start| *start > at);
+        // A brief task is taken in the order in which it was due.
+        let due_at = if new.lane.is_some() { new.start_at.or(Some(at)) } else { start_at };
         Task {
             id,
             kind: new.kind,
-            state: if due_at.is_some() { State::Scheduled } else { State::Queued },
+            state: if start_at.is_some() { State::Scheduled } else { State::Queued },
             epoch: 0,
             version: 1,
             owner: None,
@@ -121,7 +125,7 @@ impl Task {
             error: None,
             result: None,
             created_at: at,
-            start_at: due_at,
+            start_at,
             started_at: None,
             finished_at: None,
             paused_at: None,
@@ -130,12 +134,13 @@ impl Task {
             exclusive: new.exclusive,
             idempotency_key: new.idempotency_key,
             upload: new.upload,
+            lane: new.lane,
         }
     }
 
     /// A client, or an expired pause, asks for `verb`.
     pub fn ask(&mut self, verb: Verb, ask: &Ask) -> Result<Option<StateChange>, Refusal> {
-        let early = self.start_at.is_some_and(|start| start > ask.at) && self.started_at.is_none();
+        let early = self.start_at.is_some_and(|start| start > ask.at);
         let event = match verb {
             Verb::Pause => Event::Pause,
             Verb::Resume if early => Event::ResumeEarly,
@@ -167,14 +172,29 @@ impl Task {
         }
     }
 
-    /// `node` takes it: a new epoch, so that whoever held it before can write no more.
+    /// `node` takes it: a new epoch, so that whoever held it before can write no more. A brief task keeps its moment, which
+    /// may be still to come.
     pub fn claim(&mut self, node: &str, at: Timestamp) -> Result<Option<StateChange>, Refusal> {
-        let change = self.step(Event::Claim, &Ask::by(format!("node {node}"), at))?;
+        let ahead = self.is_brief() && self.state == State::Scheduled;
+        let event = if ahead { Event::ClaimAhead } else { Event::Claim };
+        let change = self.step(event, &Ask::by(format!("node {node}"), at))?;
         self.epoch += 1;
         self.owner = Some(node.to_owned());
-        self.due_at = None;
+        if !self.is_brief() || self.state != State::Running {
+            self.due_at = None;
+        }
         self.started_at.get_or_insert(at);
         Ok(change)
+    }
+
+    /// It is brief: it takes no slot.
+    pub fn is_brief(&self) -> bool {
+        self.lane.is_some()
+    }
+
+    /// A brief task that waits is put off until `until`, as its lane is full.
+    pub fn put_off(&mut self, until: Timestamp) {
+        self.due_at = self.due_at.max(Some(until));
     }
 
     /// Its run reports what is committed. `done` never goes back, and progress forgives earlier crashes and errors.
@@ -202,6 +222,10 @@ impl Task {
                 Ok(change)
             }
             End::Complete => self.complete(ask),
+            End::Done => {
+                self.end(End::Finish(None), ask)?;
+                self.complete(ask)
+            }
             End::Release => self.step(Event::Release, ask),
             End::Undone => self.step(Event::Undone, ask),
             End::Fail(error) => {
@@ -278,6 +302,11 @@ impl Task {
             State::Pausing => {}
             State::Scheduled => {
                 self.due_at = self.start_at;
+                self.unpause();
+            }
+            State::Queued | State::Running if self.is_brief() => {
+                let resumed = matches!(from, State::Paused | State::Failed);
+                self.due_at = self.due_at.filter(|_| !resumed).or(Some(at));
                 self.unpause();
             }
             _ => {

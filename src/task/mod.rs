@@ -67,6 +67,9 @@ pub struct Task {
     pub idempotency_key: Option<String>,
     /// The upload that it reads.
     pub upload: Option<String>,
+    /// What it shares with others of its kind that end in a moment, such as the host that they ask. A task with a lane is
+    /// brief: it takes no slot, and many are claimed and ended in one write.
+    pub lane: Option<String>,
 }
 
 /// What a new task is made of.
@@ -90,6 +93,8 @@ pub struct NewTask {
     pub idempotency_key: Option<String>,
     /// The upload that it reads.
     pub upload: Option<String>,
+    /// The lane of a brief task.
+    pub lane: Option<String>,
 }
 
 /// How far a task came.

@@ -35,6 +35,8 @@ pub enum Event {
     Due,
     /// A node takes it.
     Claim,
+    /// A node takes a brief task a moment before its time.
+    ClaimAhead,
     /// Its run came to a good end and the result is about to be published.
     Finish,
     /// The result is published.
@@ -113,6 +115,12 @@ impl State {
                 _ => Err(NOT_WAITING),
             },
             E::Claim => self.claimed(),
+            E::ClaimAhead => match self {
+                State::Scheduled => {
+                    Ok((State::Running, "a brief task is taken a moment before its time, to be on time"))
+                }
+                _ => Err(NOT_WAITING),
+            },
             E::Finish => match self {
                 State::Running => Ok((State::Finishing, "its work is done")),
                 State::Pausing => Ok((State::Finishing, "the pause came while it did its last batch")),
@@ -238,9 +246,10 @@ impl State {
 
 impl Event {
     /// Every event, those of the nodes first.
-    pub const ALL: [Event; 13] = [
+    pub const ALL: [Event; 14] = [
         Event::Due,
         Event::Claim,
+        Event::ClaimAhead,
         Event::Finish,
         Event::Complete,
         Event::Fail,
@@ -266,6 +275,7 @@ impl fmt::Display for Event {
         let name = match self {
             Event::Due => "due",
             Event::Claim => "claim",
+            Event::ClaimAhead => "claim ahead",
             Event::Finish => "finish",
             Event::Complete => "complete",
             Event::Fail => "fail",

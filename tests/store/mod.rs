@@ -1,5 +1,6 @@
 //! What every task store must do, told once and run on SQLite and on PostgreSQL.
 
+mod brief;
 mod checks;
 mod claims;
 mod hearing;
@@ -33,6 +34,12 @@ macro_rules! stories {
 }
 
 stories! {
+    brief::they_are_taken_a_moment_before_their_time,
+    brief::what_is_looked_at_has_bounds,
+    brief::one_that_was_taken_early_and_paused_waits_again,
+    brief::a_death_and_a_failed_try_leave_them_in_their_order,
+    brief::many_end_at_once_and_each_as_it_must,
+    brief::what_changed_meanwhile_is_found,
     starts::a_task_is_found_as_it_was_written,
     starts::a_key_starts_one_task,
     starts::twenty_starts_at_once_with_one_key_start_one_task,

@@ -6,7 +6,7 @@ use pausa::store::{Hint, Word};
 use pausa::task::Verb;
 use tokio::sync::mpsc::Receiver;
 
-use super::place::{Place, at, control, create, key, plain, rows, running};
+use super::place::{Place, at, brief, control, create, key, plain, rows, running};
 use crate::harness::server::PATIENCE;
 
 async fn next(words: &mut Receiver<Word>) -> Hint {
@@ -23,16 +23,17 @@ async fn a_store_hears_of_the_changes_of_another() {
     assert!(!here.is_exclusive());
     let mut hints = here.changes().await.unwrap().unwrap();
     let task = create(&there, plain()).await;
-    let hint = |version, state_changed| Hint { id: task.id, version, state_changed };
-    assert_eq!(next(&mut hints).await, hint(1, true));
+    assert_eq!(next(&mut hints).await, Hint::of(&task, true));
     assert_eq!(here.get(task.id).await.unwrap().unwrap(), task, "it is there as soon as it is heard of");
 
     let claimed = there.claim("a", at(1), 1).await.unwrap().remove(0);
-    there.report(key(&claimed), None, rows(3)).await.unwrap();
-    control(&there, &task, Verb::Pause).await;
-    assert_eq!(next(&mut hints).await, hint(2, true));
-    assert_eq!(next(&mut hints).await, hint(3, false));
-    assert_eq!(next(&mut hints).await, hint(4, true));
+    let reported = there.report(key(&claimed), None, rows(3)).await.unwrap();
+    let pausing = control(&there, &task, Verb::Pause).await;
+    assert_eq!(next(&mut hints).await, Hint::of(&claimed, true));
+    assert_eq!(next(&mut hints).await, Hint::of(&reported, false));
+    assert_eq!(next(&mut hints).await, Hint::of(&pausing, true));
+    let brief = create(&there, brief(60)).await;
+    assert_eq!(next(&mut hints).await, Hint::of(&brief, true), "and when it is due");
 }
 
 /// Each store hears of its own changes as it makes them; the word that goes round is for the others.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use pausa::store::{Error, Key, Store};
+use pausa::store::{Choice, Error, Key, Moments, Store};
 use pausa::task::change::End;
 use pausa::task::{Ask, NewTask, Progress, Refusal, Task, Unit, Verb};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, PgConnection};
@@ -106,6 +106,7 @@ pub fn task_with(change: impl FnOnce(&mut NewTask)) -> Task {
         exclusive: None,
         idempotency_key: None,
         upload: None,
+        lane: None,
     };
     change(&mut new);
     Task::new(crate::harness::task_id(), new, at(0))
@@ -114,6 +115,20 @@ pub fn task_with(change: impl FnOnce(&mut NewTask)) -> Task {
 /// A plain new task.
 pub fn plain() -> Task {
     task_with(|_| {})
+}
+
+/// A brief task that is due at that second.
+pub fn brief(due: i64) -> Task {
+    task_with(|new| {
+        new.lane = Some("host".into());
+        new.start_at = Some(at(due));
+    })
+}
+
+/// What a node takes at the second `now` of brief tasks that are due until another.
+pub async fn take_brief(store: &Store, node: &str, now: i64, until: i64) -> Vec<Arc<Task>> {
+    let moments = Moments { after: Timestamp::MIN, until: at(until) };
+    store.claim_brief(node, at(now), moments, 100, |_| Choice::Take).await.unwrap()
 }
 
 /// Progress of so many rows.

@@ -44,7 +44,7 @@ impl Kind for Export {
 
     fn plan(&self, spec: &serde_json::Value) -> Result<Plan, BadInput> {
         super::read_spec::<Spec>(spec)?;
-        Ok(Plan { unit: Unit::Rows, total: None, exclusive: None, upload: None })
+        Ok(Plan { unit: Unit::Rows, total: None, exclusive: None, upload: None, lane: None })
     }
 
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {

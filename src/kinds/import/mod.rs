@@ -65,7 +65,7 @@ impl Kind for Import {
                 None
             }
         };
-        Ok(Plan { unit: Unit::Rows, total: None, exclusive: Some(exclusive(&spec.dataset)), upload })
+        Ok(Plan { unit: Unit::Rows, total: None, exclusive: Some(exclusive(&spec.dataset)), upload, lane: None })
     }
 
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {

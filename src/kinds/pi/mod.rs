@@ -45,7 +45,7 @@ impl Kind for Pi {
             let message = format!("{} is not a number of digits from 1 to {}", spec.digits, self.limit);
             return Err(BadInput::new("digits", message));
         }
-        Ok(Plan { unit: Unit::Digits, total: Some(u64::from(spec.digits)), exclusive: None, upload: None })
+        Ok(Plan { unit: Unit::Digits, total: Some(u64::from(spec.digits)), exclusive: None, upload: None, lane: None })
     }
 
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {

@@ -263,7 +263,7 @@ impl From<Failed> for Broken {
     fn from(failed: Failed) -> Broken {
         match failed {
             Failed::Refused(refused) => Broken::Failed(Failure::input(refused.to_string())),
-            Failed::Broken(text) => Broken::Again(text, None),
+            Failed::Unreached(text) | Failed::Broken(text) => Broken::Again(text, None),
         }
     }
 }

@@ -1,0 +1,115 @@
+//! Settings by name and type: a value that is not allowed says what is.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use toml::Value;
+
+use super::{ConfigError, Layers, Secret, Url};
+
+/// Reads settings by name and type.
+pub struct Reader(pub Layers);
+
+impl Reader {
+    pub fn refuse<T>(&self, name: &str, allowed: impl Into<String>) -> Result<T, ConfigError> {
+        let found = self.0.get(name)?;
+        let value = match &found.value {
+            Value::String(text) => format!("{:?}", Url(text.clone())),
+            other => other.to_string(),
+        };
+        Err(ConfigError::Value { name: name.to_owned(), value, from: found.from.clone(), allowed: allowed.into() })
+    }
+
+    pub fn text(&self, name: &str) -> Result<Option<String>, ConfigError> {
+        match &self.0.get(name)?.value {
+            Value::String(text) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
+            _ => self.refuse(name, "a text"),
+        }
+    }
+
+    pub fn some_text(&self, name: &str, allowed: &str) -> Result<String, ConfigError> {
+        self.text(name)?.map_or_else(|| self.refuse(name, allowed), Ok)
+    }
+
+    pub fn list(&self, name: &str) -> Result<Vec<String>, ConfigError> {
+        let text = self.text(name)?.unwrap_or_default();
+        Ok(text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
+    }
+
+    /// Keys in base64 behind `whsec_`, as a list with commas.
+    pub fn secrets(&self, name: &str) -> Result<Vec<Secret>, ConfigError> {
+        let mut secrets = Vec::new();
+        for text in self.list(name)? {
+            let key = text.strip_prefix("whsec_").and_then(|key| BASE64.decode(key).ok());
+            match key.filter(|key| (24..=64).contains(&key.len())) {
+                Some(key) => secrets.push(Secret(key)),
+                None => {
+                    let allowed = "whsec_ and 24 to 64 bytes in base64, or several of these with commas between them";
+                    let from = self.0.get(name)?.from.clone();
+                    let (name, value) = (name.to_owned(), "…".to_owned());
+                    return Err(ConfigError::Value { name, value, from, allowed: allowed.to_owned() });
+                }
+            }
+        }
+        Ok(secrets)
+    }
+
+    pub fn parsed<T: std::str::FromStr>(&self, name: &str, allowed: &str) -> Result<T, ConfigError> {
+        self.some_text(name, allowed)?.parse().or_else(|_| self.refuse(name, allowed))
+    }
+
+    pub fn flag(&self, name: &str) -> Result<bool, ConfigError> {
+        match self.0.get(name)?.value {
+            Value::Boolean(flag) => Ok(flag),
+            _ => self.refuse(name, "true or false"),
+        }
+    }
+
+    pub fn whole(&self, name: &str, range: RangeInclusive<i64>) -> Result<i64, ConfigError> {
+        match self.0.get(name)?.value {
+            Value::Integer(n) if range.contains(&n) => Ok(n),
+            _ => self.refuse(name, format!("a whole number from {} to {}", range.start(), range.end())),
+        }
+    }
+
+    pub fn seconds(&self, name: &str, range: RangeInclusive<f64>) -> Result<Duration, ConfigError> {
+        let seconds = match self.0.get(name)?.value {
+            Value::Integer(n) => f64::from(i32::try_from(n).unwrap_or(i32::MAX)),
+            Value::Float(n) => n,
+            _ => f64::NAN,
+        };
+        if range.contains(&seconds) {
+            return Ok(Duration::from_secs_f64(seconds));
+        }
+        self.refuse(name, format!("seconds from {} to {}", range.start(), range.end()))
+    }
+
+    pub fn one_of<T: Copy>(&self, name: &str, values: &[(&str, T)]) -> Result<T, ConfigError> {
+        let text = self.text(name)?;
+        let names: Vec<_> = values.iter().map(|(value, _)| *value).collect();
+        match values.iter().find(|(value, _)| text.as_deref() == Some(value)) {
+            Some((_, value)) => Ok(*value),
+            None => self.refuse(name, format!("one of {}", names.join(", "))),
+        }
+    }
+
+    pub fn url(&self, name: &str) -> Result<Option<Url>, ConfigError> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let known = ["sqlite:", "postgres://", "postgresql://"];
+        if known.iter().any(|scheme| text.starts_with(scheme)) {
+            return Ok(Some(Url(text)));
+        }
+        self.refuse(name, "sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE")
+    }
+
+    pub fn files_dir(&self) -> Result<Option<PathBuf>, ConfigError> {
+        let Some(text) = self.text("files_url")? else { return Ok(None) };
+        match text.strip_prefix("file://") {
+            Some(path) if path.starts_with('/') => Ok(Some(PathBuf::from(path))),
+            _ => self.refuse("files_url", "file:///PATH"),
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Timers in the API.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Enum, InputObject, Object, OneofObject, SimpleObject};
+use jiff::{SignedDuration, Timestamp};
+use url::Url;
+
+use super::spec::{self, Spec};
+use super::{Cursor, NAME};
+use crate::graphql::error::{self, Result};
+use crate::graphql::scalars::DateTime;
+use crate::graphql::services::Services;
+use crate::graphql::task::task_type;
+use crate::runner::StartOptions;
+use crate::task::Task;
+
+task_type! {
+    /// A POST to an address at a moment, kept through every crash.
+    TimerTask, TimerFields
+}
+
+/// What a timer has beyond other tasks.
+pub struct TimerFields(Arc<Task>);
+
+#[Object]
+impl TimerFields {
+    /// The address that was given, without a password. What is asked is this with the task's id behind its path.
+    async fn url(&self) -> Result<String> {
+        Ok(without_password(&self.spec()?.url))
+    }
+
+    /// When it fires.
+    async fn fires_at(&self) -> Result<DateTime> {
+        Ok(self.spec()?.at.into())
+    }
+
+    /// Seconds until then; 0 once it is due.
+    async fn seconds_left(&self, ctx: &Context<'_>) -> Result<f64> {
+        let now = ctx.data_unchecked::<Services>().clock.now();
+        Ok(now.duration_until(self.spec()?.at).as_secs_f64().max(0.0))
+    }
+
+    /// What becomes of a try whose outcome nobody knows.
+    async fn delivery(&self) -> Result<Delivery> {
+        Ok(self.spec()?.delivery.into())
+    }
+
+    /// The tries, oldest first: the last 100 of them.
+    async fn deliveries(&self) -> Result<Vec<Delivered>> {
+        let cursor = self.0.cursor.as_deref().map(serde_json::from_str::<Cursor>).transpose();
+        let cursor = cursor.map_err(error::internal)?.unwrap_or_default();
+        Ok(cursor.deliveries.into_iter().map(Delivered::from).collect())
+    }
+}
+
+impl TimerFields {
+    fn spec(&self) -> Result<Spec> {
+        serde_json::from_str(&self.0.spec).map_err(error::internal)
+    }
+}
+
+/// One try of a timer.
+#[derive(SimpleObject)]
+pub struct Delivered {
+    /// When it was sent.
+    at: DateTime,
+    /// Milliseconds after the moment for which it was due: firesAt, or that of the new try.
+    lateness_ms: f64,
+    /// The status of the answer; null where there was none.
+    status: Option<i32>,
+    /// Why it was no success: the answer with the beginning of its body, or what went wrong.
+    error: Option<String>,
+}
+
+impl From<super::Delivered> for Delivered {
+    fn from(try_: super::Delivered) -> Delivered {
+        let lateness_ms = SignedDuration::from_micros(i64::try_from(try_.late).unwrap_or(i64::MAX)).as_secs_f64() * 1e3;
+        Delivered { at: try_.at.into(), lateness_ms, status: try_.status.map(i32::from), error: try_.error }
+    }
+}
+
+/// What becomes of a try whose outcome nobody knows, such as one that a crash or a timeout hid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+#[graphql(remote = "spec::Delivery")]
+pub enum Delivery {
+    /// It is made again: the receiver may get it twice, with the same webhook-id.
+    AtLeastOnce,
+    /// It is not made again, and the timer has FAILED: the receiver may never get it.
+    AtMostOnce,
+}
+
+/// When a timer fires.
+#[derive(OneofObject)]
+pub enum TimerWhen {
+    /// At this moment; at once where it has passed.
+    At(DateTime),
+    /// So long after the server got the call.
+    After(DelayInput),
+}
+
+/// A time span: all three added up.
+#[derive(InputObject)]
+pub struct DelayInput {
+    /// Hours, days' worth of them where that is wanted.
+    #[graphql(default = 0)]
+    hours: i32,
+    /// Minutes.
+    #[graphql(default = 0)]
+    minutes: i32,
+    /// Seconds, with a fraction where that is wanted.
+    #[graphql(default = 0.0)]
+    seconds: f64,
+}
+
+/// A header of the request.
+#[derive(InputObject)]
+pub struct HeaderInput {
+    /// Its name.
+    name: String,
+    /// Its value.
+    value: String,
+}
+
+/// What to send, where and when.
+#[derive(InputObject)]
+pub struct StartTimerInput {
+    /// POST goes to this URL with /ID appended to its path, the query kept; http or https.
+    url: String,
+    /// When it fires.
+    when: TimerWhen,
+    /// What becomes of a try whose outcome nobody knows.
+    #[graphql(default_with = "Delivery::AtLeastOnce")]
+    delivery: Delivery,
+    /// The body, of 262,144 bytes at most; empty where it is not given. Where no header names its type, it is
+    /// application/json if it is JSON, and text/plain otherwise.
+    body: Option<String>,
+    /// Headers beside those of HTTP itself and of Standard Webhooks, 50 at most.
+    headers: Option<Vec<HeaderInput>>,
+    /// Seconds from 0.1 to 600 that a try may take, the connection included.
+    #[graphql(default = 15.0)]
+    timeout_seconds: f64,
+    /// Your own name for the task.
+    label: Option<String>,
+    /// A second start with the same key gives the first one's task.
+    idempotency_key: Option<String>,
+}
+
+impl TimerWhen {
+    /// The moment, as seen at `now`.
+    fn moment(&self, now: Timestamp) -> Result<Timestamp> {
+        match self {
+            TimerWhen::At(at) => Ok(at.0),
+            TimerWhen::After(delay) => delay.after(now),
+        }
+    }
+}
+
+impl DelayInput {
+    fn after(&self, now: Timestamp) -> Result<Timestamp> {
+        if self.hours < 0 || self.minutes < 0 || self.seconds.is_nan() || self.seconds < 0.0 {
+            return Err(error::bad_input("when.after", "hours, minutes and seconds are 0 or more"));
+        }
+        let too_far = |_| error::bad_input("when.after", "that is after the year 9999");
+        let whole = SignedDuration::from_hours(self.hours.into()) + SignedDuration::from_mins(self.minutes.into());
+        let rest = SignedDuration::try_from_secs_f64(self.seconds).map_err(too_far)?;
+        now.checked_add(whole).and_then(|at| at.checked_add(rest)).map_err(too_far)
+    }
+}
+
+/// Starting timers.
+#[derive(Default)]
+pub struct TimerStart;
+
+#[Object]
+impl TimerStart {
+    /// Sends a POST at a time or after a delay. It is on disk when this answers, and no crash loses it.
+    async fn start_timer(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to send, where and when.")] input: StartTimerInput,
+    ) -> Result<TimerTask> {
+        let services = ctx.data_unchecked::<Services>();
+        let at = input.when.moment(services.clock.now())?;
+        // The store keeps whole microseconds; the next one is not early.
+        let at = Timestamp::from_microsecond(at.as_microsecond())
+            .map_or(at, |whole| if whole < at { whole + SignedDuration::from_micros(1) } else { whole });
+        let headers = input.headers.unwrap_or_default().into_iter().map(|header| (header.name, header.value)).collect();
+        let spec = Spec {
+            url: input.url,
+            at,
+            delivery: input.delivery.into(),
+            body: input.body,
+            headers,
+            timeout: input.timeout_seconds,
+        };
+        let options = StartOptions { label: input.label, start_at: Some(at), idempotency_key: input.idempotency_key };
+        let spec = serde_json::to_value(spec).map_err(error::internal)?;
+        services.start(NAME, spec, options).await.map(TimerTask::from)
+    }
+}
+
+/// The URL for people.
+fn without_password(text: &str) -> String {
+    let Ok(mut url) = Url::parse(text) else { return String::new() };
+    // A URL of http or https has a host, so neither can fail.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.into()
+}

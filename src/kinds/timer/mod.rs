@@ -1,0 +1,163 @@
+//! Timers: a POST to an address at a moment. [`spec`] says what is sent, [`attempt`] makes one try, [`verdict`] decides what
+//! its outcome means, [`signature`] lets the receiver know who sent it.
+
+pub mod api;
+mod attempt;
+mod signature;
+pub mod spec;
+mod verdict;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use prometheus_client::metrics::histogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use self::attempt::Outcome;
+use self::signature::Signer;
+use self::spec::{Delivery, Spec};
+use self::verdict::Verdict;
+use crate::config::Config;
+use crate::outbound::Outbound;
+use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
+use crate::task::{ResultFile, Unit};
+
+/// The kind's name in the store.
+pub const NAME: &str = "timer";
+
+/// Tries that are kept; of more, the last ones.
+const KEPT: usize = 100;
+
+/// How long a try that is under way may go on after a pause was asked for.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+/// The kind `timer`.
+pub struct Timer {
+    outbound: Outbound,
+    signer: Signer,
+    lateness: Histogram,
+    attempts: u32,
+    backoff: Duration,
+}
+
+/// The tries of a timer.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cursor {
+    /// Oldest first.
+    pub deliveries: Vec<Delivered>,
+    /// When the next try is due, where it is not the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    again: Option<Timestamp>,
+}
+
+/// One try.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Delivered {
+    /// When it was sent.
+    pub at: Timestamp,
+    /// Microseconds after the moment for which it was due.
+    pub late: u64,
+    /// The status of the answer, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// Why it was no success.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Timer {
+    /// Timers that send by `outbound` and count how late they are in `lateness`.
+    pub fn new(config: &Config, outbound: &Outbound, lateness: Histogram) -> Timer {
+        let signer = Signer::new(config.webhook_secrets.iter().map(|secret| secret.0.clone()).collect());
+        let (attempts, backoff) = (config.timer_attempts, config.timer_backoff);
+        Timer { outbound: outbound.clone(), signer, lateness, attempts, backoff }
+    }
+}
+
+#[async_trait]
+impl Kind for Timer {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn plan(&self, spec: &serde_json::Value) -> Result<Plan, BadInput> {
+        let spec: Spec = super::read_spec(spec)?;
+        let lane = spec.check(&self.outbound)?.authority();
+        Ok(Plan { unit: Unit::Deliveries, total: Some(1), exclusive: None, upload: None, lane: Some(lane) })
+    }
+
+    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
+        let spec: Spec = context.spec()?;
+        let mut cursor: Cursor = context.cursor()?.unwrap_or_default();
+        let at = context.now();
+        let due = cursor.again.take().unwrap_or(spec.at);
+        let late = u64::try_from(due.duration_until(at).as_micros()).unwrap_or(0);
+        if spec.delivery == Delivery::AtMostOnce && context.crashes() > 0 {
+            let error = "a crash hid whether it was sent, so it is not sent again";
+            cursor.add(Delivered { at, late, status: None, error: Some(error.to_owned()) });
+            context.note(&cursor, report(0))?;
+            return Err(Failure::permanent("UNAVAILABLE", error).into());
+        }
+        self.lateness.observe(Duration::from_micros(late).as_secs_f64());
+        let outcome = tokio::select! {
+            outcome = self.send(context.id(), &spec, at) => outcome,
+            stop = context.cut_off(PATIENCE) => Outcome::Cut(stop),
+        };
+        let failures = context.failures();
+        let verdict = verdict::of(&outcome, spec.delivery, context.now(), self.wait(failures));
+        cursor.add(Delivered { at, late, status: outcome.status(), error: outcome.error() });
+        let status = outcome.status().unwrap_or_default();
+        tracing::info!(task = %context.id(), status, late_us = late, tries = failures + 1, "{outcome}");
+        let tries = failures + 1;
+        let stop = match verdict {
+            Verdict::Delivered => {
+                context.note(&cursor, report(1))?;
+                return Ok(None);
+            }
+            Verdict::Stop => match outcome {
+                Outcome::Cut(stop) => stop,
+                _ => Stop::Interrupted,
+            },
+            Verdict::Final(code) => Failure::permanent(code, outcome.to_string()).into(),
+            Verdict::Again(_) if tries >= self.attempts => {
+                Failure::permanent("UNAVAILABLE", format!("{tries} tries, none with success; the last one: {outcome}"))
+                    .into()
+            }
+            Verdict::Again(again) => {
+                cursor.again = Some(again);
+                let text = format!("try {tries} of {}: {outcome}", self.attempts);
+                Failure::unavailable(text).again(again).into()
+            }
+        };
+        context.note(&cursor, report(0))?;
+        Err(stop)
+    }
+
+    async fn undo(&self, _context: &Context) -> Result<(), Failure> {
+        // What was sent cannot be taken back, and nothing else is kept.
+        Ok(())
+    }
+}
+
+impl Timer {
+    /// The wait before the try after so many failures: full jitter, as in "Exponential Backoff And Jitter" (AWS, 2015).
+    fn wait(&self, failures: u32) -> Duration {
+        const LONGEST: Duration = Duration::from_secs(3600);
+        let most = self.backoff.saturating_mul(2_u32.saturating_pow(failures.min(20))).min(LONGEST);
+        let random = uuid::Uuid::new_v4().as_u64_pair().1 & 0xFFFF_FFFF;
+        most.mul_f64(random as f64 / f64::from(u32::MAX))
+    }
+}
+
+impl Cursor {
+    fn add(&mut self, delivered: Delivered) {
+        self.deliveries.push(delivered);
+        let over = self.deliveries.len().saturating_sub(KEPT);
+        self.deliveries.drain(..over);
+    }
+}
+
+fn report(done: u64) -> Report {
+    Report { phase: "delivering", done, total: Some(1) }
+}

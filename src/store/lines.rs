@@ -1,0 +1,157 @@
+//! Tasks written as rows: many at once, as one JSON list that the database takes apart.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use sqlx::AnyConnection;
+
+use super::row::signed;
+use super::sql::{self, Dialect, Sql};
+use crate::task::{StateChange, Task};
+
+/// A task as it is to be written, with the line of its history where its state changed.
+pub type Written = (Arc<Task>, Option<StateChange>);
+
+/// A row of the tasks: its fields have the names of the columns.
+#[derive(Serialize)]
+struct Line<'a> {
+    id: String,
+    kind: &'a str,
+    label: Option<&'a str>,
+    spec: &'a str,
+    unit: &'static str,
+    created_at: i64,
+    start_at: Option<i64>,
+    exclusive: Option<&'a str>,
+    idempotency_key: Option<&'a str>,
+    upload_id: Option<&'a str>,
+    lane: Option<&'a str>,
+    version: i64,
+    state: &'static str,
+    epoch: i64,
+    owner: Option<&'a str>,
+    cursor: Option<&'a str>,
+    phase: &'a str,
+    done: i64,
+    total: Option<i64>,
+    active: i64,
+    progress_at: i64,
+    attempt: u32,
+    crashes: u32,
+    failures: u32,
+    error_code: Option<&'a str>,
+    error_message: Option<&'a str>,
+    result_name: Option<&'a str>,
+    result_size: Option<i64>,
+    result_type: Option<&'a str>,
+    result_sha256: Option<&'a str>,
+    started_at: Option<i64>,
+    finished_at: Option<i64>,
+    paused_at: Option<i64>,
+    due_at: Option<i64>,
+    expires_at: Option<i64>,
+    expire_then: Option<&'static str>,
+}
+
+/// A row of the histories.
+#[derive(Serialize)]
+struct ChangeLine<'a> {
+    task_id: String,
+    version: i64,
+    from_state: Option<&'static str>,
+    to_state: &'static str,
+    at: i64,
+    by_whom: &'a str,
+    reason: Option<&'a str>,
+}
+
+/// Writes new tasks and the first lines of their histories.
+pub async fn insert(conn: &mut AnyConnection, sql: &Sql, written: &[Written]) -> sqlx::Result<()> {
+    let lines: Vec<_> = written.iter().map(|(task, _)| line(task)).collect();
+    sqlx::query(sql.insert.clone()).bind(json(&lines)?).execute(&mut *conn).await?;
+    follow_up(conn, sql, written).await
+}
+
+/// Writes tasks back over the versions that were read, which are those before theirs.
+pub async fn update(conn: &mut AnyConnection, sql: &Sql, written: &[Written]) -> sqlx::Result<()> {
+    let lines: Vec<_> = written.iter().map(|(task, _)| line(task)).collect();
+    let done = sqlx::query(sql.update.clone()).bind(json(&lines)?).execute(&mut *conn).await?;
+    if done.rows_affected() != lines.len() as u64 {
+        return Err(sqlx::Error::Protocol("a task changed while it was being changed".to_owned()));
+    }
+    follow_up(conn, sql, written).await
+}
+
+/// Adds to the histories, and tells the other nodes as the transaction commits.
+async fn follow_up(conn: &mut AnyConnection, sql: &Sql, written: &[Written]) -> sqlx::Result<()> {
+    let changes: Vec<_> =
+        written.iter().filter_map(|(task, change)| Some(change_line(task, change.as_ref()?))).collect();
+    if !changes.is_empty() {
+        sqlx::query(sql.add_changes.clone()).bind(json(&changes)?).execute(&mut *conn).await?;
+    }
+    if sql.dialect == Dialect::Postgres {
+        let words: Vec<_> =
+            written.iter().map(|(task, change)| super::hint::say(task, change.is_some(), &sql.source)).collect();
+        sqlx::query(sql::NOTIFY).bind(json(&words)?).fetch_all(conn).await?;
+    }
+    Ok(())
+}
+
+/// The list as the statements take it.
+pub fn json<T: Serialize>(list: &[T]) -> sqlx::Result<String> {
+    serde_json::to_string(list).map_err(|error| sqlx::Error::Encode(Box::new(error)))
+}
+
+fn line(task: &Task) -> Line<'_> {
+    let (progress, result) = (&task.progress, task.result.as_ref());
+    Line {
+        id: task.id.to_string(),
+        kind: &task.kind,
+        label: task.label.as_deref(),
+        spec: &task.spec,
+        unit: progress.unit.as_str(),
+        created_at: task.created_at.as_microsecond(),
+        start_at: task.start_at.map(|at| at.as_microsecond()),
+        exclusive: task.exclusive.as_deref(),
+        idempotency_key: task.idempotency_key.as_deref(),
+        upload_id: task.upload.as_deref(),
+        lane: task.lane.as_deref(),
+        version: task.version,
+        state: task.state.as_str(),
+        epoch: task.epoch,
+        owner: task.owner.as_deref(),
+        cursor: task.cursor.as_deref(),
+        phase: &progress.phase,
+        done: signed(progress.done),
+        total: progress.total.map(signed),
+        active: i64::try_from(progress.active.as_micros()).unwrap_or(i64::MAX),
+        progress_at: progress.updated_at.as_microsecond(),
+        attempt: task.attempt,
+        crashes: task.crashes,
+        failures: task.failures,
+        error_code: task.error.as_ref().map(|error| error.code.as_str()),
+        error_message: task.error.as_ref().map(|error| error.message.as_str()),
+        result_name: result.map(|file| file.name.as_str()),
+        result_size: result.map(|file| signed(file.size)),
+        result_type: result.map(|file| file.content_type.as_str()),
+        result_sha256: result.map(|file| file.sha256.as_str()),
+        started_at: task.started_at.map(|at| at.as_microsecond()),
+        finished_at: task.finished_at.map(|at| at.as_microsecond()),
+        paused_at: task.paused_at.map(|at| at.as_microsecond()),
+        due_at: task.due_at.map(|at| at.as_microsecond()),
+        expires_at: task.expiry.map(|expiry| expiry.at.as_microsecond()),
+        expire_then: task.expiry.map(|expiry| expiry.then.as_str()),
+    }
+}
+
+fn change_line<'a>(task: &Task, change: &'a StateChange) -> ChangeLine<'a> {
+    ChangeLine {
+        task_id: task.id.to_string(),
+        version: task.version,
+        from_state: change.from.map(|state| state.as_str()),
+        to_state: change.to.as_str(),
+        at: change.at.as_microsecond(),
+        by_whom: &change.by,
+        reason: change.reason.as_deref(),
+    }
+}
