@@ -10,4 +10,5 @@ mod pages;
 mod store;
 mod stories;
 mod tidy;
+mod timers;
 mod transport;

@@ -13,12 +13,14 @@ mod downloads;
 mod exports;
 mod figures;
 mod imports;
+mod load;
 mod pi;
+mod timers;
 
 use std::process::ExitCode;
 
 /// The measurements by their names.
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 11] = [
     "calls",
     "imports-sqlite",
     "imports-postgres",
@@ -28,6 +30,8 @@ const NAMES: [&str; 9] = [
     "pi",
     "pi-controls",
     "pi-large",
+    "timers-sqlite",
+    "timers-postgres",
 ];
 
 #[tokio::main]
@@ -52,7 +56,9 @@ async fn main() -> ExitCode {
             "downloads" => downloads::measure().await,
             "pi" => pi::measure().await,
             "pi-controls" => pi::controls().await,
-            _ => pi::large().await,
+            "pi-large" => pi::large().await,
+            "timers-sqlite" => timers::sqlite().await,
+            _ => timers::postgres().await,
         }
     }
     ExitCode::SUCCESS

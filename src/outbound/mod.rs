@@ -15,6 +15,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::header::CONTENT_LENGTH;
 use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder};
 
@@ -112,7 +113,9 @@ impl Outbound {
     /// # Errors
     /// A server that cannot be reached, or that breaks off.
     pub async fn post(&self, address: &Address, headers: &[(&str, &str)], body: Vec<u8>) -> Result<Reply, Failed> {
-        let request = with_headers(self.sending.post(address.url()), headers).body(body);
+        let request = with_headers(self.sending.post(address.url()), headers);
+        // RFC 9110, 8.6: a POST without a body says so.
+        let request = if body.is_empty() { request.header(CONTENT_LENGTH, 0) } else { request.body(body) };
         Ok(Reply::new(request.send().await.map_err(failed)?))
     }
 }

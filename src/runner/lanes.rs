@@ -33,6 +33,13 @@ pub struct Limits {
     pub each: usize,
 }
 
+impl Limits {
+    /// Tasks of a lane that may be held beyond those at work.
+    fn ahead(self) -> usize {
+        AHEAD.min(self.all)
+    }
+}
+
 /// The lanes of which this node holds tasks.
 pub struct Lanes {
     limits: Limits,
@@ -91,7 +98,7 @@ impl Lanes {
 
     /// What there is room for.
     pub fn rooms(&self, now: Timestamp) -> Rooms {
-        let each = self.limits.each + AHEAD;
+        let each = self.limits.each + self.limits.ahead();
         let room = |(name, lane): (&String, &Lane)| (name.clone(), lane.room(&self.limits, now));
         Rooms { now, each, lanes: self.lanes().iter().map(room).collect() }
     }
@@ -139,7 +146,7 @@ impl Lane {
         let stuck = self.at_work.available_permits() == 0 && silence > SECOND;
         let gap = if stuck { self.gap.max(silence / 8) } else { self.gap };
         let worth_waiting = SECOND.as_micros() / gap.as_micros().max(1);
-        let most = limits.each + AHEAD.min(usize::try_from(worth_waiting).unwrap_or(AHEAD));
+        let most = limits.each + limits.ahead().min(usize::try_from(worth_waiting).unwrap_or(AHEAD));
         let worked_off = after(now, gap.saturating_mul(u32::try_from(self.held).unwrap_or(u32::MAX)));
         let reserved = self.reserved.map_or(worked_off, |reserved| reserved.max(worked_off));
         Room { left: most.saturating_sub(self.held), gap, reserved }
@@ -212,7 +219,7 @@ mod tests {
     #[test]
     fn a_full_lane_puts_off_its_own_tasks_one_after_the_other_and_no_others() {
         let lanes = Arc::new(Lanes::new(LIMITS));
-        let held: Vec<_> = (0..LIMITS.each + AHEAD).map(|_| lanes.hold("full")).collect();
+        let held: Vec<_> = (0..LIMITS.each + LIMITS.ahead()).map(|_| lanes.hold("full")).collect();
         let mut rooms = lanes.rooms(now());
         let Choice::PutOff(first) = rooms.choose("full") else { panic!("it is full") };
         let Choice::PutOff(second) = rooms.choose("full") else { panic!("it is full") };

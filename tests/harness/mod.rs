@@ -3,6 +3,7 @@
 pub mod csv;
 pub mod origin;
 pub mod postgres;
+pub mod receiver;
 pub mod server;
 pub mod tus;
 pub mod watch;

@@ -129,6 +129,13 @@ impl Server {
         data["startPiJob"]["id"].as_str().unwrap().to_owned()
     }
 
+    /// Starts a timer and answers the task's id.
+    pub async fn timer(&self, input: Value) -> String {
+        let query = "mutation($input: StartTimerInput!) { startTimer(input: $input) { id } }";
+        let data = self.data(query, json!({ "input": input })).await;
+        data["startTimer"]["id"].as_str().unwrap().to_owned()
+    }
+
     /// Asks `verb` (pause, resume, terminate) of a task; the whole answer.
     pub async fn verb(&self, verb: &str, id: &str) -> Value {
         let query = format!("mutation($id: ID!) {{ {verb}(id: $id) {{ id state progress {{ done }} }} }}");
@@ -147,7 +154,8 @@ impl Server {
         let query =
             "query($id: ID!) { task(id: $id) { id kind state label attempt progress { phase unit done total fraction }
             error { code message } result { name size contentType url sha256 } pausedAt pauseExpiresAt finishedAt
-            history { from to at by reason } ... on ImportTask { dataset rowsImported } } }";
+            history { from to at by reason } ... on ImportTask { dataset rowsImported } ... on TimerTask { url firesAt secondsLeft delivery
+            deliveries { at latenessMs status error } } } }";
         self.data(query, json!({ "id": id })).await["task"].take()
     }
 

@@ -1,0 +1,148 @@
+//! Timers: how late they fire, how many fire and are started each second, and how many may wait.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use pausa::clock::Clock;
+
+use crate::figures::{memory, percentile, timed};
+use crate::harness::postgres::Postgres;
+use crate::harness::server::Server;
+use crate::load::{Receiver, clients, operation};
+
+/// Clients that start timers at the same time.
+const CLIENTS: usize = 64;
+
+/// Timers each second, and for how many seconds.
+const RATE: usize = 1000;
+const SECONDS: usize = 10;
+
+/// Timers of a backlog, and of a burst.
+const BACKLOG: usize = 30_000;
+const BURST: usize = 10_000;
+
+/// Timers that wait, and those that one call starts then.
+const WAITING: usize = 1_000_000;
+const BATCH: usize = 50;
+
+const ALLOWED: [(&str, &str); 2] = [("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true"), ("PAUSA_LOG", "warn")];
+
+/// On the default SQLite.
+pub async fn sqlite() {
+    let mut server = Server::with(&ALLOWED).await;
+    lateness(&server, "1,000 a second").await;
+    creates(&server).await;
+    backlog(&mut server, None).await;
+    waiting(&mut server).await;
+}
+
+/// On a private PostgreSQL, with one process and with two.
+pub async fn postgres() {
+    let postgres = Postgres::start();
+    let (url, node) = (postgres.url(), |name| ("PAUSA_NODE", name));
+    let shared = [("PAUSA_DATABASE_URL", url.as_str())];
+    let mut server = Server::with(&[&ALLOWED[..], &shared, &[node("a")]].concat()).await;
+    lateness(&server, "1,000 a second").await;
+    creates(&server).await;
+    backlog(&mut server, None).await;
+    let mut other = Server::with(&[&ALLOWED[..], &shared, &[node("b")]].concat()).await;
+    lateness(&server, "1,000 a second, two processes").await;
+    backlog(&mut server, Some(&mut other)).await;
+}
+
+fn at(url: &str, at: Timestamp) -> String {
+    format!(r#"{{ url: "{url}", when: {{ at: "{at}" }} }}"#)
+}
+
+fn hour(url: &str) -> String {
+    format!(r#"{{ url: "{url}", when: {{ after: {{ hours: 1 }} }} }}"#)
+}
+
+/// How late webhooks come, as the receiver sees it.
+async fn lateness(server: &Server, what: &str) {
+    let receiver = Receiver::start().await;
+    let first = Clock::system().now() + SignedDuration::from_secs(8);
+    let url = receiver.url.clone();
+    let one = move |n: usize| first + SignedDuration::from_micros(i64::try_from(n * 1_000_000 / RATE).unwrap());
+    let calls = move |n: usize| (n < RATE * SECONDS).then(|| operation(&[at(&url, one(n))]));
+    let (started, _) = clients(&server.url, CLIENTS, calls).await;
+    let came = receiver.until(started.len()).await;
+    let mut late: Vec<_> = started.iter().map(|(id, due)| due.duration_until(came[id]).as_secs_f64() * 1e3).collect();
+    let early = late.iter().filter(|late| **late < 0.0).count();
+    let [median, p99, worst] = [0.5, 0.99, 1.0].map(|share| percentile(&mut late, share));
+    println!(
+        "lateness at {what} ({} timers): median {median:.2} ms, p99 {p99:.2} ms, worst {worst:.2} ms, {early} early",
+        late.len()
+    );
+    assert_eq!(receiver.count(), started.len(), "each came once");
+}
+
+/// Starts by many clients, each on disk when it is answered; at rest, and while a burst falls due.
+async fn creates(server: &Server) {
+    let receiver = Receiver::start().await;
+    let end = Clock::monotonic() + Duration::from_secs(SECONDS as u64);
+    let url = receiver.url.clone();
+    let calls = move |_: usize| (Clock::monotonic() < end).then(|| operation(&[hour(&url)]));
+    let (started, mut idle) = clients(&server.url, CLIENTS, calls).await;
+    print_creates("creates", started.len(), &mut idle);
+
+    let due = Clock::system().now() + SignedDuration::from_secs(8);
+    let url = receiver.url.clone();
+    clients(&server.url, CLIENTS, move |n| (n < BURST).then(|| operation(&[at(&url, due)]))).await;
+    tokio::time::sleep(Clock::system().now().duration_until(due).try_into().unwrap()).await;
+    let (begin, url, taking) = (Clock::monotonic(), receiver.url.clone(), receiver.clone());
+    let calls = move |_: usize| (taking.count() < BURST).then(|| operation(&[hour(&url)]));
+    let (started, mut busy) = clients(&server.url, CLIENTS, calls).await;
+    println!("{BURST} that were due at one moment came within {:.2} s", begin.elapsed().as_secs_f64());
+    print_creates("creates meanwhile", started.len(), &mut busy);
+}
+
+fn print_creates(what: &str, count: usize, times: &mut [(std::time::Instant, Duration)]) {
+    let begin = times.iter().map(|(begin, _)| *begin).min().unwrap();
+    let end = times.iter().map(|(begin, took)| *begin + *took).max().unwrap();
+    let mut took: Vec<_> = times.iter().map(|(_, took)| took.as_secs_f64() * 1e3).collect();
+    let [median, p99, worst] = [0.5, 0.99, 1.0].map(|share| percentile(&mut took, share));
+    let rate = count as f64 / (end - begin).as_secs_f64();
+    println!(
+        "{what} by {CLIENTS} clients: {rate:.0} a second, median {median:.1} ms, p99 {p99:.1} ms, worst {worst:.1} ms"
+    );
+}
+
+/// What fell due while no process was up.
+async fn backlog(server: &mut Server, mut other: Option<&mut Server>) {
+    let receiver = Receiver::start().await;
+    let due = Clock::system().now() + SignedDuration::from_secs(12);
+    let url = receiver.url.clone();
+    let calls = move |n: usize| {
+        (n < BACKLOG / BATCH).then(|| operation(&(0..BATCH).map(|_| at(&url, due)).collect::<Vec<_>>()))
+    };
+    clients(&server.url, 8, calls).await;
+    server.kill().await;
+    if let Some(other) = &mut other {
+        other.kill().await;
+    }
+    let wait = Clock::system().now().duration_until(due) + SignedDuration::from_secs(2);
+    tokio::time::sleep(wait.try_into().unwrap()).await;
+    let processes = 1 + usize::from(other.is_some());
+    server.restart().await;
+    if let Some(other) = other {
+        other.restart().await;
+    }
+    receiver.until(1).await;
+    let took = timed(receiver.until(BACKLOG)).await.as_secs_f64();
+    println!("a backlog of {BACKLOG}, {processes} processes: {:.0} fires a second", BACKLOG as f64 / took);
+}
+
+/// Many that wait: memory at rest, a start, and the same lateness.
+async fn waiting(server: &mut Server) {
+    let url = "http://127.0.0.1:9";
+    let calls =
+        move |n: usize| (n < WAITING / BATCH).then(|| operation(&(0..BATCH).map(|_| hour(url)).collect::<Vec<_>>()));
+    let took = timed(clients(&server.url, 8, calls)).await;
+    println!("{WAITING} timers started, {BATCH} in each call: {:.0} a second", WAITING as f64 / took.as_secs_f64());
+    server.kill().await;
+    let start = timed(server.restart()).await;
+    println!("a start with them: {:.2} s, after kill -9", start.as_secs_f64());
+    lateness(server, &format!("1,000 a second beside {WAITING} that wait")).await;
+    println!("memory with them: {:.0} MB", memory(server.pid(), "VmRSS"));
+}

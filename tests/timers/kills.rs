@@ -1,0 +1,167 @@
+//! kill -9 while timers are made and fire, and nodes that share a store.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::{after, and, with};
+use crate::chaos::luck::Luck;
+use crate::chaos::two::Two;
+use crate::harness::receiver::Receiver;
+use crate::harness::server::Server;
+
+const KILLS: u32 = 20;
+
+/// How often the webhook of each task came.
+fn counts(receiver: &Receiver) -> HashMap<String, usize> {
+    let mut counts = HashMap::new();
+    for hook in receiver.hooks() {
+        *counts.entry(hook.id()).or_insert(0) += 1;
+    }
+    counts
+}
+
+/// A client that makes timers, as fast as they are answered, until the server is gone; the ids that were acknowledged.
+async fn create(url: String, input: Value, acknowledged: watch::Sender<u64>) -> Vec<String> {
+    let (client, mut ids) = (crate::harness::client(), Vec::new());
+    let query = "mutation($input: StartTimerInput!) { startTimer(input: $input) { id } }";
+    let body = json!({ "query": query, "variables": { "input": input } });
+    loop {
+        let Ok(answer) = client.post(format!("{url}/graphql")).json(&body).send().await else { return ids };
+        let Ok(answer) = answer.json::<Value>().await else { return ids };
+        ids.push(answer["data"]["startTimer"]["id"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned());
+        acknowledged.send_modify(|count| *count += 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn twenty_kills_miss_none_that_was_acknowledged() {
+    let mut luck = Luck::new();
+    let mut server = with(&[("PAUSA_CRASH_LIMIT", "100")]).await;
+    let receiver = Receiver::kind().await;
+    let (mut least, mut most) = (Vec::new(), Vec::new());
+    for _ in 0..KILLS {
+        let acknowledged = watch::Sender::new(0);
+        let clients: Vec<_> = (0..4)
+            .map(|n| {
+                let delivery = if n % 2 == 0 { "AT_LEAST_ONCE" } else { "AT_MOST_ONCE" };
+                let delay = 0.001 * luck.between(0, 60) as f64;
+                let input = and(after(&receiver.url, delay), json!({ "delivery": delivery }));
+                tokio::spawn(create(server.url.clone(), input, acknowledged.clone()))
+            })
+            .collect();
+        let enough = luck.between(5, 60);
+        acknowledged.subscribe().wait_for(|count| *count >= enough).await.unwrap();
+        server.kill().await;
+        for (n, client) in clients.into_iter().enumerate() {
+            let ids = client.await.unwrap();
+            if n % 2 == 0 { least.extend(ids) } else { most.extend(ids) }
+        }
+        server.restart().await;
+    }
+    for id in &least {
+        let task = ended(&server, id).await;
+        assert_eq!(task["state"], "COMPLETED", "{task}");
+    }
+    let (mut unknown, mut doubled) = (0, 0);
+    for id in &most {
+        let task = ended(&server, id).await;
+        if task["state"] == "FAILED" {
+            let message = task["error"]["message"].as_str().unwrap();
+            assert_eq!(message, "a crash hid whether it was sent, so it is not sent again");
+            unknown += 1;
+        }
+    }
+    let counts = counts(&receiver);
+    for id in &least {
+        let came = counts.get(id).copied().unwrap_or_default();
+        assert!(came >= 1, "{id} was acknowledged and missed");
+        doubled += usize::from(came > 1);
+    }
+    for id in &most {
+        assert!(counts.get(id).copied().unwrap_or_default() <= 1, "{id} came twice");
+    }
+    println!("{} and {} timers, {doubled} doubled, {unknown} unknown", least.len(), most.len());
+    assert!(least.len() + most.len() >= 5 * KILLS as usize);
+}
+
+async fn ended(server: &Server, id: &str) -> Value {
+    let query = "query($id: ID!) { task(id: $id) { state error { message } } }";
+    let task = server.data(query, json!({ "id": id })).await["task"].take();
+    if ["COMPLETED", "FAILED"].contains(&task["state"].as_str().unwrap()) {
+        return task;
+    }
+    let mut watch = crate::harness::watch::Watch::progress(&server.url, id).await;
+    watch.until(|task| ["COMPLETED", "FAILED"].contains(&task["state"].as_str().unwrap())).await
+}
+
+/// An answer is given once the timer is on disk: killed right after it, none is lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_right_after_the_answer_it_is_there() {
+    let (mut server, receiver) = (with(&[]).await, Receiver::kind().await);
+    let mut ids = Vec::new();
+    for _ in 0..30 {
+        ids.push(server.timer(after(&receiver.url, 3600.0)).await);
+        server.kill().await;
+        server.restart().await;
+    }
+    for id in &ids {
+        assert_eq!(server.task(id).await["state"], "SCHEDULED");
+    }
+    assert_eq!(receiver.count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_due_while_no_node_was_up_fires_after_oldest_first() {
+    const MANY: usize = 400;
+    let (mut server, receiver) = (with(&[("PAUSA_TIMER_MAX_SENDING_PER_HOST", "4")]).await, Receiver::kind().await);
+    let first = Timestamp::now() + SignedDuration::from_secs(3);
+    let made = (0..MANY).map(|n| {
+        let at = first + SignedDuration::from_millis(i64::try_from(n).unwrap());
+        let input = json!({ "url": receiver.url, "when": { "at": at.to_string() } });
+        let server = &server;
+        async move { server.timer(input).await }
+    });
+    let ids = futures_util::future::join_all(made).await;
+    server.kill().await;
+    assert_eq!(receiver.count(), 0);
+    let outage = Timestamp::now().duration_until(first) + SignedDuration::from_secs(2);
+    tokio::time::sleep(outage.try_into().unwrap()).await;
+    server.restart().await;
+    let hooks = receiver.until(MANY).await;
+    let mut places: Vec<_> = hooks.iter().map(|hook| ids.iter().position(|id| *id == hook.id()).unwrap()).collect();
+    assert!(places.iter().enumerate().all(|(n, place)| n.abs_diff(*place) < MANY / 2), "{places:?}");
+    places.sort_unstable();
+    assert_eq!(places, (0..MANY).collect::<Vec<_>>());
+    server.until(&ids[0], "COMPLETED").await;
+    let task = server.task(&ids[0]).await;
+    assert!(task["deliveries"][0]["latenessMs"].as_f64().unwrap() > 1000.0, "{task}");
+}
+
+/// Two nodes take of the same timers, and one of them dies: each fires, and one whose node lives fires once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_fire_each_timer_once() {
+    let settings = [("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true"), ("PAUSA_LEASE_SECONDS", "1")];
+    let (mut two, receiver) = (Two::start(&settings).await, Receiver::kind().await);
+    let input = after(&receiver.url, 1.0);
+    let made = (0..600).map(|n| if n % 2 == 0 { two.a.timer(input.clone()) } else { two.b.timer(input.clone()) });
+    let ids = futures_util::future::join_all(made).await;
+    receiver.until(600).await;
+    for id in &ids {
+        two.a.until(id, "COMPLETED").await;
+    }
+    assert_eq!((counts(&receiver).len(), receiver.count()), (600, 600));
+
+    let most = and(after(&receiver.url, 0.5), json!({ "delivery": "AT_MOST_ONCE" }));
+    let made = (0..200).map(|n| two.a.timer(if n % 2 == 0 { most.clone() } else { after(&receiver.url, 0.5) }));
+    let ids = futures_util::future::join_all(made).await;
+    receiver.until(650).await;
+    two.b.kill().await;
+    for (n, id) in ids.iter().enumerate() {
+        let task = ended(&two.a, id).await;
+        let came = counts(&receiver).get(id).copied().unwrap_or_default();
+        assert!(if n % 2 == 0 { came <= 1 } else { came >= 1 && task["state"] == "COMPLETED" }, "{came} times: {task}");
+    }
+}
