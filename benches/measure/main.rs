@@ -20,7 +20,7 @@ mod timers;
 use std::process::ExitCode;
 
 /// The measurements by their names.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "calls",
     "imports-sqlite",
     "imports-postgres",
@@ -31,6 +31,7 @@ const NAMES: [&str; 11] = [
     "pi-controls",
     "pi-large",
     "timers-sqlite",
+    "timers-waiting",
     "timers-postgres",
 ];
 
@@ -58,6 +59,7 @@ async fn main() -> ExitCode {
             "pi-controls" => pi::controls().await,
             "pi-large" => pi::large().await,
             "timers-sqlite" => timers::sqlite().await,
+            "timers-waiting" => timers::many().await,
             _ => timers::postgres().await,
         }
     }

@@ -33,7 +33,11 @@ pub async fn sqlite() {
     lateness(&server, "1,000 a second").await;
     creates(&server).await;
     backlog(&mut server, None).await;
-    waiting(&mut server).await;
+}
+
+/// With a million that wait.
+pub async fn many() {
+    waiting(&mut Server::with(&ALLOWED).await).await;
 }
 
 /// On a private PostgreSQL, with one process and with two.

@@ -21,9 +21,11 @@ const PASS: Duration = Duration::from_millis(5);
 /// What is due for longer is overdue: it yields to what is due now.
 const OVERDUE: Duration = Duration::from_secs(1);
 
-/// Tasks that are taken in one look: of those due now, and of those overdue, which makes 12,800 of these a second at most.
-const NOW: usize = 256;
-const BACKLOG: usize = 64;
+/// Tasks that are taken in one look: of those due now and of those overdue, each 12,800 a second at most.
+const LOOKED_AT: usize = 64;
+
+/// While clients wait for starts, they go first: then it is so small a part of that.
+const YIELD: usize = 4;
 
 /// The wait after a failure of the store.
 const AWAY: Duration = Duration::from_millis(250);
@@ -61,9 +63,10 @@ async fn pass(runner: &Runner) -> Result<Option<Timestamp>, store::Error> {
     let now = inner.clock.now();
     let (overdue, ahead) = (now - OVERDUE, now + AHEAD);
     let Some(next) = next.filter(|next| *next <= ahead) else { return Ok(next) };
-    take(runner, now, Moments { after: overdue, until: ahead }, NOW).await?;
+    let limit = if inner.store.is_starting() { LOOKED_AT / YIELD } else { LOOKED_AT };
+    take(runner, now, Moments { after: overdue, until: ahead }, limit).await?;
     if next <= overdue {
-        take(runner, now, Moments { after: Timestamp::MIN, until: overdue }, BACKLOG).await?;
+        take(runner, now, Moments { after: Timestamp::MIN, until: overdue }, limit).await?;
     }
     Ok(Some(now))
 }

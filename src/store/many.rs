@@ -64,6 +64,11 @@ impl Store {
         self.creates.call(new, run).await.unwrap_or_else(broke_off)
     }
 
+    /// Somebody waits for a start right now.
+    pub fn is_starting(&self) -> bool {
+        self.creates.is_busy()
+    }
+
     /// A run ends, with what it last reported.
     pub async fn end(&self, key: Key, last: Last, end: End, ask: Ask) -> Result<Arc<Task>, Error> {
         let (store, ending) = (self.clone(), Ending { key, last, end, ask });
@@ -103,8 +108,7 @@ impl Store {
 
     /// When the next brief task is due.
     pub async fn next_brief(&self) -> Result<Option<Timestamp>, Error> {
-        let row = sqlx::query(super::sql::NEXT_BRIEF).fetch_one(&self.pool).await?;
-        Ok(row::moment_if(&row, "due_at")?)
+        self.next(&self.sql.next_brief).await
     }
 
     /// Those of the tasks that changed since they were read, as they are now.

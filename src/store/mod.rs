@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use sqlx::{AnyConnection, AnyPool};
+use sqlx::{AnyConnection, AnyPool, SqlStr};
 use tokio::sync::mpsc;
 
 pub use error::Error;
@@ -204,7 +204,12 @@ impl Store {
 
     /// The next moment at which something happens by itself, but for brief tasks.
     pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        let row = sqlx::query(sql::NEXT_DUE).fetch_one(&self.pool).await?;
+        let (start, expiry) = (self.next(&self.sql.next_start).await?, self.next(&self.sql.next_expiry).await?);
+        Ok(start.into_iter().chain(expiry).min())
+    }
+
+    async fn next(&self, statement: &SqlStr) -> Result<Option<Timestamp>, Error> {
+        let row = sqlx::query(statement.clone()).fetch_one(&self.pool).await?;
         Ok(row::moment_if(&row, "due_at")?)
     }
 

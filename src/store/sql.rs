@@ -26,6 +26,22 @@ impl Dialect {
         }
     }
 
+    /// The way to the rows. SQLite would take the index of the states, read all that wait and sort them.
+    fn by(self, index: &str) -> String {
+        match self {
+            Dialect::Sqlite => format!(" INDEXED BY {index}"),
+            Dialect::Postgres => String::new(),
+        }
+    }
+
+    /// What comes before a statement that takes rows. SQLite would write out and read each row again for each of its columns.
+    fn lines(self) -> &'static str {
+        match self {
+            Dialect::Sqlite => "WITH lines AS MATERIALIZED (SELECT jsonb(value) AS value FROM json_each($1)) ",
+            Dialect::Postgres => "",
+        }
+    }
+
     /// The rows of the JSON list $1, with these columns.
     fn rows(self, columns: &[Column]) -> String {
         let typed = |column: &Column| match self {
@@ -34,7 +50,7 @@ impl Dialect {
         };
         let columns = listed(columns, typed);
         match self {
-            Dialect::Sqlite => format!("(SELECT {columns} FROM json_each($1)) AS new"),
+            Dialect::Sqlite => format!("(SELECT {columns} FROM lines) AS new"),
             Dialect::Postgres => format!("json_to_recordset(CAST($1 AS JSON)) AS new ({columns})"),
         }
     }
@@ -146,6 +162,9 @@ pub struct Sql {
     pub claim_brief: SqlStr,
     pub due: SqlStr,
     pub expired: SqlStr,
+    pub next_brief: SqlStr,
+    pub next_start: SqlStr,
+    pub next_expiry: SqlStr,
     pub listed: SqlStr,
     pub dead_nodes: SqlStr,
     pub owned: SqlStr,
@@ -155,12 +174,11 @@ pub struct Sql {
     pub unused: SqlStr,
 }
 
-/// The next start or try, or the end of a pause; what brief tasks wait for is apart.
-pub const NEXT_DUE: &str = "SELECT MIN(due_at) AS due_at FROM ( \
-    SELECT MIN(due_at) AS due_at FROM tasks WHERE state = 'SCHEDULED' AND lane IS NULL \
-    UNION ALL SELECT MIN(due_at) FROM tasks WHERE state = 'PAUSED' AND due_at IS NOT NULL) AS moments";
-pub const NEXT_BRIEF: &str =
-    "SELECT MIN(due_at) AS due_at FROM tasks WHERE state IN ('SCHEDULED', 'QUEUED') AND lane IS NOT NULL";
+/// What waits for a moment, as the indexes of these moments have it: brief tasks, starts and new tries, ends of pauses.
+const BRIEF: &str = "state IN ('SCHEDULED', 'QUEUED') AND lane IS NOT NULL";
+const STARTS: &str = "state = 'SCHEDULED' AND lane IS NULL";
+const EXPIRES: &str = "state = 'PAUSED' AND due_at IS NOT NULL";
+
 /// Counts no further than to the limit.
 pub const WAITING: &str = "SELECT COUNT(*) AS n FROM \
     (SELECT 1 AS one FROM tasks WHERE state IN ('SCHEDULED', 'QUEUED') LIMIT $1) AS waiting";
@@ -206,19 +224,29 @@ impl Sql {
             holder: sql(format!(
                 "{select} WHERE exclusive = $1 AND state NOT IN ('TERMINATED', 'COMPLETED', 'FAILED')"
             )),
-            claim: sql(format!("{select} WHERE state = 'QUEUED' AND lane IS NULL ORDER BY id LIMIT $1{free}")),
+            claim: sql(format!(
+                "{select}{} WHERE state = 'QUEUED' AND lane IS NULL ORDER BY id LIMIT $1{free}",
+                dialect.by("tasks_queue")
+            )),
             claim_ends: sql(format!(
                 "{select} WHERE state IN ('FINISHING', 'PAUSING', 'TERMINATING') AND owner IS NULL \
                  AND (due_at IS NULL OR due_at <= $1) ORDER BY id LIMIT $2{free}"
             )),
             claim_brief: sql(format!(
-                "{select} WHERE state IN ('SCHEDULED', 'QUEUED') AND lane IS NOT NULL AND due_at > $1 AND due_at <= $2 \
-                 ORDER BY due_at LIMIT $3{free}"
+                "{select}{} WHERE {BRIEF} AND due_at > $1 AND due_at <= $2 ORDER BY due_at LIMIT $3{free}",
+                dialect.by("tasks_brief")
             )),
             due: sql(format!(
-                "{select} WHERE state = 'SCHEDULED' AND lane IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2{free}"
+                "{select}{} WHERE {STARTS} AND due_at <= $1 ORDER BY due_at LIMIT $2{free}",
+                dialect.by("tasks_due")
             )),
-            expired: sql(format!("{select} WHERE state = 'PAUSED' AND due_at <= $1 ORDER BY due_at LIMIT $2{free}")),
+            expired: sql(format!(
+                "{select}{} WHERE {EXPIRES} AND due_at <= $1 ORDER BY due_at LIMIT $2{free}",
+                dialect.by("tasks_expiry")
+            )),
+            next_brief: sql(next(dialect, "tasks_brief", BRIEF)),
+            next_start: sql(next(dialect, "tasks_due", STARTS)),
+            next_expiry: sql(next(dialect, "tasks_expiry", EXPIRES)),
             listed: sql(format!("SELECT name FROM nodes WHERE name = $1{}", dialect.keep())),
             dead_nodes: sql(format!("SELECT name FROM nodes WHERE lease_until < $1{free}")),
             owned: sql(format!("{select} WHERE owner = $1{lock}")),
@@ -231,6 +259,11 @@ impl Sql {
             )),
         }
     }
+}
+
+/// The first moment that an index has.
+fn next(dialect: Dialect, index: &str, of: &str) -> String {
+    format!("SELECT MIN(due_at) AS due_at FROM tasks{} WHERE {of}", dialect.by(index))
 }
 
 /// A select of whole tasks.
@@ -253,13 +286,14 @@ fn listed(columns: &[Column], as_text: impl Fn(&Column) -> String) -> String {
 /// Writes the rows of the JSON list $1.
 fn insert(dialect: Dialect, table: &str, columns: &[Column]) -> String {
     // SQLite takes a WHERE to tell the end of the FROM.
-    format!("INSERT INTO {table} ({0}) SELECT {0} FROM {1} WHERE TRUE", names(columns), dialect.rows(columns))
+    let (lines, names, rows) = (dialect.lines(), names(columns), dialect.rows(columns));
+    format!("{lines}INSERT INTO {table} ({names}) SELECT {names} FROM {rows} WHERE TRUE")
 }
 
 /// Writes back those tasks of the JSON list $1 that nobody changed since they were read: each has the version after it.
 fn update(dialect: Dialect) -> String {
     let sets = listed(&CHANGING, |column| format!("{0} = new.{0}", column.name));
     let columns: Vec<_> = [text("id")].into_iter().chain(CHANGING).collect();
-    let rows = dialect.rows(&columns);
-    format!("UPDATE tasks SET {sets} FROM {rows} WHERE tasks.id = new.id AND tasks.version = new.version - 1")
+    let (lines, rows) = (dialect.lines(), dialect.rows(&columns));
+    format!("{lines}UPDATE tasks SET {sets} FROM {rows} WHERE tasks.id = new.id AND tasks.version = new.version - 1")
 }

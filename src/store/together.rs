@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 /// Calls that are done together at most.
-const GROUP: usize = 256;
+const GROUP: usize = 64;
 
 /// Calls that come while one is under way wait for it and are then done together. Clones share them.
 pub struct Together<I, O>(Arc<Mutex<Waiting<I, O>>>);
@@ -47,6 +47,11 @@ impl<I: Send + 'static, O: Send + 'static> Together<I, O> {
             tokio::spawn(async move { calls.work_off(run).await });
         }
         answer.await.ok()
+    }
+
+    /// Calls are under way.
+    pub fn is_busy(&self) -> bool {
+        self.waiting().busy
     }
 
     async fn work_off<R, F>(self, run: R)
