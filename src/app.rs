@@ -242,6 +242,7 @@ fn settings(config: &Config, clock: &Clock) -> Settings {
         crash_limit: config.crash_limit,
         pause_expiry: config.max_pause.map(|after| (after, then)),
         upload_life: config.upload_life,
+        retention: config.retention,
         stop_patience: Duration::from_secs(2),
     }
 }

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use pausa::app::App;
 use pausa::config::Config;
 use pausa::store::Store;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -100,6 +101,7 @@ async fn migrate(config: &Config) -> Result<ExitCode, Box<dyn std::error::Error>
 }
 
 async fn serve(config: Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    allow_many_files();
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| format!("setting listen = {}: {error}", config.listen))?;
@@ -119,4 +121,12 @@ async fn serve(config: Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
     };
     let quiet = app.serve(listener, asked).await?;
     Ok(if quiet { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Each connection is a file to the system, and its usual limit of 1,024 is for programs that have few.
+fn allow_many_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, limit = limit.current, "no more files than this can be open at once");
+    }
 }

@@ -89,7 +89,7 @@ impl Receiver {
             while let Some((head, end)) = message(&buffer) {
                 let at = clock.now();
                 let line = std::str::from_utf8(&buffer[..head]).unwrap().lines().next().unwrap();
-                let id = line.split([' ', '/']).filter(|part| part.len() == 36).last().unwrap().to_owned();
+                let id = line.split([' ', '/']).rfind(|part| part.len() == 36).unwrap().to_owned();
                 buffer.drain(..end);
                 self.came.lock().unwrap().entry(id).or_insert(at);
                 self.count.send_modify(|count| *count += 1);

@@ -21,8 +21,10 @@ const PASS: Duration = Duration::from_millis(5);
 /// What is due for longer is overdue: it yields to what is due now.
 const OVERDUE: Duration = Duration::from_secs(1);
 
-/// Tasks that are taken in one look: of those due now and of those overdue, each 12,800 a second at most.
+/// Tasks that are taken in one look: of those due now and of those overdue, each 12,800 a second at most; so many for each
+/// PASS since the look before, and no more than the largest group.
 const LOOKED_AT: usize = 64;
+const LARGEST: usize = 256;
 
 /// While clients wait for starts, they go first: then it is so small a part of that.
 const YIELD: usize = 4;
@@ -33,10 +35,12 @@ const AWAY: Duration = Duration::from_millis(250);
 /// Takes what is due at every moment, until the node ends.
 pub(super) async fn keep(runner: Runner) {
     let inner = &runner.0;
+    let mut before = Instant::now();
     while !inner.ending.is_cancelled() {
         let begin = Instant::now();
         // Never given up half-way: what it took is entered and runs.
-        let next = pass(&runner).await;
+        let next = pass(&runner, begin - before).await;
+        before = begin;
         let rest = async {
             tokio::time::sleep_until(begin + PASS).await;
             match next {
@@ -56,19 +60,26 @@ pub(super) async fn keep(runner: Runner) {
 }
 
 /// Takes what there is room for; answers when the next look is due.
-async fn pass(runner: &Runner) -> Result<Option<Timestamp>, store::Error> {
+async fn pass(runner: &Runner, since: Duration) -> Result<Option<Timestamp>, store::Error> {
     let inner = &runner.0;
     inner.bells.brief.clear();
     let next = inner.store.next_brief().await?;
     let now = inner.clock.now();
     let (overdue, ahead) = (now - OVERDUE, now + AHEAD);
     let Some(next) = next.filter(|next| *next <= ahead) else { return Ok(next) };
-    let limit = if inner.store.is_starting() { LOOKED_AT / YIELD } else { LOOKED_AT };
+    let limit = limit(since, inner.store.is_starting());
     take(runner, now, Moments { after: overdue, until: ahead }, limit).await?;
     if next <= overdue {
         take(runner, now, Moments { after: Timestamp::MIN, until: overdue }, limit).await?;
     }
     Ok(Some(now))
+}
+
+/// How many are taken after so long a time, while clients wait for starts or not.
+fn limit(since: Duration, starting: bool) -> usize {
+    let passes = usize::try_from(since.as_micros() / PASS.as_micros()).unwrap_or(LARGEST).clamp(1, LARGEST);
+    let share = if starting { LOOKED_AT / YIELD } else { LOOKED_AT };
+    (share * passes).min(LARGEST)
 }
 
 async fn take(runner: &Runner, now: Timestamp, moments: Moments, limit: usize) -> Result<(), store::Error> {
@@ -80,8 +91,8 @@ async fn take(runner: &Runner, now: Timestamp, moments: Moments, limit: usize) -
     let rooms = Arc::new(Mutex::new(inner.lanes.rooms(now)));
     let choosing = Arc::clone(&rooms);
     let choose = move |task: &Task| {
-        let lane = task.lane.as_deref().unwrap_or_default();
-        choosing.lock().unwrap_or_else(PoisonError::into_inner).choose(lane)
+        let (lane, due) = (task.lane.as_deref().unwrap_or_default(), task.start_at.unwrap_or(task.created_at));
+        choosing.lock().unwrap_or_else(PoisonError::into_inner).choose(lane, due)
     };
     let node = &inner.settings.node;
     let found = inner.store.claim_brief(node, now, moments, limit, choose).await?;

@@ -20,8 +20,10 @@ const HELD: usize = 4;
 /// What waits for its turn is worked off within that time; a full lane on which nothing has ended for so long is stuck.
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A task whose lane is full is put off by no less and no more.
+/// A task whose lane is full is put off by no less, and by no more than it is overdue already: so a lane that gets quicker
+/// is found out soon, and a task is looked at only so often.
 const SOON: Duration = Duration::from_millis(20);
+const FIRST: Duration = Duration::from_millis(500);
 const LATE: Duration = Duration::from_secs(30);
 
 /// How many brief tasks may be at work at once.
@@ -161,8 +163,8 @@ impl Lane {
 }
 
 impl Rooms {
-    /// What becomes of a task of `lane` that is due.
-    pub fn choose(&mut self, lane: &str) -> Choice {
+    /// What becomes of a task of `lane` that was due at `due` first.
+    pub fn choose(&mut self, lane: &str, due: Timestamp) -> Choice {
         let (now, each) = (self.now, self.each);
         let fresh = || Room { left: each, gap: Duration::from_millis(1), reserved: now };
         let room = self.lanes.entry(lane.to_owned()).or_insert_with(fresh);
@@ -170,7 +172,8 @@ impl Rooms {
             room.left -= 1;
             return Choice::Take;
         }
-        let until = room.reserved.max(after(now, SOON)).min(after(now, LATE));
+        let overdue = Duration::try_from(due.duration_until(now)).unwrap_or_default();
+        let until = room.reserved.max(after(now, SOON)).min(after(now, overdue.clamp(FIRST, LATE)));
         room.reserved = after(until, room.gap);
         Choice::PutOff(until)
     }
@@ -221,15 +224,23 @@ mod tests {
         let lanes = Arc::new(Lanes::new(LIMITS));
         let held: Vec<_> = (0..LIMITS.each + LIMITS.ahead()).map(|_| lanes.hold("full")).collect();
         let mut rooms = lanes.rooms(now());
-        let Choice::PutOff(first) = rooms.choose("full") else { panic!("it is full") };
-        let Choice::PutOff(second) = rooms.choose("full") else { panic!("it is full") };
-        assert!(first >= after(now(), SOON) && second > first && second <= after(now(), LATE));
-        assert_eq!(rooms.choose("other"), Choice::Take);
+        let put_off = |rooms: &mut Rooms, due: Timestamp| match rooms.choose("full", due) {
+            Choice::PutOff(until) => until,
+            Choice::Take => panic!("it is full"),
+        };
+        let (first, second) = (put_off(&mut rooms, now()), put_off(&mut rooms, now()));
+        assert!(first >= after(now(), SOON) && second > first && second <= after(now(), FIRST));
+        assert_eq!(rooms.choose("other", now()), Choice::Take);
         lanes.reserve(&rooms);
-        let Choice::PutOff(third) = lanes.rooms(now()).choose("full") else { panic!("it is full") };
+        let third = put_off(&mut lanes.rooms(now()), now());
         assert!(third > second, "the next look goes on behind them");
+        let mut later = rooms;
+        let last = (0..10_000).map(|_| put_off(&mut later, now())).last();
+        assert_eq!(last, Some(after(now(), FIRST)), "whatever the lane's pace promises");
+        let overdue = (0..100_000).map(|_| put_off(&mut later, now() - SECOND)).last();
+        assert_eq!(overdue, Some(after(now(), SECOND)));
         drop(held);
-        assert_eq!(lanes.rooms(now()).choose("full"), Choice::Take);
+        assert_eq!(lanes.rooms(now()).choose("full", now()), Choice::Take);
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
 //! Runs tasks, and names no kind. Read [`kind`] (what a kind must do), [`context`] (what it may touch), then [`drive`]
-//! (a claimed task's way to its end), [`claim`], [`lease`], [`schedule`] and [`sweep`] (the four loops of a node).
+//! (a claimed task's way to its end), [`claim`], [`brief`], [`lease`], [`schedule`], [`retention`] and [`sweep`] (the loops of a node).
 
 mod alarm;
 mod brief;
@@ -11,6 +11,7 @@ mod lanes;
 mod lease;
 mod pool;
 mod registry;
+mod retention;
 mod schedule;
 mod start;
 mod sweep;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub pause_expiry: Option<(Duration, Verb)>,
     /// How long an upload stays that no task uses; none: for ever.
     pub upload_life: Option<Duration>,
+    /// How long a finished task is kept; none: for ever.
+    pub retention: Option<Duration>,
     /// How long a run that was asked to stop may take to its next checkpoint before it is aborted.
     pub stop_patience: Duration,
 }
@@ -159,6 +162,9 @@ impl Runner {
         self.0.loops.spawn(schedule::keep(self.clone()));
         self.0.loops.spawn(brief::keep(self.clone()));
         self.0.loops.spawn(claim::keep(self.clone()));
+        if let Some(life) = self.0.settings.retention {
+            self.0.loops.spawn(retention::keep(self.clone(), life));
+        }
         if let Some(life) = self.0.settings.upload_life {
             self.0.loops.spawn(sweep::keep(self.clone(), life));
         }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use sqlx::AnyConnection;
 
+use super::hint;
 use super::row::signed;
-use super::sql::{self, Dialect, Sql};
+use super::sql::{Dialect, Sql};
 use crate::task::{StateChange, Task};
 
 /// A task as it is to be written, with the line of its history where its state changed.
@@ -86,13 +87,17 @@ pub async fn update(conn: &mut AnyConnection, sql: &Sql, written: &[Written]) ->
 async fn follow_up(conn: &mut AnyConnection, sql: &Sql, written: &[Written]) -> sqlx::Result<()> {
     let changes: Vec<_> =
         written.iter().filter_map(|(task, change)| Some(change_line(task, change.as_ref()?))).collect();
-    if !changes.is_empty() {
-        sqlx::query(sql.add_changes.clone()).bind(json(&changes)?).execute(&mut *conn).await?;
-    }
-    if sql.dialect == Dialect::Postgres {
-        let words: Vec<_> =
-            written.iter().map(|(task, change)| super::hint::say(task, change.is_some(), &sql.source)).collect();
-        sqlx::query(sql::NOTIFY).bind(json(&words)?).fetch_all(conn).await?;
+    let add = sqlx::query(sql.add_changes.clone()).bind(json(&changes)?);
+    match sql.dialect {
+        Dialect::Sqlite if changes.is_empty() => {}
+        Dialect::Sqlite => {
+            add.execute(conn).await?;
+        }
+        Dialect::Postgres => {
+            let words: Vec<_> =
+                written.iter().map(|(task, change)| hint::say(task, change.is_some(), &sql.source)).collect();
+            add.bind(json(&words)?).fetch_all(conn).await?;
+        }
     }
     Ok(())
 }

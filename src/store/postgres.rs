@@ -12,6 +12,11 @@ use super::{Error, Op};
 
 const CONNECTIONS: u32 = 16;
 
+/// The store's tables live in a schema of their own, apart from the datasets. What is taken in an order is read by the index
+/// that has it: statistics lag behind tables that grow by thousands of rows a second, and a plan that fetches what it takes for
+/// few rows, and then sorts them, would fetch all that is due.
+const SETTINGS: [&str; 2] = ["SET search_path = pausa", "SET enable_bitmapscan = off"];
+
 /// How long a call waits for a connection before it says that the store is away.
 const PATIENCE: Duration = Duration::from_secs(3);
 
@@ -30,14 +35,16 @@ pub enum Word {
     Missed,
 }
 
-/// Connects; the store's tables live in a schema of their own, apart from the datasets.
+/// Connects, and makes the schema.
 pub async fn open(url: &str) -> Result<AnyPool, Error> {
     let pool = AnyPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(PATIENCE)
         .after_connect(|conn, _| {
             Box::pin(async move {
-                sqlx::query("SET search_path = pausa").execute(conn).await?;
+                for setting in SETTINGS {
+                    sqlx::query(setting).execute(&mut *conn).await?;
+                }
                 Ok(())
             })
         })

@@ -55,11 +55,16 @@ impl Dialect {
         }
     }
 
-    /// The texts of the JSON list $1.
-    fn texts(self) -> &'static str {
+    /// The column holds one of the texts of the JSON list $1. As an array they are looked up one by one, whatever PostgreSQL
+    /// takes the size of the table for.
+    fn among(self, column: &str) -> String {
         match self {
-            Dialect::Sqlite => "SELECT value FROM json_each($1)",
-            Dialect::Postgres => "SELECT value FROM json_array_elements_text(CAST($1 AS JSON))",
+            Dialect::Sqlite => format!("{column} IN (SELECT value FROM json_each($1))"),
+            Dialect::Postgres => {
+                format!(
+                    "{column} = ANY (ARRAY(SELECT value FROM json_array_elements_text(CAST($1 AS JSON)) AS list (value)))"
+                )
+            }
         }
     }
 
@@ -172,6 +177,9 @@ pub struct Sql {
     pub upload_kept: SqlStr,
     pub upload_locked: SqlStr,
     pub unused: SqlStr,
+    pub finished: SqlStr,
+    pub next_finished: SqlStr,
+    pub forget_brief: SqlStr,
 }
 
 /// What waits for a moment, as the indexes of these moments have it: brief tasks, starts and new tries, ends of pauses.
@@ -198,8 +206,6 @@ pub const NEXT_UNUSED: &str = "SELECT MIN(used_at) AS used_at FROM uploads \
     WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE upload_id = uploads.id)";
 pub const DELETE_UPLOAD: &str = "DELETE FROM uploads WHERE id = $1 AND used_at <= $2 \
     AND NOT EXISTS (SELECT 1 FROM tasks WHERE upload_id = uploads.id)";
-pub const NOTIFY: &str = "SELECT CAST(pg_notify('pausa_tasks', value) AS TEXT) \
-    FROM json_array_elements_text(CAST($1 AS JSON))";
 pub const PING: &str = "SELECT COUNT(*) AS n FROM nodes";
 
 impl Sql {
@@ -214,12 +220,12 @@ impl Sql {
             source: uuid::Uuid::new_v4().to_string(),
             insert: sql(insert(dialect, "tasks", &columns())),
             update: sql(update(dialect)),
-            add_changes: sql(insert(dialect, "task_changes", &CHANGE)),
+            add_changes: sql(add_changes(dialect)),
             get: sql(format!("{select} WHERE id = $1")),
             get_locked: sql(format!("{select} WHERE id = $1{lock}")),
-            get_all: sql(format!("{select} WHERE id IN ({})", dialect.texts())),
-            get_all_locked: sql(format!("{select} WHERE id IN ({}) ORDER BY id{lock}", dialect.texts())),
-            by_keys: sql(format!("{select} WHERE idempotency_key IN ({})", dialect.texts())),
+            get_all: sql(format!("{select} WHERE {}", dialect.among("id"))),
+            get_all_locked: sql(format!("{select} WHERE {} ORDER BY id{lock}", dialect.among("id"))),
+            by_keys: sql(format!("{select} WHERE {}", dialect.among("idempotency_key"))),
             by_key: sql(format!("{select} WHERE idempotency_key = $1")),
             holder: sql(format!(
                 "{select} WHERE exclusive = $1 AND state NOT IN ('TERMINATED', 'COMPLETED', 'FAILED')"
@@ -253,6 +259,18 @@ impl Sql {
             delete: sql("DELETE FROM tasks WHERE id = $1 AND version = $2".to_owned()),
             upload_kept: sql(format!("SELECT sha256 FROM uploads WHERE id = $1{}", dialect.keep())),
             upload_locked: sql(format!("SELECT id FROM uploads WHERE id = $1{lock}")),
+            finished: sql(format!(
+                "{select}{} WHERE finished_at IS NOT NULL AND finished_at <= $1 ORDER BY finished_at LIMIT $2",
+                dialect.by("tasks_finished")
+            )),
+            next_finished: sql(format!(
+                "SELECT MIN(finished_at) AS due_at FROM tasks{} WHERE finished_at IS NOT NULL",
+                dialect.by("tasks_finished")
+            )),
+            forget_brief: sql(format!(
+                "DELETE FROM tasks WHERE {} AND lane IS NOT NULL AND finished_at IS NOT NULL",
+                dialect.among("id")
+            )),
             unused: sql(format!(
                 "SELECT id FROM uploads WHERE used_at <= $1 \
                  AND NOT EXISTS (SELECT 1 FROM tasks WHERE upload_id = uploads.id) ORDER BY used_at LIMIT $2{free}"
@@ -288,6 +306,18 @@ fn insert(dialect: Dialect, table: &str, columns: &[Column]) -> String {
     // SQLite takes a WHERE to tell the end of the FROM.
     let (lines, names, rows) = (dialect.lines(), names(columns), dialect.rows(columns));
     format!("{lines}INSERT INTO {table} ({names}) SELECT {names} FROM {rows} WHERE TRUE")
+}
+
+/// Adds the lines of the JSON list $1 to the histories, and on PostgreSQL sends the words of the list $2 to the other nodes.
+fn add_changes(dialect: Dialect) -> String {
+    let insert = insert(dialect, "task_changes", &CHANGE);
+    match dialect {
+        Dialect::Sqlite => insert,
+        Dialect::Postgres => format!(
+            "WITH added AS ({insert}) SELECT CAST(pg_notify('pausa_tasks', word) AS TEXT) \
+             FROM json_array_elements_text(CAST($2 AS JSON)) AS words (word)"
+        ),
+    }
 }
 
 /// Writes back those tasks of the JSON list $1 that nobody changed since they were read: each has the version after it.

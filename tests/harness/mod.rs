@@ -10,6 +10,7 @@ pub mod watch;
 
 use std::sync::LazyLock;
 
+use jiff::Timestamp;
 use pausa::clock::Clock;
 use pausa::task::TaskId;
 
@@ -26,4 +27,9 @@ static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::system);
 /// A new task's id.
 pub fn task_id() -> TaskId {
     CLOCK.task_id()
+}
+
+/// The present moment.
+pub fn now() -> Timestamp {
+    CLOCK.now()
 }

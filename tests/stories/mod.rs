@@ -6,6 +6,7 @@ mod downloads;
 mod exact;
 mod exports;
 mod odd_files;
+mod retention;
 mod rows;
 mod sources;
 mod tour;

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{after, and, server, states, with};
+use crate::harness::now;
 use crate::harness::receiver::{Answer, Receiver};
 
 /// Waits until another timer, due later, has fired: what was due before it and did not is not on its way.
@@ -46,10 +47,10 @@ async fn a_terminated_timer_never_fires() {
 async fn stopped_as_it_is_due_it_fires_or_is_stopped() {
     let (server, receiver) = (server().await, Receiver::kind().await);
     for verb in ["pause", "terminate"] {
-        let due = Timestamp::now() + jiff::SignedDuration::from_millis(600);
+        let due = now() + jiff::SignedDuration::from_millis(600);
         let input = json!({ "url": receiver.url, "when": { "at": due.to_string() } });
         let ids = futures_util::future::join_all((0..100).map(|_| server.timer(input.clone()))).await;
-        let early = std::time::Duration::try_from(Timestamp::now().duration_until(due)).unwrap_or_default();
+        let early = std::time::Duration::try_from(now().duration_until(due)).unwrap_or_default();
         tokio::time::sleep(early.saturating_sub(std::time::Duration::from_millis(20))).await;
         let answers = futures_util::future::join_all(ids.iter().map(|id| server.verb(verb, id))).await;
         pass(&server, &receiver.url, 0.1).await;

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{after, and, with};
 use crate::chaos::luck::Luck;
 use crate::chaos::two::Two;
+use crate::harness::now;
 use crate::harness::receiver::Receiver;
 use crate::harness::server::Server;
 
@@ -117,7 +118,7 @@ async fn killed_right_after_the_answer_it_is_there() {
 async fn what_was_due_while_no_node_was_up_fires_after_oldest_first() {
     const MANY: usize = 400;
     let (mut server, receiver) = (with(&[("PAUSA_TIMER_MAX_SENDING_PER_HOST", "4")]).await, Receiver::kind().await);
-    let first = Timestamp::now() + SignedDuration::from_secs(3);
+    let first = now() + SignedDuration::from_secs(3);
     let made = (0..MANY).map(|n| {
         let at = first + SignedDuration::from_millis(i64::try_from(n).unwrap());
         let input = json!({ "url": receiver.url, "when": { "at": at.to_string() } });
@@ -127,7 +128,7 @@ async fn what_was_due_while_no_node_was_up_fires_after_oldest_first() {
     let ids = futures_util::future::join_all(made).await;
     server.kill().await;
     assert_eq!(receiver.count(), 0);
-    let outage = Timestamp::now().duration_until(first) + SignedDuration::from_secs(2);
+    let outage = now().duration_until(first) + SignedDuration::from_secs(2);
     tokio::time::sleep(outage.try_into().unwrap()).await;
     server.restart().await;
     let hooks = receiver.until(MANY).await;
