@@ -21,13 +21,11 @@ const PASS: Duration = Duration::from_millis(5);
 /// What is due for longer is overdue: it yields to what is due now.
 const OVERDUE: Duration = Duration::from_secs(1);
 
-/// Tasks that are taken in one look: of those due now and of those overdue, each 12,800 a second at most; so many for each
-/// PASS since the look before, and no more than the largest group.
+/// Tasks that are taken in one look: of those due now and of those overdue, each 12,800 a second at most.
 const LOOKED_AT: usize = 64;
-const LARGEST: usize = 256;
 
-/// While clients wait for starts, they go first: then it is so small a part of that.
-const YIELD: usize = 4;
+/// While clients wait for starts, they go first: then it is so many for each PASS since the look before.
+const YIELDING: usize = 16;
 
 /// The wait after a failure of the store.
 const AWAY: Duration = Duration::from_millis(250);
@@ -77,9 +75,8 @@ async fn pass(runner: &Runner, since: Duration) -> Result<Option<Timestamp>, sto
 
 /// How many are taken after so long a time, while clients wait for starts or not.
 fn limit(since: Duration, starting: bool) -> usize {
-    let passes = usize::try_from(since.as_micros() / PASS.as_micros()).unwrap_or(LARGEST).clamp(1, LARGEST);
-    let share = if starting { LOOKED_AT / YIELD } else { LOOKED_AT };
-    (share * passes).min(LARGEST)
+    let passes = usize::try_from(since.as_micros() / PASS.as_micros()).unwrap_or(LOOKED_AT);
+    if starting { passes.max(1).saturating_mul(YIELDING).min(LOOKED_AT) } else { LOOKED_AT }
 }
 
 async fn take(runner: &Runner, now: Timestamp, moments: Moments, limit: usize) -> Result<(), store::Error> {
