@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 
@@ -48,17 +49,16 @@ impl Alarm {
             known.nearest = known.nearest.into_iter().chain(next).min();
             known.asleep = true;
         }
-        let end = tokio::time::Instant::now() + LOOK;
+        let end = Instant::now() + LOOK;
         loop {
-            let nearest = self.known().nearest;
-            let left = nearest.map_or(LOOK, |nearest| until(clock, nearest).saturating_sub(early));
-            if left.is_zero() || tokio::time::Instant::now() >= end {
+            let (nearest, look) = (self.known().nearest, end - Instant::now());
+            let left = nearest.map_or(look, |nearest| until(clock, nearest).saturating_sub(early).min(look));
+            if left.is_zero() {
                 return;
             }
             tokio::select! {
                 () = self.bell.notified() => {}
                 () = tokio::time::sleep(left) => {}
-                () = tokio::time::sleep_until(end) => {}
             }
         }
     }

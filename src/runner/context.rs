@@ -14,7 +14,7 @@ use super::pool::Pool;
 use super::registry::Signal;
 use crate::clock::Clock;
 use crate::files::Files;
-use crate::store::{self, Key, Store};
+use crate::store::{self, Key, Last, Store};
 use crate::task::{Progress, State, Task, TaskId};
 
 /// At most one write of progress in this time; the last one is always written.
@@ -41,7 +41,7 @@ struct Run {
 
 /// What is committed but perhaps not yet written to the task store.
 struct Latest {
-    report: Option<(Option<String>, Progress)>,
+    report: Last,
     written: Option<Instant>,
 }
 
@@ -238,7 +238,7 @@ impl Context {
     }
 
     /// What is committed and was last said of it.
-    pub(super) fn last(&self) -> Option<(Option<String>, Progress)> {
+    pub(super) fn last(&self) -> Last {
         self.latest().report.clone()
     }
 

@@ -1,5 +1,7 @@
-//! Uploads that no task uses are deleted when their time has come. The store decides which, each for one node alone.
+//! What is deleted when its time is over: here uploads that no task uses. The store decides which, each for one node
+//! alone.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -22,27 +24,42 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// Deletes uploads `life` after their last use, until the node ends. Whatever is sent while it sleeps has at least a whole
 /// life before it, so nothing has to wake it.
 pub(super) async fn keep(runner: Runner, life: Duration) {
-    let inner = &runner.0;
     if let Err(error) = strays(&runner, life).await {
         tracing::warn!(%error, "files that belong to no upload were not looked for");
     }
-    while !inner.ending.is_cancelled() {
-        let sleep = match sweep(&runner, life).await {
-            Ok(sleep) => sleep.min(life).min(LOOK).max(PAUSE),
-            Err(error) => {
-                tracing::warn!(%error, "uploads that nobody uses stay for now");
-                AGAIN
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(sleep) => {}
-            () = inner.ending.cancelled() => {}
-        }
+    while !runner.0.ending.is_cancelled() {
+        let outcome = sweep(&runner, life).await;
+        rest(&runner, life, "uploads that nobody uses", outcome).await;
     }
 }
 
-/// Deletes what is due; answers how long nothing else is.
-async fn sweep(runner: &Runner, life: Duration) -> Result<Duration, store::Error> {
+/// Sleeps until the next thing is `life` old, or the node ends. `outcome` is what deleting came to: since when the next thing
+/// has been there, if there is one.
+pub(super) async fn rest<E: Display>(
+    runner: &Runner,
+    life: Duration,
+    what: &str,
+    outcome: Result<Option<Timestamp>, E>,
+) {
+    let inner = &runner.0;
+    let sleep = match outcome {
+        Ok(since) => {
+            let age = since.and_then(|since| Duration::try_from(since.duration_until(inner.clock.now())).ok());
+            life.saturating_sub(age.unwrap_or_default()).min(LOOK).max(PAUSE)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "{what} stay for now");
+            AGAIN
+        }
+    };
+    tokio::select! {
+        () = tokio::time::sleep(sleep) => {}
+        () = inner.ending.cancelled() => {}
+    }
+}
+
+/// Deletes what is due; answers when the next upload was last used.
+async fn sweep(runner: &Runner, life: Duration) -> Result<Option<Timestamp>, store::Error> {
     let inner = &runner.0;
     let before = ago(inner.clock.now(), life);
     loop {
@@ -57,9 +74,7 @@ async fn sweep(runner: &Runner, life: Duration) -> Result<Duration, store::Error
             break;
         }
     }
-    let Some(used) = inner.store.next_unused().await? else { return Ok(life) };
-    let age = Duration::try_from(used.duration_until(inner.clock.now())).unwrap_or(Duration::ZERO);
-    Ok(life.saturating_sub(age))
+    inner.store.next_unused().await
 }
 
 /// Deletes files that the store does not know: a crash came between the deletion of the one and of the other.
@@ -74,6 +89,7 @@ async fn strays(runner: &Runner, life: Duration) -> Result<(), Box<dyn std::erro
     Ok(())
 }
 
-fn ago(now: Timestamp, time: Duration) -> Timestamp {
+/// The moment so long before `now`.
+pub(super) fn ago(now: Timestamp, time: Duration) -> Timestamp {
     now.checked_sub(time).unwrap_or(Timestamp::MIN)
 }

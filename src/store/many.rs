@@ -6,7 +6,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, Row};
 
 use super::lines::{self, Written};
 use super::sql::Sql;
@@ -115,12 +115,12 @@ impl Store {
     pub async fn changed_since(&self, known: &[Arc<Task>]) -> Result<Vec<Arc<Task>>, Error> {
         let versions: HashMap<_, _> = known.iter().map(|task| (task.id, task.version)).collect();
         let ids: Vec<_> = known.iter().map(|task| task.id.to_string()).collect();
-        let rows = sqlx::query(self.sql.get_all.clone()).bind(lines::json(&ids)?).fetch_all(&self.pool).await?;
+        let rows = sqlx::query(self.sql.versions.clone()).bind(lines::json(&ids)?).fetch_all(&self.pool).await?;
         let mut newer = Vec::new();
         for row in &rows {
-            let task = row::task(row)?;
-            if versions.get(&task.id).is_some_and(|known| task.version > *known) {
-                newer.push(Arc::new(task));
+            let (id, version) = (row::id(row)?, row.try_get::<i64, _>("version")?);
+            if versions.get(&id).is_some_and(|known| version > *known) {
+                newer.extend(self.get(id).await?);
             }
         }
         Ok(newer)

@@ -12,7 +12,7 @@ use crate::task::{PauseExpiry, Progress, ResultFile, StateChange, Task, TaskErro
 /// Reads the task out of a row of [`super::sql::select`].
 pub fn task(row: &AnyRow) -> sqlx::Result<Task> {
     Ok(Task {
-        id: parsed(row, "id")?,
+        id: id(row)?,
         kind: row.try_get("kind")?,
         state: parsed(row, "state")?,
         epoch: row.try_get("epoch")?,
@@ -39,6 +39,11 @@ pub fn task(row: &AnyRow) -> sqlx::Result<Task> {
         upload: row.try_get("upload_id")?,
         lane: row.try_get("lane")?,
     })
+}
+
+/// The id in a row.
+pub fn id(row: &AnyRow) -> sqlx::Result<TaskId> {
+    parsed(row, "id")
 }
 
 /// Reads a line of the history out of a row of [`super::sql::HISTORY`].

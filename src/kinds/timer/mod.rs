@@ -104,12 +104,11 @@ impl Kind for Timer {
             outcome = self.send(context.id(), &spec, at) => outcome,
             stop = context.cut_off(PATIENCE) => Outcome::Cut(stop),
         };
-        let failures = context.failures();
-        let verdict = verdict::of(&outcome, spec.delivery, context.now(), self.wait(failures));
+        let tries = context.failures() + 1;
+        let verdict = verdict::of(&outcome, spec.delivery, context.now(), self.wait(context.failures()));
         cursor.add(Delivered { at, late, status: outcome.status(), error: outcome.error() });
         let status = outcome.status().unwrap_or_default();
-        tracing::info!(task = %context.id(), status, late_us = late, tries = failures + 1, "{outcome}");
-        let tries = failures + 1;
+        tracing::info!(task = %context.id(), status, late_us = late, tries, "{outcome}");
         let stop = match verdict {
             Verdict::Delivered => {
                 context.note(&cursor, report(1))?;
