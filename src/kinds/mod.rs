@@ -74,7 +74,8 @@ impl From<datasets::Error> for Failure {
             datasets::Error::Columns { .. } | datasets::Error::TooManyColumns { .. } | datasets::Error::Cell { .. } => {
                 Failure::input(text)
             }
-            datasets::Error::Full(_) | datasets::Error::Unavailable(_) => Failure::unavailable(text),
+            datasets::Error::Full(_) => Failure::unavailable(text),
+            datasets::Error::Unavailable(_) => Failure::away(text),
             datasets::Error::LeaseLost | datasets::Error::Recalled | datasets::Error::Failed(_) => {
                 Failure::internal(text)
             }

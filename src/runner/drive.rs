@@ -4,11 +4,12 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::SignedDuration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinHandle};
 
 use super::alarm::until;
-use super::kind::{Failure, Kind, Stop};
+use super::kind::{Failure, Kind, Retry, Stop};
 use super::lanes::{Held, Turn};
 use super::registry::Signal;
 use super::{Context, Runner};
@@ -18,6 +19,9 @@ use crate::task::{Ask, Refusal, ResultFile, State, Task};
 
 /// The wait between two tries while the store is away.
 const AWAY: Duration = Duration::from_millis(250);
+
+/// The longest wait between two tries of a task that needs what is away.
+const BACK: SignedDuration = SignedDuration::from_secs(30);
 
 /// A line of the log; a brief task says itself, in one line, what became of it.
 macro_rules! log {
@@ -74,7 +78,7 @@ async fn stage(runner: &Runner, context: &Context, place: &Place, task: &Arc<Tas
         State::Running => run(runner, kind, context, place, task).await,
         State::Finishing => Some(match guarded(kind, context, Step::Publish(task.result.clone())).await {
             Ok(()) => End::Complete,
-            Err(failure) if failure.permanent => fail(runner, kind, context, task, failure).await,
+            Err(failure) if failure.retry == Retry::Never => fail(runner, kind, context, task, failure).await,
             Err(failure) => retry(runner, task, failure),
         }),
         State::Pausing => Some(match guarded(kind, context, Step::Settle).await {
@@ -126,7 +130,9 @@ async fn stopped(
             tracing::warn!(task = %task.id, epoch = task.epoch, "the lease is lost; the run ends without another write");
             None
         }
-        Stop::Failed(failure) if failure.permanent => Some(fail(runner, kind, context, task, failure).await),
+        Stop::Failed(failure) if failure.retry == Retry::Never => {
+            Some(fail(runner, kind, context, task, failure).await)
+        }
         Stop::Failed(failure) => Some(failed(runner, task, failure)),
     }
 }
@@ -208,16 +214,24 @@ async fn fail(runner: &Runner, kind: &Arc<dyn Kind>, context: &Context, task: &T
     }
 }
 
-/// Another try, or the end of the tries. A failure that says when to try again knows its own limit.
+/// Another try, or the end of the tries.
 fn failed(runner: &Runner, task: &Task, failure: Failure) -> End {
-    let last = failure.again.is_none() && task.failures + 1 >= runner.0.settings.retry_limit;
-    if failure.permanent || last { End::Fail(failure.into()) } else { retry(runner, task, failure) }
+    let last = match failure.retry {
+        Retry::Never => true,
+        Retry::Limited => task.failures + 1 >= runner.0.settings.retry_limit,
+        Retry::UntilBack | Retry::At(_) => false,
+    };
+    if last { End::Fail(failure.into()) } else { retry(runner, task, failure) }
 }
 
 fn retry(runner: &Runner, task: &Task, failure: Failure) -> End {
     tracing::warn!(task = %task.id, failure = %failure, failures = task.failures + 1, "another try follows");
-    let backoff = || runner.0.clock.now() + backoff(runner.0.settings.retry_backoff, task.failures);
-    let due = failure.again.unwrap_or_else(backoff);
+    let growing = backoff(runner.0.settings.retry_backoff, task.failures);
+    let due = match failure.retry {
+        Retry::At(due) => due,
+        Retry::UntilBack => runner.0.clock.now() + growing.min(BACK),
+        Retry::Never | Retry::Limited => runner.0.clock.now() + growing,
+    };
     End::Retry(failure.into(), due)
 }
 

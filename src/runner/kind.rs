@@ -99,36 +99,56 @@ pub struct Failure {
     pub code: &'static str,
     /// Where and what next.
     pub message: String,
-    /// Another try would fail in the same way.
-    pub permanent: bool,
-    /// When to try again; none: by the server's settings, and as often as they say.
-    pub again: Option<Timestamp>,
+    /// What follows.
+    pub retry: Retry,
+}
+
+/// What follows a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retry {
+    /// Nothing: another try would fail in the same way.
+    Never,
+    /// Another try after a pause that grows, as often as the server's settings say.
+    Limited,
+    /// The same, until what is away is back.
+    UntilBack,
+    /// Another try at that moment: the kind itself knows which is the last.
+    At(Timestamp),
 }
 
 impl Failure {
+    fn new(code: &'static str, message: impl Into<String>, retry: Retry) -> Failure {
+        Failure { code, message: message.into(), retry }
+    }
+
     /// The input is bad: no further try would mend it, and what was written is undone.
     pub fn input(message: impl Into<String>) -> Failure {
-        Failure { code: "BAD_USER_INPUT", message: message.into(), permanent: true, again: None }
+        Failure::new("BAD_USER_INPUT", message, Retry::Never)
     }
 
     /// No further try would mend it, with a code of its own.
     pub fn permanent(code: &'static str, message: impl Into<String>) -> Failure {
-        Failure { code, message: message.into(), permanent: true, again: None }
+        Failure::new(code, message, Retry::Never)
     }
 
-    /// Something is away or full for now: the task is tried again.
+    /// Something is full, or does not answer as it should: the task is tried again.
     pub fn unavailable(message: impl Into<String>) -> Failure {
-        Failure { code: "UNAVAILABLE", message: message.into(), permanent: false, again: None }
+        Failure::new("UNAVAILABLE", message, Retry::Limited)
+    }
+
+    /// A service of the server's own is away: the task waits for it, however long that takes.
+    pub fn away(message: impl Into<String>) -> Failure {
+        Failure::new("UNAVAILABLE", message, Retry::UntilBack)
     }
 
     /// Something else went wrong: the task is tried again.
     pub fn internal(message: impl Into<String>) -> Failure {
-        Failure { code: "INTERNAL", message: message.into(), permanent: false, again: None }
+        Failure::new("INTERNAL", message, Retry::Limited)
     }
 
-    /// The same failure, with the moment of the next try, which no setting's limit ends.
+    /// The same failure, tried again at a moment that the kind chose.
     pub fn again(self, at: Timestamp) -> Failure {
-        Failure { again: Some(at), ..self }
+        Failure { retry: Retry::At(at), ..self }
     }
 
     /// A file could not be read or written.

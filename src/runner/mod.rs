@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use context::{Context, Report};
-pub use kind::{BadInput, Failure, Kind, Plan, Stop};
+pub use kind::{BadInput, Failure, Kind, Plan, Retry, Stop};
 pub use lanes::Limits;
 pub use start::{StartError, StartOptions};
 
