@@ -79,11 +79,6 @@ impl Context {
         self.0.task.epoch
     }
 
-    /// Deaths of its node in a row, which may have hidden what an earlier run did.
-    pub fn crashes(&self) -> u32 {
-        self.0.task.crashes
-    }
-
     /// Errors in a row.
     pub fn failures(&self) -> u32 {
         self.0.task.failures

@@ -52,7 +52,7 @@ pub(super) async fn drive(runner: Runner, task: Arc<Task>, place: Place, signal:
     let claimed = Arc::clone(&task);
     let mut task = task;
     while let Some(end) = stage(&runner, &context, &place, &task).await {
-        match conclude(&runner, &context, end).await {
+        match conclude(&runner, &context, &task, end).await {
             Some(next) if next.owner == task.owner && next.epoch == task.epoch => task = next,
             _ => break,
         }
@@ -236,12 +236,12 @@ fn retry(runner: &Runner, task: &Task, failure: Failure) -> End {
 }
 
 /// Writes the end down, however long the store is away. None where this run has no say any more.
-async fn conclude(runner: &Runner, context: &Context, end: End) -> Option<Arc<Task>> {
+async fn conclude(runner: &Runner, context: &Context, task: &Arc<Task>, end: End) -> Option<Arc<Task>> {
     let inner = &runner.0;
     loop {
         let ask = Ask::by(format!("node {}", inner.settings.node), inner.clock.now());
         let ask = if inner.ending.is_cancelled() { ask.because("the node shuts down") } else { ask };
-        match inner.store.end(context.key(), context.last(), end.clone(), ask).await {
+        match inner.store.end(task, context.last(), end.clone(), ask).await {
             Ok(task) => {
                 log!(task, "changed");
                 return Some(task);

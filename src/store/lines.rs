@@ -1,14 +1,15 @@
 //! Tasks written as rows: many at once, as one JSON list that the database takes apart.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use serde::Serialize;
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, SqlStr};
 
 use super::hint;
-use super::row::signed;
+use super::row::{self, signed};
 use super::sql::{Dialect, Sql};
-use crate::task::{StateChange, Task};
+use crate::task::{StateChange, Task, TaskId};
 
 /// A task as it is to be written, with the line of its history where its state changed.
 pub type Written = (Arc<Task>, Option<StateChange>);
@@ -66,40 +67,63 @@ struct ChangeLine<'a> {
     reason: Option<&'a str>,
 }
 
+/// What the other nodes are told of a task.
+#[derive(Serialize)]
+struct Said {
+    id: String,
+    word: String,
+}
+
 /// Writes new tasks and the first lines of their histories.
 pub async fn insert(conn: &mut AnyConnection, sql: &Sql, written: &[Written]) -> sqlx::Result<()> {
-    let lines: Vec<_> = written.iter().map(|(task, _)| line(task)).collect();
-    sqlx::query(sql.insert.clone()).bind(json(&lines)?).execute(&mut *conn).await?;
-    follow_up(conn, sql, written).await
+    put(conn, sql, &sql.insert, written).await.map(drop)
 }
 
 /// Writes tasks back over the versions that were read, which are those before theirs.
 pub async fn update(conn: &mut AnyConnection, sql: &Sql, written: &[Written]) -> sqlx::Result<()> {
-    let lines: Vec<_> = written.iter().map(|(task, _)| line(task)).collect();
-    let done = sqlx::query(sql.update.clone()).bind(json(&lines)?).execute(&mut *conn).await?;
-    if done.rows_affected() != lines.len() as u64 {
-        return Err(sqlx::Error::Protocol("a task changed while it was being changed".to_owned()));
+    match update_unchanged(conn, sql, written).await?.len() == written.len() {
+        true => Ok(()),
+        false => Err(sqlx::Error::Protocol("a task changed while it was being changed".to_owned())),
     }
-    follow_up(conn, sql, written).await
 }
 
-/// Adds to the histories, and tells the other nodes as the transaction commits.
-async fn follow_up(conn: &mut AnyConnection, sql: &Sql, written: &[Written]) -> sqlx::Result<()> {
-    let changes: Vec<_> =
-        written.iter().filter_map(|(task, change)| Some(change_line(task, change.as_ref()?))).collect();
-    let add = sqlx::query(sql.add_changes.clone()).bind(json(&changes)?);
-    match sql.dialect {
-        Dialect::Sqlite if changes.is_empty() => {}
-        Dialect::Sqlite => {
-            add.execute(conn).await?;
-        }
+/// The same for those of them that nobody changed meanwhile; answers which.
+pub async fn update_unchanged(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    written: &[Written],
+) -> sqlx::Result<HashSet<TaskId>> {
+    put(conn, sql, &sql.update, written).await
+}
+
+/// Writes tasks and their histories, and tells the other nodes; answers which tasks were written.
+async fn put(conn: &mut AnyConnection, sql: &Sql, to: &SqlStr, written: &[Written]) -> sqlx::Result<HashSet<TaskId>> {
+    let tasks: Vec<_> = written.iter().map(|(task, _)| line(task)).collect();
+    let statement = sqlx::query(to.clone()).bind(json(&tasks)?);
+    let rows = match sql.dialect {
+        Dialect::Sqlite => statement.fetch_all(&mut *conn).await?,
         Dialect::Postgres => {
-            let words: Vec<_> =
-                written.iter().map(|(task, change)| hint::say(task, change.is_some(), &sql.source)).collect();
-            add.bind(json(&words)?).fetch_all(conn).await?;
+            let say = |(task, change): &Written| Said {
+                id: task.id.to_string(),
+                word: hint::say(task, change.is_some(), &sql.source),
+            };
+            let said: Vec<_> = written.iter().map(say).collect();
+            statement.bind(changes(written, |_| true)?).bind(json(&said)?).fetch_all(&mut *conn).await?
         }
+    };
+    let ids: HashSet<_> = rows.iter().map(row::id).collect::<sqlx::Result<_>>()?;
+    if sql.dialect == Dialect::Sqlite && written.iter().any(|(_, change)| change.is_some()) {
+        let changes = changes(written, |id| ids.contains(id))?;
+        sqlx::query(sql.add_changes.clone()).bind(changes).execute(conn).await?;
     }
-    Ok(())
+    Ok(ids)
+}
+
+/// The new lines in the histories of those tasks.
+fn changes(written: &[Written], of: impl Fn(&TaskId) -> bool) -> sqlx::Result<String> {
+    let written = written.iter().filter(|(task, _)| of(&task.id));
+    let lines: Vec<_> = written.filter_map(|(task, change)| Some(change_line(task, change.as_ref()?))).collect();
+    json(&lines)
 }
 
 /// The list as the statements take it.

@@ -11,7 +11,7 @@ use sqlx::{AnyConnection, Row};
 use super::lines::{self, Written};
 use super::sql::Sql;
 use super::write::{Changed, Select, held, in_the_way};
-use super::{Error, Key, Op, Room, Started, Store, row, uploads};
+use super::{Error, Extent, Key, Op, Room, Run, Started, Store, row, uploads};
 use crate::task::change::End;
 use crate::task::{Ask, Progress, Refusal, StateChange, Task, TaskId};
 
@@ -29,7 +29,8 @@ pub(super) struct New {
 /// The end of a run.
 #[derive(Clone)]
 pub(super) struct Ending {
-    key: Key,
+    /// The task as its run knows it.
+    task: Arc<Task>,
     last: Last,
     end: End,
     ask: Ask,
@@ -69,9 +70,9 @@ impl Store {
         self.creates.is_busy()
     }
 
-    /// A run ends, with what it last reported.
-    pub async fn end(&self, key: Key, last: Last, end: End, ask: Ask) -> Result<Arc<Task>, Error> {
-        let (store, ending) = (self.clone(), Ending { key, last, end, ask });
+    /// The run of `task`, as this one has it, ends, with what it last reported.
+    pub async fn end(&self, task: &Arc<Task>, last: Last, end: End, ask: Ask) -> Result<Arc<Task>, Error> {
+        let (store, ending) = (self.clone(), Ending { task: Arc::clone(task), last, end, ask });
         let run = move |endings: Vec<Ending>| {
             let store = store.clone();
             async move { all_or_each(endings, |endings| store.end_all(endings)).await }
@@ -127,8 +128,10 @@ impl Store {
     }
 
     async fn create_all(&self, news: Vec<New>) -> Result<Vec<Result<Started, Error>>, Error> {
+        // What is read is held by a transaction; else the unique indexes say what stands against a start.
+        let alone = news.iter().all(|new| new.task.upload.is_none());
         let (sql, room, news) = (Arc::clone(&self.sql), Arc::clone(&self.room), Arc::new(news));
-        let op: Op<Vec<Result<Started, Error>>> = Box::new(move |conn| {
+        let run: Run<Vec<Result<Started, Error>>> = Box::new(move |conn| {
             let (sql, room, news) = (Arc::clone(&sql), Arc::clone(&room), Arc::clone(&news));
             Box::pin(async move { create_all(conn, &sql, &room, &news).await })
         });
@@ -136,14 +139,43 @@ impl Store {
             Ok(Started::New(task)) => Some((Arc::clone(task), true)),
             _ => None,
         };
-        self.write_and_tell(op, move |outcomes| outcomes.iter().filter_map(started).collect()).await
+        let extent = if alone { Extent::Statement } else { Extent::Transaction };
+        self.write_and_tell(Op { run, extent }, move |outcomes| outcomes.iter().filter_map(started).collect()).await
     }
 
+    /// Brief tasks are mostly as their runs know them: then they need not be read.
     async fn end_all(&self, endings: Vec<Ending>) -> Result<Vec<Result<Arc<Task>, Error>>, Error> {
+        let (known, mut others): (Vec<_>, Vec<_>) = endings.iter().cloned().partition(|ending| ending.task.is_brief());
+        let mut ended = HashMap::new();
+        if !known.is_empty() {
+            let unchanged = self.end_unchanged(known.clone()).await?;
+            ended.extend(unchanged.into_iter().map(|(task, _)| (task.id, Ok(task))));
+            others.extend(known.into_iter().filter(|ending| !ended.contains_key(&ending.task.id)));
+        }
+        if !others.is_empty() {
+            let ids: Vec<_> = others.iter().map(|ending| ending.task.id).collect();
+            ended.extend(ids.into_iter().zip(self.end_anew(others).await?));
+        }
+        // One run ends a task, and ends it once: a second end in the same group finds no task to end.
+        let mut outcome = |id| ended.remove(&id).unwrap_or_else(|| Err(Error::not_found(id)));
+        Ok(endings.iter().map(|ending| outcome(ending.task.id)).collect())
+    }
+
+    /// Ends runs whose tasks are as the runs know them; answers those.
+    async fn end_unchanged(&self, endings: Vec<Ending>) -> Result<Vec<Changed>, Error> {
         let (sql, endings) = (Arc::clone(&self.sql), Arc::new(endings));
-        let op: Op<Vec<Result<Changed, Error>>> = Box::new(move |conn| {
+        let op: Op<Vec<Changed>> = Op::statement(move |conn| {
             let (sql, endings) = (Arc::clone(&sql), Arc::clone(&endings));
-            Box::pin(async move { end_all(conn, &sql, &endings).await })
+            Box::pin(async move { end_unchanged(conn, &sql, &endings).await })
+        });
+        self.write_and_tell(op, Vec::clone).await
+    }
+
+    async fn end_anew(&self, endings: Vec<Ending>) -> Result<Vec<Result<Arc<Task>, Error>>, Error> {
+        let (sql, endings) = (Arc::clone(&self.sql), Arc::new(endings));
+        let op: Op<Vec<Result<Changed, Error>>> = Op::transaction(move |conn| {
+            let (sql, endings) = (Arc::clone(&sql), Arc::clone(&endings));
+            Box::pin(async move { end_anew(conn, &sql, &endings).await })
         });
         let ended = |outcomes: &Vec<Result<Changed, Error>>| outcomes.iter().flatten().cloned().collect();
         let outcomes = self.write_and_tell(op, ended).await?;
@@ -237,18 +269,34 @@ async fn stands_against(conn: &mut AnyConnection, sql: &Sql, task: &Task) -> sql
     }
 }
 
+/// Ends runs whose tasks nobody changed since the runs have them.
+async fn end_unchanged(conn: &mut AnyConnection, sql: &Sql, endings: &[Ending]) -> sqlx::Result<Vec<Changed>> {
+    let ended = endings.iter().filter_map(|ending| end(Task::clone(&ending.task), ending).ok());
+    let written: HashMap<TaskId, Written> = ended.map(|written| (written.0.id, written)).collect();
+    let written: Vec<_> = written.into_values().collect();
+    if written.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids = lines::update_unchanged(conn, sql, &written).await?;
+    let unchanged = written.into_iter().filter(|(task, _)| ids.contains(&task.id));
+    Ok(unchanged.map(|(task, change)| (task, change.is_some())).collect())
+}
+
 /// Ends runs, each as far as it still holds its task.
-async fn end_all(conn: &mut AnyConnection, sql: &Sql, endings: &[Ending]) -> sqlx::Result<Vec<Result<Changed, Error>>> {
-    let ids: Vec<_> = endings.iter().map(|ending| ending.key.id.to_string()).collect();
+async fn end_anew(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    endings: &[Ending],
+) -> sqlx::Result<Vec<Result<Changed, Error>>> {
+    let ids: Vec<_> = endings.iter().map(|ending| ending.task.id.to_string()).collect();
     let rows = sqlx::query(sql.get_all_locked.clone()).bind(lines::json(&ids)?).fetch_all(&mut *conn).await?;
     let tasks = rows.iter().map(row::task).collect::<sqlx::Result<Vec<_>>>()?;
     let mut tasks: HashMap<TaskId, Task> = tasks.into_iter().map(|task| (task.id, task)).collect();
     let mut written: Vec<Written> = Vec::with_capacity(endings.len());
     let mut outcomes = Vec::with_capacity(endings.len());
     for ending in endings {
-        // One run ends a task, and ends it once: a second end in the same group finds no task to end.
-        let Some(task) = tasks.remove(&ending.key.id) else {
-            outcomes.push(Err(Error::not_found(ending.key.id)));
+        let Some(task) = tasks.remove(&ending.task.id) else {
+            outcomes.push(Err(Error::not_found(ending.task.id)));
             continue;
         };
         let ended = end(task, ending);
@@ -267,7 +315,7 @@ async fn end_all(conn: &mut AnyConnection, sql: &Sql, endings: &[Ending]) -> sql
 }
 
 fn end(mut task: Task, ending: &Ending) -> Result<Written, Refusal> {
-    held(&task, ending.key)?;
+    held(&task, Key::of(&ending.task))?;
     if let Some((cursor, progress)) = ending.last.clone() {
         task.report(cursor, progress);
     }

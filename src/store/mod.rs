@@ -42,7 +42,39 @@ use together::Together;
 use write::{Changed, Outcome, Select, held};
 
 /// A write: it may be run again, so it must do the same each time.
-type Op<T> = Box<dyn for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + Sync>;
+struct Op<T> {
+    run: Run<T>,
+    extent: Extent,
+}
+
+type Run<T> = Box<dyn for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + Sync>;
+
+/// What makes a write all or nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Extent {
+    /// It writes by one statement, which is that by itself.
+    Statement,
+    /// A transaction around it.
+    Transaction,
+}
+
+impl<T> Op<T> {
+    /// A write in a transaction.
+    fn transaction<F>(run: F) -> Op<T>
+    where
+        F: for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + Sync + 'static,
+    {
+        Op { run: Box::new(run), extent: Extent::Transaction }
+    }
+
+    /// A write by one statement: what it reads before may have changed by then, as that statement sees for itself.
+    fn statement<F>(run: F) -> Op<T>
+    where
+        F: for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + Sync + 'static,
+    {
+        Op { extent: Extent::Statement, ..Op::transaction(run) }
+    }
+}
 
 /// Called with every task that this node changed, once the change is on disk; true where its state changed.
 pub type OnChange = Arc<dyn Fn(&Arc<Task>, bool) + Send + Sync>;
@@ -73,6 +105,13 @@ pub struct Key {
     pub id: TaskId,
     /// The claim under which it runs.
     pub epoch: i64,
+}
+
+impl Key {
+    /// That of the run which has `task`.
+    pub fn of(task: &Task) -> Key {
+        Key { id: task.id, epoch: task.epoch }
+    }
 }
 
 /// What a start gave.
@@ -182,7 +221,7 @@ impl Store {
     pub async fn delete(&self, task: &Task, at: Timestamp) -> Result<bool, Error> {
         let (id, version, upload, sql) =
             (task.id.to_string(), task.version, task.upload.clone(), self.sql.delete.clone());
-        self.write(Box::new(move |conn| {
+        self.write(Op::transaction(move |conn| {
             let query = sqlx::query(sql.clone()).bind(id.clone()).bind(version);
             let used = uploads::used(upload.clone(), at);
             Box::pin(async move {
@@ -212,7 +251,7 @@ impl Store {
     pub async fn forget_brief(&self, ids: &[TaskId]) -> Result<(), Error> {
         let ids: Vec<_> = ids.iter().map(TaskId::to_string).collect();
         let (ids, sql) = (lines::json(&ids)?, self.sql.forget_brief.clone());
-        self.write(Box::new(move |conn| {
+        self.write(Op::transaction(move |conn| {
             let query = sqlx::query(sql.clone()).bind(ids.clone());
             Box::pin(async move { query.execute(conn).await.map(drop) })
         }))
@@ -242,7 +281,7 @@ impl Store {
         F: Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync + 'static,
     {
         let (sql, f) = (Arc::clone(&self.sql), Arc::new(f));
-        let op: Op<Outcome> = Box::new(move |conn| {
+        let op: Op<Outcome> = Op::transaction(move |conn| {
             let (sql, f) = (Arc::clone(&sql), Arc::clone(&f));
             Box::pin(async move { write::change(conn, &sql, id, &*f).await })
         });
@@ -259,7 +298,7 @@ impl Store {
         F: Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync + 'static,
     {
         let (sql, f, select) = (Arc::clone(&self.sql), Arc::new(f), Arc::new(select));
-        let op: Op<Vec<Changed>> = Box::new(move |conn| {
+        let op: Op<Vec<Changed>> = Op::transaction(move |conn| {
             let (sql, f, select) = (Arc::clone(&sql), Arc::clone(&f), Arc::clone(&select));
             Box::pin(async move { write::change_all(conn, &sql, &select, &*f).await })
         });
@@ -284,6 +323,7 @@ impl Store {
 
     async fn write<T: Send + 'static>(&self, op: Op<T>) -> Result<T, Error> {
         match &self.writer {
+            // Its writes share transactions.
             Writer::Sqlite(writer) => writer.write(op).await,
             Writer::Postgres(_) => postgres::write(&self.pool, &op).await,
         }

@@ -15,7 +15,7 @@ impl Store {
     /// The node is alive from now on, for a lease.
     pub async fn join(&self, node: &str, now: Timestamp, lease: Duration) -> Result<(), Error> {
         let (node, until) = (node.to_owned(), until(now, lease));
-        self.write(Box::new(move |conn| {
+        self.write(Op::transaction(move |conn| {
             let query = sqlx::query(sql::JOIN).bind(node.clone()).bind(until);
             Box::pin(async move { query.execute(conn).await.map(drop) })
         }))
@@ -25,7 +25,7 @@ impl Store {
     /// The node is still alive. False where the others took it for dead: its tasks are theirs.
     pub async fn heartbeat(&self, node: &str, now: Timestamp, lease: Duration) -> Result<bool, Error> {
         let (node, until) = (node.to_owned(), until(now, lease));
-        self.write(Box::new(move |conn| {
+        self.write(Op::transaction(move |conn| {
             let query = sqlx::query(sql::HEARTBEAT).bind(node.clone()).bind(until);
             Box::pin(async move { Ok(query.execute(conn).await?.rows_affected() == 1) })
         }))
@@ -35,7 +35,7 @@ impl Store {
     /// The node has ended and holds no task.
     pub async fn leave(&self, node: &str) -> Result<(), Error> {
         let node = node.to_owned();
-        self.write(Box::new(move |conn| {
+        self.write(Op::transaction(move |conn| {
             let query = sqlx::query(sql::FORGET_NODE).bind(node.clone());
             Box::pin(async move { query.execute(conn).await.map(drop) })
         }))
@@ -82,7 +82,7 @@ impl Store {
 
     async fn rescue_where(&self, dead: Dead, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
         let (sql, dead) = (Arc::clone(&self.sql), Arc::new(dead));
-        let op: Op<Vec<Changed>> = Box::new(move |conn| {
+        let op: Op<Vec<Changed>> = Op::transaction(move |conn| {
             let (sql, dead) = (Arc::clone(&sql), Arc::clone(&dead));
             Box::pin(async move { rescue(conn, &sql, &dead, now, limit).await })
         });

@@ -8,14 +8,14 @@ use sqlx::postgres::PgListener;
 use tokio::sync::mpsc;
 
 use super::hint::{self, Hint};
-use super::{Error, Op};
+use super::{Error, Extent, Op};
 
 const CONNECTIONS: u32 = 16;
 
-/// The store's tables live in a schema of their own, apart from the datasets. What is taken in an order is read by the index
-/// that has it: statistics lag behind tables that grow by thousands of rows a second, and a plan that fetches what it takes for
-/// few rows, and then sorts them, would fetch all that is due.
-const SETTINGS: [&str; 2] = ["SET search_path = pausa", "SET enable_bitmapscan = off"];
+/// The store's tables live in a schema of their own, apart from the datasets. Statistics lag behind tables that grow by
+/// thousands of rows a second, and plans are kept: one that was made for a small table would read all of a large one, and one
+/// that sorts what it takes for few rows would fetch all that is due. So rows are read by an index, in its order.
+const SETTINGS: [&str; 3] = ["SET search_path = pausa", "SET enable_seqscan = off", "SET enable_bitmapscan = off"];
 
 /// How long a call waits for a connection before it says that the store is away.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -62,11 +62,14 @@ fn exists_already(error: sqlx::Error) -> Result<sqlx::any::AnyQueryResult, sqlx:
     }
 }
 
-/// Runs `op` in a transaction, again where another write came between.
+/// Runs `op`, again where another write came between.
 pub async fn write<T>(pool: &AnyPool, op: &Op<T>) -> Result<T, Error> {
     let mut tries = 1;
     loop {
-        let outcome = transaction(pool, op).await;
+        let outcome = match op.extent {
+            Extent::Statement => alone(pool, op).await,
+            Extent::Transaction => transaction(pool, op).await,
+        };
         match outcome {
             Err(error) if tries < TRIES && came_between(&error) => tries += 1,
             other => return Ok(other?),
@@ -74,9 +77,13 @@ pub async fn write<T>(pool: &AnyPool, op: &Op<T>) -> Result<T, Error> {
     }
 }
 
+async fn alone<T>(pool: &AnyPool, op: &Op<T>) -> sqlx::Result<T> {
+    (op.run)(&mut *pool.acquire().await?).await
+}
+
 async fn transaction<T>(pool: &AnyPool, op: &Op<T>) -> sqlx::Result<T> {
     let mut transaction = pool.begin().await?;
-    let value = op(&mut transaction).await?;
+    let value = (op.run)(&mut transaction).await?;
     transaction.commit().await?;
     Ok(value)
 }

@@ -34,24 +34,20 @@ impl Dialect {
         }
     }
 
-    /// What comes before a statement that takes rows. SQLite would write out and read each row again for each of its columns.
-    fn lines(self) -> &'static str {
+    /// The rows of the JSON list in that parameter, with these columns: to be called `new`.
+    fn rows(self, parameter: usize, columns: &[Column]) -> String {
         match self {
-            Dialect::Sqlite => "WITH lines AS MATERIALIZED (SELECT jsonb(value) AS value FROM json_each($1)) ",
-            Dialect::Postgres => "",
-        }
-    }
-
-    /// The rows of the JSON list $1, with these columns.
-    fn rows(self, columns: &[Column]) -> String {
-        let typed = |column: &Column| match self {
-            Dialect::Sqlite => format!("value->>'{0}' AS {0}", column.name),
-            Dialect::Postgres => format!("{} {}", column.name, column.holds),
-        };
-        let columns = listed(columns, typed);
-        match self {
-            Dialect::Sqlite => format!("(SELECT {columns} FROM lines) AS new"),
-            Dialect::Postgres => format!("json_to_recordset(CAST($1 AS JSON)) AS new ({columns})"),
+            // It would write out and read each row again for each of its columns.
+            Dialect::Sqlite => {
+                let columns = listed(columns, |column| format!("value->>'{0}' AS {0}", column.name));
+                let lines = format!("SELECT jsonb(value) AS value FROM json_each(${parameter})");
+                format!("WITH lines AS MATERIALIZED ({lines}), new AS (SELECT {columns} FROM lines) ")
+            }
+            Dialect::Postgres => {
+                let columns = listed(columns, |column| format!("{} {}", column.name, column.holds));
+                let lines = format!("json_to_recordset(CAST(${parameter} AS JSON)) AS line ({columns})");
+                format!("WITH new AS MATERIALIZED (SELECT * FROM {lines}) ")
+            }
         }
     }
 
@@ -160,6 +156,7 @@ pub struct Sql {
     pub get_all_locked: SqlStr,
     pub by_key: SqlStr,
     pub by_keys: SqlStr,
+    /// SQLite writes histories by a statement of their own.
     pub add_changes: SqlStr,
     pub holder: SqlStr,
     pub claim: SqlStr,
@@ -218,9 +215,9 @@ impl Sql {
         Sql {
             dialect,
             source: uuid::Uuid::new_v4().to_string(),
-            insert: sql(insert(dialect, "tasks", &columns())),
-            update: sql(update(dialect)),
-            add_changes: sql(add_changes(dialect)),
+            insert: sql(told(dialect, insert(dialect))),
+            update: sql(told(dialect, update(dialect))),
+            add_changes: sql(add_changes(dialect, 1)),
             get: sql(format!("{select} WHERE id = $1")),
             get_locked: sql(format!("{select} WHERE id = $1{lock}")),
             versions: sql(format!("SELECT id, version FROM tasks WHERE {}", dialect.among("id"))),
@@ -301,29 +298,49 @@ fn listed(columns: &[Column], as_text: impl Fn(&Column) -> String) -> String {
     columns.iter().map(as_text).collect::<Vec<_>>().join(", ")
 }
 
-/// Writes the rows of the JSON list $1.
-fn insert(dialect: Dialect, table: &str, columns: &[Column]) -> String {
+/// Writes the tasks of the JSON list $1; answers their ids.
+fn insert(dialect: Dialect) -> String {
+    let (rows, names) = (dialect.rows(1, &columns()), names(&columns()));
     // SQLite takes a WHERE to tell the end of the FROM.
-    let (lines, names, rows) = (dialect.lines(), names(columns), dialect.rows(columns));
-    format!("{lines}INSERT INTO {table} ({names}) SELECT {names} FROM {rows} WHERE TRUE")
-}
-
-/// Adds the lines of the JSON list $1 to the histories, and on PostgreSQL sends the words of the list $2 to the other nodes.
-fn add_changes(dialect: Dialect) -> String {
-    let insert = insert(dialect, "task_changes", &CHANGE);
-    match dialect {
-        Dialect::Sqlite => insert,
-        Dialect::Postgres => format!(
-            "WITH added AS ({insert}) SELECT CAST(pg_notify('pausa_tasks', word) AS TEXT) \
-             FROM json_array_elements_text(CAST($2 AS JSON)) AS words (word)"
-        ),
-    }
+    format!("{rows}INSERT INTO tasks ({names}) SELECT {names} FROM new WHERE TRUE RETURNING id")
 }
 
 /// Writes back those tasks of the JSON list $1 that nobody changed since they were read: each has the version after it.
+/// Answers their ids.
 fn update(dialect: Dialect) -> String {
-    let sets = listed(&CHANGING, |column| format!("{0} = new.{0}", column.name));
     let columns: Vec<_> = [text("id")].into_iter().chain(CHANGING).collect();
-    let (lines, rows) = (dialect.lines(), dialect.rows(&columns));
-    format!("{lines}UPDATE tasks SET {sets} FROM {rows} WHERE tasks.id = new.id AND tasks.version = new.version - 1")
+    let (rows, sets) = (dialect.rows(1, &columns), listed(&CHANGING, |column| format!("{0} = new.{0}", column.name)));
+    let by_id = match dialect {
+        Dialect::Sqlite => "",
+        Dialect::Postgres => " AND tasks.id = ANY (ARRAY(SELECT id FROM new))",
+    };
+    format!(
+        "{rows}UPDATE tasks SET {sets} FROM new \
+         WHERE tasks.id = new.id AND tasks.version = new.version - 1{by_id} RETURNING tasks.id"
+    )
+}
+
+/// The lines of the JSON list in that parameter are added to the histories.
+fn add_changes(dialect: Dialect, parameter: usize) -> String {
+    let (rows, names) = (dialect.rows(parameter, &CHANGE), names(&CHANGE));
+    let which = match dialect {
+        Dialect::Sqlite => "TRUE",
+        Dialect::Postgres => "task_id IN (SELECT id FROM written)",
+    };
+    format!("{rows}INSERT INTO task_changes ({names}) SELECT {names} FROM new WHERE {which}")
+}
+
+/// On PostgreSQL a statement that writes tasks also adds the list $2 to the histories and sends the words of the list $3 to
+/// the other nodes, each for a task that was written: it is a transaction by itself, and takes one round trip.
+fn told(dialect: Dialect, write: String) -> String {
+    match dialect {
+        Dialect::Sqlite => write,
+        Dialect::Postgres => format!(
+            "WITH written AS ({write}), added AS ({}) \
+             SELECT said.id, CAST(pg_notify('pausa_tasks', said.word) AS TEXT) \
+             FROM json_to_recordset(CAST($3 AS JSON)) AS said (id TEXT, word TEXT) \
+             WHERE said.id IN (SELECT id FROM written)",
+            add_changes(dialect, 2)
+        ),
+    }
 }

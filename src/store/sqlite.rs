@@ -80,10 +80,10 @@ impl Writer {
         let slot = Arc::new(Mutex::new(None));
         let filled = Arc::clone(&slot);
         let op = Arc::new(op);
-        let run: Op<()> = Box::new(move |conn| {
+        let run: Op<()> = Op::transaction(move |conn| {
             let (op, slot) = (Arc::clone(&op), Arc::clone(&filled));
             Box::pin(async move {
-                let value = op(conn).await?;
+                let value = (op.run)(conn).await?;
                 *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
                 Ok(())
             })
@@ -120,7 +120,7 @@ fn transaction<'a>(
     Box::pin(async move {
         let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await?;
         for op in ops {
-            op(&mut transaction).await?;
+            (op.run)(&mut transaction).await?;
         }
         transaction.commit().await?;
         Ok(())

@@ -9,7 +9,7 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, Row};
 
 use super::sql::{self, Sql};
-use super::{Error, Store, row};
+use super::{Error, Op, Store, row};
 
 /// A file that a client sent, or is sending.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl Store {
     /// Notes an upload.
     pub async fn add_upload(&self, upload: &Upload) -> Result<(), Error> {
         let upload = upload.clone();
-        self.write(Box::new(move |conn| {
+        self.write(Op::transaction(move |conn| {
             let query = sqlx::query(sql::ADD_UPLOAD)
                 .bind(upload.id.clone())
                 .bind(upload.name.clone())
@@ -95,7 +95,7 @@ impl Store {
     /// Forgets an upload that no task reads. False where one does, or it is gone.
     pub async fn delete_upload(&self, id: &str) -> Result<bool, Error> {
         let (id, lock) = (id.to_owned(), self.sql.upload_locked.clone());
-        self.write(Box::new(move |conn| {
+        self.write(Op::transaction(move |conn| {
             let (id, lock) = (id.clone(), lock.clone());
             Box::pin(async move {
                 sqlx::query(lock).bind(id.clone()).fetch_optional(&mut *conn).await?;
@@ -109,7 +109,7 @@ impl Store {
     /// oldest first. Each is told to one caller only, who deletes its file.
     pub async fn delete_unused(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, Error> {
         let (before, unused) = (before.as_microsecond(), self.sql.unused.clone());
-        self.write(Box::new(move |conn| {
+        self.write(Op::transaction(move |conn| {
             let query = sqlx::query(unused.clone()).bind(before).bind(i64::from(limit));
             Box::pin(async move {
                 let mut deleted = Vec::new();
@@ -136,7 +136,7 @@ impl Store {
     where
         F: Fn() -> Query<'static, Any, AnyArguments> + Send + Sync + 'static,
     {
-        self.write(Box::new(move |conn| {
+        self.write(Op::transaction(move |conn| {
             let query = query();
             Box::pin(async move { Ok(query.execute(conn).await?.rows_affected() == 1) })
         }))

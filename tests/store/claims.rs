@@ -72,7 +72,7 @@ pub async fn an_old_epoch_writes_nothing(place: &Place) {
     assert!(is_lease_lost(&store.report(key(&old), Some("late".into()), rows(50)).await));
     for late in ends {
         let last = Some((Some("late".into()), rows(60)));
-        assert!(is_lease_lost(&store.end(key(&old), last, late.clone(), ask()).await), "{late:?}");
+        assert!(is_lease_lost(&store.end(&old, last, late.clone(), ask()).await), "{late:?}");
     }
     assert_eq!(store.get(old.id).await.unwrap().unwrap(), new);
     assert_eq!(store.history(old.id).await.unwrap().len(), 4, "started, taken, given back, taken");
@@ -97,7 +97,7 @@ pub async fn progress_never_goes_back(place: &Place) {
 
     control(&store, &task, Verb::Pause).await;
     let last = Some((Some("old".to_owned()), rows(7)));
-    let paused = store.end(key(&task), last, End::Release, ask()).await.unwrap();
+    let paused = store.end(&task, last, End::Release, ask()).await.unwrap();
     assert_eq!((paused.state, paused.progress.done), (State::Paused, 120));
     assert_eq!(*store.get(task.id).await.unwrap().unwrap(), *paused);
 }

@@ -69,7 +69,7 @@ pub async fn what_did_not_change_is_not_heard(place: &Place) {
     claimed(&store).await;
     told(&heard);
     control(&store, &task, Verb::Resume).await;
-    assert!(store.end(pausa::store::Key { id: task.id, epoch: 0 }, None, End::Release, ask()).await.is_err());
+    assert!(store.end(&task, None, End::Release, ask()).await.is_err());
     assert!(store.due(at(100), 10).await.unwrap().is_empty());
     let before = store.get(task.id).await.unwrap().unwrap();
     assert_eq!(told(&heard), []);

@@ -48,7 +48,7 @@ pub async fn a_node_that_was_taken_for_dead_hears_it_and_holds_nothing(place: &P
     store.rescue(at(30), DEATHS).await.unwrap();
     assert!(!store.heartbeat("a", at(31), LEASE).await.unwrap());
     assert!(!store.heartbeat("never seen", at(31), LEASE).await.unwrap());
-    assert!(is_lease_lost(&store.end(key(&task), None, End::Release, ask()).await));
+    assert!(is_lease_lost(&store.end(&task, None, End::Release, ask()).await));
     store.join("a", at(32), LEASE).await.unwrap();
     assert!(store.heartbeat("a", at(33), LEASE).await.unwrap());
     store.leave("a").await.unwrap();

@@ -160,7 +160,7 @@ pub async fn running(store: &Store) -> Arc<Task> {
 
 /// Ends the run of a task as `end` says.
 pub async fn end(store: &Store, task: &Task, end: End) -> Arc<Task> {
-    store.end(key(task), None, end, ask()).await.unwrap()
+    store.end(&Arc::new(task.clone()), None, end, ask()).await.unwrap()
 }
 
 /// Asks `verb` of a task.

@@ -6,7 +6,7 @@ use pausa::store::{Error, Store};
 use pausa::task::change::End;
 use pausa::task::{Ask, Event, Refusal, State, Task, TaskError, Verb};
 
-use super::place::{DEATHS, LEASE, Place, at, brief, create, key, take_brief, task_with};
+use super::place::{DEATHS, LEASE, Place, at, brief, create, take_brief, task_with};
 
 /// The moment of the walk, and the start of a task whose start is still to come.
 const NOW: i64 = 10;
@@ -72,7 +72,7 @@ async fn step(store: &Store, task: Arc<Task>, event: Event) {
 /// Lets `event` happen by the verb that causes it; answers the refusal, where the verb says one.
 async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
     let error = || TaskError { code: "INTERNAL".into(), message: "a story's".into() };
-    let run = |end| async { refusal(store.end(key(task), None, end, Ask::by("node a", at(NOW))).await) };
+    let run = |end| async { refusal(store.end(&Arc::new(task.clone()), None, end, Ask::by("node a", at(NOW))).await) };
     let ask = |verb| async move { refusal(store.ask(task.id, verb, Ask::by("client", at(NOW))).await) };
     match event {
         Event::Due => {
@@ -124,7 +124,7 @@ async fn bring(store: &Store, state: State, early: bool) -> Option<Arc<Task>> {
     let waits = matches!(state, S::Scheduled | S::Queued);
     let task = if early || waits { task } else { store.claim("a", at(1), 1).await.unwrap().remove(0) };
     let ask = |verb| store.ask(task.id, verb, Ask::by("client", at(2)));
-    let end = |end| store.end(key(&task), None, end, Ask::by("node a", at(3)));
+    let end = |end| store.end(&task, None, end, Ask::by("node a", at(3)));
     let error = || TaskError { code: "INTERNAL".into(), message: "a story's".into() };
     let brought = match state {
         S::Scheduled | S::Queued | S::Running => Ok(Arc::clone(&task)),

@@ -10,7 +10,7 @@ use super::{after, and, with};
 use crate::chaos::luck::Luck;
 use crate::chaos::two::Two;
 use crate::harness::now;
-use crate::harness::receiver::Receiver;
+use crate::harness::receiver::{Answer, Receiver};
 use crate::harness::server::Server;
 
 const KILLS: u32 = 20;
@@ -165,4 +165,25 @@ async fn two_nodes_fire_each_timer_once() {
         let came = counts(&receiver).get(id).copied().unwrap_or_default();
         assert!(if n % 2 == 0 { came <= 1 } else { came >= 1 && task["state"] == "COMPLETED" }, "{came} times: {task}");
     }
+}
+
+/// A crash hides nothing of a timer that was taken and had not been sent: it fires, once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_taken_and_not_sent_is_not_unknown() {
+    let mut server = with(&[("PAUSA_TIMER_MAX_SENDING_PER_HOST", "1")]).await;
+    let receiver = Receiver::start(|_, _| Answer::Never).await;
+    let most = |at: &str| and(after(&format!("{}{at}", receiver.url), 0.0), json!({ "delivery": "AT_MOST_ONCE" }));
+    let sent = server.timer(most("/sent")).await;
+    receiver.until(1).await;
+    // It waits for its turn behind the one that hangs.
+    let taken = server.timer(most("/taken")).await;
+    server.until(&taken, "RUNNING").await;
+    server.kill().await;
+    receiver.change(|_, _| Answer::Status(200));
+    server.restart().await;
+    assert_eq!(ended(&server, &taken).await["state"], "COMPLETED");
+    let unknown = ended(&server, &sent).await;
+    assert_eq!(unknown["error"]["message"], "a crash hid whether it was sent, so it is not sent again");
+    let counts = counts(&receiver);
+    assert_eq!((counts[&sent], counts[&taken]), (1, 1));
 }

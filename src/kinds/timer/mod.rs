@@ -49,6 +49,9 @@ pub struct Cursor {
     /// When the next try is due, where it is not the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     again: Option<Timestamp>,
+    /// When a try began that must not be made twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sending: Option<Timestamp>,
 }
 
 /// One try.
@@ -90,15 +93,19 @@ impl Kind for Timer {
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
         let spec: Spec = context.spec()?;
         let mut cursor: Cursor = context.cursor()?.unwrap_or_default();
-        let at = context.now();
         let due = cursor.again.take().unwrap_or(spec.at);
-        let late = u64::try_from(due.duration_until(at).as_micros()).unwrap_or(0);
-        if spec.delivery == Delivery::AtMostOnce && context.crashes() > 0 {
-            let error = "a crash hid whether it was sent, so it is not sent again";
-            cursor.add(Delivered { at, late, status: None, error: Some(error.to_owned()) });
-            context.note(&cursor, report(0))?;
-            return Err(Failure::permanent("UNAVAILABLE", error).into());
+        let late = |at: Timestamp| u64::try_from(due.duration_until(at).as_micros()).unwrap_or(0);
+        if spec.delivery == Delivery::AtMostOnce {
+            if let Some(at) = cursor.sending.take() {
+                let error = "a crash hid whether it was sent, so it is not sent again";
+                cursor.add(Delivered { at, late: late(at), status: None, error: Some(error.to_owned()) });
+                context.note(&cursor, report(0))?;
+                return Err(Failure::permanent("UNAVAILABLE", error).into());
+            }
+            self.announce(context, &mut cursor).await?;
         }
+        let at = context.now();
+        let late = late(at);
         self.lateness.observe(Duration::from_micros(late).as_secs_f64());
         let outcome = tokio::select! {
             outcome = self.send(context.id(), &spec, at) => outcome,
@@ -140,6 +147,17 @@ impl Kind for Timer {
 }
 
 impl Timer {
+    /// Writes down that the webhook is being sent: where that is not on disk, it was not.
+    async fn announce(&self, context: &Context, cursor: &mut Cursor) -> Result<(), Stop> {
+        cursor.sending = Some(context.now());
+        let announced = context.commit(cursor, report(0)).await;
+        cursor.sending = None;
+        if announced.is_err() {
+            context.note(cursor, report(0))?;
+        }
+        announced
+    }
+
     /// The wait before the try after so many failures: full jitter, as in "Exponential Backoff And Jitter" (AWS, 2015).
     fn wait(&self, failures: u32) -> Duration {
         const LONGEST: Duration = Duration::from_secs(3600);
