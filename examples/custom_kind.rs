@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use pausa::app::App;
+use pausa::clock::Clock;
 use pausa::config::Config;
 use pausa::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
 use pausa::task::{ResultFile, Unit};
@@ -76,7 +77,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::load(None, std::env::vars(), &[])?;
     let listener = TcpListener::bind(config.listen).await?;
     println!("playground  http://{}/graphiql", listener.local_addr()?);
-    let app = App::start(config, vec![Arc::new(Primes)]).await?;
+    let app = App::start(config, vec![Arc::new(Primes)], Clock::system()).await?;
     let ended = async {
         // Without signals, the server runs until it is killed.
         let _ = tokio::signal::ctrl_c().await;

@@ -76,13 +76,12 @@ pub enum StartError {
 }
 
 impl App {
-    /// Opens everything that `config` names, takes up unfinished tasks, and starts to work. `kinds` are those of the
-    /// embedding program.
+    /// Opens everything that `config` names, takes up unfinished tasks, and starts to work by the time of `clock`. `kinds` are
+    /// those of the embedding program.
     ///
     /// # Errors
     /// What cannot be opened, or a SQLite store that another process serves.
-    pub async fn start(mut config: Config, kinds: Vec<Arc<dyn Kind>>) -> Result<App, StartError> {
-        let clock = Clock::system();
+    pub async fn start(mut config: Config, kinds: Vec<Arc<dyn Kind>>, clock: Clock) -> Result<App, StartError> {
         let folder = ephemeral(&mut config)?;
         let lock = lock(&config)?;
         let (bus, bells, metrics) = (Bus::default(), Bells::default(), Metrics::default());

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use pausa::app::App;
+use pausa::clock::Clock;
 use pausa::config::Config;
 use pausa::store::Store;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -106,7 +107,7 @@ async fn serve(config: Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
         .await
         .map_err(|error| format!("setting listen = {}: {error}", config.listen))?;
     let address = listener.local_addr()?;
-    let app = App::start(config, Vec::new()).await?;
+    let app = App::start(config, Vec::new(), Clock::system()).await?;
     println!("Pausa {} is ready", env!("CARGO_PKG_VERSION"));
     println!("  start page  http://{address}/");
     println!("  playground  http://{address}/graphiql");

@@ -4,16 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use pausa::app::App;
-use pausa::config::Config;
+use pausa::clock::Clock;
 use pausa::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
 use pausa::task::{ResultFile, Unit};
-use reqwest::Client;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
 
-use crate::harness::watch::Watch;
+use crate::harness::embedded::Embedded;
 
 /// What the kind of a story does in its run.
 #[derive(Clone, Copy, PartialEq)]
@@ -70,50 +66,20 @@ impl Kind for Odd {
 }
 
 /// A server in this process, with the odd kind.
-struct Embedded {
-    url: String,
-    client: Client,
-    ending: CancellationToken,
-    served: tokio::task::JoinHandle<std::io::Result<bool>>,
+async fn server(manner: Manner) -> Embedded {
+    let odd = Odd { manner, runs: AtomicU32::new(0) };
+    Embedded::start(&[("PAUSA_RETRY_BACKOFF_SECONDS", "0.01")], vec![Arc::new(odd)], Clock::system()).await
 }
 
-impl Embedded {
-    async fn start(manner: Manner) -> Embedded {
-        let settings = [("PAUSA_EPHEMERAL", "true"), ("PAUSA_RETRY_BACKOFF_SECONDS", "0.01")];
-        let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let config = Config::load(None, settings.into_iter(), &[]).unwrap();
-        let app = App::start(config, vec![Arc::new(Odd { manner, runs: AtomicU32::new(0) })]).await.unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let ending = CancellationToken::new();
-        let served = tokio::spawn(app.serve(listener, ending.clone().cancelled_owned()));
-        Embedded { url, client: crate::harness::client(), ending, served }
-    }
-
-    async fn ask(&self, query: &str) -> Value {
-        let body = json!({ "query": query });
-        self.client.post(format!("{}/graphql", self.url)).json(&body).send().await.unwrap().json().await.unwrap()
-    }
-
-    async fn begin(&self) -> String {
-        let answer = self.ask("mutation { startCustom(input: { name: \"odd\", spec: { to: 10 } }) { id } }").await;
-        answer["data"]["startCustom"]["id"].as_str().unwrap().to_owned()
-    }
-
-    async fn until(&self, id: &str, state: &str) -> Value {
-        Watch::progress(&self.url, id).await.until(|task| task["state"] == state).await
-    }
-
-    async fn end(self) -> bool {
-        self.ending.cancel();
-        self.served.await.unwrap().unwrap()
-    }
+async fn begin(server: &Embedded) -> String {
+    let answer = server.ask("mutation { startCustom(input: { name: \"odd\", spec: { to: 10 } }) { id } }").await;
+    answer["data"]["startCustom"]["id"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]
 async fn a_kind_of_ones_own_is_a_task_like_any_other() {
-    let server = Embedded::start(Manner::Counts).await;
-    let id = server.begin().await;
+    let server = server(Manner::Counts).await;
+    let id = begin(&server).await;
     server.until(&id, "COMPLETED").await;
     let query = format!(
         "{{ task(id: \"{id}\") {{ kind progress {{ done total unit }} ... on CustomTask {{ name spec output }} }} }}"
@@ -129,7 +95,7 @@ async fn a_kind_of_ones_own_is_a_task_like_any_other() {
 
 #[tokio::test]
 async fn a_spec_that_the_kind_refuses_starts_nothing() {
-    let server = Embedded::start(Manner::Counts).await;
+    let server = server(Manner::Counts).await;
     for (name, spec, field) in [("odd", "{}", "spec.to"), ("even", "{ to: 1 }", "name"), ("pi", "{ to: 1 }", "name")] {
         let query = format!("mutation {{ startCustom(input: {{ name: \"{name}\", spec: {spec} }}) {{ id }} }}");
         let error = server.ask(&query).await["errors"][0]["extensions"].take();
@@ -141,8 +107,8 @@ async fn a_spec_that_the_kind_refuses_starts_nothing() {
 
 #[tokio::test]
 async fn a_run_that_panics_is_tried_again_and_then_failed() {
-    let server = Embedded::start(Manner::Panics).await;
-    let id = server.begin().await;
+    let server = server(Manner::Panics).await;
+    let id = begin(&server).await;
     let task = server.until(&id, "FAILED").await;
     assert_eq!(task["attempt"], 2, "three tries, two of them new ones");
     assert_eq!(task["error"]["code"], "INTERNAL");
@@ -152,8 +118,8 @@ async fn a_run_that_panics_is_tried_again_and_then_failed() {
 
 #[tokio::test]
 async fn a_run_that_fails_once_completes_at_the_next_try() {
-    let server = Embedded::start(Manner::FailsOnce).await;
-    let id = server.begin().await;
+    let server = server(Manner::FailsOnce).await;
+    let id = begin(&server).await;
     let task = server.until(&id, "COMPLETED").await;
     assert_eq!((task["attempt"].as_u64(), &task["error"]), (Some(1), &Value::Null));
     assert!(server.end().await);
@@ -161,8 +127,8 @@ async fn a_run_that_fails_once_completes_at_the_next_try() {
 
 #[tokio::test]
 async fn a_run_that_hangs_is_aborted_when_it_must_stop() {
-    let server = Embedded::start(Manner::Hangs).await;
-    let id = server.begin().await;
+    let server = server(Manner::Hangs).await;
+    let id = begin(&server).await;
     server.until(&id, "RUNNING").await;
     server.ask(&format!("mutation {{ pause(id: \"{id}\") {{ state }} }}")).await;
     server.until(&id, "PAUSED").await;

@@ -1,12 +1,14 @@
 //! Sleeping until the nearest of many moments, which may come nearer meanwhile.
 
+use std::future::pending;
+use std::pin::pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
+use super::sweep::ago;
 use crate::clock::Clock;
 
 /// The longest sleep, for a moment that nobody told of; the machine's clock may be set meanwhile, too.
@@ -49,16 +51,19 @@ impl Alarm {
             known.nearest = known.nearest.into_iter().chain(next).min();
             known.asleep = true;
         }
-        let end = Instant::now() + LOOK;
+        let mut look = pin!(tokio::time::sleep(LOOK));
         loop {
-            let (nearest, look) = (self.known().nearest, end - Instant::now());
-            let left = nearest.map_or(look, |nearest| until(clock, nearest).saturating_sub(early).min(look));
-            if left.is_zero() {
-                return;
-            }
+            let nearest = self.known().nearest;
+            let due = async {
+                match nearest {
+                    Some(nearest) => clock.sleep_until(ago(nearest, early)).await,
+                    None => pending().await,
+                }
+            };
             tokio::select! {
+                () = due => return,
+                () = &mut look => return,
                 () = self.bell.notified() => {}
-                () = tokio::time::sleep(left) => {}
             }
         }
     }
@@ -67,11 +72,6 @@ impl Alarm {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The time until `at`, and nothing once it has come.
-pub fn until(clock: &Clock, at: Timestamp) -> Duration {
-    Duration::try_from(clock.now().duration_until(at)).unwrap_or(Duration::ZERO)
 }
 
 #[cfg(test)]

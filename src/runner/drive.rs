@@ -8,7 +8,6 @@ use jiff::SignedDuration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinHandle};
 
-use super::alarm::until;
 use super::kind::{Failure, Kind, Retry, Stop};
 use super::lanes::{Held, Turn};
 use super::registry::Signal;
@@ -141,9 +140,7 @@ async fn stopped(
 async fn turn(runner: &Runner, context: &Context, held: &Held, task: &Task) -> Result<Option<Turn>, Stop> {
     let waiting = async {
         if let Some(due) = task.due_at {
-            while runner.0.clock.now() < due {
-                tokio::time::sleep(until(&runner.0.clock, due)).await;
-            }
+            runner.0.clock.sleep_until(due).await;
         }
         held.turn().await
     };

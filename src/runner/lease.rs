@@ -1,8 +1,15 @@
 //! Being alive: heartbeats, and taking up what nodes left that are not.
 
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::MissedTickBehavior;
+
 use super::Runner;
 use super::registry::Signal;
 use crate::store;
+
+/// A lease is over once its end has passed. Where nodes look at the same time one of them frees the tasks, and the others
+/// look again.
+const MOMENT: SignedDuration = SignedDuration::from_millis(50);
 
 impl Runner {
     /// Joins the nodes and gives free what no living node holds.
@@ -18,23 +25,30 @@ impl Runner {
     }
 }
 
-/// Says three times a lease that this node is alive, and looks for nodes that are not.
+/// Says three times a lease that this node is alive, and frees what the others held as soon as their leases are over.
 pub(super) async fn keep(runner: Runner) {
     let inner = &runner.0;
     let mut beat = tokio::time::interval(inner.settings.lease / 3);
-    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut next = None;
     loop {
         tokio::select! {
             _ = beat.tick() => {}
+            () = inner.clock.sleep_until(next.unwrap_or(Timestamp::MAX)) => {}
             () = inner.gone.cancelled() => return,
         }
-        if let Err(error) = live(&runner).await {
-            tracing::warn!(%error, "no heartbeat for the moment");
-        }
+        next = match live(&runner).await {
+            Ok(end) => end.map(|end| end.max(inner.clock.now()) + MOMENT),
+            Err(error) => {
+                tracing::warn!(%error, "no heartbeat for the moment");
+                None
+            }
+        };
     }
 }
 
-async fn live(runner: &Runner) -> Result<(), store::Error> {
+/// Answers when the next lease of another node ends.
+async fn live(runner: &Runner) -> Result<Option<Timestamp>, store::Error> {
     let (inner, settings) = (&runner.0, &runner.0.settings);
     let now = inner.clock.now();
     if !inner.store.heartbeat(&settings.node, now, settings.lease).await? {
@@ -45,5 +59,5 @@ async fn live(runner: &Runner) -> Result<(), store::Error> {
     for task in inner.store.rescue(now, settings.crash_limit).await? {
         tracing::info!(task = %task.id, state = %task.state, "freed from a dead node");
     }
-    Ok(())
+    inner.store.next_lease_end(&settings.node).await
 }

@@ -41,20 +41,26 @@ pub(super) async fn rest<E: Display>(
     what: &str,
     outcome: Result<Option<Timestamp>, E>,
 ) {
-    let inner = &runner.0;
-    let sleep = match outcome {
-        Ok(since) => {
-            let age = since.and_then(|since| Duration::try_from(since.duration_until(inner.clock.now())).ok());
-            life.saturating_sub(age.unwrap_or_default()).min(LOOK).max(PAUSE)
-        }
-        Err(error) => {
-            tracing::warn!(%error, "{what} stay for now");
-            AGAIN
+    let clock = &runner.0.clock;
+    let sleep = async {
+        match outcome {
+            Ok(since) => {
+                let next = since.unwrap_or(clock.now()).checked_add(life);
+                tokio::time::sleep(PAUSE).await;
+                tokio::select! {
+                    () = clock.sleep_until(next.unwrap_or(Timestamp::MAX)) => {}
+                    () = tokio::time::sleep(LOOK) => {}
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "{what} stay for now");
+                tokio::time::sleep(AGAIN).await;
+            }
         }
     };
     tokio::select! {
-        () = tokio::time::sleep(sleep) => {}
-        () = inner.ending.cancelled() => {}
+        () = sleep => {}
+        () = runner.0.ending.cancelled() => {}
     }
 }
 

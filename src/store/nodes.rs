@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::sql::{self, Sql};
 use super::write::{Change, Changed, Select, change_rows};
-use super::{Error, Op, Store};
+use super::{Error, Op, Store, row};
 use crate::task::{Ask, Task};
 
 impl Store {
@@ -30,6 +30,12 @@ impl Store {
             Box::pin(async move { Ok(query.execute(conn).await?.rows_affected() == 1) })
         }))
         .await
+    }
+
+    /// When the lease of one of the other nodes ends, unless that is heard of before.
+    pub async fn next_lease_end(&self, node: &str) -> Result<Option<Timestamp>, Error> {
+        let row = sqlx::query(sql::NEXT_LEASE_END).bind(node.to_owned()).fetch_one(&self.pool).await?;
+        Ok(row::moment_if(&row, "lease_until")?)
     }
 
     /// The node has ended and holds no task.

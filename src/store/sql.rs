@@ -192,6 +192,7 @@ pub const HISTORY: &str = "SELECT from_state, to_state, at, by_whom, reason FROM
 pub const JOIN: &str = "INSERT INTO nodes (name, lease_until) VALUES ($1, $2) \
     ON CONFLICT (name) DO UPDATE SET lease_until = excluded.lease_until";
 pub const HEARTBEAT: &str = "UPDATE nodes SET lease_until = $2 WHERE name = $1";
+pub const NEXT_LEASE_END: &str = "SELECT MIN(lease_until) AS lease_until FROM nodes WHERE name <> $1";
 pub const FORGET_NODE: &str = "DELETE FROM nodes WHERE name = $1";
 pub const ADD_UPLOAD: &str = "INSERT INTO uploads (id, name, metadata, size, sha256, created_at, used_at) \
     VALUES ($1, $2, $3, $4, $5, $6, $7)";

@@ -1,6 +1,7 @@
 //! The real server on a free port in a folder of its own, and a client that asks it as users do.
 
 pub mod csv;
+pub mod embedded;
 pub mod origin;
 pub mod postgres;
 pub mod receiver;

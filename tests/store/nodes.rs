@@ -45,7 +45,10 @@ pub async fn a_node_that_was_taken_for_dead_hears_it_and_holds_nothing(place: &P
     let store = place.with_nodes().await;
     let task = running(&store).await;
     assert!(store.heartbeat("a", at(5), LEASE).await.unwrap());
+    assert_eq!(store.next_lease_end("b").await.unwrap(), Some(at(5) + LEASE), "that of a");
+    assert_eq!(store.next_lease_end("a").await.unwrap(), Some(at(0) + LEASE), "that of b");
     store.rescue(at(30), DEATHS).await.unwrap();
+    assert_eq!(store.next_lease_end("b").await.unwrap(), None);
     assert!(!store.heartbeat("a", at(31), LEASE).await.unwrap());
     assert!(!store.heartbeat("never seen", at(31), LEASE).await.unwrap());
     assert!(is_lease_lost(&store.end(&task, None, End::Release, ask()).await));

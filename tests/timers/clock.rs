@@ -1,0 +1,134 @@
+//! The logic of moments by a clock that the story moves: hours pass at once, and to the microsecond.
+
+use jiff::{SignedDuration, Timestamp};
+use pausa::clock::Clock;
+use serde_json::{Value, json};
+
+use crate::harness::embedded::Embedded;
+use crate::harness::receiver::{Answer, Receiver};
+use crate::harness::server::PATIENCE;
+
+/// The smallest step of time.
+const TICK: SignedDuration = SignedDuration::from_micros(1);
+
+struct Story {
+    server: Embedded,
+    clock: Clock,
+    receiver: Receiver,
+}
+
+impl Story {
+    async fn begin(settings: &[(&str, &str)]) -> Story {
+        let clock = Clock::test("2026-03-28T22:30:00Z".parse::<Timestamp>().unwrap());
+        let settings = [&[("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true")], settings].concat();
+        let server = Embedded::start(&settings, Vec::new(), clock.clone()).await;
+        Story { server, clock, receiver: Receiver::kind().await }
+    }
+
+    async fn timer(&self, after: &str) -> String {
+        let input = format!("{{ url: \"{}\", when: {{ after: {{ {after} }} }} }}", self.receiver.url);
+        let answer = self.server.ask(&format!("mutation {{ startTimer(input: {input}) {{ id }} }}")).await;
+        answer["data"]["startTimer"]["id"].as_str().unwrap().to_owned()
+    }
+
+    async fn task(&self, id: &str) -> Value {
+        let fields = "state ... on TimerTask { firesAt secondsLeft deliveries { latenessMs status } }";
+        self.server.ask(&format!("{{ task(id: \"{id}\") {{ {fields} }} }}")).await["data"]["task"].take()
+    }
+
+    async fn control(&self, verb: &str, id: &str) {
+        let answer = self.server.ask(&format!("mutation {{ {verb}(id: \"{id}\") {{ state }} }}")).await;
+        assert!(answer.get("errors").is_none(), "{answer}");
+    }
+
+    /// A timer that is due now fires, and with it whatever else is due.
+    async fn settle(&self) {
+        let now = self.timer("").await;
+        self.server.until(&now, "COMPLETED").await;
+    }
+
+    /// How often the webhook of that task came.
+    fn came(&self, id: &str) -> usize {
+        self.receiver.hooks().iter().filter(|hook| hook.id() == id).count()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_day_and_an_hour_are_90000_seconds_and_not_a_microsecond_less() {
+    let story = Story::begin(&[]).await;
+    let id = story.timer("hours: 25").await;
+    let task = story.task(&id).await;
+    assert_eq!((&task["firesAt"], &task["secondsLeft"]), (&json!("2026-03-29T23:30:00Z"), &json!(90_000.0)));
+    story.clock.advance(SignedDuration::from_hours(25) - TICK);
+    story.settle().await;
+    assert_eq!(story.came(&id), 0);
+    assert_eq!(story.task(&id).await["secondsLeft"], 0.000_001);
+    story.clock.advance(TICK);
+    story.server.until(&id, "COMPLETED").await;
+    let task = story.task(&id).await;
+    assert_eq!(
+        (&task["secondsLeft"], &task["deliveries"]),
+        (&json!(0.0), &json!([{ "latenessMs": 0.0, "status": 200 }]))
+    );
+    assert_eq!(story.came(&id), 1);
+    assert!(story.server.end().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receiver_that_asks_for_two_hours_is_given_them() {
+    let story = Story::begin(&[]).await;
+    story.receiver.change(|_, _| Answer::RetryAfter(503, "7200"));
+    let id = story.timer("minutes: 1").await;
+    story.clock.advance(SignedDuration::from_mins(1));
+    story.server.until(&id, "SCHEDULED").await;
+    story.receiver.until(1).await;
+    story.receiver.change(|_, _| Answer::Status(204));
+    story.clock.advance(SignedDuration::from_hours(2) - TICK);
+    story.settle().await;
+    assert_eq!(story.came(&id), 1);
+    story.clock.advance(TICK);
+    story.server.until(&id, "COMPLETED").await;
+    assert_eq!(story.came(&id), 2);
+    assert!(story.server.end().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pause_outlasts_the_moment_and_ends_when_it_was_to_end() {
+    let story = Story::begin(&[("PAUSA_MAX_PAUSE_SECONDS", "7200"), ("PAUSA_PAUSE_EXPIRY", "RESUME")]).await;
+    let (late, early) = (story.timer("hours: 1").await, story.timer("hours: 3").await);
+    for id in [&late, &early] {
+        story.control("pause", id).await;
+    }
+    story.clock.advance(SignedDuration::from_hours(2) - TICK);
+    story.settle().await;
+    assert_eq!(
+        (&story.task(&late).await["state"], &story.task(&early).await["state"]),
+        (&json!("PAUSED"), &json!("PAUSED"))
+    );
+    story.clock.advance(TICK);
+    story.server.until(&late, "COMPLETED").await;
+    assert_eq!(story.task(&late).await["deliveries"][0]["latenessMs"], 3_600_000.0);
+    story.server.until(&early, "SCHEDULED").await;
+    story.clock.advance(SignedDuration::from_hours(1));
+    story.server.until(&early, "COMPLETED").await;
+    assert_eq!((story.came(&late), story.came(&early)), (1, 1));
+    assert!(story.server.end().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_over_is_kept_for_its_time_and_no_longer() {
+    let story = Story::begin(&[("PAUSA_RETENTION_SECONDS", "86400")]).await;
+    let id = story.timer("").await;
+    story.server.until(&id, "COMPLETED").await;
+    story.clock.advance(SignedDuration::from_hours(24) - TICK);
+    story.settle().await;
+    assert_eq!(story.task(&id).await["state"], "COMPLETED");
+    story.clock.advance(TICK);
+    let forgotten = async {
+        while !story.task(&id).await.is_null() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, forgotten).await.expect("it is forgotten");
+    assert!(story.server.end().await);
+}
