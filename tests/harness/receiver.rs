@@ -1,18 +1,24 @@
 //! A receiver of webhooks on loopback, which answers as the story says and remembers what it got.
 
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Version};
 use axum::response::{IntoResponse, Response};
-use axum::serve::ListenerExt;
+use axum::serve::{Listener, ListenerExt};
 use jiff::Timestamp;
 use pausa::clock::Clock;
-use tokio::net::TcpListener;
+use rustls::ServerConfig;
+use rustls::pki_types::PrivatePkcs8KeyDer;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use super::server::PATIENCE;
 
@@ -22,6 +28,7 @@ pub struct Hook {
     /// When.
     pub at: Timestamp,
     pub method: Method,
+    pub version: Version,
     /// Path and query.
     pub path: String,
     pub headers: HeaderMap,
@@ -63,6 +70,8 @@ struct Inner {
     hooks: watch::Sender<Vec<Hook>>,
     script: Mutex<Arc<Script>>,
     clock: Clock,
+    /// By TLS.
+    connections: AtomicUsize,
 }
 
 /// The receiver. It ends with the test.
@@ -77,14 +86,37 @@ impl Receiver {
     /// Starts one that answers each hook as `script` says.
     pub async fn start(script: impl Fn(&Hook, usize) -> Answer + Send + Sync + 'static) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let script: Arc<Script> = Arc::new(script);
-        let hooks = watch::Sender::default();
-        let inner = Arc::new(Inner { hooks, script: Mutex::new(script), clock: Clock::system() });
-        let routes = Router::new().fallback(receive).with_state(Arc::clone(&inner));
-        let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
+        let receiver = Receiver::new(format!("http://{}", listener.local_addr().unwrap()), script);
+        let (routes, listener) = (receiver.routes(), listener.tap_io(|stream| stream.set_nodelay(true).unwrap()));
         tokio::spawn(async move { axum::serve(listener, routes).await });
-        Receiver { url, inner }
+        receiver
+    }
+
+    /// Starts one that takes everything by https; answers also the certificate by which it is known, in PEM.
+    pub async fn secure() -> (Receiver, String) {
+        let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()).into();
+        let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let mut config = config.with_single_cert(vec![own.cert.der().clone()], key).unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}", tcp.local_addr().unwrap().port());
+        let receiver = Receiver::new(url, |_, _| Answer::Status(200));
+        let listener = Secure { tcp, acceptor: Arc::new(config).into(), inner: Arc::clone(&receiver.inner) };
+        let routes = receiver.routes();
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        (receiver, own.cert.pem())
+    }
+
+    fn new(url: String, script: impl Fn(&Hook, usize) -> Answer + Send + Sync + 'static) -> Receiver {
+        let script: Mutex<Arc<Script>> = Mutex::new(Arc::new(script));
+        let (hooks, clock, connections) = (watch::Sender::default(), Clock::system(), AtomicUsize::new(0));
+        Receiver { url, inner: Arc::new(Inner { hooks, script, clock, connections }) }
+    }
+
+    fn routes(&self) -> Router {
+        Router::new().fallback(receive).with_state(Arc::clone(&self.inner))
     }
 
     /// Starts one that takes everything.
@@ -107,6 +139,11 @@ impl Receiver {
         self.inner.hooks.borrow().len()
     }
 
+    /// How many connections were made, by TLS.
+    pub fn connections(&self) -> usize {
+        self.inner.connections.load(Ordering::Relaxed)
+    }
+
     /// Waits until so many have come.
     pub async fn until(&self, count: usize) -> Vec<Hook> {
         let mut hooks = self.inner.hooks.subscribe();
@@ -116,12 +153,39 @@ impl Receiver {
     }
 }
 
+/// Connections by TLS.
+struct Secure {
+    tcp: TcpListener,
+    acceptor: TlsAcceptor,
+    inner: Arc<Inner>,
+}
+
+impl Listener for Secure {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, from) = self.tcp.accept().await.unwrap();
+            self.inner.connections.fetch_add(1, Ordering::Relaxed);
+            // A client that does not know the certificate goes away.
+            if let Ok(stream) = self.acceptor.accept(stream).await {
+                return (stream, from);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+}
+
 async fn receive(State(inner): State<Arc<Inner>>, request: Request) -> Response {
     let at = inner.clock.now();
     let (head, body) = request.into_parts();
     let path = head.uri.path_and_query().unwrap().to_string();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-    let hook = Hook { at, method: head.method, path, headers: head.headers, body };
+    let hook = Hook { at, method: head.method, version: head.version, path, headers: head.headers, body };
     let script = Arc::clone(&inner.script.lock().unwrap());
     let mut answer = Answer::Never;
     inner.hooks.send_modify(|hooks| {

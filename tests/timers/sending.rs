@@ -1,5 +1,6 @@
 //! What is sent, where and when.
 
+use axum::http::Version;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use standardwebhooks::Webhook;
@@ -216,4 +217,34 @@ async fn the_same_key_starts_one_timer() {
     assert!(ids.iter().all(|id| *id == ids[0]));
     server.until(&ids[0], "COMPLETED").await;
     assert_eq!(receiver.count(), 1);
+}
+
+/// By https many webhooks for one host share a connection, as HTTP/2 lets them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_share_one_connection_of_http_2() {
+    let (receiver, certificate) = Receiver::secure().await;
+    let known = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(known.path(), certificate).unwrap();
+    let server = with(&[("SSL_CERT_FILE", known.path().to_str().unwrap())]).await;
+    let first = server.timer(after(&receiver.url, 0.0)).await;
+    server.until(&first, "COMPLETED").await;
+    let ids = futures_util::future::join_all((0..50).map(|_| server.timer(after(&receiver.url, 0.3)))).await;
+    for id in &ids {
+        server.until(id, "COMPLETED").await;
+    }
+    let hooks = receiver.hooks();
+    assert_eq!(hooks.len(), 51);
+    assert!(hooks.iter().all(|hook| hook.version == Version::HTTP_2), "{:?}", hooks[0].version);
+    assert_eq!(receiver.connections(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_nobody_signed_is_told_of() {
+    let (receiver, _) = Receiver::secure().await;
+    let server = with(&[("PAUSA_TIMER_ATTEMPTS", "1")]).await;
+    let id = server.timer(after(&receiver.url, 0.0)).await;
+    let failed = server.until(&id, "FAILED").await;
+    let message = failed["error"]["message"].as_str().unwrap();
+    assert!(message.contains("certificate"), "{message}");
+    assert_eq!(receiver.count(), 0);
 }
