@@ -69,17 +69,23 @@ pub struct Receiver {
 
 impl Receiver {
     pub async fn start() -> Receiver {
+        let mut receiver = Receiver { url: String::new(), came: Came::default(), count: watch::Sender::new(0) };
+        receiver.url = receiver.door().await;
+        receiver
+    }
+
+    /// Another address, which counts as another host.
+    pub async fn door(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let receiver = Receiver { url, came: Came::default(), count: watch::Sender::new(0) };
-        let taking = receiver.clone();
+        let taking = self.clone();
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 tokio::spawn(taking.clone().take(stream));
             }
         });
-        receiver
+        url
     }
 
     async fn take(self, mut stream: TcpStream) {
@@ -110,6 +116,19 @@ impl Receiver {
     pub fn count(&self) -> usize {
         *self.count.borrow()
     }
+}
+
+/// The address of a receiver that takes connections and never answers.
+pub async fn hanging() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        loop {
+            held.push(listener.accept().await.unwrap());
+        }
+    });
+    url
 }
 
 /// The operation that starts as many timers as `inputs` has.

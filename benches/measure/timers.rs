@@ -8,7 +8,7 @@ use pausa::clock::Clock;
 use crate::figures::{memory, percentile, timed};
 use crate::harness::postgres::Postgres;
 use crate::harness::server::Server;
-use crate::load::{Receiver, clients, operation};
+use crate::load::{Receiver, clients, hanging, operation};
 
 /// Clients that start timers at the same time.
 const CLIENTS: usize = 64;
@@ -27,17 +27,26 @@ const BATCH: usize = 50;
 
 const ALLOWED: [(&str, &str); 2] = [("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true"), ("PAUSA_LOG", "warn")];
 
+/// Receivers beside one that hangs, and timers that wait for that one.
+const HOSTS: usize = 100;
+const STUCK: usize = 1000;
+
 /// On the default SQLite.
 pub async fn sqlite() {
     let mut server = Server::with(&ALLOWED).await;
-    lateness(&server, "1,000 a second").await;
+    lateness(&server, "1,000 a second", 1).await;
     creates(&server).await;
     backlog(&mut server, None).await;
+    beside_one_that_hangs(&Server::with(&ALLOWED).await).await;
 }
 
-/// With a million that wait.
+/// With a million that wait, on either store.
 pub async fn many() {
     waiting(&mut Server::with(&ALLOWED).await).await;
+    let postgres = Postgres::start();
+    let url = postgres.url();
+    println!("on PostgreSQL:");
+    waiting(&mut Server::with(&[&ALLOWED[..], &[("PAUSA_DATABASE_URL", url.as_str())]].concat()).await).await;
 }
 
 /// On a private PostgreSQL, with one process and with two.
@@ -46,12 +55,25 @@ pub async fn postgres() {
     let (url, node) = (postgres.url(), |name| ("PAUSA_NODE", name));
     let shared = [("PAUSA_DATABASE_URL", url.as_str())];
     let mut server = Server::with(&[&ALLOWED[..], &shared, &[node("a")]].concat()).await;
-    lateness(&server, "1,000 a second").await;
+    lateness(&server, "1,000 a second", 1).await;
     creates(&server).await;
     backlog(&mut server, None).await;
+    beside_one_that_hangs(&server).await;
     let mut other = Server::with(&[&ALLOWED[..], &shared, &[node("b")]].concat()).await;
-    lateness(&server, "1,000 a second, two processes").await;
+    lateness(&server, "1,000 a second, two processes", 1).await;
     backlog(&mut server, Some(&mut other)).await;
+}
+
+/// Many receivers, without one that hangs and with it.
+async fn beside_one_that_hangs(server: &Server) {
+    lateness(server, &format!("1,000 a second for {HOSTS} receivers"), HOSTS).await;
+    let url = hanging().await;
+    let stuck = format!(r#"{{ url: "{url}", when: {{ after: {{ }} }}, timeoutSeconds: 600, label: "stuck" }}"#);
+    clients(&server.url, CLIENTS, move |n| (n < STUCK).then(|| operation(std::slice::from_ref(&stuck)))).await;
+    lateness(server, &format!("the same, beside {STUCK} for one that hangs"), HOSTS).await;
+    let query = "mutation { controlTasks(verb: TERMINATE, filter: { label: \"stuck\" }) { changed } }";
+    let changed = server.data(query, serde_json::json!({})).await["controlTasks"]["changed"].take();
+    assert_eq!(changed, STUCK);
 }
 
 fn at(url: &str, at: Timestamp) -> String {
@@ -62,13 +84,16 @@ fn hour(url: &str) -> String {
     format!(r#"{{ url: "{url}", when: {{ after: {{ hours: 1 }} }} }}"#)
 }
 
-/// How late webhooks come, as the receiver sees it.
-async fn lateness(server: &Server, what: &str) {
+/// How late webhooks come, as receivers at so many addresses see it.
+async fn lateness(server: &Server, what: &str, hosts: usize) {
     let receiver = Receiver::start().await;
+    let mut urls = vec![receiver.url.clone()];
+    while urls.len() < hosts {
+        urls.push(receiver.door().await);
+    }
     let first = Clock::system().now() + SignedDuration::from_secs(8);
-    let url = receiver.url.clone();
     let one = move |n: usize| first + SignedDuration::from_micros(i64::try_from(n * 1_000_000 / RATE).unwrap());
-    let calls = move |n: usize| (n < RATE * SECONDS).then(|| operation(&[at(&url, one(n))]));
+    let calls = move |n: usize| (n < RATE * SECONDS).then(|| operation(&[at(&urls[n % urls.len()], one(n))]));
     let (started, _) = clients(&server.url, CLIENTS, calls).await;
     let came = receiver.until(started.len()).await;
     let mut late: Vec<_> = started.iter().map(|(id, due)| due.duration_until(came[id]).as_secs_f64() * 1e3).collect();
@@ -147,6 +172,6 @@ async fn waiting(server: &mut Server) {
     server.kill().await;
     let start = timed(server.restart()).await;
     println!("a start with them: {:.2} s, after kill -9", start.as_secs_f64());
-    lateness(server, &format!("1,000 a second beside {WAITING} that wait")).await;
+    lateness(server, &format!("1,000 a second beside {WAITING} that wait"), 1).await;
     println!("memory with them: {:.0} MB", memory(server.pid(), "VmRSS"));
 }

@@ -10,9 +10,9 @@ use super::{Stop, Stopped};
 /// from a hundred thousand to a hundred million digits.
 const JOIN: f64 = 1.09;
 const LAST_JOIN: f64 = 0.91;
-const ROOT: f64 = 1.0;
-const DIVISION: f64 = 2.5;
-const TEXT: f64 = 2.9;
+const ROOT: f64 = 0.96;
+const DIVISION: f64 = 2.4;
+const TEXT: f64 = 3.7;
 
 /// Ranges of fewer terms than this take next to no time.
 const FREE: f64 = 200.0;
