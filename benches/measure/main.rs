@@ -14,13 +14,14 @@ mod exports;
 mod figures;
 mod imports;
 mod load;
+mod peers;
 mod pi;
 mod timers;
 
 use std::process::ExitCode;
 
 /// The measurements by their names.
-const NAMES: [&str; 12] = [
+const NAMES: [&str; 13] = [
     "calls",
     "imports-sqlite",
     "imports-postgres",
@@ -33,6 +34,7 @@ const NAMES: [&str; 12] = [
     "timers-sqlite",
     "timers-waiting",
     "timers-postgres",
+    "timers-peers",
 ];
 
 #[tokio::main]
@@ -60,7 +62,8 @@ async fn main() -> ExitCode {
             "pi-large" => pi::large().await,
             "timers-sqlite" => timers::sqlite().await,
             "timers-waiting" => timers::many().await,
-            _ => timers::postgres().await,
+            "timers-postgres" => timers::postgres().await,
+            _ => peers::measure().await,
         }
     }
     ExitCode::SUCCESS

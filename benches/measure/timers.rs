@@ -13,9 +13,10 @@ use crate::load::{Receiver, clients, hanging, operation};
 /// Clients that start timers at the same time.
 const CLIENTS: usize = 64;
 
-/// Timers each second, and for how many seconds.
-const RATE: usize = 1000;
+/// Timers each second, for how many seconds, and in all.
+pub const RATE: usize = 1000;
 const SECONDS: usize = 10;
+pub const COUNT: usize = RATE * SECONDS;
 
 /// Timers of a backlog, and of a burst.
 const BACKLOG: usize = 30_000;
@@ -25,7 +26,7 @@ const BURST: usize = 10_000;
 const WAITING: usize = 1_000_000;
 const BATCH: usize = 50;
 
-const ALLOWED: [(&str, &str); 2] = [("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true"), ("PAUSA_LOG", "warn")];
+pub const ALLOWED: [(&str, &str); 2] = [("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true"), ("PAUSA_LOG", "warn")];
 
 /// Receivers beside one that hangs, and timers that wait for that one.
 const HOSTS: usize = 100;
@@ -86,6 +87,17 @@ fn hour(url: &str) -> String {
 
 /// How late webhooks come, as receivers at so many addresses see it.
 async fn lateness(server: &Server, what: &str, hosts: usize) {
+    let mut late = late(server, hosts).await;
+    let early = late.iter().filter(|late| **late < 0.0).count();
+    let [median, p99, worst] = [0.5, 0.99, 1.0].map(|share| percentile(&mut late, share));
+    println!(
+        "lateness at {what} ({} timers): median {median:.2} ms, p99 {p99:.2} ms, worst {worst:.2} ms, {early} early",
+        late.len()
+    );
+}
+
+/// The lateness of each, in milliseconds.
+pub async fn late(server: &Server, hosts: usize) -> Vec<f64> {
     let receiver = Receiver::start().await;
     let mut urls = vec![receiver.url.clone()];
     while urls.len() < hosts {
@@ -93,17 +105,12 @@ async fn lateness(server: &Server, what: &str, hosts: usize) {
     }
     let first = Clock::system().now() + SignedDuration::from_secs(8);
     let one = move |n: usize| first + SignedDuration::from_micros(i64::try_from(n * 1_000_000 / RATE).unwrap());
-    let calls = move |n: usize| (n < RATE * SECONDS).then(|| operation(&[at(&urls[n % urls.len()], one(n))]));
+    let calls = move |n: usize| (n < COUNT).then(|| operation(&[at(&urls[n % urls.len()], one(n))]));
     let (started, _) = clients(&server.url, CLIENTS, calls).await;
     let came = receiver.until(started.len()).await;
-    let mut late: Vec<_> = started.iter().map(|(id, due)| due.duration_until(came[id]).as_secs_f64() * 1e3).collect();
-    let early = late.iter().filter(|late| **late < 0.0).count();
-    let [median, p99, worst] = [0.5, 0.99, 1.0].map(|share| percentile(&mut late, share));
-    println!(
-        "lateness at {what} ({} timers): median {median:.2} ms, p99 {p99:.2} ms, worst {worst:.2} ms, {early} early",
-        late.len()
-    );
+    let late = started.iter().map(|(id, due)| due.duration_until(came[id]).as_secs_f64() * 1e3).collect();
     assert_eq!(receiver.count(), started.len(), "each came once");
+    late
 }
 
 /// Starts by many clients, each on disk when it is answered; at rest, and while a burst falls due.
