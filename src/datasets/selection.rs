@@ -9,6 +9,7 @@ use super::{Column, ColumnType, value};
 
 /// What a column's value must be: `from <= value < to`, or equal, compared by the column's type (TEXT by its bytes).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ColumnFilter {
     /// The column's name.
     pub column: String,

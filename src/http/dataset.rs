@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::Site;
 use super::uploads::error;
-use crate::datasets::{self, Column, DatasetName, Holder, Limit, Lines, PIN_LIFE, Reader, Selection, Window};
+use crate::datasets::{self, Column, ColumnFilter, DatasetName, Holder, Limit, Lines, PIN_LIFE, Reader, Selection, Window};
 
 /// Rows of a window, and bytes at which a page ends.
 const WINDOW: u64 = 8192;
@@ -27,6 +27,9 @@ const PAGE_BYTES: usize = 1 << 20;
 pub struct Asked {
     /// The wanted columns in order, as a line of CSV; all where it is not given.
     columns: Option<String>,
+    /// The filters that all must hold, as a list in JSON like that of `startExport`; all rows where it is not given.
+    #[serde(rename = "where")]
+    filters: Option<String>,
     /// Guards cells that a spreadsheet would run as a formula.
     #[serde(default)]
     guard_formulas: bool,
@@ -49,7 +52,7 @@ struct Sending {
     to: mpsc::Sender<Part>,
 }
 
-/// The dataset's rows: 404 where there is no such dataset, 400 for columns that it has not.
+/// The dataset's rows: 404 where there is no such dataset, 400 for columns that it has not and filters that do not fit them.
 pub async fn stream(
     State(site): State<Site>,
     Path(file): Path<String>,
@@ -106,7 +109,15 @@ fn select(columns: &[Column], asked: &Asked) -> Result<Selection, Box<Response>>
         let record = reader.records().next().and_then(Result::ok).unwrap_or_default();
         record.iter().map(str::to_owned).collect::<Vec<_>>()
     });
-    Selection::of(columns, names.as_deref(), &[]).map_err(|invalid| refused(&invalid.to_string()))
+    let filters = match asked.filters.as_deref().map(serde_json::from_str::<Vec<ColumnFilter>>) {
+        None => Vec::new(),
+        Some(Ok(filters)) => filters,
+        Some(Err(problem)) => {
+            let wanted = r#"it is a list such as [{"column":"born","from":"1990-01-01","to":"2000-01-01"}]"#;
+            return Err(refused(&format!("where: {problem}: {wanted}")));
+        }
+    };
+    Selection::of(columns, names.as_deref(), &filters).map_err(|invalid| refused(&invalid.to_string()))
 }
 
 impl Sending {

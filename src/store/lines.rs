@@ -6,9 +6,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use sqlx::{AnyConnection, SqlStr};
 
+use super::dialect::Dialect;
 use super::hint;
 use super::row::{self, signed};
-use super::sql::{Dialect, Sql};
+use super::sql::Sql;
 use crate::task::{StateChange, Task, TaskId};
 
 /// A task as it is to be written, with the line of its history where its state changed.

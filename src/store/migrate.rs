@@ -7,7 +7,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use super::Error;
-use super::sql::Dialect;
+use super::dialect::Dialect;
 
 type Step = (i64, &'static str, &'static str);
 

@@ -3,18 +3,22 @@
 //! Each verb reads the task in a transaction, changes it by [`crate::task`]'s own functions and writes it back over
 //! the version that it read. Runs carry their [`Key`]; a key with an old epoch writes nothing.
 
+mod brief;
+mod dialect;
+mod ends;
 mod error;
 mod hint;
 mod lines;
 mod list;
-mod many;
 mod migrate;
 mod nodes;
+mod op;
 mod postgres;
 mod room;
 mod row;
 mod sql;
 mod sqlite;
+mod starts;
 mod together;
 mod uploads;
 mod write;
@@ -22,59 +26,27 @@ mod write;
 use std::path::Path;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use jiff::Timestamp;
-use sqlx::{AnyConnection, AnyPool, SqlStr};
+use sqlx::{AnyPool, SqlStr};
 use tokio::sync::mpsc;
 
+pub use brief::{Choice, Moments};
+pub use ends::Last;
 pub use error::Error;
 pub use hint::Hint;
 pub use list::{Filter, Page};
-pub use many::{Choice, Last, Moments};
 pub use postgres::Word;
 pub use uploads::Upload;
 
 use crate::task::{Ask, Progress, Refusal, StateChange, Task, TaskId, Verb};
-use many::{Ending, New};
+use dialect::Dialect;
+use ends::Ending;
+use op::Op;
 use room::Room;
-use sql::{Dialect, Sql};
+use sql::Sql;
+use starts::New;
 use together::Together;
 use write::{Changed, Outcome, Select, held};
-
-/// A write: it may be run again, so it must do the same each time.
-struct Op<T> {
-    run: Run<T>,
-    extent: Extent,
-}
-
-type Run<T> = Box<dyn for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + Sync>;
-
-/// What makes a write all or nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Extent {
-    /// It writes by one statement, which is that by itself.
-    Statement,
-    /// A transaction around it.
-    Transaction,
-}
-
-impl<T> Op<T> {
-    /// A write in a transaction.
-    fn transaction<F>(run: F) -> Op<T>
-    where
-        F: for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + Sync + 'static,
-    {
-        Op { run: Box::new(run), extent: Extent::Transaction }
-    }
-
-    /// A write by one statement: what it reads before may have changed by then, as that statement sees for itself.
-    fn statement<F>(run: F) -> Op<T>
-    where
-        F: for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + Sync + 'static,
-    {
-        Op { extent: Extent::Statement, ..Op::transaction(run) }
-    }
-}
 
 /// Called with every task that this node changed, once the change is on disk; true where its state changed.
 pub type OnChange = Arc<dyn Fn(&Arc<Task>, bool) + Send + Sync>;

@@ -7,8 +7,9 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::postgres::PgListener;
 use tokio::sync::mpsc;
 
+use super::Error;
 use super::hint::{self, Hint};
-use super::{Error, Extent, Op};
+use super::op::{Extent, Op};
 
 const CONNECTIONS: u32 = 16;
 

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AnyConnection, Row};
 
+use super::dialect::Dialect;
 use super::row;
-use super::sql::{self, Dialect};
+use super::sql;
 use crate::clock::Clock;
 
 /// A full house of so many is counted at once where somebody asks again; a larger one only so often.

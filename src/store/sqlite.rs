@@ -8,7 +8,8 @@ use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, Connection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Error, Op};
+use super::Error;
+use super::op::Op;
 
 /// Each commit is on disk when it is acknowledged.
 const PRAGMAS: [&str; 5] = [

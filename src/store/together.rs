@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use super::Error;
+
 /// Calls that are done together at most.
 const GROUP: usize = 64;
 
@@ -83,4 +85,29 @@ impl<I: Send + 'static, O: Send + 'static> Together<I, O> {
     fn waiting(&self) -> MutexGuard<'_, Waiting<I, O>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// All in one transaction; where the database throws that out, each in one of its own, so that one fails alone.
+pub async fn all_or_each<I, O, F>(calls: Vec<I>, run: impl Fn(Vec<I>) -> F) -> Vec<Result<O, Error>>
+where
+    I: Clone,
+    F: Future<Output = Result<Vec<Result<O, Error>>, Error>>,
+{
+    match run(calls.clone()).await {
+        Ok(outcomes) => outcomes,
+        Err(Error::Failed(_)) if calls.len() > 1 => {
+            let mut outcomes = Vec::with_capacity(calls.len());
+            for call in calls {
+                let alone = run(vec![call]).await;
+                outcomes.push(alone.and_then(|mut only| only.pop().unwrap_or_else(|| broke_off())));
+            }
+            outcomes
+        }
+        Err(error) => calls.iter().map(|_| Err(error.clone())).collect(),
+    }
+}
+
+/// A call that came to no end.
+pub fn broke_off<T>() -> Result<T, Error> {
+    Err(Error::Failed("a write broke off".to_owned()))
 }

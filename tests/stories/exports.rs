@@ -215,6 +215,8 @@ async fn a_dataset_goes_straight_to_a_client() {
     assert!(whole.bytes().await.unwrap() == file.as_bytes());
     let some = server.get("/datasets/people.csv?columns=note,n&guardFormulas=true").await;
     assert!(some.text().await.unwrap().starts_with("note,n\r\n\"a, \"\"b\"\"\",1\r\nplain,2\r\n"));
+    let one = server.get(r#"/datasets/people.csv?columns=note,n&where=[{"column":"n","equals":"2"}]"#).await;
+    assert_eq!(one.text().await.unwrap(), "note,n\r\nplain,2\r\n");
     let head = server.client().head(format!("{}/datasets/people.csv", server.url)).send().await.unwrap();
     assert_eq!(
         (head.status().as_u16(), head.headers()["content-type"].as_bytes()),
@@ -225,6 +227,9 @@ async fn a_dataset_goes_straight_to_a_client() {
         ("/datasets/people", 404, "NOT_FOUND"),
         ("/datasets/people.csv?columns=x", 400, "BAD_USER_INPUT"),
         ("/datasets/people.csv?where=x", 400, "BAD_USER_INPUT"),
+        (r#"/datasets/people.csv?where=[{"column":"x","equals":"2"}]"#, 400, "BAD_USER_INPUT"),
+        (r#"/datasets/people.csv?where=[{"column":"n","is":"2"}]"#, 400, "BAD_USER_INPUT"),
+        ("/datasets/people.csv?rows=2", 400, "BAD_USER_INPUT"),
     ] {
         let answer = server.get(path).await;
         assert_eq!(answer.status(), status, "{path}");

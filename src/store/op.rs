@@ -1,0 +1,42 @@
+//! Writes, as the stores run them.
+
+use futures_util::future::BoxFuture;
+use sqlx::AnyConnection;
+
+/// A write: it may be run again, so it must do the same each time.
+pub struct Op<T> {
+    /// What it does.
+    pub run: Run<T>,
+    /// What makes that all or nothing.
+    pub extent: Extent,
+}
+
+/// What a write does on its connection.
+pub type Run<T> = Box<dyn for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + Sync>;
+
+/// What makes a write all or nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// It writes by one statement, which is that by itself.
+    Statement,
+    /// A transaction around it.
+    Transaction,
+}
+
+impl<T> Op<T> {
+    /// A write in a transaction.
+    pub fn transaction<F>(run: F) -> Op<T>
+    where
+        F: for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + Sync + 'static,
+    {
+        Op { run: Box::new(run), extent: Extent::Transaction }
+    }
+
+    /// A write by one statement: what it reads before may have changed by then, as that statement sees for itself.
+    pub fn statement<F>(run: F) -> Op<T>
+    where
+        F: for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + Sync + 'static,
+    {
+        Op { extent: Extent::Statement, ..Op::transaction(run) }
+    }
+}

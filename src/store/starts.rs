@@ -1,0 +1,117 @@
+//! Starts of tasks. Those that are asked for at the same time are written together.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use sqlx::AnyConnection;
+
+use super::lines::{self, Written};
+use super::op::{Extent, Op, Run};
+use super::sql::Sql;
+use super::together::{all_or_each, broke_off};
+use super::write::in_the_way;
+use super::{Error, Room, Started, Store, row, uploads};
+use crate::task::{Refusal, StateChange, Task};
+
+/// A task that is to be written.
+#[derive(Clone)]
+pub(super) struct New {
+    task: Task,
+    by: String,
+    max_waiting: u64,
+}
+
+impl Store {
+    /// Writes a new task, unless its idempotency key, what it holds or `max_waiting` stands against it.
+    pub async fn create(&self, task: Task, by: &str, max_waiting: u64) -> Result<Started, Error> {
+        let (store, new) = (self.clone(), New { task, by: by.to_owned(), max_waiting });
+        let run = move |news: Vec<New>| {
+            let store = store.clone();
+            async move { all_or_each(news, |news| store.create_all(news)).await }
+        };
+        self.creates.call(new, run).await.unwrap_or_else(broke_off)
+    }
+
+    /// Somebody waits for a start right now.
+    pub fn is_starting(&self) -> bool {
+        self.creates.is_busy()
+    }
+
+    async fn create_all(&self, news: Vec<New>) -> Result<Vec<Result<Started, Error>>, Error> {
+        // What is read is held by a transaction; else the unique indexes say what stands against a start.
+        let alone = news.iter().all(|new| new.task.upload.is_none());
+        let (sql, room, news) = (Arc::clone(&self.sql), Arc::clone(&self.room), Arc::new(news));
+        let run: Run<Vec<Result<Started, Error>>> = Box::new(move |conn| {
+            let (sql, room, news) = (Arc::clone(&sql), Arc::clone(&room), Arc::clone(&news));
+            Box::pin(async move { create_all(conn, &sql, &room, &news).await })
+        });
+        let started = |outcome: &Result<Started, Error>| match outcome {
+            Ok(Started::New(task)) => Some((Arc::clone(task), true)),
+            _ => None,
+        };
+        let extent = if alone { Extent::Statement } else { Extent::Transaction };
+        self.write_and_tell(Op { run, extent }, move |outcomes| outcomes.iter().filter_map(started).collect()).await
+    }
+}
+
+/// Writes new tasks, each unless something stands against it.
+async fn create_all(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    room: &Room,
+    news: &[New],
+) -> sqlx::Result<Vec<Result<Started, Error>>> {
+    let mut same = of_keys(conn, sql, news).await?;
+    let mut outcomes = Vec::with_capacity(news.len());
+    let mut written: Vec<Written> = Vec::new();
+    for New { task, by, .. } in news {
+        let key = task.idempotency_key.as_ref();
+        let outcome = match key.and_then(|key| same.get(key)) {
+            Some(task) => Ok(Started::Same(Arc::clone(task))),
+            None => match stands_against(conn, sql, task).await? {
+                Some(error) => Err(error),
+                None => {
+                    let task = Arc::new(task.clone());
+                    let at = task.created_at;
+                    let first = StateChange { from: None, to: task.state, at, by: by.clone(), reason: None };
+                    same.extend(key.map(|key| (key.clone(), Arc::clone(&task))));
+                    written.push((Arc::clone(&task), Some(first)));
+                    Ok(Started::New(task))
+                }
+            },
+        };
+        outcomes.push(outcome);
+    }
+    let limit = news.iter().map(|new| new.max_waiting).min().unwrap_or(u64::MAX);
+    let (fit, waiting) = room.take(conn, written.len() as u64, limit).await?;
+    for (late, _) in written.drain(usize::try_from(fit).unwrap_or(usize::MAX)..) {
+        let of_it =
+            |outcome: &&mut Result<Started, Error>| matches!(outcome, Ok(started) if started.task().id == late.id);
+        outcomes.iter_mut().filter(of_it).for_each(|outcome| *outcome = Err(Error::TooBusy { waiting, limit }));
+    }
+    if !written.is_empty() {
+        lines::insert(conn, sql, &written).await?;
+    }
+    Ok(outcomes)
+}
+
+/// The tasks that earlier starts with the same keys made.
+async fn of_keys(conn: &mut AnyConnection, sql: &Sql, news: &[New]) -> sqlx::Result<HashMap<String, Arc<Task>>> {
+    let keys: Vec<_> = news.iter().filter_map(|new| new.task.idempotency_key.clone()).collect();
+    if keys.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query(sql.by_keys.clone()).bind(lines::json(&keys)?).fetch_all(conn).await?;
+    let tasks = rows.iter().map(|row| row::task(row).map(Arc::new)).collect::<sqlx::Result<Vec<_>>>()?;
+    Ok(tasks.into_iter().filter_map(|task| Some((task.idempotency_key.clone()?, task))).collect())
+}
+
+async fn stands_against(conn: &mut AnyConnection, sql: &Sql, task: &Task) -> sqlx::Result<Option<Error>> {
+    if let Some(holder) = in_the_way(conn, sql, task).await? {
+        return Ok(Some(Refusal::Conflict(holder).into()));
+    }
+    match &task.upload {
+        Some(upload) if !uploads::kept(conn, sql, upload).await? => Ok(Some(Error::NoUpload(upload.clone()))),
+        _ => Ok(None),
+    }
+}
