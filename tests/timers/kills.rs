@@ -103,7 +103,7 @@ async fn ended(server: &Server, id: &str) -> Value {
 async fn killed_right_after_the_answer_it_is_there() {
     let (mut server, receiver) = (with(&[]).await, Receiver::kind().await);
     let mut ids = Vec::new();
-    for _ in 0..30 {
+    for _ in 0..100 {
         ids.push(server.timer(after(&receiver.url, 3600.0)).await);
         server.kill().await;
         server.restart().await;

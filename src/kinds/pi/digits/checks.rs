@@ -20,7 +20,8 @@ pub fn products(a: &BigUint, b: &BigUint) {
     assert!(mul(a, b, NEVER).unwrap() == product, "{a:x} by {b:x}");
     assert!(square(a, NEVER).unwrap() == a * a, "the square of {a:x}");
     // As few bits as are allowed, and so many that nothing wraps around.
-    for least in [a.bits().max(b.bits()) + 64, product.bits() + 64] {
+    let longer = a.bits().max(b.bits());
+    for least in [longer, product.bits().max(longer)].map(|bits| bits + 64) {
         let factor = Factor::new(a.clone(), least, NEVER).unwrap();
         for (negative, size) in [(false, BigUint::from(3u32)), (true, BigUint::from(1u32) << (least / 2))] {
             let rest = Signed { negative, size };

@@ -109,6 +109,7 @@ fn products_are_exact_around_every_threshold() {
             checks::products(&short, &ones);
             checks::products(&short, &ends);
         }
+        checks::products(&ones, &BigUint::ZERO);
     }
 }
 
