@@ -13,11 +13,6 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// The system's allocator keeps what large computations give back in ever smaller pieces: with it memory grew from each to the
-/// next.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// A GraphQL server whose long-running tasks can be paused, resumed and terminated while they run.
 #[derive(Parser)]
 #[command(version)]

@@ -15,7 +15,9 @@ use tokio::sync::mpsc;
 
 use super::Site;
 use super::uploads::error;
-use crate::datasets::{self, Column, ColumnFilter, DatasetName, Holder, Limit, Lines, PIN_LIFE, Reader, Selection, Window};
+use crate::datasets::{
+    self, Column, ColumnFilter, DatasetName, Holder, Limit, Lines, PIN_LIFE, Reader, Selection, Window,
+};
 
 /// Rows of a window, and bytes at which a page ends.
 const WINDOW: u64 = 8192;

@@ -18,14 +18,15 @@ pub enum Refused {
     #[error("it is no URL: {0}")]
     Malformed(String),
     /// It is of another scheme.
-    #[error("{0}: is not fetched: only http and https are")]
+    #[error("{0}: is not asked: only http and https are")]
     Scheme(String),
     /// It leads into the private network.
     #[error(
-        "{host} is {address}, in a private or reserved range: it is not asked unless PAUSA_OUTBOUND_ALLOW_PRIVATE is true"
+        "{address}, the address of {host}, is in a private or reserved range: \
+         it is not asked unless PAUSA_OUTBOUND_ALLOW_PRIVATE is true"
     )]
     Private {
-        /// The host, as the URL names it.
+        /// The host, as the URL names it, or the URL itself.
         host: String,
         /// Its address.
         address: IpAddr,
@@ -55,7 +56,7 @@ impl Address {
             None => return Err(Refused::Malformed("it has no host".to_owned())),
         };
         match literal.filter(|address| !allow_private && !is_public(*address)) {
-            Some(address) => Err(Refused::Private { host: address.to_string(), address }),
+            Some(address) => Err(Refused::Private { host: "the URL".to_owned(), address }),
             None => Ok(Address(url)),
         }
     }

@@ -10,6 +10,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
+    /// Behind a select of what is to be changed.
     pub fn lock(self) -> &'static str {
         match self {
             Dialect::Sqlite => "",
@@ -17,6 +18,7 @@ impl Dialect {
         }
     }
 
+    /// The same, without rows that others hold.
     pub fn lock_free(self) -> &'static str {
         match self {
             Dialect::Sqlite => "",
@@ -62,6 +64,7 @@ impl Dialect {
         }
     }
 
+    /// Behind a select of what must stay until the end of the transaction.
     pub fn keep(self) -> &'static str {
         match self {
             Dialect::Sqlite => "",
@@ -79,10 +82,12 @@ pub struct Column {
     pub holds: &'static str,
 }
 
+/// A column of texts.
 pub const fn text(name: &'static str) -> Column {
     Column { name, holds: "TEXT" }
 }
 
+/// A column of whole numbers.
 const fn whole(name: &'static str) -> Column {
     Column { name, holds: "BIGINT" }
 }

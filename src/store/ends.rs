@@ -1,6 +1,6 @@
 //! Ends of runs. Those that come at the same time are written together.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use sqlx::AnyConnection;
@@ -81,7 +81,8 @@ impl Store {
 /// Ends runs whose tasks nobody changed since the runs have them.
 async fn end_unchanged(conn: &mut AnyConnection, sql: &Sql, endings: &[Ending]) -> sqlx::Result<Vec<Changed>> {
     let ended = endings.iter().filter_map(|ending| end(Task::clone(&ending.task), ending).ok());
-    let written: HashMap<TaskId, Written> = ended.map(|written| (written.0.id, written)).collect();
+    // Rows are locked in the order of their ids, here as everywhere.
+    let written: BTreeMap<TaskId, Written> = ended.map(|written| (written.0.id, written)).collect();
     let written: Vec<_> = written.into_values().collect();
     if written.is_empty() {
         return Ok(Vec::new());
