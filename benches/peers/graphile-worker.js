@@ -14,5 +14,5 @@ const runner = await run({
 });
 runner.events.on('job:success', ended);
 await inBatches((numbers) =>
-  adding.addJobs(numbers.map((n) => ({ identifier: 'webhook', payload: { n }, runAt: new Date(due(n)) }))),
+  Promise.all(numbers.map((n) => adding.addJob('webhook', { n }, { runAt: new Date(due(n)) }))),
 );
