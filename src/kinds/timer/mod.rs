@@ -102,7 +102,7 @@ impl Kind for Timer {
                 context.note(&cursor, report(0))?;
                 return Err(Failure::permanent("UNAVAILABLE", error).into());
             }
-            self.announce(context, &mut cursor).await?;
+            cursor.announce(context).await?;
         }
         let at = context.now();
         let late = late(at);
@@ -147,17 +147,6 @@ impl Kind for Timer {
 }
 
 impl Timer {
-    /// Writes down that the webhook is being sent: where that is not on disk, it was not.
-    async fn announce(&self, context: &Context, cursor: &mut Cursor) -> Result<(), Stop> {
-        cursor.sending = Some(context.now());
-        let announced = context.commit(cursor, report(0)).await;
-        cursor.sending = None;
-        if announced.is_err() {
-            context.note(cursor, report(0))?;
-        }
-        announced
-    }
-
     /// The wait before the try after so many failures: full jitter, as in "Exponential Backoff And Jitter" (AWS, 2015).
     fn wait(&self, failures: u32) -> Duration {
         const LONGEST: Duration = Duration::from_secs(3600);
@@ -168,6 +157,17 @@ impl Timer {
 }
 
 impl Cursor {
+    /// Writes down that the webhook is being sent: where that is not on disk, it was not.
+    async fn announce(&mut self, context: &Context) -> Result<(), Stop> {
+        self.sending = Some(context.now());
+        let announced = context.commit(self, report(0)).await;
+        self.sending = None;
+        if announced.is_err() {
+            context.note(self, report(0))?;
+        }
+        announced
+    }
+
     fn add(&mut self, delivered: Delivered) {
         self.deliveries.push(delivered);
         let over = self.deliveries.len().saturating_sub(KEPT);
