@@ -48,6 +48,11 @@ impl Embedded {
         Watch::progress(&self.url, id).await.until(|task| task["state"] == state).await
     }
 
+    /// Watches a task by a subscription of the story's own.
+    pub async fn watch(&self, query: &str, id: &str) -> Watch {
+        Watch::open(&self.url, "taskProgress", query, json!({ "id": id })).await
+    }
+
     /// Ends it as SIGTERM does; true where all tasks let go in time.
     pub async fn end(self) -> bool {
         self.ending.cancel();

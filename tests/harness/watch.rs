@@ -65,9 +65,12 @@ impl Watch {
 
     /// The next message, past pings; none where the socket is closed.
     async fn hear(&mut self) -> Option<Value> {
+        tokio::time::timeout(PATIENCE, self.message()).await.expect("an event in time")
+    }
+
+    async fn message(&mut self) -> Option<Value> {
         loop {
-            let next = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("an event in time");
-            match next? {
+            match self.socket.next().await? {
                 Ok(Message::Text(text)) => {
                     let message: Value = serde_json::from_str(&text).unwrap();
                     match message["type"].as_str() {
