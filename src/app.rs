@@ -177,7 +177,7 @@ async fn follow(store: Store, mut words: tokio::sync::mpsc::Receiver<Word>, bus:
         let (ids, state_changed) = match word {
             Word::Changed(hint) => {
                 bells.ring(&hint);
-                let wanted = bells.runs_here(hint.id) || bus.wants(hint.id, hint.state_changed);
+                let wanted = bells.runs_here(hint.id) || bus.wants(hint.id, hint.version, hint.state_changed);
                 (wanted.then_some(hint.id).into_iter().collect(), hint.state_changed)
             }
             Word::Missed => ([bus.watched_ids(), bells.runs()].concat(), false),

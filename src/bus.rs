@@ -3,7 +3,7 @@
 //! One snapshot per change serves all subscribers. Watchers of one task see its newest state and may miss those in
 //! between; a slow one slows nobody.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{broadcast, watch};
@@ -18,11 +18,19 @@ const BACKLOG: usize = 1024;
 pub struct Bus {
     watched: Arc<Mutex<HashMap<TaskId, watch::Sender<Arc<Task>>>>>,
     all: broadcast::Sender<Arc<Task>>,
+    told: Arc<Mutex<Told>>,
+}
+
+/// The newest versions that the subscribers of all tasks were told, of the tasks that changed last.
+#[derive(Default)]
+struct Told {
+    versions: HashMap<TaskId, i64>,
+    order: VecDeque<(TaskId, i64)>,
 }
 
 impl Default for Bus {
     fn default() -> Bus {
-        Bus { watched: Arc::default(), all: broadcast::channel(BACKLOG).0 }
+        Bus { watched: Arc::default(), all: broadcast::channel(BACKLOG).0, told: Arc::default() }
     }
 }
 
@@ -43,9 +51,13 @@ impl Bus {
             }
         }
         drop(watched);
-        if state_changed {
-            // Nobody listening is no failure.
-            let _ = self.all.send(Arc::clone(task));
+        if state_changed && self.all.receiver_count() > 0 {
+            // Sent under the lock, so that nobody is told of it behind something newer.
+            let mut told = lock(&self.told);
+            if told.note(task) {
+                // Nobody listening is no failure.
+                let _ = self.all.send(Arc::clone(task));
+            }
         }
     }
 
@@ -64,9 +76,10 @@ impl Bus {
         }
     }
 
-    /// Somebody here wants to hear of a change of that task.
-    pub fn wants(&self, id: TaskId, state_changed: bool) -> bool {
-        self.watched().contains_key(&id) || (state_changed && self.all.receiver_count() > 0)
+    /// Somebody here wants to hear of a change of that task, which another node made.
+    pub fn wants(&self, id: TaskId, version: i64, state_changed: bool) -> bool {
+        let untold = || self.all.receiver_count() > 0 && !lock(&self.told).knows(id, version);
+        self.watched().contains_key(&id) || (state_changed && untold())
     }
 
     /// The tasks that somebody watches.
@@ -79,8 +92,87 @@ impl Bus {
         self.all.subscribe()
     }
 
-    /// A panic while the map was locked leaves it whole.
     fn watched(&self) -> MutexGuard<'_, HashMap<TaskId, watch::Sender<Arc<Task>>>> {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.watched)
+    }
+}
+
+impl Told {
+    /// That version, or a newer one, was told.
+    fn knows(&self, id: TaskId, version: i64) -> bool {
+        self.versions.get(&id).is_some_and(|told| *told >= version)
+    }
+
+    /// Takes note of what is told now; false where it, or something newer, was told before.
+    fn note(&mut self, task: &Task) -> bool {
+        if self.knows(task.id, task.version) {
+            return false;
+        }
+        self.versions.insert(task.id, task.version);
+        self.order.push_back((task.id, task.version));
+        if self.order.len() > BACKLOG
+            && let Some((id, version)) = self.order.pop_front()
+            && self.versions.get(&id) == Some(&version)
+        {
+            self.versions.remove(&id);
+        }
+        true
+    }
+}
+
+/// A panic while it was locked leaves it whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::task::{NewTask, State, Unit};
+
+    fn task(version: i64, state: State) -> Arc<Task> {
+        let clock = Clock::test(Timestamp::UNIX_EPOCH);
+        let new = NewTask {
+            kind: "import".to_owned(),
+            spec: "{}".to_owned(),
+            unit: Unit::Rows,
+            total: None,
+            label: None,
+            start_at: None,
+            exclusive: None,
+            idempotency_key: None,
+            upload: None,
+            lane: None,
+        };
+        Arc::new(Task { version, state, ..Task::new(clock.task_id(), new, clock.now()) })
+    }
+
+    #[test]
+    fn a_change_that_was_read_before_it_was_told_here_is_told_once_and_nothing_older_behind_it() {
+        let (bus, running) = (Bus::default(), task(3, State::Running));
+        let mut all = bus.all();
+        let at = |version, state| Arc::new(Task { version, state, ..Task::clone(&running) });
+        // The word of QUEUED came from another node; what is read is what this node made of it meanwhile.
+        assert!(bus.wants(running.id, 1, true));
+        bus.publish(&running, true);
+        assert!(!bus.wants(running.id, 2, true));
+        for version in 1..=3 {
+            bus.publish(&at(version, State::Running), true);
+        }
+        bus.publish(&at(4, State::Completed), true);
+        let told = std::iter::from_fn(|| all.try_recv().ok()).map(|task| task.version);
+        assert_eq!(told.collect::<Vec<_>>(), [3, 4]);
+    }
+
+    #[test]
+    fn what_was_told_is_remembered_of_the_tasks_that_changed_last() {
+        let mut told = Told::default();
+        for version in 1..3 * BACKLOG as i64 {
+            assert!(told.note(&task(version, State::Running)));
+        }
+        assert_eq!((told.order.len(), told.versions.len()), (BACKLOG, BACKLOG));
     }
 }
