@@ -58,7 +58,7 @@ impl Control {
         let services = ctx.data_unchecked::<Services>();
         let expiry = expiry.map(|expiry| expiry.read(services)).transpose()?;
         let ask = Ask { reason, expiry, default_expiry: services.runner.default_expiry(), ..services.ask() };
-        services.control(error::task_id(&id)?, Verb::Pause, ask).await.map(TaskObject::from)
+        services.pause(error::task_id(&id)?, ask).await.map(TaskObject::from)
     }
 
     /// Continues from the last checkpoint; also takes a FAILED task up again from there. A task that is not paused is
@@ -144,6 +144,18 @@ impl Services {
     async fn read(&self, id: TaskId) -> Result<Arc<Task>> {
         let task = self.store.get(id).await.map_err(error::from_store)?;
         task.ok_or_else(|| error::no_task(id))
+    }
+
+    /// A run that pauses is told of it before that is on disk: the disk is waited for once, when the run has let go.
+    async fn pause(&self, id: TaskId, ask: Ask) -> Result<Arc<Task>> {
+        let Some(pausing) = self.store.pause_running(id, ask.clone()).await.map_err(error::from_store)? else {
+            return self.control(id, Verb::Pause, ask).await;
+        };
+        let task = self.until(pausing, |task| task.state != State::Pausing).await?;
+        if task.state == State::Pausing {
+            self.store.keep(id).await.map_err(error::from_store)?;
+        }
+        Ok(task)
     }
 
     /// Asks, and waits for the stop to be confirmed.

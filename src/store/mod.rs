@@ -38,10 +38,10 @@ pub use list::{Filter, Page};
 pub use postgres::Word;
 pub use uploads::Upload;
 
-use crate::task::{Ask, Progress, Refusal, StateChange, Task, TaskId, Verb};
+use crate::task::{Ask, Progress, Refusal, State, StateChange, Task, TaskId, Verb};
 use dialect::Dialect;
 use ends::Ending;
-use op::Op;
+use op::{Durable, Op};
 use room::Room;
 use sql::Sql;
 use starts::New;
@@ -179,6 +179,27 @@ impl Store {
         self.change(id, move |task| task.ask(verb, &ask)).await
     }
 
+    /// Asks a task that runs to pause, and tells its run at once: what the run says as it stops takes that to the disk too.
+    /// Who does not wait for it calls [`Store::keep`]. None where the task does not run, and nothing is changed.
+    pub async fn pause_running(&self, id: TaskId, ask: Ask) -> Result<Option<Arc<Task>>, Error> {
+        let pause = move |task: &mut Task| match task.state {
+            State::Running | State::Pausing => task.ask(Verb::Pause, &ask),
+            _ => Ok(None),
+        };
+        let task = self.change_durably(id, Durable::WithNext, pause).await?;
+        Ok(Some(task).filter(|task| task.state == State::Pausing))
+    }
+
+    /// Takes to the disk what was told of the task, by a new version of it.
+    pub async fn keep(&self, id: TaskId) -> Result<(), Error> {
+        let sql = Arc::clone(&self.sql);
+        let op: Op<Option<Arc<Task>>> = Op::transaction(move |conn| {
+            let sql = Arc::clone(&sql);
+            Box::pin(async move { write::keep(conn, &sql, id).await })
+        });
+        self.write_and_tell(op, |kept| kept.iter().map(|task| (Arc::clone(task), false)).collect()).await.map(drop)
+    }
+
     /// A run reports what is committed.
     pub async fn report(&self, key: Key, cursor: Option<String>, progress: Progress) -> Result<Arc<Task>, Error> {
         self.change(key.id, move |task| {
@@ -252,11 +273,19 @@ impl Store {
     where
         F: Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync + 'static,
     {
+        self.change_durably(id, Durable::AtOnce, f).await
+    }
+
+    async fn change_durably<F>(&self, id: TaskId, durable: Durable, f: F) -> Result<Arc<Task>, Error>
+    where
+        F: Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync + 'static,
+    {
         let (sql, f) = (Arc::clone(&self.sql), Arc::new(f));
         let op: Op<Outcome> = Op::transaction(move |conn| {
             let (sql, f) = (Arc::clone(&sql), Arc::clone(&f));
             Box::pin(async move { write::change(conn, &sql, id, &*f).await })
         });
+        let op = op.durable(durable);
         let changed = self.write_and_tell(op, |outcome| match outcome {
             Ok((task, Some(state_changed))) => vec![(Arc::clone(task), *state_changed)],
             _ => Vec::new(),

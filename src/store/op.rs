@@ -9,6 +9,8 @@ pub struct Op<T> {
     pub run: Run<T>,
     /// What makes that all or nothing.
     pub extent: Extent,
+    /// When it is on disk.
+    pub durable: Durable,
 }
 
 /// What a write does on its connection.
@@ -23,13 +25,22 @@ pub enum Extent {
     Transaction,
 }
 
+/// When a write is on disk, so that it outlives a power loss; the end of the process it outlives in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durable {
+    /// Before it is acknowledged.
+    AtOnce,
+    /// With the next write, for one that another follows at once; PostgreSQL, which others see too, takes it at once.
+    WithNext,
+}
+
 impl<T> Op<T> {
     /// A write in a transaction.
     pub fn transaction<F>(run: F) -> Op<T>
     where
         F: for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + Sync + 'static,
     {
-        Op { run: Box::new(run), extent: Extent::Transaction }
+        Op { run: Box::new(run), extent: Extent::Transaction, durable: Durable::AtOnce }
     }
 
     /// A write by one statement: what it reads before may have changed by then, as that statement sees for itself.
@@ -38,5 +49,10 @@ impl<T> Op<T> {
         F: for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + Sync + 'static,
     {
         Op { extent: Extent::Statement, ..Op::transaction(run) }
+    }
+
+    /// The same, on disk at that time.
+    pub fn durable(self, durable: Durable) -> Op<T> {
+        Op { durable, ..self }
     }
 }

@@ -5,16 +5,21 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool, Connection};
+use sqlx::{AnyConnection, AnyPool, Connection as _};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Error;
-use super::op::Op;
+use super::op::{Durable, Op};
 
 /// Each commit is on disk when it is acknowledged.
+const AT_ONCE: &str = "PRAGMA synchronous = FULL";
+
+/// Commits are written, and on disk with the next one that waits for it: the log is one file, in the order of the commits.
+const WITH_NEXT: &str = "PRAGMA synchronous = NORMAL";
+
 const PRAGMAS: [&str; 5] = [
     "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",
+    AT_ONCE,
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 5000",
     "PRAGMA cache_size = -4000",
@@ -25,6 +30,12 @@ const GROUP: usize = 256;
 
 /// Readers at once; WAL lets them read beside the writer.
 const READERS: u32 = 4;
+
+/// The one connection that writes.
+struct Connection {
+    conn: AnyConnection,
+    durable: Durable,
+}
 
 type Job = (Op<()>, oneshot::Sender<Result<(), Error>>);
 
@@ -66,21 +77,22 @@ impl Writer {
     pub async fn start(url: &str) -> Result<Writer, Error> {
         let mut conn = AnyConnection::connect(&with_create(url)).await?;
         prepare(&mut conn).await?;
+        let mut writer = Connection { conn, durable: Durable::AtOnce };
         let (jobs, mut inbox) = mpsc::channel::<Job>(GROUP * 4);
         tokio::spawn(async move {
             let mut group = Vec::with_capacity(GROUP);
             while inbox.recv_many(&mut group, GROUP).await > 0 {
-                commit(&mut conn, std::mem::take(&mut group)).await;
+                writer.commit(std::mem::take(&mut group)).await;
             }
         });
         Ok(Writer(jobs))
     }
 
-    /// Runs `op` in a transaction, perhaps together with those of other callers; answers once it is on disk.
+    /// Runs `op` in a transaction, perhaps together with those of other callers; answers once it is committed.
     pub async fn write<T: Send + 'static>(&self, op: Op<T>) -> Result<T, Error> {
         let slot = Arc::new(Mutex::new(None));
         let filled = Arc::clone(&slot);
-        let op = Arc::new(op);
+        let (durable, op) = (op.durable, Arc::new(op));
         let run: Op<()> = Op::transaction(move |conn| {
             let (op, slot) = (Arc::clone(&op), Arc::clone(&filled));
             Box::pin(async move {
@@ -91,39 +103,51 @@ impl Writer {
         });
         let gone = || Error::Unavailable("it is shutting down".to_owned());
         let (done, answer) = oneshot::channel();
-        self.0.send((run, done)).await.map_err(|_| gone())?;
+        self.0.send((run.durable(durable), done)).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())??;
         let value = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
         value.ok_or_else(gone)
     }
 }
 
-/// One commit for all; where one of them fails, each in a transaction of its own, so that it fails alone.
-async fn commit(conn: &mut AnyConnection, group: Vec<Job>) {
-    let together = transaction(conn, group.iter().map(|(op, _)| op)).await;
-    if together.is_ok() || group.len() == 1 {
-        let mut together = Some(together);
-        for (_, done) in group {
-            // A caller that has gone away wants no answer.
-            let _ = done.send(together.take().unwrap_or(Ok(())));
+impl Connection {
+    /// One commit for all; where one of them fails, each in a transaction of its own, so that it fails alone.
+    async fn commit(&mut self, group: Vec<Job>) {
+        let ops: Vec<_> = group.iter().map(|(op, _)| op).collect();
+        let together = self.transaction(&ops).await;
+        if together.is_ok() || group.len() == 1 {
+            let mut together = Some(together);
+            for (_, done) in group {
+                // A caller that has gone away wants no answer.
+                let _ = done.send(together.take().unwrap_or(Ok(())));
+            }
+            return;
         }
-        return;
+        for (op, done) in group {
+            let _ = done.send(self.transaction(&[&op]).await);
+        }
     }
-    for (op, done) in group {
-        let _ = done.send(transaction(conn, [&op].into_iter()).await);
-    }
-}
 
-fn transaction<'a>(
-    conn: &'a mut AnyConnection,
-    ops: impl Iterator<Item = &'a Op<()>> + Send + 'a,
-) -> BoxFuture<'a, Result<(), Error>> {
-    Box::pin(async move {
-        let mut transaction = conn.begin_with("BEGIN IMMEDIATE").await?;
-        for op in ops {
-            (op.run)(&mut transaction).await?;
+    fn transaction<'a>(&'a mut self, ops: &'a [&'a Op<()>]) -> BoxFuture<'a, Result<(), Error>> {
+        Box::pin(async move {
+            self.wait_for_disk(ops).await?;
+            let mut transaction = self.conn.begin_with("BEGIN IMMEDIATE").await?;
+            for op in ops {
+                (op.run)(&mut transaction).await?;
+            }
+            transaction.commit().await?;
+            Ok(())
+        })
+    }
+
+    /// The commit of these waits for the disk, unless none of them needs it.
+    async fn wait_for_disk(&mut self, ops: &[&Op<()>]) -> sqlx::Result<()> {
+        let wait = ops.iter().any(|op| op.durable == Durable::AtOnce);
+        let (durable, pragma) = if wait { (Durable::AtOnce, AT_ONCE) } else { (Durable::WithNext, WITH_NEXT) };
+        if self.durable != durable {
+            sqlx::query(pragma).fetch_all(&mut self.conn).await?;
+            self.durable = durable;
         }
-        transaction.commit().await?;
         Ok(())
-    })
+    }
 }

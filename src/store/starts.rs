@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sqlx::AnyConnection;
 
 use super::lines::{self, Written};
-use super::op::{Extent, Op, Run};
+use super::op::{Extent, Op};
 use super::sql::Sql;
 use super::together::{all_or_each, broke_off};
 use super::write::in_the_way;
@@ -41,7 +41,7 @@ impl Store {
         // What is read is held by a transaction; else the unique indexes say what stands against a start.
         let alone = news.iter().all(|new| new.task.upload.is_none());
         let (sql, room, news) = (Arc::clone(&self.sql), Arc::clone(&self.room), Arc::new(news));
-        let run: Run<Vec<Result<Started, Error>>> = Box::new(move |conn| {
+        let op: Op<Vec<Result<Started, Error>>> = Op::transaction(move |conn| {
             let (sql, room, news) = (Arc::clone(&sql), Arc::clone(&room), Arc::clone(&news));
             Box::pin(async move { create_all(conn, &sql, &room, &news).await })
         });
@@ -50,7 +50,7 @@ impl Store {
             _ => None,
         };
         let extent = if alone { Extent::Statement } else { Extent::Transaction };
-        self.write_and_tell(Op { run, extent }, move |outcomes| outcomes.iter().filter_map(started).collect()).await
+        self.write_and_tell(Op { extent, ..op }, move |outcomes| outcomes.iter().filter_map(started).collect()).await
     }
 }
 

@@ -61,6 +61,15 @@ pub(super) async fn change(conn: &mut AnyConnection, sql: &Sql, id: TaskId, f: &
     Ok(Ok((task, Some(change.is_some()))))
 }
 
+/// Writes a task as it is, with a new version; none where it is gone.
+pub(super) async fn keep(conn: &mut AnyConnection, sql: &Sql, id: TaskId) -> sqlx::Result<Option<Arc<Task>>> {
+    let Some(mut task) = row::locked(conn, sql, id).await? else { return Ok(None) };
+    task.version += 1;
+    let written = (Arc::new(task), None);
+    lines::update(conn, sql, std::slice::from_ref(&written)).await?;
+    Ok(Some(written.0))
+}
+
 /// Changes the tasks that `select` finds.
 pub(super) async fn change_all(
     conn: &mut AnyConnection,

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use pausa::store::Store;
 use pausa::task::change::End;
-use pausa::task::{State, Task, Verb};
+use pausa::task::{Ask, PauseExpiry, State, Task, Verb};
 
-use super::place::{DEATHS, Heard, LEASE, Place, ask, at, control, create, end, key, plain, rows, task_with};
+use super::place::{DEATHS, Heard, LEASE, Place, ask, at, control, create, end, key, plain, rows, running, task_with};
 use crate::harness::server::PATIENCE;
 
 fn told(heard: &Heard) -> Vec<(State, i64, bool)> {
@@ -97,4 +97,26 @@ pub async fn a_caller_that_goes_away_takes_no_word_with_it(place: &Place) {
     };
     tokio::time::timeout(PATIENCE, paused).await.expect("the change is heard of");
     assert_eq!(told(&heard), [(State::Paused, 2, true)]);
+}
+
+pub async fn a_run_hears_of_its_pause_first_and_what_waits_is_left_to_the_verb(place: &Place) {
+    let (store, heard) = place.heard().await;
+    store.join("a", at(0), LEASE).await.unwrap();
+    let waiting = create(&store, task_with(|new| new.start_at = Some(at(500)))).await;
+    assert_eq!(store.pause_running(waiting.id, ask()).await.unwrap(), None);
+    assert_eq!(store.get(waiting.id).await.unwrap(), Some(waiting));
+
+    let run = running(&store).await;
+    told(&heard);
+    let pausing = store.pause_running(run.id, ask()).await.unwrap().unwrap();
+    assert_eq!(told(&heard), [(State::Pausing, run.version + 1, true)]);
+    // Asked for once more it may be given another end.
+    let expiry = Some(PauseExpiry { at: at(500), then: Verb::Resume });
+    let again = store.pause_running(run.id, Ask { expiry, ..ask() }).await.unwrap().unwrap();
+    assert_eq!((again.expiry, again.version), (expiry, pausing.version + 1));
+    store.keep(run.id).await.unwrap();
+    assert_eq!(told(&heard)[1..], [(State::Pausing, again.version + 1, false)]);
+    assert_eq!(end(&store, &run, End::Release).await.state, State::Paused);
+    assert_eq!(store.pause_running(run.id, ask()).await.unwrap(), None);
+    assert!(store.pause_running(crate::harness::task_id(), ask()).await.unwrap_err().to_string().contains("no task"));
 }

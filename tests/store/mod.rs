@@ -66,6 +66,7 @@ stories! {
     moments::an_end_that_failed_is_not_tried_before_its_moment,
     hearing::each_change_is_heard_once,
     hearing::what_did_not_change_is_not_heard,
+    hearing::a_run_hears_of_its_pause_first_and_what_waits_is_left_to_the_verb,
     hearing::a_caller_that_goes_away_takes_no_word_with_it,
     checks::rows_that_no_task_can_be_are_refused,
     checks::the_database_itself_keeps_keys_and_places_apart,

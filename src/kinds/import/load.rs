@@ -86,24 +86,26 @@ async fn load(context: &Context, spec: &Spec, staging: &mut dyn Staging, records
     let (pieces, inbox) = mpsc::channel(AHEAD);
     let writer = Writer::new(context, spec, staging, &records, spare);
     let width = records.columns().len();
-    let reading = context.blocking(move || read(records, width, &pieces, spares));
+    let reader = context.clone();
+    let reading = context.blocking(move || read(&reader, records, width, &pieces, spares));
     // The writer owns its end of the channel, so that the reader ends with it.
     let (read, written) = tokio::join!(reading, writer.run(inbox));
     read?;
     written
 }
 
-/// Reads ahead until the file ends or the writer has gone.
+/// Reads ahead until the file ends, the run is to stop, or the writer has gone.
 fn read(
+    context: &Context,
     mut records: Records,
     width: usize,
-    pieces: &mpsc::Sender<Result<Piece, Failure>>,
+    pieces: &mpsc::Sender<Result<Piece, Stop>>,
     mut spares: mpsc::Receiver<Batch>,
 ) {
     loop {
         let mut batch = spares.try_recv().unwrap_or_else(|_| Batch::new(width));
         batch.clear();
-        let Some(piece) = records.next(batch).transpose() else { return };
+        let Some(piece) = records.next(batch, || context.heed()).transpose() else { return };
         let failed = piece.is_err();
         if pieces.blocking_send(piece).is_err() || failed {
             return;

@@ -16,11 +16,14 @@ use super::source::input::{Input, Reading};
 use super::spec::{BadRows, Cursor, Format, Identity};
 use super::{header, rejects, source};
 use crate::datasets::{Batch, Column};
-use crate::runner::Failure;
+use crate::runner::{Failure, Stop};
 
 /// Records of a batch where nothing else is said, and the bytes after which one of so many is full.
 const RECORDS: usize = 8192;
 const BYTES: usize = 1 << 20;
+
+/// Records between two looks at whether the run is to stop: well under a millisecond.
+const HEED_EVERY: usize = 256;
 
 /// Bytes of a file that are read at once.
 const BUFFER: usize = 256 * 1024;
@@ -151,8 +154,9 @@ impl Records {
     /// The next rows, into a batch that is empty; none at the end of the file.
     ///
     /// # Errors
-    /// A row that is bad, with its line, where bad rows are not passed over or are too many.
-    pub fn next(&mut self, batch: Batch) -> Result<Option<Piece>, Failure> {
+    /// A row that is bad, with its line, where bad rows are not passed over or are too many; or what `heed` says, which is
+    /// asked now and then.
+    pub fn next(&mut self, batch: Batch, heed: impl Fn() -> Result<(), Stop>) -> Result<Option<Piece>, Stop> {
         let mut piece = Piece { batch, starts: Vec::new(), rejects: Vec::new(), cursor: self.cursor.clone() };
         self.piece_start = self.cursor.offset;
         let (growing, mut records) = (self.input.size().is_none(), 0);
@@ -160,6 +164,9 @@ impl Records {
         while records < self.batch_records && piece.batch.bytes() + piece.rejects.len() < most_bytes {
             if growing && records > 0 && self.is_scarce(records) {
                 break;
+            }
+            if records % HEED_EVERY == 0 {
+                heed()?;
             }
             let Some(start) = self.read_record()? else { break };
             records += 1;

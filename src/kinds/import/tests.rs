@@ -5,11 +5,11 @@ use std::io::Write;
 use proptest::prelude::*;
 
 use super::columns::Wanted;
-use super::records::{self, Records};
+use super::records::{self, Piece, Records};
 use super::source::input::Input;
 use super::spec::{BadRows, Cursor, Format, Identity};
 use crate::datasets::{Batch, Column, ColumnType};
-use crate::runner::Failure;
+use crate::runner::{Failure, Stop};
 
 type Rows = Vec<Vec<Option<String>>>;
 
@@ -25,8 +25,15 @@ fn read(mut records: Records, rows: &mut Rows) -> Result<(), Failure> {
     Ok(())
 }
 
+fn next(records: &mut Records) -> Result<Option<Piece>, Failure> {
+    records.next(Batch::new(records.columns().len()), || Ok(())).map_err(|stop| match stop {
+        Stop::Failed(failure) => failure,
+        stop => panic!("{stop}"),
+    })
+}
+
 fn take(records: &mut Records, rows: &mut Rows) -> Result<Option<Cursor>, Failure> {
-    let Some(piece) = records.next(Batch::new(records.columns().len()))? else { return Ok(None) };
+    let Some(piece) = next(records)? else { return Ok(None) };
     rows.extend(piece.batch.rows().map(|row| row.map(|cell| cell.map(str::to_owned)).collect()));
     Ok(Some(piece.cursor))
 }
@@ -195,7 +202,7 @@ fn skipping(bytes: &[u8], batch: usize, interrupted: bool) -> (Rows, Vec<u8>, u6
     loop {
         records.limit_batch(batch);
         records.treat_bad_rows(BadRows::Skip(None));
-        let piece = match records.next(Batch::new(2)) {
+        let piece = match next(&mut records) {
             Ok(Some(piece)) => piece,
             Ok(None) => return (rows, rejects, rejected, None),
             // What came before in the same batch is not committed; so that runs compare, neither are whole batches.
@@ -208,6 +215,18 @@ fn skipping(bytes: &[u8], batch: usize, interrupted: bool) -> (Rows, Vec<u8>, u6
             records = records.resume(piece.cursor).unwrap();
         }
     }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_the_batch_to_be_full() {
+    let mut records = open(&[b"a,b\n".as_slice(), &b"1,2\n".repeat(3000)].concat(), &Format::default()).unwrap();
+    let looks = std::cell::Cell::new(0);
+    let stopped = records.next(Batch::new(2), || {
+        looks.set(looks.get() + 1);
+        if looks.get() < 3 { Ok(()) } else { Err(Stop::Interrupted) }
+    });
+    assert!(matches!(stopped, Err(Stop::Interrupted)));
+    assert!(records.cursor().rows < 1000);
 }
 
 #[test]

@@ -64,7 +64,7 @@ impl<'a> Writer<'a> {
     ///
     /// # Errors
     /// A stop that was asked for: what is told as the last progress is what is committed then.
-    pub async fn run(mut self, inbox: mpsc::Receiver<Result<Piece, Failure>>) -> Result<Cursor, Stop> {
+    pub async fn run(mut self, inbox: mpsc::Receiver<Result<Piece, Stop>>) -> Result<Cursor, Stop> {
         let ended = self.write_all(inbox).await;
         if let Err(Stop::Interrupted) = ended {
             self.settle().await?;
@@ -73,7 +73,7 @@ impl<'a> Writer<'a> {
         ended.map(|()| self.last)
     }
 
-    async fn write_all(&mut self, mut inbox: mpsc::Receiver<Result<Piece, Failure>>) -> Result<(), Stop> {
+    async fn write_all(&mut self, mut inbox: mpsc::Receiver<Result<Piece, Stop>>) -> Result<(), Stop> {
         // A slowed import writes a batch and waits.
         let lanes = if self.brake.is_some() { 1 } else { self.staging.lanes() };
         let mut end = None;
@@ -85,14 +85,14 @@ impl<'a> Writer<'a> {
                 piece = inbox.recv(), if end.is_none() && self.under_way.len() < lanes => match piece {
                     Some(Ok(piece)) => self.take(piece).await?,
                     // What was read before is written, so that the first fault in the file is the one that is told.
-                    Some(Err(failure)) => end = Some(Err(failure)),
+                    Some(Err(stop)) => end = Some(Err(stop)),
                     None => end = Some(Ok(())),
                 },
                 // The file is slow in coming.
                 () = tokio::time::sleep(QUIET), if !self.told && self.under_way.is_empty() => self.tell().await?,
             }
         }
-        Ok(end.unwrap_or(Ok(()))?)
+        end.unwrap_or(Ok(()))
     }
 
     async fn take(&mut self, Piece { batch, starts, rejects, cursor }: Piece) -> Result<(), Stop> {
