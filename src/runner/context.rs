@@ -14,11 +14,14 @@ use super::pool::Pool;
 use super::registry::Signal;
 use crate::clock::Clock;
 use crate::files::Files;
-use crate::store::{self, Key, Last, Store};
+use crate::store::{self, Durable, Key, Last, Store};
 use crate::task::{Progress, State, Task, TaskId};
 
 /// At most one write of progress in this time; the last one is always written.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
+
+/// What a run reports outlives a power loss at least this often.
+const KEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// The wait between two tries while the store is away.
 const AWAY: Duration = Duration::from_millis(250);
@@ -43,6 +46,8 @@ struct Run {
 struct Latest {
     report: Last,
     written: Option<Instant>,
+    /// On disk, not just written.
+    kept: Instant,
 }
 
 /// How far a run came, for people.
@@ -64,8 +69,8 @@ impl Context {
         clock: Clock,
         signal: watch::Receiver<Signal>,
     ) -> Context {
-        let latest = Mutex::new(Latest { report: None, written: None });
         let (started, threads, pool) = (Clock::monotonic(), TaskTracker::new(), Pool::default());
+        let latest = Mutex::new(Latest { report: None, written: None, kept: started });
         Context(Arc::new(Run { task, store, files, clock, pool, signal, started, latest, threads }))
     }
 
@@ -118,7 +123,7 @@ impl Context {
     }
 
     /// Says what is committed: the run goes on from here after a stop or a crash. Writes to the task store at most ten
-    /// times a second.
+    /// times a second; a power loss may take back the last second of that.
     ///
     /// # Errors
     /// [`Stop::Interrupted`] where a pause, a termination or a shutdown was asked for, [`Stop::LeaseLost`] where a newer
@@ -126,18 +131,24 @@ impl Context {
     pub async fn checkpoint<C: Serialize + Sync>(&self, cursor: &C, report: Report) -> Result<(), Stop> {
         self.note(cursor, report)?;
         self.heed()?;
-        let due = self.latest().written.is_none_or(|written| written.elapsed() >= REPORT_EVERY);
-        if due { self.write().await } else { Ok(()) }
+        let (due, keep) = {
+            let latest = self.latest();
+            (latest.written.is_none_or(|at| at.elapsed() >= REPORT_EVERY), latest.kept.elapsed() >= KEEP_EVERY)
+        };
+        match due {
+            true => self.write(if keep { Durable::AtOnce } else { Durable::WithNext }).await,
+            false => Ok(()),
+        }
     }
 
-    /// The same, written to the task store before it returns: what the cursor before this one needed may then go.
+    /// The same, on disk before it returns: what the cursor before this one needed may then go.
     ///
     /// # Errors
     /// As [`Context::checkpoint`].
     pub async fn commit<C: Serialize + Sync>(&self, cursor: &C, report: Report) -> Result<(), Stop> {
         self.note(cursor, report)?;
         self.heed()?;
-        self.write().await
+        self.write(Durable::AtOnce).await
     }
 
     /// Says it without a write or a look at the stop signal.
@@ -238,10 +249,10 @@ impl Context {
     }
 
     /// Writes the newest report, however long the store is away.
-    async fn write(&self) -> Result<(), Stop> {
+    async fn write(&self, durable: Durable) -> Result<(), Stop> {
         let Some((cursor, progress)) = self.last() else { return Ok(()) };
         loop {
-            match self.0.store.report(self.key(), cursor.clone(), progress.clone()).await {
+            match self.0.store.report(self.key(), cursor.clone(), progress.clone(), durable).await {
                 // The state tells what a lost bell did not.
                 Ok(task) if matches!(task.state, State::Pausing | State::Terminating) => return Err(Stop::Interrupted),
                 Ok(_) => break,
@@ -249,7 +260,12 @@ impl Context {
                 Err(error) => self.wait_out(&error).await?,
             }
         }
-        self.latest().written = Some(Clock::monotonic());
+        let (mut latest, now) = (self.latest(), Clock::monotonic());
+        latest.written = Some(now);
+        if durable == Durable::AtOnce {
+            latest.kept = now;
+        }
+        drop(latest);
         self.heed()
     }
 

@@ -35,13 +35,14 @@ pub use ends::Last;
 pub use error::Error;
 pub use hint::Hint;
 pub use list::{Filter, Page};
+pub use op::Durable;
 pub use postgres::Word;
 pub use uploads::Upload;
 
 use crate::task::{Ask, Progress, Refusal, State, StateChange, Task, TaskId, Verb};
 use dialect::Dialect;
 use ends::Ending;
-use op::{Durable, Op};
+use op::Op;
 use room::Room;
 use sql::Sql;
 use starts::New;
@@ -201,8 +202,14 @@ impl Store {
     }
 
     /// A run reports what is committed.
-    pub async fn report(&self, key: Key, cursor: Option<String>, progress: Progress) -> Result<Arc<Task>, Error> {
-        self.change(key.id, move |task| {
+    pub async fn report(
+        &self,
+        key: Key,
+        cursor: Option<String>,
+        progress: Progress,
+        durable: Durable,
+    ) -> Result<Arc<Task>, Error> {
+        self.change_durably(key.id, durable, move |task| {
             held(task, key)?;
             task.report(cursor.clone(), progress.clone());
             Ok(None)

@@ -25,7 +25,7 @@ pub enum Extent {
     Transaction,
 }
 
-/// When a write is on disk, so that it outlives a power loss; the end of the process it outlives in any case.
+/// When a write is on disk, so that it outlives a power loss. The end of the process it outlives in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durable {
     /// Before it is acknowledged.

@@ -2,24 +2,27 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 
 use futures_util::future::BoxFuture;
 use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyConnection, AnyPool, Connection as _};
+use sqlx::{AnyConnection, AnyPool, Connection};
+use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Error;
 use super::op::{Durable, Op};
 
-/// Each commit is on disk when it is acknowledged.
-const AT_ONCE: &str = "PRAGMA synchronous = FULL";
+/// Begins what is on disk when it is acknowledged.
+const AT_ONCE: &str = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
 
-/// Commits are written, and on disk with the next one that waits for it: the log is one file, in the order of the commits.
-const WITH_NEXT: &str = "PRAGMA synchronous = NORMAL";
+/// Begins what is written when it is acknowledged, and on disk with the next commit that is: the log is one file, in the order
+/// of the commits.
+const WITH_NEXT: &str = "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE";
 
 const PRAGMAS: [&str; 5] = [
     "PRAGMA journal_mode = WAL",
-    AT_ONCE,
+    "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 5000",
     "PRAGMA cache_size = -4000",
@@ -30,12 +33,6 @@ const GROUP: usize = 256;
 
 /// Readers at once; WAL lets them read beside the writer.
 const READERS: u32 = 4;
-
-/// The one connection that writes.
-struct Connection {
-    conn: AnyConnection,
-    durable: Durable,
-}
 
 type Job = (Op<()>, oneshot::Sender<Result<(), Error>>);
 
@@ -72,19 +69,25 @@ async fn prepare(conn: &mut AnyConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
+fn unstarted(error: std::io::Error) -> Error {
+    Error::Failed(format!("its thread: {error}"))
+}
+
 impl Writer {
-    /// Starts the writer on a connection of its own; it ends with the last clone of this handle.
+    /// Starts the writer on a connection and a thread of its own, which no other work of the server holds up; it ends with the
+    /// last clone of this handle.
     pub async fn start(url: &str) -> Result<Writer, Error> {
         let mut conn = AnyConnection::connect(&with_create(url)).await?;
         prepare(&mut conn).await?;
-        let mut writer = Connection { conn, durable: Durable::AtOnce };
         let (jobs, mut inbox) = mpsc::channel::<Job>(GROUP * 4);
-        tokio::spawn(async move {
+        let work = async move {
             let mut group = Vec::with_capacity(GROUP);
             while inbox.recv_many(&mut group, GROUP).await > 0 {
-                writer.commit(std::mem::take(&mut group)).await;
+                commit(&mut conn, std::mem::take(&mut group)).await;
             }
-        });
+        };
+        let runtime = Builder::new_current_thread().enable_time().build().map_err(unstarted)?;
+        thread::Builder::new().name("store".to_owned()).spawn(move || runtime.block_on(work)).map_err(unstarted)?;
         Ok(Writer(jobs))
     }
 
@@ -110,44 +113,31 @@ impl Writer {
     }
 }
 
-impl Connection {
-    /// One commit for all; where one of them fails, each in a transaction of its own, so that it fails alone.
-    async fn commit(&mut self, group: Vec<Job>) {
-        let ops: Vec<_> = group.iter().map(|(op, _)| op).collect();
-        let together = self.transaction(&ops).await;
-        if together.is_ok() || group.len() == 1 {
-            let mut together = Some(together);
-            for (_, done) in group {
-                // A caller that has gone away wants no answer.
-                let _ = done.send(together.take().unwrap_or(Ok(())));
-            }
-            return;
+/// One commit for all; where one of them fails, each in a transaction of its own, so that it fails alone.
+async fn commit(conn: &mut AnyConnection, group: Vec<Job>) {
+    let ops: Vec<_> = group.iter().map(|(op, _)| op).collect();
+    let together = transaction(conn, &ops).await;
+    if together.is_ok() || group.len() == 1 {
+        let mut together = Some(together);
+        for (_, done) in group {
+            // A caller that has gone away wants no answer.
+            let _ = done.send(together.take().unwrap_or(Ok(())));
         }
-        for (op, done) in group {
-            let _ = done.send(self.transaction(&[&op]).await);
-        }
+        return;
     }
-
-    fn transaction<'a>(&'a mut self, ops: &'a [&'a Op<()>]) -> BoxFuture<'a, Result<(), Error>> {
-        Box::pin(async move {
-            self.wait_for_disk(ops).await?;
-            let mut transaction = self.conn.begin_with("BEGIN IMMEDIATE").await?;
-            for op in ops {
-                (op.run)(&mut transaction).await?;
-            }
-            transaction.commit().await?;
-            Ok(())
-        })
+    for (op, done) in group {
+        let _ = done.send(transaction(conn, &[&op]).await);
     }
+}
 
-    /// The commit of these waits for the disk, unless none of them needs it.
-    async fn wait_for_disk(&mut self, ops: &[&Op<()>]) -> sqlx::Result<()> {
-        let wait = ops.iter().any(|op| op.durable == Durable::AtOnce);
-        let (durable, pragma) = if wait { (Durable::AtOnce, AT_ONCE) } else { (Durable::WithNext, WITH_NEXT) };
-        if self.durable != durable {
-            sqlx::query(pragma).fetch_all(&mut self.conn).await?;
-            self.durable = durable;
+fn transaction<'a>(conn: &'a mut AnyConnection, ops: &'a [&'a Op<()>]) -> BoxFuture<'a, Result<(), Error>> {
+    Box::pin(async move {
+        let at_once = ops.iter().any(|op| op.durable == Durable::AtOnce);
+        let mut transaction = conn.begin_with(if at_once { AT_ONCE } else { WITH_NEXT }).await?;
+        for op in ops {
+            (op.run)(&mut transaction).await?;
         }
+        transaction.commit().await?;
         Ok(())
-    }
+    })
 }

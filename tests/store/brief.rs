@@ -7,7 +7,8 @@ use pausa::task::change::End;
 use pausa::task::{State, TaskError, Verb};
 
 use super::place::{
-    DEATHS, LEASE, Place, ask, at, brief, control, create, end, is_lease_lost, key, plain, rows, take_brief, task_with,
+    DEATHS, LEASE, Place, ask, at, brief, control, create, end, is_lease_lost, plain, report, rows, take_brief,
+    task_with,
 };
 
 pub async fn they_are_taken_a_moment_before_their_time(place: &Place) {
@@ -101,7 +102,7 @@ pub async fn many_end_at_once_and_each_as_it_must(place: &Place) {
     // One run has had a newer one since; one reported what it does not keep in mind.
     let old = pausa::task::Task { epoch: taken[7].epoch - 1, version: taken[7].version - 1, ..(*taken[7]).clone() };
     taken[7] = old.into();
-    store.report(key(&taken[8]), None, rows(0)).await.unwrap();
+    report(&store, &taken[8], None, rows(0)).await.unwrap();
     let last = |n: usize| Some((Some(n.to_string()), rows(1)));
     let ends = taken.iter().enumerate().map(|(n, task)| store.end(task, last(n), End::Done, ask()));
     let late = store.end(&gone, None, End::Done, ask());

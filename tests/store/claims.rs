@@ -7,7 +7,7 @@ use pausa::store::{Filter, Page};
 use pausa::task::change::End;
 use pausa::task::{Refusal, State, TaskError, Verb};
 
-use super::place::{DEATHS, LEASE, Place, ask, at, control, create, end, is_lease_lost, key, plain, rows, running};
+use super::place::{DEATHS, LEASE, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, running};
 
 pub async fn the_oldest_are_taken_first_and_no_more_than_asked_for(place: &Place) {
     let store = place.with_nodes().await;
@@ -53,10 +53,10 @@ pub async fn two_nodes_never_get_the_same_task(place: &Place) {
 pub async fn an_old_epoch_writes_nothing(place: &Place) {
     let store = place.with_nodes().await;
     let old = running(&store).await;
-    store.report(key(&old), Some("{\"n\":1}".into()), rows(1)).await.unwrap();
+    report(&store, &old, Some("{\"n\":1}".into()), rows(1)).await.unwrap();
     end(&store, &old, End::Release).await;
     let given_back = store.get(old.id).await.unwrap();
-    assert!(is_lease_lost(&store.report(key(&old), None, rows(5)).await), "nobody holds it");
+    assert!(is_lease_lost(&report(&store, &old, None, rows(5)).await), "nobody holds it");
     assert_eq!(store.get(old.id).await.unwrap(), given_back);
 
     let new = store.claim("b", at(3), 1).await.unwrap().remove(0);
@@ -69,14 +69,14 @@ pub async fn an_old_epoch_writes_nothing(place: &Place) {
         End::Release,
         End::Undone,
     ];
-    assert!(is_lease_lost(&store.report(key(&old), Some("late".into()), rows(50)).await));
+    assert!(is_lease_lost(&report(&store, &old, Some("late".into()), rows(50)).await));
     for late in ends {
         let last = Some((Some("late".into()), rows(60)));
         assert!(is_lease_lost(&store.end(&old, last, late.clone(), ask()).await), "{late:?}");
     }
     assert_eq!(store.get(old.id).await.unwrap().unwrap(), new);
     assert_eq!(store.history(old.id).await.unwrap().len(), 4, "started, taken, given back, taken");
-    store.report(key(&new), None, rows(2)).await.unwrap();
+    report(&store, &new, None, rows(2)).await.unwrap();
 
     let missing = store.ask(crate::harness::task_id(), Verb::Pause, ask()).await;
     assert!(matches!(missing, Err(pausa::store::Error::Refused(Refusal::NotFound(_)))));
@@ -85,14 +85,14 @@ pub async fn an_old_epoch_writes_nothing(place: &Place) {
 pub async fn progress_never_goes_back(place: &Place) {
     let store = place.with_nodes().await;
     let task = running(&store).await;
-    store.report(key(&task), Some("forty".into()), rows(40)).await.unwrap();
-    let lower = store.report(key(&task), None, rows(30)).await.unwrap();
+    report(&store, &task, Some("forty".into()), rows(40)).await.unwrap();
+    let lower = report(&store, &task, None, rows(30)).await.unwrap();
     assert_eq!((lower.progress.done, lower.progress.active.as_secs()), (40, 40));
     assert_eq!(lower.cursor.as_deref(), Some("forty"), "no cursor leaves the last one");
     // An estimate that turns out too low is raised to what is done.
     let mut over = rows(120);
     over.total = Some(110);
-    let over = store.report(key(&task), None, over).await.unwrap();
+    let over = report(&store, &task, None, over).await.unwrap();
     assert_eq!((over.progress.done, over.progress.total), (120, Some(120)));
 
     control(&store, &task, Verb::Pause).await;
@@ -115,8 +115,8 @@ pub async fn progress_forgives_earlier_failures(place: &Place) {
 
     store.join("a", at(60), LEASE).await.unwrap();
     let again = store.claim("a", at(61), 1).await.unwrap().remove(0);
-    let same = store.report(key(&again), None, rows(0)).await.unwrap();
+    let same = report(&store, &again, None, rows(0)).await.unwrap();
     assert_eq!((same.failures, same.crashes), (1, 1), "nothing is gained yet");
-    let better = store.report(key(&again), None, rows(1)).await.unwrap();
+    let better = report(&store, &again, None, rows(1)).await.unwrap();
     assert_eq!((better.failures, better.crashes, better.attempt), (0, 0, 2));
 }

@@ -6,7 +6,9 @@ use pausa::store::Store;
 use pausa::task::change::End;
 use pausa::task::{Ask, PauseExpiry, State, Task, Verb};
 
-use super::place::{DEATHS, Heard, LEASE, Place, ask, at, control, create, end, key, plain, rows, running, task_with};
+use super::place::{
+    DEATHS, Heard, LEASE, Place, ask, at, control, create, end, plain, report, rows, running, task_with,
+};
 use crate::harness::server::PATIENCE;
 
 fn told(heard: &Heard) -> Vec<(State, i64, bool)> {
@@ -24,7 +26,7 @@ pub async fn each_change_is_heard_once(place: &Place) {
     let task = create(&store, task_with(|new| new.start_at = Some(at(1)))).await;
     store.due(at(1), 10).await.unwrap();
     let run = claimed(&store).await;
-    store.report(key(&run), None, rows(1)).await.unwrap();
+    report(&store, &run, None, rows(1)).await.unwrap();
     control(&store, &task, Verb::Pause).await;
     assert_eq!(
         told(&heard),

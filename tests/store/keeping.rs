@@ -5,7 +5,7 @@ use pausa::store::{Filter, Page};
 use pausa::task::change::End;
 use pausa::task::{PauseExpiry, Task, TaskError, Verb};
 
-use super::place::{Place, ask, at, control, create, end, key, plain, rows, running};
+use super::place::{Place, ask, at, control, create, end, plain, report, rows, running};
 
 pub async fn a_task_is_deleted_only_as_it_was_read(place: &Place) {
     let store = place.with_nodes().await;
@@ -24,7 +24,7 @@ pub async fn a_task_is_deleted_only_as_it_was_read(place: &Place) {
 pub async fn everything_is_there_after_opening_it_again(place: &Place) {
     let store = place.with_nodes().await;
     let run = running(&store).await;
-    store.report(key(&run), Some("{\"offset\":7}".into()), rows(7)).await.unwrap();
+    report(&store, &run, Some("{\"offset\":7}".into()), rows(7)).await.unwrap();
     let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
     end(&store, &*running(&store).await, End::Retry(error, at(90))).await;
     let paused = create(&store, plain()).await;

@@ -3,7 +3,7 @@
 use pausa::task::change::End;
 use pausa::task::{State, TaskError, Verb};
 
-use super::place::{DEATHS, LEASE, Place, ask, at, control, create, end, is_lease_lost, key, plain, rows, running};
+use super::place::{DEATHS, LEASE, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, running};
 
 pub async fn what_a_silent_node_held_is_given_free(place: &Place) {
     let store = place.with_nodes().await;
@@ -24,7 +24,7 @@ pub async fn what_a_silent_node_held_is_given_free(place: &Place) {
     ] {
         let now = store.get(task.id).await.unwrap().unwrap();
         assert_eq!((now.state, now.owner.as_deref(), now.attempt, now.crashes), (state, None, 1, 1));
-        assert!(is_lease_lost(&store.report(key(task), None, rows(1)).await), "{state}");
+        assert!(is_lease_lost(&report(&store, task, None, rows(1)).await), "{state}");
     }
     let why = store.history(runs.id).await.unwrap().pop().unwrap();
     assert_eq!((why.by.as_str(), why.reason.as_deref()), ("system", Some("node a fell silent")));

@@ -6,7 +6,7 @@ use pausa::store::{Hint, Word};
 use pausa::task::Verb;
 use tokio::sync::mpsc::Receiver;
 
-use super::place::{Place, at, brief, control, create, key, plain, rows, running};
+use super::place::{Place, at, brief, control, create, plain, report, rows, running};
 use crate::harness::server::PATIENCE;
 
 async fn next(words: &mut Receiver<Word>) -> Hint {
@@ -27,7 +27,7 @@ async fn a_store_hears_of_the_changes_of_another() {
     assert_eq!(here.get(task.id).await.unwrap().unwrap(), task, "it is there as soon as it is heard of");
 
     let claimed = there.claim("a", at(1), 1).await.unwrap().remove(0);
-    let reported = there.report(key(&claimed), None, rows(3)).await.unwrap();
+    let reported = report(&there, &claimed, None, rows(3)).await.unwrap();
     let pausing = control(&there, &task, Verb::Pause).await;
     assert_eq!(next(&mut hints).await, Hint::of(&claimed, true));
     assert_eq!(next(&mut hints).await, Hint::of(&reported, false));

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use pausa::store::{Choice, Error, Key, Moments, Store};
+use pausa::store::{Choice, Durable, Error, Key, Moments, Store};
 use pausa::task::change::End;
 use pausa::task::{Ask, NewTask, Progress, Refusal, Task, Unit, Verb};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, PgConnection};
@@ -137,11 +137,6 @@ pub fn rows(done: u64) -> Progress {
     Progress { phase: "importing".to_owned(), unit: Unit::Rows, done, total: Some(100), active, updated_at: at(2) }
 }
 
-/// What a run of the task as it is carries.
-pub fn key(task: &Task) -> Key {
-    Key { id: task.id, epoch: task.epoch }
-}
-
 pub fn is_lease_lost<T>(outcome: &Result<T, Error>) -> bool {
     matches!(outcome, Err(Error::Refused(Refusal::LeaseLost)))
 }
@@ -156,6 +151,16 @@ pub async fn running(store: &Store) -> Arc<Task> {
     let task = create(store, plain()).await;
     let claimed = store.claim("a", at(1), 100).await.unwrap();
     claimed.into_iter().find(|claimed| claimed.id == task.id).unwrap()
+}
+
+/// The run of a task says how far it came.
+pub async fn report(
+    store: &Store,
+    task: &Task,
+    cursor: Option<String>,
+    progress: Progress,
+) -> Result<Arc<Task>, Error> {
+    store.report(Key::of(task), cursor, progress, Durable::WithNext).await
 }
 
 /// Ends the run of a task as `end` says.

@@ -11,6 +11,10 @@ use super::schema::{ROW, names};
 /// Bytes sent at a time, and after which a recall is heard of.
 const CHUNK: usize = 64 << 10;
 
+/// Chunks after which other work of the thread has its turn: a server that takes all at once would else hold it up for the
+/// whole batch.
+const TURN: usize = 4;
+
 /// A row that is too large for a page. The line that PostgreSQL names is then a later one.
 const TOO_LARGE: &str = "54000";
 
@@ -60,9 +64,13 @@ impl Copy {
         recalled: &CancellationToken,
     ) -> Result<(), Error> {
         let mut copy = to.copy_in_raw(&self.statement).await?;
-        let (mut encoder, mut buffer) = (encode(before, batch), Vec::new());
+        let (mut encoder, mut buffer, mut sent) = (encode(before, batch), Vec::new(), 0);
         while encoder.fill(&mut buffer, CHUNK) {
             copy.send(buffer.as_slice()).await?;
+            sent += 1;
+            if sent % TURN == 0 {
+                tokio::task::yield_now().await;
+            }
             if recalled.is_cancelled() {
                 copy.abort("taken back").await?;
                 return Err(Error::Recalled);
