@@ -2,12 +2,10 @@
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
 
 use futures_util::future::BoxFuture;
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, Connection};
-use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Error;
@@ -69,25 +67,18 @@ async fn prepare(conn: &mut AnyConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
-fn unstarted(error: std::io::Error) -> Error {
-    Error::Failed(format!("its thread: {error}"))
-}
-
 impl Writer {
-    /// Starts the writer on a connection and a thread of its own, which no other work of the server holds up; it ends with the
-    /// last clone of this handle.
+    /// Starts the writer on a connection of its own; it ends with the last clone of this handle.
     pub async fn start(url: &str) -> Result<Writer, Error> {
         let mut conn = AnyConnection::connect(&with_create(url)).await?;
         prepare(&mut conn).await?;
         let (jobs, mut inbox) = mpsc::channel::<Job>(GROUP * 4);
-        let work = async move {
+        tokio::spawn(async move {
             let mut group = Vec::with_capacity(GROUP);
             while inbox.recv_many(&mut group, GROUP).await > 0 {
                 commit(&mut conn, std::mem::take(&mut group)).await;
             }
-        };
-        let runtime = Builder::new_current_thread().enable_time().build().map_err(unstarted)?;
-        thread::Builder::new().name("store".to_owned()).spawn(move || runtime.block_on(work)).map_err(unstarted)?;
+        });
         Ok(Writer(jobs))
     }
 
