@@ -151,7 +151,7 @@ impl Services {
         let Some(pausing) = self.store.pause_running(id, ask.clone()).await.map_err(error::from_store)? else {
             return self.control(id, Verb::Pause, ask).await;
         };
-        let task = self.until(pausing, |task| task.state != State::Pausing).await?;
+        let task = self.confirmed(pausing).await?;
         if task.state == State::Pausing {
             self.store.keep(id).await.map_err(error::from_store)?;
         }
@@ -162,7 +162,7 @@ impl Services {
     async fn control(&self, id: TaskId, verb: Verb, ask: Ask) -> Result<Arc<Task>> {
         match self.store.ask(id, verb, ask.clone()).await {
             Ok(task) if verb == Verb::Resume => Ok(task),
-            Ok(task) => self.until(task, |task| !matches!(task.state, State::Pausing | State::Terminating)).await,
+            Ok(task) => self.confirmed(task).await,
             // The task is publishing what it made: in a moment it is over, and the answer is that of its end.
             Err(store::Error::Refused(Refusal::Illegal(illegal))) if illegal.state == State::Finishing => {
                 let task = self.read(id).await?;
@@ -171,6 +171,11 @@ impl Services {
             }
             Err(error) => Err(error::from_store(error)),
         }
+    }
+
+    /// The task once its stop is confirmed, or as it is after a second.
+    async fn confirmed(&self, task: Arc<Task>) -> Result<Arc<Task>> {
+        self.until(task, |task| !matches!(task.state, State::Pausing | State::Terminating)).await
     }
 
     /// The task once `reached`, or as it is after a second.
