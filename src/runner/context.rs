@@ -12,16 +12,11 @@ use tokio_util::task::TaskTracker;
 use super::kind::{Failure, Stop};
 use super::pool::Pool;
 use super::registry::Signal;
+use super::report::{Latest, Report, Writing};
 use crate::clock::Clock;
 use crate::files::Files;
 use crate::store::{self, Durable, Key, Last, Store};
 use crate::task::{Progress, State, Task, TaskId};
-
-/// At most one write of progress in this time; the last one is always written.
-const REPORT_EVERY: Duration = Duration::from_millis(100);
-
-/// What a run reports outlives a power loss at least this often.
-const KEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// The wait between two tries while the store is away.
 const AWAY: Duration = Duration::from_millis(250);
@@ -39,26 +34,8 @@ struct Run {
     signal: watch::Receiver<Signal>,
     started: Instant,
     latest: Mutex<Latest>,
+    writing: tokio::sync::Mutex<Writing>,
     threads: TaskTracker,
-}
-
-/// What is committed but perhaps not yet written to the task store.
-struct Latest {
-    report: Last,
-    written: Option<Instant>,
-    /// On disk, not just written.
-    kept: Instant,
-}
-
-/// How far a run came, for people.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report {
-    /// What it is doing, in a word or two.
-    pub phase: &'static str,
-    /// What is committed, in the unit of the kind's plan.
-    pub done: u64,
-    /// The whole, where it is known or can be estimated.
-    pub total: Option<u64>,
 }
 
 impl Context {
@@ -70,8 +47,8 @@ impl Context {
         signal: watch::Receiver<Signal>,
     ) -> Context {
         let (started, threads, pool) = (Clock::monotonic(), TaskTracker::new(), Pool::default());
-        let latest = Mutex::new(Latest { report: None, written: None, kept: started });
-        Context(Arc::new(Run { task, store, files, clock, pool, signal, started, latest, threads }))
+        let (latest, writing) = (Mutex::new(Latest::new(started)), tokio::sync::Mutex::default());
+        Context(Arc::new(Run { task, store, files, clock, pool, signal, started, latest, writing, threads }))
     }
 
     /// The task's id.
@@ -122,8 +99,9 @@ impl Context {
         self.0.clock.now()
     }
 
-    /// Says what is committed: the run goes on from here after a stop or a crash. Writes to the task store at most ten
-    /// times a second; a power loss may take back the last second of that.
+    /// Says what is committed: the run goes on from here after a stop or a crash. Written to the task store beside the run,
+    /// ten times a second and each time that a 32nd of the whole was done; a run that is that far ahead of the store waits
+    /// for it. A power loss may take back the last ten seconds of that.
     ///
     /// # Errors
     /// [`Stop::Interrupted`] where a pause, a termination or a shutdown was asked for, [`Stop::LeaseLost`] where a newer
@@ -131,14 +109,18 @@ impl Context {
     pub async fn checkpoint<C: Serialize + Sync>(&self, cursor: &C, report: Report) -> Result<(), Stop> {
         self.note(cursor, report)?;
         self.heed()?;
-        let (due, keep) = {
-            let latest = self.latest();
-            (latest.written.is_none_or(|at| at.elapsed() >= REPORT_EVERY), latest.kept.elapsed() >= KEEP_EVERY)
-        };
-        match due {
-            true => self.write(if keep { Durable::AtOnce } else { Durable::WithNext }).await,
-            false => Ok(()),
+        let mut writing = self.0.writing.lock().await;
+        if writing.has_ended() {
+            writing.end().await?;
         }
+        let Some(durable) = self.latest().due(Clock::monotonic()) else { return Ok(()) };
+        writing.end().await?;
+        let (said, context, held) = (self.begin_write(durable), self.clone(), self.0.threads.token());
+        writing.begin(async move {
+            let _held = held;
+            context.write(said, durable).await
+        });
+        Ok(())
     }
 
     /// The same, on disk before it returns: what the cursor before this one needed may then go.
@@ -148,7 +130,10 @@ impl Context {
     pub async fn commit<C: Serialize + Sync>(&self, cursor: &C, report: Report) -> Result<(), Stop> {
         self.note(cursor, report)?;
         self.heed()?;
-        self.write(Durable::AtOnce).await
+        let mut writing = self.0.writing.lock().await;
+        writing.end().await?;
+        self.write(self.begin_write(Durable::AtOnce), Durable::AtOnce).await?;
+        self.heed()
     }
 
     /// Says it without a write or a look at the stop signal.
@@ -163,7 +148,7 @@ impl Context {
             active: self.0.task.progress.active + self.0.started.elapsed(),
             updated_at: self.now(),
         };
-        self.latest().report = Some((Some(cursor), progress));
+        self.latest().say(cursor, progress);
         Ok(())
     }
 
@@ -245,28 +230,28 @@ impl Context {
 
     /// What is committed and was last said of it.
     pub(super) fn last(&self) -> Last {
-        self.latest().report.clone()
+        self.latest().last().clone()
     }
 
-    /// Writes the newest report, however long the store is away.
-    async fn write(&self, durable: Durable) -> Result<(), Stop> {
-        let Some((cursor, progress)) = self.last() else { return Ok(()) };
+    /// What is to be written now.
+    fn begin_write(&self, durable: Durable) -> Last {
+        let mut latest = self.latest();
+        latest.begin(durable, Clock::monotonic());
+        latest.last().clone()
+    }
+
+    /// Writes it, however long the store is away.
+    async fn write(&self, said: Last, durable: Durable) -> Result<(), Stop> {
+        let Some((cursor, progress)) = said else { return Ok(()) };
         loop {
             match self.0.store.report(self.key(), cursor.clone(), progress.clone(), durable).await {
                 // The state tells what a lost bell did not.
                 Ok(task) if matches!(task.state, State::Pausing | State::Terminating) => return Err(Stop::Interrupted),
-                Ok(_) => break,
+                Ok(_) => return Ok(()),
                 Err(error) if error.is_lease_lost() => return Err(Stop::LeaseLost),
                 Err(error) => self.wait_out(&error).await?,
             }
         }
-        let (mut latest, now) = (self.latest(), Clock::monotonic());
-        latest.written = Some(now);
-        if durable == Durable::AtOnce {
-            latest.kept = now;
-        }
-        drop(latest);
-        self.heed()
     }
 
     async fn wait_out(&self, error: &store::Error) -> Result<(), Stop> {

@@ -11,6 +11,7 @@ mod lanes;
 mod lease;
 mod pool;
 mod registry;
+mod report;
 mod retention;
 mod schedule;
 mod start;
@@ -25,9 +26,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use context::{Context, Report};
+pub use context::Context;
 pub use kind::{BadInput, Failure, Kind, Plan, Retry, Stop};
 pub use lanes::Limits;
+pub use report::Report;
 pub use start::{StartError, StartOptions};
 
 use crate::clock::Clock;

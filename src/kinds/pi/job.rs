@@ -20,7 +20,7 @@ const KEEP_EVERY: Duration = Duration::from_millis(250);
 const KEEP_SHARE: u32 = 10;
 
 /// Progress within a step is told so often.
-const TELL_EVERY: Duration = Duration::from_millis(100);
+const TELL_EVERY: Duration = Duration::from_millis(10);
 
 /// How far a computation came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
