@@ -25,7 +25,7 @@ const OVERDUE: Duration = Duration::from_secs(1);
 const LOOKED_AT: usize = 64;
 
 /// While clients wait for starts, they go first: then it is so many for each PASS since the look before.
-const YIELDING: usize = 16;
+const YIELDING: usize = 10;
 
 /// The wait after a failure of the store.
 const AWAY: Duration = Duration::from_millis(250);

@@ -15,20 +15,12 @@ use crate::task::{StateChange, Task, TaskId};
 /// A task as it is to be written, with the line of its history where its state changed.
 pub type Written = (Arc<Task>, Option<StateChange>);
 
-/// A row of the tasks: its fields have the names of the columns.
+/// A row of the tasks: its fields have the names of the columns. What is left out is null.
 #[derive(Serialize)]
 struct Line<'a> {
     id: String,
-    kind: &'a str,
-    label: Option<&'a str>,
-    spec: &'a str,
-    unit: &'static str,
-    created_at: i64,
-    start_at: Option<i64>,
-    exclusive: Option<&'a str>,
-    idempotency_key: Option<&'a str>,
-    upload_id: Option<&'a str>,
-    lane: Option<&'a str>,
+    #[serde(flatten)]
+    fixed: Option<Fixed<'a>>,
     version: i64,
     state: &'static str,
     epoch: i64,
@@ -42,18 +34,51 @@ struct Line<'a> {
     attempt: u32,
     crashes: u32,
     failures: u32,
-    error_code: Option<&'a str>,
-    error_message: Option<&'a str>,
-    result_name: Option<&'a str>,
-    result_size: Option<i64>,
-    result_type: Option<&'a str>,
-    result_sha256: Option<&'a str>,
+    #[serde(flatten)]
+    error: Option<ErrorOf<'a>>,
+    #[serde(flatten)]
+    result: Option<ResultOf<'a>>,
     started_at: Option<i64>,
     finished_at: Option<i64>,
     paused_at: Option<i64>,
     due_at: Option<i64>,
-    expires_at: Option<i64>,
-    expire_then: Option<&'static str>,
+    #[serde(flatten)]
+    expiry: Option<ExpiryOf>,
+}
+
+/// What a task keeps from its start to its end.
+#[derive(Serialize)]
+struct Fixed<'a> {
+    kind: &'a str,
+    label: Option<&'a str>,
+    spec: &'a str,
+    unit: &'static str,
+    created_at: i64,
+    start_at: Option<i64>,
+    exclusive: Option<&'a str>,
+    idempotency_key: Option<&'a str>,
+    upload_id: Option<&'a str>,
+    lane: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct ErrorOf<'a> {
+    error_code: &'a str,
+    error_message: &'a str,
+}
+
+#[derive(Serialize)]
+struct ResultOf<'a> {
+    result_name: &'a str,
+    result_size: i64,
+    result_type: &'a str,
+    result_sha256: &'a str,
+}
+
+#[derive(Serialize)]
+struct ExpiryOf {
+    expires_at: i64,
+    expire_then: &'static str,
 }
 
 /// A row of the histories.
@@ -77,7 +102,8 @@ struct Said {
 
 /// Writes new tasks and the first lines of their histories.
 pub async fn insert(conn: &mut AnyConnection, sql: &Sql, written: &[Written]) -> sqlx::Result<()> {
-    put(conn, sql, &sql.insert, written).await.map(drop)
+    let new = |task| Line { fixed: Some(fixed(task)), ..line(task) };
+    put(conn, sql, &sql.insert, written, new).await.map(drop)
 }
 
 /// Writes tasks back over the versions that were read, which are those before theirs.
@@ -94,11 +120,17 @@ pub async fn update_unchanged(
     sql: &Sql,
     written: &[Written],
 ) -> sqlx::Result<HashSet<TaskId>> {
-    put(conn, sql, &sql.update, written).await
+    put(conn, sql, &sql.update, written, line).await
 }
 
 /// Writes tasks and their histories, and tells the other nodes; answers which tasks were written.
-async fn put(conn: &mut AnyConnection, sql: &Sql, to: &SqlStr, written: &[Written]) -> sqlx::Result<HashSet<TaskId>> {
+async fn put<'a>(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    to: &SqlStr,
+    written: &'a [Written],
+    line: impl Fn(&'a Task) -> Line<'a>,
+) -> sqlx::Result<HashSet<TaskId>> {
     let tasks: Vec<_> = written.iter().map(|(task, _)| line(task)).collect();
     let statement = sqlx::query(to.clone()).bind(json(&tasks)?);
     let rows = match sql.dialect {
@@ -133,19 +165,10 @@ pub fn json<T: Serialize>(list: &[T]) -> sqlx::Result<String> {
 }
 
 fn line(task: &Task) -> Line<'_> {
-    let (progress, result) = (&task.progress, task.result.as_ref());
+    let progress = &task.progress;
     Line {
         id: task.id.to_string(),
-        kind: &task.kind,
-        label: task.label.as_deref(),
-        spec: &task.spec,
-        unit: progress.unit.as_str(),
-        created_at: task.created_at.as_microsecond(),
-        start_at: task.start_at.map(|at| at.as_microsecond()),
-        exclusive: task.exclusive.as_deref(),
-        idempotency_key: task.idempotency_key.as_deref(),
-        upload_id: task.upload.as_deref(),
-        lane: task.lane.as_deref(),
+        fixed: None,
         version: task.version,
         state: task.state.as_str(),
         epoch: task.epoch,
@@ -159,18 +182,35 @@ fn line(task: &Task) -> Line<'_> {
         attempt: task.attempt,
         crashes: task.crashes,
         failures: task.failures,
-        error_code: task.error.as_ref().map(|error| error.code.as_str()),
-        error_message: task.error.as_ref().map(|error| error.message.as_str()),
-        result_name: result.map(|file| file.name.as_str()),
-        result_size: result.map(|file| signed(file.size)),
-        result_type: result.map(|file| file.content_type.as_str()),
-        result_sha256: result.map(|file| file.sha256.as_str()),
+        error: task.error.as_ref().map(|error| ErrorOf { error_code: &error.code, error_message: &error.message }),
+        result: task.result.as_ref().map(|file| ResultOf {
+            result_name: &file.name,
+            result_size: signed(file.size),
+            result_type: &file.content_type,
+            result_sha256: &file.sha256,
+        }),
         started_at: task.started_at.map(|at| at.as_microsecond()),
         finished_at: task.finished_at.map(|at| at.as_microsecond()),
         paused_at: task.paused_at.map(|at| at.as_microsecond()),
         due_at: task.due_at.map(|at| at.as_microsecond()),
-        expires_at: task.expiry.map(|expiry| expiry.at.as_microsecond()),
-        expire_then: task.expiry.map(|expiry| expiry.then.as_str()),
+        expiry: task
+            .expiry
+            .map(|expiry| ExpiryOf { expires_at: expiry.at.as_microsecond(), expire_then: expiry.then.as_str() }),
+    }
+}
+
+fn fixed(task: &Task) -> Fixed<'_> {
+    Fixed {
+        kind: &task.kind,
+        label: task.label.as_deref(),
+        spec: &task.spec,
+        unit: task.progress.unit.as_str(),
+        created_at: task.created_at.as_microsecond(),
+        start_at: task.start_at.map(|at| at.as_microsecond()),
+        exclusive: task.exclusive.as_deref(),
+        idempotency_key: task.idempotency_key.as_deref(),
+        upload_id: task.upload.as_deref(),
+        lane: task.lane.as_deref(),
     }
 }
 

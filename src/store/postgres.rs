@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use sqlx::AnyPool;
 use sqlx::any::AnyPoolOptions;
 use sqlx::postgres::PgListener;
+use sqlx::{AnyPool, Connection};
 use tokio::sync::mpsc;
 
 use super::Error;
@@ -15,8 +15,13 @@ const CONNECTIONS: u32 = 16;
 
 /// The store's tables live in a schema of their own, apart from the datasets. Statistics lag behind tables that grow by
 /// thousands of rows a second, and plans are kept: one that was made for a small table would read all of a large one, and one
-/// that sorts what it takes for few rows would fetch all that is due. So rows are read by an index, in its order.
-const SETTINGS: [&str; 3] = ["SET search_path = pausa", "SET enable_seqscan = off", "SET enable_bitmapscan = off"];
+/// that sorts what it takes for few rows would fetch all that is due. So rows are read by an index, in its order. Where there
+/// is none the plan seems dear enough to be compiled each time, which takes longer than to run it.
+const SETTINGS: [&str; 4] =
+    ["SET search_path = pausa", "SET enable_seqscan = off", "SET enable_bitmapscan = off", "SET jit = off"];
+
+/// A connection that was in use a moment ago is not asked whether it is there still.
+const FRESH: Duration = Duration::from_secs(1);
 
 /// How long a call waits for a connection before it says that the store is away.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -41,6 +46,15 @@ pub async fn open(url: &str) -> Result<AnyPool, Error> {
     let pool = AnyPoolOptions::new()
         .max_connections(CONNECTIONS)
         .acquire_timeout(PATIENCE)
+        .test_before_acquire(false)
+        .before_acquire(|conn, used| {
+            Box::pin(async move {
+                if used.idle_for > FRESH {
+                    conn.ping().await?;
+                }
+                Ok(true)
+            })
+        })
         .after_connect(|conn, _| {
             Box::pin(async move {
                 for setting in SETTINGS {

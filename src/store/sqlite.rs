@@ -42,6 +42,8 @@ pub struct Writer(mpsc::Sender<Job>);
 pub async fn open(url: &str) -> Result<AnyPool, Error> {
     let pool = AnyPoolOptions::new()
         .max_connections(READERS)
+        // A file does not go away.
+        .test_before_acquire(false)
         .after_connect(|conn, _| Box::pin(prepare(conn)))
         .connect(&with_create(url))
         .await?;
