@@ -37,8 +37,11 @@ pub fn internal(text: impl std::fmt::Display) -> Error {
 
 /// Another unfinished task stands in the way.
 pub fn conflict(holder: TaskId) -> Error {
-    let text = format!("task {holder} is filling that dataset: wait for it, or terminate it");
-    coded("CONFLICT", text).extend_with(|_, extensions| extensions.set("taskId", holder.to_string()))
+    conflict_with(holder, format!("task {holder} is filling that dataset: wait for it, or terminate it"))
+}
+
+fn conflict_with(task: TaskId, text: String) -> Error {
+    coded("CONFLICT", text).extend_with(|_, extensions| extensions.set("taskId", task.to_string()))
 }
 
 /// The id that a client gave.
@@ -60,6 +63,8 @@ pub fn from_store(error: store::Error) -> Error {
             tracing::error!(text, "the store is full");
             coded("UNAVAILABLE", "the task store has no room left: nothing was changed")
         }
+        store::Error::KeyReused { task, .. } => conflict_with(task, error.to_string())
+            .extend_with(|_, extensions| extensions.set("field", "idempotencyKey")),
         store::Error::NoUpload(_) => bad_input("source", error.to_string()),
         store::Error::Failed(text) => internal(text),
     }

@@ -3,6 +3,7 @@
 pub mod control;
 pub mod dataset;
 pub mod error;
+pub mod idempotency;
 pub mod paging;
 pub mod progress;
 pub mod query;

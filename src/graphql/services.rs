@@ -54,10 +54,10 @@ impl Services {
         Ok(started.into_task())
     }
 
-    /// The task that an earlier start with the same idempotency key made.
-    pub async fn repeated(&self, options: &StartOptions) -> Result<Option<Arc<Task>>> {
+    /// The task that an earlier start of this kind with the same idempotency key and input made.
+    pub async fn repeated(&self, kind: &str, options: &StartOptions) -> Result<Option<Arc<Task>>> {
         match &options.idempotency_key {
-            Some(key) => self.store.by_key(key).await.map_err(error::from_store),
+            Some(key) => self.store.repeated(kind, key).await.map_err(error::from_store),
             None => Ok(None),
         }
     }

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::registry::Signal;
 use super::{BadInput, Context, Failure, Runner};
 use crate::store::{self, Started};
-use crate::task::{NewTask, State, Task};
+use crate::task::{IdempotencyKey, NewTask, State, Task};
 
 /// What every start may say.
 #[derive(Clone, Debug, Default)]
@@ -17,8 +17,8 @@ pub struct StartOptions {
     pub label: Option<String>,
     /// When it may first run.
     pub start_at: Option<Timestamp>,
-    /// A second start with the same key gives the first one's task.
-    pub idempotency_key: Option<String>,
+    /// Identifies the start: a second one with the same key and input returns the first one's task.
+    pub idempotency_key: Option<IdempotencyKey>,
 }
 
 /// Why nothing was started or forgotten.

@@ -93,7 +93,7 @@ const fn whole(name: &'static str) -> Column {
 }
 
 /// What a task keeps from its start to its end.
-pub const FIXED: [Column; 11] = [
+pub const FIXED: [Column; 12] = [
     text("id"),
     text("kind"),
     text("label"),
@@ -103,6 +103,7 @@ pub const FIXED: [Column; 11] = [
     whole("start_at"),
     text("exclusive"),
     text("idempotency_key"),
+    text("input_sha256"),
     text("upload_id"),
     text("lane"),
 ];

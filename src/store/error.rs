@@ -16,6 +16,16 @@ pub enum Error {
         /// The setting `max_waiting`.
         limit: u64,
     },
+    /// The idempotency key of a start belongs to a start of another kind or with another input.
+    #[error(
+        "the idempotency key {key:?} was used for task {task} with a different input: repeat that input, or use a new key"
+    )]
+    KeyReused {
+        /// The key.
+        key: String,
+        /// The task that the key belongs to.
+        task: TaskId,
+    },
     /// The upload that a new task would read is not there, or not whole.
     #[error("there is no whole upload {0}: send the file first, all of it")]
     NoUpload(String),

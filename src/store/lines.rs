@@ -57,6 +57,7 @@ struct Fixed<'a> {
     start_at: Option<i64>,
     exclusive: Option<&'a str>,
     idempotency_key: Option<&'a str>,
+    input_sha256: Option<&'a str>,
     upload_id: Option<&'a str>,
     lane: Option<&'a str>,
 }
@@ -208,7 +209,8 @@ fn fixed(task: &Task) -> Fixed<'_> {
         created_at: task.created_at.as_microsecond(),
         start_at: task.start_at.map(|at| at.as_microsecond()),
         exclusive: task.exclusive.as_deref(),
-        idempotency_key: task.idempotency_key.as_deref(),
+        idempotency_key: task.idempotency_key.as_ref().map(|key| key.text.as_str()),
+        input_sha256: task.idempotency_key.as_ref().and_then(|key| key.input_sha256.as_deref()),
         upload_id: task.upload.as_deref(),
         lane: task.lane.as_deref(),
     }

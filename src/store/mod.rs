@@ -39,7 +39,7 @@ pub use op::Durable;
 pub use postgres::Word;
 pub use uploads::Upload;
 
-use crate::task::{Ask, Progress, Refusal, State, StateChange, Task, TaskId, Verb};
+use crate::task::{Ask, IdempotencyKey, Progress, Refusal, State, StateChange, Task, TaskId, Verb};
 use dialect::Dialect;
 use ends::Ending;
 use op::Op;
@@ -157,10 +157,14 @@ impl Store {
         Ok(row.as_ref().map(row::task).transpose()?.map(Arc::new))
     }
 
-    /// The task that an earlier start with this key made.
-    pub async fn by_key(&self, key: &str) -> Result<Option<Arc<Task>>, Error> {
-        let row = sqlx::query(self.sql.by_key.clone()).bind(key.to_owned()).fetch_optional(&self.pool).await?;
-        Ok(row.as_ref().map(row::task).transpose()?.map(Arc::new))
+    /// The task that an earlier start of this kind with this key and input made.
+    ///
+    /// # Errors
+    /// [`Error::KeyReused`] if the key belongs to another kind or input.
+    pub async fn repeated(&self, kind: &str, key: &IdempotencyKey) -> Result<Option<Arc<Task>>, Error> {
+        let row = sqlx::query(self.sql.by_key.clone()).bind(key.text.clone()).fetch_optional(&self.pool).await?;
+        let earlier = row.as_ref().map(row::task).transpose()?.map(Arc::new);
+        earlier.map(|earlier| starts::repeated(kind, key, &earlier)).transpose()
     }
 
     /// The unfinished task that holds `what`.

@@ -7,7 +7,9 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::sql::Sql;
-use crate::task::{PauseExpiry, Progress, ResultFile, StateChange, Task, TaskError, TaskId, Unit, Verb};
+use crate::task::{
+    IdempotencyKey, PauseExpiry, Progress, ResultFile, StateChange, Task, TaskError, TaskId, Unit, Verb,
+};
 
 /// Reads the task out of a row of [`super::sql::select`].
 pub fn task(row: &AnyRow) -> sqlx::Result<Task> {
@@ -35,10 +37,15 @@ pub fn task(row: &AnyRow) -> sqlx::Result<Task> {
         due_at: moment_if(row, "due_at")?,
         expiry: expiry(row)?,
         exclusive: row.try_get("exclusive")?,
-        idempotency_key: row.try_get("idempotency_key")?,
+        idempotency_key: idempotency_key(row)?,
         upload: row.try_get("upload_id")?,
         lane: row.try_get("lane")?,
     })
+}
+
+fn idempotency_key(row: &AnyRow) -> sqlx::Result<Option<IdempotencyKey>> {
+    let Some(text) = row.try_get("idempotency_key")? else { return Ok(None) };
+    Ok(Some(IdempotencyKey { text, input_sha256: row.try_get("input_sha256")? }))
 }
 
 /// The id in a row.

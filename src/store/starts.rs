@@ -11,7 +11,7 @@ use super::sql::Sql;
 use super::together::{all_or_each, broke_off};
 use super::write::in_the_way;
 use super::{Error, Room, Started, Store, row, uploads};
-use crate::task::{Refusal, StateChange, Task};
+use crate::task::{IdempotencyKey, Refusal, StateChange, Task};
 
 /// A task that is to be written.
 #[derive(Clone)]
@@ -66,15 +66,15 @@ async fn create_all(
     let mut written: Vec<Written> = Vec::new();
     for New { task, by, .. } in news {
         let key = task.idempotency_key.as_ref();
-        let outcome = match key.and_then(|key| same.get(key)) {
-            Some(task) => Ok(Started::Same(Arc::clone(task))),
+        let outcome = match key.and_then(|key| Some((key, same.get(&key.text)?))) {
+            Some((key, earlier)) => repeated(&task.kind, key, earlier).map(Started::Same),
             None => match stands_against(conn, sql, task).await? {
                 Some(error) => Err(error),
                 None => {
                     let task = Arc::new(task.clone());
                     let at = task.created_at;
                     let first = StateChange { from: None, to: task.state, at, by: by.clone(), reason: None };
-                    same.extend(key.map(|key| (key.clone(), Arc::clone(&task))));
+                    same.extend(key.map(|key| (key.text.clone(), Arc::clone(&task))));
                     written.push((Arc::clone(&task), Some(first)));
                     Ok(Started::New(task))
                 }
@@ -97,13 +97,24 @@ async fn create_all(
 
 /// The tasks that earlier starts with the same keys made.
 async fn of_keys(conn: &mut AnyConnection, sql: &Sql, news: &[New]) -> sqlx::Result<HashMap<String, Arc<Task>>> {
-    let keys: Vec<_> = news.iter().filter_map(|new| new.task.idempotency_key.clone()).collect();
+    let keys: Vec<_> = news.iter().filter_map(|new| Some(new.task.idempotency_key.as_ref()?.text.as_str())).collect();
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
     let rows = sqlx::query(sql.by_keys.clone()).bind(lines::json(&keys)?).fetch_all(conn).await?;
     let tasks = rows.iter().map(|row| row::task(row).map(Arc::new)).collect::<sqlx::Result<Vec<_>>>()?;
-    Ok(tasks.into_iter().filter_map(|task| Some((task.idempotency_key.clone()?, task))).collect())
+    Ok(tasks.into_iter().filter_map(|task| Some((task.idempotency_key.as_ref()?.text.clone(), task))).collect())
+}
+
+/// The task that `key` belongs to.
+///
+/// # Errors
+/// [`Error::KeyReused`] if that task was started with another kind or input.
+pub(super) fn repeated(kind: &str, key: &IdempotencyKey, earlier: &Arc<Task>) -> Result<Arc<Task>, Error> {
+    if earlier.is_repeated_by(kind, key) {
+        return Ok(Arc::clone(earlier));
+    }
+    Err(Error::KeyReused { key: key.text.clone(), task: earlier.id })
 }
 
 async fn stands_against(conn: &mut AnyConnection, sql: &Sql, task: &Task) -> sqlx::Result<Option<Error>> {

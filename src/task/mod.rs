@@ -63,13 +63,31 @@ pub struct Task {
     pub expiry: Option<PauseExpiry>,
     /// What only one unfinished task may hold, such as `dataset:people`.
     pub exclusive: Option<String>,
-    /// A second start with the same key gives this task.
-    pub idempotency_key: Option<String>,
+    /// Identifies the start: a second one with the same key and input returns this task.
+    pub idempotency_key: Option<IdempotencyKey>,
     /// The upload that it reads.
     pub upload: Option<String>,
     /// What it shares with others of its kind that end in a moment, such as the host that they ask. A task with a lane is
     /// brief: it takes no slot, and many are claimed and ended in one write.
     pub lane: Option<String>,
+}
+
+/// Makes a start repeatable. It belongs to one kind of task and to one input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey {
+    /// The key, chosen by the client.
+    pub text: String,
+    /// SHA-256 of the start's input, in lowercase hex. None for tasks that were stored before inputs were compared.
+    pub input_sha256: Option<String>,
+}
+
+impl Task {
+    /// Returns true if a start of `kind` with `key` repeats the one that made this task.
+    pub fn is_repeated_by(&self, kind: &str, key: &IdempotencyKey) -> bool {
+        let Some(own) = &self.idempotency_key else { return false };
+        let same_input = own.input_sha256.is_none() || own.input_sha256 == key.input_sha256;
+        self.kind == kind && own.text == key.text && same_input
+    }
 }
 
 /// What a new task is made of.
@@ -89,8 +107,8 @@ pub struct NewTask {
     pub start_at: Option<Timestamp>,
     /// What only one unfinished task may hold.
     pub exclusive: Option<String>,
-    /// A second start with the same key gives the first one's task.
-    pub idempotency_key: Option<String>,
+    /// Identifies the start: a second one with the same key and input returns the first one's task.
+    pub idempotency_key: Option<IdempotencyKey>,
     /// The upload that it reads.
     pub upload: Option<String>,
     /// The lane of a brief task.

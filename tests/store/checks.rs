@@ -2,7 +2,7 @@
 
 use pausa::store::Store;
 use pausa::task::change::End;
-use pausa::task::{ResultFile, Task, Verb};
+use pausa::task::{IdempotencyKey, ResultFile, Task, Verb};
 
 use super::place::{Place, control, create, end, plain, running, task_with};
 
@@ -86,12 +86,13 @@ pub async fn the_database_itself_keeps_keys_and_places_apart(place: &Place) {
         &store,
         task_with(|new| {
             new.exclusive = Some("dataset:people".into());
-            new.idempotency_key = Some("key".into());
+            new.idempotency_key = Some(IdempotencyKey { text: "key".into(), input_sha256: None });
         }),
     );
     let (holder, other) = (holder.await, create(&store, plain()).await);
     refused(place, &store, &other, "exclusive = 'dataset:people'").await;
     refused(place, &store, &other, "idempotency_key = 'key'").await;
+    refused(place, &store, &other, "input_sha256 = '1f'").await;
     refused(place, &store, &other, &format!("id = '{}'", holder.id)).await;
     let over = format!("UPDATE tasks SET state = 'TERMINATED', finished_at = 1 WHERE id = '{}'", holder.id);
     assert_eq!(place.execute(&over).await.unwrap(), 1);

@@ -42,6 +42,8 @@ stories! {
     brief::what_changed_meanwhile_is_found,
     starts::a_task_is_found_as_it_was_written,
     starts::a_key_starts_one_task,
+    starts::a_key_belongs_to_its_kind_and_input,
+    starts::a_key_that_was_stored_without_its_input_belongs_to_its_kind,
     starts::twenty_starts_at_once_with_one_key_start_one_task,
     starts::what_is_exclusive_is_held_until_the_task_is_over,
     starts::twenty_starts_at_once_for_one_thing_start_one_task,

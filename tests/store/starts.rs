@@ -3,10 +3,14 @@
 use futures_util::future::join_all;
 use pausa::store::{Error, Filter, Started};
 use pausa::task::change::End;
-use pausa::task::{Refusal, State, Task, TaskError, Verb};
+use pausa::task::{IdempotencyKey, Refusal, State, Task, TaskError, Verb};
 
 use super::place::{MANY, Place, at, control, create, end, plain, running, task_with};
 use super::uploads::whole;
+
+fn key(text: &str, input: &str) -> IdempotencyKey {
+    IdempotencyKey { text: text.to_owned(), input_sha256: Some(input.to_owned()) }
+}
 
 pub async fn a_task_is_found_as_it_was_written(place: &Place) {
     let store = place.open().await;
@@ -15,21 +19,21 @@ pub async fn a_task_is_found_as_it_was_written(place: &Place) {
         new.label = Some("A label, with 'quotes' and \"more\"".into());
         new.start_at = Some(at(60));
         new.exclusive = Some("dataset:people".into());
-        new.idempotency_key = Some("a key".into());
+        new.idempotency_key = Some(key("a key", "1f"));
         new.upload = Some("up".into());
     });
     let started = store.create(task.clone(), "client", MANY).await.unwrap();
     assert!(matches!(started, Started::New(_)));
     assert_eq!(*store.get(task.id).await.unwrap().unwrap(), task);
-    assert_eq!(*store.by_key("a key").await.unwrap().unwrap(), task);
+    assert_eq!(*store.repeated("import", &key("a key", "1f")).await.unwrap().unwrap(), task);
     assert_eq!(*store.holder("dataset:people").await.unwrap().unwrap(), task);
     assert_eq!(store.get(crate::harness::task_id()).await.unwrap(), None);
-    assert_eq!(store.by_key("another").await.unwrap(), None);
+    assert_eq!(store.repeated("import", &key("another", "1f")).await.unwrap(), None);
     assert!(!store.delete_upload("up").await.unwrap(), "a task reads it");
 }
 
 fn with_key() -> Task {
-    task_with(|new| new.idempotency_key = Some("once".into()))
+    task_with(|new| new.idempotency_key = Some(key("once", "1f")))
 }
 
 pub async fn a_key_starts_one_task(place: &Place) {
@@ -41,6 +45,39 @@ pub async fn a_key_starts_one_task(place: &Place) {
     }
     // A repeated start is answered even where a new one would be refused.
     assert!(matches!(store.create(with_key(), "client", 0).await.unwrap(), Started::Same(_)));
+}
+
+pub async fn a_key_belongs_to_its_kind_and_input(place: &Place) {
+    let store = place.open().await;
+    let first = create(&store, with_key()).await;
+    let other_kind = task_with(|new| {
+        new.idempotency_key = Some(key("once", "1f"));
+        new.kind = "export".to_owned();
+    });
+    let other_input = task_with(|new| new.idempotency_key = Some(key("once", "2f")));
+    for task in [other_kind, other_input] {
+        let (kind, key) = (task.kind.clone(), task.idempotency_key.clone().unwrap());
+        for refusal in [
+            store.create(task, "client", MANY).await.map(Started::into_task).map(Some),
+            store.repeated(&kind, &key).await,
+        ] {
+            match refusal.unwrap_err() {
+                Error::KeyReused { key, task } => assert_eq!((&*key, task), ("once", first.id)),
+                error => panic!("{error}"),
+            }
+        }
+    }
+    assert_eq!(store.count(&Filter::default()).await.unwrap(), 1);
+}
+
+pub async fn a_key_that_was_stored_without_its_input_belongs_to_its_kind(place: &Place) {
+    let store = place.open().await;
+    let first = create(&store, with_key()).await;
+    assert_eq!(place.execute("UPDATE tasks SET input_sha256 = NULL").await.unwrap(), 1);
+    let again = store.create(with_key(), "client", MANY).await.unwrap();
+    assert_eq!(again.task().id, first.id);
+    let other = store.repeated("export", &key("once", "1f")).await;
+    assert!(matches!(other, Err(Error::KeyReused { .. })), "{other:?}");
 }
 
 pub async fn twenty_starts_at_once_with_one_key_start_one_task(place: &Place) {

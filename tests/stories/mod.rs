@@ -5,6 +5,7 @@ mod control;
 mod downloads;
 mod exact;
 mod exports;
+mod idempotency;
 mod odd_files;
 mod retention;
 mod rows;

@@ -6,6 +6,7 @@ use async_graphql::{Context, InputObject, Json, Object};
 use serde_json::Value;
 
 use crate::graphql::error::{self, Result};
+use crate::graphql::idempotency;
 use crate::graphql::scalars::DateTime;
 use crate::graphql::services::Services;
 use crate::graphql::task::TaskKind;
@@ -51,7 +52,8 @@ pub struct StartCustomInput {
     label: Option<String>,
     /// When it may first run.
     start_at: Option<DateTime>,
-    /// A second start with the same key gives the first one's task.
+    /// Makes the call repeatable: a second one with the same key and the same input returns the first one's task. The same
+    /// key with a different input, or for a different kind of task, is refused with CONFLICT and the id of that task.
     idempotency_key: Option<String>,
 }
 
@@ -75,7 +77,7 @@ impl CustomStart {
         let options = StartOptions {
             label: input.label,
             start_at: input.start_at.map(|at| at.0),
-            idempotency_key: input.idempotency_key,
+            idempotency_key: idempotency::key(ctx, input.idempotency_key)?,
         };
         services.start(&input.name, input.spec.0, options).await.map(CustomTask::from)
     }

@@ -8,6 +8,7 @@ use super::NAME;
 use super::spec::{self, Spec};
 use crate::datasets::{self, ColumnFilter, DatasetName};
 use crate::graphql::error::{self, Result};
+use crate::graphql::idempotency;
 use crate::graphql::scalars::{Count, DateTime};
 use crate::graphql::services::Services;
 use crate::graphql::task::task_type;
@@ -85,7 +86,8 @@ pub struct StartExportInput {
     label: Option<String>,
     /// When it may first run.
     start_at: Option<DateTime>,
-    /// A second start with the same key gives the first one's task.
+    /// Makes the call repeatable: a second one with the same key and the same input returns the first one's task. The same
+    /// key with a different input, or for a different kind of task, is refused with CONFLICT and the id of that task.
     idempotency_key: Option<String>,
 }
 
@@ -105,10 +107,10 @@ impl ExportStart {
         let options = StartOptions {
             label: input.label.clone(),
             start_at: input.start_at.as_ref().map(|at| at.0),
-            idempotency_key: input.idempotency_key.clone(),
+            idempotency_key: idempotency::key(ctx, input.idempotency_key.clone())?,
         };
         let spec = read(input)?;
-        if services.repeated(&options).await?.is_none() {
+        if services.repeated(NAME, &options).await?.is_none() {
             check(services, &spec).await?;
         }
         let spec = serde_json::to_value(spec).map_err(error::internal)?;

@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject};
 use encoding_rs::Encoding;
+use serde_json::json;
 
 use super::spec::{BadRows, Format, Source, Spec};
 use super::{NAME, load, source};
 use crate::datasets::{Column, DatasetName, Mode};
 use crate::graphql::dataset::ColumnType;
 use crate::graphql::error::{self, Result};
+use crate::graphql::idempotency;
 use crate::graphql::scalars::{Count, DateTime, Upload};
 use crate::graphql::services::Services;
 use crate::graphql::task::{ResultFile, task_type};
 use crate::runner::{BadInput, StartOptions};
-use crate::task::{self, State, Task};
+use crate::task::{self, IdempotencyKey, State, Task};
 
 task_type! {
     /// An import of a CSV file into a dataset. Nobody sees a row of it before it is COMPLETED.
@@ -149,7 +151,8 @@ pub struct StartImportInput {
     label: Option<String>,
     /// When it may first run.
     start_at: Option<DateTime>,
-    /// A second start with the same key gives the first one's task.
+    /// Makes the call repeatable: a second one with the same key and the same input returns the first one's task. The same
+    /// key with a different input, or for a different kind of task, is refused with CONFLICT and the id of that task.
     idempotency_key: Option<String>,
 }
 
@@ -166,19 +169,27 @@ impl ImportStart {
         #[graphql(desc = "What to import, and how.")] input: StartImportInput,
     ) -> Result<ImportTask> {
         let services = ctx.data_unchecked::<Services>();
-        let options = StartOptions {
-            label: input.label.clone(),
-            start_at: input.start_at.map(|at| at.0),
-            idempotency_key: input.idempotency_key.clone(),
-        };
+        let (label, start_at) = (input.label.clone(), input.start_at.map(|at| at.0));
+        let key = input.idempotency_key.clone();
         let spec = read(services, input).await?;
-        let known = services.repeated(&options).await?;
-        if known.is_none() {
+        let idempotency_key = key_of(ctx, key, &spec.source).await?;
+        let options = StartOptions { label, start_at, idempotency_key };
+        if services.repeated(NAME, &options).await?.is_none() {
             check(services, &spec).await?;
         }
         let spec = serde_json::to_value(&spec).map_err(error::internal)?;
         services.start(NAME, spec, options).await.map(ImportTask::from)
     }
+}
+
+/// The key of a start. A file that is sent again is the same input, whatever its upload is called.
+async fn key_of(ctx: &Context<'_>, key: Option<String>, source: &Source) -> Result<Option<IdempotencyKey>> {
+    let (Some(text), Source::Upload(id)) = (&key, source) else { return idempotency::key(ctx, key) };
+    let services = ctx.data_unchecked::<Services>();
+    let upload = services.store.upload(id).await.map_err(error::from_store)?;
+    let mut input = idempotency::input(ctx)?;
+    input["input"]["source"] = json!({ "sha256": upload.and_then(|upload| upload.sha256) });
+    Ok(Some(idempotency::key_for(text.clone(), &input)))
 }
 
 async fn read(services: &Services, input: StartImportInput) -> Result<Spec> {

@@ -6,6 +6,7 @@ use async_graphql::{Context, InputObject, Object};
 
 use super::{NAME, Spec};
 use crate::graphql::error::{self, Result};
+use crate::graphql::idempotency;
 use crate::graphql::scalars::DateTime;
 use crate::graphql::services::Services;
 use crate::graphql::task::task_type;
@@ -39,7 +40,8 @@ pub struct StartPiJobInput {
     label: Option<String>,
     /// When it may first run.
     start_at: Option<DateTime>,
-    /// A second start with the same key gives the first one's task.
+    /// Makes the call repeatable: a second one with the same key and the same input returns the first one's task. The same
+    /// key with a different input, or for a different kind of task, is refused with CONFLICT and the id of that task.
     idempotency_key: Option<String>,
 }
 
@@ -59,7 +61,7 @@ impl PiStart {
         let options = StartOptions {
             label: input.label,
             start_at: input.start_at.map(|at| at.0),
-            idempotency_key: input.idempotency_key,
+            idempotency_key: idempotency::key(ctx, input.idempotency_key)?,
         };
         let limit = services.limits.max_pi_digits;
         let out_of_range =

@@ -9,6 +9,7 @@ use url::Url;
 use super::spec::{self, Spec};
 use super::{Cursor, NAME};
 use crate::graphql::error::{self, Result};
+use crate::graphql::idempotency;
 use crate::graphql::scalars::DateTime;
 use crate::graphql::services::Services;
 use crate::graphql::task::task_type;
@@ -142,7 +143,8 @@ pub struct StartTimerInput {
     timeout_seconds: f64,
     /// Your own name for the task.
     label: Option<String>,
-    /// A second start with the same key gives the first one's task.
+    /// Makes the call repeatable: a second one with the same key and the same input returns the first one's task. The same
+    /// key with a different input, or for a different kind of task, is refused with CONFLICT and the id of that task.
     idempotency_key: Option<String>,
 }
 
@@ -194,7 +196,8 @@ impl TimerStart {
             headers,
             timeout: input.timeout_seconds,
         };
-        let options = StartOptions { label: input.label, start_at: Some(at), idempotency_key: input.idempotency_key };
+        let idempotency_key = idempotency::key(ctx, input.idempotency_key)?;
+        let options = StartOptions { label: input.label, start_at: Some(at), idempotency_key };
         let spec = serde_json::to_value(spec).map_err(error::internal)?;
         services.start(NAME, spec, options).await.map(TimerTask::from)
     }

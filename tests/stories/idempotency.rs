@@ -1,0 +1,75 @@
+//! Idempotency keys: a call that is sent twice starts one task; a key that was used for something else is refused.
+
+use serde_json::{Value, json};
+
+use crate::harness::server::Server;
+
+const PI: &str = "mutation($input: StartPiJobInput!) { startPiJob(input: $input) { id } }";
+const TIMER: &str = "mutation($input: StartTimerInput!) { startTimer(input: $input) { id } }";
+const IMPORT: &str = "mutation($input: StartImportInput!) { startImport(input: $input) { id } }";
+const EXPORT: &str = "mutation($input: StartExportInput!) { startExport(input: $input) { id } }";
+
+async fn started(server: &Server, start: &str, input: &Value) -> String {
+    let data = server.data(start, json!({ "input": input })).await;
+    let task = data.as_object().unwrap().values().next().unwrap();
+    task["id"].as_str().unwrap().to_owned()
+}
+
+/// The start is refused, with the id of the task that the key belongs to.
+async fn refused(server: &Server, start: &str, input: &Value, task: &str) {
+    let error = server.refusal(start, json!({ "input": input })).await;
+    let told = &error["extensions"];
+    assert_eq!(told, &json!({ "code": "CONFLICT", "taskId": task, "field": "idempotencyKey" }), "{error}");
+}
+
+async fn count(server: &Server) -> u64 {
+    server.data("{ tasks { totalCount } }", json!({})).await["tasks"]["totalCount"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn a_key_belongs_to_its_kind_and_to_its_input() {
+    let server = Server::start().await;
+    let pi = json!({ "digits": 10, "idempotencyKey": "order 7" });
+    let first = started(&server, PI, &pi).await;
+    assert_eq!(started(&server, PI, &pi).await, first);
+    let later = json!({ "at": "2999-01-01T00:00:00Z" });
+    let timer = json!({ "url": "http://example.org", "when": later, "idempotencyKey": "order 7" });
+    refused(&server, TIMER, &timer, &first).await;
+    for other in [
+        json!({ "digits": 11, "idempotencyKey": "order 7" }),
+        json!({ "digits": 10, "label": "again", "idempotencyKey": "order 7" }),
+    ] {
+        refused(&server, PI, &other, &first).await;
+    }
+    assert_eq!(count(&server).await, 1);
+    let written = "mutation { startPiJob(input: { idempotencyKey: \"order 7\", digits: 10 }) { id } }";
+    assert_eq!(server.data(written, json!({})).await["startPiJob"]["id"], first, "however the input is written");
+}
+
+#[tokio::test]
+async fn a_delay_is_the_same_input_whenever_it_is_sent() {
+    let server = Server::start().await;
+    let after = json!({ "after": { "hours": 2 } });
+    let timer = json!({ "url": "http://example.org", "when": after, "idempotencyKey": "reminder" });
+    let first = started(&server, TIMER, &timer).await;
+    assert_eq!(started(&server, TIMER, &timer).await, first);
+    let mut other = timer.clone();
+    other["when"]["after"]["hours"] = json!(3);
+    refused(&server, TIMER, &other, &first).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_sent_again_is_the_same_input() {
+    let server = Server::start().await;
+    let input = |upload: &str, dataset: &str| json!({ "source": { "uploadId": upload }, "dataset": dataset, "idempotencyKey": "nightly" });
+    let upload = server.upload("a,b\n1,2\n").await;
+    let first = started(&server, IMPORT, &input(&upload, "people")).await;
+    server.until(&first, "COMPLETED").await;
+    let again = server.upload("a,b\n1,2\n").await;
+    assert_eq!(started(&server, IMPORT, &input(&again, "people")).await, first);
+    let other = server.upload("a,b\n1,3\n").await;
+    refused(&server, IMPORT, &input(&other, "people"), &first).await;
+    refused(&server, IMPORT, &input(&upload, "others"), &first).await;
+    refused(&server, EXPORT, &json!({ "dataset": "people", "idempotencyKey": "nightly" }), &first).await;
+    assert_eq!(count(&server).await, 1);
+}
