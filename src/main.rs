@@ -62,6 +62,10 @@ async fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Erro
     }
     let config = config(arguments)?;
     log(&config)?;
+    if !config.ignored_variables.is_empty() {
+        let variables = config.ignored_variables.join(", ");
+        tracing::debug!(variables, "ignored environment variables of a service named pausa");
+    }
     match arguments.command {
         Some(Command::Migrate) => migrate(&config).await,
         _ => serve(config).await,
@@ -78,9 +82,18 @@ fn config(arguments: &Arguments) -> Result<Config, Box<dyn std::error::Error>> {
         flags.push((name.to_owned(), value.to_owned()));
     }
     let file = arguments.config.clone().or_else(|| std::env::var_os("PAUSA_CONFIG").map(PathBuf::from));
-    let variables =
-        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    Ok(Config::load(file.as_deref(), variables, &flags)?)
+    Ok(Config::load(file.as_deref(), variables()?.into_iter(), &flags)?)
+}
+
+/// Returns the PAUSA_* variables. A value that is not UTF-8 would be lost, so it is refused.
+fn variables() -> Result<Vec<(String, String)>, String> {
+    let variables = std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value));
+    let ours = variables.filter(|(name, _)| name.starts_with("PAUSA_"));
+    ours.map(|(name, value)| match value.into_string() {
+        Ok(value) => Ok((name, value)),
+        Err(_) => Err(format!("the value of the variable {name} is not UTF-8")),
+    })
+    .collect()
 }
 
 fn log(config: &Config) -> Result<(), Box<dyn std::error::Error>> {

@@ -6,6 +6,8 @@ use std::path::Path;
 use toml::{Table, Value};
 
 use super::ConfigError;
+use super::injected::is_injected;
+use super::nearest::nearest;
 
 /// The file with every setting, its default and its comment.
 pub const DEFAULTS: &str = include_str!("../../config.default.toml");
@@ -46,19 +48,19 @@ impl Layers {
         values.into_iter().try_for_each(|(setting, value)| self.set(&setting, value, &name))
     }
 
-    /// Puts PAUSA_* variables over what is there.
-    pub fn variables(&mut self, variables: impl Iterator<Item = (String, String)>) -> Result<(), ConfigError> {
+    /// Puts PAUSA_* variables over what is there. Returns the names of those that a service of that name left behind.
+    pub fn variables(&mut self, variables: impl Iterator<Item = (String, String)>) -> Result<Vec<String>, ConfigError> {
         let settings: BTreeMap<_, _> = self.0.keys().map(|name| (variable(name), name.clone())).collect();
+        let mut ignored = Vec::new();
         for (name, text) in variables.filter(|(name, _)| name.starts_with("PAUSA_")) {
-            if OTHER_VARIABLES.contains(&name.as_str()) {
-                continue;
+            match settings.get(&name) {
+                Some(setting) => self.text(setting, &text, &format!("the variable {name}"))?,
+                None if OTHER_VARIABLES.contains(&name.as_str()) => {}
+                None if is_injected(&name, &text) => ignored.push(name),
+                None => return Err(unknown(&name, "the environment", settings.keys())),
             }
-            let from = format!("the variable {name}");
-            let unknown = || ConfigError::Unknown { name: name.clone(), from: "the environment".to_owned() };
-            let setting = settings.get(&name).ok_or_else(unknown)?;
-            self.text(setting, &text, &from)?;
         }
-        Ok(())
+        Ok(ignored)
     }
 
     /// Puts a value that was given as text over what is there.
@@ -79,16 +81,22 @@ impl Layers {
 
     /// The value of a setting that the defaults name.
     pub fn get(&self, setting: &str) -> Result<&Found, ConfigError> {
-        let unknown = || ConfigError::Unknown { name: setting.to_owned(), from: "the program".to_owned() };
-        self.0.get(setting).ok_or_else(unknown)
+        self.0.get(setting).ok_or_else(|| unknown(setting, "the program", self.0.keys()))
     }
 
     fn set(&mut self, setting: &str, value: Value, from: &str) -> Result<(), ConfigError> {
-        let unknown = || ConfigError::Unknown { name: setting.to_owned(), from: from.to_owned() };
-        let found = self.0.get_mut(setting).ok_or_else(unknown)?;
-        *found = Found { value, from: from.to_owned() };
+        if !self.0.contains_key(setting) {
+            return Err(unknown(setting, from, self.0.keys()));
+        }
+        self.0.insert(setting.to_owned(), Found { value, from: from.to_owned() });
         Ok(())
     }
+}
+
+/// No setting has that name; the closest of `names` may be the one that was meant.
+fn unknown<'a>(name: &str, from: &str, names: impl Iterator<Item = &'a String>) -> ConfigError {
+    let nearest = nearest(name, names.map(String::as_str)).map(str::to_owned);
+    ConfigError::Unknown { name: name.to_owned(), from: from.to_owned(), nearest }
 }
 
 /// The variable that sets `setting`.

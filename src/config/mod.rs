@@ -1,6 +1,8 @@
 //! The settings: read from their layers and checked once, at the start.
 
+mod injected;
 mod layers;
+mod nearest;
 mod reader;
 
 use std::fmt;
@@ -76,6 +78,8 @@ pub struct Config {
     pub retry_backoff: Duration,
     /// How long a shutdown waits for tasks.
     pub shutdown_grace: Duration,
+    /// Names of PAUSA_* variables that were ignored: Kubernetes or Docker sets them for a service of that name.
+    pub ignored_variables: Vec<String>,
 }
 
 /// What a node does.
@@ -116,12 +120,14 @@ impl fmt::Debug for Secret {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// No such setting.
-    #[error("unknown setting {name} in {from}: config.default.toml lists every setting")]
+    #[error("unknown setting {name} in {from}: {}config.default.toml lists every setting", meant(nearest.as_deref()))]
     Unknown {
         /// As it was written.
         name: String,
         /// Where it was written.
         from: String,
+        /// The setting that was probably meant.
+        nearest: Option<String>,
     },
     /// A value that is not allowed.
     #[error("setting {name} = {value} (from {from}) is not allowed: {allowed}")]
@@ -145,6 +151,10 @@ pub enum ConfigError {
     },
 }
 
+fn meant(nearest: Option<&str>) -> String {
+    nearest.map(|name| format!("did you mean {name}? ")).unwrap_or_default()
+}
+
 impl Config {
     /// The settings from all layers: `file` names a settings file, `flags` are names and values from the command line.
     ///
@@ -159,14 +169,14 @@ impl Config {
         if let Some(file) = file {
             layers.file(file)?;
         }
-        layers.variables(variables)?;
+        let ignored = layers.variables(variables)?;
         for (name, value) in flags {
             layers.text(name, value, "the command line")?;
         }
-        Config::check(&Reader(layers))
+        Config::check(&Reader(layers), ignored)
     }
 
-    fn check(read: &Reader) -> Result<Config, ConfigError> {
+    fn check(read: &Reader, ignored_variables: Vec<String>) -> Result<Config, ConfigError> {
         let pause = read.seconds("max_pause_seconds", 0.0..=1e10)?;
         let upload = read.seconds("upload_seconds", 0.0..=1e10)?;
         let retention = read.seconds("retention_seconds", 0.0..=1e10)?;
@@ -205,6 +215,7 @@ impl Config {
             retry_limit: u32::try_from(read.whole("retry.limit", 1..=1000)?).unwrap_or(1),
             retry_backoff: read.seconds("retry.backoff_seconds", 0.001..=3600.0)?,
             shutdown_grace: read.seconds("shutdown.grace", 0.0..=3600.0)?,
+            ignored_variables,
         })
     }
 

@@ -7,8 +7,9 @@ use std::time::Duration;
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 use super::watch::Watch;
 
@@ -36,6 +37,21 @@ impl Server {
     pub async fn with(settings: &[(&str, &str)]) -> Server {
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Server::run(settings, tempfile::tempdir().unwrap()).await
+    }
+
+    /// A server as by [`Server::with`], and its log: all that it writes to stderr, a pipe, until it ends.
+    pub async fn logging(settings: &[(&str, &str)]) -> (Server, JoinHandle<String>) {
+        let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = command(&settings, folder.path()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = child.stderr.take().unwrap();
+        let log = tokio::spawn(async move {
+            let mut text = String::new();
+            stderr.read_to_string(&mut text).await.unwrap();
+            text
+        });
+        let url = address(&mut child).await;
+        (Server { child, url, settings, folder, client: super::client() }, log)
     }
 
     async fn run(settings: Vec<(String, String)>, folder: TempDir) -> Server {
@@ -196,6 +212,10 @@ impl Server {
 }
 
 fn spawn(settings: &[(String, String)], folder: &Path) -> Child {
+    command(settings, folder).spawn().unwrap()
+}
+
+fn command(settings: &[(String, String)], folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pausa"));
     command
         .env("PAUSA_LISTEN", "127.0.0.1:0")
@@ -205,7 +225,7 @@ fn spawn(settings: &[(String, String)], folder: &Path) -> Child {
         .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
         .kill_on_drop(true);
-    command.spawn().unwrap()
+    command
 }
 
 /// Reads the address that the server prints once it is ready.

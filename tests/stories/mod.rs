@@ -9,6 +9,7 @@ mod idempotency;
 mod odd_files;
 mod retention;
 mod rows;
+mod settings;
 mod sources;
 mod tour;
 mod tus;
