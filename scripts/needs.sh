@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes sure that everything ./test.sh needs is here: as root on Debian or Ubuntu it installs what is missing,
-# elsewhere it names it and ends with 1. No database cluster is made or started.
+# elsewhere it names it and ends with 1. No database cluster is made, and no service is started.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -14,6 +14,25 @@ node_20() { command -v node >/dev/null && [ "$(node -p 'parseInt(process.version
 # Debian 12 has Node 18 only; the npm registry has newer ones. test.sh looks here first.
 newer_node=target/node
 export PATH="$PWD/$newer_node/node_modules/.bin:$PATH"
+
+# promtool checks metrics, alerts and rules. It comes in the package of the Prometheus server: only the tool is unpacked,
+# so that no server is installed or started. The tests look here, then in PATH.
+promtool=target/promtool
+has_promtool() { [ -x "$promtool/promtool" ] || command -v promtool >/dev/null; }
+
+unpack_promtool() {
+  local folder
+  folder=$(mktemp -d)
+  if (cd "$folder" && apt-get download -qq prometheus >/dev/null 2>&1 ||
+    { [ "$(id -u)" -eq 0 ] && apt-get update -qq && apt-get download -qq prometheus >/dev/null 2>&1; }); then
+    mkdir -p "$promtool"
+    dpkg-deb --fsys-tarfile "$folder"/prometheus_*.deb |
+      tar -xO ./usr/bin/promtool >"$promtool/promtool.part"
+    chmod +x "$promtool/promtool.part"
+    mv "$promtool/promtool.part" "$promtool/promtool"
+  fi
+  rm -rf "$folder"
+}
 
 look() {
   missing=()
@@ -46,6 +65,14 @@ fi
 if [ ${#missing[@]} -gt 0 ]; then
   printf 'needs.sh: missing: %s\n' "${missing[*]}" >&2
   printf '  Debian, Ubuntu: sudo apt-get install -y %s\n' "${missing[*]}" >&2
+  exit 1
+fi
+if ! has_promtool && command -v apt-get >/dev/null; then
+  printf 'needs.sh: unpacking promtool into %s\n' "$promtool"
+  unpack_promtool
+fi
+if ! has_promtool; then
+  printf 'needs.sh: missing: promtool; see https://prometheus.io/download/\n' >&2
   exit 1
 fi
 if ! node_20; then

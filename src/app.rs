@@ -19,9 +19,9 @@ use crate::datasets::{self, Datasets};
 use crate::files::Files;
 use crate::graphql;
 use crate::graphql::services::{self, Services};
-use crate::http::metrics::Metrics;
 use crate::http::{self, Site, Turns};
 use crate::kinds;
+use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::runner::{Bells, Kind, Limits, Runner, Settings};
 use crate::store::{self, Hint, OnChange, Store, Word};
@@ -93,7 +93,7 @@ impl App {
         let abandoned = if store.is_exclusive() { clock.now() } else { clock.now() - RECEIVING };
         let files = Files::open(&root, abandoned).await.map_err(|cause| StartError::Folder { folder: root, cause })?;
         let custom_kinds = kinds.iter().map(|kind| kind.name().to_owned()).collect();
-        let kinds = kinds::builtin(&config, &datasets, &outbound, metrics.lateness(), kinds);
+        let kinds = kinds::builtin(&config, &datasets, &outbound, metrics.timers.clone(), kinds);
         let runner =
             Runner::new(settings(&config, &clock), store.clone(), files.clone(), clock.clone(), kinds, bells.clone());
         if let Some(words) = store.changes().await? {
@@ -162,7 +162,7 @@ fn on_change(bus: &Bus, bells: &Bells, metrics: &Metrics) -> OnChange {
     let (bus, bells, metrics) = (bus.clone(), bells.clone(), metrics.clone());
     Arc::new(move |task, state_changed| {
         if state_changed {
-            metrics.changed(task);
+            metrics.tasks.changed(task);
         }
         bells.heed(task);
         bells.ring(&Hint::of(task, state_changed));

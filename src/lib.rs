@@ -8,7 +8,7 @@
 //! - [`datasets`]: the tables that imports fill; [`files`]: uploads and results; [`bus`]: who hears of a change.
 //! - [`outbound`]: requests to addresses that clients name, checked.
 //! - [`graphql`]: the API's shape; [`http`]: the routes.
-//! - [`config`], [`clock`], [`app`]: settings, time, and the wiring of it all.
+//! - [`metrics`]: what a node counts; [`config`], [`clock`], [`app`]: settings, time, and the wiring of it all.
 //!
 //! To embed it with a kind of your own, see `examples/custom_kind.rs`.
 
@@ -24,6 +24,7 @@ pub mod files;
 pub mod graphql;
 pub mod http;
 pub mod kinds;
+pub mod metrics;
 pub mod outbound;
 pub mod runner;
 pub mod store;

@@ -6,6 +6,7 @@ mod datasets;
 mod embedding;
 mod generated;
 mod harness;
+mod metrics;
 mod pages;
 mod store;
 mod stories;

@@ -13,15 +13,16 @@ const LAYERS: [&[&str]; 8] = [
     &["kinds"],
     &["runner"],
     &["store", "bus", "files", "datasets", "outbound"],
-    &["task", "clock", "config", "disk"],
+    &["metrics", "task", "clock", "config", "disk"],
 ];
 
 /// Crates that only some places may name.
-const KEPT: [(&str, &[&str]); 6] = [
+const KEPT: [(&str, &[&str]); 7] = [
     ("sqlx", &["src/store", "src/datasets"]),
     ("rusqlite", &["src/datasets/sqlite"]),
     ("async_graphql", &["src/graphql", "src/kinds", "src/http/transport"]),
     ("axum", &["src/http", "src/app.rs"]),
+    ("prometheus_client", &["src/metrics"]),
     ("reqwest", &["src/outbound"]),
     ("tokio::fs", &["src/files", "src/kinds/import/rejects.rs", "src/kinds/pi/parts.rs"]),
 ];

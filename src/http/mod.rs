@@ -5,7 +5,8 @@ mod dataset;
 mod download;
 mod health;
 mod linger;
-pub mod metrics;
+mod metrics;
+mod observe;
 pub mod playground;
 mod range;
 mod sealed;
@@ -32,9 +33,9 @@ use crate::clock::Clock;
 use crate::datasets::Datasets;
 use crate::files::Files;
 use crate::graphql::Api;
+use crate::metrics::Metrics;
 use crate::runner::Runner;
 use crate::store::Store;
-use metrics::Metrics;
 pub use tus::Turns;
 
 /// What the routes work with.
@@ -72,6 +73,7 @@ pub fn routes(site: Site, api: Api) -> Router {
         allowed_origins: site.allowed_origins.clone(),
         shutdown: site.ending.clone(),
         sockets: site.sockets.clone(),
+        metrics: site.metrics.graphql.clone(),
         ..transport::Settings::default()
     };
     let sink = Arc::new(uploads::Sink(site.clone()));
@@ -83,21 +85,27 @@ pub fn routes(site: Site, api: Api) -> Router {
         .route("/download/{id}", get(download::result))
         .route("/download/{id}/rejects", get(download::rejects))
         .with_state(site.clone());
-    let limit = site.max_upload_bytes;
-    Router::new()
+    let (limit, metrics) = (site.max_upload_bytes, site.metrics.clone());
+    let router = Router::new()
         .nest("/graphql", transport::routes(api, sink, settings).layer(from_fn(playground::for_browsers)))
         .merge(files)
         .layer(cors)
         .layer(from_fn(move |request, next| discovered(request, next, limit)))
         .merge(start::router())
         .merge(playground::router())
-        .merge(operation(site))
+        .merge(probes(site))
         .layer(CatchPanicLayer::new())
-        .layer(map_request(async |request| linger::linger(request)))
+        .layer(map_request(async |request| linger::linger(request)));
+    observe::observed(router, metrics)
 }
 
 /// The routes of a node that only works.
 pub fn operation(site: Site) -> Router {
+    let metrics = site.metrics.clone();
+    observe::observed(probes(site), metrics)
+}
+
+fn probes(site: Site) -> Router {
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))

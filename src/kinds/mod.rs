@@ -9,11 +9,11 @@ pub mod timer;
 
 use std::sync::Arc;
 
-use prometheus_client::metrics::histogram::Histogram;
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
 use crate::datasets::{self, Datasets};
+use crate::metrics::Timers;
 use crate::outbound::Outbound;
 use crate::runner::{BadInput, Context, Failure, Kind, Kinds};
 use crate::task::ResultFile;
@@ -23,7 +23,7 @@ pub fn builtin(
     config: &Config,
     datasets: &Arc<dyn Datasets>,
     outbound: &Outbound,
-    lateness: Histogram,
+    timers: Timers,
     others: Vec<Arc<dyn Kind>>,
 ) -> Kinds {
     let ours: Vec<Arc<dyn Kind>> = vec![
@@ -35,7 +35,7 @@ pub fn builtin(
         }),
         Arc::new(export::Export { datasets: Arc::clone(datasets) }),
         Arc::new(pi::Pi { limit: config.max_pi_digits }),
-        Arc::new(timer::Timer::new(config, outbound, lateness)),
+        Arc::new(timer::Timer::new(config, outbound, timers)),
     ];
     ours.into_iter().chain(others).map(|kind| (kind.name(), kind)).collect()
 }

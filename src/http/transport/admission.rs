@@ -11,12 +11,15 @@ use futures_util::{
 use tracing::Instrument;
 
 use super::{codes, guard};
+use crate::clock::Clock;
+use crate::metrics::Graphql;
 
 /// An executor behind the checks of the transport.
 #[derive(Clone)]
 pub struct Admission<E> {
     inner: E,
     max_selections: usize,
+    metrics: Graphql,
 }
 
 /// A request that passed the checks.
@@ -33,20 +36,26 @@ impl Admitted {
 }
 
 impl<E: Executor> Admission<E> {
-    /// Puts the checks before `inner`; `max_selections` is the most that a query may expand to.
-    pub fn new(inner: E, max_selections: usize) -> Self {
-        Self { inner, max_selections }
+    /// Puts the checks before `inner`; `max_selections` is the most that a query may expand to. Counts in `metrics`.
+    pub fn new(inner: E, max_selections: usize, metrics: Graphql) -> Self {
+        Self { inner, max_selections, metrics }
     }
 
     /// Parses and checks a request. An error is the client's, with its code.
     pub fn admit(&self, mut request: Request) -> Result<Admitted, ServerError> {
-        let kind = guard::check(&mut request, self.max_selections)?;
-        Ok(Admitted { request, kind })
+        match guard::check(&mut request, self.max_selections) {
+            Ok(kind) => Ok(Admitted { request, kind }),
+            Err(error) => {
+                self.metrics.operation(name_of(None), codes::all(std::slice::from_ref(&error)));
+                Err(error)
+            }
+        }
     }
 
     /// Runs a query or mutation. A mutation goes on to its end even where its client goes away.
     pub async fn run(&self, admitted: Admitted) -> Response {
         let Admitted { request, kind } = admitted;
+        let begin = Clock::monotonic();
         let inner = self.inner.clone();
         let work = async move { inner.execute(request).await };
         let work = AssertUnwindSafe(work).catch_unwind();
@@ -56,7 +65,10 @@ impl<E: Executor> Admission<E> {
         } else {
             work.await
         };
-        codes::coded(outcome.unwrap_or_else(panicked))
+        let response = codes::coded(outcome.unwrap_or_else(panicked));
+        self.metrics.operation(name_of(kind), codes::all(&response.errors));
+        self.metrics.took(name_of(kind), begin.elapsed());
+        response
     }
 
     /// Runs an operation of any kind as a stream of results.
@@ -66,7 +78,15 @@ impl<E: Executor> Admission<E> {
             return stream::once(async move { executor.run(admitted).await }).boxed();
         }
         let results = self.inner.execute_stream(admitted.request, session);
-        AssertUnwindSafe(results).catch_unwind().map(|result| codes::coded(result.unwrap_or_else(panicked))).boxed()
+        let mut counting = Counting { metrics: self.metrics.clone(), kind: admitted.kind, counted: false };
+        AssertUnwindSafe(results)
+            .catch_unwind()
+            .map(move |result| {
+                let response = codes::coded(result.unwrap_or_else(panicked));
+                counting.result(&response);
+                response
+            })
+            .boxed()
     }
 }
 
@@ -83,6 +103,42 @@ impl<E: Executor> Executor for Admission<E> {
             Ok(admitted) => self.stream(admitted, session),
             Err(error) => stream::once(async { Response::from_errors(vec![error]) }).boxed(),
         }
+    }
+}
+
+/// Counts the operation of a stream: with its first result, or at its end.
+struct Counting {
+    metrics: Graphql,
+    kind: Option<OperationType>,
+    counted: bool,
+}
+
+impl Counting {
+    fn result(&mut self, response: &Response) {
+        let codes = codes::all(&response.errors);
+        if std::mem::replace(&mut self.counted, true) {
+            self.metrics.errors(codes);
+        } else {
+            self.metrics.operation(name_of(self.kind), codes);
+        }
+    }
+}
+
+impl Drop for Counting {
+    fn drop(&mut self) {
+        if !self.counted {
+            self.metrics.operation(name_of(self.kind), std::iter::empty());
+        }
+    }
+}
+
+/// The type of an operation, as metrics name it.
+fn name_of(kind: Option<OperationType>) -> &'static str {
+    match kind {
+        Some(OperationType::Query) => "query",
+        Some(OperationType::Mutation) => "mutation",
+        Some(OperationType::Subscription) => "subscription",
+        None => "unknown",
     }
 }
 

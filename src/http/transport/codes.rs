@@ -69,6 +69,14 @@ pub fn panic_text(panic: &(dyn Any + Send)) -> String {
     format!("panic: {}", text.as_deref().unwrap_or("without a text"))
 }
 
+/// The codes of the errors, in their order.
+pub fn all(errors: &[ServerError]) -> impl Iterator<Item = &str> {
+    errors.iter().map(|error| match code_of(error) {
+        Some(Value::String(code)) => code,
+        _ => "",
+    })
+}
+
 fn code_of(error: &ServerError) -> Option<&Value> {
     error.extensions.as_ref()?.get("code")
 }

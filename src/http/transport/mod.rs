@@ -54,8 +54,8 @@ struct Transport<E> {
 /// are closed with 1001 and multipart streams end with their terminating boundary;
 /// `settings.sockets` tells when the last WebSocket is gone.
 pub fn routes<E: Executor>(executor: E, uploads: Arc<dyn UploadSink>, settings: Settings) -> Router {
-    let transport =
-        Arc::new(Transport { executor: Admission::new(executor, settings.max_selections), uploads, settings });
+    let executor = Admission::new(executor, settings.max_selections, settings.metrics.clone());
+    let transport = Arc::new(Transport { executor, uploads, settings });
     let methods = routing::get(execution::get::<E>).post(execution::post::<E>).fallback(method_not_allowed);
     Router::new().route("/", methods).with_state(transport).layer(CatchPanicLayer::custom(panic_answer))
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::metrics::Graphql;
+
 /// Settings of the transport; the defaults suit a server on the open network.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -34,6 +36,8 @@ pub struct Settings {
     pub shutdown: CancellationToken,
     /// The open WebSockets: close and wait for it to let the last Close frames leave.
     pub sockets: TaskTracker,
+    /// Counts operations.
+    pub metrics: Graphql,
 }
 
 impl Default for Settings {
@@ -52,6 +56,7 @@ impl Default for Settings {
             read_timeout: Duration::from_secs(30),
             shutdown: CancellationToken::new(),
             sockets: TaskTracker::new(),
+            metrics: Graphql::default(),
         }
     }
 }

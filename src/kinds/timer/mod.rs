@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use prometheus_client::metrics::histogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 use self::attempt::Outcome;
@@ -19,6 +18,7 @@ use self::signature::Signer;
 use self::spec::{Delivery, Spec};
 use self::verdict::Verdict;
 use crate::config::Config;
+use crate::metrics::Timers;
 use crate::outbound::Outbound;
 use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
 use crate::task::{ResultFile, Unit};
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 pub struct Timer {
     outbound: Outbound,
     signer: Signer,
-    lateness: Histogram,
+    metrics: Timers,
     attempts: u32,
     backoff: Duration,
 }
@@ -70,11 +70,11 @@ pub struct Delivered {
 }
 
 impl Timer {
-    /// Timers that send by `outbound` and count how late they are in `lateness`.
-    pub fn new(config: &Config, outbound: &Outbound, lateness: Histogram) -> Timer {
+    /// Timers that send by `outbound` and count what they send in `metrics`.
+    pub fn new(config: &Config, outbound: &Outbound, metrics: Timers) -> Timer {
         let signer = Signer::new(config.webhook_secrets.iter().map(|secret| secret.0.clone()).collect());
         let (attempts, backoff) = (config.timer_attempts, config.timer_backoff);
-        Timer { outbound: outbound.clone(), signer, lateness, attempts, backoff }
+        Timer { outbound: outbound.clone(), signer, metrics, attempts, backoff }
     }
 }
 
@@ -106,7 +106,7 @@ impl Kind for Timer {
         }
         let at = context.now();
         let late = late(at);
-        self.lateness.observe(Duration::from_micros(late).as_secs_f64());
+        self.metrics.late(Duration::from_micros(late));
         let outcome = tokio::select! {
             outcome = self.send(context.id(), &spec, at) => outcome,
             stop = context.cut_off(PATIENCE) => Outcome::Cut(stop),

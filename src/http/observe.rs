@@ -1,0 +1,56 @@
+//! Counts requests, and the files that go in and out with them.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request};
+use axum::http::header::CONTENT_TYPE;
+use axum::http::{HeaderMap, Method};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use futures_util::TryStreamExt;
+
+use crate::clock::Clock;
+use crate::metrics::{Metrics, Transfer};
+
+/// The routes, with each request counted by the pattern that it matches.
+pub fn observed(routes: Router, metrics: Metrics) -> Router {
+    routes.layer(from_fn(move |request, next| {
+        let metrics = metrics.clone();
+        async move { observe(&metrics, request, next).await }
+    }))
+}
+
+async fn observe(metrics: &Metrics, request: Request, next: Next) -> Response {
+    let begin = Clock::monotonic();
+    let pattern = request.extensions().get::<MatchedPath>().cloned();
+    let route = pattern.as_ref().map_or("unmatched", MatchedPath::as_str);
+    let method = request.method().clone();
+    let request = if is_upload(&method, route, request.headers()) {
+        request.map(|body| counted(body, metrics.uploads.begin()))
+    } else {
+        request
+    };
+    let response = next.run(request).await;
+    metrics.http.answered(method.as_str(), route, response.status().as_u16(), begin.elapsed());
+    if is_download(&method, route) && response.status().is_success() {
+        return response.map(|body| counted(body, metrics.downloads.begin()));
+    }
+    response
+}
+
+fn is_upload(method: &Method, route: &str, headers: &HeaderMap) -> bool {
+    match route {
+        "/uploads" | "/uploads/{id}" => method == Method::POST || method == Method::PATCH,
+        "/graphql" => headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/")),
+        _ => false,
+    }
+}
+
+fn is_download(method: &Method, route: &str) -> bool {
+    method == Method::GET && (route.starts_with("/download/") || route.starts_with("/datasets/"))
+}
+
+/// Counts the bytes of a body as they pass. The transfer lasts as long as the body.
+fn counted(body: Body, transfer: Transfer) -> Body {
+    Body::from_stream(body.into_data_stream().inspect_ok(move |bytes| transfer.add(bytes.len())))
+}

@@ -1,0 +1,74 @@
+//! Events of subscriptions.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+/// Events of subscriptions.
+#[derive(Clone, Default)]
+pub struct Events {
+    delivered: Family<Subscription, Counter>,
+    open: Family<Subscription, Gauge>,
+    lagged: Counter,
+    gaps: Counter,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Subscription {
+    subscription: &'static str,
+}
+
+/// An open subscription. It counts as open until it is dropped.
+pub struct Subscribed {
+    delivered: Counter,
+    open: Gauge,
+    lagged: Counter,
+}
+
+impl Events {
+    pub(super) fn register(registry: &mut Registry) -> Events {
+        let events = Events::default();
+        let help = "Events delivered to subscribers, by subscription";
+        registry.register("events_delivered", help, events.delivered.clone());
+        let help = "Open subscriptions, by subscription";
+        registry.register("subscriptions_open", help, events.open.clone());
+        let help = "Events that a slow subscriber of taskChanges missed: it gets the newest tasks instead";
+        registry.register("events_lagged", help, events.lagged.clone());
+        let help = "Times that the connection for changes of other nodes was lost: watched tasks are read again then";
+        registry.register("events_gaps", help, events.gaps.clone());
+        events
+    }
+
+    /// Opens a subscription of that name.
+    pub fn subscribed(&self, subscription: &'static str) -> Subscribed {
+        let label = Subscription { subscription };
+        let open = self.open.get_or_create_owned(&label);
+        open.inc();
+        Subscribed { delivered: self.delivered.get_or_create_owned(&label), open, lagged: self.lagged.clone() }
+    }
+
+    /// Counts a lost connection for the changes of other nodes.
+    pub fn gap(&self) {
+        self.gaps.inc();
+    }
+}
+
+impl Subscribed {
+    /// Counts a delivered event.
+    pub fn delivered(&self) {
+        self.delivered.inc();
+    }
+
+    /// Counts events that the subscriber missed.
+    pub fn lagged(&self, events: u64) {
+        self.lagged.inc_by(events);
+    }
+}
+
+impl Drop for Subscribed {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}

@@ -1,0 +1,219 @@
+//! Tasks and their runs.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::calls::Durations;
+use crate::task::{self, State, Task, TaskId};
+
+/// Upper bounds of the time that a stop takes, in seconds.
+const STOP: [f64; 12] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 30.0];
+
+/// Requests to stop that are remembered at once.
+const REMEMBERED: usize = 10_000;
+
+/// Tasks and their runs.
+#[derive(Clone)]
+pub struct Tasks {
+    changes: Family<Change, Counter>,
+    running: Gauge,
+    unfinished: Family<Change, Gauge>,
+    oldest: Gauge<f64, AtomicU64>,
+    work: Arc<[(task::Unit, Family<Kind, Counter>)]>,
+    leases_lost: Counter,
+    runs_lost: Counter,
+    /// Requests to stop that wait for their confirmation.
+    pub stops: Stops,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Change {
+    kind: String,
+    state: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Kind {
+    kind: String,
+}
+
+/// Unfinished tasks, as the store counted them.
+#[derive(Clone, Debug, Default)]
+pub struct Waiting {
+    /// Tasks by kind and state.
+    pub counts: Vec<(String, State, u64)>,
+    /// Time since the oldest queued task was queued.
+    pub oldest_queued: Duration,
+}
+
+impl Tasks {
+    pub(super) fn register(registry: &mut Registry) -> Tasks {
+        let (changes, running, unfinished, oldest) = Default::default();
+        let (leases_lost, runs_lost) = (Counter::default(), Counter::default());
+        let tasks = Tasks {
+            changes,
+            running,
+            unfinished,
+            oldest,
+            work: work(registry),
+            leases_lost,
+            runs_lost,
+            stops: Stops::register(registry),
+        };
+        registry.register("task_changes", "Changes of state that this node made", tasks.changes.clone());
+        registry.register("tasks_running", "Tasks that this node works on", tasks.running.clone());
+        let help = "Unfinished tasks of all nodes by kind and state, read at most every 5 seconds. \
+            Each state is counted up to 100,000, for timers and for other kinds apart: then it is a lower bound";
+        registry.register("tasks_unfinished", help, tasks.unfinished.clone());
+        let help =
+            "Seconds since the oldest of the first 1,000 tasks in the queue was queued, timers left out; 0 if none is";
+        registry.register_with_unit("tasks_oldest_queued_age", help, Unit::Seconds, tasks.oldest.clone());
+        let help = "Times that this node was too late to renew its lease: other nodes took its tasks";
+        registry.register("leases_lost", help, tasks.leases_lost.clone());
+        let help = "Runs of this node that ended because another node had taken their task";
+        registry.register("runs_lost", help, tasks.runs_lost.clone());
+        tasks
+    }
+
+    /// Counts a change of a task's state that this node made.
+    pub fn changed(&self, task: &Task) {
+        self.changes.get_or_create(&Change { kind: task.kind.clone(), state: task.state.shown().as_str() }).inc();
+        self.stops.observe(task.id, task.state);
+    }
+
+    /// Sets the number of tasks that this node works on.
+    pub fn running(&self, tasks: usize) {
+        self.running.set(i64::try_from(tasks).unwrap_or(i64::MAX));
+    }
+
+    /// Sets what waits; `None` if it is unknown.
+    pub fn waiting(&self, waiting: Option<&Waiting>) {
+        self.unfinished.clear();
+        let Some(waiting) = waiting else { return };
+        for (kind, state, count) in &waiting.counts {
+            let label = Change { kind: kind.clone(), state: state.shown().as_str() };
+            self.unfinished.get_or_create(&label).inc_by(i64::try_from(*count).unwrap_or(i64::MAX));
+        }
+        self.oldest.set(waiting.oldest_queued.as_secs_f64());
+    }
+
+    /// Counts a lease of this node that ended.
+    pub fn lease_lost(&self) {
+        self.leases_lost.inc();
+    }
+
+    /// Counts a run that lost its task.
+    pub fn run_lost(&self) {
+        self.runs_lost.inc();
+    }
+
+    /// Returns a counter of what a run of `task` commits from now on.
+    pub fn work(&self, task: &Task) -> Work {
+        let counted = self.work.iter().find(|(unit, _)| *unit == task.progress.unit);
+        let counter = counted.map(|(_, family)| family.get_or_create_owned(&Kind { kind: task.kind.clone() }));
+        Work { counter, done: AtomicU64::new(task.progress.done) }
+    }
+}
+
+fn work(registry: &mut Registry) -> Arc<[(task::Unit, Family<Kind, Counter>)]> {
+    let units = [
+        (task::Unit::Rows, "task_rows", "Rows that runs of this node committed, by kind"),
+        (task::Unit::Bytes, "task_bytes", "Bytes that runs of this node committed, by kind"),
+        (task::Unit::Digits, "task_digits", "Digits that runs of this node committed, by kind"),
+        (task::Unit::Terms, "task_terms", "Terms of a series that runs of this node committed, by kind"),
+    ];
+    let families = units.map(|(unit, name, help)| {
+        let family = Family::default();
+        registry.register(name, help, Family::clone(&family));
+        (unit, family)
+    });
+    Arc::new(families)
+}
+
+/// Counts what one run commits. Webhooks are not counted: timers have a family of their own.
+pub struct Work {
+    counter: Option<Counter>,
+    done: AtomicU64,
+}
+
+impl Work {
+    /// The store holds this progress now.
+    pub fn committed(&self, done: u64) {
+        let before = self.done.fetch_max(done, Ordering::Relaxed);
+        if let Some(counter) = &self.counter {
+            counter.inc_by(done.saturating_sub(before));
+        }
+    }
+}
+
+/// Measures the time from a request to pause or terminate to its confirmation.
+#[derive(Clone)]
+pub struct Stops {
+    durations: Durations<Verb>,
+    requested: Arc<Mutex<HashMap<TaskId, (State, Instant)>>>,
+    /// Lets changes of tasks pass without a lock while nothing is requested.
+    count: Arc<AtomicUsize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Verb {
+    verb: &'static str,
+}
+
+impl Stops {
+    fn register(registry: &mut Registry) -> Stops {
+        let durations = Durations::new_with_constructor(|| Histogram::new(STOP));
+        let help = "Seconds from a client's request to this node to its confirmation, PAUSED or TERMINATED, by verb";
+        registry.register_with_unit("stop_duration", help, Unit::Seconds, durations.clone());
+        Stops { durations, requested: Arc::default(), count: Arc::default() }
+    }
+
+    /// Remembers a request at `now` that leads to `state`: PAUSED or TERMINATED.
+    pub fn request(&self, id: TaskId, state: State, now: Instant) {
+        let mut requested = self.requested();
+        if requested.len() < REMEMBERED || requested.contains_key(&id) {
+            requested.insert(id, (state, now));
+        }
+        self.count.store(requested.len(), Ordering::Release);
+    }
+
+    /// Forgets a request that was refused, or that changed nothing.
+    pub fn withdraw(&self, id: TaskId) {
+        self.take(id, |_| true);
+    }
+
+    /// Looks at a new state of a task: it may confirm a request, or end the wait for it.
+    pub fn observe(&self, id: TaskId, state: State) {
+        let ends = |wanted| wanted == state || state.is_final();
+        let Some((wanted, since)) = self.take(id, ends).filter(|(wanted, _)| *wanted == state) else { return };
+        let verb = if wanted == State::Paused { "pause" } else { "terminate" };
+        self.durations.get_or_create(&Verb { verb }).observe(since.elapsed().as_secs_f64());
+    }
+
+    fn take(&self, id: TaskId, when: impl Fn(State) -> bool) -> Option<(State, Instant)> {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let mut requested = self.requested();
+        if !requested.get(&id).is_some_and(|(wanted, _)| when(*wanted)) {
+            return None;
+        }
+        let taken = requested.remove(&id);
+        self.count.store(requested.len(), Ordering::Release);
+        taken
+    }
+
+    /// A panic while it was locked leaves a whole map.
+    fn requested(&self) -> MutexGuard<'_, HashMap<TaskId, (State, Instant)>> {
+        self.requested.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,93 @@
+//! Webhooks that timers send.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Upper bounds of latenesses, in seconds.
+const LATE: [f64; 14] = [0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0, 600.0, 3600.0];
+
+/// The outcome of one attempt to send a webhook.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// A 2xx answer.
+    Success,
+    /// No success, and another attempt follows.
+    Retried,
+    /// No answer within the timeout, and no attempt follows.
+    TimedOut,
+    /// The receiver answered 410, which ends the timer.
+    Gone,
+    /// An AT_MOST_ONCE request whose arrival is unknown: it broke off, or the node ended meanwhile.
+    Unknown,
+    /// A pause, a termination or a shutdown stopped the attempt.
+    Stopped,
+    /// Any other failure, and no attempt follows.
+    Failed,
+}
+
+impl Sent {
+    const ALL: [(Sent, &'static str); 7] = [
+        (Sent::Success, "success"),
+        (Sent::Retried, "retried"),
+        (Sent::TimedOut, "timed_out"),
+        (Sent::Gone, "gone"),
+        (Sent::Unknown, "unknown"),
+        (Sent::Stopped, "stopped"),
+        (Sent::Failed, "failed"),
+    ];
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+/// Webhooks that timers send.
+#[derive(Clone)]
+pub struct Timers {
+    lateness: Histogram,
+    sent: [Counter; Sent::ALL.len()],
+    overdue: Gauge,
+    overdue_age: Gauge<f64, std::sync::atomic::AtomicU64>,
+}
+
+impl Timers {
+    pub(super) fn register(registry: &mut Registry) -> Timers {
+        let (lateness, sent) = (Histogram::new(LATE), Family::<Outcome, Counter>::default());
+        let help = "Seconds from the moment for which a try of a timer was due to its sending";
+        registry.register_with_unit("timer_lateness", help, Unit::Seconds, lateness.clone());
+        let help = "Attempts to send the webhook of a timer, by outcome: success, retried, timed_out, gone (410), \
+            unknown (AT_MOST_ONCE), stopped, failed";
+        registry.register("timer_attempts", help, sent.clone());
+        let sent = Sent::ALL.map(|(_, outcome)| sent.get_or_create_owned(&Outcome { outcome }));
+        let (overdue, overdue_age) = (Gauge::default(), Gauge::default());
+        let help = "Timers of all nodes that are due and not being sent, counted up to 100,000, \
+            at most every 5 seconds";
+        registry.register("timers_overdue", help, overdue.clone());
+        let help = "Seconds since the oldest of these was due; 0 if there is none";
+        registry.register_with_unit("timers_overdue_age", help, Unit::Seconds, overdue_age.clone());
+        Timers { lateness, sent, overdue, overdue_age }
+    }
+
+    /// Counts how late an attempt begins.
+    pub fn late(&self, time: Duration) {
+        self.lateness.observe(time.as_secs_f64());
+    }
+
+    /// Counts the outcome of an attempt.
+    pub fn sent(&self, outcome: Sent) {
+        self.sent[outcome as usize].inc();
+    }
+
+    /// Sets how many timers are overdue, and for how long the oldest has been.
+    pub fn overdue(&self, timers: u64, age: Duration) {
+        self.overdue.set(i64::try_from(timers).unwrap_or(i64::MAX));
+        self.overdue_age.set(age.as_secs_f64());
+    }
+}
