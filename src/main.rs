@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use pausa::app::App;
@@ -43,6 +44,9 @@ enum Command {
     Migrate,
 }
 
+/// Time for blocking calls to return as the process ends. A lookup of a name or a disk that hangs takes no longer.
+const LEAVING: Duration = Duration::from_millis(500);
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(&arguments) {
@@ -54,8 +58,14 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
-async fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
+fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let runtime = tokio::runtime::Runtime::new()?;
+    let outcome = runtime.block_on(command(arguments));
+    runtime.shutdown_timeout(LEAVING);
+    outcome
+}
+
+async fn command(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
     if let Some(Command::Schema) = arguments.command {
         print!("{}", pausa::graphql::sdl());
         return Ok(ExitCode::SUCCESS);

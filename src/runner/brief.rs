@@ -88,7 +88,7 @@ async fn take(runner: &Runner, now: Timestamp, moments: Moments, limit: usize) -
     let rooms = Arc::new(Mutex::new(inner.lanes.rooms(now)));
     let choosing = Arc::clone(&rooms);
     let choose = move |task: &Task| {
-        let (lane, due) = (task.lane.as_deref().unwrap_or_default(), task.start_at.unwrap_or(task.created_at));
+        let (lane, due) = (task.lane.as_deref().unwrap_or_default(), task.due_since.or(task.due_at).unwrap_or(now));
         choosing.lock().unwrap_or_else(PoisonError::into_inner).choose(lane, due)
     };
     let node = &inner.settings.node;

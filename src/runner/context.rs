@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::{oneshot, watch};
@@ -20,6 +21,9 @@ use crate::task::{Progress, State, Task, TaskId};
 
 /// The wait between two tries while the store is away.
 const AWAY: Duration = Duration::from_millis(250);
+
+/// Time in which a run ends whose request was given up, before it is aborted.
+const ENDING: Duration = Duration::from_millis(250);
 
 /// A task's run, as its kind sees it. Clones are the same run.
 #[derive(Clone)]
@@ -66,6 +70,11 @@ impl Context {
         self.0.task.failures
     }
 
+    /// When this attempt of a short task became due: its start, its resume if that came later, or the moment of its retry.
+    pub fn due_since(&self) -> Option<Timestamp> {
+        self.0.task.due_since.or(self.0.task.due_at)
+    }
+
     /// What it is to do.
     ///
     /// # Errors
@@ -95,7 +104,7 @@ impl Context {
     }
 
     /// The present moment.
-    pub fn now(&self) -> jiff::Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.0.clock.now()
     }
 
@@ -165,7 +174,7 @@ impl Context {
         match *self.0.signal.borrow() {
             Signal::Run => Ok(()),
             Signal::Lost => Err(Stop::LeaseLost),
-            Signal::Pause | Signal::Terminate | Signal::Shutdown => Err(Stop::Interrupted),
+            Signal::Pause | Signal::Terminate | Signal::Shutdown(_) => Err(Stop::Interrupted),
         }
     }
 
@@ -179,14 +188,32 @@ impl Context {
         }
     }
 
-    /// Waits until what is under way must be given up: at once after a termination, `patience` after a pause or a shutdown.
+    /// Waits until what is under way must be given up: at once after a termination, `patience` after a pause, and after a
+    /// shutdown when its grace is nearly over. A task that takes a slot is aborted two seconds after it was asked to stop.
     pub async fn cut_off(&self, patience: Duration) -> Stop {
         let stop = self.stopped().await;
         let mut signal = self.0.signal.clone();
+        let until = self.shutdown().unwrap_or_else(|| tokio::time::Instant::now() + patience);
         let at_once = signal.wait_for(|signal| matches!(signal, Signal::Terminate | Signal::Lost));
-        match tokio::time::timeout(patience, at_once).await {
+        match tokio::time::timeout_at(until, at_once).await {
             Ok(_) => self.heed().err().unwrap_or(Stop::LeaseLost),
             Err(_) => stop,
+        }
+    }
+
+    /// When a run that was asked to stop just now is aborted: after `patience`, and later if a short task may still finish a
+    /// request while the node shuts down.
+    pub(super) fn aborted_at(&self, patience: Duration) -> tokio::time::Instant {
+        let soon = tokio::time::Instant::now() + patience;
+        let finishing = self.shutdown().filter(|_| self.0.task.is_brief());
+        finishing.map_or(soon, |until| soon.max(until + ENDING))
+    }
+
+    /// Until when a request under way may be finished, if the node shuts down.
+    fn shutdown(&self) -> Option<tokio::time::Instant> {
+        match *self.0.signal.borrow() {
+            Signal::Shutdown(until) => Some(until),
+            _ => None,
         }
     }
 

@@ -158,7 +158,8 @@ async fn outcome(runner: &Runner, context: &Context, task: &Task, mut handle: Jo
             joined = &mut handle => return joined.unwrap_or_else(broken),
             _ = context.stopped() => {}
         }
-        if let Ok(joined) = tokio::time::timeout(runner.0.settings.stop_patience, &mut handle).await {
+        let aborted_at = context.aborted_at(runner.0.settings.stop_patience);
+        if let Ok(joined) = tokio::time::timeout_at(aborted_at, &mut handle).await {
             return joined.unwrap_or_else(broken);
         }
         if context.stop_requested() {

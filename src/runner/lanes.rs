@@ -163,7 +163,7 @@ impl Lane {
 }
 
 impl Rooms {
-    /// What becomes of a task of `lane` that was due at `due` first.
+    /// Decides if a task of `lane` is taken or deferred. Its attempt became due at `due`.
     pub fn choose(&mut self, lane: &str, due: Timestamp) -> Choice {
         let (now, each) = (self.now, self.each);
         let fresh = || Room { left: each, gap: Duration::from_millis(1), reserved: now };

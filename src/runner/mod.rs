@@ -38,7 +38,13 @@ use crate::store::{Hint, Store};
 use crate::task::{PauseExpiry, State, Task, TaskId, Verb};
 use alarm::Alarm;
 use lanes::Lanes;
-use registry::{Registry, Signal};
+use registry::Registry;
+
+/// The end of a shutdown's grace, in which the outcomes of requests are recorded and their tasks released.
+const RECORDING: Duration = Duration::from_secs(1);
+
+/// Time in which a node signs off, beyond the grace if its database hangs.
+const LEAVING: Duration = Duration::from_secs(1);
 
 /// The kinds that a node can run, by name.
 pub type Kinds = HashMap<&'static str, Arc<dyn Kind>>;
@@ -173,23 +179,31 @@ impl Runner {
         Ok(())
     }
 
-    /// Stops claiming, lets every run come to a checkpoint and gives the tasks back: none spends an attempt. True where
-    /// all of them let go by `deadline`.
+    /// Stops claiming, lets every run come to a checkpoint or finish its request, and releases the tasks: none spends an
+    /// attempt. Returns true if all of them were released by `deadline`. Returns soon after it even if the database hangs.
     pub async fn shutdown(&self, deadline: Instant) -> bool {
+        let grace = deadline.saturating_duration_since(Instant::now());
         self.0.ending.cancel();
+        self.0.registry.shutdown(deadline - RECORDING.min(grace / 4));
         self.0.loops.close();
-        self.0.loops.wait().await;
-        self.0.registry.tell_all(Signal::Shutdown);
+        let idle = tokio::time::timeout_at(deadline, self.0.loops.wait()).await.is_ok();
         self.0.runs.close();
         // The heart beats on: what still runs is held until it lets go.
-        let quiet = tokio::time::timeout_at(deadline, self.0.runs.wait()).await.is_ok();
+        let quiet = idle && tokio::time::timeout_at(deadline, self.0.runs.wait()).await.is_ok();
+        if tokio::time::timeout(LEAVING, self.leave(quiet)).await.is_err() {
+            tracing::warn!("the database does not answer; the node's lease expires instead of being given up");
+        }
+        quiet
+    }
+
+    /// Stops the heartbeat, and takes the node off the list if it holds no task any more.
+    async fn leave(&self, quiet: bool) {
         self.0.gone.cancel();
         self.0.heart.close();
         self.0.heart.wait().await;
         if quiet && let Err(error) = self.0.store.leave(&self.0.settings.node).await {
             tracing::warn!(%error, "the node could not say that it leaves");
         }
-        quiet
     }
 
     /// How many tasks this node works on.

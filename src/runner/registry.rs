@@ -1,10 +1,11 @@
 //! The runs of this node: task id -> its abortable tokio task and the signal that it heeds.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use crate::task::{State, Task, TaskId};
 
@@ -17,8 +18,8 @@ pub enum Signal {
     Pause,
     /// Stop at once: all is undone.
     Terminate,
-    /// Stop at the next checkpoint: the node ends.
-    Shutdown,
+    /// Stop at the next checkpoint: the node ends. A request under way may be finished until that moment.
+    Shutdown(Instant),
     /// Stop without another write: a newer run holds the task.
     Lost,
 }
@@ -27,6 +28,8 @@ pub enum Signal {
 #[derive(Default)]
 pub struct Registry {
     runs: Mutex<HashMap<TaskId, Run>>,
+    /// Set once the node ends.
+    shutdown: OnceLock<Instant>,
 }
 
 struct Run {
@@ -40,8 +43,10 @@ impl Registry {
     /// Notes a claimed task; its run heeds the receiver.
     pub fn enter(&self, task: &Task) -> watch::Receiver<Signal> {
         let (signal, receiver) = watch::channel(signal_of(task.state));
-        let run = Run { epoch: task.epoch, version: task.version, signal, handle: None };
-        self.runs().insert(task.id, run);
+        let mut runs = self.runs();
+        // Read under the lock: a run that is not among those that `shutdown` signals finds it here.
+        self.shutdown.get().into_iter().for_each(|until| set(&signal, Signal::Shutdown(*until)));
+        runs.insert(task.id, Run { epoch: task.epoch, version: task.version, signal, handle: None });
         receiver
     }
 
@@ -78,6 +83,11 @@ impl Registry {
         }
     }
 
+    /// Stops every run, and those that are still to come: the node ends.
+    pub fn shutdown(&self, until: Instant) {
+        self.tell_all(Signal::Shutdown(*self.shutdown.get_or_init(|| until)));
+    }
+
     /// Tells every run the same.
     pub fn tell_all(&self, signal: Signal) {
         self.runs().values().for_each(|run| set(&run.signal, signal));
@@ -104,10 +114,15 @@ impl Registry {
     }
 }
 
-/// A shutdown and a lost lease are final for a run.
+/// A shutdown and a lost lease are final for a run. A termination stops it sooner than a shutdown.
 fn set(signal: &watch::Sender<Signal>, new: Signal) {
     signal.send_if_modified(|old| {
-        let deaf = *old == Signal::Lost || (*old == Signal::Shutdown && new == Signal::Run);
+        let deaf = match *old {
+            Signal::Lost => true,
+            Signal::Shutdown(_) => new == Signal::Run,
+            Signal::Terminate => matches!(new, Signal::Shutdown(_)),
+            Signal::Run | Signal::Pause => false,
+        };
         let changes = !deaf && *old != new;
         if changes {
             *old = new;

@@ -109,7 +109,7 @@ pub const FIXED: [Column; 12] = [
 ];
 
 /// What changes of a task; the version first, by which a change knows what it was read from.
-pub const CHANGING: [Column; 25] = [
+pub const CHANGING: [Column; 26] = [
     whole("version"),
     text("state"),
     whole("epoch"),
@@ -133,6 +133,7 @@ pub const CHANGING: [Column; 25] = [
     whole("finished_at"),
     whole("paused_at"),
     whole("due_at"),
+    whole("due_since"),
     whole("expires_at"),
     text("expire_then"),
 ];

@@ -42,6 +42,7 @@ struct Line<'a> {
     finished_at: Option<i64>,
     paused_at: Option<i64>,
     due_at: Option<i64>,
+    due_since: Option<i64>,
     #[serde(flatten)]
     expiry: Option<ExpiryOf>,
 }
@@ -194,6 +195,7 @@ fn line(task: &Task) -> Line<'_> {
         finished_at: task.finished_at.map(|at| at.as_microsecond()),
         paused_at: task.paused_at.map(|at| at.as_microsecond()),
         due_at: task.due_at.map(|at| at.as_microsecond()),
+        due_since: task.due_since.map(|at| at.as_microsecond()),
         expiry: task
             .expiry
             .map(|expiry| ExpiryOf { expires_at: expiry.at.as_microsecond(), expire_then: expiry.then.as_str() }),

@@ -15,11 +15,13 @@ const SQLITE: &[Step] = &[
     (1, "tasks", include_str!("../../migrations/sqlite/0001_tasks.sql")),
     (2, "brief", include_str!("../../migrations/sqlite/0002_brief.sql")),
     (3, "idempotency", include_str!("../../migrations/sqlite/0003_idempotency.sql")),
+    (4, "due_since", include_str!("../../migrations/sqlite/0004_due_since.sql")),
 ];
 const POSTGRES: &[Step] = &[
     (1, "tasks", include_str!("../../migrations/postgres/0001_tasks.sql")),
     (2, "brief", include_str!("../../migrations/postgres/0002_brief.sql")),
     (3, "idempotency", include_str!("../../migrations/postgres/0003_idempotency.sql")),
+    (4, "due_since", include_str!("../../migrations/postgres/0004_due_since.sql")),
 ];
 
 /// Runs the steps that the database has not had yet. Nodes that start together wait for each other.

@@ -35,6 +35,7 @@ pub fn task(row: &AnyRow) -> sqlx::Result<Task> {
         finished_at: moment_if(row, "finished_at")?,
         paused_at: moment_if(row, "paused_at")?,
         due_at: moment_if(row, "due_at")?,
+        due_since: moment_if(row, "due_since")?,
         expiry: expiry(row)?,
         exclusive: row.try_get("exclusive")?,
         idempotency_key: idempotency_key(row)?,

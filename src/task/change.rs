@@ -130,6 +130,7 @@ impl Task {
             finished_at: None,
             paused_at: None,
             due_at,
+            due_since: due_at.filter(|_| new.lane.is_some()).map(|due| due.max(at)),
             expiry: None,
             exclusive: new.exclusive,
             idempotency_key: new.idempotency_key,
@@ -239,6 +240,7 @@ impl Task {
                 let change = self.step(Event::Retry, &ask.clone().because(error.message))?;
                 if self.state != State::Paused {
                     self.due_at = Some(due_at);
+                    self.due_since = self.due_at.filter(|_| self.is_brief());
                 }
                 self.owner = None;
                 Ok(change)
@@ -302,11 +304,15 @@ impl Task {
             State::Pausing => {}
             State::Scheduled => {
                 self.due_at = self.start_at;
+                self.due_since = self.start_at.filter(|_| self.is_brief());
                 self.unpause();
             }
             State::Queued | State::Running if self.is_brief() => {
-                let resumed = matches!(from, State::Paused | State::Failed);
-                self.due_at = self.due_at.filter(|_| !resumed).or(Some(at));
+                if matches!(from, State::Paused | State::Failed) {
+                    self.due_at = Some(at);
+                    self.due_since = Some(at);
+                }
+                self.due_at = self.due_at.or(Some(at));
                 self.unpause();
             }
             _ => {

@@ -59,6 +59,8 @@ pub struct Task {
     pub paused_at: Option<Timestamp>,
     /// When the next thing happens to it by itself.
     pub due_at: Option<Timestamp>,
+    /// When the next attempt of a short task became due, or will. Deferring the attempt does not move it.
+    pub due_since: Option<Timestamp>,
     /// How its pause ends by itself.
     pub expiry: Option<PauseExpiry>,
     /// What only one unfinished task may hold, such as `dataset:people`.

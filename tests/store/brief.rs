@@ -20,6 +20,11 @@ pub async fn they_are_taken_a_moment_before_their_time(place: &Place) {
     let at_once = create(&store, task_with(|new| new.lane = Some("host".into()))).await;
     assert_eq!((sooner.state, overdue.state, at_once.due_at), (State::Scheduled, State::Queued, Some(at(0))));
     assert_eq!((overdue.due_at, overdue.start_at), (Some(at(-5)), None));
+    assert_eq!(
+        (sooner.due_since, overdue.due_since),
+        (Some(at(10)), Some(at(0))),
+        "no attempt is due before its start"
+    );
     assert_eq!(store.next_brief().await.unwrap(), Some(at(-5)));
     assert_eq!(store.next_due().await.unwrap(), None, "they wait apart");
     assert!(store.claim("a", at(60), 10).await.unwrap().is_empty(), "they take no slot");
@@ -49,7 +54,13 @@ pub async fn what_is_looked_at_has_bounds(place: &Place) {
         5 => Choice::PutOff(at(1)),
         _ => Choice::Take,
     });
-    let some: Vec<_> = some.await.unwrap().iter().map(|task| (task.state, second(task.due_at))).collect();
+    let some = some.await.unwrap();
+    assert_eq!(
+        (second(some[1].due_at), second(some[1].due_since)),
+        (50, 4),
+        "deferring does not change when it became due"
+    );
+    let some: Vec<_> = some.iter().map(|task| (task.state, second(task.due_at))).collect();
     let (taken, waits) = (State::Running, State::Scheduled);
     assert_eq!(some, [(taken, 3), (waits, 50), (waits, 5), (taken, 6)], "nothing is put off to an earlier time");
     let rest: Vec<_> = take_brief(&store, "a", 60, 60).await.iter().map(|task| second(task.due_at)).collect();
@@ -66,11 +77,12 @@ pub async fn one_that_was_taken_early_and_paused_waits_again(place: &Place) {
     assert!(take_brief(&store, "a", 60, 60).await.is_empty(), "a paused one does not fire");
     let resumed = control(&store, &task, Verb::Resume).await;
     assert_eq!((resumed.state, resumed.due_at), (State::Scheduled, Some(at(10))), "never early");
+    assert_eq!(resumed.due_since, Some(at(10)));
 
     // Resumed after its time, it is due at once.
     control(&store, &task, Verb::Pause).await;
     let late = store.ask(task.id, Verb::Resume, pausa::task::Ask::by("client", at(30))).await.unwrap();
-    assert_eq!((late.state, late.due_at), (State::Queued, Some(at(30))));
+    assert_eq!((late.state, late.due_at, late.due_since), (State::Queued, Some(at(30)), Some(at(30))));
     assert_eq!(take_brief(&store, "a", 30, 30).await[0].id, task.id);
 }
 
@@ -80,6 +92,7 @@ pub async fn a_death_and_a_failed_try_leave_them_in_their_order(place: &Place) {
     take_brief(&store, "a", 5, 5).await;
     let died = store.rescue(at(60), DEATHS).await.unwrap().remove(0);
     assert_eq!((died.state, died.due_at, died.crashes), (State::Queued, Some(at(5)), 1));
+    assert_eq!(died.due_since, Some(at(5)), "a death does not change when it became due");
     store.join("a", at(60), LEASE).await.unwrap();
     let taken = take_brief(&store, "a", 60, 60).await;
     assert_eq!([taken[0].id, taken[1].id], [one.id, other.id]);
@@ -87,9 +100,11 @@ pub async fn a_death_and_a_failed_try_leave_them_in_their_order(place: &Place) {
     let error = TaskError { code: "UNAVAILABLE".into(), message: "HTTP 503".into() };
     let again = end(&store, &taken[0], End::Retry(error.clone(), at(70))).await;
     assert_eq!((again.state, again.due_at, again.error.as_ref()), (State::Scheduled, Some(at(70)), Some(&error)));
-    assert_eq!(store.next_brief().await.unwrap(), Some(at(70)));
+    assert_eq!((store.next_brief().await.unwrap(), again.due_since), (Some(at(70)), Some(at(70))));
     let failed = end(&store, &taken[1], End::Fail(error)).await;
     assert_eq!((failed.state, failed.due_at), (State::Failed, None));
+    let resumed = store.ask(other.id, Verb::Resume, pausa::task::Ask::by("client", at(80))).await.unwrap();
+    assert_eq!((resumed.state, resumed.due_since), (State::Queued, Some(at(80))));
 }
 
 pub async fn many_end_at_once_and_each_as_it_must(place: &Place) {

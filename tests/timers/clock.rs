@@ -26,7 +26,11 @@ impl Story {
     }
 
     async fn timer(&self, after: &str) -> String {
-        let input = format!("{{ url: \"{}\", when: {{ after: {{ {after} }} }} }}", self.receiver.url);
+        self.timer_for(&self.receiver.url, after).await
+    }
+
+    async fn timer_for(&self, url: &str, after: &str) -> String {
+        let input = format!("{{ url: \"{url}\", when: {{ after: {{ {after} }} }} }}");
         let answer = self.server.ask(&format!("mutation {{ startTimer(input: {input}) {{ id }} }}")).await;
         answer["data"]["startTimer"]["id"].as_str().unwrap().to_owned()
     }
@@ -53,6 +57,12 @@ impl Story {
     async fn settle(&self) {
         let now = self.timer("").await;
         self.server.until(&now, "COMPLETED").await;
+    }
+
+    /// The lateness of each attempt, in milliseconds.
+    async fn lateness(&self, id: &str) -> Vec<f64> {
+        let deliveries = self.task(id).await["deliveries"].take();
+        deliveries.as_array().unwrap().iter().map(|attempt| attempt["latenessMs"].as_f64().unwrap()).collect()
     }
 
     /// How often the webhook of that task came.
@@ -114,11 +124,74 @@ async fn a_pause_outlasts_the_moment_and_ends_when_it_was_to_end() {
     );
     story.clock.advance(TICK);
     story.server.until(&late, "COMPLETED").await;
-    assert_eq!(story.task(&late).await["deliveries"][0]["latenessMs"], 3_600_000.0);
+    assert_eq!(story.lateness(&late).await, [0.0], "it is due since the pause ended");
     story.server.until(&early, "SCHEDULED").await;
     story.clock.advance(SignedDuration::from_hours(1));
     story.server.until(&early, "COMPLETED").await;
     assert_eq!((story.came(&late), story.came(&early)), (1, 1));
+    assert!(story.server.end().await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lateness_counts_from_the_moment_at_which_the_attempt_became_due() {
+    let story = Story::begin(&[]).await;
+    let (paused, failed, retried) =
+        (story.timer("hours: 1").await, story.timer("hours: 1").await, story.timer("hours: 1").await);
+    story.control("pause", &paused).await;
+    let (gone, busy) = (failed.clone(), retried.clone());
+    story.receiver.change(move |hook, before| match hook.id() {
+        id if id == gone && before == 0 => Answer::Status(410),
+        id if id == busy && before == 0 => Answer::RetryAfter(503, "7200"),
+        _ => Answer::Status(200),
+    });
+    story.clock.advance(SignedDuration::from_hours(1) + TICK * 1000);
+    story.server.until(&failed, "FAILED").await;
+    story.tried(&retried).await;
+    story.clock.advance(SignedDuration::from_hours(2) + TICK * 2000);
+    story.server.until(&retried, "COMPLETED").await;
+    for id in [&paused, &failed] {
+        story.control("resume", id).await;
+        story.server.until(id, "COMPLETED").await;
+    }
+    assert_eq!(story.lateness(&paused).await, [0.0], "a resume makes it due");
+    assert_eq!(story.lateness(&failed).await, [1.0, 0.0], "so does the resume of one that has failed");
+    assert_eq!(story.lateness(&retried).await, [1.0, 2.0], "a retry has a moment of its own");
+    assert!(story.server.end().await);
+}
+
+/// The store puts off what a full host cannot take yet: that is lateness, counted from the same moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lateness_counts_the_wait_for_a_host_that_is_full() {
+    let story = Story::begin(&[("PAUSA_TIMER_MAX_SENDING", "2"), ("PAUSA_TIMER_MAX_SENDING_PER_HOST", "1")]).await;
+    let other = Receiver::kind().await;
+    let resumed = story.timer("seconds: 1").await;
+    story.control("pause", &resumed).await;
+    story.clock.advance(SignedDuration::from_secs(100));
+    story.receiver.change(|_, _| Answer::Never);
+    // One is being sent and two wait for their turn in memory: there is room for no more.
+    let sent = story.timer("").await;
+    story.receiver.until(1).await;
+    let waits = [story.timer("").await, story.timer("").await];
+    for id in &waits {
+        story.server.until(id, "RUNNING").await;
+    }
+    story.control("resume", &resumed).await;
+    // What is due for another host is taken with the look at the store that defers the resumed one.
+    let taken = story.timer_for(&other.url, "").await;
+    story.server.until(&taken, "COMPLETED").await;
+    assert_eq!(story.task(&resumed).await["state"], "QUEUED");
+    story.clock.advance(SignedDuration::from_secs(20));
+    story.receiver.change(|_, _| Answer::Status(200));
+    story.control("terminate", &sent).await;
+    for id in &waits {
+        story.server.until(id, "COMPLETED").await;
+    }
+    story.clock.advance(SignedDuration::from_secs(20));
+    story.server.until(&resumed, "COMPLETED").await;
+    assert_eq!(story.lateness(&waits[0]).await, [20_000.0]);
+    // It may have been taken as soon as there was room.
+    let late = story.lateness(&resumed).await[0];
+    assert!([20_000.0, 40_000.0].contains(&late), "{late} ms after its resume");
     assert!(story.server.end().await);
 }
 

@@ -6,6 +6,7 @@ mod controls;
 mod kills;
 mod lanes;
 mod sending;
+mod shutdown;
 
 use serde_json::{Value, json};
 

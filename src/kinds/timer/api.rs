@@ -66,7 +66,9 @@ impl TimerFields {
 pub struct Delivered {
     /// When it was sent.
     at: DateTime,
-    /// Milliseconds after the moment for which it was due: firesAt, or that of the new try.
+    /// Milliseconds from the moment at which the attempt became due to its sending. An attempt becomes due at firesAt, or at the time
+    /// set for a retry. A later start or resume of the timer makes it due then. Waiting for a node that is down or for a host
+    /// that is full counts as lateness.
     lateness_ms: f64,
     /// The status of the answer; null where there was none.
     status: Option<i32>,

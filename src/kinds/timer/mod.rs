@@ -29,7 +29,7 @@ pub const NAME: &str = "timer";
 /// Tries that are kept; of more, the last ones.
 const KEPT: usize = 100;
 
-/// How long a try that is under way may go on after a pause was asked for.
+/// How long an attempt that is under way may continue after a pause was requested. A shutdown leaves it nearly all of its grace.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// The kind `timer`.
@@ -46,9 +46,6 @@ pub struct Timer {
 pub struct Cursor {
     /// Oldest first.
     pub deliveries: Vec<Delivered>,
-    /// When the next try is due, where it is not the first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    again: Option<Timestamp>,
     /// When a try began that must not be made twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sending: Option<Timestamp>,
@@ -59,7 +56,7 @@ pub struct Cursor {
 pub struct Delivered {
     /// When it was sent.
     pub at: Timestamp,
-    /// Microseconds after the moment for which it was due.
+    /// Microseconds from the moment at which it became due to its sending.
     pub late: u64,
     /// The status of the answer, where there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -93,7 +90,7 @@ impl Kind for Timer {
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
         let spec: Spec = context.spec()?;
         let mut cursor: Cursor = context.cursor()?.unwrap_or_default();
-        let due = cursor.again.take().unwrap_or(spec.at);
+        let due = context.due_since().unwrap_or(spec.at);
         let late = |at: Timestamp| u64::try_from(due.duration_until(at).as_micros()).unwrap_or(0);
         if spec.delivery == Delivery::AtMostOnce {
             if let Some(at) = cursor.sending.take() {
@@ -103,6 +100,9 @@ impl Kind for Timer {
                 return Err(Failure::permanent("UNAVAILABLE", error).into());
             }
             cursor.announce(context).await?;
+        } else {
+            // No request begins once a stop was requested.
+            context.heed()?;
         }
         let at = context.now();
         let late = late(at);
@@ -131,7 +131,6 @@ impl Kind for Timer {
                     .into()
             }
             Verdict::Again(again) => {
-                cursor.again = Some(again);
                 let text = format!("try {tries} of {}: {outcome}", self.attempts);
                 Failure::unavailable(text).again(again).into()
             }
