@@ -7,12 +7,15 @@ pub mod import;
 pub mod pi;
 pub mod timer;
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
 use crate::datasets::{self, Datasets};
+use crate::files::Fingerprint;
 use crate::metrics::Timers;
 use crate::outbound::Outbound;
 use crate::runner::{BadInput, Context, Failure, Kind, Kinds};
@@ -45,6 +48,16 @@ fn read_spec<S: DeserializeOwned>(spec: &serde_json::Value) -> Result<S, BadInpu
     S::deserialize(spec).map_err(|error| BadInput::new("spec", error.to_string()))
 }
 
+/// Seals a finished file of the task's folder, whose size and hash may be `known`.
+async fn seal(context: &Context, file: PathBuf, known: Option<Fingerprint>) -> io::Result<Fingerprint> {
+    let (files, id) = (context.files().clone(), context.id());
+    let sealing = context.uninterrupted(async move {
+        let Some(known) = known else { return files.seal(id, &file).await };
+        files.seal_known(id, &file, &known).await.map(|()| known)
+    });
+    sealing.await.map_err(io::Error::other)?
+}
+
 /// Makes the sealed file of a finished run the task's result.
 async fn publish_file(context: &Context, result: Option<&ResultFile>) -> Result<(), Failure> {
     let Some(file) = result else { return Ok(()) };
@@ -54,7 +67,7 @@ async fn publish_file(context: &Context, result: Option<&ResultFile>) -> Result<
 
 /// Deletes a task's result and its folder.
 async fn delete_files(context: &Context) -> Result<(), Failure> {
-    let lost = |error: std::io::Error| Failure::io("the task's files", &error);
+    let lost = |error: io::Error| Failure::io("the task's files", &error);
     context.files().delete_result(context.id()).await.map_err(lost)?;
     clear_work(context).await
 }

@@ -100,7 +100,9 @@ impl Context {
 
     /// The task's own folder for work in progress.
     pub async fn work(&self) -> Result<PathBuf, Failure> {
-        self.files().work(self.id()).await.map_err(|error| Failure::io("the task's folder", &error))
+        let (files, id) = (self.files().clone(), self.id());
+        let folder = self.uninterrupted(async move { files.work(id).await }).await?;
+        folder.map_err(|error| Failure::io("the task's folder", &error))
     }
 
     /// The present moment.
@@ -226,6 +228,20 @@ impl Context {
             work()
         });
         handle.await.map_err(|error| Failure::internal(format!("a thread of the task: {error}")))
+    }
+
+    /// Runs `work` to its end on a tokio task of its own, even if the run is aborted meanwhile. As with
+    /// [`Context::blocking`], the task is not said to be paused or terminated before. Use it for what must not be cut off or
+    /// would go on after an abort, such as writes to files; long work observes [`Context::stopped`].
+    pub async fn uninterrupted<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Failure> {
+        let held = self.0.threads.token();
+        // Dropped with the value, and after it.
+        let handle = tokio::spawn(async move { (work.await, held) });
+        let ended = handle.await.map_err(|error| Failure::internal(format!("a part of the run: {error}")))?;
+        Ok(ended.0)
     }
 
     /// Runs computing work on threads of low priority, one a core, that are the run's own; rayon's calls inside it use all

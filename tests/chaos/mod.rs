@@ -8,6 +8,7 @@ mod lanes;
 pub mod luck;
 mod nodes;
 mod restarts;
+mod slow;
 pub mod two;
 mod uploads;
 mod verbs;

@@ -153,3 +153,28 @@ async fn gathered(place: &Place, snapshot: &Snapshot, after: u64) -> String {
     let lines: Vec<_> = pages.map_ok(|page| page.lines.into_bytes()).try_collect().await.unwrap();
     String::from_utf8(lines.concat()).unwrap()
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_that_waits_for_the_server_ends_when_it_is_stopped() {
+    let place = Place::postgres().await;
+    place.import("sales", Mode::Create, &[&["a"], &["b"]]).await;
+    let snapshot = place.datasets.pin(crate::harness::task_id().into(), &"sales".parse().unwrap()).await.unwrap();
+    let mut holder = PgConnection::connect(&place.url).await.unwrap();
+    let mut onlooker = PgConnection::connect(&place.url).await.unwrap();
+    // The index is made first, so that nobody else waits for the table.
+    until(&mut onlooker, INDEXED).await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE public.sales IN ACCESS EXCLUSIVE MODE").execute(&mut holder).await.unwrap();
+    let reader = place.datasets.reader(&snapshot, &every(&snapshot));
+    let (all, limit) = (Window { after: 0, last: 2 }, Limit { rows: 100, bytes: 1000, guard: false });
+    let reading = tokio::spawn({
+        let reader = reader.clone();
+        async move { (reader.read(all, limit).await, reader.count(all).await) }
+    });
+    let waiting = "FROM pg_locks WHERE NOT granted AND relation = 'public.sales'::regclass";
+    until(&mut onlooker, &format!("SELECT count(*) = 1 {waiting}")).await;
+    reader.stop();
+    let (page, count) = tokio::time::timeout(crate::harness::server::PATIENCE, reading).await.unwrap().unwrap();
+    assert_eq!((page.unwrap().rows, count.unwrap()), (0, 0));
+    sqlx::raw_sql("ROLLBACK").execute(&mut holder).await.unwrap();
+    until(&mut onlooker, &format!("SELECT count(*) = 0 {waiting}")).await;
+}

@@ -2,12 +2,13 @@
 //! and what cannot be gathered come by the numbers' index, sorted.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
 use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, PgPool};
+use tokio_util::sync::CancellationToken;
 
 use super::super::{ColumnType, Error, Limit, Page, Reader, Selection, Snapshot, Window};
 use super::copy_text::{add_row, is_plain};
@@ -38,7 +39,7 @@ struct Inner {
     gather: Gather,
     /// Rows of the next COPY by the index.
     span: AtomicU64,
-    stopped: AtomicBool,
+    stopped: CancellationToken,
 }
 
 impl Scan {
@@ -62,14 +63,14 @@ impl Scan {
             every_row: selection.is_every_row(),
             gather: Gather::default(),
             span: AtomicU64::new(FIRST),
-            stopped: AtomicBool::new(false),
+            stopped: CancellationToken::new(),
         }))
     }
 }
 
 impl Inner {
     fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+        self.stopped.is_cancelled()
     }
 
     async fn count(&self, Window { after, last }: Window) -> Result<u64, Error> {
@@ -193,7 +194,14 @@ async fn apart<T: Send + 'static>(work: impl Future<Output = Result<T, Error>> +
 impl Reader for Scan {
     async fn count(&self, window: Window) -> Result<u64, Error> {
         let inner = Arc::clone(&self.0);
-        apart(async move { inner.count(window).await }).await
+        apart(async move {
+            tokio::select! {
+                biased;
+                () = inner.stopped.cancelled() => Ok(0),
+                count = inner.count(window) => count,
+            }
+        })
+        .await
     }
 
     async fn read(&self, window: Window, limit: Limit) -> Result<Page, Error> {
@@ -205,13 +213,20 @@ impl Reader for Scan {
             inner.gather.begin(window);
         }
         apart(async move {
-            if gathers { inner.gathered(window, limit).await } else { inner.sorted(window, limit).await }
+            let reading =
+                async { if gathers { inner.gathered(window, limit).await } else { inner.sorted(window, limit).await } };
+            // A server that does not answer is left: its connection is closed.
+            tokio::select! {
+                biased;
+                () = inner.stopped.cancelled() => Ok(Page::new(window, limit)),
+                page = reading => page,
+            }
         })
         .await
     }
 
     fn stop(&self) {
-        self.0.stopped.store(true, Ordering::Relaxed);
+        self.0.stopped.cancel();
     }
 
     fn is_stopped(&self) -> bool {

@@ -48,18 +48,9 @@ impl Kind for Export {
     }
 
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
-        let spec: Spec = context.spec()?;
-        let holder = context.id().into();
-        let snapshot = self.datasets.pin(holder, &spec.dataset).await.map_err(Failure::from)?;
-        let path = context.work().await?.join(FILE);
-        let whole = self.write(context, &spec, &snapshot, &path).await?;
-        context.files().seal_known(context.id(), &path, &whole).await.map_err(output::lost)?;
-        Ok(Some(ResultFile {
-            name: spec.file_name(),
-            size: whole.size,
-            content_type: spec.content_type().to_owned(),
-            sha256: whole.sha256,
-        }))
+        let (datasets, own) = (Arc::clone(&self.datasets), context.clone());
+        // An abort does not end it: what it began in the database has ended when it returns.
+        context.uninterrupted(async move { export(datasets.as_ref(), &own).await.map(Some) }).await?
     }
 
     async fn publish(&self, context: &Context, result: Option<&ResultFile>) -> Result<(), Failure> {
@@ -73,30 +64,41 @@ impl Kind for Export {
     }
 }
 
-impl Export {
-    async fn write(
-        &self,
-        context: &Context,
-        spec: &Spec,
-        snapshot: &Snapshot,
-        path: &Path,
-    ) -> Result<Fingerprint, Stop> {
-        let selection = spec.selection(&snapshot.columns).map_err(|error| Failure::input(error.to_string()))?;
-        let source = Source::new(self.datasets.reader(snapshot, &selection), snapshot.rows, spec);
-        let mut cursor: Cursor = context.cursor()?.unwrap_or_default();
-        if !selection.is_every_row() {
-            source.count(context, &mut cursor, snapshot.columns.len()).await?;
-        }
-        let total = if selection.is_every_row() { snapshot.rows } else { cursor.matching };
-        let (cursor, output) = open(context, spec, path, cursor, &selection.columns(&snapshot.columns)).await?;
-        let mut writing = Writing::new(context, spec, cursor, total, output);
-        writing.run(&source).await?;
-        let (cursor, output) = writing.end()?;
-        let tail = spec.compression.tail(&spec.entry_name(), &output.written());
-        let whole = output.frame(context, tail).await?.finish(context).await?;
-        context.note(&cursor, Report { phase: "exporting", done: cursor.rows, total: Some(total) })?;
-        Ok(whole)
+async fn export(datasets: &dyn Datasets, context: &Context) -> Result<ResultFile, Stop> {
+    let spec: Spec = context.spec()?;
+    let snapshot = datasets.pin(context.id().into(), &spec.dataset).await.map_err(Failure::from)?;
+    let path = context.work().await?.join(FILE);
+    let whole = write(datasets, context, (&spec, &snapshot), &path).await?;
+    let whole = super::seal(context, path, Some(whole)).await.map_err(output::lost)?;
+    Ok(ResultFile {
+        name: spec.file_name(),
+        size: whole.size,
+        content_type: spec.content_type().to_owned(),
+        sha256: whole.sha256,
+    })
+}
+
+async fn write(
+    datasets: &dyn Datasets,
+    context: &Context,
+    (spec, snapshot): (&Spec, &Snapshot),
+    path: &Path,
+) -> Result<Fingerprint, Stop> {
+    let selection = spec.selection(&snapshot.columns).map_err(|error| Failure::input(error.to_string()))?;
+    let source = Source::new(datasets.reader(snapshot, &selection), snapshot.rows, spec);
+    let mut cursor: Cursor = context.cursor()?.unwrap_or_default();
+    if !selection.is_every_row() {
+        source.count(context, &mut cursor, snapshot.columns.len()).await?;
     }
+    let total = if selection.is_every_row() { snapshot.rows } else { cursor.matching };
+    let (cursor, output) = open(context, spec, path, cursor, &selection.columns(&snapshot.columns)).await?;
+    let mut writing = Writing::new(context, spec, cursor, total, output);
+    writing.run(&source).await?;
+    let (cursor, output) = writing.end()?;
+    let tail = spec.compression.tail(&spec.entry_name(), &output.written());
+    let whole = output.frame(context, tail).await?.finish(context).await?;
+    context.note(&cursor, Report { phase: "exporting", done: cursor.rows, total: Some(total) })?;
+    Ok(whole)
 }
 
 /// The file, with what stands before its rows, and how far it came. A run that died as it finished has sealed the file under

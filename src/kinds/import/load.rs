@@ -1,5 +1,7 @@
 //! The run of an import: its file is opened, its columns are found, and what is read goes to the [`writer`](super::writer).
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 
 use super::brake::per_commit;
@@ -9,7 +11,7 @@ use super::source::input::Input;
 use super::spec::{Cursor, Identity, Spec};
 use super::writer::{Writer, stopped_by};
 use super::{Import, rejects, report, source};
-use crate::datasets::{Batch, Mode, Plan, Staging};
+use crate::datasets::{Batch, Datasets, Mode, Plan, Staging};
 use crate::runner::{Context, Failure, Stop};
 use crate::task::ResultFile;
 
@@ -19,23 +21,30 @@ const AHEAD: usize = 2;
 /// Loads the rest of the file into the staging, and answers the file of rejects.
 pub async fn run(import: &Import, context: &Context) -> Result<Option<ResultFile>, Stop> {
     let spec: Spec = context.spec()?;
-    let begun = import.datasets.staged(context.id(), context.epoch()).await.map_err(stopped_by)?;
-    let begun = begun.as_deref().map(parse).transpose()?;
+    let (datasets, id, epoch) = (Arc::clone(&import.datasets), context.id(), context.epoch());
+    let begun = context.uninterrupted(async move { datasets.staged(id, epoch).await }).await?;
+    let begun = begun.map_err(stopped_by)?.as_deref().map(parse).transpose()?;
     let source = source::open(import, context, &spec, begun.as_ref()).await?;
-    source.beside(context, &spec.csv, |text, file| rows(import, context, &spec, text, file)).await
+    let rows = |text, file| {
+        let (datasets, own, spec) = (Arc::clone(&import.datasets), context.clone(), spec.clone());
+        // An abort does not end it: what it began in the database has ended when it returns.
+        let loading = context.uninterrupted(async move { rows(datasets.as_ref(), &own, &spec, text, file).await });
+        async move { loading.await? }
+    };
+    source.beside(context, &spec.csv, rows).await
 }
 
 /// Loads the rows of `text`.
 async fn rows(
-    import: &Import,
+    datasets: &dyn Datasets,
     context: &Context,
     spec: &Spec,
     text: Input,
     file: Identity,
 ) -> Result<Option<ResultFile>, Stop> {
-    let mut records = open(import, context, spec, text, file).await?;
+    let mut records = open(datasets, context, spec, text, file).await?;
     let plan = Plan { dataset: spec.dataset.clone(), mode: spec.mode, columns: records.columns().to_vec() };
-    let mut staging = import.datasets.stage(context.id(), context.epoch(), &plan).await.map_err(stopped_by)?;
+    let mut staging = datasets.stage(context.id(), context.epoch(), &plan).await.map_err(stopped_by)?;
     if let Some(text) = staging.cursor() {
         records = records.resume(parse(text)?)?;
     }
@@ -49,7 +58,7 @@ async fn rows(
         return Ok(None);
     }
     let header = rejects::header(&plan.columns, &spec.csv);
-    Ok(Some(rejects::seal(context, import.datasets.as_ref(), &spec.dataset, header).await?))
+    Ok(Some(rejects::seal(context, datasets, &spec.dataset, header).await?))
 }
 
 /// The cursor in a staging.
@@ -57,9 +66,15 @@ pub fn parse(text: &str) -> Result<Cursor, Failure> {
     serde_json::from_str(text).map_err(|error| Failure::permanent("INTERNAL", format!("its cursor {text}: {error}")))
 }
 
-async fn open(import: &Import, context: &Context, spec: &Spec, text: Input, file: Identity) -> Result<Records, Stop> {
+async fn open(
+    datasets: &dyn Datasets,
+    context: &Context,
+    spec: &Spec,
+    text: Input,
+    file: Identity,
+) -> Result<Records, Stop> {
     let present = match spec.mode {
-        Mode::Append => import.datasets.get(&spec.dataset).await.map_err(stopped_by)?.map(|dataset| dataset.columns),
+        Mode::Append => datasets.get(&spec.dataset).await.map_err(stopped_by)?.map(|dataset| dataset.columns),
         Mode::Create | Mode::Replace => None,
     };
     let spec = spec.clone();

@@ -62,7 +62,7 @@ pub async fn seal(
         piece = datasets.rejects(context.id(), next).await?;
     }
     file.flush().await.map_err(lost)?;
-    let sealed = context.files().seal(context.id(), &path).await.map_err(lost)?;
+    let sealed = crate::kinds::seal(context, path, None).await.map_err(lost)?;
     let content_type = "text/csv; charset=utf-8".to_owned();
     Ok(ResultFile { name: format!("{dataset}.rejects.csv"), size: sealed.size, content_type, sha256: sealed.sha256 })
 }

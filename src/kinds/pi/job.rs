@@ -131,7 +131,7 @@ impl<'a> Job<'a> {
         let begin = Clock::monotonic();
         let names: Vec<_> = self.stack.iter().map(Piece::name).collect();
         for (piece, name) in self.stack.iter().zip(&names).filter(|(_, name)| !self.kept.1.contains(name)) {
-            parts::save(self.context, name, &piece.to_bytes()).await?;
+            parts::save(self.context, name, piece.to_bytes()).await?;
         }
         let (_, before) = std::mem::replace(&mut self.kept, (self.done, names));
         let (cursor, report) = self.report(0.0);

@@ -7,7 +7,7 @@ mod job;
 mod parts;
 mod text;
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -55,7 +55,7 @@ impl Kind for Pi {
             let zip = Zip { path: path.clone(), name: format!("{}.txt", name(context.id())) };
             guard = Job::resume(context, spec.digits, guard).await?.run(zip).await?;
             if guard.is_none() {
-                return seal(context, &path).await.map(Some);
+                return seal(context, path).await.map(Some);
             }
         }
     }
@@ -69,8 +69,8 @@ impl Kind for Pi {
     }
 }
 
-async fn seal(context: &Context, path: &Path) -> Result<ResultFile, Stop> {
-    let sealed = context.files().seal(context.id(), path).await;
+async fn seal(context: &Context, path: PathBuf) -> Result<ResultFile, Stop> {
+    let sealed = super::seal(context, path, None).await;
     let sealed = sealed.map_err(|error| Failure::io("the zip file", &error))?;
     Ok(ResultFile {
         name: format!("{}.zip", name(context.id())),

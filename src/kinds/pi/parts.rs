@@ -7,9 +7,10 @@ use crate::files;
 use crate::runner::{Context, Failure, Stop};
 
 /// Keeps a piece, on disk for good.
-pub async fn save(context: &Context, name: &Name, bytes: &[u8]) -> Result<(), Stop> {
+pub async fn save(context: &Context, name: &Name, bytes: Vec<u8>) -> Result<(), Stop> {
     let path = context.work().await?.join(name.to_string());
-    Ok(files::put(&path, bytes).await.map_err(lost)?)
+    let saved = context.uninterrupted(async move { files::put(&path, &bytes).await });
+    Ok(saved.await?.map_err(lost)?)
 }
 
 /// The pieces that lie on the stack after `steps` steps; none where one of them is not there or not whole.
@@ -32,7 +33,8 @@ pub async fn load(context: &Context, plan: &Plan, steps: usize) -> Result<Option
 
 /// Deletes a piece that is needed no more.
 pub async fn forget(context: &Context, name: &Name) -> Result<(), Stop> {
-    match fs::remove_file(context.work().await?.join(name.to_string())).await {
+    let path = context.work().await?.join(name.to_string());
+    match context.uninterrupted(fs::remove_file(path)).await? {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(lost(error).into()),
         _ => Ok(()),
     }
