@@ -23,7 +23,7 @@ use crate::http::{self, Site, Turns};
 use crate::kinds;
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
-use crate::runner::{Bells, Kind, Limits, Runner, Settings};
+use crate::runner::{Bells, Kind, Limits, Runner, Settings, transitions};
 use crate::store::{self, Hint, OnChange, Store, Word};
 use crate::task::Verb;
 
@@ -85,7 +85,9 @@ impl App {
         let folder = ephemeral(&mut config)?;
         let lock = lock(&config)?;
         let (bus, bells, metrics) = (Bus::default(), Bells::default(), Metrics::default());
-        let store = Store::connect(&config.store_url(), on_change(&bus, &bells, &metrics)).await?;
+        let settings = settings(&config, &clock);
+        let on_change = on_change(&settings.node, &bus, &bells, &metrics);
+        let store = Store::connect(&config.store_url(), on_change).await?;
         let datasets = datasets::connect(&config.datasets()).await?;
         let outbound = Outbound::new(config.outbound_allow_private, config.fetch_silence)?;
         let root = config.files();
@@ -94,8 +96,7 @@ impl App {
         let files = Files::open(&root, abandoned).await.map_err(|cause| StartError::Folder { folder: root, cause })?;
         let custom_kinds = kinds.iter().map(|kind| kind.name().to_owned()).collect();
         let kinds = kinds::builtin(&config, &datasets, &outbound, metrics.timers.clone(), kinds);
-        let runner =
-            Runner::new(settings(&config, &clock), store.clone(), files.clone(), clock.clone(), kinds, bells.clone());
+        let runner = Runner::new(settings, store.clone(), files.clone(), clock.clone(), kinds, bells.clone());
         if let Some(words) = store.changes().await? {
             tokio::spawn(follow(store.clone(), words, bus.clone(), bells.clone()));
         }
@@ -153,15 +154,17 @@ impl App {
 /// An event is small: held back until the client has acknowledged the one before, it would come up to 40 ms late.
 fn send_at_once(stream: &mut TcpStream) {
     if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "small messages may be held back");
+        tracing::debug!(%error, "could not set TCP_NODELAY on a connection");
     }
 }
 
 /// Everybody who must hear of a change on this node.
-fn on_change(bus: &Bus, bells: &Bells, metrics: &Metrics) -> OnChange {
-    let (bus, bells, metrics) = (bus.clone(), bells.clone(), metrics.clone());
-    Arc::new(move |task, state_changed| {
-        if state_changed {
+fn on_change(node: &str, bus: &Bus, bells: &Bells, metrics: &Metrics) -> OnChange {
+    let (node, bus, bells, metrics) = (node.to_owned(), bus.clone(), bells.clone(), metrics.clone());
+    Arc::new(move |task, change| {
+        let state_changed = change.is_some();
+        if let Some(change) = change {
+            transitions::log(&node, task, change);
             metrics.tasks.changed(task);
         }
         bells.heed(task);
@@ -189,7 +192,7 @@ async fn follow(store: Store, mut words: tokio::sync::mpsc::Receiver<Word>, bus:
                     bus.publish(&task, state_changed);
                 }
                 Ok(None) => {}
-                Err(error) => tracing::warn!(task = %id, %error, "a change was not read"),
+                Err(error) => tracing::warn!(task = %id, %error, "could not read a task that another node changed"),
             }
         }
     }

@@ -8,7 +8,8 @@
 //! - [`datasets`]: the tables that imports fill; [`files`]: uploads and results; [`bus`]: who hears of a change.
 //! - [`outbound`]: requests to addresses that clients name, checked.
 //! - [`graphql`]: the API's shape; [`http`]: the routes.
-//! - [`metrics`]: what a node counts; [`config`], [`clock`], [`app`]: settings, time, and the wiring of it all.
+//! - [`metrics`]: what a node counts; [`config`], [`clock`], [`telemetry`], [`app`]: settings, time, the log, and the wiring
+//!   of it all.
 //!
 //! To embed it with a kind of your own, see `examples/custom_kind.rs`.
 
@@ -29,3 +30,4 @@ pub mod outbound;
 pub mod runner;
 pub mod store;
 pub mod task;
+pub mod telemetry;

@@ -9,10 +9,10 @@ use pausa::app::App;
 use pausa::clock::Clock;
 use pausa::config::Config;
 use pausa::store::Store;
+use pausa::telemetry;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// A GraphQL server whose long-running tasks can be paused, resumed and terminated while they run.
 #[derive(Parser)]
@@ -71,7 +71,7 @@ async fn command(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::
         return Ok(ExitCode::SUCCESS);
     }
     let config = config(arguments)?;
-    log(&config)?;
+    telemetry::start(&config)?;
     if !config.ignored_variables.is_empty() {
         let variables = config.ignored_variables.join(", ");
         tracing::debug!(variables, "ignored environment variables of a service named pausa");
@@ -106,17 +106,6 @@ fn variables() -> Result<Vec<(String, String)>, String> {
     .collect()
 }
 
-fn log(config: &Config) -> Result<(), Box<dyn std::error::Error>> {
-    let filter = EnvFilter::try_new(&config.log).map_err(|error| format!("setting log = {:?}: {error}", config.log))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if config.log_json {
-        log.json().init()
-    } else {
-        log.init()
-    }
-    Ok(())
-}
-
 async fn migrate(config: &Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
     std::fs::create_dir_all(&config.data_dir)?;
     Store::connect(&config.store_url(), std::sync::Arc::new(|_, _| {})).await?.close().await;
@@ -141,7 +130,7 @@ async fn serve(config: Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
             _ = term.recv() => {}
             _ = int.recv() => {}
         }
-        tracing::info!("ending: tasks come to a checkpoint and are given back");
+        tracing::info!("shutting down: running tasks stop at their next checkpoint");
     };
     let quiet = app.serve(listener, asked).await?;
     Ok(if quiet { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -151,6 +140,6 @@ async fn serve(config: Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
 fn allow_many_files() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
-        tracing::warn!(%error, limit = limit.current, "no more files than this can be open at once");
+        tracing::warn!(%error, limit = limit.current, "could not raise the limit of open files");
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// stands to its right.
 const LAYERS: [&[&str]; 8] = [
     &["main"],
-    &["app"],
+    &["app", "telemetry"],
     &["http"],
     &["graphql"],
     &["kinds"],

@@ -142,7 +142,7 @@ impl Running {
         let seal = Sha256::digest(&note);
         note.extend_from_slice(&seal);
         if let Err(error) = fs::write(path, note).await {
-            tracing::warn!(%error, path = %path.display(), "an upload will be read once more at its end");
+            tracing::warn!(%error, path = %path.display(), "could not save the hash of an unfinished upload; its file is read again at the end");
         }
     }
 

@@ -31,7 +31,7 @@ pub fn no_task(id: impl std::fmt::Display) -> Error {
 /// A failure that is not the client's: its text is logged under an id, and the id is shown.
 pub fn internal(text: impl std::fmt::Display) -> Error {
     let id = uuid::Uuid::new_v4().simple().to_string();
-    tracing::error!(error_id = id, "{text}");
+    tracing::error!(error_id = id, error = text.to_string(), "internal error");
     coded("INTERNAL", format!("something went wrong in the server; its log has the cause under error_id={id}"))
 }
 
@@ -56,11 +56,11 @@ pub fn from_store(error: store::Error) -> Error {
         store::Error::TooBusy { .. } => coded("TOO_BUSY", error.to_string())
             .extend_with(|_, extensions| extensions.set("retryAfterSeconds", RETRY_AFTER)),
         store::Error::Unavailable(text) => {
-            tracing::warn!(text, "the store is away");
+            tracing::warn!(error = text, "request refused: store unavailable");
             coded("UNAVAILABLE", "the task store is away: try again")
         }
         store::Error::Full(text) => {
-            tracing::error!(text, "the store is full");
+            tracing::error!(error = text, "request refused: store has no room left");
             coded("UNAVAILABLE", "the task store has no room left: nothing was changed")
         }
         store::Error::KeyReused { task, .. } => conflict_with(task, error.to_string())

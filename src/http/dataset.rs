@@ -132,7 +132,7 @@ impl Sending {
             () = self.site.ending.cancelled() => Ok(()),
         };
         if let Err(problem) = ended {
-            tracing::warn!(%problem, "a stream of a dataset broke off");
+            tracing::warn!(error = %problem, "dataset stream failed");
         }
         self.reader.stop();
         let_go(&self.site, self.holder).await;
@@ -162,7 +162,9 @@ impl Sending {
         loop {
             tokio::time::sleep(PIN_LIFE / 4).await;
             match self.site.datasets.renew(self.holder).await {
-                Err(datasets::Error::Unavailable(problem)) => tracing::warn!(problem, "a stream's snapshot waits"),
+                Err(datasets::Error::Unavailable(problem)) => {
+                    tracing::warn!(error = problem, "datasets unavailable; retrying to renew the snapshot of a stream")
+                }
                 renewed => renewed?,
             }
         }
@@ -183,7 +185,7 @@ fn body(parts: mpsc::Receiver<Part>) -> impl Stream<Item = Result<Bytes, std::io
 
 async fn let_go(site: &Site, holder: Holder) {
     if let Err(problem) = site.datasets.unpin(holder).await {
-        tracing::warn!(%problem, "the snapshot of a stream is let go of later");
+        tracing::warn!(error = %problem, "could not release the snapshot of a stream; it expires by itself");
     }
 }
 
@@ -206,11 +208,11 @@ fn refuse(problem: datasets::Error) -> Box<Response> {
     Box::new(match problem {
         datasets::Error::Missing(_) => error(StatusCode::NOT_FOUND, "NOT_FOUND", &problem.to_string()),
         datasets::Error::Unavailable(_) => {
-            tracing::warn!(%problem, "a stream waits for the datasets");
+            tracing::warn!(error = %problem, "dataset stream refused: datasets unavailable");
             error(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "the database of the datasets is away: try again")
         }
         other => {
-            tracing::error!(problem = %other, "a dataset cannot be streamed");
+            tracing::error!(error = %other, "could not stream a dataset");
             error(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "the dataset cannot be read")
         }
     })

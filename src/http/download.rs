@@ -46,6 +46,6 @@ async fn file(
 }
 
 fn away(problem: &store::Error) -> Response {
-    tracing::warn!(%problem, "a download waits for the store");
+    tracing::warn!(error = %problem, "download refused: store unavailable");
     error(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "the task store is away: try again")
 }

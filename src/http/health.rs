@@ -18,7 +18,7 @@ pub async fn ready(State(site): State<Site>) -> (StatusCode, String) {
     match site.store.ping().await {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
         Err(error) => {
-            tracing::warn!(%error, "not ready");
+            tracing::warn!(%error, "not ready: store unavailable");
             (StatusCode::SERVICE_UNAVAILABLE, "the task store is away\n".to_owned())
         }
     }

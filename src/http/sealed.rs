@@ -25,7 +25,7 @@ pub async fn send(method: &Method, headers: &HeaderMap, path: PathBuf, file: &Re
             return error(StatusCode::GONE, "NOT_FOUND", "the file was deleted");
         }
         Err(cause) => {
-            tracing::error!(path = %path.display(), %cause, "a file cannot be read");
+            tracing::error!(path = %path.display(), error = %cause, "could not read a file");
             return error(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "the file cannot be read");
         }
     };

@@ -31,7 +31,7 @@ impl UploadSink for Sink {
     async fn release(&self, ids: Vec<String>) {
         for id in ids {
             if let Err(error) = forget(&self.0, &id).await {
-                tracing::warn!(upload = id, %error, "an upload that no task took was not deleted");
+                tracing::warn!(upload = id, %error, "could not delete an upload that no task uses");
             }
         }
     }
@@ -125,7 +125,7 @@ pub fn refuse(problem: &UploadError) -> Response {
         UploadError::TooLarge { .. } => error(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", &problem.to_string()),
         UploadError::CutOff => error(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", &problem.to_string()),
         UploadError::Failed(cause) => {
-            tracing::error!(%cause, "an upload was not kept");
+            tracing::error!(error = %cause, "could not store an upload");
             let full =
                 cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::StorageFull);
             let away = matches!(cause.downcast_ref(), Some(store::Error::Unavailable(_) | store::Error::Full(_)));

@@ -11,7 +11,7 @@ pub fn config() -> Result<ClientConfig, Error> {
     let mut roots = RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
-        tracing::warn!(errors = ?found.errors, "no certificate authorities are installed: https addresses cannot be asked");
+        tracing::warn!(errors = ?found.errors, "no certificate authorities found: https requests will fail");
     }
     let config =
         ClientConfig::builder_with_provider(Arc::new(default_provider())).with_safe_default_protocol_versions()?;

@@ -44,7 +44,7 @@ pub(super) async fn keep(runner: Runner) {
             match next {
                 Ok(next) => inner.bells.brief.sleep(&inner.clock, next, AHEAD).await,
                 Err(error) => {
-                    tracing::warn!(%error, "what is due waits for the store");
+                    tracing::warn!(%error, "store unavailable; retrying to claim short tasks that are due");
                     tokio::time::sleep(AWAY).await;
                 }
             }

@@ -21,7 +21,7 @@ pub(super) async fn keep(runner: Runner) {
     let inner = &runner.0;
     while !inner.ending.is_cancelled() {
         if let Err(error) = take(&runner).await {
-            tracing::warn!(%error, "no task can be taken for the moment");
+            tracing::warn!(%error, "store unavailable; retrying to claim tasks");
         }
         tokio::select! {
             () = inner.bells.work.notified() => {}

@@ -65,6 +65,11 @@ impl Context {
         self.0.task.epoch
     }
 
+    /// The node that runs it.
+    pub fn node(&self) -> &str {
+        self.0.task.owner.as_deref().unwrap_or_default()
+    }
+
     /// Errors in a row.
     pub fn failures(&self) -> u32 {
         self.0.task.failures
@@ -298,7 +303,7 @@ impl Context {
     }
 
     async fn wait_out(&self, error: &store::Error) -> Result<(), Stop> {
-        tracing::warn!(task = %self.id(), %error, "the task waits for the store");
+        tracing::warn!(task = %self.id(), kind = self.0.task.kind, epoch = self.epoch(), %error, "store unavailable; retrying to write a checkpoint");
         tokio::select! {
             stop = self.stopped() => Err(stop),
             () = tokio::time::sleep(AWAY) => Ok(()),

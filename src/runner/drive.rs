@@ -22,14 +22,17 @@ const AWAY: Duration = Duration::from_millis(250);
 /// The longest wait between two tries of a task that needs what is away.
 const BACK: SignedDuration = SignedDuration::from_secs(30);
 
-/// A line of the log; a brief task says itself, in one line, what became of it.
-macro_rules! log {
-    ($task:expr, $text:literal) => {
-        if $task.is_brief() {
-            tracing::debug!(task = %$task.id, kind = %$task.kind, state = %$task.state, epoch = $task.epoch, $text);
-        } else {
-            tracing::info!(task = %$task.id, kind = %$task.kind, state = %$task.state, epoch = $task.epoch, $text);
-        }
+/// A warning about a task that this node runs.
+macro_rules! warn {
+    ($runner:expr, $task:expr, $($text:tt)*) => {
+        tracing::warn!(
+            task = %$task.id,
+            kind = $task.kind,
+            state = %$task.state,
+            epoch = $task.epoch,
+            node = $runner.0.settings.node,
+            $($text)*
+        )
     };
 }
 
@@ -72,7 +75,6 @@ async fn stage(runner: &Runner, context: &Context, place: &Place, task: &Arc<Tas
         let runs = task.state == State::Running;
         return Some(if runs { End::Fail(failure.into()) } else { retry(runner, task, failure) });
     };
-    log!(task, "working");
     match task.state {
         State::Running => run(runner, kind, context, place, task).await,
         State::Finishing => Some(match guarded(kind, context, Step::Publish(task.result.clone())).await {
@@ -126,7 +128,7 @@ async fn stopped(
     match stop {
         Stop::Interrupted => Some(End::Release),
         Stop::LeaseLost => {
-            tracing::warn!(task = %task.id, epoch = task.epoch, "the lease is lost; the run ends without another write");
+            warn!(runner, task, "lease lost; stopping the run without further writes");
             None
         }
         Stop::Failed(failure) if failure.retry == Retry::Never => {
@@ -163,7 +165,8 @@ async fn outcome(runner: &Runner, context: &Context, task: &Task, mut handle: Jo
             return joined.unwrap_or_else(broken);
         }
         if context.stop_requested() {
-            tracing::warn!(task = %task.id, "the run does not let go and is aborted");
+            let patience_ms = u64::try_from(runner.0.settings.stop_patience.as_millis()).unwrap_or(u64::MAX);
+            warn!(runner, task, patience_ms, "run did not stop in time; aborting it");
             runner.0.registry.abort(task);
         }
     }
@@ -223,7 +226,12 @@ fn failed(runner: &Runner, task: &Task, failure: Failure) -> End {
 }
 
 fn retry(runner: &Runner, task: &Task, failure: Failure) -> End {
-    tracing::warn!(task = %task.id, failure = %failure, failures = task.failures + 1, "another try follows");
+    // Where the state changes, the line of that transition has the error.
+    match task.state {
+        State::Finishing => warn!(runner, task, error = failure.to_string(), "publishing failed; retrying"),
+        State::Terminating => warn!(runner, task, error = failure.to_string(), "rollback failed; retrying"),
+        _ => {}
+    }
     let growing = backoff(runner.0.settings.retry_backoff, task.failures);
     let due = match failure.retry {
         Retry::At(due) => due,
@@ -240,22 +248,19 @@ async fn conclude(runner: &Runner, context: &Context, task: &Arc<Task>, end: End
         let ask = Ask::by(format!("node {}", inner.settings.node), inner.clock.now());
         let ask = if inner.ending.is_cancelled() { ask.because("the node shuts down") } else { ask };
         match inner.store.end(task, context.last(), end.clone(), ask).await {
-            Ok(task) => {
-                log!(task, "changed");
-                return Some(task);
-            }
+            Ok(task) => return Some(task),
             // Its state changed as the run ended: the new state says what is to be done.
             Err(store::Error::Refused(Refusal::Illegal(_))) => match inner.store.get(context.id()).await {
                 Ok(task) => return task,
-                Err(error) => wait_out(context, &error).await,
+                Err(error) => wait_out(runner, task, &error).await,
             },
             Err(error) if error.is_lease_lost() => return None,
-            Err(error) => wait_out(context, &error).await,
+            Err(error) => wait_out(runner, task, &error).await,
         }
     }
 }
 
-async fn wait_out(context: &Context, error: &store::Error) {
-    tracing::warn!(task = %context.id(), %error, "the end of a run waits for the store");
+async fn wait_out(runner: &Runner, task: &Task, error: &store::Error) {
+    warn!(runner, task, %error, "store unavailable; retrying to record the end of the run");
     tokio::time::sleep(AWAY).await;
 }

@@ -16,6 +16,7 @@ mod retention;
 mod schedule;
 mod start;
 mod sweep;
+pub mod transitions;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -202,7 +203,7 @@ impl Runner {
         self.0.heart.close();
         self.0.heart.wait().await;
         if quiet && let Err(error) = self.0.store.leave(&self.0.settings.node).await {
-            tracing::warn!(%error, "the node could not say that it leaves");
+            tracing::warn!(%error, node = self.0.settings.node, "could not remove this node from the list of nodes");
         }
     }
 

@@ -23,13 +23,16 @@ impl Pool {
 fn build() -> Option<rayon::ThreadPool> {
     let pool =
         rayon::ThreadPoolBuilder::new().thread_name(|n| format!("compute-{n}")).start_handler(|_| step_back()).build();
-    pool.inspect_err(|error| tracing::warn!(%error, "computing on the shared pool")).ok()
+    pool.inspect_err(
+        |error| tracing::warn!(%error, "could not start threads of low priority; computing on the shared pool"),
+    )
+    .ok()
 }
 
 /// The API must stay quick while every core computes. Failing to step back costs promptness only.
 fn step_back() {
     let thread = Some(rustix::thread::gettid());
     if let Err(error) = rustix::process::setpriority_process(thread, NICE) {
-        tracing::debug!(%error, "computing at full priority");
+        tracing::debug!(%error, "could not lower the priority of a computing thread");
     }
 }

@@ -40,7 +40,7 @@ async fn forget_some(runner: &Runner, before: Timestamp) -> Result<bool, StartEr
     }
     for task in tasks.iter().filter(|task| !task.is_brief()) {
         if runner.forget(task).await? {
-            tracing::info!(task = %task.id, kind = %task.kind, state = %task.state, "forgotten: its time was over");
+            tracing::info!(task = %task.id, kind = task.kind, state = %task.state, "{} deleted: its retention time is over", task.kind);
         }
     }
     Ok(tasks.len() == BATCH as usize)

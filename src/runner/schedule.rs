@@ -22,7 +22,7 @@ pub(super) async fn keep(runner: Runner) {
             match next {
                 Ok(next) => inner.bells.times.sleep(&inner.clock, next, Duration::ZERO).await,
                 Err(error) => {
-                    tracing::warn!(%error, "what is due waits for the store");
+                    tracing::warn!(%error, "store unavailable; retrying to move on tasks that are due");
                     tokio::time::sleep(AWAY).await;
                 }
             }

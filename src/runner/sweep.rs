@@ -25,11 +25,11 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// life before it, so nothing has to wake it.
 pub(super) async fn keep(runner: Runner, life: Duration) {
     if let Err(error) = strays(&runner, life).await {
-        tracing::warn!(%error, "files that belong to no upload were not looked for");
+        tracing::warn!(%error, "could not look for files without an upload");
     }
     while !runner.0.ending.is_cancelled() {
         let outcome = sweep(&runner, life).await;
-        rest(&runner, life, "uploads that nobody uses", outcome).await;
+        rest(&runner, life, "unused uploads", outcome).await;
     }
 }
 
@@ -53,7 +53,7 @@ pub(super) async fn rest<E: Display>(
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "{what} stay for now");
+                tracing::warn!(%error, "could not delete {what}; retrying");
                 tokio::time::sleep(AGAIN).await;
             }
         }
@@ -71,9 +71,9 @@ async fn sweep(runner: &Runner, life: Duration) -> Result<Option<Timestamp>, sto
     loop {
         let deleted = inner.store.delete_unused(before, BATCH).await?;
         for id in &deleted {
-            tracing::info!(upload = id, "deleted: no task used it");
+            tracing::info!(upload = id, "upload deleted: no task used it");
             if let Err(error) = inner.files.delete_upload(id).await {
-                tracing::warn!(upload = id, %error, "its file is left for the next start");
+                tracing::warn!(upload = id, %error, "could not delete the file of a deleted upload; the next start deletes it");
             }
         }
         if deleted.len() < BATCH as usize {

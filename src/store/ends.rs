@@ -88,8 +88,7 @@ async fn end_unchanged(conn: &mut AnyConnection, sql: &Sql, endings: &[Ending]) 
         return Ok(Vec::new());
     }
     let ids = lines::update_unchanged(conn, sql, &written).await?;
-    let unchanged = written.into_iter().filter(|(task, _)| ids.contains(&task.id));
-    Ok(unchanged.map(|(task, change)| (task, change.is_some())).collect())
+    Ok(written.into_iter().filter(|(task, _)| ids.contains(&task.id)).collect())
 }
 
 /// Ends runs, each as far as it still holds its task.
@@ -110,12 +109,7 @@ async fn end_anew(
             continue;
         };
         let ended = end(task, ending);
-        outcomes.push(
-            ended
-                .as_ref()
-                .map(|(task, change)| (Arc::clone(task), change.is_some()))
-                .map_err(|refusal| refusal.clone().into()),
-        );
+        outcomes.push(ended.clone().map_err(Error::from));
         written.extend(ended);
     }
     if !written.is_empty() {

@@ -49,8 +49,8 @@ use starts::New;
 use together::Together;
 use write::{Changed, Outcome, Select, held};
 
-/// Called with every task that this node changed, once the change is on disk; true where its state changed.
-pub type OnChange = Arc<dyn Fn(&Arc<Task>, bool) + Send + Sync>;
+/// Called with every task that this node changed, once that is on disk, and with the change of its state, if that changed.
+pub type OnChange = Arc<dyn Fn(&Arc<Task>, Option<&StateChange>) + Send + Sync>;
 
 /// The task store. Clones share one set of connections.
 #[derive(Clone)]
@@ -202,7 +202,7 @@ impl Store {
             let sql = Arc::clone(&sql);
             Box::pin(async move { write::keep(conn, &sql, id).await })
         });
-        self.write_and_tell(op, |kept| kept.iter().map(|task| (Arc::clone(task), false)).collect()).await.map(drop)
+        self.write_and_tell(op, |kept| kept.iter().map(|task| (Arc::clone(task), None)).collect()).await.map(drop)
     }
 
     /// A run reports what is committed.
@@ -298,8 +298,8 @@ impl Store {
         });
         let op = op.durable(durable);
         let changed = self.write_and_tell(op, |outcome| match outcome {
-            Ok((task, Some(state_changed))) => vec![(Arc::clone(task), *state_changed)],
-            _ => Vec::new(),
+            Ok((_, written)) => written.iter().cloned().collect(),
+            Err(_) => Vec::new(),
         });
         Ok(changed.await??.0)
     }
@@ -327,7 +327,7 @@ impl Store {
         let store = self.clone();
         let told = tokio::spawn(async move {
             let value = store.write(op).await?;
-            changed(&value).iter().for_each(|(task, state_changed)| (store.on_change)(task, *state_changed));
+            changed(&value).iter().for_each(|(task, change)| (store.on_change)(task, change.as_ref()));
             Ok(value)
         });
         told.await.unwrap_or_else(|error| Err(Error::Failed(format!("a write broke off: {error}"))))

@@ -137,7 +137,7 @@ async fn again(url: &str) -> PgListener {
         match connected(url).await {
             Ok(listener) => return listener,
             Err(error) => {
-                tracing::warn!(%error, "no word from other nodes for the moment");
+                tracing::warn!(%error, "could not listen for changes by other nodes; retrying");
                 tokio::time::sleep(AWAY).await;
             }
         }

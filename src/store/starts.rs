@@ -41,16 +41,28 @@ impl Store {
         // What is read is held by a transaction; else the unique indexes say what stands against a start.
         let alone = news.iter().all(|new| new.task.upload.is_none());
         let (sql, room, news) = (Arc::clone(&self.sql), Arc::clone(&self.room), Arc::new(news));
+        let starts = Arc::clone(&news);
         let op: Op<Vec<Result<Started, Error>>> = Op::transaction(move |conn| {
             let (sql, room, news) = (Arc::clone(&sql), Arc::clone(&room), Arc::clone(&news));
             Box::pin(async move { create_all(conn, &sql, &room, &news).await })
         });
-        let started = |outcome: &Result<Started, Error>| match outcome {
-            Ok(Started::New(task)) => Some((Arc::clone(task), true)),
-            _ => None,
-        };
         let extent = if alone { Extent::Statement } else { Extent::Transaction };
-        self.write_and_tell(Op { extent, ..op }, move |outcomes| outcomes.iter().filter_map(started).collect()).await
+        let started = move |outcomes: &Vec<Result<Started, Error>>| {
+            let new = |(outcome, start): (&Result<Started, Error>, &New)| match outcome {
+                Ok(Started::New(task)) => Some((Arc::clone(task), Some(start.change()))),
+                _ => None,
+            };
+            outcomes.iter().zip(starts.iter()).filter_map(new).collect()
+        };
+        self.write_and_tell(Op { extent, ..op }, started).await
+    }
+}
+
+impl New {
+    /// The first line of the task's history.
+    fn change(&self) -> StateChange {
+        let Task { state, created_at, .. } = self.task;
+        StateChange { from: None, to: state, at: created_at, by: self.by.clone(), reason: None }
     }
 }
 
@@ -64,7 +76,8 @@ async fn create_all(
     let mut same = of_keys(conn, sql, news).await?;
     let mut outcomes = Vec::with_capacity(news.len());
     let mut written: Vec<Written> = Vec::new();
-    for New { task, by, .. } in news {
+    for new in news {
+        let task = &new.task;
         let key = task.idempotency_key.as_ref();
         let outcome = match key.and_then(|key| Some((key, same.get(&key.text)?))) {
             Some((key, earlier)) => repeated(&task.kind, key, earlier).map(Started::Same),
@@ -72,10 +85,8 @@ async fn create_all(
                 Some(error) => Err(error),
                 None => {
                     let task = Arc::new(task.clone());
-                    let at = task.created_at;
-                    let first = StateChange { from: None, to: task.state, at, by: by.clone(), reason: None };
                     same.extend(key.map(|key| (key.text.clone(), Arc::clone(&task))));
-                    written.push((Arc::clone(&task), Some(first)));
+                    written.push((Arc::clone(&task), Some(new.change())));
                     Ok(Started::New(task))
                 }
             },

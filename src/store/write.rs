@@ -9,11 +9,11 @@ use super::sql::Sql;
 use super::{Error, Key, lines, nodes, row};
 use crate::task::{Refusal, StateChange, Task, TaskId};
 
-/// The task as it is then, and whether its state changed; none where nothing did.
-pub(super) type Outcome = Result<(Arc<Task>, Option<bool>), Error>;
+/// The task as it is then, and what was written, if anything.
+pub(super) type Outcome = Result<(Arc<Task>, Option<Changed>), Error>;
 
-/// A task that was changed, and whether its state was.
-pub(super) type Changed = (Arc<Task>, bool);
+/// A task that was written, with the change of its state, if that changed.
+pub(super) type Changed = lines::Written;
 
 /// Which tasks to change: a statement and what it binds.
 pub(super) enum Select {
@@ -57,8 +57,7 @@ pub(super) async fn change(conn: &mut AnyConnection, sql: &Sql, id: TaskId, f: &
     task.version += 1;
     let written = (Arc::new(task), change);
     lines::update(conn, sql, std::slice::from_ref(&written)).await?;
-    let (task, change) = written;
-    Ok(Ok((task, Some(change.is_some()))))
+    Ok(Ok((Arc::clone(&written.0), Some(written))))
 }
 
 /// Writes a task as it is, with a new version; none where it is gone.
@@ -95,7 +94,7 @@ pub(super) async fn change_all(
     change_rows(conn, sql, &rows, f).await
 }
 
-/// Changes the tasks in rows that were read in this transaction, leaving those that refuse; true where the state changed.
+/// Changes the tasks in rows that were read in this transaction, leaving those that refuse.
 pub(super) async fn change_rows(
     conn: &mut AnyConnection,
     sql: &Sql,
@@ -113,7 +112,7 @@ pub(super) async fn change_rows(
     if !written.is_empty() {
         lines::update(conn, sql, &written).await?;
     }
-    Ok(written.into_iter().map(|(task, change)| (task, change.is_some())).collect())
+    Ok(written)
 }
 
 /// The run that holds `key` still holds the task.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use pausa::store::{Choice, Durable, Error, Key, Moments, Store};
 use pausa::task::change::End;
-use pausa::task::{Ask, NewTask, Progress, Refusal, Task, Unit, Verb};
+use pausa::task::{Ask, NewTask, Progress, Refusal, StateChange, Task, Unit, Verb};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
@@ -69,7 +69,9 @@ impl Place {
     pub async fn heard(&self) -> (Store, Heard) {
         let heard = Heard::default();
         let ear = Arc::clone(&heard);
-        let tell = move |task: &Arc<Task>, changed| ear.lock().unwrap().push((Arc::clone(task), changed));
+        let tell = move |task: &Arc<Task>, change: Option<&StateChange>| {
+            ear.lock().unwrap().push((Arc::clone(task), change.is_some()));
+        };
         (Store::connect(&self.url, Arc::new(tell)).await.unwrap(), heard)
     }
 

@@ -23,7 +23,7 @@ const ALONE: &str = "SELECT pg_try_advisory_xact_lock(5791083247)";
 
 /// Makes what is missing, on a task of its own.
 pub(super) fn index_soon(pool: &PgPool) {
-    soon("datasets without an index of their rows wait for the next import or start", index_all(pool.clone()));
+    soon("could not build the row indexes of datasets; the next import or start retries", index_all(pool.clone()));
 }
 
 async fn index_all(pool: PgPool) -> Result<(), Error> {

@@ -74,11 +74,11 @@ impl Postgres {
     }
 }
 
-/// Does `work` on a task of its own; where it fails, `waits` is logged: it is done another time.
-fn soon(waits: &'static str, work: impl Future<Output = Result<(), Error>> + Send + 'static) {
+/// Does `work` on a task of its own. If it fails, `problem` is logged, and it is done another time.
+fn soon(problem: &'static str, work: impl Future<Output = Result<(), Error>> + Send + 'static) {
     tokio::spawn(async move {
         if let Err(error) = work.await {
-            tracing::warn!(%error, "{waits}");
+            tracing::warn!(%error, "{problem}");
         }
     });
 }

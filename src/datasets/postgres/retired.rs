@@ -46,7 +46,7 @@ pub(super) async fn drop_small(transaction: &mut PgConnection, relation: &str) -
 
 /// Drops what nobody holds, on a task of its own.
 pub(super) fn sweep_soon(pool: &PgPool) {
-    soon("tables that are to go wait for the next start", sweep(pool.clone()));
+    soon("could not drop unused tables; the next start retries", sweep(pool.clone()));
 }
 
 async fn sweep(pool: PgPool) -> Result<(), Error> {

@@ -41,7 +41,7 @@ pub fn error(code: Code, message: impl Into<String>) -> ServerError {
 /// An INTERNAL error: `cause` goes to the log, its reader gets the id to look for there.
 pub fn internal(cause: &dyn Display) -> ServerError {
     let id = Uuid::new_v4();
-    tracing::error!(%id, %cause, "a GraphQL request failed");
+    tracing::error!(error_id = %id, error = cause.to_string(), "GraphQL request failed");
     let text = format!("Something failed in the server. Its log has the cause under {id}.");
     error(Code::Internal, text)
 }

@@ -3,6 +3,7 @@
 
 pub mod api;
 mod attempt;
+mod log;
 mod signature;
 pub mod spec;
 mod verdict;
@@ -95,7 +96,9 @@ impl Kind for Timer {
         if spec.delivery == Delivery::AtMostOnce {
             if let Some(at) = cursor.sending.take() {
                 let error = "a crash hid whether it was sent, so it is not sent again";
-                cursor.add(Delivered { at, late: late(at), status: None, error: Some(error.to_owned()) });
+                let unknown = Delivered { at, late: late(at), status: None, error: Some(error.to_owned()) };
+                log::delivery(context, context.failures() + 1, &unknown, Verdict::Final("UNAVAILABLE"), true);
+                cursor.add(unknown);
                 context.note(&cursor, report(0))?;
                 return Err(Failure::permanent("UNAVAILABLE", error).into());
             }
@@ -113,9 +116,9 @@ impl Kind for Timer {
         };
         let tries = context.failures() + 1;
         let verdict = verdict::of(&outcome, spec.delivery, context.now(), self.wait(context.failures()));
-        cursor.add(Delivered { at, late, status: outcome.status(), error: outcome.error() });
-        let status = outcome.status().unwrap_or_default();
-        tracing::info!(task = %context.id(), status, late_us = late, tries, "{outcome}");
+        let delivered = Delivered { at, late, status: outcome.status(), error: outcome.error() };
+        log::delivery(context, tries, &delivered, verdict, tries >= self.attempts);
+        cursor.add(delivered);
         let stop = match verdict {
             Verdict::Delivered => {
                 context.note(&cursor, report(1))?;

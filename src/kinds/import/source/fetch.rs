@@ -216,7 +216,7 @@ async fn wait(context: &Context, broken: Broken, tries: &mut u32) -> Result<(), 
     if *tries >= TRIES {
         return Err(Failure::unavailable(format!("the server of its URL: {text}")).into());
     }
-    tracing::warn!(task = %context.id(), problem = %text, tries = *tries, "the file is asked for again");
+    tracing::warn!(task = %context.id(), error = text, attempt = *tries, "download failed; retrying");
     let backoff = after.map_or(BACKOFF * 2u32.pow(*tries - 1), |after| after.min(LONGEST));
     tokio::select! {
         stop = context.stopped() => Err(stop),

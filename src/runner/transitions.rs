@@ -1,0 +1,223 @@
+//! One log line for each change of a task's state, written by the node that made the change.
+
+use crate::task::{Progress, State, StateChange, Task, Unit};
+
+/// Writes a line with these fields at a level that is known only at run time.
+macro_rules! line {
+    ($level:expr, $($fields:tt)*) => {
+        match $level {
+            Level::Debug => tracing::debug!($($fields)*),
+            Level::Info => tracing::info!($($fields)*),
+            Level::Warn => tracing::warn!($($fields)*),
+        }
+    };
+}
+
+enum Level {
+    Debug,
+    Info,
+    Warn,
+}
+
+/// Logs a change of state that this node made.
+pub fn log(node: &str, task: &Task, change: &StateChange) {
+    // The reason of a failure is its error.
+    let error = task.error.as_ref().filter(|error| change.reason.as_ref() == Some(&error.message));
+    let reason = change.reason.as_deref().filter(|_| error.is_none());
+    let ran = task.started_at.map(|_| u64::try_from(task.progress.active.as_millis()).unwrap_or(u64::MAX));
+    line!(
+        level(task, change, error.is_some()),
+        task = %task.id,
+        kind = task.kind,
+        state = %task.state,
+        epoch = task.epoch,
+        node,
+        by = change.by,
+        reason,
+        error_code = error.map(|error| &*error.code),
+        error = error.map(|error| &*error.message),
+        done = task.progress.done,
+        duration_ms = ran,
+        "{} {}",
+        task.kind,
+        what(task, change)
+    );
+}
+
+/// A short task logs its outcome itself, in one line: its own transitions would say that again.
+fn level(task: &Task, change: &StateChange, failed: bool) -> Level {
+    let by_run = change.by.starts_with("node ") && !matches!(change.to, State::Paused | State::Terminated);
+    match (change.from, change.to) {
+        (from, _) if task.is_brief() && (from.is_none() || by_run) => Level::Debug,
+        (Some(State::Running), State::Queued) if change.by == "system" => Level::Warn,
+        _ if failed => Level::Warn,
+        _ => Level::Info,
+    }
+}
+
+/// What happened, to be read after the task's kind.
+fn what(task: &Task, change: &StateChange) -> String {
+    use State as S;
+    let (done, by_system) = (amount(&task.progress), change.by == "system");
+    let text = match (change.from, change.to) {
+        (None, S::Scheduled) => "scheduled",
+        (None, _) => "created",
+        (Some(S::Scheduled), S::Queued) => "is due",
+        (Some(S::Pausing), S::Running) => "resumed before it had paused",
+        (Some(S::Pausing), S::Finishing) => "finished before it had paused",
+        (_, S::Running) if task.started_at == Some(change.at) => "started",
+        (_, S::Running) => return format!("resumed at {done}"),
+        (_, S::Pausing) => "pause requested",
+        (_, S::Paused) if task.started_at.is_none() => "paused before it had started",
+        (_, S::Paused) => return format!("paused at {done}"),
+        (Some(S::Paused), S::Queued | S::Scheduled) if by_system => "pause expired; resuming",
+        (Some(S::Paused | S::Failed), S::Queued | S::Scheduled) => "resume requested",
+        (Some(S::Paused), S::Terminating) if by_system => "pause expired; terminating",
+        (_, S::Terminating) => "termination requested",
+        (_, S::Terminated) => "terminated",
+        (_, S::Completed) => "completed",
+        (_, S::Failed) => "failed",
+        (_, S::Scheduled) => "attempt failed; retrying",
+        (_, S::Queued) if by_system => "queued again: the lease of its node expired",
+        (_, S::Queued) => return format!("released at {done}"),
+        (_, S::Finishing) => "finished",
+    };
+    text.to_owned()
+}
+
+/// An amount of work, such as `512,000 rows`.
+fn amount(progress: &Progress) -> String {
+    let unit = match progress.unit {
+        Unit::Rows => "rows",
+        Unit::Bytes => "bytes",
+        Unit::Digits => "digits",
+        Unit::Terms => "terms",
+        Unit::Deliveries => "deliveries",
+    };
+    format!("{} {unit}", grouped(progress.done))
+}
+
+/// A number with a comma before each group of three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (place, digit) in digits.char_indices() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::task::change::End;
+    use crate::task::{Ask, NewTask, PauseExpiry, TaskError, Verb};
+
+    const AT: Timestamp = Timestamp::UNIX_EPOCH;
+
+    #[test]
+    fn numbers_are_grouped_by_three_digits() {
+        let cases = [(0, "0"), (999, "999"), (1_000, "1,000"), (512_000, "512,000"), (12_345_678, "12,345,678")];
+        for (number, expected) in cases {
+            assert_eq!(grouped(number), expected);
+        }
+    }
+
+    fn task(lane: Option<&str>) -> Task {
+        let new = NewTask {
+            kind: "import".to_owned(),
+            spec: "{}".to_owned(),
+            unit: Unit::Rows,
+            total: None,
+            label: None,
+            start_at: None,
+            exclusive: None,
+            idempotency_key: None,
+            upload: None,
+            lane: lane.map(str::to_owned),
+        };
+        Task::new(Clock::test(AT).task_id(), new, AT)
+    }
+
+    fn later(seconds: i64) -> Timestamp {
+        AT + SignedDuration::from_secs(seconds)
+    }
+
+    fn client() -> Ask {
+        Ask::by("client", later(2))
+    }
+
+    fn expiry(then: Verb) -> Ask {
+        Ask { expiry: Some(PauseExpiry { at: later(3), then }), ..client() }
+    }
+
+    fn error() -> TaskError {
+        TaskError { code: "UNAVAILABLE".to_owned(), message: "no answer".to_owned() }
+    }
+
+    type Step = fn(&mut Task) -> Result<Option<StateChange>, crate::task::Refusal>;
+
+    const CLAIM: Step = |task| task.claim("a", later(1));
+    const CLAIM_AGAIN: Step = |task| task.claim("b", later(9));
+    const DUE: Step = |task| task.due(later(4));
+    const PAUSE: Step = |task| task.ask(Verb::Pause, &client());
+    const RESUME: Step = |task| task.ask(Verb::Resume, &client());
+    const TERMINATE: Step = |task| task.ask(Verb::Terminate, &client());
+    const RELEASE: Step = |task| task.end(End::Release, &Ask::by("node a", later(3)));
+    const RETRY: Step = |task| task.end(End::Retry(error(), later(4)), &Ask::by("node a", later(3)));
+    const FAIL: Step = |task| task.end(End::Fail(error()), &Ask::by("node a", later(3)));
+    const DONE: Step = |task| task.end(End::Done, &Ask::by("node a", later(3)));
+    const EXPIRE: Step = |task| task.lease_expired(9, &Ask::by("system", later(3)).because("node a fell silent"));
+
+    #[test]
+    fn each_transition_says_what_happened() {
+        let cases: [(&[Step], &str); 17] = [
+            (&[CLAIM], "started"),
+            (&[PAUSE], "paused before it had started"),
+            (&[CLAIM, PAUSE], "pause requested"),
+            (&[CLAIM, PAUSE, RELEASE], "paused at 0 rows"),
+            (&[CLAIM, PAUSE, RESUME], "resumed before it had paused"),
+            (&[CLAIM, PAUSE, RELEASE, RESUME], "resume requested"),
+            (&[CLAIM, PAUSE, RELEASE, RESUME, CLAIM_AGAIN], "resumed at 0 rows"),
+            (&[|task| task.ask(Verb::Pause, &expiry(Verb::Resume)), DUE], "pause expired; resuming"),
+            (&[|task| task.ask(Verb::Pause, &expiry(Verb::Terminate)), DUE], "pause expired; terminating"),
+            (&[CLAIM, TERMINATE], "termination requested"),
+            (&[CLAIM, RELEASE], "released at 0 rows"),
+            (&[CLAIM, EXPIRE], "queued again: the lease of its node expired"),
+            (&[CLAIM, RETRY], "attempt failed; retrying"),
+            (&[CLAIM, RETRY, DUE], "is due"),
+            (&[CLAIM, FAIL], "failed"),
+            (&[CLAIM, FAIL, RESUME], "resume requested"),
+            (&[CLAIM, DONE], "completed"),
+        ];
+        for (steps, expected) in cases {
+            let mut task = task(None);
+            let changes: Vec<_> = steps.iter().map(|step| step(&mut task).unwrap()).collect();
+            let last = changes.into_iter().next_back().flatten().unwrap();
+            assert_eq!(what(&task, &last), expected);
+        }
+    }
+
+    #[test]
+    fn a_short_task_writes_only_what_others_did_to_it() {
+        let cases: [(&[Step], bool); 5] = [
+            (&[CLAIM], false),
+            (&[CLAIM, DONE], false),
+            (&[PAUSE], true),
+            (&[TERMINATE], true),
+            (&[CLAIM, EXPIRE], true),
+        ];
+        for (steps, written) in cases {
+            let mut task = task(Some("example.com"));
+            let changes: Vec<_> = steps.iter().map(|step| step(&mut task).unwrap()).collect();
+            let last = changes.into_iter().next_back().flatten().unwrap();
+            assert_eq!(!matches!(level(&task, &last, false), Level::Debug), written, "{}", what(&task, &last));
+        }
+    }
+}
