@@ -6,15 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::serve::ListenerExt;
 use jiff::{SignedDuration, Timestamp};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::bus::Bus;
 use crate::clock::Clock;
-use crate::config::{Config, PauseEnd, Role};
+use crate::config::{Config, HttpLimits, PauseEnd, Role};
 use crate::datasets::{self, Datasets};
 use crate::files::Files;
 use crate::graphql;
@@ -41,6 +40,7 @@ pub struct App {
     ending: CancellationToken,
     sockets: TaskTracker,
     grace: Duration,
+    limits: HttpLimits,
     _held: Held,
 }
 
@@ -115,13 +115,16 @@ impl App {
             upload_life: config.upload_life,
             turns: Turns::default(),
             allowed_origins: config.allowed_origins.clone(),
+            limits: config.http.clone(),
+            socket_limits: config.websocket.clone(),
             ending: ending.clone(),
             sockets: sockets.clone(),
         };
         let services = services(&config, &site, bus, datasets, custom_kinds);
         let routes = routes(&config, site, services);
         let held = Held { _lock: lock, _folder: folder };
-        Ok(App { runner, store, routes, ending, sockets, grace: config.shutdown_grace, _held: held })
+        let (grace, limits) = (config.shutdown_grace, config.http);
+        Ok(App { runner, store, routes, ending, sockets, grace, limits, _held: held })
     }
 
     /// Serves `listener` until `shutdown`, then lets every task come to a checkpoint and gives it back. True where all of
@@ -132,11 +135,9 @@ impl App {
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<bool> {
         let (ending, stopped) = (self.ending.clone(), CancellationToken::new());
         let stop = stopped.clone();
-        let listener = listener.tap_io(send_at_once);
-        let server = axum::serve(listener, self.routes).with_graceful_shutdown(async move { stop.cancelled().await });
-        let mut server = tokio::spawn(server.into_future());
+        let mut server = tokio::spawn(http::serve(listener, self.routes, self.limits, stop));
         tokio::select! {
-            ended = &mut server => return ended.map_err(std::io::Error::other)?.map(|()| false),
+            ended = &mut server => return ended.map(|()| false).map_err(std::io::Error::other),
             () = shutdown => {}
         }
         ending.cancel();
@@ -148,13 +149,6 @@ impl App {
         let _ = tokio::time::timeout_at(deadline, async { tokio::join!(self.sockets.wait(), server) }).await;
         let _ = tokio::time::timeout(CLOSING, self.store.close()).await;
         Ok(quiet)
-    }
-}
-
-/// An event is small: held back until the client has acknowledged the one before, it would come up to 40 ms late.
-fn send_at_once(stream: &mut TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "could not set TCP_NODELAY on a connection");
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod injected;
 mod layers;
+mod limits;
 mod nearest;
 mod reader;
 
@@ -11,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use layers::Layers;
+pub use limits::{HttpLimits, SocketLimits};
 use reader::Reader;
 
 /// Everything that can be set. `config.default.toml` explains each.
@@ -80,6 +82,10 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// Names of PAUSA_* variables that were ignored: Kubernetes or Docker sets them for a service of that name.
     pub ignored_variables: Vec<String>,
+    /// The limits of HTTP.
+    pub http: HttpLimits,
+    /// The limits of a WebSocket.
+    pub websocket: SocketLimits,
 }
 
 /// What a node does.
@@ -216,6 +222,8 @@ impl Config {
             retry_backoff: read.seconds("retry.backoff_seconds", 0.001..=3600.0)?,
             shutdown_grace: read.seconds("shutdown.grace", 0.0..=3600.0)?,
             ignored_variables,
+            http: HttpLimits::read(read)?,
+            websocket: SocketLimits::read(read)?,
         })
     }
 
@@ -268,6 +276,20 @@ mod tests {
         assert_eq!(config.max_pi_digits, 100_000_000);
         assert_eq!(config.store_url(), "sqlite:./pausa-data/pausa.db");
         assert_eq!(config.max_upload_bytes, 1 << 40);
+        assert_eq!((config.http.max_connections, config.http.max_streams), (10_000, 16));
+        assert_eq!(
+            (config.http.body_silence, config.websocket.ping),
+            (Duration::from_secs(60), Duration::from_secs(15))
+        );
+    }
+
+    #[test]
+    fn limits_of_clients_have_ranges() {
+        let config = load(&[("PAUSA_HTTP_HEADER_SECONDS", "0.5"), ("PAUSA_WEBSOCKET_MAX_OPERATIONS", "3")]).unwrap();
+        assert_eq!((config.http.headers, config.websocket.max_operations), (Duration::from_millis(500), 3));
+        for (name, value) in [("PAUSA_HTTP_MAX_STREAMS", "0"), ("PAUSA_WEBSOCKET_PING_SECONDS", "0")] {
+            assert!(load(&[(name, value)]).is_err(), "{name} = {value}");
+        }
     }
 
     #[test]

@@ -75,6 +75,10 @@ impl Reader {
         }
     }
 
+    pub fn count(&self, name: &str, range: RangeInclusive<i64>) -> Result<usize, ConfigError> {
+        Ok(usize::try_from(self.whole(name, range)?).unwrap_or(usize::MAX))
+    }
+
     pub fn seconds(&self, name: &str, range: RangeInclusive<f64>) -> Result<Duration, ConfigError> {
         let seconds = match self.0.get(name)?.value {
             Value::Integer(n) => f64::from(i32::try_from(n).unwrap_or(i32::MAX)),

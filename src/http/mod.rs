@@ -1,5 +1,6 @@
 //! The server's routes.
 
+mod activity;
 mod asset;
 mod dataset;
 mod download;
@@ -10,6 +11,7 @@ mod observe;
 pub mod playground;
 mod range;
 mod sealed;
+mod serve;
 pub mod start;
 pub mod transport;
 mod tus;
@@ -30,12 +32,14 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::clock::Clock;
+use crate::config::{HttpLimits, SocketLimits};
 use crate::datasets::Datasets;
 use crate::files::Files;
 use crate::graphql::Api;
 use crate::metrics::Metrics;
 use crate::runner::Runner;
 use crate::store::Store;
+pub use serve::serve;
 pub use tus::Turns;
 
 /// What the routes work with.
@@ -61,6 +65,10 @@ pub struct Site {
     pub turns: Turns,
     /// Web pages of these origins may call the API; `*` stands for all.
     pub allowed_origins: Vec<String>,
+    /// The limits of HTTP.
+    pub limits: HttpLimits,
+    /// The limits of a WebSocket.
+    pub socket_limits: SocketLimits,
     /// Cancelled when the server ends.
     pub ending: CancellationToken,
     /// The open WebSockets, and datasets on their way to clients.
@@ -69,13 +77,7 @@ pub struct Site {
 
 /// Every route of a node that serves the API.
 pub fn routes(site: Site, api: Api) -> Router {
-    let settings = transport::Settings {
-        allowed_origins: site.allowed_origins.clone(),
-        shutdown: site.ending.clone(),
-        sockets: site.sockets.clone(),
-        metrics: site.metrics.graphql.clone(),
-        ..transport::Settings::default()
-    };
+    let settings = transport_settings(&site);
     let sink = Arc::new(uploads::Sink(site.clone()));
     let cors = cors(&site.allowed_origins);
     let files = Router::new()
@@ -85,7 +87,7 @@ pub fn routes(site: Site, api: Api) -> Router {
         .route("/download/{id}", get(download::result))
         .route("/download/{id}/rejects", get(download::rejects))
         .with_state(site.clone());
-    let (limit, metrics) = (site.max_upload_bytes, site.metrics.clone());
+    let (limit, silence, metrics) = (site.max_upload_bytes, site.limits.body_silence, site.metrics.clone());
     let router = Router::new()
         .nest("/graphql", transport::routes(api, sink, settings).layer(from_fn(playground::for_browsers)))
         .merge(files)
@@ -95,8 +97,26 @@ pub fn routes(site: Site, api: Api) -> Router {
         .merge(playground::router())
         .merge(probes(site))
         .layer(CatchPanicLayer::new())
-        .layer(map_request(async |request| linger::linger(request)));
+        .layer(map_request(move |request| std::future::ready(linger::linger(request, silence))));
     observe::observed(router, metrics)
+}
+
+fn transport_settings(site: &Site) -> transport::Settings {
+    let (http, socket) = (&site.limits, &site.socket_limits);
+    transport::Settings {
+        allowed_origins: site.allowed_origins.clone(),
+        max_json_bytes: http.max_json_bytes,
+        read_timeout: http.body_silence,
+        max_message_bytes: socket.max_message_bytes,
+        max_operations: socket.max_operations,
+        init_timeout: socket.init,
+        ping_interval: socket.ping,
+        send_timeout: socket.send,
+        shutdown: site.ending.clone(),
+        sockets: site.sockets.clone(),
+        metrics: site.metrics.graphql.clone(),
+        ..transport::Settings::default()
+    }
 }
 
 /// The routes of a node that only works.

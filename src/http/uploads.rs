@@ -63,7 +63,7 @@ pub async fn receive(State(site): State<Site>, headers: HeaderMap, body: Body) -
 }
 
 async fn first_file(site: &Site, mut form: multer::Multipart<'_>) -> Result<Option<Upload>, UploadError> {
-    while let Some(field) = form.next_field().await.map_err(|_| UploadError::CutOff)? {
+    while let Some(field) = form.next_field().await.map_err(|error| UploadError::of_body(&error))? {
         if let Some(name) = field.file_name().map(str::to_owned) {
             return keep(site, Some(name), field.map_err(io::Error::other).boxed()).await.map(Some);
         }
@@ -79,7 +79,7 @@ async fn keep(site: &Site, name: Option<String>, mut body: Pieces<'_>) -> Result
     let problem = loop {
         match body.next().await {
             None => break None,
-            Some(Err(_)) => break Some(UploadError::CutOff),
+            Some(Err(error)) => break Some(UploadError::of_body(&error)),
             Some(Ok(bytes)) => match incoming.write(&bytes).await {
                 Ok(Received::Taken) => {}
                 Ok(Received::TooLarge) => break Some(UploadError::TooLarge { limit }),
@@ -123,6 +123,7 @@ pub fn unkept(error: impl std::error::Error + Send + Sync + 'static) -> Box<Resp
 pub fn refuse(problem: &UploadError) -> Response {
     match problem {
         UploadError::TooLarge { .. } => error(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", &problem.to_string()),
+        UploadError::Silent => error(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", &problem.to_string()),
         UploadError::CutOff => error(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", &problem.to_string()),
         UploadError::Failed(cause) => {
             tracing::error!(error = %cause, "could not store an upload");

@@ -10,9 +10,11 @@ use std::{
 use async_graphql::{InputValueError, InputValueResult, Object, Scalar, ScalarType, Schema, Subscription, Value};
 use async_trait::async_trait;
 use axum::Router;
+use axum::middleware::{Next, from_fn};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream::BoxStream};
 use pausa::http::transport::{self, Settings, UploadError, UploadSink};
+use tokio::sync::Notify;
 
 /// The largest file that the sink takes, in bytes.
 pub const LARGEST: u64 = 4 << 20;
@@ -63,6 +65,29 @@ impl Query {
 #[derive(Default)]
 pub struct Mutation {
     count: Mutex<i32>,
+    gate: Arc<Gate>,
+}
+
+/// Where a mutation waits until a story lets it go on.
+#[derive(Default)]
+pub struct Gate {
+    /// A mutation waits.
+    pub reached: Notify,
+    /// It may go on.
+    pub open: Notify,
+    /// It has ended.
+    pub passed: Notify,
+    /// A request over HTTP has ended, or its client has left.
+    pub left: Notify,
+}
+
+/// Tells that a request is gone.
+struct Leaving(Arc<Gate>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.left.notify_one();
+    }
 }
 
 #[Object]
@@ -71,6 +96,13 @@ impl Mutation {
         let mut count = self.count.lock().unwrap();
         *count += 1;
         *count
+    }
+
+    async fn waits(&self) -> bool {
+        self.gate.reached.notify_one();
+        self.gate.open.notified().await;
+        self.gate.passed.notify_one();
+        true
     }
 
     async fn echo(&self, text: String) -> String {
@@ -125,7 +157,7 @@ impl UploadSink for Sink {
     ) -> Result<String, UploadError> {
         let mut length = 0;
         while let Some(chunk) = body.next().await {
-            length += chunk.map_err(|_| UploadError::CutOff)?.len() as u64;
+            length += chunk.map_err(|error| UploadError::of_body(&error))?.len() as u64;
             if length > LARGEST {
                 return Err(UploadError::TooLarge { limit: LARGEST });
             }
@@ -145,11 +177,13 @@ impl UploadSink for Sink {
 pub struct Server {
     pub address: SocketAddr,
     pub sink: Arc<Sink>,
+    pub gate: Arc<Gate>,
 }
 
 /// Serves the stand-in at `/graphql` on this port; 0 picks a free one.
 pub async fn serve(port: u16, settings: Settings) -> Server {
-    let schema = Schema::build(Query, Mutation::default(), Ticks)
+    let gate = Arc::new(Gate::default());
+    let schema = Schema::build(Query, Mutation { gate: Arc::clone(&gate), ..Mutation::default() }, Ticks)
         .limit_depth(15)
         .limit_complexity(1000)
         .limit_recursive_depth(24)
@@ -157,9 +191,17 @@ pub async fn serve(port: u16, settings: Settings) -> Server {
         .finish();
     let sink = Arc::new(Sink::default());
     let routes = transport::routes(schema, sink.clone(), settings);
-    let app = Router::new().nest("/graphql", routes);
+    let leaving = Arc::clone(&gate);
+    let app = Router::new().nest("/graphql", routes).layer(from_fn(move |request, next: Next| {
+        let leaving = Leaving(Arc::clone(&leaving));
+        async move {
+            let answer = next.run(request).await;
+            drop(leaving);
+            answer
+        }
+    }));
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    Server { address, sink }
+    Server { address, sink, gate }
 }

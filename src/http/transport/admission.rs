@@ -1,16 +1,17 @@
 //! The executor as every transport sees it: requests are checked before it, errors get their
 //! codes behind it, and a panic of a resolver is an answer.
 
-use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
+use std::{any::Any, panic::AssertUnwindSafe};
 
-use async_graphql::{Data, Executor, Request, Response, ServerError, parser::types::OperationType};
+use async_graphql::{Executor, Request, Response, ServerError, parser::types::OperationType};
 use futures_util::{
     FutureExt, StreamExt,
     stream::{self, BoxStream},
 };
+use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::{codes, guard};
+use super::{codes, guard, settings::Settings};
 use crate::clock::Clock;
 use crate::metrics::Graphql;
 
@@ -20,6 +21,7 @@ pub struct Admission<E> {
     inner: E,
     max_selections: usize,
     metrics: Graphql,
+    under_way: TaskTracker,
 }
 
 /// A request that passed the checks.
@@ -36,9 +38,10 @@ impl Admitted {
 }
 
 impl<E: Executor> Admission<E> {
-    /// Puts the checks before `inner`; `max_selections` is the most that a query may expand to. Counts in `metrics`.
-    pub fn new(inner: E, max_selections: usize, metrics: Graphql) -> Self {
-        Self { inner, max_selections, metrics }
+    /// Puts the checks before `inner`.
+    pub fn new(inner: E, settings: &Settings) -> Self {
+        let (metrics, under_way) = (settings.metrics.clone(), settings.sockets.clone());
+        Self { inner, max_selections: settings.max_selections, metrics, under_way }
     }
 
     /// Parses and checks a request. An error is the client's, with its code.
@@ -52,32 +55,32 @@ impl<E: Executor> Admission<E> {
         }
     }
 
-    /// Runs a query or mutation. A mutation goes on to its end even where its client goes away.
+    /// Runs a query or mutation. A mutation that has begun runs to its end when its client goes away.
     pub async fn run(&self, admitted: Admitted) -> Response {
         let Admitted { request, kind } = admitted;
-        let begin = Clock::monotonic();
-        let inner = self.inner.clone();
-        let work = async move { inner.execute(request).await };
-        let work = AssertUnwindSafe(work).catch_unwind();
-        let outcome = if kind == Some(OperationType::Mutation) {
-            let task = tokio::spawn(work.in_current_span());
-            task.await.unwrap_or_else(|error| Err(Box::new(error)))
-        } else {
-            work.await
+        let (inner, metrics) = (self.inner.clone(), self.metrics.clone());
+        let work = async move {
+            let begin = Clock::monotonic();
+            let outcome = AssertUnwindSafe(inner.execute(request)).catch_unwind().await;
+            let response = codes::coded(outcome.unwrap_or_else(panicked));
+            metrics.operation(name_of(kind), codes::all(&response.errors));
+            metrics.took(name_of(kind), begin.elapsed());
+            response
         };
-        let response = codes::coded(outcome.unwrap_or_else(panicked));
-        self.metrics.operation(name_of(kind), codes::all(&response.errors));
-        self.metrics.took(name_of(kind), begin.elapsed());
-        response
+        if kind != Some(OperationType::Mutation) {
+            return work.await;
+        }
+        let task = self.under_way.spawn(work.in_current_span());
+        task.await.unwrap_or_else(|error| panicked(Box::new(error)))
     }
 
     /// Runs an operation of any kind as a stream of results.
-    pub fn stream(&self, admitted: Admitted, session: Option<Arc<Data>>) -> BoxStream<'static, Response> {
-        if admitted.kind != Some(OperationType::Subscription) && session.is_none() {
+    pub fn stream(&self, admitted: Admitted) -> BoxStream<'static, Response> {
+        if admitted.kind != Some(OperationType::Subscription) {
             let executor = self.clone();
             return stream::once(async move { executor.run(admitted).await }).boxed();
         }
-        let results = self.inner.execute_stream(admitted.request, session);
+        let results = self.inner.execute_stream(admitted.request, None);
         let mut counting = Counting { metrics: self.metrics.clone(), kind: admitted.kind, counted: false };
         AssertUnwindSafe(results)
             .catch_unwind()
@@ -87,22 +90,6 @@ impl<E: Executor> Admission<E> {
                 response
             })
             .boxed()
-    }
-}
-
-impl<E: Executor> Executor for Admission<E> {
-    async fn execute(&self, request: Request) -> Response {
-        match self.admit(request) {
-            Ok(admitted) => self.run(admitted).await,
-            Err(error) => Response::from_errors(vec![error]),
-        }
-    }
-
-    fn execute_stream(&self, request: Request, session: Option<Arc<Data>>) -> BoxStream<'static, Response> {
-        match self.admit(request) {
-            Ok(admitted) => self.stream(admitted, session),
-            Err(error) => stream::once(async { Response::from_errors(vec![error]) }).boxed(),
-        }
     }
 }
 

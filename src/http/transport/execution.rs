@@ -124,7 +124,7 @@ impl<E: Executor> Transport<E> {
             return response;
         }
         if kind == Some(OperationType::Subscription) {
-            let results = self.executor.stream(admitted, None);
+            let results = self.executor.stream(admitted);
             return parts::answer(results, accepted.media(), &self.settings);
         }
         let response = self.execute(admitted, held).await;

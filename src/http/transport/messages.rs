@@ -1,4 +1,4 @@
-//! The messages of `graphql-transport-ws`.
+//! The messages of `graphql-transport-ws`, and those of the older `graphql-ws`.
 
 use async_graphql::{Response, ServerError};
 use axum::extract::ws::{CloseFrame, Message};
@@ -6,6 +6,55 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::request::Operation;
+
+/// A WebSocket subprotocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// `graphql-transport-ws`.
+    Modern,
+    /// `graphql-ws`, which the GraphQL Playground and old clients speak.
+    Legacy,
+}
+
+impl Protocol {
+    /// The protocol of that name.
+    pub fn named(name: &str) -> Option<Protocol> {
+        match name {
+            "graphql-transport-ws" => Some(Protocol::Modern),
+            "graphql-ws" => Some(Protocol::Legacy),
+            _ => None,
+        }
+    }
+
+    /// Reads a message from a client.
+    pub fn read(self, text: &str) -> serde_json::Result<ClientMessage> {
+        match self {
+            Protocol::Modern => serde_json::from_str(text),
+            Protocol::Legacy => serde_json::from_str::<LegacyMessage>(text).map(ClientMessage::from),
+        }
+    }
+}
+
+/// What clients send in `graphql-ws`.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum LegacyMessage {
+    ConnectionInit,
+    Start { id: String, payload: Operation },
+    Stop { id: String },
+    ConnectionTerminate,
+}
+
+impl From<LegacyMessage> for ClientMessage {
+    fn from(message: LegacyMessage) -> ClientMessage {
+        match message {
+            LegacyMessage::ConnectionInit => ClientMessage::ConnectionInit { _payload: None },
+            LegacyMessage::Start { id, payload } => ClientMessage::Subscribe { id, payload },
+            LegacyMessage::Stop { id } => ClientMessage::Complete { id },
+            LegacyMessage::ConnectionTerminate => ClientMessage::Terminate,
+        }
+    }
+}
 
 /// What clients send.
 #[derive(Deserialize)]
@@ -41,6 +90,9 @@ pub enum ClientMessage {
         /// The operation's name.
         id: String,
     },
+    /// Ends the session; only `graphql-ws` has it.
+    #[serde(skip)]
+    Terminate,
 }
 
 /// What the server sends.
@@ -73,6 +125,23 @@ pub enum ServerMessage<'a> {
     Complete {
         /// The operation.
         id: &'a str,
+    },
+    /// `graphql-ws`: the server is still there.
+    Ka,
+    /// `graphql-ws`: a result.
+    Data {
+        /// Of this operation.
+        id: &'a str,
+        /// The result.
+        payload: &'a Response,
+    },
+    /// `graphql-ws`: the operation was refused; nothing follows.
+    #[serde(rename = "error")]
+    Failure {
+        /// The operation.
+        id: &'a str,
+        /// Why.
+        payload: &'a ServerError,
     },
 }
 

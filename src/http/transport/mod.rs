@@ -9,7 +9,6 @@ mod codes;
 mod csrf;
 mod execution;
 mod guard;
-mod legacy;
 mod messages;
 mod multipart;
 mod negotiate;
@@ -37,6 +36,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use self::{admission::Admission, codes::Code, negotiate::Media, refusal::Refusal};
 pub use self::{
     settings::Settings,
+    source::is_silent,
     uploads::{UploadError, UploadSink},
 };
 
@@ -54,8 +54,7 @@ struct Transport<E> {
 /// are closed with 1001 and multipart streams end with their terminating boundary;
 /// `settings.sockets` tells when the last WebSocket is gone.
 pub fn routes<E: Executor>(executor: E, uploads: Arc<dyn UploadSink>, settings: Settings) -> Router {
-    let executor = Admission::new(executor, settings.max_selections, settings.metrics.clone());
-    let transport = Arc::new(Transport { executor, uploads, settings });
+    let transport = Arc::new(Transport { executor: Admission::new(executor, &settings), uploads, settings });
     let methods = routing::get(execution::get::<E>).post(execution::post::<E>).fallback(method_not_allowed);
     Router::new().route("/", methods).with_state(transport).layer(CatchPanicLayer::custom(panic_answer))
 }

@@ -20,7 +20,7 @@ use super::{
     refusal::Refusal,
     request::{Incoming, Operation},
     settings::Settings,
-    source::{DRAIN, Source},
+    source::{DRAIN, Source, is_silent},
     uploads::{Held, UploadError},
 };
 
@@ -147,6 +147,7 @@ fn unstored(error: UploadError) -> Refusal {
     match error {
         UploadError::TooLarge { .. } => Refusal::too_large(error.to_string()),
         UploadError::CutOff => Refusal::bad_request(error.to_string()),
+        UploadError::Silent => Refusal::timeout(error.to_string()),
         UploadError::Failed(cause) => Refusal::internal(&format!("upload: {cause}")),
     }
 }
@@ -194,6 +195,7 @@ fn unread(error: multer::Error) -> Refusal {
         multer::Error::FieldSizeExceeded { limit, .. } => {
             Refusal::too_large(format!("The part is larger than {limit} bytes."))
         }
+        error if is_silent(&error) => Refusal::timeout("No byte of the request came for too long."),
         error => Refusal::bad_request(format!("The parts of the request cannot be read: {error}.")),
     }
 }

@@ -27,6 +27,11 @@ impl Refusal {
         Self::new(StatusCode::BAD_REQUEST, Code::BadUserInput, text)
     }
 
+    /// 408: no byte came for too long.
+    pub fn timeout(text: impl Into<String>) -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, Code::BadUserInput, text)
+    }
+
     /// 413: longer than allowed.
     pub fn too_large(text: impl Into<String>) -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, text)

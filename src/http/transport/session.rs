@@ -1,4 +1,4 @@
-//! One `graphql-transport-ws` session: what each message and each result leads to.
+//! One WebSocket session: what each message and each result leads to, in both protocols.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use futures_util::{
 use super::{
     admission::Admission,
     codes::{self, Code},
-    messages::{ClientMessage, Closing, ServerMessage},
+    messages::{ClientMessage, Closing, Protocol, ServerMessage},
     request::Operation,
 };
 
@@ -21,6 +21,7 @@ type Event = (String, Option<Response>);
 
 /// The state of a session. Its operations are polled in turn, so a busy one starves no other.
 pub struct Session<E> {
+    protocol: Protocol,
     executor: Admission<E>,
     max_operations: usize,
     open: bool,
@@ -30,8 +31,9 @@ pub struct Session<E> {
 
 impl<E: Executor> Session<E> {
     /// A session whose client has yet to send `connection_init`.
-    pub fn new(executor: Admission<E>, max_operations: usize) -> Self {
-        Self { executor, max_operations, open: false, operations: HashMap::new(), events: SelectAll::new() }
+    pub fn new(protocol: Protocol, executor: Admission<E>, max_operations: usize) -> Self {
+        let (operations, events) = (HashMap::new(), SelectAll::new());
+        Self { protocol, executor, max_operations, open: false, operations, events }
     }
 
     /// Has the client sent `connection_init`?
@@ -42,7 +44,7 @@ impl<E: Executor> Session<E> {
     /// Takes a message from the client; gives the message that answers it.
     pub fn receive(&mut self, text: &str) -> Result<Option<String>, Closing> {
         let message =
-            serde_json::from_str(text).map_err(|error| Closing::new(4400, format!("Invalid message: {error}")))?;
+            self.protocol.read(text).map_err(|error| Closing::new(4400, format!("Invalid message: {error}")))?;
         match message {
             ClientMessage::ConnectionInit { .. } if self.open => {
                 Err(Closing::new(4429, "Too many initialisation requests"))
@@ -59,7 +61,14 @@ impl<E: Executor> Session<E> {
                 self.stop(&id);
                 Ok(None)
             }
+            ClientMessage::Terminate => Err(Closing::new(1000, "")),
         }
+    }
+
+    /// The message that goes beside each ping.
+    pub fn keep_alive(&self) -> Result<Option<String>, Closing> {
+        let wanted = self.protocol == Protocol::Legacy && self.open;
+        wanted.then(|| written(&ServerMessage::Ka)).transpose()
     }
 
     /// The next result of any operation; waits for ever where none runs.
@@ -76,6 +85,10 @@ impl<E: Executor> Session<E> {
             self.operations.remove(&id);
             return written(&ServerMessage::Complete { id: &id });
         };
+        if self.protocol == Protocol::Legacy {
+            let payload = &result;
+            return written(&ServerMessage::Data { id: &id, payload });
+        }
         if codes::is_request_error(&result) {
             self.stop(&id);
             return refusal(&id, &result.errors);
@@ -88,7 +101,9 @@ impl<E: Executor> Session<E> {
         if id.is_empty() {
             return Err(Closing::new(4400, "Invalid message: the id is empty"));
         }
-        if self.operations.contains_key(&id) {
+        if self.protocol == Protocol::Legacy {
+            self.stop(&id);
+        } else if self.operations.contains_key(&id) {
             let text = format!("Subscriber for {id} already exists");
             return Err(Closing::new(4409, text));
         }
@@ -97,16 +112,22 @@ impl<E: Executor> Session<E> {
         };
         if self.operations.len() >= self.max_operations {
             let text = format!("{} operations run on this connection.", self.max_operations);
-            let error = codes::error(Code::TooBusy, text);
-            return refusal(&id, &[error]).map(Some);
+            return self.refused(&id, codes::error(Code::TooBusy, text));
         }
         match self.executor.admit(request) {
             Ok(admitted) => {
-                let results = self.executor.stream(admitted, None);
+                let results = self.executor.stream(admitted);
                 self.start(id, results);
                 Ok(None)
             }
-            Err(error) => refusal(&id, &[error]).map(Some),
+            Err(error) => self.refused(&id, error),
+        }
+    }
+
+    fn refused(&self, id: &str, error: ServerError) -> Result<Option<String>, Closing> {
+        match self.protocol {
+            Protocol::Modern => refusal(id, &[error]).map(Some),
+            Protocol::Legacy => written(&ServerMessage::Failure { id, payload: &error }).map(Some),
         }
     }
 

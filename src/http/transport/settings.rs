@@ -34,7 +34,7 @@ pub struct Settings {
     pub read_timeout: Duration,
     /// Cancelled when the server ends.
     pub shutdown: CancellationToken,
-    /// The open WebSockets: close and wait for it to let the last Close frames leave.
+    /// The open WebSockets and the mutations under way: close and wait for it to let the last Close frames leave.
     pub sockets: TaskTracker,
     /// Counts operations.
     pub metrics: Graphql,

@@ -1,6 +1,7 @@
 //! Reading the bodies of requests, within limits of size, time and memory.
 
 use std::{
+    error::Error,
     future::Future,
     io,
     pin::Pin,
@@ -12,15 +13,12 @@ use std::{
     time::Duration,
 };
 
-use axum::{
-    body::{Body, BodyDataStream},
-    http::StatusCode,
-};
+use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::{codes::Code, refusal::Refusal};
+use super::refusal::Refusal;
 
 /// The most that is read ahead without finding the end of a part's headers, in bytes.
 const AHEAD: usize = 1 << 20;
@@ -33,8 +31,10 @@ pub async fn read_all(body: &mut BodyDataStream, limit: usize, patience: Duratio
     let reading = async {
         let mut all = Vec::new();
         while let Some(chunk) = body.next().await {
-            let cut = |_| Refusal::bad_request("The request was cut off before its end.");
-            let chunk = chunk.map_err(cut)?;
+            let chunk = chunk.map_err(|error| match is_silent(&error) {
+                true => Refusal::timeout("No byte of the request came for too long."),
+                false => Refusal::bad_request("The request was cut off before its end."),
+            })?;
             if all.len() + chunk.len() > limit {
                 let text = format!("The request is larger than {limit} bytes.");
                 return Err(Refusal::too_large(text));
@@ -43,11 +43,19 @@ pub async fn read_all(body: &mut BodyDataStream, limit: usize, patience: Duratio
         }
         Ok(all)
     };
-    timeout(patience, reading).await.unwrap_or_else(|_| {
-        let text = "The request took too long to arrive.";
-        let status = StatusCode::REQUEST_TIMEOUT;
-        Err(Refusal::new(status, Code::BadUserInput, text))
-    })
+    timeout(patience, reading).await.unwrap_or_else(|_| Err(Refusal::timeout("The request took too long to arrive.")))
+}
+
+/// Whether a body failed because it brought no byte for too long.
+pub fn is_silent(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Reads what is left of a refused request for a short while: a client that is still sending

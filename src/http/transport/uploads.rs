@@ -7,6 +7,8 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use thiserror::Error;
 
+use super::source::is_silent;
+
 /// Why a file of a multipart request was not stored.
 #[derive(Debug, Error)]
 pub enum UploadError {
@@ -19,16 +21,26 @@ pub enum UploadError {
     /// The request ended, or its connection broke, before the file was complete.
     #[error("The request was cut off before the file was complete. Send it again.")]
     CutOff,
+    /// No byte of the request came for too long.
+    #[error("No byte of the file came for too long. Send it again.")]
+    Silent,
     /// The storage failed.
     #[error("the file could not be stored")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
+}
+
+impl UploadError {
+    /// Why the body of a request failed.
+    pub fn of_body(error: &(dyn Error + 'static)) -> UploadError {
+        if is_silent(error) { UploadError::Silent } else { UploadError::CutOff }
+    }
 }
 
 /// Stores files while their request is being read.
 #[async_trait]
 pub trait UploadSink: Send + Sync {
     /// Stores one file and tells the id of the upload. Keeps nothing of a file that it refuses,
-    /// and nothing of one whose `body` yields an error ([`UploadError::CutOff`]).
+    /// and nothing of one whose `body` yields an error ([`UploadError::of_body`]).
     async fn store(
         &self,
         file_name: Option<String>,

@@ -1,4 +1,4 @@
-//! WebSockets: `graphql-transport-ws`, from the handshake to the Close frame.
+//! WebSockets, from the handshake to the Close frame: `graphql-transport-ws` and the older `graphql-ws`.
 
 use std::{
     sync::{
@@ -20,7 +20,13 @@ use axum::{
 use bytes::Bytes;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
 
-use super::{Transport, admission::Admission, legacy, messages::Closing, session::Session, settings::Settings};
+use super::{
+    Transport,
+    admission::Admission,
+    messages::{Closing, Protocol},
+    session::Session,
+    settings::Settings,
+};
 
 /// Opens a WebSocket with the newest protocol that the client offers.
 pub fn open<E: Executor>(upgrade: WebSocketUpgrade, transport: &Transport<E>) -> Response {
@@ -37,11 +43,13 @@ pub fn open<E: Executor>(upgrade: WebSocketUpgrade, transport: &Transport<E>) ->
 }
 
 async fn serve<E: Executor>(mut socket: WebSocket, executor: Admission<E>, settings: Settings) {
-    let protocol = socket.protocol().and_then(|name| name.to_str().ok());
+    let protocol = socket.protocol().and_then(|name| Protocol::named(name.to_str().ok()?));
     let closing = match protocol {
-        Some("graphql-transport-ws") => converse(&mut socket, executor, &settings).await,
-        Some("graphql-ws") => return legacy::serve(socket, executor, &settings).await,
-        _ => Some(Closing::new(4406, "Subprotocol not acceptable")),
+        Some(protocol) => {
+            let session = Session::new(protocol, executor, settings.max_operations);
+            converse(&mut socket, session, &settings).await
+        }
+        None => Some(Closing::new(4406, "Subprotocol not acceptable")),
     };
     if let Some(closing) = closing {
         close(&mut socket, closing, settings.send_timeout).await;
@@ -92,8 +100,11 @@ impl Pulse {
 }
 
 /// Serves a session until one side ends it. Gives the Close to send; none where the client is gone.
-async fn converse<E: Executor>(socket: &mut WebSocket, executor: Admission<E>, settings: &Settings) -> Option<Closing> {
-    let mut session = Session::new(executor, settings.max_operations);
+async fn converse<E: Executor>(
+    socket: &mut WebSocket,
+    mut session: Session<E>,
+    settings: &Settings,
+) -> Option<Closing> {
     let pulse = Pulse::new(settings.ping_interval);
     let mut ticks = pulse.ticks();
     let deadline = Instant::now() + settings.init_timeout;
@@ -104,7 +115,10 @@ async fn converse<E: Executor>(socket: &mut WebSocket, executor: Admission<E>, s
                 received(&mut session, message?)
             }
             event = session.event() => session.deliver(event).map(text),
-            _ = ticks.tick() => Ok(Some(pulse.ping()?)),
+            _ = ticks.tick() => {
+                send(socket, pulse.ping()?, settings).await?;
+                session.keep_alive().map(|message| message.and_then(text))
+            }
             () = sleep_until(deadline), if !session.is_open() => {
                 Err(Closing::new(4408, "Connection initialisation timeout"))
             }
@@ -113,12 +127,16 @@ async fn converse<E: Executor>(socket: &mut WebSocket, executor: Admission<E>, s
         match reply {
             Ok(None) => {}
             Ok(Some(message)) => {
-                let sent = timeout(settings.send_timeout, socket.send(message)).await;
-                sent.ok()?.ok()?;
+                send(socket, message, settings).await?;
             }
             Err(closing) => return Some(closing),
         }
     }
+}
+
+/// Sends a message; none where the client takes it too slowly or is gone.
+async fn send(socket: &mut WebSocket, message: Message, settings: &Settings) -> Option<()> {
+    timeout(settings.send_timeout, socket.send(message)).await.ok()?.ok()
 }
 
 fn received<E: Executor>(

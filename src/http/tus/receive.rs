@@ -6,21 +6,19 @@ use axum::body::{Body, BodyDataStream};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::headers::{LENGTH, OFFSET, expiring, number, with};
 use super::turns::Turn;
 use super::{Answer, bad, known, opened, refused, too_large};
 use crate::files::{Part, Received};
 use crate::http::Site;
+use crate::http::transport::is_silent;
 use crate::http::uploads::unkept;
 use crate::store::Upload;
 
 /// The media type of a part of a file.
 const PART: &str = "application/offset+octet-stream";
-
-/// A connection over which nothing comes for so long is given up; what came stays.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// The longest time between two notes in the store that somebody writes to an upload, and the shortest.
 const NOTE: Duration = Duration::from_secs(60);
@@ -128,7 +126,6 @@ async fn pour(
     part: &mut Part,
     limit: u64,
 ) -> std::io::Result<End> {
-    let mut silent = Instant::now() + SILENCE;
     let mut notes = interval(site.upload_life.map_or(NOTE, |life| (life / 4).clamp(SOON, NOTE)));
     notes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -143,15 +140,14 @@ async fn pour(
             }
             piece = body.next() => match piece {
                 None => return Ok(End::Sent),
+                Some(Err(error)) if is_silent(&error) => return Ok(End::Silent),
                 Some(Err(_)) => return Ok(End::Broken),
                 Some(Ok(bytes)) => {
                     if part.write(&bytes, limit).await? == Received::TooLarge {
                         return Ok(End::TooLarge);
                     }
-                    silent = Instant::now() + SILENCE;
                 }
             },
-            () = sleep_until(silent) => return Ok(End::Silent),
         }
     }
 }
@@ -175,7 +171,7 @@ fn ended(end: &End, offset: u64, told: Option<u64>, limit: u64) -> Box<Response>
     let (status, code, text) = match end {
         End::TooLarge if told.is_some() => return more_than_told(),
         End::TooLarge => return too_large(limit),
-        End::Silent => (StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "nothing came for a minute"),
+        End::Silent => (StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "no byte came for too long"),
         End::Overtaken => (StatusCode::LOCKED, "CONFLICT", "another request took the place of this one"),
         End::Ending => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "the server is ending"),
         End::Sent | End::Broken | End::Gone => (StatusCode::BAD_REQUEST, "BAD_USER_INPUT", "the request broke off"),
