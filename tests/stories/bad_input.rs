@@ -79,8 +79,8 @@ async fn files_that_are_no_tables_fail_with_their_line_and_leave_no_row() {
     let server = Server::start().await;
     let table: [(&[u8], &str); 6] = [
         (b"", "empty"),
-        (b"a,b\n1,2\n3\n", "line 3: 1 cell"),
-        (b"a,b\n1,2\n3,4,5\n", "line 3: 3 cells"),
+        (b"a,b\n1,2\n3\n", "line 3: 1 field"),
+        (b"a,b\n1,2\n3,4,5\n", "line 3: 3 fields"),
         (b"a,b\n1,\xff\n", "line 2, column \"b\""),
         (b"a,b\n1,\"2\n3,4\n", "line 2: a quote is not closed"),
         (b"a,b\n1,2\n3,\"cut o", "is the file cut off?"),
@@ -99,6 +99,43 @@ async fn files_that_are_no_tables_fail_with_their_line_and_leave_no_row() {
     let id = server.import(&upload, json!({ "dataset": "people" })).await;
     server.until(&id, "COMPLETED").await;
     assert_eq!(server.rows("people").await, Some(1));
+}
+
+/// Content that is no CSV is refused before a row is written, whatever the mode, and the dataset is free afterwards.
+async fn what_is_no_csv_leaves_nothing(database: Option<&str>) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rows.csv"), "a\tb\n1\t2\n").unwrap();
+    let import_dir = [("PAUSA_IMPORT_DIR", folder.path().to_str().unwrap())];
+    let database = database.map(|url| ("PAUSA_DATABASE_URL", url));
+    let settings: Vec<_> = import_dir.into_iter().chain(database).collect();
+    let server = Server::with(&settings).await;
+    let start = "mutation($input: StartImportInput!) { startImport(input: $input) { id } }";
+    for mode in ["CREATE", "REPLACE", "APPEND"] {
+        let input = json!({ "source": { "path": "rows.csv" }, "dataset": "people", "mode": mode });
+        let id = server.data(start, json!({ "input": input })).await["startImport"]["id"].take();
+        let error = server.until(id.as_str().unwrap(), "FAILED").await["error"].take();
+        assert_eq!(error["code"], "BAD_USER_INPUT");
+        assert!(error["message"].as_str().unwrap().starts_with("The file looks tab-separated"), "{error}");
+        let id = server.import(&server.upload("a,b\n1,2\n").await, json!({ "dataset": "people", "mode": mode })).await;
+        server.until(&id, "COMPLETED").await;
+    }
+    assert_eq!(server.rows("people").await, Some(2));
+    let input = json!({ "source": { "path": "rows.csv" }, "dataset": "people", "mode": "APPEND",
+        "csv": { "delimiter": "\t" } });
+    let id = server.data(start, json!({ "input": input })).await["startImport"]["id"].take();
+    server.until(id.as_str().unwrap(), "COMPLETED").await;
+    assert_eq!(server.rows("people").await, Some(3));
+}
+
+#[tokio::test]
+async fn what_is_no_csv_leaves_nothing_on_sqlite() {
+    what_is_no_csv_leaves_nothing(None).await;
+}
+
+#[tokio::test]
+async fn what_is_no_csv_leaves_nothing_on_postgresql() {
+    let (_held, url) = super::exports::postgres("no_csv").await;
+    what_is_no_csv_leaves_nothing(Some(&url)).await;
 }
 
 #[tokio::test]

@@ -47,7 +47,7 @@ fn unpacked(compression: &str, file: Vec<u8>) -> Vec<u8> {
 }
 
 /// The address of a new database for datasets on PostgreSQL.
-async fn postgres(name: &str) -> (std::sync::Arc<crate::harness::postgres::Postgres>, String) {
+pub(super) async fn postgres(name: &str) -> (std::sync::Arc<crate::harness::postgres::Postgres>, String) {
     let server = tokio::task::spawn_blocking(crate::harness::postgres::Postgres::shared).await.unwrap();
     crate::datasets::place::execute(&server.url(), &format!("CREATE DATABASE {name}")).await;
     let url = server.url_of(name);

@@ -111,7 +111,7 @@ async fn bad_rows_go_to_the_rejects_and_come_back_mended() {
     let answer = server.get(told["rejects"]["url"].as_str().unwrap()).await;
     assert!(answer.headers()["content-disposition"].to_str().unwrap().contains("people.rejects.csv"));
     let bytes = answer.bytes().await.unwrap();
-    let expected = b"pausa_line,pausa_column,pausa_reason,n,age\r\n501,,1 cell where the header has 2,500\r\n\
+    let expected = b"pausa_line,pausa_column,pausa_reason,n,age\r\n501,,1 field but the header has 2,500\r\n\
         1501,age,byte 1 of the cell is not UTF-8,1500,\xff\r\n\
         2501,age,\"\"\"old\"\" is not an INTEGER from -9223372036854775808 to 9223372036854775807\",2500,old\r\n";
     assert_eq!(bytes.escape_ascii().to_string(), expected.escape_ascii().to_string());
@@ -134,7 +134,7 @@ async fn too_many_bad_rows_fail_the_import_and_leave_nothing() {
     let id = server.import(&upload, input).await;
     let task = server.until(&id, "FAILED").await;
     let task = server.task(task["id"].as_str().unwrap()).await;
-    let expected = "2 rows are bad, more than maxBadRows; the last, line 4: 1 cell where the header has 2";
+    let expected = "2 rows are bad, more than maxBadRows; the last, line 4: 1 field but the header has 2";
     assert_eq!((&task["error"]["code"], &task["error"]["message"]), (&json!("BAD_USER_INPUT"), &json!(expected)));
     assert_eq!(server.rows("people").await, None);
     assert_eq!(server.get(&format!("/download/{id}/rejects")).await.status(), 409);

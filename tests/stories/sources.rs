@@ -285,6 +285,33 @@ async fn answers_that_are_no_file_are_told_and_no_password_is() {
 }
 
 #[tokio::test]
+async fn what_is_no_csv_is_refused_by_its_first_lines_while_it_comes() {
+    let server = server().await;
+    let page = b"<!DOCTYPE html>\n<html><body>Sign in</body></html>\n".to_vec();
+    let rows = (1..=100).map(|n| format!("{n};{n}\n")).collect::<String>();
+    let table = "a;b\n".to_owned() + &rows;
+    let scripts = [
+        (Script { body: page, ..Script::default() }, "The file looks like an HTML page"),
+        (
+            Script { body: gzip(table.as_bytes()), ..Script::default() },
+            "The file looks semicolon-separated: its first 20",
+        ),
+        (
+            Script { body: table.into_bytes(), hold: Some(300), ..Script::default() },
+            "The file looks semicolon-separated",
+        ),
+    ];
+    for (script, expected) in scripts {
+        let origin = Origin::start(script).await;
+        let id = fetch(&server, &origin.url, json!({ "dataset": "rows" })).await;
+        let error = server.until(&id, "FAILED").await["error"].take();
+        assert!(error["message"].as_str().unwrap().starts_with(expected), "{error}");
+        assert_eq!(server.rows("rows").await, None);
+        assert_eq!(work(&server), Vec::<PathBuf>::new());
+    }
+}
+
+#[tokio::test]
 async fn the_private_network_is_not_asked_unless_it_is_allowed() {
     let server = Server::start().await;
     let origin = Origin::start(Script { body: b"a\n1\n".to_vec(), ..Script::default() }).await;

@@ -88,7 +88,8 @@ pub enum ImportMode {
 /// How the CSV file is written.
 #[derive(InputObject)]
 pub struct CsvFormatInput {
-    /// What stands between two cells: one ASCII character. A comma where it is not given.
+    /// Field delimiter, one ASCII character. Default: comma. If it is not set, a file that another delimiter evidently splits
+    /// is refused with the delimiter to set.
     delimiter: Option<String>,
     /// What stands around a cell: one ASCII character. A double quote where it is not given.
     quote: Option<String>,
@@ -97,8 +98,8 @@ pub struct CsvFormatInput {
     header: bool,
     /// A cell of exactly this text is null.
     null_value: Option<String>,
-    /// The encoding, by any label of the WHATWG's Encoding Standard, such as utf-16le, windows-1252 or koi8-r. UTF-8, or
-    /// what a byte-order mark tells, where it is not given. gzip and zstd are found by themselves.
+    /// Encoding, by any label of the WHATWG Encoding Standard, such as utf-16le, windows-1252 or koi8-r. Default: UTF-8, or
+    /// what a byte-order mark says. gzip and zstd are detected automatically.
     encoding: Option<String>,
 }
 
@@ -250,13 +251,14 @@ async fn known_path(services: &Services, name: String) -> Result<Source> {
 
 fn format(input: CsvFormatInput) -> Result<Format> {
     let default = Format::default();
+    let delimiter_given = input.delimiter.is_some();
     let delimiter = one_ascii("csv.delimiter", input.delimiter, default.delimiter)?;
     let quote = one_ascii("csv.quote", input.quote, default.quote)?;
     if delimiter == quote {
         return Err(error::bad_input("csv.quote", "delimiter and quote must differ"));
     }
     let encoding = input.encoding.map(encoding).transpose()?;
-    Ok(Format { delimiter, quote, header: input.header, null_value: input.null_value, encoding })
+    Ok(Format { delimiter, delimiter_given, quote, header: input.header, null_value: input.null_value, encoding })
 }
 
 fn encoding(label: String) -> Result<String> {

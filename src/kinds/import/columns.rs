@@ -3,6 +3,8 @@
 
 use super::header;
 use super::infer::Guess;
+use super::inspect::rows::{self, Row};
+use super::spec::Format;
 use crate::datasets::Column;
 use crate::runner::Failure;
 
@@ -16,6 +18,19 @@ pub struct Wanted<'a> {
 }
 
 impl Wanted<'_> {
+    /// The first record is as the client or the dataset says: with its names, or without a header with their number.
+    pub fn expects(&self, first: Option<&Row<'_>>, format: &Format) -> bool {
+        let Some(first) = first else { return false };
+        let present = self.present.unwrap_or_default();
+        if !format.header {
+            let given = if self.asked.is_empty() { present } else { self.asked };
+            return given.len() == first.fields.len();
+        }
+        let names = |field: &[u8], columns: &[Column]| columns.iter().any(|column| column.name.as_bytes() == field);
+        let mut fields = first.fields.iter().map(|field| rows::unquoted(field, format.quote));
+        fields.all(|field| names(field, self.asked) || names(field, present))
+    }
+
     /// The columns of a file with a header: its names, the types of those that are asked for, else those of the
     /// dataset, else what the sample says, else TEXT.
     ///

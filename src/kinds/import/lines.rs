@@ -19,6 +19,11 @@ pub struct Place {
     pub line: u64,
 }
 
+impl Place {
+    /// The beginning of a file.
+    pub const START: Place = Place { offset: 0, line: 1 };
+}
+
 impl From<&Cursor> for Place {
     fn from(cursor: &Cursor) -> Place {
         Place { offset: cursor.offset, line: cursor.line }

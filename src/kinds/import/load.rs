@@ -10,7 +10,7 @@ use super::records::{Piece, Records};
 use super::source::input::Input;
 use super::spec::{Cursor, Identity, Spec};
 use super::writer::{Writer, stopped_by};
-use super::{Import, rejects, report, source};
+use super::{Import, inspect, rejects, report, source};
 use crate::datasets::{Batch, Datasets, Mode, Plan, Staging};
 use crate::runner::{Context, Failure, Stop};
 use crate::task::ResultFile;
@@ -25,10 +25,12 @@ pub async fn run(import: &Import, context: &Context) -> Result<Option<ResultFile
     let begun = context.uninterrupted(async move { datasets.staged(id, epoch).await }).await?;
     let begun = begun.map_err(stopped_by)?.as_deref().map(parse).transpose()?;
     let source = source::open(import, context, &spec, begun.as_ref()).await?;
+    let has_begun = begun.is_some();
     let rows = |text, file| {
         let (datasets, own, spec) = (Arc::clone(&import.datasets), context.clone(), spec.clone());
         // An abort does not end it: what it began in the database has ended when it returns.
-        let loading = context.uninterrupted(async move { rows(datasets.as_ref(), &own, &spec, text, file).await });
+        let loading =
+            context.uninterrupted(async move { rows(datasets.as_ref(), &own, &spec, text, file, has_begun).await });
         async move { loading.await? }
     };
     source.beside(context, &spec.csv, rows).await
@@ -41,8 +43,9 @@ async fn rows(
     spec: &Spec,
     text: Input,
     file: Identity,
+    begun: bool,
 ) -> Result<Option<ResultFile>, Stop> {
-    let mut records = open(datasets, context, spec, text, file).await?;
+    let mut records = open(datasets, context, spec, text, file, begun).await?;
     let plan = Plan { dataset: spec.dataset.clone(), mode: spec.mode, columns: records.columns().to_vec() };
     let mut staging = datasets.stage(context.id(), context.epoch(), &plan).await.map_err(stopped_by)?;
     if let Some(text) = staging.cursor() {
@@ -66,12 +69,14 @@ pub fn parse(text: &str) -> Result<Cursor, Failure> {
     serde_json::from_str(text).map_err(|error| Failure::permanent("INTERNAL", format!("its cursor {text}: {error}")))
 }
 
+/// Opens the text at its first row, if it is CSV; `begun`: rows of it are imported already.
 async fn open(
     datasets: &dyn Datasets,
     context: &Context,
     spec: &Spec,
     text: Input,
     file: Identity,
+    begun: bool,
 ) -> Result<Records, Stop> {
     let present = match spec.mode {
         Mode::Append => datasets.get(&spec.dataset).await.map_err(stopped_by)?.map(|dataset| dataset.columns),
@@ -79,8 +84,10 @@ async fn open(
     };
     let spec = spec.clone();
     let opened = context.blocking(move || {
-        let mut records = Records::open(text, file, spec.csv)?;
-        records.lay_out(&Wanted { asked: &spec.columns, present: present.as_deref() }, spec.infer_types)?;
+        let wanted = Wanted { asked: &spec.columns, present: present.as_deref() };
+        let start = inspect::begin(&text, &spec.csv, &wanted, begun)?;
+        let mut records = Records::open(text, file, spec.csv, start)?;
+        records.lay_out(&wanted, spec.infer_types)?;
         records.treat_bad_rows(spec.bad_rows);
         Ok::<_, Failure>(records)
     });

@@ -9,6 +9,7 @@ mod columns;
 mod framed;
 mod header;
 mod infer;
+mod inspect;
 mod lines;
 mod load;
 mod records;

@@ -14,7 +14,7 @@ use super::lines::{Lines, Place};
 use super::shape::{Bad, Shape};
 use super::source::input::{Input, Reading};
 use super::spec::{BadRows, Cursor, Format, Identity};
-use super::{header, rejects, source};
+use super::{header, inspect, rejects, source};
 use crate::datasets::{Batch, Column};
 use crate::runner::{Failure, Stop};
 
@@ -34,6 +34,8 @@ pub struct Records {
     reader: Reader<Framed<Reading>>,
     /// Bytes that are read at once.
     buffer: usize,
+    /// Where the first record begins.
+    start: Place,
     /// Where the reader began, and how many bytes its guard put before that.
     base: Place,
     guard: u64,
@@ -62,18 +64,20 @@ pub struct Piece {
 }
 
 impl Records {
-    /// Opens a file at its first row. Its columns are TEXT as yet, and the first bad row is an error.
+    /// Opens a file, whose first record begins at `start`, at its first row. Its columns are TEXT as yet, and the first bad row
+    /// is an error.
     ///
     /// # Errors
     /// A file without a header, or one that cannot be read.
-    pub fn open(input: Input, identity: Identity, format: Format) -> Result<Records, Failure> {
-        let cursor = Cursor::start(identity);
+    pub fn open(input: Input, identity: Identity, format: Format, start: Place) -> Result<Records, Failure> {
+        let cursor = Cursor { offset: start.offset, line: start.line, ..Cursor::start(identity) };
         let mut records = Records {
             reader: reader(&input, &cursor, &format, BUFFER),
             buffer: BUFFER,
             input,
             base: Place::from(&cursor),
-            guard: 0,
+            start,
+            guard: u64::from(start.offset > 0),
             record: ByteRecord::new(),
             shape: Shape::new(Vec::new(), 0, format.null_value.clone()),
             format,
@@ -219,9 +223,9 @@ impl Records {
     /// What the rejects get of a bad record.
     fn reject(&mut self, bad: &Bad, start: Place) -> Result<Vec<u8>, Failure> {
         let line = self.lines().at(start)?;
-        let BadRows::Skip(most) = self.bad_rows else { return Err(Failure::input(bad.at(line))) };
+        let BadRows::Skip(most) = self.bad_rows else { return Err(self.hinted(bad.at(line))) };
         self.cursor.rejected += 1;
-        rejects::check(most, self.cursor.rejected, bad, line)?;
+        rejects::check(most, self.cursor.rejected, bad, line).map_err(|failure| self.hinted(failure.message))?;
         Ok(rejects::reject(bad, line, &self.record, self.shape.ahead(), &self.format))
     }
 
@@ -234,13 +238,13 @@ impl Records {
         let names: Result<Vec<_>, _> = self.record.iter().skip(ahead).map(std::str::from_utf8).collect();
         match names {
             Ok(names) => Ok((ahead, header::columns(names.into_iter()))),
-            Err(_) => Err(Failure::input(self.shape.undecodable(&self.record).at(self.lines().at(start)?))),
+            Err(_) => Err(self.hinted(self.shape.undecodable(&self.record).at(self.lines().at(start)?))),
         }
     }
 
     /// What the first rows allow each column to be. Those that are bad say nothing.
     fn sample(&self) -> Result<Vec<Guess>, Failure> {
-        let mut records = Records::open(self.input.clone(), self.cursor.file.clone(), self.format.clone())?;
+        let mut records = Records::open(self.input.clone(), self.cursor.file.clone(), self.format.clone(), self.start)?;
         let mut guesses = vec![Guess::default(); self.columns().len()];
         let mut batch = Batch::new(guesses.len());
         for _ in 0..SAMPLE_ROWS {
@@ -258,9 +262,15 @@ impl Records {
 
     fn unclosed(&self, start: Place) -> Result<Failure, Failure> {
         let line = self.lines().at(start)?;
-        Ok(Failure::input(format!(
-            "line {line}: a quote is not closed before the end of the file: is the file cut off?"
-        )))
+        Ok(self.hinted(format!("line {line}: a quote is not closed before the end of the file: is the file cut off?")))
+    }
+
+    /// What is wrong with the present record, and what the file looks like.
+    fn hinted(&self, text: String) -> Failure {
+        match inspect::hint(&self.input, &self.format, &self.record) {
+            Some(hint) => Failure::input(format!("{text}. {hint}")),
+            None => Failure::input(text),
+        }
     }
 
     fn unreadable(&self, error: &csv::Error) -> Failure {

@@ -73,8 +73,8 @@ impl Shape {
     pub fn push(&self, record: &ByteRecord, batch: &mut Batch) -> Result<(), Bad> {
         let (found, expected) = (record.len(), self.ahead + self.columns.len());
         if found != expected {
-            let cells = if found == 1 { "1 cell".to_owned() } else { format!("{found} cells") };
-            return Err(Bad { column: None, reason: format!("{cells} where the header has {expected}") });
+            let fields = if found == 1 { "1 field".to_owned() } else { format!("{found} fields") };
+            return Err(Bad { column: None, reason: format!("{fields} but the header has {expected}") });
         }
         let Ok(row) = std::str::from_utf8(record.as_slice()) else { return Err(self.undecodable(record)) };
         let cells = (self.ahead..found).map(|n| record.range(n).and_then(|range| row.get(range)));

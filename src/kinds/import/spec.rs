@@ -52,6 +52,9 @@ pub enum Source {
 pub struct Format {
     /// Between two cells; one ASCII character.
     pub delimiter: u8,
+    /// The client set the delimiter, so the file is not checked for another one. True in specs stored without it.
+    #[serde(default = "given")]
+    pub delimiter_given: bool,
     /// Around a cell; one ASCII character.
     pub quote: u8,
     /// The first record names the columns.
@@ -64,8 +67,13 @@ pub struct Format {
 
 impl Default for Format {
     fn default() -> Format {
-        Format { delimiter: b',', quote: b'"', header: true, null_value: None, encoding: None }
+        let (delimiter, quote, delimiter_given) = (b',', b'"', false);
+        Format { delimiter, delimiter_given, quote, header: true, null_value: None, encoding: None }
     }
+}
+
+fn given() -> bool {
+    true
 }
 
 /// How far an import came: what is committed together with the rows.
@@ -114,5 +122,17 @@ impl Cursor {
         let expected = self.expected.filter(|_| self.rows > 0 && self.offset > 0)?;
         let whole = u128::from(self.rows) * u128::from(expected) / u128::from(self.offset);
         Some(u64::try_from(whole).unwrap_or(u64::MAX).max(self.rows))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delimiter_that_was_stored_without_the_flag_counts_as_set() {
+        let stored = r#"{ "delimiter": 44, "quote": 34, "header": true, "null_value": null, "encoding": null }"#;
+        let format: Format = serde_json::from_str(stored).unwrap();
+        assert_eq!(format, Format { delimiter_given: true, ..Format::default() });
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::{BadRows, Cursor, Format, Identity, Records, mark};
+use super::{BadRows, Cursor, Format, Identity, Place, Records, mark};
 use crate::kinds::import::framed::FIRST;
 use crate::kinds::import::source::input::Input;
 use crate::runner::Failure;
@@ -58,7 +58,7 @@ fn cells(record: &csv::ByteRecord) -> Cells {
 fn begun(bytes: &[u8], format: &Format, buffer: usize) -> Option<Records> {
     let input = written(bytes).unwrap_or_else(|error| panic!("a temporary file: {error}"));
     let identity = Identity { size: bytes.len() as u64, modified: 0, version: None };
-    let mut records = Records::open(input, identity, format.clone()).ok()?;
+    let mut records = Records::open(input, identity, format.clone(), Place::START).ok()?;
     // Fewer bytes could not hold a byte-order mark and what tells it from an empty file.
     records.buffer = buffer.max(FIRST);
     let start = records.cursor.clone();
