@@ -139,6 +139,12 @@ pub fn operation(inputs: &[String]) -> String {
     serde_json::json!({ "query": query }).to_string()
 }
 
+/// The operation that starts timers in one commit, as a client writes it that has their inputs as variables.
+pub fn batch(inputs: &[serde_json::Value]) -> String {
+    let query = "mutation($inputs: [StartTimerInput!]!) { startTimers(inputs: $inputs) { id } }";
+    serde_json::json!({ "query": query, "variables": { "inputs": inputs } }).to_string()
+}
+
 /// What was started: the ids and when each fires.
 pub fn started(answer: &str) -> Vec<(String, Timestamp)> {
     let answer: serde_json::Value = serde_json::from_str(answer).unwrap();

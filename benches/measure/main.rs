@@ -21,7 +21,7 @@ mod timers;
 use std::process::ExitCode;
 
 /// The measurements by their names.
-const NAMES: [&str; 13] = [
+const NAMES: [&str; 15] = [
     "calls",
     "imports-sqlite",
     "imports-postgres",
@@ -32,6 +32,8 @@ const NAMES: [&str; 13] = [
     "pi-controls",
     "pi-large",
     "timers-sqlite",
+    "timers-batches-sqlite",
+    "timers-batches-postgres",
     "timers-waiting",
     "timers-postgres",
     "timers-peers",
@@ -61,6 +63,8 @@ async fn main() -> ExitCode {
             "pi-controls" => pi::controls().await,
             "pi-large" => pi::large().await,
             "timers-sqlite" => timers::sqlite().await,
+            "timers-batches-sqlite" => timers::batches_sqlite().await,
+            "timers-batches-postgres" => timers::batches_postgres().await,
             "timers-waiting" => timers::many().await,
             "timers-postgres" => timers::postgres().await,
             _ => peers::measure().await,

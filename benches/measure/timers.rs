@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use pausa::clock::Clock;
+use serde_json::json;
 
 use crate::figures::{memory, percentile, timed};
 use crate::harness::postgres::Postgres;
 use crate::harness::server::Server;
-use crate::load::{Receiver, clients, hanging, operation};
+use crate::load::{Connection, Receiver, batch, clients, hanging, operation};
 
 /// Clients that start timers at the same time.
 const CLIENTS: usize = 64;
@@ -26,6 +27,9 @@ const BURST: usize = 10_000;
 const WAITING: usize = 1_000_000;
 const BATCH: usize = 50;
 
+/// Timers that one call starts in one commit.
+const BATCHES: [usize; 2] = [1000, 100];
+
 pub const ALLOWED: [(&str, &str); 2] = [("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true"), ("PAUSA_LOG", "warn")];
 
 /// Receivers beside one that hangs, and timers that wait for that one.
@@ -37,8 +41,21 @@ pub async fn sqlite() {
     let mut server = Server::with(&ALLOWED).await;
     lateness(&server, "1,000 a second", 1).await;
     creates(&server).await;
+    batches(&server).await;
     backlog(&mut server, None).await;
     beside_one_that_hangs(&Server::with(&ALLOWED).await).await;
+}
+
+/// Batches alone, on the default SQLite.
+pub async fn batches_sqlite() {
+    batches(&Server::with(&ALLOWED).await).await;
+}
+
+/// Batches alone, on a private PostgreSQL.
+pub async fn batches_postgres() {
+    let postgres = Postgres::start();
+    let url = postgres.url();
+    batches(&Server::with(&[&ALLOWED[..], &[("PAUSA_DATABASE_URL", url.as_str())]].concat()).await).await;
 }
 
 /// With a million that wait, on either store.
@@ -58,6 +75,7 @@ pub async fn postgres() {
     let mut server = Server::with(&[&ALLOWED[..], &shared, &[node("a")]].concat()).await;
     lateness(&server, "1,000 a second", 1).await;
     creates(&server).await;
+    batches(&server).await;
     backlog(&mut server, None).await;
     beside_one_that_hangs(&server).await;
     let mut other = Server::with(&[&ALLOWED[..], &shared, &[node("b")]].concat()).await;
@@ -73,7 +91,7 @@ async fn beside_one_that_hangs(server: &Server) {
     clients(&server.url, CLIENTS, move |n| (n < STUCK).then(|| operation(std::slice::from_ref(&stuck)))).await;
     lateness(server, &format!("the same, beside {STUCK} for one that hangs"), HOSTS).await;
     let query = "mutation { controlTasks(verb: TERMINATE, filter: { label: \"stuck\" }) { changed } }";
-    let changed = server.data(query, serde_json::json!({})).await["controlTasks"]["changed"].take();
+    let changed = server.data(query, json!({})).await["controlTasks"]["changed"].take();
     assert_eq!(changed, STUCK);
 }
 
@@ -131,6 +149,25 @@ async fn creates(server: &Server) {
     let (started, mut busy) = clients(&server.url, CLIENTS, calls).await;
     println!("{BURST} that were due at one moment came within {:.2} s", begin.elapsed().as_secs_f64());
     print_creates("creates meanwhile", started.len(), &mut busy);
+}
+
+/// Starts by one client, many in each call, one call after the other.
+async fn batches(server: &Server) {
+    for size in BATCHES {
+        let inputs = vec![json!({ "url": "http://127.0.0.1:9/hook", "when": { "after": { "hours": 1 } } }); size];
+        let (operation, mut connection) = (batch(&inputs), Connection::to(&server.url).await);
+        connection.ask(&operation).await;
+        let (begin, mut took) = (Clock::monotonic(), Vec::new());
+        while begin.elapsed() < Duration::from_secs(SECONDS as u64) {
+            let call = Clock::monotonic();
+            let answer = connection.ask(&operation).await;
+            took.push(call.elapsed().as_secs_f64() * 1e3);
+            assert_eq!(answer.matches("\"id\"").count(), size, "{answer}");
+        }
+        let rate = (took.len() * size) as f64 / begin.elapsed().as_secs_f64();
+        let [median, p99] = [0.5, 0.99].map(|share| percentile(&mut took, share));
+        println!("creates by one client, {size} in a call: {rate:.0} a second, a call {median:.1} ms, p99 {p99:.1} ms");
+    }
 }
 
 fn print_creates(what: &str, count: usize, times: &mut [(std::time::Instant, Duration)]) {

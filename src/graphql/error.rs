@@ -1,6 +1,6 @@
 //! Errors as clients see them: a message for people, `extensions.code` for programs.
 
-use async_graphql::{Error, ErrorExtensions};
+use async_graphql::{Error, ErrorExtensions, Value};
 
 use crate::datasets;
 use crate::runner::{BadInput, StartError};
@@ -21,6 +21,22 @@ pub fn coded(code: &str, message: impl Into<String>) -> Error {
 /// Input that cannot be done, with the field that is wrong.
 pub fn bad_input(field: &str, message: impl Into<String>) -> Error {
     coded("BAD_USER_INPUT", message).extend_with(|_, extensions| extensions.set("field", field))
+}
+
+/// The same error with the field that is wrong.
+pub fn of_field(field: &str, error: Error) -> Error {
+    error.extend_with(|_, extensions| extensions.set("field", field))
+}
+
+/// The same error for the input at `place` of a list: its field is below `inputs.N`.
+pub fn of_input(place: usize, mut error: Error) -> Error {
+    let extensions = error.extensions.get_or_insert_default();
+    let field = match extensions.get("field") {
+        Some(Value::String(field)) => format!("inputs.{place}.{field}"),
+        _ => format!("inputs.{place}"),
+    };
+    extensions.set("field", field);
+    error
 }
 
 /// No task of that id.

@@ -10,8 +10,8 @@ use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::datasets::Datasets;
 use crate::files::Files;
-use crate::runner::{Runner, StartOptions};
-use crate::store::Store;
+use crate::runner::{RefusedStarts, Runner, StartOptions};
+use crate::store::{Started, Store};
 use crate::task::Task;
 
 /// What the API works with.
@@ -52,6 +52,19 @@ impl Services {
     pub async fn start(&self, kind: &str, spec: serde_json::Value, options: StartOptions) -> Result<Arc<Task>> {
         let started = self.runner.start_task(kind, spec, options).await.map_err(error::from_start)?;
         Ok(started.into_task())
+    }
+
+    /// Starts tasks in one commit: all of them, or none. An error names the refused one as `inputs.N`.
+    pub async fn start_all(
+        &self,
+        kind: &str,
+        starts: Vec<(serde_json::Value, StartOptions)>,
+    ) -> Result<Vec<Arc<Task>>> {
+        let started = self.runner.start_tasks(kind, starts).await.map_err(|RefusedStarts { place, error }| {
+            let error = error::from_start(error);
+            place.map_or(error.clone(), |place| error::of_input(place, error))
+        })?;
+        Ok(started.into_iter().map(Started::into_task).collect())
     }
 
     /// The task that an earlier start of this kind with the same idempotency key and input made.

@@ -31,7 +31,7 @@ pub use context::Context;
 pub use kind::{BadInput, Failure, Kind, Plan, Retry, Stop};
 pub use lanes::Limits;
 pub use report::Report;
-pub use start::{StartError, StartOptions};
+pub use start::{RefusedStarts, StartError, StartOptions};
 
 use crate::clock::Clock;
 use crate::files::Files;

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::registry::Signal;
 use super::{BadInput, Context, Failure, Runner};
-use crate::store::{self, Started};
+use crate::store::{self, RefusedBatch, Started};
 use crate::task::{IdempotencyKey, NewTask, State, Task};
 
 /// What every start may say.
@@ -35,6 +35,22 @@ pub enum StartError {
     Undo(#[from] Failure),
 }
 
+/// Why none of several tasks was started.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct RefusedStarts {
+    /// The place of the start that is refused. None if they are refused as a whole.
+    pub place: Option<usize>,
+    /// The reason.
+    pub error: StartError,
+}
+
+impl From<RefusedBatch> for RefusedStarts {
+    fn from(RefusedBatch { place, error }: RefusedBatch) -> RefusedStarts {
+        RefusedStarts { place, error: error.into() }
+    }
+}
+
 impl Runner {
     /// Starts a task of the kind `kind`.
     pub async fn start_task(
@@ -43,8 +59,30 @@ impl Runner {
         spec: serde_json::Value,
         options: StartOptions,
     ) -> Result<Started, StartError> {
+        let task = self.new_task(kind, &spec, options)?;
+        Ok(self.0.store.create(task, "client", self.0.settings.max_waiting).await?)
+    }
+
+    /// Starts tasks of the kind `kind` in one commit: all of them, or none.
+    ///
+    /// # Errors
+    /// The first start that is refused, with its place in `starts`.
+    pub async fn start_tasks(
+        &self,
+        kind: &str,
+        starts: Vec<(serde_json::Value, StartOptions)>,
+    ) -> Result<Vec<Started>, RefusedStarts> {
+        let mut tasks = Vec::with_capacity(starts.len());
+        for (place, (spec, options)) in starts.into_iter().enumerate() {
+            let refused = |error| RefusedStarts { place: Some(place), error };
+            tasks.push(self.new_task(kind, &spec, options).map_err(refused)?);
+        }
+        Ok(self.0.store.create_batch(tasks, "client", self.0.settings.max_waiting).await?)
+    }
+
+    fn new_task(&self, kind: &str, spec: &serde_json::Value, options: StartOptions) -> Result<Task, StartError> {
         let unknown = || BadInput::new("name", format!("this server knows no kind of task named {kind:?}"));
-        let plan = self.kind(kind).ok_or_else(unknown)?.plan(&spec)?;
+        let plan = self.kind(kind).ok_or_else(unknown)?.plan(spec)?;
         let new = NewTask {
             kind: kind.to_owned(),
             spec: spec.to_string(),
@@ -57,8 +95,7 @@ impl Runner {
             upload: plan.upload,
             lane: plan.lane,
         };
-        let task = Task::new(self.0.clock.task_id(), new, self.0.clock.now());
-        Ok(self.0.store.create(task, "client", self.0.settings.max_waiting).await?)
+        Ok(Task::new(self.0.clock.task_id(), new, self.0.clock.now()))
     }
 
     /// Deletes a finished task, its files, and what a failed one left. False where it changed meanwhile.

@@ -138,6 +138,23 @@ pub const CHANGING: [Column; 26] = [
     text("expire_then"),
 ];
 
+/// What a new task has of these; the rest is null.
+pub const NEW: [Column; 13] = [
+    whole("version"),
+    text("state"),
+    whole("epoch"),
+    text("phase"),
+    whole("done"),
+    whole("total"),
+    whole("active"),
+    whole("progress_at"),
+    whole("attempt"),
+    whole("crashes"),
+    whole("failures"),
+    whole("due_at"),
+    whole("due_since"),
+];
+
 /// A line of a task's history.
 pub const CHANGE: [Column; 7] = [
     text("task_id"),

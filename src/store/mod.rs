@@ -3,6 +3,7 @@
 //! Each verb reads the task in a transaction, changes it by [`crate::task`]'s own functions and writes it back over
 //! the version that it read. Runs carry their [`Key`]; a key with an old epoch writes nothing.
 
+mod batch;
 mod brief;
 mod dialect;
 mod ends;
@@ -28,8 +29,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use sqlx::{AnyPool, SqlStr};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
+pub use batch::RefusedBatch;
 pub use brief::{Choice, Moments};
 pub use ends::Last;
 pub use error::Error;
@@ -40,6 +42,7 @@ pub use postgres::Word;
 pub use uploads::Upload;
 
 use crate::task::{Ask, IdempotencyKey, Progress, Refusal, State, StateChange, Task, TaskId, Verb};
+use batch::BATCHES;
 use dialect::Dialect;
 use ends::Ending;
 use op::Op;
@@ -61,6 +64,7 @@ pub struct Store {
     on_change: OnChange,
     room: Arc<Room>,
     creates: Together<New, Result<Started, Error>>,
+    batches: Arc<Semaphore>,
     ends: Together<Ending, Result<Arc<Task>, Error>>,
 }
 
@@ -70,6 +74,9 @@ enum Writer {
     /// The URL, for listening.
     Postgres(Arc<str>),
 }
+
+/// Changes that are told without a pause.
+const TOLD_AT_ONCE: usize = 64;
 
 /// What a run carries into each of its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +137,8 @@ impl Store {
             Dialect::Postgres => Writer::Postgres(url.into()),
         };
         let (sql, room) = (Arc::new(Sql::new(dialect)), Arc::new(Room::new(dialect)));
-        Ok(Store { pool, writer, sql, on_change, room, creates: Together::default(), ends: Together::default() })
+        let (creates, ends, batches) = (Together::default(), Together::default(), Arc::new(Semaphore::new(BATCHES)));
+        Ok(Store { pool, writer, sql, on_change, room, creates, batches, ends })
     }
 
     /// The file that holds the store, where it is one: only one process may serve it.
@@ -327,7 +335,13 @@ impl Store {
         let store = self.clone();
         let told = tokio::spawn(async move {
             let value = store.write(op).await?;
-            changed(&value).iter().for_each(|(task, change)| (store.on_change)(task, change.as_ref()));
+            for (n, (task, change)) in changed(&value).iter().enumerate() {
+                // Subscribers read on between the changes of a large batch.
+                if n % TOLD_AT_ONCE == TOLD_AT_ONCE - 1 {
+                    tokio::task::yield_now().await;
+                }
+                (store.on_change)(task, change.as_ref());
+            }
             Ok(value)
         });
         told.await.unwrap_or_else(|error| Err(Error::Failed(format!("a write broke off: {error}"))))

@@ -54,6 +54,16 @@ impl Room {
         Ok((taken, waiting))
     }
 
+    /// Takes room for all of `wanted` or none; if there is too little, returns how many tasks wait.
+    pub async fn take_all(&self, conn: &mut AnyConnection, wanted: u64, limit: u64) -> sqlx::Result<Result<(), u64>> {
+        let (taken, waiting) = self.take(conn, wanted, limit).await?;
+        if taken == wanted {
+            return Ok(Ok(()));
+        }
+        self.counted().left += taken;
+        Ok(Err(waiting))
+    }
+
     /// A panic while it was locked leaves whole numbers.
     fn counted(&self) -> MutexGuard<'_, Counted> {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)

@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use super::dialect::{CHANGE, CHANGING, Column, Dialect, FIXED, listed, names, text};
+use super::dialect::{CHANGE, CHANGING, Column, Dialect, FIXED, NEW, listed, names, text};
 
 /// The statements, made once for a database.
 #[derive(Debug)]
@@ -155,7 +155,8 @@ fn columns() -> Vec<Column> {
 
 /// Writes the tasks of the JSON list $1; answers their ids.
 fn insert(dialect: Dialect) -> String {
-    let (rows, names) = (dialect.rows(1, &columns()), names(&columns()));
+    let columns: Vec<_> = FIXED.into_iter().chain(NEW).collect();
+    let (rows, names) = (dialect.rows(1, &columns), names(&columns));
     // SQLite takes a WHERE to tell the end of the FROM.
     format!("{rows}INSERT INTO tasks ({names}) SELECT {names} FROM new WHERE TRUE RETURNING id")
 }

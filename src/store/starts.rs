@@ -5,20 +5,21 @@ use std::sync::Arc;
 
 use sqlx::AnyConnection;
 
+use super::batch::BATCHES;
 use super::lines::{self, Written};
 use super::op::{Extent, Op};
 use super::sql::Sql;
 use super::together::{all_or_each, broke_off};
-use super::write::in_the_way;
+use super::write::{Changed, in_the_way};
 use super::{Error, Room, Started, Store, row, uploads};
 use crate::task::{IdempotencyKey, Refusal, StateChange, Task};
 
 /// A task that is to be written.
 #[derive(Clone)]
 pub(super) struct New {
-    task: Task,
-    by: String,
-    max_waiting: u64,
+    pub task: Task,
+    pub by: String,
+    pub max_waiting: u64,
 }
 
 impl Store {
@@ -34,7 +35,7 @@ impl Store {
 
     /// Somebody waits for a start right now.
     pub fn is_starting(&self) -> bool {
-        self.creates.is_busy()
+        self.creates.is_busy() || self.batches.available_permits() < BATCHES
     }
 
     async fn create_all(&self, news: Vec<New>) -> Result<Vec<Result<Started, Error>>, Error> {
@@ -48,17 +49,25 @@ impl Store {
         });
         let extent = if alone { Extent::Statement } else { Extent::Transaction };
         let started = move |outcomes: &Vec<Result<Started, Error>>| {
-            let new = |(outcome, start): (&Result<Started, Error>, &New)| match outcome {
-                Ok(Started::New(task)) => Some((Arc::clone(task), Some(start.change()))),
-                _ => None,
-            };
-            outcomes.iter().zip(starts.iter()).filter_map(new).collect()
+            outcomes
+                .iter()
+                .zip(starts.iter())
+                .filter_map(|(outcome, new)| new.written(outcome.as_ref().ok()?))
+                .collect()
         };
         self.write_and_tell(Op { extent, ..op }, started).await
     }
 }
 
 impl New {
+    /// The task and its change of state, if this start made it.
+    pub fn written(&self, started: &Started) -> Option<Changed> {
+        match started {
+            Started::New(task) => Some((Arc::clone(task), Some(self.change()))),
+            Started::Same(_) => None,
+        }
+    }
+
     /// The first line of the task's history.
     fn change(&self) -> StateChange {
         let Task { state, created_at, .. } = self.task;
@@ -73,6 +82,26 @@ async fn create_all(
     room: &Room,
     news: &[New],
 ) -> sqlx::Result<Vec<Result<Started, Error>>> {
+    let (mut outcomes, mut written) = decide(conn, sql, news).await?;
+    let limit = news.iter().map(|new| new.max_waiting).min().unwrap_or(u64::MAX);
+    let (fit, waiting) = room.take(conn, written.len() as u64, limit).await?;
+    for (late, _) in written.drain(usize::try_from(fit).unwrap_or(usize::MAX)..) {
+        let of_it =
+            |outcome: &&mut Result<Started, Error>| matches!(outcome, Ok(started) if started.task().id == late.id);
+        outcomes.iter_mut().filter(of_it).for_each(|outcome| *outcome = Err(Error::TooBusy { waiting, limit }));
+    }
+    if !written.is_empty() {
+        lines::insert(conn, sql, &written).await?;
+    }
+    Ok(outcomes)
+}
+
+/// Decides what becomes of each start, and which tasks are to be written for them. Writes nothing.
+pub(super) async fn decide(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    news: &[New],
+) -> sqlx::Result<(Vec<Result<Started, Error>>, Vec<Written>)> {
     let mut same = of_keys(conn, sql, news).await?;
     let mut outcomes = Vec::with_capacity(news.len());
     let mut written: Vec<Written> = Vec::new();
@@ -93,17 +122,7 @@ async fn create_all(
         };
         outcomes.push(outcome);
     }
-    let limit = news.iter().map(|new| new.max_waiting).min().unwrap_or(u64::MAX);
-    let (fit, waiting) = room.take(conn, written.len() as u64, limit).await?;
-    for (late, _) in written.drain(usize::try_from(fit).unwrap_or(usize::MAX)..) {
-        let of_it =
-            |outcome: &&mut Result<Started, Error>| matches!(outcome, Ok(started) if started.task().id == late.id);
-        outcomes.iter_mut().filter(of_it).for_each(|outcome| *outcome = Err(Error::TooBusy { waiting, limit }));
-    }
-    if !written.is_empty() {
-        lines::insert(conn, sql, &written).await?;
-    }
-    Ok(outcomes)
+    Ok((outcomes, written))
 }
 
 /// The tasks that earlier starts with the same keys made.

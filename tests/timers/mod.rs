@@ -1,6 +1,7 @@
 //! Timers, against the real server and a real receiver.
 
 mod answers;
+mod batches;
 mod clock;
 mod controls;
 mod kills;

@@ -1,9 +1,11 @@
 //! Timers in the API.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::{Context, Enum, InputObject, Object, OneofObject, SimpleObject};
 use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 use url::Url;
 
 use super::spec::{self, Spec};
@@ -14,7 +16,10 @@ use crate::graphql::scalars::DateTime;
 use crate::graphql::services::Services;
 use crate::graphql::task::task_type;
 use crate::runner::StartOptions;
-use crate::task::Task;
+use crate::task::{IdempotencyKey, Task};
+
+/// Timers in one call.
+const MOST: usize = 1000;
 
 task_type! {
     /// A POST to an address at a moment, kept through every crash.
@@ -172,6 +177,21 @@ impl DelayInput {
     }
 }
 
+impl StartTimerInput {
+    /// The spec and the options of the start, as seen at `now`.
+    fn start(self, now: Timestamp, idempotency_key: Option<IdempotencyKey>) -> Result<(Value, StartOptions)> {
+        let at = self.when.moment(now)?;
+        // The store keeps whole microseconds; the next one is not early.
+        let at = Timestamp::from_microsecond(at.as_microsecond())
+            .map_or(at, |whole| if whole < at { whole + SignedDuration::from_micros(1) } else { whole });
+        let headers = self.headers.unwrap_or_default().into_iter().map(|header| (header.name, header.value)).collect();
+        let (delivery, timeout) = (self.delivery.into(), self.timeout_seconds);
+        let spec = Spec { url: self.url, at, delivery, body: self.body, headers, timeout };
+        let options = StartOptions { label: self.label, start_at: Some(at), idempotency_key };
+        Ok((serde_json::to_value(spec).map_err(error::internal)?, options))
+    }
+}
+
 /// Starting timers.
 #[derive(Default)]
 pub struct TimerStart;
@@ -182,27 +202,65 @@ impl TimerStart {
     async fn start_timer(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to send, where and when.")] input: StartTimerInput,
+        #[graphql(desc = "What to send, where and when.")] mut input: StartTimerInput,
     ) -> Result<TimerTask> {
         let services = ctx.data_unchecked::<Services>();
-        let at = input.when.moment(services.clock.now())?;
-        // The store keeps whole microseconds; the next one is not early.
-        let at = Timestamp::from_microsecond(at.as_microsecond())
-            .map_or(at, |whole| if whole < at { whole + SignedDuration::from_micros(1) } else { whole });
-        let headers = input.headers.unwrap_or_default().into_iter().map(|header| (header.name, header.value)).collect();
-        let spec = Spec {
-            url: input.url,
-            at,
-            delivery: input.delivery.into(),
-            body: input.body,
-            headers,
-            timeout: input.timeout_seconds,
-        };
-        let idempotency_key = idempotency::key(ctx, input.idempotency_key)?;
-        let options = StartOptions { label: input.label, start_at: Some(at), idempotency_key };
-        let spec = serde_json::to_value(spec).map_err(error::internal)?;
+        let key = idempotency::key(ctx, input.idempotency_key.take())?;
+        let (spec, options) = input.start(services.clock.now(), key)?;
         services.start(NAME, spec, options).await.map(TimerTask::from)
     }
+
+    /// Starts many timers in one commit: all of them, or none if one is refused. The error names the refused one in its field,
+    /// such as inputs.17.url. The tasks are returned in the order of the inputs, and are on disk when this answers.
+    async fn start_timers(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            desc = "The timers, at most 1,000. Each may have an idempotency key of its own: a batch that is sent \
+                          again returns the same tasks, and starts those that are new."
+        )]
+        inputs: Vec<StartTimerInput>,
+    ) -> Result<Vec<TimerTask>> {
+        let services = ctx.data_unchecked::<Services>();
+        if inputs.len() > MOST {
+            return Err(error::bad_input(
+                "inputs",
+                format!("inputs has {} timers, at most {MOST} are allowed", inputs.len()),
+            ));
+        }
+        let (keys, now) = (keys(ctx, &inputs)?, services.clock.now());
+        let mut starts = Vec::with_capacity(inputs.len());
+        for (place, (input, key)) in inputs.into_iter().zip(keys).enumerate() {
+            starts.push(input.start(now, key).map_err(|refused| error::of_input(place, refused))?);
+        }
+        let tasks = services.start_all(NAME, starts).await?;
+        Ok(tasks.into_iter().map(TimerTask::from).collect())
+    }
+}
+
+/// The idempotency keys of the inputs, each with its own input: a key means the same in a batch as in a start of one.
+fn keys(ctx: &Context<'_>, inputs: &[StartTimerInput]) -> Result<Vec<Option<IdempotencyKey>>> {
+    if inputs.iter().all(|input| input.idempotency_key.is_none()) {
+        return Ok(vec![None; inputs.len()]);
+    }
+    let given = match idempotency::input(ctx)?["inputs"].take() {
+        Value::Array(given) => given,
+        // GraphQL takes one input for a list of one.
+        one => vec![one],
+    };
+    let mut known = HashMap::new();
+    let mut keys = Vec::with_capacity(inputs.len());
+    for (place, (input, given)) in inputs.iter().zip(given).enumerate() {
+        let key = input.idempotency_key.clone().map(|text| idempotency::key_for(text, &json!({ "input": given })));
+        if let Some(key) = &key
+            && *known.entry(key.text.clone()).or_insert_with(|| key.clone()) != *key
+        {
+            let text = format!("the idempotency key {:?} is used twice in this call, with different inputs", key.text);
+            return Err(error::of_input(place, error::of_field("idempotencyKey", error::coded("CONFLICT", text))));
+        }
+        keys.push(key);
+    }
+    Ok(keys)
 }
 
 /// The URL for people.
