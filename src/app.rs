@@ -87,8 +87,8 @@ impl App {
         let (bus, bells, metrics) = (Bus::default(), Bells::default(), Metrics::default());
         let settings = settings(&config, &clock);
         let on_change = on_change(&settings.node, &bus, &bells, &metrics);
-        let store = Store::connect(&config.store_url(), on_change).await?;
-        let datasets = datasets::connect(&config.datasets()).await?;
+        let store = Store::connect(&config.store_url(), on_change).await?.measured(metrics.store.clone());
+        let datasets = datasets::measured(datasets::connect(&config.datasets()).await?, metrics.datasets.clone());
         let outbound = Outbound::new(config.outbound_allow_private, config.fetch_silence)?;
         let root = config.files();
         // Where nodes share the folder, another one may be receiving.
@@ -96,9 +96,10 @@ impl App {
         let files = Files::open(&root, abandoned).await.map_err(|cause| StartError::Folder { folder: root, cause })?;
         let custom_kinds = kinds.iter().map(|kind| kind.name().to_owned()).collect();
         let kinds = kinds::builtin(&config, &datasets, &outbound, metrics.timers.clone(), kinds);
-        let runner = Runner::new(settings, store.clone(), files.clone(), clock.clone(), kinds, bells.clone());
+        let tasks = metrics.tasks.clone();
+        let runner = Runner::new(settings, store.clone(), files.clone(), clock.clone(), kinds, bells.clone(), tasks);
         if let Some(words) = store.changes().await? {
-            tokio::spawn(follow(store.clone(), words, bus.clone(), bells.clone()));
+            tokio::spawn(follow(store.clone(), words, bus.clone(), bells.clone(), metrics.clone()));
         }
         if config.role != Role::Api {
             runner.start().await?;
@@ -111,6 +112,7 @@ impl App {
             runner: runner.clone(),
             clock,
             metrics,
+            counted: http::Counted::default(),
             max_upload_bytes: config.max_upload_bytes,
             upload_life: config.upload_life,
             turns: Turns::default(),
@@ -169,15 +171,19 @@ fn on_change(node: &str, bus: &Bus, bells: &Bells, metrics: &Metrics) -> OnChang
 
 /// Hears what other nodes changed. A task is read only where somebody watches it or it runs here, once for all; after
 /// missed words, all of these are.
-async fn follow(store: Store, mut words: tokio::sync::mpsc::Receiver<Word>, bus: Bus, bells: Bells) {
+async fn follow(store: Store, mut words: tokio::sync::mpsc::Receiver<Word>, bus: Bus, bells: Bells, metrics: Metrics) {
     while let Some(word) = words.recv().await {
         let (ids, state_changed) = match word {
             Word::Changed(hint) => {
                 bells.ring(&hint);
+                metrics.tasks.stops.observe(hint.id, hint.state);
                 let wanted = bells.runs_here(hint.id) || bus.wants(hint.id, hint.version, hint.state_changed);
                 (wanted.then_some(hint.id).into_iter().collect(), hint.state_changed)
             }
-            Word::Missed => ([bus.watched_ids(), bells.runs()].concat(), false),
+            Word::Missed => {
+                metrics.events.gap();
+                ([bus.watched_ids(), bells.runs()].concat(), false)
+            }
         };
         for id in ids {
             match store.get(id).await {
@@ -205,6 +211,8 @@ fn services(
         files: site.files.clone(),
         runner: site.runner.clone(),
         bus,
+        events: site.metrics.events.clone(),
+        stops: site.metrics.tasks.stops.clone(),
         datasets,
         clock: site.clock.clone(),
         import_dir: config.import_dir.clone(),

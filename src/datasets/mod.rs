@@ -15,6 +15,7 @@ mod batch;
 mod error;
 mod identifiers;
 mod lines;
+mod measured;
 mod model;
 mod name;
 mod postgres;
@@ -31,6 +32,7 @@ use async_trait::async_trait;
 pub use batch::{Batch, Row, WrongWidth};
 pub use error::Error;
 pub use lines::Lines;
+pub use measured::measured;
 pub use model::{Column, ColumnType, Dataset, Holder, Mark, Mode, Plan, Snapshot};
 pub use name::{DatasetName, InvalidName};
 pub use reader::{Limit, Page, Reader, Window, counts, pages};
@@ -121,6 +123,11 @@ pub trait Datasets: Send + Sync + 'static {
 
     /// Lets go of the holder's snapshot; none is fine.
     async fn unpin(&self, holder: Holder) -> Result<(), Error>;
+
+    /// Open connections of the pool, those of them that are idle, and the most that there may be; `None` without a pool.
+    fn connections(&self) -> Option<(u32, usize, u32)> {
+        None
+    }
 }
 
 /// The staging of one import, held by one run. Writes are begun one after the other, commit in that order, and each is

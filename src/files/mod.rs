@@ -57,6 +57,15 @@ impl Files {
         Ok(files)
     }
 
+    /// The bytes that are free on the disk of the folder, and all that it holds.
+    ///
+    /// # Errors
+    /// If the disk does not answer.
+    pub fn space(&self) -> io::Result<(u64, u64)> {
+        let disk = rustix::fs::statvfs(&*self.root)?;
+        Ok((disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize))
+    }
+
     /// Where an upload lies.
     pub fn upload(&self, id: &str) -> PathBuf {
         self.root.join("uploads").join(id)

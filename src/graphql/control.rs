@@ -9,6 +9,7 @@ use super::error::{self, Result};
 use super::scalars::{Count, DateTime};
 use super::services::Services;
 use super::task::{ControlVerb, TaskFilter};
+use crate::clock::Clock;
 use crate::kinds::api::TaskObject;
 use crate::store::{self, Page};
 use crate::task::{Ask, PauseExpiry, Refusal, State, Task, TaskId, Verb};
@@ -148,7 +149,8 @@ impl Services {
 
     /// A run that pauses is told of it before that is on disk: the disk is waited for once, when the run has let go.
     async fn pause(&self, id: TaskId, ask: Ask) -> Result<Arc<Task>> {
-        let Some(pausing) = self.store.pause_running(id, ask.clone()).await.map_err(error::from_store)? else {
+        let request = self.store.pause_running(id, ask.clone());
+        let Some(pausing) = self.measured(id, Verb::Pause, request).await.map_err(error::from_store)? else {
             return self.control(id, Verb::Pause, ask).await;
         };
         let task = self.confirmed(pausing).await?;
@@ -160,22 +162,47 @@ impl Services {
 
     /// Asks, and waits for the stop to be confirmed.
     async fn control(&self, id: TaskId, verb: Verb, ask: Ask) -> Result<Arc<Task>> {
-        match self.store.ask(id, verb, ask.clone()).await {
+        match self.request(id, verb, ask.clone()).await {
             Ok(task) if verb == Verb::Resume => Ok(task),
             Ok(task) => self.confirmed(task).await,
             // The task is publishing what it made: in a moment it is over, and the answer is that of its end.
             Err(store::Error::Refused(Refusal::Illegal(illegal))) if illegal.state == State::Finishing => {
                 let task = self.read(id).await?;
                 self.until(task, |task| task.state != State::Finishing).await?;
-                self.store.ask(id, verb, ask).await.map_err(error::from_store)
+                self.request(id, verb, ask).await.map_err(error::from_store)
             }
             Err(error) => Err(error::from_store(error)),
         }
     }
 
+    async fn request(&self, id: TaskId, verb: Verb, ask: Ask) -> std::result::Result<Arc<Task>, store::Error> {
+        let request = async { self.store.ask(id, verb, ask).await.map(Some) };
+        self.measured(id, verb, request).await?.ok_or_else(|| store::Error::not_found(id))
+    }
+
+    /// Measures how long a pause or a termination takes from the request until it is confirmed.
+    async fn measured(
+        &self,
+        id: TaskId,
+        verb: Verb,
+        request: impl Future<Output = std::result::Result<Option<Arc<Task>>, store::Error>> + Send,
+    ) -> std::result::Result<Option<Arc<Task>>, store::Error> {
+        match verb {
+            Verb::Pause => self.stops.request(id, State::Paused, Clock::monotonic()),
+            Verb::Terminate => self.stops.request(id, State::Terminated, Clock::monotonic()),
+            Verb::Resume => return request.await,
+        }
+        let answer = request.await;
+        // What is confirmed at once is measured already; a refusal and a pause of a paused task never will be.
+        if !answer.as_ref().is_ok_and(|task| task.as_ref().is_some_and(|task| is_stopping(task))) {
+            self.stops.withdraw(id);
+        }
+        answer
+    }
+
     /// The task once its stop is confirmed, or as it is after a second.
     async fn confirmed(&self, task: Arc<Task>) -> Result<Arc<Task>> {
-        self.until(task, |task| !matches!(task.state, State::Pausing | State::Terminating)).await
+        self.until(task, |task| !is_stopping(task)).await
     }
 
     /// The task once `reached`, or as it is after a second.
@@ -201,7 +228,7 @@ impl Services {
         loop {
             let found = self.store.list(filter, page).await?;
             for task in &found {
-                match self.store.ask(task.id, verb, ask.clone()).await {
+                match self.request(task.id, verb, ask.clone()).await {
                     Ok(now) if now.state != task.state => {
                         changed += 1;
                         tasks.push(now);
@@ -217,4 +244,9 @@ impl Services {
             }
         }
     }
+}
+
+/// Its stop is requested and not yet confirmed.
+fn is_stopping(task: &Task) -> bool {
+    matches!(task.state, State::Pausing | State::Terminating)
 }

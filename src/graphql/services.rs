@@ -10,6 +10,7 @@ use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::datasets::Datasets;
 use crate::files::Files;
+use crate::metrics::{Events, Stops};
 use crate::runner::{RefusedStarts, Runner, StartOptions};
 use crate::store::{Started, Store};
 use crate::task::Task;
@@ -24,6 +25,10 @@ pub struct Services {
     pub runner: Runner,
     /// Who tells of changes.
     pub bus: Bus,
+    /// Counts events of subscriptions.
+    pub events: Events,
+    /// Measures how long pauses and terminations take.
+    pub stops: Stops,
     /// The tables.
     pub datasets: Arc<dyn Datasets>,
     /// The time.

@@ -13,6 +13,7 @@ use super::error::{self, Result};
 use super::services::Services;
 use super::task::TaskFilter;
 use crate::kinds::api::TaskObject;
+use crate::metrics::Subscribed;
 use crate::store::{Filter, Page, Store};
 use crate::task::Task;
 
@@ -42,7 +43,7 @@ impl Subscription {
         let changes = services.bus.watch(&read().await?);
         // Read again: what changed between the first read and the watch is in neither.
         let now = read().await?;
-        Ok(paced(now, changes))
+        Ok(paced(now, changes, services.events.subscribed("taskProgress")))
     }
 
     /// Every task that matches, at every change of its state, from now on. A watcher who falls far behind is told the
@@ -54,7 +55,8 @@ impl Subscription {
     ) -> Result<impl Stream<Item = TaskObject>> {
         let services = ctx.data_unchecked::<Services>();
         let filter = filter.unwrap_or_default().read(services)?;
-        Ok(changes(filter, services.bus.all(), services.store.clone()))
+        let subscribed = services.events.subscribed("taskChanges");
+        Ok(changes(filter, services.bus.all(), services.store.clone(), subscribed))
     }
 }
 
@@ -64,13 +66,19 @@ struct Watcher {
     changes: watch::Receiver<Arc<Task>>,
     seen: i64,
     last: Option<Instant>,
+    subscribed: Subscribed,
 }
 
-fn paced(now: Arc<Task>, changes: watch::Receiver<Arc<Task>>) -> impl Stream<Item = TaskObject> {
-    let watcher = Watcher { seen: now.version, next: Some(now), changes, last: None };
+fn paced(
+    now: Arc<Task>,
+    changes: watch::Receiver<Arc<Task>>,
+    subscribed: Subscribed,
+) -> impl Stream<Item = TaskObject> {
+    let watcher = Watcher { seen: now.version, next: Some(now), changes, last: None, subscribed };
     stream::unfold(Some(watcher), |watcher| async move {
         let mut watcher = watcher?;
         let task = watcher.next().await?;
+        watcher.subscribed.delivered();
         let over = task.state.is_final();
         Some((TaskObject::from(task), (!over).then_some(watcher)))
     })
@@ -95,17 +103,24 @@ impl Watcher {
     }
 }
 
-fn changes(filter: Filter, inbox: broadcast::Receiver<Arc<Task>>, store: Store) -> impl Stream<Item = TaskObject> {
-    let start = (filter, inbox, store, Vec::new());
-    stream::unfold(start, |(filter, mut inbox, store, mut anew)| async move {
+fn changes(
+    filter: Filter,
+    inbox: broadcast::Receiver<Arc<Task>>,
+    store: Store,
+    subscribed: Subscribed,
+) -> impl Stream<Item = TaskObject> {
+    let start = (filter, inbox, store, Vec::new(), subscribed);
+    stream::unfold(start, |(filter, mut inbox, store, mut anew, subscribed)| async move {
         loop {
             if let Some(task) = anew.pop() {
-                return Some((TaskObject::from(task), (filter, inbox, store, anew)));
+                subscribed.delivered();
+                return Some((TaskObject::from(task), (filter, inbox, store, anew, subscribed)));
             }
             match inbox.recv().await {
                 Ok(task) if filter.matches(&task) => anew.push(task),
                 Ok(_) => {}
-                Err(RecvError::Lagged(_)) => {
+                Err(RecvError::Lagged(missed)) => {
+                    subscribed.lagged(missed);
                     let page = Page { limit: ANEW, ..Page::default() };
                     anew = store.list(&filter, page).await.unwrap_or_default();
                 }

@@ -39,6 +39,7 @@ use crate::graphql::Api;
 use crate::metrics::Metrics;
 use crate::runner::Runner;
 use crate::store::Store;
+pub use metrics::Counted;
 pub use serve::serve;
 pub use tus::Turns;
 
@@ -57,6 +58,8 @@ pub struct Site {
     pub clock: Clock,
     /// What is counted.
     pub metrics: Metrics,
+    /// When the store was asked for what waits.
+    pub counted: Counted,
     /// The limit of one upload, in bytes.
     pub max_upload_bytes: u64,
     /// How long an upload stays that no task uses; none: for ever.

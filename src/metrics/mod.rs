@@ -4,6 +4,7 @@
 //! Labels have few values: never a task ID, URL, host, dataset or file name.
 
 mod calls;
+mod disk;
 mod events;
 mod http;
 mod process;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use prometheus_client::registry::Registry;
 
 pub use calls::Calls;
+pub use disk::Disk;
 pub use events::{Events, Subscribed};
 pub use http::{Graphql, Http};
 pub use tasks::{Stops, Tasks, Waiting, Work};
@@ -46,6 +48,8 @@ pub struct Metrics {
     pub uploads: Transfers,
     /// Files and datasets sent to clients.
     pub downloads: Transfers,
+    /// The disk that holds the data folder.
+    pub disk: Disk,
 }
 
 impl Default for Metrics {
@@ -63,6 +67,7 @@ impl Default for Metrics {
             events: Events::register(own),
             uploads: Transfers::register(own, "upload", "Files that clients send"),
             downloads: Transfers::register(own, "download", "Result files and datasets that clients read"),
+            disk: Disk::register(own),
             registry: Arc::default(),
         };
         Metrics { registry: Arc::new(registry), ..metrics }

@@ -29,6 +29,7 @@ pub struct Tasks {
     unfinished: Family<Change, Gauge>,
     oldest: Gauge<f64, AtomicU64>,
     work: Arc<[(task::Unit, Family<Kind, Counter>)]>,
+    results: Family<Kind, Counter>,
     leases_lost: Counter,
     runs_lost: Counter,
     /// Requests to stop that wait for their confirmation.
@@ -53,11 +54,15 @@ pub struct Waiting {
     pub counts: Vec<(String, State, u64)>,
     /// Time since the oldest queued task was queued.
     pub oldest_queued: Duration,
+    /// Timers that are due and not being sent.
+    pub overdue: u64,
+    /// Time since the oldest of these was due.
+    pub oldest_overdue: Duration,
 }
 
 impl Tasks {
     pub(super) fn register(registry: &mut Registry) -> Tasks {
-        let (changes, running, unfinished, oldest) = Default::default();
+        let (changes, running, unfinished, oldest, results) = Default::default();
         let (leases_lost, runs_lost) = (Counter::default(), Counter::default());
         let tasks = Tasks {
             changes,
@@ -65,6 +70,7 @@ impl Tasks {
             unfinished,
             oldest,
             work: work(registry),
+            results,
             leases_lost,
             runs_lost,
             stops: Stops::register(registry),
@@ -74,9 +80,10 @@ impl Tasks {
         let help = "Unfinished tasks of all nodes by kind and state, read at most every 5 seconds. \
             Each state is counted up to 100,000, for timers and for other kinds apart: then it is a lower bound";
         registry.register("tasks_unfinished", help, tasks.unfinished.clone());
-        let help =
-            "Seconds since the oldest of the first 1,000 tasks in the queue was queued, timers left out; 0 if none is";
+        let help = "Seconds since the oldest of the first 1,000 tasks in the queue was queued, timers left out; 0 if none is, or if it is unknown";
         registry.register_with_unit("tasks_oldest_queued_age", help, Unit::Seconds, tasks.oldest.clone());
+        let help = "Bytes of the result files of tasks that this node completed, by kind";
+        registry.register("task_result_bytes", help, tasks.results.clone());
         let help = "Times that this node was too late to renew its lease: other nodes took its tasks";
         registry.register("leases_lost", help, tasks.leases_lost.clone());
         let help = "Runs of this node that ended because another node had taken their task";
@@ -87,6 +94,9 @@ impl Tasks {
     /// Counts a change of a task's state that this node made.
     pub fn changed(&self, task: &Task) {
         self.changes.get_or_create(&Change { kind: task.kind.clone(), state: task.state.shown().as_str() }).inc();
+        if let (State::Completed, Some(file)) = (task.state, &task.result) {
+            self.results.get_or_create(&Kind { kind: task.kind.clone() }).inc_by(file.size);
+        }
         self.stops.observe(task.id, task.state);
     }
 
@@ -98,12 +108,12 @@ impl Tasks {
     /// Sets what waits; `None` if it is unknown.
     pub fn waiting(&self, waiting: Option<&Waiting>) {
         self.unfinished.clear();
+        self.oldest.set(waiting.map_or(0.0, |waiting| waiting.oldest_queued.as_secs_f64()));
         let Some(waiting) = waiting else { return };
         for (kind, state, count) in &waiting.counts {
             let label = Change { kind: kind.clone(), state: state.shown().as_str() };
             self.unfinished.get_or_create(&label).inc_by(i64::try_from(*count).unwrap_or(i64::MAX));
         }
-        self.oldest.set(waiting.oldest_queued.as_secs_f64());
     }
 
     /// Counts a lease of this node that ended.

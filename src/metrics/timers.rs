@@ -9,6 +9,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::tasks::Waiting;
+
 /// Upper bounds of latenesses, in seconds.
 const LATE: [f64; 14] = [0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0, 600.0, 3600.0];
 
@@ -85,9 +87,10 @@ impl Timers {
         self.sent[outcome as usize].inc();
     }
 
-    /// Sets how many timers are overdue, and for how long the oldest has been.
-    pub fn overdue(&self, timers: u64, age: Duration) {
-        self.overdue.set(i64::try_from(timers).unwrap_or(i64::MAX));
+    /// Sets how many timers are overdue; 0 if it is unknown.
+    pub fn waiting(&self, waiting: Option<&Waiting>) {
+        let (overdue, age) = waiting.map_or_else(Default::default, |waiting| (waiting.overdue, waiting.oldest_overdue));
+        self.overdue.set(i64::try_from(overdue).unwrap_or(i64::MAX));
         self.overdue_age.set(age.as_secs_f64());
     }
 }

@@ -16,6 +16,7 @@ use super::registry::Signal;
 use super::report::{Latest, Report, Writing};
 use crate::clock::Clock;
 use crate::files::Files;
+use crate::metrics::Work;
 use crate::store::{self, Durable, Key, Last, Store};
 use crate::task::{Progress, State, Task, TaskId};
 
@@ -40,6 +41,7 @@ struct Run {
     latest: Mutex<Latest>,
     writing: tokio::sync::Mutex<Writing>,
     threads: TaskTracker,
+    work: Work,
 }
 
 impl Context {
@@ -49,10 +51,11 @@ impl Context {
         files: Files,
         clock: Clock,
         signal: watch::Receiver<Signal>,
+        work: Work,
     ) -> Context {
         let (started, threads, pool) = (Clock::monotonic(), TaskTracker::new(), Pool::default());
         let (latest, writing) = (Mutex::new(Latest::new(started)), tokio::sync::Mutex::default());
-        Context(Arc::new(Run { task, store, files, clock, pool, signal, started, latest, writing, threads }))
+        Context(Arc::new(Run { task, store, files, clock, pool, signal, started, latest, writing, threads, work }))
     }
 
     /// The task's id.
@@ -272,6 +275,11 @@ impl Context {
         self.0.threads.wait().await;
     }
 
+    /// Counts what the run has committed, now that the task store has it.
+    pub(super) fn committed(&self, task: &Task) {
+        self.0.work.committed(task.progress.done);
+    }
+
     pub(super) fn key(&self) -> Key {
         Key { id: self.id(), epoch: self.epoch() }
     }
@@ -293,9 +301,12 @@ impl Context {
         let Some((cursor, progress)) = said else { return Ok(()) };
         loop {
             match self.0.store.report(self.key(), cursor.clone(), progress.clone(), durable).await {
-                // The state tells what a lost bell did not.
-                Ok(task) if matches!(task.state, State::Pausing | State::Terminating) => return Err(Stop::Interrupted),
-                Ok(_) => return Ok(()),
+                Ok(task) => {
+                    self.committed(&task);
+                    // The state tells what a lost bell did not.
+                    let stops = matches!(task.state, State::Pausing | State::Terminating);
+                    return if stops { Err(Stop::Interrupted) } else { Ok(()) };
+                }
                 Err(error) if error.is_lease_lost() => return Err(Stop::LeaseLost),
                 Err(error) => self.wait_out(&error).await?,
             }

@@ -128,6 +128,7 @@ async fn stopped(
     match stop {
         Stop::Interrupted => Some(End::Release),
         Stop::LeaseLost => {
+            runner.0.metrics.run_lost();
             warn!(runner, task, "lease lost; stopping the run without further writes");
             None
         }
@@ -248,13 +249,19 @@ async fn conclude(runner: &Runner, context: &Context, task: &Arc<Task>, end: End
         let ask = Ask::by(format!("node {}", inner.settings.node), inner.clock.now());
         let ask = if inner.ending.is_cancelled() { ask.because("the node shuts down") } else { ask };
         match inner.store.end(task, context.last(), end.clone(), ask).await {
-            Ok(task) => return Some(task),
+            Ok(task) => {
+                context.committed(&task);
+                return Some(task);
+            }
             // Its state changed as the run ended: the new state says what is to be done.
             Err(store::Error::Refused(Refusal::Illegal(_))) => match inner.store.get(context.id()).await {
                 Ok(task) => return task,
                 Err(error) => wait_out(runner, task, &error).await,
             },
-            Err(error) if error.is_lease_lost() => return None,
+            Err(error) if error.is_lease_lost() => {
+                inner.metrics.run_lost();
+                return None;
+            }
             Err(error) => wait_out(runner, task, &error).await,
         }
     }

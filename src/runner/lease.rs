@@ -57,6 +57,7 @@ async fn live(runner: &Runner) -> Result<Option<Timestamp>, store::Error> {
     let now = inner.clock.now();
     if !inner.store.heartbeat(&settings.node, now, settings.lease).await? {
         tracing::warn!(node = settings.node, "lease of this node expired; stopping its runs without further writes");
+        inner.metrics.lease_lost();
         inner.registry.tell_all(Signal::Lost);
         inner.store.join(&settings.node, now, settings.lease).await?;
     }

@@ -35,6 +35,7 @@ pub use start::{RefusedStarts, StartError, StartOptions};
 
 use crate::clock::Clock;
 use crate::files::Files;
+use crate::metrics::Tasks;
 use crate::store::{Hint, Store};
 use crate::task::{PauseExpiry, State, Task, TaskId, Verb};
 use alarm::Alarm;
@@ -88,6 +89,7 @@ struct Inner {
     store: Store,
     files: Files,
     clock: Clock,
+    metrics: Tasks,
     kinds: Kinds,
     registry: Arc<Registry>,
     bells: Bells,
@@ -140,7 +142,15 @@ impl Bells {
 
 impl Runner {
     /// A runner that does nothing until [`Runner::start`].
-    pub fn new(settings: Settings, store: Store, files: Files, clock: Clock, kinds: Kinds, bells: Bells) -> Runner {
+    pub fn new(
+        settings: Settings,
+        store: Store,
+        files: Files,
+        clock: Clock,
+        kinds: Kinds,
+        bells: Bells,
+        metrics: Tasks,
+    ) -> Runner {
         let slots = Arc::new(Semaphore::new(settings.max_running));
         let lanes = Arc::new(Lanes::new(settings.brief));
         Runner(Arc::new(Inner {
@@ -148,6 +158,7 @@ impl Runner {
             store,
             files,
             clock,
+            metrics,
             kinds,
             registry: Arc::clone(&bells.registry),
             bells,

@@ -117,6 +117,7 @@ impl Runner {
 
     pub(super) fn context(&self, task: &Arc<Task>, signal: watch::Receiver<Signal>) -> Context {
         let Runner(inner) = self;
-        Context::new(Arc::clone(task), inner.store.clone(), inner.files.clone(), inner.clock.clone(), signal)
+        let work = inner.metrics.work(task);
+        Context::new(Arc::clone(task), inner.store.clone(), inner.files.clone(), inner.clock.clone(), signal, work)
     }
 }

@@ -65,7 +65,8 @@ impl Store {
     pub async fn changed_since(&self, known: &[Arc<Task>]) -> Result<Vec<Arc<Task>>, Error> {
         let versions: HashMap<_, _> = known.iter().map(|task| (task.id, task.version)).collect();
         let ids: Vec<_> = known.iter().map(|task| task.id.to_string()).collect();
-        let rows = sqlx::query(self.sql.versions.clone()).bind(lines::json(&ids)?).fetch_all(&self.pool).await?;
+        let rows =
+            self.read(sqlx::query(self.sql.versions.clone()).bind(lines::json(&ids)?).fetch_all(&self.pool)).await?;
         let mut newer = Vec::new();
         for row in &rows {
             let (id, version) = (row::id(row)?, row.try_get::<i64, _>("version")?);

@@ -11,6 +11,7 @@ use super::sql::Sql;
 use super::together::{all_or_each, broke_off};
 use super::write::{Changed, held};
 use super::{Error, Key, Store, row};
+use crate::clock::Clock;
 use crate::task::change::End;
 use crate::task::{Ask, Progress, Refusal, Task, TaskId};
 
@@ -35,7 +36,10 @@ impl Store {
             let store = store.clone();
             async move { all_or_each(endings, |endings| store.end_all(endings)).await }
         };
-        self.ends.call(ending, run).await.unwrap_or_else(broke_off)
+        let begin = Clock::monotonic();
+        let ended = self.ends.call(ending, run).await.unwrap_or_else(broke_off);
+        self.calls.ended("end", begin, ended.as_ref().is_err_and(Error::is_unavailable));
+        ended
     }
 
     /// Brief tasks are mostly as their runs know them: then they need not be read.

@@ -46,6 +46,11 @@ impl Error {
         Error::Refused(Refusal::NotFound(id))
     }
 
+    /// The database cannot be reached.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Error::Unavailable(_))
+    }
+
     /// The run that meets this must stop without another write.
     pub fn is_lease_lost(&self) -> bool {
         matches!(self, Error::Refused(Refusal::LeaseLost | Refusal::NotFound(_)))

@@ -86,7 +86,7 @@ impl Store {
         }
         let order = if page.from_end { "ASC" } else { "DESC" };
         let text = format!("{} {} ORDER BY id {order} LIMIT {}", sql::select(), where_all(&conditions), page.limit);
-        let rows = bound(&text, texts).fetch_all(&self.pool).await?;
+        let rows = self.read(bound(&text, texts).fetch_all(&self.pool)).await?;
         let mut tasks: Vec<_> = rows.iter().map(|row| row::task(row).map(Arc::new)).collect::<sqlx::Result<_>>()?;
         if page.from_end {
             tasks.reverse();
@@ -98,7 +98,7 @@ impl Store {
     pub async fn count(&self, filter: &Filter) -> Result<u64, Error> {
         let (conditions, texts) = filter.conditions();
         let text = format!("SELECT COUNT(*) AS n FROM tasks {}", where_all(&conditions));
-        let row = bound(&text, texts).fetch_one(&self.pool).await?;
+        let row = self.read(bound(&text, texts).fetch_one(&self.pool)).await?;
         Ok(row::unsigned(row.try_get("n")?))
     }
 }

@@ -3,6 +3,7 @@
 //! Each verb reads the task in a transaction, changes it by [`crate::task`]'s own functions and writes it back over
 //! the version that it read. Runs carry their [`Key`]; a key with an old epoch writes nothing.
 
+mod backlog;
 mod batch;
 mod brief;
 mod dialect;
@@ -31,6 +32,7 @@ use jiff::Timestamp;
 use sqlx::{AnyPool, SqlStr};
 use tokio::sync::{Semaphore, mpsc};
 
+pub use backlog::Backlog;
 pub use batch::RefusedBatch;
 pub use brief::{Choice, Moments};
 pub use ends::Last;
@@ -41,6 +43,8 @@ pub use op::Durable;
 pub use postgres::Word;
 pub use uploads::Upload;
 
+use crate::clock::Clock;
+use crate::metrics::Calls;
 use crate::task::{Ask, IdempotencyKey, Progress, Refusal, State, StateChange, Task, TaskId, Verb};
 use batch::BATCHES;
 use dialect::Dialect;
@@ -63,6 +67,7 @@ pub struct Store {
     sql: Arc<Sql>,
     on_change: OnChange,
     room: Arc<Room>,
+    calls: Calls,
     creates: Together<New, Result<Started, Error>>,
     batches: Arc<Semaphore>,
     ends: Together<Ending, Result<Arc<Task>, Error>>,
@@ -138,7 +143,18 @@ impl Store {
         };
         let (sql, room) = (Arc::new(Sql::new(dialect)), Arc::new(Room::new(dialect)));
         let (creates, ends, batches) = (Together::default(), Together::default(), Arc::new(Semaphore::new(BATCHES)));
-        Ok(Store { pool, writer, sql, on_change, room, creates, batches, ends })
+        let calls = Calls::default();
+        Ok(Store { pool, writer, sql, on_change, room, calls, creates, batches, ends })
+    }
+
+    /// The same store; its calls are counted there.
+    pub fn measured(self, calls: Calls) -> Store {
+        Store { calls, ..self }
+    }
+
+    /// Open connections of the pool, those of them that are idle, and the most that there may be.
+    pub fn connections(&self) -> (u32, usize, u32) {
+        (self.pool.size(), self.pool.num_idle(), self.pool.options().get_max_connections())
     }
 
     /// The file that holds the store, where it is one: only one process may serve it.
@@ -161,7 +177,7 @@ impl Store {
 
     /// The task of that id.
     pub async fn get(&self, id: TaskId) -> Result<Option<Arc<Task>>, Error> {
-        let row = sqlx::query(self.sql.get.clone()).bind(id.to_string()).fetch_optional(&self.pool).await?;
+        let row = self.read(sqlx::query(self.sql.get.clone()).bind(id.to_string()).fetch_optional(&self.pool)).await?;
         Ok(row.as_ref().map(row::task).transpose()?.map(Arc::new))
     }
 
@@ -170,20 +186,22 @@ impl Store {
     /// # Errors
     /// [`Error::KeyReused`] if the key belongs to another kind or input.
     pub async fn repeated(&self, kind: &str, key: &IdempotencyKey) -> Result<Option<Arc<Task>>, Error> {
-        let row = sqlx::query(self.sql.by_key.clone()).bind(key.text.clone()).fetch_optional(&self.pool).await?;
+        let row =
+            self.read(sqlx::query(self.sql.by_key.clone()).bind(key.text.clone()).fetch_optional(&self.pool)).await?;
         let earlier = row.as_ref().map(row::task).transpose()?.map(Arc::new);
         earlier.map(|earlier| starts::repeated(kind, key, &earlier)).transpose()
     }
 
     /// The unfinished task that holds `what`.
     pub async fn holder(&self, what: &str) -> Result<Option<Arc<Task>>, Error> {
-        let row = sqlx::query(self.sql.holder.clone()).bind(what.to_owned()).fetch_optional(&self.pool).await?;
+        let row =
+            self.read(sqlx::query(self.sql.holder.clone()).bind(what.to_owned()).fetch_optional(&self.pool)).await?;
         Ok(row.as_ref().map(row::task).transpose()?.map(Arc::new))
     }
 
     /// Every change of state, oldest first.
     pub async fn history(&self, id: TaskId) -> Result<Vec<StateChange>, Error> {
-        let rows = sqlx::query(sql::HISTORY).bind(id.to_string()).fetch_all(&self.pool).await?;
+        let rows = self.read(sqlx::query(sql::HISTORY).bind(id.to_string()).fetch_all(&self.pool)).await?;
         Ok(rows.iter().map(row::change).collect::<sqlx::Result<_>>()?)
     }
 
@@ -250,7 +268,7 @@ impl Store {
     /// Tasks that were over before that moment, those over for longest first.
     pub async fn finished(&self, before: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
         let query = sqlx::query(self.sql.finished.clone()).bind(before.as_microsecond()).bind(i64::from(limit));
-        let rows = query.fetch_all(&self.pool).await?;
+        let rows = self.read(query.fetch_all(&self.pool)).await?;
         Ok(rows.iter().map(|row| row::task(row).map(Arc::new)).collect::<sqlx::Result<_>>()?)
     }
 
@@ -272,7 +290,7 @@ impl Store {
 
     /// The store answers.
     pub async fn ping(&self) -> Result<(), Error> {
-        sqlx::query(sql::PING).fetch_one(&self.pool).await?;
+        self.read(sqlx::query(sql::PING).fetch_one(&self.pool)).await?;
         Ok(())
     }
 
@@ -283,7 +301,7 @@ impl Store {
     }
 
     async fn next(&self, statement: &SqlStr) -> Result<Option<Timestamp>, Error> {
-        let row = sqlx::query(statement.clone()).fetch_one(&self.pool).await?;
+        let row = self.read(sqlx::query(statement.clone()).fetch_one(&self.pool)).await?;
         Ok(row::moment_if(&row, "due_at")?)
     }
 
@@ -348,11 +366,21 @@ impl Store {
     }
 
     async fn write<T: Send + 'static>(&self, op: Op<T>) -> Result<T, Error> {
-        match &self.writer {
+        let begin = Clock::monotonic();
+        let written = match &self.writer {
             // Its writes share transactions.
             Writer::Sqlite(writer) => writer.write(op).await,
             Writer::Postgres(_) => postgres::write(&self.pool, &op).await,
-        }
+        };
+        self.calls.ended("write", begin, written.as_ref().is_err_and(Error::is_unavailable));
+        written
+    }
+
+    async fn read<T>(&self, query: impl Future<Output = sqlx::Result<T>>) -> Result<T, Error> {
+        let begin = Clock::monotonic();
+        let read = query.await.map_err(Error::from);
+        self.calls.ended("read", begin, read.as_ref().is_err_and(Error::is_unavailable));
+        read
     }
 
     /// Gives every connection back.

@@ -34,7 +34,7 @@ impl Store {
 
     /// When the lease of one of the other nodes ends, unless that is heard of before.
     pub async fn next_lease_end(&self, node: &str) -> Result<Option<Timestamp>, Error> {
-        let row = sqlx::query(sql::NEXT_LEASE_END).bind(node.to_owned()).fetch_one(&self.pool).await?;
+        let row = self.read(sqlx::query(sql::NEXT_LEASE_END).bind(node.to_owned()).fetch_one(&self.pool)).await?;
         Ok(row::moment_if(&row, "lease_until")?)
     }
 

@@ -39,6 +39,9 @@ pub struct Sql {
     pub finished: SqlStr,
     pub next_finished: SqlStr,
     pub forget_brief: SqlStr,
+    pub unfinished: SqlStr,
+    pub oldest_queued: SqlStr,
+    pub overdue: SqlStr,
 }
 
 /// What waits for a moment, as the indexes of these moments have it: brief tasks, starts and new tries, ends of pauses.
@@ -131,12 +134,41 @@ impl Sql {
                 "DELETE FROM tasks WHERE {} AND lane IS NOT NULL AND finished_at IS NOT NULL",
                 dialect.among("id")
             )),
+            unfinished: sql(unfinished(dialect)),
+            oldest_queued: sql(format!(
+                "SELECT MIN(at) AS due_at FROM (SELECT (SELECT MAX(at) FROM task_changes \
+                 WHERE task_id = queue.id AND to_state = 'QUEUED') AS at FROM \
+                 (SELECT id FROM tasks{} WHERE state = 'QUEUED' AND lane IS NULL ORDER BY id LIMIT $1) AS queue) AS queued",
+                dialect.by("tasks_queue")
+            )),
+            overdue: sql(format!(
+                "SELECT COUNT(*) AS n, MIN(due_at) AS due_at FROM (SELECT due_at FROM tasks{} \
+                 WHERE {BRIEF} AND due_at <= $1 ORDER BY due_at LIMIT $2) AS overdue",
+                dialect.by("tasks_brief")
+            )),
             unused: sql(format!(
                 "SELECT id FROM uploads WHERE used_at <= $1 \
                  AND NOT EXISTS (SELECT 1 FROM tasks WHERE upload_id = uploads.id) ORDER BY used_at LIMIT $2{free}"
             )),
         }
     }
+}
+
+/// Counts unfinished tasks by kind and state: of each index that has some of them, the first $1 in its order.
+fn unfinished(dialect: Dialect) -> String {
+    let some = |index: &str, filter: &str, order: &str| {
+        let by = dialect.by(index);
+        format!("SELECT * FROM (SELECT kind, state FROM tasks{by} WHERE {filter} ORDER BY {order} LIMIT $1) AS some")
+    };
+    let waiting = [
+        some("tasks_brief", BRIEF, "due_at"),
+        some("tasks_due", STARTS, "due_at"),
+        some("tasks_queue", "state = 'QUEUED' AND lane IS NULL", "id"),
+    ];
+    let others = ["RUNNING", "FINISHING", "PAUSING", "PAUSED", "TERMINATING"];
+    let others = others.map(|state| some("tasks_state", &format!("state = '{state}'"), "id"));
+    let all = waiting.into_iter().chain(others).collect::<Vec<_>>().join(" UNION ALL ");
+    format!("SELECT kind, state, COUNT(*) AS n FROM ({all}) AS unfinished GROUP BY kind, state")
 }
 
 /// The first moment that an index has.

@@ -12,6 +12,7 @@ use super::sql::Sql;
 use super::together::{all_or_each, broke_off};
 use super::write::{Changed, in_the_way};
 use super::{Error, Room, Started, Store, row, uploads};
+use crate::clock::Clock;
 use crate::task::{IdempotencyKey, Refusal, StateChange, Task};
 
 /// A task that is to be written.
@@ -30,7 +31,10 @@ impl Store {
             let store = store.clone();
             async move { all_or_each(news, |news| store.create_all(news)).await }
         };
-        self.creates.call(new, run).await.unwrap_or_else(broke_off)
+        let begin = Clock::monotonic();
+        let started = self.creates.call(new, run).await.unwrap_or_else(broke_off);
+        self.calls.ended("start", begin, started.as_ref().is_err_and(Error::is_unavailable));
+        started
     }
 
     /// Somebody waits for a start right now.

@@ -57,7 +57,7 @@ impl Store {
 
     /// The upload of that id.
     pub async fn upload(&self, id: &str) -> Result<Option<Upload>, Error> {
-        let row = sqlx::query(sql::UPLOAD).bind(id.to_owned()).fetch_optional(&self.pool).await?;
+        let row = self.read(sqlx::query(sql::UPLOAD).bind(id.to_owned()).fetch_optional(&self.pool)).await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(Upload {
             id: row.try_get("id")?,
@@ -127,7 +127,7 @@ impl Store {
 
     /// When the upload was last used that no task reads and that nobody used for longest.
     pub async fn next_unused(&self) -> Result<Option<Timestamp>, Error> {
-        let row = sqlx::query(sql::NEXT_UNUSED).fetch_one(&self.pool).await?;
+        let row = self.read(sqlx::query(sql::NEXT_UNUSED).fetch_one(&self.pool)).await?;
         Ok(row::moment_if(&row, "used_at")?)
     }
 

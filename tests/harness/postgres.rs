@@ -33,7 +33,8 @@ impl Postgres {
         server
     }
 
-    fn serve(&self) {
+    /// Starts the server, after [`Postgres::stop`].
+    pub fn serve(&self) {
         let socket = self.folder.path().display();
         let settings = format!("-c listen_addresses='' -c unix_socket_directories={socket} -c max_connections=200");
         let log = format!("{socket}/log");
@@ -42,8 +43,13 @@ impl Postgres {
 
     /// Ends the server as a crash does, with what it has not written to disk lost, and starts it anew.
     pub fn crash(&self) {
-        self.run("pg_ctl", &["stop", "--wait", "--silent", "--mode", "immediate"]);
+        self.stop();
         self.serve();
+    }
+
+    /// Ends the server as a crash does.
+    pub fn stop(&self) {
+        self.run("pg_ctl", &["stop", "--wait", "--silent", "--mode", "immediate"]);
     }
 
     /// The server that other tests use right now, or a new one.
@@ -80,7 +86,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        self.run("pg_ctl", &["stop", "--wait", "--silent", "--mode", "immediate"]);
+        self.stop();
     }
 }
 

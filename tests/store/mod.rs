@@ -1,5 +1,6 @@
 //! What every task store must do, told once and run on SQLite and on PostgreSQL.
 
+mod backlog;
 mod brief;
 mod checks;
 mod claims;
@@ -34,6 +35,8 @@ macro_rules! stories {
 }
 
 stories! {
+    backlog::unfinished_tasks_are_counted_by_kind_and_state,
+    backlog::the_age_of_the_queue_is_that_of_the_last_time_in_it,
     brief::they_are_taken_a_moment_before_their_time,
     brief::what_is_looked_at_has_bounds,
     brief::one_that_was_taken_early_and_paused_waits_again,

@@ -85,6 +85,10 @@ fn soon(problem: &'static str, work: impl Future<Output = Result<(), Error>> + S
 
 #[async_trait]
 impl Datasets for Postgres {
+    fn connections(&self) -> Option<(u32, usize, u32)> {
+        Some((self.pool.size(), self.pool.num_idle(), MAX_CONNECTIONS))
+    }
+
     async fn get(&self, name: &DatasetName) -> Result<Option<Dataset>, Error> {
         listing::get(&self.pool, name).await
     }

@@ -3,6 +3,7 @@
 
 pub mod api;
 mod attempt;
+mod counted;
 mod log;
 mod signature;
 pub mod spec;
@@ -19,7 +20,7 @@ use self::signature::Signer;
 use self::spec::{Delivery, Spec};
 use self::verdict::Verdict;
 use crate::config::Config;
-use crate::metrics::Timers;
+use crate::metrics::{Sent, Timers};
 use crate::outbound::Outbound;
 use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
 use crate::task::{ResultFile, Unit};
@@ -100,6 +101,7 @@ impl Kind for Timer {
                 log::delivery(context, context.failures() + 1, &unknown, Verdict::Final("UNAVAILABLE"), true);
                 cursor.add(unknown);
                 context.note(&cursor, report(0))?;
+                self.metrics.sent(Sent::Unknown);
                 return Err(Failure::permanent("UNAVAILABLE", error).into());
             }
             cursor.announce(context).await?;
@@ -118,6 +120,7 @@ impl Kind for Timer {
         let verdict = verdict::of(&outcome, spec.delivery, context.now(), self.wait(context.failures()));
         let delivered = Delivered { at, late, status: outcome.status(), error: outcome.error() };
         log::delivery(context, tries, &delivered, verdict, tries >= self.attempts);
+        self.metrics.sent(counted::sent(&outcome, verdict, tries >= self.attempts));
         cursor.add(delivered);
         let stop = match verdict {
             Verdict::Delivered => {

@@ -1,0 +1,181 @@
+//! Counts the calls of a database of datasets, and how long they take.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+
+use super::{
+    Batch, Dataset, DatasetName, Datasets, Error, Holder, Limit, Mark, Page, Plan, Reader, Selection, Snapshot,
+    Staging, Window, Written,
+};
+use crate::clock::Clock;
+use crate::metrics::Calls;
+use crate::task::TaskId;
+
+/// The same database; its calls are counted in `calls`.
+pub fn measured(datasets: Arc<dyn Datasets>, calls: Calls) -> Arc<dyn Datasets> {
+    Arc::new(Measured { inner: datasets, calls })
+}
+
+struct Measured<T> {
+    inner: T,
+    calls: Calls,
+}
+
+impl<T> Measured<T> {
+    async fn call<R>(&self, verb: &'static str, call: impl Future<Output = Result<R, Error>>) -> Result<R, Error> {
+        let begin = Clock::monotonic();
+        let outcome = call.await;
+        self.ended(verb, begin, &outcome);
+        outcome
+    }
+
+    fn ended<R>(&self, verb: &'static str, begin: Instant, outcome: &Result<R, Error>) {
+        self.calls.ended(verb, begin, matches!(outcome, Err(Error::Unavailable(_))));
+    }
+}
+
+#[async_trait]
+impl Datasets for Measured<Arc<dyn Datasets>> {
+    async fn get(&self, name: &DatasetName) -> Result<Option<Dataset>, Error> {
+        self.call("look", self.inner.get(name)).await
+    }
+
+    async fn list(
+        &self,
+        after: Option<&str>,
+        before: Option<&str>,
+        limit: u32,
+        from_end: bool,
+    ) -> Result<Vec<Dataset>, Error> {
+        self.call("look", self.inner.list(after, before, limit, from_end)).await
+    }
+
+    async fn count(&self) -> Result<u64, Error> {
+        self.call("look", self.inner.count()).await
+    }
+
+    async fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
+        self.call("read", self.inner.rows(name, after, limit)).await
+    }
+
+    async fn drop_dataset(&self, name: &DatasetName) -> Result<bool, Error> {
+        self.call("drop", self.inner.drop_dataset(name)).await
+    }
+
+    async fn stage(&self, task: TaskId, epoch: i64, plan: &Plan) -> Result<Box<dyn Staging>, Error> {
+        let staging = self.call("stage", self.inner.stage(task, epoch, plan)).await?;
+        let inner = Measured { inner: staging, calls: self.calls.clone() };
+        Ok(Box::new(MeasuredStaging { inner, begun: VecDeque::new() }))
+    }
+
+    async fn staged(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error> {
+        self.call("stage", self.inner.staged(task, epoch)).await
+    }
+
+    async fn publish(&self, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error> {
+        self.call("publish", self.inner.publish(task, epoch, now)).await
+    }
+
+    async fn rejects(&self, task: TaskId, from: u64) -> Result<Option<(Vec<u8>, u64)>, Error> {
+        self.call("read", self.inner.rejects(task, from)).await
+    }
+
+    async fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error> {
+        self.call("discard", self.inner.discard(task, epoch)).await
+    }
+
+    async fn forget(&self, task: TaskId) -> Result<(), Error> {
+        self.call("discard", self.inner.forget(task)).await
+    }
+
+    async fn pin(&self, holder: Holder, name: &DatasetName) -> Result<Snapshot, Error> {
+        self.call("pin", self.inner.pin(holder, name)).await
+    }
+
+    async fn renew(&self, holder: Holder) -> Result<(), Error> {
+        self.call("pin", self.inner.renew(holder)).await
+    }
+
+    fn reader(&self, snapshot: &Snapshot, selection: &Selection) -> Arc<dyn Reader> {
+        let reader = self.inner.reader(snapshot, selection);
+        Arc::new(Measured { inner: reader, calls: self.calls.clone() })
+    }
+
+    async fn unpin(&self, holder: Holder) -> Result<(), Error> {
+        self.call("pin", self.inner.unpin(holder)).await
+    }
+
+    fn connections(&self) -> Option<(u32, usize, u32)> {
+        self.inner.connections()
+    }
+}
+
+#[async_trait]
+impl Reader for Measured<Arc<dyn Reader>> {
+    async fn count(&self, window: Window) -> Result<u64, Error> {
+        self.call("read", self.inner.count(window)).await
+    }
+
+    async fn read(&self, window: Window, limit: Limit) -> Result<Page, Error> {
+        self.call("read", self.inner.read(window, limit)).await
+    }
+
+    fn stop(&self) {
+        self.inner.stop();
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.inner.is_stopped()
+    }
+}
+
+/// A staging, and when its writes under way began, oldest first.
+struct MeasuredStaging {
+    inner: Measured<Box<dyn Staging>>,
+    begun: VecDeque<Instant>,
+}
+
+#[async_trait]
+impl Staging for MeasuredStaging {
+    fn cursor(&self) -> Option<&str> {
+        self.inner.inner.cursor()
+    }
+
+    fn lanes(&self) -> usize {
+        self.inner.inner.lanes()
+    }
+
+    fn rows_at_once(&self) -> usize {
+        self.inner.inner.rows_at_once()
+    }
+
+    async fn begin(&mut self, batch: Batch, mark: Mark) -> Result<(), Error> {
+        let begin = Clock::monotonic();
+        let begun = self.inner.inner.begin(batch, mark).await;
+        match &begun {
+            Ok(()) => self.begun.push_back(begin),
+            Err(_) => self.inner.ended("write", begin, &begun),
+        }
+        begun
+    }
+
+    async fn committed(&mut self) -> Written {
+        let written = self.inner.inner.committed().await;
+        if let Some(begin) = self.begun.pop_front() {
+            self.inner.ended("write", begin, &written.outcome);
+        }
+        written
+    }
+
+    fn recall(&mut self) {
+        self.inner.inner.recall();
+    }
+
+    async fn close(self: Box<Self>) -> Result<(), Error> {
+        self.inner.inner.close().await
+    }
+}

@@ -1,0 +1,69 @@
+//! What /metrics says while a database is away, and of a node that was frozen.
+
+use std::sync::Arc;
+
+use rustix::process::Signal;
+use serde_json::json;
+
+use super::{scrape, until};
+use crate::chaos::two::Two;
+use crate::harness::csv;
+use crate::harness::postgres::Postgres;
+use crate::harness::server::Server;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_away_is_seen_and_so_is_its_return() {
+    let postgres = Arc::new(tokio::task::spawn_blocking(Postgres::start).await.unwrap());
+    let server = Server::with(&[("PAUSA_DATABASE_URL", &postgres.url())]).await;
+    server.data("{ tasks { nodes { id } } datasets { nodes { name } } }", json!({})).await;
+    let before = scrape(&server).await;
+    before.is(&[("pausa_store_up", 1.0), ("pausa_datasets_up", 1.0), ("pausa_events_gaps_total", 0.0)]);
+    assert!(before.has(r#"pausa_datasets_connections{state="idle"}"#));
+
+    let stopped = Arc::clone(&postgres);
+    tokio::task::spawn_blocking(move || stopped.stop()).await.unwrap();
+    for query in ["{ tasks { nodes { id } } }", "{ datasets { nodes { name } } }"] {
+        assert_eq!(server.refusal(query, json!({})).await["extensions"]["code"], "UNAVAILABLE");
+    }
+    let away = scrape(&server).await;
+    away.is(&[("pausa_store_up", 0.0), ("pausa_datasets_up", 0.0)]);
+    assert!(away.value("pausa_store_unavailable_errors_total") >= 1.0);
+    assert!(away.value("pausa_datasets_unavailable_errors_total") >= 1.0);
+    assert!(away.value(r#"pausa_graphql_errors_total{code="UNAVAILABLE"}"#) >= 2.0);
+
+    let again = Arc::clone(&postgres);
+    tokio::task::spawn_blocking(move || again.serve()).await.unwrap();
+    server.data("{ tasks { nodes { id } } datasets { nodes { name } } }", json!({})).await;
+    until(&server, "pausa_events_gaps_total", |gaps| gaps == 1.0).await.is(&[("pausa_datasets_up", 1.0)]);
+    until(&server, "pausa_store_up", |up| up == 1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_was_frozen_counts_the_lease_that_it_lost() {
+    let mut two = Two::start(&[("PAUSA_LEASE_SECONDS", "1")]).await;
+    let upload = two.a.upload(csv::people(2_000)).await;
+    let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 2_500 })).await;
+    two.a.until_done(&id, 300).await;
+    let (frozen, other) = two.roles(&id).await;
+    frozen.signal(Signal::STOP);
+    other.until(&id, "COMPLETED").await;
+    frozen.signal(Signal::CONT);
+    until(frozen, "pausa_leases_lost_total", |lost| lost == 1.0).await;
+    until(frozen, "pausa_runs_lost_total", |lost| lost == 1.0).await;
+    scrape(other).await.is(&[("pausa_leases_lost_total", 0.0), ("pausa_runs_lost_total", 0.0)]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_is_measured_by_the_node_that_was_asked_whichever_runs_the_task() {
+    let mut two = Two::start(&[]).await;
+    let upload = two.a.upload(csv::people(5_000)).await;
+    let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 500 })).await;
+    two.a.until_done(&id, 10).await;
+    let (runs, asked) = two.roles(&id).await;
+    for verb in ["pause", "terminate"] {
+        asked.control(verb, &id).await;
+        let sample = format!("pausa_stop_duration_seconds_count{{verb=\"{verb}\"}}");
+        until(asked, &sample, |count| count == 1.0).await;
+        scrape(runs).await.is(&[(&sample, 0.0)]);
+    }
+}

@@ -1,0 +1,53 @@
+//! What waits, counted.
+
+use pausa::store::Backlog;
+use pausa::task::change::End;
+use pausa::task::{State, Verb};
+
+use super::place::{Place, at, brief, control, create, end, plain, running, take_brief, task_with};
+
+pub async fn unfinished_tasks_are_counted_by_kind_and_state(place: &Place) {
+    let store = place.with_nodes().await;
+    assert_eq!(store.backlog(at(0)).await.unwrap(), Backlog::default());
+    let paused = create(&store, plain()).await;
+    control(&store, &paused, Verb::Pause).await;
+    let over = running(&store).await;
+    end(&store, &over, End::Finish(None)).await;
+    end(&store, store.get(over.id).await.unwrap().as_ref().unwrap(), End::Complete).await;
+    running(&store).await;
+    for _ in 0..3 {
+        create(&store, task_with(|new| new.kind = "pi".to_owned())).await;
+    }
+    create(&store, task_with(|new| new.start_at = Some(at(90)))).await;
+    for due in [-5, 10, 20, 30] {
+        create(&store, brief(due)).await;
+    }
+    let mut seen = store.backlog(at(20)).await.unwrap();
+    seen.counts.sort_by_key(|(kind, state, _)| (kind.clone(), state.as_str()));
+    let import = |state, count| ("import".to_owned(), state, count);
+    let expected = [
+        import(State::Paused, 1),
+        import(State::Queued, 1),
+        import(State::Running, 1),
+        import(State::Scheduled, 4),
+        ("pi".to_owned(), State::Queued, 3),
+    ];
+    assert_eq!(seen.counts, expected);
+    assert_eq!((seen.overdue, seen.oldest_overdue), (3, Some(at(-5))));
+    assert_eq!(seen.oldest_queued, Some(at(0)));
+
+    take_brief(&store, "a", 20, 20).await;
+    let seen = store.backlog(at(20)).await.unwrap();
+    assert_eq!((seen.overdue, seen.oldest_overdue), (0, None), "what is being sent is not overdue");
+}
+
+pub async fn the_age_of_the_queue_is_that_of_the_last_time_in_it(place: &Place) {
+    let store = place.with_nodes().await;
+    let task = create(&store, plain()).await;
+    assert_eq!(store.backlog(at(9)).await.unwrap().oldest_queued, Some(at(0)));
+    control(&store, &task, Verb::Pause).await;
+    assert_eq!(store.backlog(at(9)).await.unwrap().oldest_queued, None);
+    // `control` asks at the second 1.
+    control(&store, &task, Verb::Resume).await;
+    assert_eq!(store.backlog(at(9)).await.unwrap().oldest_queued, Some(at(1)));
+}
