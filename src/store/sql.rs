@@ -156,17 +156,17 @@ impl Sql {
 
 /// Counts unfinished tasks by kind and state: of each index that has some of them, the first $1 in its order.
 fn unfinished(dialect: Dialect) -> String {
-    let some = |index: &str, filter: &str, order: &str| {
+    let part = |index: &str, filter: &str, order: &str| {
         let by = dialect.by(index);
-        format!("SELECT * FROM (SELECT kind, state FROM tasks{by} WHERE {filter} ORDER BY {order} LIMIT $1) AS some")
+        format!("SELECT * FROM (SELECT kind, state FROM tasks{by} WHERE {filter} ORDER BY {order} LIMIT $1) AS part")
     };
     let waiting = [
-        some("tasks_brief", BRIEF, "due_at"),
-        some("tasks_due", STARTS, "due_at"),
-        some("tasks_queue", "state = 'QUEUED' AND lane IS NULL", "id"),
+        part("tasks_brief", BRIEF, "due_at"),
+        part("tasks_due", STARTS, "due_at"),
+        part("tasks_queue", "state = 'QUEUED' AND lane IS NULL", "id"),
     ];
     let others = ["RUNNING", "FINISHING", "PAUSING", "PAUSED", "TERMINATING"];
-    let others = others.map(|state| some("tasks_state", &format!("state = '{state}'"), "id"));
+    let others = others.map(|state| part("tasks_state", &format!("state = '{state}'"), "id"));
     let all = waiting.into_iter().chain(others).collect::<Vec<_>>().join(" UNION ALL ");
     format!("SELECT kind, state, COUNT(*) AS n FROM ({all}) AS unfinished GROUP BY kind, state")
 }
