@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Router;
 use jiff::{SignedDuration, Timestamp};
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -117,6 +118,7 @@ impl App {
             upload_life: config.upload_life,
             turns: Turns::default(),
             allowed_origins: config.allowed_origins.clone(),
+            streams: Arc::new(Semaphore::new(config.http.max_streams)),
             limits: config.http.clone(),
             socket_limits: config.websocket.clone(),
             ending: ending.clone(),

@@ -13,11 +13,29 @@ use crate::task::{Task, TaskId};
 /// Changes that a subscriber of all tasks may lag behind before it reads the list anew.
 const BACKLOG: usize = 1024;
 
+/// Bytes of texts beyond which a task is not kept for subscribers that are slow: they read it from the store.
+const LARGE: usize = 16 << 10;
+
+/// A change of a task's state, as the subscribers of all tasks get it.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// The task after the change.
+    Task(Arc<Task>),
+    /// A task that is too large to be kept: read it.
+    Large(TaskId),
+}
+
+impl Change {
+    fn of(task: &Arc<Task>) -> Change {
+        if task.text_bytes() > LARGE { Change::Large(task.id) } else { Change::Task(Arc::clone(task)) }
+    }
+}
+
 /// Hands out changes. Clones share one set of subscribers.
 #[derive(Clone)]
 pub struct Bus {
     watched: Arc<Mutex<HashMap<TaskId, watch::Sender<Arc<Task>>>>>,
-    all: broadcast::Sender<Arc<Task>>,
+    all: broadcast::Sender<Change>,
     told: Arc<Mutex<Told>>,
 }
 
@@ -56,7 +74,7 @@ impl Bus {
             let mut told = lock(&self.told);
             if told.note(task) {
                 // Nobody listening is no failure.
-                let _ = self.all.send(Arc::clone(task));
+                let _ = self.all.send(Change::of(task));
             }
         }
     }
@@ -88,7 +106,7 @@ impl Bus {
     }
 
     /// Every task at every change of its state. A receiver that lags is told so and goes on with the newest.
-    pub fn all(&self) -> broadcast::Receiver<Arc<Task>> {
+    pub fn all(&self) -> broadcast::Receiver<Change> {
         self.all.subscribe()
     }
 
@@ -163,8 +181,20 @@ mod tests {
             bus.publish(&at(version, State::Running), true);
         }
         bus.publish(&at(4, State::Completed), true);
-        let told = std::iter::from_fn(|| all.try_recv().ok()).map(|task| task.version);
+        let version = |change| match change {
+            Change::Task(task) => task.version,
+            Change::Large(_) => 0,
+        };
+        let told = std::iter::from_fn(|| all.try_recv().ok()).map(version);
         assert_eq!(told.collect::<Vec<_>>(), [3, 4]);
+    }
+
+    #[test]
+    fn a_large_task_is_not_kept_for_slow_subscribers() {
+        let (bus, running) = (Bus::default(), task(3, State::Running));
+        let mut all = bus.all();
+        bus.publish(&Arc::new(Task { spec: "x".repeat(LARGE + 1), ..Task::clone(&running) }), true);
+        assert!(matches!(all.try_recv(), Ok(Change::Large(id)) if id == running.id));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::{CELL_BYTES, PAGE_BYTES};
+
 /// Rows of a fixed width: cells as text, each possibly null. Made to be cleared and filled again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
@@ -68,6 +70,16 @@ impl Batch {
         self.data.push_str(cell.map(AsRef::as_ref).unwrap_or_default());
         self.ends.push(self.data.len());
         self.nulls.push(cell.is_none());
+    }
+
+    /// Adds a row if the batch has none yet or stays within [`PAGE_BYTES`] with it. Answers if it was added.
+    pub fn push_within_page(&mut self, cells: &[Option<&str>]) -> Result<bool, WrongWidth> {
+        let text: usize = cells.iter().flatten().map(|cell| cell.len()).sum();
+        let bytes = self.bytes() + text + CELL_BYTES * (self.ends.len() + cells.len());
+        if self.rows > 0 && bytes > PAGE_BYTES {
+            return Ok(false);
+        }
+        self.push_row(cells.iter().copied()).map(|()| true)
     }
 
     /// Takes out the row at `row` (from 0), such as one that the database refused; one beyond the end changes nothing.
@@ -192,6 +204,21 @@ mod tests {
         batch.remove_row(0);
         batch.push_row([Some("b"), Some("c")]).unwrap();
         assert_eq!(cells(&batch), [[None, Some("z")], [Some("b"), Some("c")]]);
+    }
+
+    #[test]
+    fn a_page_has_one_row_at_least_and_ends_before_the_row_that_is_too_much() {
+        let large = "x".repeat(3 * PAGE_BYTES / 4);
+        let mut batch = Batch::new(1);
+        assert_eq!(batch.push_within_page(&[Some(&large)]), Ok(true));
+        assert_eq!(batch.push_within_page(&[Some(&large)]), Ok(false));
+        assert_eq!(batch.push_within_page(&[Some("small")]), Ok(true));
+        batch.clear();
+        assert_eq!(batch.push_within_page(&[Some(&large.repeat(2))]), Ok(true));
+        assert_eq!(batch.push_within_page(&[None]), Ok(false));
+        let mut wide = Batch::new(1000);
+        let pushed = (0..500).take_while(|_| wide.push_within_page(&[None; 1000]) == Ok(true)).count();
+        assert_eq!(pushed, PAGE_BYTES / CELL_BYTES / 1000, "empty cells take memory too");
     }
 
     #[test]

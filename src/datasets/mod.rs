@@ -55,6 +55,12 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Datasets>, Error> {
     }
 }
 
+/// Maximum size of a page of [`Datasets::rows`], in bytes of its cells. Each cell counts [`CELL_BYTES`] more.
+pub const PAGE_BYTES: usize = 4 << 20;
+
+/// What a cell takes beside its text, in bytes.
+pub const CELL_BYTES: usize = 16;
+
 /// How long a stream's snapshot is held where nobody renews it.
 pub const PIN_LIFE: Duration = Duration::from_secs(120);
 
@@ -78,7 +84,9 @@ pub trait Datasets: Send + Sync + 'static {
     async fn count(&self) -> Result<u64, Error>;
 
     /// At most `limit` rows numbered from `after` + 1: numbers are dense from 1 in the order of import. Found by key,
-    /// so the last page costs what the first does. [`Error::Missing`] where there is no such dataset.
+    /// so the last page costs what the first does. The page ends before the row that would make it larger than
+    /// [`PAGE_BYTES`], but has one row at least. Reading ends when the future is dropped. [`Error::Missing`] where there is
+    /// no such dataset.
     async fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error>;
 
     /// Takes a dataset away; false where there was none.

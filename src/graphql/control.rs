@@ -11,7 +11,7 @@ use super::services::Services;
 use super::task::{ControlVerb, TaskFilter};
 use crate::clock::Clock;
 use crate::kinds::api::TaskObject;
-use crate::store::{self, Page};
+use crate::store::{self, LIST_BYTES, Page};
 use crate::task::{Ask, PauseExpiry, Refusal, State, Task, TaskId, Verb};
 
 /// How long an answer waits for the stop to be confirmed.
@@ -223,23 +223,25 @@ impl Services {
         verb: Verb,
         ask: &Ask,
     ) -> std::result::Result<(u64, Vec<Arc<Task>>), store::Error> {
-        let (mut changed, mut tasks) = (0, Vec::new());
+        let (mut changed, mut tasks, mut bytes) = (0, Vec::new(), 0);
         let mut page = Page { limit: BULK, ..Page::default() };
         loop {
-            let found = self.store.list(filter, page).await?;
+            let (found, more) = self.store.list(filter, page).await?;
             for task in &found {
                 match self.request(task.id, verb, ask.clone()).await {
                     Ok(now) if now.state != task.state => {
                         changed += 1;
-                        tasks.push(now);
+                        bytes += now.text_bytes();
+                        if tasks.is_empty() || (tasks.len() < BULK as usize && bytes <= LIST_BYTES) {
+                            tasks.push(now);
+                        }
                     }
                     Ok(_) | Err(store::Error::Refused(_)) => {}
                     Err(error) => return Err(error),
                 }
             }
-            tasks.truncate(BULK as usize);
             match found.last() {
-                Some(last) if found.len() == BULK as usize => page.after = Some(last.id),
+                Some(last) if more || found.len() == BULK as usize => page.after = Some(last.id),
                 _ => return Ok((changed, tasks)),
             }
         }

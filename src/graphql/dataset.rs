@@ -3,8 +3,9 @@
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, Enum, Object, SimpleObject};
 
+use super::budget::Budget;
 use super::error::{self, Result};
-use super::paging::Asked;
+use super::paging::{self, Asked};
 use super::scalars::{Count, DateTime};
 use super::services::Services;
 use crate::datasets::{self, Dataset, DatasetName};
@@ -82,7 +83,9 @@ impl DatasetObject {
         self.0.created_at.into()
     }
 
-    /// Its rows in the order in which they were imported.
+    /// Its rows in the order in which they were imported. A page ends early, with hasNextPage, when its cells have 4 MiB; it
+    /// has one row at least.
+    #[graphql(complexity = "paging::complexity(first, child_complexity)")]
     async fn rows(
         &self,
         ctx: &Context<'_>,
@@ -90,7 +93,10 @@ impl DatasetObject {
         #[graphql(desc = "Behind this cursor: the number of a row.")] after: Option<String>,
     ) -> Result<RowConnection> {
         let services = ctx.data_unchecked::<Services>();
-        rows(services, &self.0, &Asked { first, after, ..Asked::default() }).await
+        let turn = ctx.data_unchecked::<Budget>().rows.turn().await?;
+        let (connection, bytes) = rows(services, &self.0, &Asked { first, after, ..Asked::default() }).await?;
+        turn.used(bytes);
+        Ok(connection)
     }
 }
 
@@ -144,7 +150,8 @@ pub async fn list(services: &Services, asked: &Asked) -> Result<DatasetConnectio
     Ok(connection)
 }
 
-async fn rows(services: &Services, dataset: &Dataset, asked: &Asked) -> Result<RowConnection> {
+/// A page of rows, and its size in bytes.
+async fn rows(services: &Services, dataset: &Dataset, asked: &Asked) -> Result<(RowConnection, usize)> {
     let (limit, _) = asked.limit()?;
     let refuse = |_| error::bad_input("after", "after must be a cursor of this list");
     let after: u64 = asked.after.as_deref().map_or(Ok(0), str::parse).map_err(refuse)?;
@@ -157,5 +164,5 @@ async fn rows(services: &Services, dataset: &Dataset, asked: &Asked) -> Result<R
         Edge::new(number.to_string(), RowObject { number: Count(number), cells })
     });
     connection.edges.extend(edges);
-    Ok(connection)
+    Ok((connection, batch.bytes() + datasets::CELL_BYTES * batch.width() * batch.len()))
 }

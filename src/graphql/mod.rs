@@ -1,5 +1,6 @@
 //! The API's shape. Fields that all tasks have stand here; each kind adds its own in its `api.rs`.
 
+mod budget;
 pub mod control;
 pub mod dataset;
 pub mod error;
@@ -23,9 +24,6 @@ use subscription::Subscription;
 
 /// Nesting of selections.
 const DEPTH: usize = 15;
-
-/// Fields in one operation.
-const COMPLEXITY: usize = 1000;
 
 /// Nesting that the parser takes.
 const RECURSION: usize = 24;
@@ -53,7 +51,7 @@ pub fn sdl() -> String {
 fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     Schema::build(Query, Mutation::default(), Subscription)
         .limit_depth(DEPTH)
-        .limit_complexity(COMPLEXITY)
+        .extension(budget::Factory)
         .limit_recursive_depth(RECURSION)
         .limit_directives(DIRECTIVES)
 }

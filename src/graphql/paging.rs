@@ -6,6 +6,12 @@ use super::error::{self, Result};
 const DEFAULT: u32 = 50;
 const MOST: u32 = 500;
 
+/// The complexity of a list: its nodes times the complexity of one.
+pub fn complexity(asked: Option<i32>, node: usize) -> usize {
+    let nodes = asked.unwrap_or(DEFAULT.cast_signed());
+    usize::try_from(nodes).unwrap_or(0).min(MOST as usize) * node + 1
+}
+
 /// What a client asked of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {

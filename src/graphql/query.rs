@@ -7,7 +7,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 
 use super::dataset::{self, DatasetConnection, DatasetObject};
 use super::error::{self, Result};
-use super::paging::Asked;
+use super::paging::{self, Asked};
 use super::scalars::{Count, DateTime};
 use super::services::Services;
 use super::task::TaskFilter;
@@ -37,7 +37,9 @@ impl Query {
         Ok(Some(task.into()))
     }
 
-    /// Tasks, newest first, each once. Pages go forward and backward as in the Relay connection specification.
+    /// Tasks, newest first, each once. Pages go forward and backward as in the Relay connection specification. A page ends
+    /// early when the inputs of its tasks have 4 MiB; it has one task at least.
+    #[graphql(complexity = "paging::complexity(first.or(last), child_complexity)")]
     async fn tasks(
         &self,
         ctx: &Context<'_>,
@@ -65,6 +67,7 @@ impl Query {
     }
 
     /// Datasets, by name.
+    #[graphql(complexity = "paging::complexity(first.or(last), child_complexity)")]
     async fn datasets(
         &self,
         ctx: &Context<'_>,
@@ -139,8 +142,13 @@ async fn list(services: &Services, filter: Filter, asked: &Asked) -> Result<Task
     };
     let (after, before) = (cursor("after", &asked.after)?, cursor("before", &asked.before)?);
     let page = Page { after, before, from_end, limit: limit + 1 };
-    let mut tasks = services.store.list(&filter, page).await.map_err(error::from_store)?;
-    let (has_previous, has_next) = asked.cut(&mut tasks, limit, from_end);
+    let (mut tasks, more) = services.store.list(&filter, page).await.map_err(error::from_store)?;
+    let (mut has_previous, mut has_next) = asked.cut(&mut tasks, limit, from_end);
+    if from_end {
+        has_previous |= more;
+    } else {
+        has_next |= more;
+    }
     let mut connection = Connection::with_additional_fields(has_previous, has_next, TaskTotal(filter));
     connection.edges.extend(tasks.into_iter().map(edge));
     Ok(connection)

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::error::{self, Result};
 use super::services::Services;
 use super::task::TaskFilter;
+use crate::bus::Change;
 use crate::kinds::api::TaskObject;
 use crate::metrics::Subscribed;
 use crate::store::{Filter, Page, Store};
@@ -103,9 +104,20 @@ impl Watcher {
     }
 }
 
+/// The task of a change; none if it was deleted meanwhile.
+async fn changed(change: Change, store: &Store) -> Option<Arc<Task>> {
+    match change {
+        Change::Task(task) => Some(task),
+        Change::Large(id) => store.get(id).await.unwrap_or_else(|error| {
+            tracing::warn!(task = %id, %error, "a changed task was not read");
+            None
+        }),
+    }
+}
+
 fn changes(
     filter: Filter,
-    inbox: broadcast::Receiver<Arc<Task>>,
+    inbox: broadcast::Receiver<Change>,
     store: Store,
     subscribed: Subscribed,
 ) -> impl Stream<Item = TaskObject> {
@@ -117,12 +129,11 @@ fn changes(
                 return Some((TaskObject::from(task), (filter, inbox, store, anew, subscribed)));
             }
             match inbox.recv().await {
-                Ok(task) if filter.matches(&task) => anew.push(task),
-                Ok(_) => {}
+                Ok(change) => anew.extend(changed(change, &store).await.filter(|task| filter.matches(task))),
                 Err(RecvError::Lagged(missed)) => {
                     subscribed.lagged(missed);
                     let page = Page { limit: ANEW, ..Page::default() };
-                    anew = store.list(&filter, page).await.unwrap_or_default();
+                    anew = store.list(&filter, page).await.unwrap_or_default().0;
                 }
                 Err(RecvError::Closed) => return None,
             }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
 
+use super::budget::Budget;
 use super::error::{self, Result};
 use super::progress::Progress;
 use super::scalars::{Count, DateTime};
@@ -267,10 +268,12 @@ impl TaskFields {
         self.0.expiry.map(|expiry| expiry.at.into())
     }
 
-    /// Every change of state, oldest first, with who asked and why.
+    /// Changes of state, oldest first, with who asked and why: the newest 500.
     pub async fn history(&self, ctx: &Context<'_>) -> Result<Vec<StateChange>> {
         let services = ctx.data_unchecked::<Services>();
+        let turn = ctx.data_unchecked::<Budget>().changes.turn().await?;
         let changes = services.store.history(self.0.id).await.map_err(error::from_store)?;
+        turn.used(changes.len());
         Ok(changes.into_iter().map(Into::into).collect())
     }
 }

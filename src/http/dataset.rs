@@ -11,10 +11,11 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::time::timeout;
 
-use super::Site;
 use super::uploads::error;
+use super::{Site, sealed};
 use crate::datasets::{
     self, Column, ColumnFilter, DatasetName, Holder, Limit, Lines, PIN_LIFE, Reader, Selection, Window,
 };
@@ -22,6 +23,9 @@ use crate::datasets::{
 /// Rows of a window, and bytes at which a page ends.
 const WINDOW: u64 = 8192;
 const PAGE_BYTES: usize = 1 << 20;
+
+/// Seconds after which a stream that was refused as too busy is worth another attempt.
+const RETRY_AFTER: &str = "5";
 
 /// What the address may say behind the question mark.
 #[derive(Deserialize)]
@@ -51,6 +55,7 @@ struct Sending {
     reader: Arc<dyn Reader>,
     rows: u64,
     guard: bool,
+    _permit: OwnedSemaphorePermit,
     to: mpsc::Sender<Part>,
 }
 
@@ -87,6 +92,7 @@ async fn look(site: &Site, name: &DatasetName, asked: &Asked) -> Result<Body, Bo
 
 async fn begin(site: Site, name: &DatasetName, asked: &Asked) -> Result<Body, Box<Response>> {
     let _body = look(&site, name, asked).await?;
+    let permit = Arc::clone(&site.streams).try_acquire_owned().map_err(|_| too_busy(&site))?;
     let holder = Holder::Stream(site.clock.task_id());
     let snapshot = site.datasets.pin(holder, name).await.map_err(refuse)?;
     let selection = match select(&snapshot.columns, asked) {
@@ -100,7 +106,8 @@ async fn begin(site: Site, name: &DatasetName, asked: &Asked) -> Result<Body, Bo
     let reader = site.datasets.reader(&snapshot, &selection);
     let (to, parts) = mpsc::channel(1);
     let tracker = site.sockets.clone();
-    tracker.spawn(Sending { site, holder, reader, rows: snapshot.rows, guard: asked.guard_formulas, to }.run(header));
+    let (rows, guard) = (snapshot.rows, asked.guard_formulas);
+    tracker.spawn(Sending { site, holder, reader, rows, guard, _permit: permit, to }.run(header));
     Ok(Body::from_stream(body(parts)))
 }
 
@@ -144,7 +151,8 @@ impl Sending {
         let mut pages = pin!(datasets::pages(Arc::clone(&self.reader), all, WINDOW, limit));
         let mut bytes = header;
         loop {
-            if self.to.send(Part::Bytes(bytes.into())).await.is_err() {
+            let taken = timeout(self.site.limits.send, self.to.send(Part::Bytes(bytes.into()))).await;
+            if !matches!(taken, Ok(Ok(()))) {
                 return Ok(());
             }
             match pages.next().await {
@@ -202,6 +210,13 @@ fn described(body: Body, name: &DatasetName) -> Response {
     // The rows may be others the next time.
     with(header::CACHE_CONTROL, "no-store");
     answer
+}
+
+/// 503: as many datasets are streamed as may be at once.
+fn too_busy(site: &Site) -> Box<Response> {
+    let text = format!("{} datasets are streamed already: try again", site.limits.max_streams);
+    let answer = error(StatusCode::SERVICE_UNAVAILABLE, "TOO_BUSY", &text);
+    Box::new(sealed::with(answer, header::RETRY_AFTER, RETRY_AFTER))
 }
 
 fn refuse(problem: datasets::Error) -> Box<Response> {

@@ -26,6 +26,7 @@ use axum::http::{HeaderValue, Method, header};
 use axum::middleware::{Next, from_fn, map_request};
 use axum::response::Response;
 use axum::routing::{any, get, post};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -68,6 +69,8 @@ pub struct Site {
     pub turns: Turns,
     /// Web pages of these origins may call the API; `*` stands for all.
     pub allowed_origins: Vec<String>,
+    /// The datasets that may be streamed beside those that are.
+    pub streams: Arc<Semaphore>,
     /// The limits of HTTP.
     pub limits: HttpLimits,
     /// The limits of a WebSocket.

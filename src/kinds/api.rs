@@ -47,7 +47,7 @@ pub struct Starts(ImportStart, ExportStart, PiStart, TimerStart, CustomStart);
     field(
         name = "history",
         ty = "Vec<StateChange>",
-        desc = "Every change of state, oldest first, with who asked and why."
+        desc = "Changes of state, oldest first, with who asked and why: the newest 500."
     )
 )]
 pub enum TaskObject {

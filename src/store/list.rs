@@ -2,12 +2,17 @@
 
 use std::sync::Arc;
 
-use sqlx::any::AnyArguments;
+use futures_util::TryStreamExt;
+use futures_util::stream::BoxStream;
+use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row};
 
 use super::{Error, Store, row, sql};
 use crate::task::{State, Task, TaskId};
+
+/// Maximum size of a part of the list, in bytes of the tasks' inputs, cursors and texts.
+pub const LIST_BYTES: usize = 4 << 20;
 
 /// Which tasks: those that match every part that is given.
 #[derive(Clone, Debug, Default)]
@@ -75,8 +80,9 @@ impl Filter {
 }
 
 impl Store {
-    /// A part of the list, newest first.
-    pub async fn list(&self, filter: &Filter, page: Page) -> Result<Vec<Arc<Task>>, Error> {
+    /// A part of the list, newest first, and if it ended early: it has one task at least, and otherwise at most
+    /// [`LIST_BYTES`].
+    pub async fn list(&self, filter: &Filter, page: Page) -> Result<(Vec<Arc<Task>>, bool), Error> {
         let (mut conditions, mut texts) = filter.conditions();
         for (bound, sign) in [(page.after, '<'), (page.before, '>')] {
             if let Some(id) = bound {
@@ -86,12 +92,11 @@ impl Store {
         }
         let order = if page.from_end { "ASC" } else { "DESC" };
         let text = format!("{} {} ORDER BY id {order} LIMIT {}", sql::select(), where_all(&conditions), page.limit);
-        let rows = self.read(bound(&text, texts).fetch_all(&self.pool)).await?;
-        let mut tasks: Vec<_> = rows.iter().map(|row| row::task(row).map(Arc::new)).collect::<sqlx::Result<_>>()?;
+        let (mut tasks, more) = self.read(within_bytes(bound(&text, texts).fetch(&self.pool))).await?;
         if page.from_end {
             tasks.reverse();
         }
-        Ok(tasks)
+        Ok((tasks, more))
     }
 
     /// How many tasks match.
@@ -101,6 +106,20 @@ impl Store {
         let row = self.read(bound(&text, texts).fetch_one(&self.pool)).await?;
         Ok(row::unsigned(row.try_get("n")?))
     }
+}
+
+/// The tasks of the rows, until they have [`LIST_BYTES`]; true if there are more.
+async fn within_bytes(mut rows: BoxStream<'_, sqlx::Result<AnyRow>>) -> sqlx::Result<(Vec<Arc<Task>>, bool)> {
+    let (mut tasks, mut bytes) = (Vec::new(), 0);
+    while let Some(row) = rows.try_next().await? {
+        let task = row::task(&row)?;
+        bytes += task.text_bytes();
+        if bytes > LIST_BYTES && !tasks.is_empty() {
+            return Ok((tasks, true));
+        }
+        tasks.push(Arc::new(task));
+    }
+    Ok((tasks, false))
 }
 
 fn where_all(conditions: &[String]) -> String {

@@ -38,7 +38,7 @@ pub use brief::{Choice, Moments};
 pub use ends::Last;
 pub use error::Error;
 pub use hint::Hint;
-pub use list::{Filter, Page};
+pub use list::{Filter, LIST_BYTES, Page};
 pub use op::Durable;
 pub use postgres::Word;
 pub use uploads::Upload;
@@ -199,10 +199,10 @@ impl Store {
         Ok(row.as_ref().map(row::task).transpose()?.map(Arc::new))
     }
 
-    /// Every change of state, oldest first.
+    /// The newest 500 changes of state, oldest first.
     pub async fn history(&self, id: TaskId) -> Result<Vec<StateChange>, Error> {
         let rows = self.read(sqlx::query(sql::HISTORY).bind(id.to_string()).fetch_all(&self.pool)).await?;
-        Ok(rows.iter().map(row::change).collect::<sqlx::Result<_>>()?)
+        Ok(rows.iter().rev().map(row::change).collect::<sqlx::Result<_>>()?)
     }
 
     /// What a client asks of a task.

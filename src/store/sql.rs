@@ -53,7 +53,7 @@ const EXPIRES: &str = "state = 'PAUSED' AND due_at IS NOT NULL";
 pub const WAITING: &str = "SELECT COUNT(*) AS n FROM \
     (SELECT 1 AS one FROM tasks WHERE state IN ('SCHEDULED', 'QUEUED') LIMIT $1) AS waiting";
 pub const HISTORY: &str = "SELECT from_state, to_state, at, by_whom, reason FROM task_changes \
-    WHERE task_id = $1 ORDER BY version";
+    WHERE task_id = $1 ORDER BY version DESC LIMIT 500";
 pub const JOIN: &str = "INSERT INTO nodes (name, lease_until) VALUES ($1, $2) \
     ON CONFLICT (name) DO UPDATE SET lease_until = excluded.lease_until";
 pub const HEARTBEAT: &str = "UPDATE nodes SET lease_until = $2 WHERE name = $1";

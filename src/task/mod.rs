@@ -84,6 +84,13 @@ pub struct IdempotencyKey {
 }
 
 impl Task {
+    /// Bytes of the texts that clients or the task's run choose.
+    pub fn text_bytes(&self) -> usize {
+        let texts = [&self.label, &self.cursor, &self.exclusive, &self.lane];
+        let error = self.error.as_ref().map_or(0, |error| error.message.len());
+        texts.into_iter().flatten().map(String::len).sum::<usize>() + self.spec.len() + error
+    }
+
     /// Returns true if a start of `kind` with `key` repeats the one that made this task.
     pub fn is_repeated_by(&self, kind: &str, key: &IdempotencyKey) -> bool {
         let Some(own) = &self.idempotency_key else { return false };

@@ -45,7 +45,7 @@ pub async fn two_nodes_never_get_the_same_task(place: &Place) {
     let left = one.claim("a", at(1), 1000).await.unwrap();
     assert_eq!(taken.len() + left.len(), 200);
     let page = Page { limit: 1000, ..Page::default() };
-    for task in one.list(&Filter::default(), page).await.unwrap() {
+    for task in one.list(&Filter::default(), page).await.unwrap().0 {
         assert_eq!((task.state, task.epoch), (State::Running, 1));
     }
 }

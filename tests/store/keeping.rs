@@ -31,13 +31,13 @@ pub async fn everything_is_there_after_opening_it_again(place: &Place) {
     let expiry = Some(PauseExpiry { at: at(500), then: Verb::Resume });
     store.ask(paused.id, Verb::Pause, pausa::task::Ask { expiry, ..ask() }).await.unwrap();
     let page = Page { limit: 10, ..Page::default() };
-    let before = store.list(&Filter::default(), page).await.unwrap();
+    let before = store.list(&Filter::default(), page).await.unwrap().0;
     let histories = join_all(before.iter().map(|task| store.history(task.id))).await;
     store.close().await;
     drop(store);
 
     let store = place.open().await;
-    let after = store.list(&Filter::default(), page).await.unwrap();
+    let after = store.list(&Filter::default(), page).await.unwrap().0;
     assert_eq!(after, before);
     for (task, history) in after.iter().zip(histories) {
         assert_eq!(store.history(task.id).await.unwrap(), history.unwrap());

@@ -9,7 +9,7 @@ use pausa::task::{State, Task, TaskId, Verb};
 use super::place::{Place, ask, at, control, create, end, plain, running, task_with};
 
 async fn listed(store: &Store, filter: &Filter) -> Vec<TaskId> {
-    let tasks = store.list(filter, Page { limit: 1000, ..Page::default() }).await.unwrap();
+    let tasks = store.list(filter, Page { limit: 1000, ..Page::default() }).await.unwrap().0;
     assert!(tasks.iter().all(|task| filter.matches(task)));
     assert_eq!(store.count(filter).await.unwrap(), tasks.len() as u64);
     ids(&tasks)
@@ -66,15 +66,15 @@ pub async fn pages_give_each_task_once_in_both_directions(place: &Place) {
         limit: 4,
         from_end: false,
     };
-    let found = store.list(&Filter::default(), between(2, 9)).await.unwrap();
+    let found = store.list(&Filter::default(), between(2, 9)).await.unwrap().0;
     assert_eq!(found, newest_first[3..7], "both bounds are left out, and the limit holds");
-    assert_eq!(store.list(&Filter::default(), between(9, 2)).await.unwrap(), []);
+    assert_eq!(store.list(&Filter::default(), between(9, 2)).await.unwrap().0, []);
 }
 
 async fn forward(store: &Store, filter: &Filter, limit: u32) -> Vec<TaskId> {
     let (mut found, mut page) = (Vec::new(), Page { limit, ..Page::default() });
     loop {
-        let tasks = store.list(filter, page).await.unwrap();
+        let tasks = store.list(filter, page).await.unwrap().0;
         assert!(tasks.len() <= limit as usize);
         let Some(last) = tasks.last() else { return found };
         page.after = Some(last.id);
@@ -85,7 +85,7 @@ async fn forward(store: &Store, filter: &Filter, limit: u32) -> Vec<TaskId> {
 async fn backward(store: &Store, filter: &Filter, limit: u32) -> Vec<TaskId> {
     let (mut found, mut page) = (Vec::new(), Page { limit, from_end: true, ..Page::default() });
     loop {
-        let tasks = store.list(filter, page).await.unwrap();
+        let tasks = store.list(filter, page).await.unwrap().0;
         let Some(first) = tasks.first() else { return found };
         page.before = Some(first.id);
         found.splice(0..0, ids(&tasks));

@@ -6,6 +6,7 @@ mod downloads;
 mod exact;
 mod exports;
 mod idempotency;
+mod large;
 mod limits;
 mod logs;
 mod odd_files;

@@ -6,7 +6,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use sqlx::pool::PoolConnection;
 use sqlx::{PgConnection, PgPool, Postgres};
 
-use super::super::{Error, Snapshot};
+use super::super::{Dataset, DatasetName, Error, Snapshot};
+use super::listing;
 use super::pins;
 use super::publishing::run;
 
@@ -24,7 +25,7 @@ pub(super) struct Table {
     place: Mutex<Option<String>>,
 }
 
-/// A connection in such a transaction. Unless it is committed, the connection is closed: a COPY that is not read to its end
+/// A connection in such a transaction. Unless it is committed, the connection is closed: an answer that is not read to its end
 /// leaves it unfit for use, and the server stops sending at once.
 pub(super) struct Locked {
     connection: PoolConnection<Postgres>,
@@ -66,6 +67,23 @@ impl Table {
 }
 
 impl Locked {
+    /// A transaction that reads the dataset as it is now. [`Error::Missing`] if there is none.
+    pub(super) async fn dataset(pool: &PgPool, name: &DatasetName) -> Result<(Locked, Dataset), Error> {
+        let connection = pool.acquire().await?;
+        let mut locked = Locked { connection, committed: false, table: String::new() };
+        run(&mut locked, "BEGIN".into()).await?;
+        match listing::shared(&mut locked, name).await? {
+            Some(entry) => {
+                locked.table = entry.table();
+                Ok((locked, entry.dataset))
+            }
+            None => {
+                locked.commit().await?;
+                Err(Error::Missing(name.clone()))
+            }
+        }
+    }
+
     pub(super) async fn commit(mut self) -> Result<(), Error> {
         run(&mut self, "COMMIT".into()).await?;
         self.committed = true;

@@ -108,13 +108,13 @@ impl Datasets for Postgres {
     }
 
     async fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
-        let mut transaction = self.pool.begin().await?;
-        let entry = listing::shared(&mut transaction, name).await?;
-        let entry = entry.ok_or_else(|| Error::Missing(name.clone()))?;
-        let source = reading::Source::new(entry.table(), &entry.dataset.columns);
-        let range = reading::Range { after, last: entry.dataset.rows, limit };
-        let batch = reading::read(&mut transaction, &source, range).await?;
-        transaction.commit().await?;
+        let (mut locked, dataset) = locked::Locked::dataset(&self.pool, name).await?;
+        let source = reading::Source::new(locked.table.clone(), &dataset.columns);
+        let range = reading::Range { after, last: dataset.rows, limit };
+        let (batch, all) = reading::read(&mut locked, &source, range).await?;
+        if all {
+            locked.commit().await?;
+        }
         Ok(batch)
     }
 

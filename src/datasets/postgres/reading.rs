@@ -44,29 +44,36 @@ pub(super) struct Range {
     pub(super) limit: u32,
 }
 
-/// Reads the range.
-pub(super) async fn read(transaction: &mut PgConnection, source: &Source, range: Range) -> Result<Batch, Error> {
+/// Reads the range, up to the size of a page. Answers if all of it was read; if not, the connection still has rows to send.
+pub(super) async fn read(
+    transaction: &mut PgConnection,
+    source: &Source,
+    range: Range,
+) -> Result<(Batch, bool), Error> {
     // The numbers' index is all that is needed, also where no statistics say so yet.
     run(transaction, "SET LOCAL enable_seqscan = off".into()).await?;
     let mut batch = Batch::new(source.width);
     let (after, last) = (range.after, range.after.saturating_add(range.limit.into()).min(range.last));
     if after >= last {
-        return Ok(batch);
+        return Ok((batch, true));
     }
     let Source { table, columns, .. } = source;
     let sql = format!("SELECT {columns} FROM {table} WHERE {ROW} > {after} AND {ROW} <= {last} ORDER BY {ROW}");
     let mut rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(transaction);
     while let Some(row) = rows.try_next().await? {
-        push(&mut batch, &row)?;
+        if !push(&mut batch, &row)? {
+            return Ok((batch, false));
+        }
     }
     if batch.len() as u64 != last - after {
         return Err(Error::Failed(format!("rows of {table} are missing or doubled")));
     }
-    Ok(batch)
+    Ok((batch, true))
 }
 
-fn push(batch: &mut Batch, row: &PgRow) -> Result<(), Error> {
+/// False if the page is full.
+fn push(batch: &mut Batch, row: &PgRow) -> Result<bool, Error> {
     let cells = (0..batch.width()).map(|index| Ok(row.try_get::<Option<&str>, _>(index)?));
     let cells = cells.collect::<Result<Vec<_>, Error>>()?;
-    batch.push_row(cells).map_err(|error| Error::Failed(error.to_string()))
+    batch.push_within_page(&cells).map_err(|error| Error::Failed(error.to_string()))
 }

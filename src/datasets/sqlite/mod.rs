@@ -25,6 +25,7 @@ mod stored;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
@@ -94,6 +95,15 @@ impl Shared {
     }
 }
 
+/// Somebody waits for what is read; dropped, nobody does.
+struct Asked(Arc<AtomicBool>);
+
+impl Drop for Asked {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Runs `work` where it may block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     let ended = tokio::task::spawn_blocking(work).await;
@@ -125,7 +135,10 @@ impl Datasets for Sqlite {
 
     async fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
         let name = name.clone();
-        self.run(move |shared| shared.rows(&name, after, limit)).await
+        // Dropped with this future: the thread then reads no further.
+        let asked = Asked(Arc::default());
+        let abandoned = Arc::clone(&asked.0);
+        self.run(move |shared| shared.rows(&name, (after, limit), &abandoned)).await
     }
 
     async fn drop_dataset(&self, name: &DatasetName) -> Result<bool, Error> {
@@ -189,10 +202,10 @@ impl Datasets for Sqlite {
 
 impl Shared {
     /// The segments are not pinned here: where one is unlinked before it was opened, the dataset is looked up anew.
-    fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
+    fn rows(&self, name: &DatasetName, range: (u64, u32), abandoned: &Arc<AtomicBool>) -> Result<Batch, Error> {
         loop {
             let (columns, parts) = self.catalog.read(|catalog| listing::parts(catalog, name))?;
-            let mut page = readers::Page::new(&columns, after, limit);
+            let mut page = readers::Page::new(&columns, range, abandoned);
             match self.readers.fill(&self.files, &parts, &mut page) {
                 Ok(()) => return Ok(page.batch),
                 Err(error) => {

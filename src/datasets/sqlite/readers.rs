@@ -1,6 +1,7 @@
 //! Reading published segments, which never change, through a few connections that are kept open.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -27,13 +28,20 @@ pub(super) struct Page {
     kinds: Vec<ColumnType>,
     after: u64,
     limit: u64,
+    full: bool,
+    abandoned: Arc<AtomicBool>,
 }
 
 impl Page {
-    /// At most `limit` rows of these columns after row number `after`.
-    pub(super) fn new(columns: &[Column], after: u64, limit: u32) -> Self {
+    /// At most `limit` rows of these columns after row number `after`; no more once `abandoned` is set.
+    pub(super) fn new(columns: &[Column], (after, limit): (u64, u32), abandoned: &Arc<AtomicBool>) -> Self {
         let kinds = columns.iter().map(|column| column.kind).collect();
-        Self { batch: Batch::new(columns.len()), kinds, after, limit: limit.into() }
+        let (batch, abandoned) = (Batch::new(columns.len()), Arc::clone(abandoned));
+        Self { batch, kinds, after, limit: limit.into(), full: false, abandoned }
+    }
+
+    fn ends(&self) -> bool {
+        self.full || self.left() == 0 || self.abandoned.load(Ordering::Relaxed)
     }
 
     fn left(&self) -> u64 {
@@ -53,7 +61,7 @@ impl Readers {
     pub(super) fn fill(&self, files: &Files, parts: &[Part], page: &mut Page) -> Result<(), Error> {
         for part in parts {
             let (after, last) = page.range(part);
-            if after < last {
+            if after < last && !page.ends() {
                 self.with(files, &part.place, |connection| read(connection, &part.table, (after, last), page))?;
             }
         }
@@ -114,7 +122,7 @@ fn read(connection: &Connection, table: &str, range: (u64, u64), page: &mut Page
     let mut rows = statement.query([signed(range.0), signed(range.1)])?;
     while let Some(row) = rows.next()? {
         push(page, row)?;
-        if page.left() == 0 {
+        if page.ends() {
             break;
         }
     }
@@ -124,6 +132,8 @@ fn read(connection: &Connection, table: &str, range: (u64, u64), page: &mut Page
 fn push(page: &mut Page, row: &rusqlite::Row) -> Result<(), Error> {
     let cells = page.kinds.iter().enumerate().map(|(index, kind)| shown(*kind, row.get_ref(index)?));
     let cells = cells.collect::<Result<Vec<_>, Error>>()?;
-    let pushed = page.batch.push_row(cells.iter().map(Option::as_deref));
-    pushed.map_err(|error| Error::Failed(format!("a segment: {error}")))
+    let cells: Vec<_> = cells.iter().map(Option::as_deref).collect();
+    let pushed = page.batch.push_within_page(&cells);
+    page.full = !pushed.map_err(|error| Error::Failed(format!("a segment: {error}")))?;
+    Ok(())
 }

@@ -53,6 +53,7 @@ impl TimerFields {
     }
 
     /// The tries, oldest first: the last 100 of them.
+    #[graphql(complexity = "100 * child_complexity + 1")]
     async fn deliveries(&self) -> Result<Vec<Delivered>> {
         let cursor = self.0.cursor.as_deref().map(serde_json::from_str::<Cursor>).transpose();
         let cursor = cursor.map_err(error::internal)?.unwrap_or_default();
