@@ -5,6 +5,7 @@ mod layers;
 mod limits;
 mod nearest;
 mod reader;
+mod sqlite_url;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -14,6 +15,7 @@ use std::time::Duration;
 pub use layers::Layers;
 pub use limits::{HttpLimits, SocketLimits};
 use reader::Reader;
+pub use sqlite_url::SqliteUrl;
 
 /// Everything that can be set. `config.default.toml` explains each.
 #[derive(Clone, Debug)]
@@ -245,7 +247,7 @@ impl Config {
     }
 
     fn sqlite(&self, file: &str) -> String {
-        format!("sqlite:{}", self.data_dir.join(file).display())
+        SqliteUrl::of(&self.data_dir.join(file))
     }
 }
 

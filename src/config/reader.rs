@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use percent_encoding::percent_decode_str;
 use toml::Value;
 
-use super::{ConfigError, Layers, Secret, Url};
+use super::{ConfigError, Layers, Secret, SqliteUrl, Url};
 
 /// Reads settings by name and type.
 pub struct Reader(pub Layers);
@@ -103,17 +104,19 @@ impl Reader {
     pub fn url(&self, name: &str) -> Result<Option<Url>, ConfigError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let known = ["sqlite:", "postgres://", "postgresql://"];
-        if known.iter().any(|scheme| text.starts_with(scheme)) {
+        let readable = !text.starts_with("sqlite:") || SqliteUrl::parse(&text).is_some();
+        if known.iter().any(|scheme| text.starts_with(scheme)) && readable {
             return Ok(Some(Url(text)));
         }
-        self.refuse(name, "sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE")
+        self.refuse(name, "sqlite:PATH (percent-encoded) or postgres://USER:PASSWORD@HOST/DATABASE")
     }
 
     pub fn files_dir(&self) -> Result<Option<PathBuf>, ConfigError> {
         let Some(text) = self.text("files_url")? else { return Ok(None) };
-        match text.strip_prefix("file://") {
-            Some(path) if path.starts_with('/') => Ok(Some(PathBuf::from(path))),
-            _ => self.refuse("files_url", "file:///PATH"),
+        let path = text.strip_prefix("file://").filter(|path| path.starts_with('/') && !path.contains(['?', '#']));
+        match path.and_then(|path| percent_decode_str(path).decode_utf8().ok()) {
+            Some(path) if !path.contains('\0') => Ok(Some(PathBuf::from(&*path))),
+            _ => self.refuse("files_url", "file:///PATH, with %25, %3F and %23 for the characters %, ? and #"),
         }
     }
 }

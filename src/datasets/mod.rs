@@ -39,14 +39,15 @@ pub use reader::{Limit, Page, Reader, Window, counts, pages};
 pub use selection::{ColumnFilter, InvalidSelection, Selection};
 pub use value::NoValue;
 
+use crate::config::SqliteUrl;
 use crate::task::TaskId;
 
 /// Opens the database at `url`: `sqlite:PATH`, made where there is none, or `postgres://…`.
 ///
 /// Answers [`Error::Unavailable`] where a server does not answer, [`Error::Failed`] where the URL is of another kind.
 pub async fn connect(url: &str) -> Result<Arc<dyn Datasets>, Error> {
-    if let Some(path) = url.strip_prefix("sqlite:") {
-        Ok(Arc::new(sqlite::Sqlite::open(path).await?))
+    if let Some(url) = SqliteUrl::parse(url) {
+        Ok(Arc::new(sqlite::Sqlite::open(url).await?))
     } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         Ok(Arc::new(postgres::Postgres::connect(url).await?))
     } else {

@@ -24,6 +24,11 @@ const POSTGRES: &[Step] = &[
     (4, "due_since", include_str!("../../migrations/postgres/0004_due_since.sql")),
 ];
 
+/// The newest step for SQLite.
+pub fn newest() -> i64 {
+    SQLITE.last().map_or(0, |(version, _, _)| *version)
+}
+
 /// Runs the steps that the database has not had yet. Nodes that start together wait for each other.
 pub async fn run(pool: &AnyPool, dialect: Dialect) -> Result<(), Error> {
     let steps = match dialect {

@@ -25,7 +25,7 @@ mod together;
 mod uploads;
 mod write;
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -158,8 +158,13 @@ impl Store {
     }
 
     /// The file that holds the store, where it is one: only one process may serve it.
-    pub fn file(url: &str) -> Option<&Path> {
+    pub fn file(url: &str) -> Option<PathBuf> {
         sqlite::path(url)
+    }
+
+    /// The newest schema that a SQLite store may have: a later version made any other.
+    pub fn newest_schema() -> i64 {
+        migrate::newest()
     }
 
     /// Only this process can write here, so whatever other nodes are listed are dead.

@@ -1,6 +1,6 @@
 //! The store in a file: one writer that commits what many callers asked for together.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Error;
 use super::op::{Durable, Op};
+use crate::config::SqliteUrl;
 
 /// Begins what is on disk when it is acknowledged.
 const AT_ONCE: &str = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
@@ -50,12 +51,9 @@ pub async fn open(url: &str) -> Result<AnyPool, Error> {
     Ok(pool)
 }
 
-/// The file that the URL names; none for a database in memory.
-pub fn path(url: &str) -> Option<&Path> {
-    let path = url.strip_prefix("sqlite:")?;
-    let path = path.strip_prefix("//").unwrap_or(path);
-    let path = path.split('?').next()?;
-    (!path.is_empty() && path != ":memory:").then(|| Path::new(path))
+/// Path of the file that the URL names. None for a database in memory.
+pub fn path(url: &str) -> Option<PathBuf> {
+    SqliteUrl::parse(url)?.path
 }
 
 fn with_create(url: &str) -> String {
@@ -133,4 +131,42 @@ fn transaction<'a>(conn: &'a mut AnyConnection, ops: &'a [&'a Op<()>]) -> BoxFut
         transaction.commit().await?;
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::str::FromStr;
+
+    use sqlx::ConnectOptions;
+    use sqlx::any::AnyConnectOptions;
+    use sqlx::sqlite::SqliteConnectOptions;
+
+    use super::*;
+
+    /// The file that sqlx opens for a URL.
+    fn opened(url: &str) -> PathBuf {
+        let any = AnyConnectOptions::from_str(url).unwrap();
+        SqliteConnectOptions::from_url(&any.database_url).unwrap().get_filename().to_owned()
+    }
+
+    #[test]
+    fn sqlx_opens_the_file_that_the_lock_and_the_datasets_expect() {
+        for name in ["plain", "100%", "a%20b", "what?", "a#b", "with space", "für", "a/../b", "./c", "/d", "e\\f"] {
+            let file = Path::new("/data").join(name).join("pausa.db");
+            assert_eq!(opened(&with_create(&SqliteUrl::of(&file))), file, "{name}");
+        }
+        let given = [
+            "sqlite:a%20b.db",
+            "sqlite:///a%3Fb.db?mode=rwc",
+            "sqlite://a.db",
+            "sqlite:/x/../y.db",
+            "sqlite:/a b#c.db",
+            "sqlite:./%25.db?mode=rw&cache=private",
+            "sqlite:sqlite:a.db",
+        ];
+        for url in given {
+            assert_eq!(path(url).as_deref(), Some(&*opened(&with_create(url))), "{url}");
+        }
+    }
 }

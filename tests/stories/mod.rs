@@ -9,6 +9,7 @@ mod idempotency;
 mod large;
 mod limits;
 mod logs;
+mod folders;
 mod odd_files;
 mod retention;
 mod rows;

@@ -34,6 +34,7 @@ use self::files::Files;
 use self::readers::Readers;
 use self::segment::Segment;
 use super::{Batch, Dataset, DatasetName, Datasets, Error, Holder, Plan, Reader, Selection, Snapshot, Staging};
+use crate::config::SqliteUrl;
 use crate::task::TaskId;
 
 /// Columns that a table of SQLite holds.
@@ -52,14 +53,18 @@ struct Shared {
 }
 
 impl Sqlite {
-    /// Opens what lies at `path` (as in the URL after `sqlite:`), making what is missing.
-    pub(super) async fn open(path: &str) -> Result<Self, Error> {
-        let path = path.strip_prefix("//").unwrap_or(path);
-        let path = path.split('?').next().unwrap_or_default().to_owned();
-        if path.is_empty() || path == ":memory:" {
+    /// Opens the datasets at `url` and creates what is missing.
+    pub(super) async fn open(url: SqliteUrl) -> Result<Self, Error> {
+        let Some(path) = url.path else {
             return Err(Error::Failed("datasets need a file: use sqlite:PATH".into()));
+        };
+        if let Some(other) = url.others.first() {
+            return Err(Error::Failed(format!("{other} is not possible for datasets: only mode=rw and mode=rwc are")));
         }
-        let shared = blocking(move || Shared::open(Path::new(&path))).await?;
+        if !url.create && !path.exists() {
+            return Err(Error::Failed(format!("{} does not exist, and mode=rwc is not set", path.display())));
+        }
+        let shared = blocking(move || Shared::open(&path)).await?;
         Ok(Self { shared: Arc::new(shared) })
     }
 
