@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::backup;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::{Config, HttpLimits, PauseEnd, Role};
@@ -42,12 +43,12 @@ pub struct App {
     sockets: TaskTracker,
     grace: Duration,
     limits: HttpLimits,
-    _held: Held,
+    held: Held,
 }
 
 /// What this process alone may hold as long as it lives.
 struct Held {
-    _lock: Option<std::fs::File>,
+    lock: Option<std::fs::File>,
     _folder: Option<tempfile::TempDir>,
 }
 
@@ -74,6 +75,21 @@ pub enum StartError {
     /// Another process serves this store.
     #[error("another pausa serves {0} already: SQLite takes one node; several nodes share a PostgreSQL store")]
     Taken(PathBuf),
+    /// The folder was copied while a server ran, or after it crashed.
+    #[error(
+        "{store} was copied from a folder on which a server was running: its parts may not fit together. Copy a running \
+         server with `pausa backup FOLDER`, and `pausa restore FOLDER` the copy. If no server was running during the copy, \
+         delete {lock} and start again"
+    )]
+    Copied {
+        /// The store.
+        store: PathBuf,
+        /// The lock file, which has the note.
+        lock: PathBuf,
+    },
+    /// A restore was cut off.
+    #[error("{0} was not restored completely: empty the data folder and run `pausa restore FOLDER` again")]
+    Restoring(PathBuf),
 }
 
 impl App {
@@ -96,6 +112,9 @@ impl App {
         let abandoned = if store.is_exclusive() { clock.now() } else { clock.now() - RECEIVING };
         let files = Files::open(&root, abandoned).await.map_err(|cause| StartError::Folder { folder: root, cause })?;
         let custom_kinds = kinds.iter().map(|kind| kind.name().to_owned()).collect();
+        if let (Some(lock), Some(file)) = (&lock, Store::file(&config.store_url())) {
+            backup::identity::note(lock, &file).map_err(|cause| StartError::Folder { folder: file, cause })?;
+        }
         let kinds = kinds::builtin(&config, &datasets, &outbound, metrics.timers.clone(), kinds);
         let tasks = metrics.tasks.clone();
         let runner = Runner::new(settings, store.clone(), files.clone(), clock.clone(), kinds, bells.clone(), tasks);
@@ -126,9 +145,9 @@ impl App {
         };
         let services = services(&config, &site, bus, datasets, custom_kinds);
         let routes = routes(&config, site, services);
-        let held = Held { _lock: lock, _folder: folder };
+        let held = Held { lock, _folder: folder };
         let (grace, limits) = (config.shutdown_grace, config.http);
-        Ok(App { runner, store, routes, ending, sockets, grace, limits, _held: held })
+        Ok(App { runner, store, routes, ending, sockets, grace, limits, held })
     }
 
     /// Serves `listener` until `shutdown`, then lets every task come to a checkpoint and gives it back. True where all of
@@ -151,7 +170,10 @@ impl App {
         stopped.cancel();
         // What is still open when the grace is over is cut off with the process.
         let _ = tokio::time::timeout_at(deadline, async { tokio::join!(self.sockets.wait(), server) }).await;
-        let _ = tokio::time::timeout(CLOSING, self.store.close()).await;
+        let closed = tokio::time::timeout(CLOSING, self.store.close()).await.is_ok();
+        if let Some(lock) = self.held.lock.filter(|_| quiet && closed) {
+            backup::identity::clear(&lock)?;
+        }
         Ok(quiet)
     }
 }
@@ -277,9 +299,16 @@ fn lock(config: &Config) -> Result<Option<std::fs::File>, StartError> {
     let url = config.store_url();
     let Some(store) = Store::file(&url) else { return Ok(None) };
     let path = store.with_extension("lock");
-    let file = std::fs::File::create(&path).map_err(unusable(path.clone()))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(_) => Err(StartError::Taken(store.to_owned())),
+    let opened = std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+    let file = opened.map_err(unusable(path.clone()))?;
+    if file.try_lock().is_err() {
+        return Err(StartError::Taken(store));
+    }
+    if backup::is_unfinished(&store) {
+        return Err(StartError::Restoring(store));
+    }
+    match backup::identity::is_copied(&file, &store).map_err(unusable(path.clone()))? {
+        false => Ok(Some(file)),
+        true => Err(StartError::Copied { store, lock: path }),
     }
 }

@@ -6,6 +6,7 @@
 //! - [`runner`]: claims tasks and runs them; the [`runner::Kind`] trait that a kind of task implements.
 //! - [`kinds`]: import, export, pi.
 //! - [`datasets`]: the tables that imports fill; [`files`]: uploads and results; [`bus`]: who hears of a change.
+//! - [`backup`]: copies of the embedded mode's folder, also while a server runs.
 //! - [`outbound`]: requests to addresses that clients name, checked.
 //! - [`graphql`]: the API's shape; [`http`]: the routes.
 //! - [`metrics`]: what a node counts; [`config`], [`clock`], [`telemetry`], [`app`]: settings, time, the log, and the wiring
@@ -16,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 pub mod app;
+pub mod backup;
 pub mod bus;
 pub mod clock;
 pub mod config;

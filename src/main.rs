@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use pausa::app::App;
+use pausa::backup;
 use pausa::clock::Clock;
 use pausa::config::Config;
 use pausa::store::Store;
@@ -42,6 +43,22 @@ enum Command {
     Schema,
     /// Bring the task store up to date, and end.
     Migrate,
+    /// Back up the data folder, also while a server runs on it (SQLite only).
+    ///
+    /// Copies the task store, the datasets, uploads and results as of one moment, checks the copy, and writes a manifest
+    /// with the size and SHA-256 of each file. Files that never change are hard-linked if FOLDER is on the same file system.
+    Backup {
+        /// Folder to create. It must not exist, or be empty.
+        folder: PathBuf,
+    },
+    /// Restore a backup into an empty data folder.
+    ///
+    /// Checks the manifest and the SHA-256 of each file. Start a server on the data folder afterwards: unfinished tasks
+    /// continue. Timers that fired after the backup was made fire again: see docs/operations.md.
+    Restore {
+        /// Folder that `pausa backup` created.
+        folder: PathBuf,
+    },
 }
 
 /// Time for blocking calls to return as the process ends. A lookup of a name or a disk that hangs takes no longer.
@@ -76,8 +93,13 @@ async fn command(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::
         let variables = config.ignored_variables.join(", ");
         tracing::debug!(variables, "ignored environment variables of a service named pausa");
     }
-    match arguments.command {
+    match &arguments.command {
         Some(Command::Migrate) => migrate(&config).await,
+        Some(Command::Backup { folder }) => {
+            allow_many_files();
+            done(backup::command::backup(&config, folder.clone()).await?)
+        }
+        Some(Command::Restore { folder }) => done(backup::command::bring_back(&config, folder.clone()).await?),
         _ => serve(config).await,
     }
 }
@@ -110,6 +132,11 @@ async fn migrate(config: &Config) -> Result<ExitCode, Box<dyn std::error::Error>
     std::fs::create_dir_all(&config.data_dir)?;
     Store::connect(&config.store_url(), std::sync::Arc::new(|_, _| {})).await?.close().await;
     println!("the task store is up to date");
+    Ok(ExitCode::SUCCESS)
+}
+
+fn done(said: String) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    println!("{said}");
     Ok(ExitCode::SUCCESS)
 }
 

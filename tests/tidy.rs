@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 /// From the left, where everything is put together, to the right, where nothing is known of the rest. Each may use what
 /// stands to its right.
-const LAYERS: [&[&str]; 8] = [
+const LAYERS: [&[&str]; 9] = [
     &["main"],
     &["app", "telemetry"],
     &["http"],
     &["graphql"],
     &["kinds"],
     &["runner"],
+    &["backup"],
     &["store", "bus", "files", "datasets", "outbound"],
     &["metrics", "task", "clock", "config", "disk"],
 ];
@@ -19,7 +20,7 @@ const LAYERS: [&[&str]; 8] = [
 /// Crates that only some places may name.
 const KEPT: [(&str, &[&str]); 7] = [
     ("sqlx", &["src/store", "src/datasets"]),
-    ("rusqlite", &["src/datasets/sqlite"]),
+    ("rusqlite", &["src/datasets/sqlite", "src/backup"]),
     ("async_graphql", &["src/graphql", "src/kinds", "src/http/transport"]),
     ("axum", &["src/http", "src/app.rs"]),
     ("prometheus_client", &["src/metrics"]),

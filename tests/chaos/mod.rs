@@ -1,5 +1,7 @@
 //! The real server under bad luck: killed, frozen, asked for everything at once. Whatever happens, the rows are exact.
 
+mod backups;
+mod copies;
 mod ends;
 mod folder;
 mod frozen;

@@ -54,6 +54,12 @@ impl Server {
         (Server { child, url, settings, folder, client: super::client() }, log)
     }
 
+    /// A server on a folder that is there already.
+    pub async fn at(settings: &[(&str, &str)], folder: TempDir) -> Server {
+        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Server::run(settings, folder).await
+    }
+
     async fn run(settings: Vec<(String, String)>, folder: TempDir) -> Server {
         let mut child = spawn(&settings, folder.path());
         let url = address(&mut child).await;
@@ -209,6 +215,22 @@ impl Server {
     pub fn client(&self) -> &Client {
         &self.client
     }
+}
+
+/// Runs the program on a data folder to its end: its exit code, and what it said on both outputs.
+pub async fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pausa"));
+    command
+        .args(arguments)
+        .env("PAUSA_LISTEN", "127.0.0.1:0")
+        .env("PAUSA_DATA_DIR", folder)
+        .env("PAUSA_LOG", "warn")
+        .env_remove("PAUSA_BLESS")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let ended = tokio::time::timeout(PATIENCE, command.output()).await.unwrap().unwrap();
+    let said = [ended.stdout, ended.stderr].concat();
+    (ended.status.code(), String::from_utf8(said).unwrap())
 }
 
 fn spawn(settings: &[(String, String)], folder: &Path) -> Child {

@@ -1,15 +1,16 @@
 //! What users do, against the real server.
 
+mod backups;
 mod bad_input;
 mod control;
 mod downloads;
 mod exact;
 mod exports;
+mod folders;
 mod idempotency;
 mod large;
 mod limits;
 mod logs;
-mod folders;
 mod odd_files;
 mod retention;
 mod rows;

@@ -1,0 +1,70 @@
+//! `pausa backup` and `pausa restore`.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Error, Manifest, Places, Stop, create, restore};
+use crate::clock::Clock;
+use crate::config::Config;
+
+/// Makes a backup in `folder`, and answers what to tell the user.
+///
+/// # Errors
+/// See [`create`].
+pub async fn backup(config: &Config, folder: PathBuf) -> Result<String, Error> {
+    let places = Places::of(config)?;
+    let target = folder.clone();
+    let manifest = interruptible(folder.clone(), move |stop| create(&places, &target, &Clock::system(), stop)).await?;
+    let mut said = format!("backup made in {}: {}", folder.display(), contents(&manifest));
+    for path in &manifest.missing {
+        said.push_str(&format!("\nwarning: {path} is missing in the server's own folder"));
+    }
+    Ok(said)
+}
+
+/// Restores the backup in `folder`, and answers what to tell the user.
+///
+/// # Errors
+/// See [`restore`].
+pub async fn bring_back(config: &Config, folder: PathBuf) -> Result<String, Error> {
+    let (places, data_dir) = (Places::of(config)?, config.data_dir.clone());
+    let from = folder.clone();
+    let manifest = interruptible(folder.clone(), move |stop| restore(&from, &places, &data_dir, stop)).await?;
+    Ok(format!("{} restored to {}: {}", folder.display(), config.data_dir.display(), contents(&manifest)))
+}
+
+fn contents(manifest: &Manifest) -> String {
+    let Manifest { tasks, datasets, files, taken_at, schema, pausa, .. } = manifest;
+    format!(
+        "{tasks} tasks, {datasets} datasets, {} files, {} bytes, as of {taken_at} (Pausa {pausa}, schema {schema})",
+        files.len(),
+        manifest.bytes()
+    )
+}
+
+/// Works on a blocking thread until it is done; SIGTERM and Ctrl-C ask it to stop.
+async fn interruptible<T: Send + 'static>(
+    folder: PathBuf,
+    work: impl FnOnce(&Stop) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    let failed = |cause| Error::Io { path: PathBuf::new(), cause };
+    let stop = Arc::new(Stop::default());
+    let asked = Arc::clone(&stop);
+    let (mut term, mut int) =
+        (signal(SignalKind::terminate()).map_err(failed)?, signal(SignalKind::interrupt()).map_err(failed)?);
+    let mut working = tokio::task::spawn_blocking(move || work(&asked));
+    let done = tokio::select! {
+        done = &mut working => done,
+        () = async { tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} } } => {
+            stop.request();
+            working.await
+        }
+    };
+    done.unwrap_or_else(|ended| Err(broken(&folder, ended)))
+}
+
+fn broken(folder: &Path, ended: tokio::task::JoinError) -> Error {
+    Error::Io { path: folder.to_owned(), cause: std::io::Error::other(ended) }
+}

@@ -1,0 +1,85 @@
+//! The note in the lock file that tells the folder of a server that crashed from a copy of it.
+//!
+//! A server writes down which file its store is, and takes the note back when it ends cleanly. A copy has other files: what
+//! was copied while a server wrote may hold a database and a log that do not fit together, which SQLite cannot see.
+
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+
+/// Which file a store is.
+#[derive(Debug, Serialize, Deserialize)]
+struct Identity {
+    inode: u64,
+    /// When it was created, in nanoseconds since 1970. None if the file system does not say.
+    created: Option<u64>,
+}
+
+impl Identity {
+    fn of(file: &Metadata) -> Identity {
+        let created = file.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        Identity { inode: file.ino(), created: created.and_then(|age| u64::try_from(age.as_nanos()).ok()) }
+    }
+
+    /// Some file systems give a file another number each time they are mounted.
+    fn is_same(&self, other: &Identity) -> bool {
+        self.inode == other.inode || (self.created.is_some() && self.created == other.created)
+    }
+}
+
+/// Writes down that a server runs on this store.
+pub fn note(mut lock: &File, store: &Path) -> io::Result<()> {
+    let text = serde_json::to_vec(&Identity::of(&store.metadata()?))?;
+    lock.set_len(0)?;
+    lock.rewind()?;
+    // A copy sees it at once; after a power cut its absence does no harm.
+    lock.write_all(&text)
+}
+
+/// Writes down that the server ended cleanly.
+pub fn clear(lock: &File) -> io::Result<()> {
+    lock.set_len(0)
+}
+
+/// The store was copied from a folder whose server was running, or had crashed.
+pub fn is_copied(mut lock: &File, store: &Path) -> io::Result<bool> {
+    let mut text = Vec::new();
+    lock.rewind()?;
+    lock.read_to_end(&mut text)?;
+    // Older versions wrote nothing.
+    let Ok(noted) = serde_json::from_slice::<Identity>(&text) else { return Ok(false) };
+    match store.metadata() {
+        Ok(file) => Ok(!noted.is_same(&Identity::of(&file))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, OpenOptions};
+
+    use super::*;
+
+    #[test]
+    fn a_copy_is_told_from_what_a_crash_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let (store, other) = (folder.path().join("pausa.db"), folder.path().join("copy.db"));
+        fs::write(&store, "rows").unwrap();
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).to_owned();
+        let lock = options.open(folder.path().join("pausa.lock")).unwrap();
+        assert!(!is_copied(&lock, &store).unwrap(), "no server ever ran");
+        note(&lock, &store).unwrap();
+        fs::copy(&store, &other).unwrap();
+        let again = options.open(folder.path().join("pausa.lock")).unwrap();
+        assert!(!is_copied(&again, &store).unwrap(), "a server crashed");
+        assert!(is_copied(&again, &other).unwrap(), "its folder was copied");
+        assert!(!is_copied(&again, &folder.path().join("none.db")).unwrap(), "there is no store yet");
+        clear(&lock).unwrap();
+        assert!(!is_copied(&lock, &other).unwrap(), "it was copied after a clean end");
+    }
+}

@@ -1,0 +1,206 @@
+//! The moment whose state a backup holds.
+//!
+//! While both databases are locked for writing, no task changes its state and none is claimed, published or deleted; runs
+//! go on writing rows and files of their own. In that time, which is some milliseconds, everything that may change or
+//! disappear is held: the databases by read transactions, stagings by locks that let nobody write, files by being open. So
+//! the copy is what a crash at that moment would leave, and a start takes it up in the same way.
+//!
+//! The order matters where one part names another. Stagings come before the work folders: the cursor in a staging names
+//! bytes that are in the work folder already.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OpenFlags};
+
+use super::complete::published;
+use super::copying::{self, begin_read, files_below, open, parent};
+use super::error::{at, in_database};
+use super::places::FOLDERS;
+use super::{Error, Places, Stop};
+use crate::clock::Clock;
+
+/// SQLite's answer where a crash left a journal that a reader may not roll back.
+const READONLY_ROLLBACK: i32 = 776;
+
+/// Everything that is held.
+pub(super) struct Moment {
+    /// When it was.
+    pub(super) at: Timestamp,
+    store: Connection,
+    catalog: Connection,
+    stagings: Vec<Staging>,
+    files: Vec<Held>,
+}
+
+/// The staging of an import, read-locked.
+struct Staging {
+    connection: Connection,
+    size: u64,
+    to: PathBuf,
+}
+
+/// A file that is open: it can be copied whatever becomes of its name.
+struct Held {
+    file: File,
+    length: u64,
+    to: PathBuf,
+}
+
+impl Moment {
+    /// Holds what `places` has and `copy` has not yet.
+    pub(super) fn take(places: &Places, copy: &Places, clock: &Clock) -> Result<Moment, Error> {
+        let _locks = (lock(&places.store)?, lock(&places.catalog)?);
+        let store = reader(&places.store)?;
+        let catalog = reader(&places.catalog)?;
+        let published = published(&catalog, &places.catalog)?;
+        let mut moment = Moment { at: clock.now(), store, catalog, stagings: Vec::new(), files: Vec::new() };
+        moment.hold_segments(&places.segments(), &copy.segments(), &published)?;
+        for folder in FOLDERS {
+            moment.hold_files(&places.files.join(folder), &copy.files.join(folder))?;
+        }
+        Ok(moment)
+    }
+
+    fn hold_segments(&mut self, from: &Path, to: &Path, published: &HashSet<String>) -> Result<(), Error> {
+        for path in files_below(from)?.iter().filter(|path| path.extension().is_some_and(|end| end == "db")) {
+            let (Some(id), Some(name)) = (path.file_stem().and_then(|id| id.to_str()), path.file_name()) else {
+                continue;
+            };
+            if published.contains(id) {
+                self.hold(path, to.join(name))?;
+            } else {
+                self.hold_staging(path, to.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until a write that is under way has ended, and lets none begin.
+    fn hold_staging(&mut self, path: &Path, to: PathBuf) -> Result<(), Error> {
+        let Some(size) = size(path)? else { return Ok(()) };
+        let begun = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
+            begin_read(&connection, path)?;
+            Ok(connection)
+        });
+        match begun {
+            Ok(connection) => {
+                // A crash, or this moment, came before the staging was made.
+                if has_bookkeeping(&connection, path)? {
+                    self.stagings.push(Staging { connection, size, to });
+                }
+                Ok(())
+            }
+            Err(Error::Database { cause, .. }) if extended_code(&cause) == Some(READONLY_ROLLBACK) => {
+                self.hold(path, to.clone())?;
+                self.hold(&journal(path), journal(&to))
+            }
+            Err(_) if !path.exists() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn hold_files(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
+        let mut paths = files_below(from)?;
+        // A mark says how many bytes of the file beside it are good: it must not be newer than that file.
+        paths.sort_by_key(|path| path.extension().is_none_or(|end| end != "mark"));
+        for path in paths {
+            let unfinished = path.extension().is_some_and(|end| end == "part");
+            if let Ok(name) = path.strip_prefix(from)
+                && !unfinished
+                && !to.join(name).exists()
+            {
+                self.hold(&path, to.join(name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// What is gone already was not needed: what is needed is looked for in the copy.
+    fn hold(&mut self, path: &Path, to: PathBuf) -> Result<(), Error> {
+        if to.exists() {
+            return Ok(());
+        }
+        let file = match File::open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other.map_err(at(path))?,
+        };
+        let length = file.metadata().map_err(at(path))?.len();
+        self.files.push(Held { file, length, to });
+        Ok(())
+    }
+
+    /// Copies what is held, the smallest stagings first: their imports wait for it.
+    pub(super) fn copy(mut self, copy: &Places, stop: &Stop) -> Result<Timestamp, Error> {
+        self.stagings.sort_by_key(|staging| staging.size);
+        for Staging { connection, to, .. } in self.stagings {
+            copying::database(&connection, &to, stop)?;
+        }
+        for Held { file, length, to } in self.files {
+            let folder = parent(&to);
+            fs::create_dir_all(folder).map_err(at(folder))?;
+            copying::file(&file, length, &to, stop)?;
+        }
+        copying::database(&self.store, &copy.store, stop)?;
+        copying::database(&self.catalog, &copy.catalog, stop)?;
+        roll_back(&copy.segments())?;
+        Ok(self.at)
+    }
+}
+
+/// Keeps everybody else from writing until it is dropped.
+fn lock(path: &Path) -> Result<Connection, Error> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.execute_batch("BEGIN IMMEDIATE").map_err(in_database(path))?;
+    Ok(connection)
+}
+
+fn reader(path: &Path) -> Result<Connection, Error> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    begin_read(&connection, path)?;
+    Ok(connection)
+}
+
+fn has_bookkeeping(connection: &Connection, path: &Path) -> Result<bool, Error> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = '_pausa')";
+    connection.query_row(sql, [], |row| row.get(0)).map_err(in_database(path))
+}
+
+fn extended_code(error: &rusqlite::Error) -> Option<i32> {
+    error.sqlite_error().map(|error| error.extended_code)
+}
+
+fn size(path: &Path) -> Result<Option<u64>, Error> {
+    match fs::metadata(path) {
+        Ok(known) => Ok(Some(known.len())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(at(path)(error)),
+    }
+}
+
+fn journal(path: &Path) -> PathBuf {
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-journal");
+    PathBuf::from(journal)
+}
+
+/// Rolls back, in the copies, the writes that a crash cut off.
+fn roll_back(segments: &Path) -> Result<(), Error> {
+    for path in files_below(segments)?.iter().filter(|path| path.extension().is_some_and(|end| end == "db-journal")) {
+        let segment = path.with_extension("db");
+        let connection = open(&segment, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        let whole = has_bookkeeping(&connection, &segment)?;
+        connection.execute_batch("PRAGMA journal_mode = DELETE").map_err(in_database(&segment))?;
+        connection.close().map_err(|(_, cause)| in_database(&segment)(cause))?;
+        if !whole {
+            fs::remove_file(&segment).map_err(at(&segment))?;
+        }
+        if path.exists() {
+            fs::remove_file(path).map_err(at(path))?;
+        }
+    }
+    Ok(())
+}

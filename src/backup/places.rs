@@ -1,0 +1,83 @@
+//! Where a server, or a backup, keeps its parts.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::Error;
+use crate::config::{Config, SqliteUrl};
+
+/// The folders below the folder of files.
+pub(super) const FOLDERS: [&str; 4] = ["uploads", "unfinished", "work", "results"];
+
+const STORE: &str = "pausa.db";
+const CATALOG: &str = "datasets.db";
+const SEGMENTS: &str = "datasets.db-segments";
+const FILES: &str = "files";
+
+/// The paths of the parts.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The task store.
+    pub store: PathBuf,
+    /// The catalog of the datasets.
+    pub catalog: PathBuf,
+    /// The folder of uploads, work in progress and results.
+    pub files: PathBuf,
+}
+
+impl Places {
+    /// Those of a server with these settings.
+    ///
+    /// # Errors
+    /// [`Error::Postgres`] and [`Error::NoFile`]: only SQLite files can be copied.
+    pub fn of(config: &Config) -> Result<Places, Error> {
+        let store = file(&config.store_url(), "the task store (database_url)")?;
+        let catalog = file(&config.datasets(), "the database of the datasets (datasets_url)")?;
+        Ok(Places { store, catalog, files: config.files() })
+    }
+
+    /// Those of a backup in `folder`: the layout of a data folder.
+    pub fn in_folder(folder: &Path) -> Places {
+        Places { store: folder.join(STORE), catalog: folder.join(CATALOG), files: folder.join(FILES) }
+    }
+
+    /// The folder of the segments, beside the catalog.
+    pub fn segments(&self) -> PathBuf {
+        let mut folder = self.catalog.as_os_str().to_owned();
+        folder.push("-segments");
+        PathBuf::from(folder)
+    }
+
+    /// The lock file beside the store.
+    pub fn lock(&self) -> PathBuf {
+        self.store.with_extension("lock")
+    }
+
+    /// The store while it is being restored.
+    pub(super) fn unfinished_store(&self) -> PathBuf {
+        let mut path = self.store.as_os_str().to_owned();
+        path.push(".restoring");
+        PathBuf::from(path)
+    }
+
+    /// Where a file of a backup belongs, by its path in the backup. None if it belongs nowhere.
+    pub(super) fn target(&self, name: &str) -> Option<PathBuf> {
+        let path = Path::new(name);
+        if !path.components().all(|part| matches!(part, Component::Normal(_))) {
+            return None;
+        }
+        match name {
+            STORE => Some(self.unfinished_store()),
+            CATALOG => Some(self.catalog.clone()),
+            _ => {
+                let below = |folder: &str| path.strip_prefix(folder).ok();
+                let segment = below(SEGMENTS).map(|rest| self.segments().join(rest));
+                segment.or_else(|| below(FILES).map(|rest| self.files.join(rest)))
+            }
+        }
+    }
+}
+
+fn file(url: &str, what: &'static str) -> Result<PathBuf, Error> {
+    let url = SqliteUrl::parse(url).ok_or(Error::Postgres(what))?;
+    url.path.ok_or(Error::NoFile(what))
+}

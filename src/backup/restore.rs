@@ -1,0 +1,124 @@
+//! Bringing a backup back into an empty folder.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::copying::{self, is_empty, parent, sync_folder, sync_folders};
+use super::error::at;
+use super::manifest::{Entry, Manifest, hashed};
+use super::{Error, Places, Stop};
+use crate::store::Store;
+
+/// A restore into the store at this path was cut off.
+pub fn is_unfinished(store: &Path) -> bool {
+    places_of(store).unfinished_store().exists() && !store.exists()
+}
+
+fn places_of(store: &Path) -> Places {
+    Places { store: store.to_owned(), catalog: store.to_owned(), files: store.to_owned() }
+}
+
+/// Copies the backup in `folder` to `places`, where nothing may be yet, and compares every file with its hash.
+///
+/// # Errors
+/// A folder that is not a complete backup, a damaged file, a target that is not empty, a running server. Then nothing is
+/// left at the target.
+pub fn restore(folder: &Path, places: &Places, data_dir: &Path, stop: &Stop) -> Result<Manifest, Error> {
+    let manifest = Manifest::read(folder)?;
+    let newest = Store::newest_schema();
+    if manifest.schema > newest {
+        let (found, version) = (manifest.schema, &manifest.pausa);
+        let problem = format!("schema {found}, made by Pausa {version}: this version knows schemas up to {newest}");
+        return Err(Error::Manifest { path: folder.to_owned(), problem });
+    }
+    let _lock = lock(places, data_dir)?;
+    let restored = copy_back(folder, &manifest, places, stop);
+    if restored.is_err() {
+        clear(places);
+    }
+    restored.map(|()| manifest)
+}
+
+/// Keeps servers away, once it is certain that nothing is there.
+fn lock(places: &Places, data_dir: &Path) -> Result<File, Error> {
+    let path = places.lock();
+    if let Ok(lock) = File::open(&path) {
+        lock.try_lock().map_err(|_| Error::Running(data_dir.to_owned()))?;
+    }
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    for (folder, except) in [(data_dir, &[name][..]), (&places.segments(), &[]), (&places.files, &[])] {
+        if !is_empty(folder, except)? {
+            return Err(Error::NotEmpty(folder.to_owned()));
+        }
+    }
+    for file in [&places.store, &places.catalog, &places.unfinished_store()] {
+        if file.exists() {
+            return Err(Error::NotEmpty(file.clone()));
+        }
+    }
+    fs::create_dir_all(data_dir).map_err(at(data_dir))?;
+    let folder = parent(&path);
+    fs::create_dir_all(folder).map_err(at(folder))?;
+    let lock = File::create(&path).map_err(at(&path))?;
+    lock.try_lock().map_err(|_| Error::Running(data_dir.to_owned()))?;
+    Ok(lock)
+}
+
+/// The store comes first under another name, by which a start knows that the restore did not end, and gets its own name last.
+fn copy_back(folder: &Path, manifest: &Manifest, places: &Places, stop: &Stop) -> Result<(), Error> {
+    let store = places.unfinished_store();
+    let is_store = |entry: &&Entry| places.target(&entry.path).as_ref() == Some(&store);
+    let (first, others): (Vec<_>, Vec<_>) = manifest.files.iter().partition(is_store);
+    if first.is_empty() {
+        let problem = "it names no task store".to_owned();
+        return Err(Error::Manifest { path: folder.to_owned(), problem });
+    }
+    for entry in first.into_iter().chain(others) {
+        copy_one(folder, entry, places, stop)?;
+    }
+    for tree in [places.files.clone(), places.segments()] {
+        if tree.exists() {
+            sync_folders(&tree)?;
+        }
+    }
+    for file in [&places.files, &places.catalog, &places.store] {
+        sync_folder(parent(file))?;
+    }
+    fs::rename(&store, &places.store).map_err(at(&places.store))?;
+    sync_folder(parent(&places.store))
+}
+
+fn copy_one(folder: &Path, entry: &Entry, places: &Places, stop: &Stop) -> Result<(), Error> {
+    let from = folder.join(&entry.path);
+    let problem = "its path does not belong into a backup".to_owned();
+    let to = places.target(&entry.path).ok_or_else(|| Error::Manifest { path: from.clone(), problem })?;
+    let file = File::open(&from).map_err(at(&from))?;
+    let (size, sha256) = hashed(&file, &from, stop)?;
+    if (size, &sha256) != (entry.size, &entry.sha256) {
+        let problem = format!("it has {size} bytes with the SHA-256 {sha256}, not those of the manifest");
+        return Err(Error::Damaged { path: from, problem });
+    }
+    let above = parent(&to);
+    fs::create_dir_all(above).map_err(at(above))?;
+    let file = File::open(&from).map_err(at(&from))?;
+    copying::file(&file, size, &to, stop)?;
+    let copied = File::options().read(true).write(true).open(&to).map_err(at(&to))?;
+    // A backup that was moved on has lost the times of its files.
+    copied.set_modified(UNIX_EPOCH + Duration::from_nanos(entry.modified)).map_err(at(&to))?;
+    copied.sync_all().map_err(at(&to))?;
+    match hashed(&copied, &to, stop)? == (size, sha256) {
+        true => Ok(()),
+        false => Err(Error::Damaged { path: to, problem: "it is not what was written".to_owned() }),
+    }
+}
+
+/// Deletes what a restore that failed has written. What cannot be deleted keeps servers away.
+fn clear(places: &Places) {
+    for folder in [places.segments(), places.files.clone()] {
+        let _ = fs::remove_dir_all(folder);
+    }
+    for file in [&places.catalog, &places.unfinished_store()] {
+        let _ = fs::remove_file(file);
+    }
+}

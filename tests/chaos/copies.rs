@@ -1,0 +1,55 @@
+//! Copies of a data folder that were made without Pausa, while a server wrote to it.
+
+use std::path::Path;
+
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use super::folder::is_exact;
+use crate::harness::csv;
+use crate::harness::server::{Server, run};
+
+const COPIES: usize = 8;
+
+/// Copies a folder as `cp -r` does. Files that disappear meanwhile are passed over.
+async fn copied(from: &Path) -> TempDir {
+    let place = tempfile::tempdir().unwrap();
+    Command::new("cp").arg("-r").arg(format!("{}/.", from.display())).arg(place.path()).output().await.unwrap();
+    place
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_of_a_running_server_says_why_it_does_not_start() {
+    let mut server = Server::with(&[("PAUSA_MAX_RUNNING", "8")]).await;
+    let file = csv::people(30_000);
+    let upload = server.upload(&*file).await;
+    let mut tasks = vec![server.import(&upload, json!({ "dataset": "slow", "maxRowsPerSecond": 5000 })).await];
+    for _ in 0..COPIES {
+        tasks.push(server.pi(20_000).await);
+        let id = server.import(&upload, json!({ "dataset": "again", "mode": "REPLACE" })).await;
+        server.until_done(&id, 1).await;
+        let copy = copied(server.folder()).await;
+        let (code, said) = run(copy.path(), &[]).await;
+        assert_eq!(code, Some(1), "{said}");
+        let store = copy.path().join("pausa.db");
+        assert!(said.contains(&format!("{} was copied from a folder on which a server was running", store.display())));
+        assert!(said.contains("`pausa backup FOLDER`") && !said.contains("panicked"), "{said}");
+        server.until(&id, "COMPLETED").await;
+    }
+    for id in &tasks {
+        server.until(id, "COMPLETED").await;
+    }
+    // The server itself starts again after a crash, and so does a copy that was made meanwhile, once that is affirmed.
+    server.kill().await;
+    let copy = copied(server.folder()).await;
+    assert!(run(copy.path(), &[]).await.1.contains("delete"));
+    std::fs::remove_file(copy.path().join("pausa.lock")).unwrap();
+    let copy = Server::at(&[], copy).await;
+    is_exact(&copy, "slow", &file).await;
+    server.restart().await;
+    // A copy of what ended cleanly needs nothing.
+    assert_eq!(server.terminate().await, Some(0));
+    let copy = Server::at(&[], copied(server.folder()).await).await;
+    is_exact(&copy, "again", &file).await;
+}
