@@ -11,8 +11,9 @@ use super::services::Services;
 use super::task::{ControlVerb, TaskFilter};
 use crate::clock::Clock;
 use crate::kinds::api::TaskObject;
+use crate::runner::BadInput;
 use crate::store::{self, LIST_BYTES, Page};
-use crate::task::{Ask, PauseExpiry, Refusal, State, Task, TaskId, Verb};
+use crate::task::{Ask, PauseExpiry, Refusal, State, Task, TaskId, Verb, text};
 
 /// How long an answer waits for the stop to be confirmed.
 const CONFIRM: Duration = Duration::from_secs(1);
@@ -52,13 +53,13 @@ impl Control {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The task.")] id: ID,
-        #[graphql(desc = "Why; it is kept in the history.")] reason: Option<String>,
+        #[graphql(desc = "Reason, kept in the history. Up to 1,000 characters.")] reason: Option<String>,
         #[graphql(desc = "How the pause ends by itself; by the server's settings where it is not given.")]
         expiry: Option<PauseExpiryInput>,
     ) -> Result<TaskObject> {
         let services = ctx.data_unchecked::<Services>();
         let expiry = expiry.map(|expiry| expiry.read(services)).transpose()?;
-        let ask = Ask { reason, expiry, default_expiry: services.runner.default_expiry(), ..services.ask() };
+        let ask = Ask { expiry, default_expiry: services.runner.default_expiry(), ..services.ask(reason)? };
         services.pause(error::task_id(&id)?, ask).await.map(TaskObject::from)
     }
 
@@ -68,10 +69,10 @@ impl Control {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The task.")] id: ID,
-        #[graphql(desc = "Why; it is kept in the history.")] reason: Option<String>,
+        #[graphql(desc = "Reason, kept in the history. Up to 1,000 characters.")] reason: Option<String>,
     ) -> Result<TaskObject> {
         let services = ctx.data_unchecked::<Services>();
-        let ask = Ask { reason, ..services.ask() };
+        let ask = services.ask(reason)?;
         services.control(error::task_id(&id)?, Verb::Resume, ask).await.map(TaskObject::from)
     }
 
@@ -81,10 +82,10 @@ impl Control {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The task.")] id: ID,
-        #[graphql(desc = "Why; it is kept in the history.")] reason: Option<String>,
+        #[graphql(desc = "Reason, kept in the history. Up to 1,000 characters.")] reason: Option<String>,
     ) -> Result<TaskObject> {
         let services = ctx.data_unchecked::<Services>();
-        let ask = Ask { reason, ..services.ask() };
+        let ask = services.ask(reason)?;
         services.control(error::task_id(&id)?, Verb::Terminate, ask).await.map(TaskObject::from)
     }
 
@@ -94,16 +95,16 @@ impl Control {
         ctx: &Context<'_>,
         #[graphql(desc = "What to ask of them.")] verb: ControlVerb,
         #[graphql(desc = "Which tasks.")] filter: TaskFilter,
-        #[graphql(desc = "Why; it is kept in each history.")] reason: Option<String>,
+        #[graphql(desc = "Reason, kept in each history. Up to 1,000 characters.")] reason: Option<String>,
         #[graphql(desc = "Only count; change nothing.", default = false)] dry_run: bool,
     ) -> Result<ControlSummary> {
         let services = ctx.data_unchecked::<Services>();
-        let filter = filter.read(services)?;
+        let (filter, ask) = (filter.read(services)?, services.ask(reason)?);
         let matched = Count(services.store.count(&filter).await.map_err(error::from_store)?);
         if dry_run {
             return Ok(ControlSummary { matched, changed: Count(0), tasks: Vec::new() });
         }
-        let ask = Ask { reason, default_expiry: services.runner.default_expiry(), ..services.ask() };
+        let ask = Ask { default_expiry: services.runner.default_expiry(), ..ask };
         let (changed, tasks) = services.control_all(&filter, verb.into(), &ask).await.map_err(error::from_store)?;
         Ok(ControlSummary {
             matched,
@@ -138,8 +139,10 @@ impl PauseExpiryInput {
 }
 
 impl Services {
-    fn ask(&self) -> Ask {
-        Ask::by("client", self.clock.now())
+    /// A request of a client.
+    fn ask(&self, reason: Option<String>) -> Result<Ask> {
+        BadInput::check_text("reason", reason.as_deref(), text::REASON).map_err(error::from_input)?;
+        Ok(Ask { reason, ..Ask::by("client", self.clock.now()) })
     }
 
     async fn read(&self, id: TaskId) -> Result<Arc<Task>> {

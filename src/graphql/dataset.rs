@@ -10,6 +10,7 @@ use super::scalars::{Count, DateTime};
 use super::services::Services;
 use crate::datasets::{self, Dataset, DatasetName};
 use crate::kinds::import;
+use crate::runner::BadInput;
 
 /// A part of the list of datasets.
 pub type DatasetConnection = Connection<String, DatasetObject, DatasetTotal>;
@@ -141,6 +142,9 @@ impl DatasetMutation {
 /// A part of the list of datasets.
 pub async fn list(services: &Services, asked: &Asked) -> Result<DatasetConnection> {
     let (limit, from_end) = asked.limit()?;
+    for (field, cursor) in [("after", &asked.after), ("before", &asked.before)] {
+        BadInput::check_text(field, cursor.as_deref(), usize::MAX).map_err(error::from_input)?;
+    }
     let found = services.datasets.list(asked.after.as_deref(), asked.before.as_deref(), limit + 1, from_end);
     let mut found = found.await.map_err(error::from_datasets)?;
     let (has_previous, has_next) = asked.cut(&mut found, limit, from_end);

@@ -100,10 +100,15 @@ fn refused(refusal: &Refusal) -> Error {
     }
 }
 
+/// Input that a kind or the runner refuses.
+pub fn from_input(BadInput { field, message }: BadInput) -> Error {
+    bad_input(&field, message)
+}
+
 /// What a start says.
 pub fn from_start(error: StartError) -> Error {
     match error {
-        StartError::Input(BadInput { field, message }) => bad_input(&field, message),
+        StartError::Input(input) => from_input(input),
         StartError::Store(error) => from_store(error),
         StartError::Undo(failure) => internal(failure),
     }

@@ -74,7 +74,7 @@ impl Services {
 
     /// The task that an earlier start of this kind with the same idempotency key and input made.
     pub async fn repeated(&self, kind: &str, options: &StartOptions) -> Result<Option<Arc<Task>>> {
-        match &options.idempotency_key {
+        match options.idempotency_key() {
             Some(key) => self.store.repeated(kind, key).await.map_err(error::from_store),
             None => Ok(None),
         }

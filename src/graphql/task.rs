@@ -10,6 +10,7 @@ use super::progress::Progress;
 use super::scalars::{Count, DateTime};
 use super::services::Services;
 use crate::kinds::{export, import, pi, timer};
+use crate::runner::BadInput;
 use crate::store::Filter;
 use crate::task::{self, State, Task, Verb};
 
@@ -185,6 +186,7 @@ impl TaskFilter {
         let ids = self.ids.map(|ids| ids.iter().map(|id| error::task_id(id)).collect::<Result<_>>()).transpose()?;
         let kinds = self.kinds.map(|kinds| kinds.into_iter().flat_map(|kind| kind.names(services)).collect());
         let states = self.states.map(|states| states.into_iter().map(State::from).collect());
+        BadInput::check_text("filter.label", self.label.as_deref(), usize::MAX).map_err(error::from_input)?;
         Ok(Filter { ids, kinds, states, label: self.label })
     }
 }

@@ -16,6 +16,7 @@ use super::transport::{UploadError, UploadSink};
 use super::{Site, tus};
 use crate::files::Received;
 use crate::store::{self, Upload};
+use crate::task::text;
 
 type Pieces<'a> = BoxStream<'a, Result<Bytes, io::Error>>;
 
@@ -73,6 +74,9 @@ async fn first_file(site: &Site, mut form: multer::Multipart<'_>) -> Result<Opti
 
 /// Streams a file to disk and notes it. Nothing is left of one that is cut off or too large.
 async fn keep(site: &Site, name: Option<String>, mut body: Pieces<'_>) -> Result<Upload, UploadError> {
+    if let Some(name) = &name {
+        text::check(name, text::FILE_NAME).map_err(UploadError::Name)?;
+    }
     let limit = site.max_upload_bytes;
     let id = site.clock.uuid().to_string();
     let mut incoming = site.files.receive(&id, limit).await.map_err(failed)?;
@@ -124,7 +128,9 @@ pub fn refuse(problem: &UploadError) -> Response {
     match problem {
         UploadError::TooLarge { .. } => error(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", &problem.to_string()),
         UploadError::Silent => error(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", &problem.to_string()),
-        UploadError::CutOff => error(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", &problem.to_string()),
+        UploadError::CutOff | UploadError::Name(_) => {
+            error(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", &problem.to_string())
+        }
         UploadError::Failed(cause) => {
             tracing::error!(error = %cause, "could not store an upload");
             let full =

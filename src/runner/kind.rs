@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::Context;
-use crate::task::{ResultFile, TaskError, Unit};
+use crate::task::{ResultFile, TaskError, Unit, text};
 
 /// A kind of long-running task. Its runs can be paused, resumed and terminated, because [`Context::checkpoint`] is the
 /// only way to report progress, and the place where a run learns that it must stop.
@@ -74,6 +74,15 @@ impl BadInput {
     /// Input that is wrong in `field`.
     pub fn new(field: &str, message: impl Into<String>) -> BadInput {
         BadInput { field: field.to_owned(), message: message.into() }
+    }
+
+    /// Checks a text from a client that is to be stored.
+    ///
+    /// # Errors
+    /// If it contains U+0000 or has more than `limit` characters.
+    pub fn check_text(field: &str, text: Option<&str>, limit: usize) -> Result<(), BadInput> {
+        let checked = text.map_or(Ok(()), |text| text::check(text, limit));
+        checked.map_err(|invalid| BadInput::new(field, format!("{field} {invalid}.")))
     }
 }
 

@@ -8,17 +8,36 @@ use tokio::sync::watch;
 use super::registry::Signal;
 use super::{BadInput, Context, Failure, Runner};
 use crate::store::{self, RefusedBatch, Started};
-use crate::task::{IdempotencyKey, NewTask, State, Task};
+use crate::task::{IdempotencyKey, NewTask, State, Task, text};
 
 /// What every start may say.
 #[derive(Clone, Debug, Default)]
 pub struct StartOptions {
-    /// The user's own name for the task.
-    pub label: Option<String>,
-    /// When it may first run.
-    pub start_at: Option<Timestamp>,
+    label: Option<String>,
+    start_at: Option<Timestamp>,
+    idempotency_key: Option<IdempotencyKey>,
+}
+
+impl StartOptions {
+    /// A label chosen by the client, the earliest moment of the first run, and the key that makes the start repeatable.
+    ///
+    /// # Errors
+    /// A label or a key that cannot be stored, by its field.
+    pub fn new(
+        label: Option<String>,
+        start_at: Option<Timestamp>,
+        idempotency_key: Option<IdempotencyKey>,
+    ) -> Result<StartOptions, BadInput> {
+        let key = idempotency_key.as_ref().map(|key| key.text.as_str());
+        BadInput::check_text("label", label.as_deref(), text::LABEL)?;
+        BadInput::check_text("idempotencyKey", key, text::KEY)?;
+        Ok(StartOptions { label, start_at, idempotency_key })
+    }
+
     /// Identifies the start: a second one with the same key and input returns the first one's task.
-    pub idempotency_key: Option<IdempotencyKey>,
+    pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
+        self.idempotency_key.as_ref()
+    }
 }
 
 /// Why nothing was started or forgotten.

@@ -57,6 +57,10 @@ impl Store {
 
     /// The upload of that id.
     pub async fn upload(&self, id: &str) -> Result<Option<Upload>, Error> {
+        // No upload has such an ID, and PostgreSQL does not even compare it.
+        if id.contains('\0') {
+            return Ok(None);
+        }
         let row = self.read(sqlx::query(sql::UPLOAD).bind(id.to_owned()).fetch_optional(&self.pool)).await?;
         let Some(row) = row else { return Ok(None) };
         Ok(Some(Upload {

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Event, Illegal, NewTask, PauseExpiry, Progress, ResultFile, State, StateChange, Task, TaskError, TaskId};
+use super::{
+    Event, Illegal, NewTask, PauseExpiry, Progress, ResultFile, State, StateChange, Task, TaskError, TaskId, text,
+};
 
 /// What a client may ask of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -52,9 +54,9 @@ impl Ask {
         Ask { by: by.into(), reason: None, at, expiry: None, default_expiry: None }
     }
 
-    /// The same with a reason.
+    /// The same with a reason, cut to [`text::REASON`] characters.
     pub fn because(mut self, reason: impl Into<String>) -> Ask {
-        self.reason = Some(reason.into());
+        self.reason = Some(text::storable(&reason.into(), text::REASON));
         self
     }
 }
@@ -218,7 +220,7 @@ impl Task {
         match end {
             End::Finish(result) => {
                 let change = self.step(Event::Finish, ask)?;
-                self.result = result;
+                self.result = result.map(ResultFile::storable);
                 self.error = None;
                 Ok(change)
             }
@@ -230,10 +232,12 @@ impl Task {
             End::Release => self.step(Event::Release, ask),
             End::Undone => self.step(Event::Undone, ask),
             End::Fail(error) => {
+                let error = error.storable();
                 self.error = Some(error.clone());
                 self.step(Event::Fail, &ask.clone().because(error.message))
             }
             End::Retry(error, due_at) => {
+                let error = error.storable();
                 self.attempt += 1;
                 self.failures += 1;
                 self.error = Some(error.clone());

@@ -5,6 +5,7 @@
 pub mod change;
 pub mod id;
 pub mod state;
+pub mod text;
 
 use std::time::Duration;
 
@@ -181,6 +182,13 @@ pub struct TaskError {
     pub message: String,
 }
 
+impl TaskError {
+    /// The same with a message that every store can hold.
+    pub fn storable(self) -> TaskError {
+        TaskError { message: text::storable(&self.message, text::MESSAGE), ..self }
+    }
+}
+
 /// A file that a task made, published whole.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResultFile {
@@ -192,6 +200,13 @@ pub struct ResultFile {
     pub content_type: String,
     /// SHA-256 of the bytes, in lower-case hexadecimal.
     pub sha256: String,
+}
+
+impl ResultFile {
+    /// The same with a name that every store can hold.
+    pub fn storable(self) -> ResultFile {
+        ResultFile { name: text::storable(&self.name, text::FILE_NAME), ..self }
+    }
 }
 
 /// How a pause ends by itself.

@@ -160,3 +160,11 @@ pub async fn until(connection: &mut PgConnection, condition: &str) {
         tokio::task::yield_now().await;
     }
 }
+
+/// A new database of that name in the server that the tests share, and its address.
+pub async fn database(name: &str) -> (Arc<Postgres>, String) {
+    let server = tokio::task::spawn_blocking(Postgres::shared).await.unwrap();
+    execute(&server.url(), &format!("CREATE DATABASE {name}")).await;
+    let url = server.url_of(name);
+    (server, url)
+}

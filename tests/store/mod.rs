@@ -13,6 +13,7 @@ mod only_postgres;
 mod only_sqlite;
 pub mod place;
 mod starts;
+mod texts;
 mod uploads;
 mod walk;
 
@@ -78,6 +79,8 @@ stories! {
     keeping::a_task_is_deleted_only_as_it_was_read,
     keeping::everything_is_there_after_opening_it_again,
     keeping::many_starts_at_once_are_all_there_after_opening_it_again,
+    texts::what_a_run_says_is_made_storable,
+    texts::a_spec_holds_any_text_as_json,
     uploads::one_that_nobody_used_for_long_is_forgotten_once,
     uploads::a_task_keeps_it_and_two_share_it,
     uploads::a_start_and_the_end_of_an_upload_never_both_win,

@@ -46,6 +46,7 @@ fn unpacked(compression: &str, file: Vec<u8>) -> Vec<u8> {
     csv
 }
 
+<<<<<<< HEAD
 /// The address of a new database for datasets on PostgreSQL.
 pub(super) async fn postgres(name: &str) -> (std::sync::Arc<crate::harness::postgres::Postgres>, String) {
     let server = tokio::task::spawn_blocking(crate::harness::postgres::Postgres::shared).await.unwrap();
@@ -54,6 +55,8 @@ pub(super) async fn postgres(name: &str) -> (std::sync::Arc<crate::harness::post
     (server, url)
 }
 
+=======
+>>>>>>> 8f5f9c4 (Texts that a database cannot hold are refused with their field, or made storable)
 #[tokio::test]
 async fn chosen_rows_are_counted_before_the_first_is_written() {
     let server = Server::start().await;
@@ -124,7 +127,7 @@ async fn an_export_that_is_paused_and_killed_gives_the_same_bytes() {
 
 #[tokio::test]
 async fn on_postgres_an_export_that_is_paused_and_killed_gives_the_same_bytes() {
-    let (_held, url) = postgres("interrupted_exports").await;
+    let (_held, url) = crate::datasets::place::database("interrupted_exports").await;
     let settings = [("PAUSA_MAX_RUNNING", "3"), ("PAUSA_DATASETS_URL", url.as_str())];
     let mut server = filled(&settings, &csv::people(30_000)).await;
     interrupted(&mut server).await;

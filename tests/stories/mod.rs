@@ -16,6 +16,7 @@ mod retention;
 mod rows;
 mod settings;
 mod sources;
+mod texts;
 mod tour;
 mod tus;
 mod uploads;

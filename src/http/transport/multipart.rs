@@ -146,7 +146,7 @@ fn file_body(
 fn unstored(error: UploadError) -> Refusal {
     match error {
         UploadError::TooLarge { .. } => Refusal::too_large(error.to_string()),
-        UploadError::CutOff => Refusal::bad_request(error.to_string()),
+        UploadError::CutOff | UploadError::Name(_) => Refusal::bad_request(error.to_string()),
         UploadError::Silent => Refusal::timeout(error.to_string()),
         UploadError::Failed(cause) => Refusal::internal(&format!("upload: {cause}")),
     }

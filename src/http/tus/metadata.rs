@@ -3,6 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::task::text;
+
 /// The longest header that is kept, in bytes.
 const LONGEST: usize = 8 * 1024;
 
@@ -25,7 +27,13 @@ pub fn file_name(metadata: &str) -> Result<Option<String>, &'static str> {
     }
     let find = |name: &str| pairs.iter().find(|(key, _)| *key == name);
     let found = find("filename").or_else(|| find("name"));
-    Ok(found.map(|(_, value)| String::from_utf8_lossy(value).into_owned()))
+    let name = found.map(|(_, value)| String::from_utf8_lossy(value).into_owned());
+    match name {
+        Some(name) if text::check(&name, text::FILE_NAME).is_err() => {
+            Err("the file name in Upload-Metadata contains a NUL character or has more than 1,000 characters")
+        }
+        name => Ok(name),
+    }
 }
 
 #[cfg(test)]
@@ -39,6 +47,7 @@ mod tests {
         assert_eq!(file_name("is_confidential, name YS5jc3Y=,filetype dGV4dC9jc3Y="), Ok(Some("a.csv".to_owned())));
         assert_eq!(file_name("name YS5jc3Y=,filename Yi5jc3Y="), Ok(Some("b.csv".to_owned())));
         assert!(file_name("filename ???").is_err());
+        assert!(file_name("filename YQBi").is_err(), "a NUL");
         assert!(file_name("a YQ==,a YQ==").is_err());
         assert!(file_name(&"a".repeat(LONGEST + 1)).is_err());
     }

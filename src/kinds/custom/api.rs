@@ -48,11 +48,11 @@ pub struct StartCustomInput {
     name: String,
     /// What it is to do; the kind checks it.
     spec: Json<Value>,
-    /// Your own name for the task.
+    /// Label chosen by the client, up to 200 characters.
     label: Option<String>,
     /// When it may first run.
     start_at: Option<DateTime>,
-    /// Makes the call repeatable: a second one with the same key and the same input returns the first one's task. The same
+    /// Makes the call repeatable, up to 200 characters: a second one with the same key and the same input returns the first one's task. The same
     /// key with a different input, or for a different kind of task, is refused with CONFLICT and the id of that task.
     idempotency_key: Option<String>,
 }
@@ -74,11 +74,8 @@ impl CustomStart {
             let text = format!("{:?} is started by a mutation of its own", input.name);
             return Err(error::bad_input("name", text));
         }
-        let options = StartOptions {
-            label: input.label,
-            start_at: input.start_at.map(|at| at.0),
-            idempotency_key: idempotency::key(ctx, input.idempotency_key)?,
-        };
+        let (key, start_at) = (idempotency::key(ctx, input.idempotency_key)?, input.start_at.map(|at| at.0));
+        let options = StartOptions::new(input.label, start_at, key).map_err(error::from_input)?;
         services.start(&input.name, input.spec.0, options).await.map(CustomTask::from)
     }
 }

@@ -82,11 +82,11 @@ pub struct StartExportInput {
     guard_formulas: bool,
     /// A brake, for a database that others use too; it can be watched at leisure as well.
     max_rows_per_second: Option<f64>,
-    /// Your own name for the task.
+    /// Label chosen by the client, up to 200 characters.
     label: Option<String>,
     /// When it may first run.
     start_at: Option<DateTime>,
-    /// Makes the call repeatable: a second one with the same key and the same input returns the first one's task. The same
+    /// Makes the call repeatable, up to 200 characters: a second one with the same key and the same input returns the first one's task. The same
     /// key with a different input, or for a different kind of task, is refused with CONFLICT and the id of that task.
     idempotency_key: Option<String>,
 }
@@ -104,11 +104,8 @@ impl ExportStart {
         #[graphql(desc = "What to export.")] input: StartExportInput,
     ) -> Result<ExportTask> {
         let services = ctx.data_unchecked::<Services>();
-        let options = StartOptions {
-            label: input.label.clone(),
-            start_at: input.start_at.as_ref().map(|at| at.0),
-            idempotency_key: idempotency::key(ctx, input.idempotency_key.clone())?,
-        };
+        let (key, start_at) = (idempotency::key(ctx, input.idempotency_key.clone())?, input.start_at.map(|at| at.0));
+        let options = StartOptions::new(input.label.clone(), start_at, key).map_err(error::from_input)?;
         let spec = read(input)?;
         if services.repeated(NAME, &options).await?.is_none() {
             check(services, &spec).await?;

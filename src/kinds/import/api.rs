@@ -16,7 +16,7 @@ use crate::graphql::idempotency;
 use crate::graphql::scalars::{Count, DateTime, Upload};
 use crate::graphql::services::Services;
 use crate::graphql::task::{ResultFile, task_type};
-use crate::runner::{BadInput, StartOptions};
+use crate::runner::StartOptions;
 use crate::task::{self, IdempotencyKey, State, Task};
 
 task_type! {
@@ -148,11 +148,11 @@ pub struct StartImportInput {
     max_bad_rows: Option<Count>,
     /// A brake, for a database that others use too; it can be watched at leisure as well.
     max_rows_per_second: Option<f64>,
-    /// Your own name for the task.
+    /// Label chosen by the client, up to 200 characters.
     label: Option<String>,
     /// When it may first run.
     start_at: Option<DateTime>,
-    /// Makes the call repeatable: a second one with the same key and the same input returns the first one's task. The same
+    /// Makes the call repeatable, up to 200 characters: a second one with the same key and the same input returns the first one's task. The same
     /// key with a different input, or for a different kind of task, is refused with CONFLICT and the id of that task.
     idempotency_key: Option<String>,
 }
@@ -174,7 +174,7 @@ impl ImportStart {
         let key = input.idempotency_key.clone();
         let spec = read(services, input).await?;
         let idempotency_key = key_of(ctx, key, &spec.source).await?;
-        let options = StartOptions { label, start_at, idempotency_key };
+        let options = StartOptions::new(label, start_at, idempotency_key).map_err(error::from_input)?;
         if services.repeated(NAME, &options).await?.is_none() {
             check(services, &spec).await?;
         }
@@ -246,7 +246,7 @@ async fn known_path(services: &Services, name: String) -> Result<Source> {
     let folder = services.import_dir.clone();
     let found =
         tokio::task::spawn_blocking(move || source::below(folder.as_deref(), &name).map(|_| Source::Path(name)));
-    found.await.map_err(error::internal)?.map_err(|BadInput { field, message }| error::bad_input(&field, message))
+    found.await.map_err(error::internal)?.map_err(error::from_input)
 }
 
 fn format(input: CsvFormatInput) -> Result<Format> {

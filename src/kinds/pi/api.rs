@@ -36,11 +36,11 @@ impl PiFields {
 pub struct StartPiJobInput {
     /// Digits after the decimal point, from 1 to `server.limits.maxPiDigits`.
     digits: i32,
-    /// Your own name for the task.
+    /// Label chosen by the client, up to 200 characters.
     label: Option<String>,
     /// When it may first run.
     start_at: Option<DateTime>,
-    /// Makes the call repeatable: a second one with the same key and the same input returns the first one's task. The same
+    /// Makes the call repeatable, up to 200 characters: a second one with the same key and the same input returns the first one's task. The same
     /// key with a different input, or for a different kind of task, is refused with CONFLICT and the id of that task.
     idempotency_key: Option<String>,
 }
@@ -58,11 +58,8 @@ impl PiStart {
         #[graphql(desc = "How many digits.")] input: StartPiJobInput,
     ) -> Result<PiTask> {
         let services = ctx.data_unchecked::<Services>();
-        let options = StartOptions {
-            label: input.label,
-            start_at: input.start_at.map(|at| at.0),
-            idempotency_key: idempotency::key(ctx, input.idempotency_key)?,
-        };
+        let (key, start_at) = (idempotency::key(ctx, input.idempotency_key)?, input.start_at.map(|at| at.0));
+        let options = StartOptions::new(input.label, start_at, key).map_err(error::from_input)?;
         let limit = services.limits.max_pi_digits;
         let out_of_range =
             || error::bad_input("digits", format!("digits is {}, and must be from 1 to {limit}", input.digits));

@@ -149,7 +149,7 @@ pub struct StartTimerInput {
     /// Seconds from 0.1 to 600 that a try may take, the connection included.
     #[graphql(default = 15.0)]
     timeout_seconds: f64,
-    /// Your own name for the task.
+    /// Label chosen by the client, up to 200 characters.
     label: Option<String>,
     /// Makes the call repeatable: a second one with the same key and the same input returns the first one's task. The same
     /// key with a different input, or for a different kind of task, is refused with CONFLICT and the id of that task.
@@ -188,7 +188,7 @@ impl StartTimerInput {
         let headers = self.headers.unwrap_or_default().into_iter().map(|header| (header.name, header.value)).collect();
         let (delivery, timeout) = (self.delivery.into(), self.timeout_seconds);
         let spec = Spec { url: self.url, at, delivery, body: self.body, headers, timeout };
-        let options = StartOptions { label: self.label, start_at: Some(at), idempotency_key };
+        let options = StartOptions::new(self.label, Some(at), idempotency_key).map_err(error::from_input)?;
         Ok((serde_json::to_value(spec).map_err(error::internal)?, options))
     }
 }
