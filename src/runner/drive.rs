@@ -4,7 +4,6 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::SignedDuration;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinHandle};
 
@@ -13,14 +12,17 @@ use super::lanes::{Held, Turn};
 use super::registry::Signal;
 use super::{Context, Runner};
 use crate::store;
-use crate::task::change::{End, backoff};
+use crate::task::change::{End, NextAttempt};
 use crate::task::{Ask, Refusal, ResultFile, State, Task};
 
 /// The wait between two tries while the store is away.
 const AWAY: Duration = Duration::from_millis(250);
 
-/// The longest wait between two tries of a task that needs what is away.
-const BACK: SignedDuration = SignedDuration::from_secs(30);
+/// The longest delay before another attempt.
+const LONGEST: Duration = Duration::from_secs(3600);
+
+/// The same for a task that waits until a service is available again.
+const BACK: Duration = Duration::from_secs(30);
 
 /// A warning about a task that this node runs.
 macro_rules! warn {
@@ -216,16 +218,23 @@ async fn fail(runner: &Runner, kind: &Arc<dyn Kind>, context: &Context, task: &T
     }
 }
 
-/// Another try, or the end of the tries.
+/// Another attempt, or FAILED after too many in a row: that is decided on the task as it is when this end is written.
 fn failed(runner: &Runner, task: &Task, failure: Failure) -> End {
-    let last = match failure.retry {
-        Retry::Never => true,
-        Retry::Limited => task.failures + 1 >= runner.0.settings.retry_limit,
-        Retry::UntilBack | Retry::At(_) => false,
-    };
-    if last { End::Fail(failure.into()) } else { retry(runner, task, failure) }
+    match failure.retry {
+        Retry::Never => End::Fail(failure.into()),
+        Retry::Limited => {
+            let next = backoff(runner, LONGEST, Some(runner.0.settings.retry_limit));
+            End::Retry(failure.into(), next)
+        }
+        Retry::UntilBack | Retry::At(_) => retry(runner, task, failure),
+    }
 }
 
+fn backoff(runner: &Runner, longest: Duration, limit: Option<u32>) -> NextAttempt {
+    NextAttempt::Backoff { first: runner.0.settings.retry_backoff, longest, limit }
+}
+
+/// Another attempt, however many failed.
 fn retry(runner: &Runner, task: &Task, failure: Failure) -> End {
     // Where the state changes, the line of that transition has the error.
     match task.state {
@@ -233,13 +242,12 @@ fn retry(runner: &Runner, task: &Task, failure: Failure) -> End {
         State::Terminating => warn!(runner, task, error = failure.to_string(), "rollback failed; retrying"),
         _ => {}
     }
-    let growing = backoff(runner.0.settings.retry_backoff, task.failures);
-    let due = match failure.retry {
-        Retry::At(due) => due,
-        Retry::UntilBack => runner.0.clock.now() + growing.min(BACK),
-        Retry::Never | Retry::Limited => runner.0.clock.now() + growing,
+    let next = match failure.retry {
+        Retry::At(due) => NextAttempt::At(due),
+        Retry::UntilBack => backoff(runner, BACK, None),
+        Retry::Never | Retry::Limited => backoff(runner, LONGEST, None),
     };
-    End::Retry(failure.into(), due)
+    End::Retry(failure.into(), next)
 }
 
 /// Writes the end down, however long the store is away. None where this run has no say any more.

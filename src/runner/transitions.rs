@@ -116,7 +116,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::task::change::End;
+    use crate::task::change::{End, NextAttempt};
     use crate::task::{Ask, NewTask, PauseExpiry, TaskError, Verb};
 
     const AT: Timestamp = Timestamp::UNIX_EPOCH;
@@ -170,7 +170,7 @@ mod tests {
     const RESUME: Step = |task| task.ask(Verb::Resume, &client());
     const TERMINATE: Step = |task| task.ask(Verb::Terminate, &client());
     const RELEASE: Step = |task| task.end(End::Release, &Ask::by("node a", later(3)));
-    const RETRY: Step = |task| task.end(End::Retry(error(), later(4)), &Ask::by("node a", later(3)));
+    const RETRY: Step = |task| task.end(End::Retry(error(), NextAttempt::At(later(4))), &Ask::by("node a", later(3)));
     const FAIL: Step = |task| task.end(End::Fail(error()), &Ask::by("node a", later(3)));
     const DONE: Step = |task| task.end(End::Done, &Ask::by("node a", later(3)));
     const EXPIRE: Step = |task| task.lease_expired(9, &Ask::by("system", later(3)).because("node a fell silent"));

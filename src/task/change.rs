@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::{
     Event, Illegal, NewTask, PauseExpiry, Progress, ResultFile, State, StateChange, Task, TaskError, TaskId, text,
@@ -89,12 +89,42 @@ pub enum End {
     Done,
     /// No further try would mend it.
     Fail(TaskError),
-    /// Another try may mend it, at this moment.
-    Retry(TaskError, Timestamp),
+    /// Another attempt may succeed.
+    Retry(TaskError, NextAttempt),
     /// It let go as it was asked to.
     Release,
     /// What it wrote is undone.
     Undone,
+}
+
+/// When a failed run is attempted again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NextAttempt {
+    /// At this moment, however many attempts failed: the kind counts them itself.
+    At(Timestamp),
+    /// After a delay that doubles with each failure in a row without progress.
+    Backoff {
+        /// The first delay.
+        first: Duration,
+        /// The longest delay.
+        longest: Duration,
+        /// This many failures in a row without progress make the task FAILED. None: it is attempted without limit.
+        limit: Option<u32>,
+    },
+}
+
+impl NextAttempt {
+    /// The moment of the attempt after `failures` in a row, the last of them at `now`; none if there is no further one.
+    fn moment(self, failures: u32, now: Timestamp) -> Option<Timestamp> {
+        match self {
+            NextAttempt::At(moment) => Some(moment),
+            NextAttempt::Backoff { limit: Some(limit), .. } if failures >= limit => None,
+            NextAttempt::Backoff { first, longest, .. } => {
+                let doubled = first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(20)));
+                Some(now.checked_add(doubled.min(longest)).unwrap_or(Timestamp::MAX))
+            }
+        }
+    }
 }
 
 impl Task {
@@ -236,20 +266,24 @@ impl Task {
                 self.error = Some(error.clone());
                 self.step(Event::Fail, &ask.clone().because(error.message))
             }
-            End::Retry(error, due_at) => {
-                let error = error.storable();
-                self.attempt += 1;
-                self.failures += 1;
-                self.error = Some(error.clone());
-                let change = self.step(Event::Retry, &ask.clone().because(error.message))?;
-                if self.state != State::Paused {
-                    self.due_at = Some(due_at);
-                    self.due_since = self.due_at.filter(|_| self.is_brief());
-                }
-                self.owner = None;
-                Ok(change)
-            }
+            End::Retry(error, next) => match next.moment(self.failures + 1, ask.at) {
+                Some(due_at) => self.retry(error.storable(), due_at, ask),
+                None => self.end(End::Fail(error), ask),
+            },
         }
+    }
+
+    fn retry(&mut self, error: TaskError, due_at: Timestamp, ask: &Ask) -> Result<Option<StateChange>, Refusal> {
+        self.attempt += 1;
+        self.failures += 1;
+        self.error = Some(error.clone());
+        let change = self.step(Event::Retry, &ask.clone().because(error.message))?;
+        if self.state != State::Paused {
+            self.due_at = Some(due_at);
+            self.due_since = self.due_at.filter(|_| self.is_brief());
+        }
+        self.owner = None;
+        Ok(change)
     }
 
     fn complete(&mut self, ask: &Ask) -> Result<Option<StateChange>, Refusal> {
@@ -335,10 +369,4 @@ impl Task {
         self.paused_at = None;
         self.expiry = None;
     }
-}
-
-/// The pause before try number `failures` + 1: `first`, doubled for every failure in a row, an hour at most.
-pub fn backoff(first: Duration, failures: u32) -> SignedDuration {
-    let doubled = first.saturating_mul(2_u32.saturating_pow(failures.min(20)));
-    SignedDuration::try_from(doubled.min(Duration::from_secs(3600))).unwrap_or(SignedDuration::from_hours(1))
 }

@@ -3,7 +3,7 @@
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use pausa::store::{Choice, Moments};
-use pausa::task::change::End;
+use pausa::task::change::{End, NextAttempt};
 use pausa::task::{State, TaskError, Verb};
 
 use super::place::{
@@ -98,7 +98,7 @@ pub async fn a_death_and_a_failed_try_leave_them_in_their_order(place: &Place) {
     assert_eq!([taken[0].id, taken[1].id], [one.id, other.id]);
 
     let error = TaskError { code: "UNAVAILABLE".into(), message: "HTTP 503".into() };
-    let again = end(&store, &taken[0], End::Retry(error.clone(), at(70))).await;
+    let again = end(&store, &taken[0], End::Retry(error.clone(), NextAttempt::At(at(70)))).await;
     assert_eq!((again.state, again.due_at, again.error.as_ref()), (State::Scheduled, Some(at(70)), Some(&error)));
     assert_eq!((store.next_brief().await.unwrap(), again.due_since), (Some(at(70)), Some(at(70))));
     let failed = end(&store, &taken[1], End::Fail(error)).await;

@@ -1,13 +1,16 @@
 //! Taking tasks, and what a run may write as long as it holds its task.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use pausa::store::{Filter, Page};
-use pausa::task::change::End;
+use pausa::task::change::{End, NextAttempt};
 use pausa::task::{Refusal, State, TaskError, Verb};
 
 use super::place::{DEATHS, LEASE, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, running};
+
+const SECOND: Duration = Duration::from_secs(1);
 
 pub async fn the_oldest_are_taken_first_and_no_more_than_asked_for(place: &Place) {
     let store = place.with_nodes().await;
@@ -65,7 +68,7 @@ pub async fn an_old_epoch_writes_nothing(place: &Place) {
         End::Finish(None),
         End::Complete,
         End::Fail(error.clone()),
-        End::Retry(error, at(9)),
+        End::Retry(error, NextAttempt::At(at(9))),
         End::Release,
         End::Undone,
     ];
@@ -102,11 +105,37 @@ pub async fn progress_never_goes_back(place: &Place) {
     assert_eq!(*store.get(task.id).await.unwrap().unwrap(), *paused);
 }
 
+pub async fn progress_since_the_claim_counts_when_the_limit_of_attempts_is_reached(place: &Place) {
+    let store = place.with_nodes().await;
+    let limited = NextAttempt::Backoff { first: SECOND, longest: SECOND * 10, limit: Some(2) };
+    let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
+    let task = running(&store).await;
+    let waits = end(&store, &task, End::Retry(error.clone(), limited)).await;
+    assert_eq!((waits.state, waits.due_at), (State::Scheduled, Some(at(2))), "a second after it failed");
+    let again = async |now| {
+        store.due(at(now), 10).await.unwrap();
+        store.claim("a", at(now), 1).await.unwrap().remove(0)
+    };
+    // The run was claimed after one failure, has made progress since, and fails again: that is the first in a row.
+    let claimed = again(2).await;
+    report(&store, &claimed, None, rows(1)).await.unwrap();
+    let waits = end(&store, &claimed, End::Retry(error.clone(), limited)).await;
+    assert_eq!((waits.state, waits.failures, waits.due_at), (State::Scheduled, 1, Some(at(2))));
+    // The same with progress that is written together with the end.
+    let claimed = again(3).await;
+    let last = Some((None, rows(2)));
+    let waits = store.end(&claimed, last, End::Retry(error.clone(), limited), ask()).await.unwrap();
+    assert_eq!((waits.state, waits.failures), (State::Scheduled, 1));
+    let claimed = again(4).await;
+    let failed = end(&store, &claimed, End::Retry(error.clone(), limited)).await;
+    assert_eq!((failed.state, failed.error.as_ref()), (State::Failed, Some(&error)), "the second without progress");
+}
+
 pub async fn progress_forgives_earlier_failures(place: &Place) {
     let store = place.with_nodes().await;
     let task = running(&store).await;
     let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
-    let waits = end(&store, &task, End::Retry(error, at(5))).await;
+    let waits = end(&store, &task, End::Retry(error, NextAttempt::At(at(5)))).await;
     assert_eq!((waits.failures, waits.attempt, waits.owner.as_deref()), (1, 1, None));
     store.due(at(5), 10).await.unwrap();
     store.claim("b", at(5), 1).await.unwrap();

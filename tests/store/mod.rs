@@ -61,6 +61,7 @@ stories! {
     claims::an_old_epoch_writes_nothing,
     claims::progress_never_goes_back,
     claims::progress_forgives_earlier_failures,
+    claims::progress_since_the_claim_counts_when_the_limit_of_attempts_is_reached,
     nodes::what_a_silent_node_held_is_given_free,
     nodes::a_node_that_was_taken_for_dead_hears_it_and_holds_nothing,
     nodes::one_death_too_many_fails_the_task,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use pausa::store::{Error, Store};
-use pausa::task::change::End;
+use pausa::task::change::{End, NextAttempt};
 use pausa::task::{Ask, Event, Refusal, State, Task, TaskError, Verb};
 
 use super::place::{DEATHS, LEASE, Place, at, brief, create, take_brief, task_with};
@@ -95,7 +95,7 @@ async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
         Event::Finish => run(End::Finish(None)).await,
         Event::Complete => run(End::Complete).await,
         Event::Fail => run(End::Fail(error())).await,
-        Event::Retry => run(End::Retry(error(), at(START))).await,
+        Event::Retry => run(End::Retry(error(), NextAttempt::At(at(START)))).await,
         Event::Release => run(End::Release).await,
         Event::Undone => run(End::Undone).await,
         Event::Pause => ask(Verb::Pause).await,
