@@ -46,17 +46,6 @@ fn unpacked(compression: &str, file: Vec<u8>) -> Vec<u8> {
     csv
 }
 
-<<<<<<< HEAD
-/// The address of a new database for datasets on PostgreSQL.
-pub(super) async fn postgres(name: &str) -> (std::sync::Arc<crate::harness::postgres::Postgres>, String) {
-    let server = tokio::task::spawn_blocking(crate::harness::postgres::Postgres::shared).await.unwrap();
-    crate::datasets::place::execute(&server.url(), &format!("CREATE DATABASE {name}")).await;
-    let url = server.url_of(name);
-    (server, url)
-}
-
-=======
->>>>>>> 8f5f9c4 (Texts that a database cannot hold are refused with their field, or made storable)
 #[tokio::test]
 async fn chosen_rows_are_counted_before_the_first_is_written() {
     let server = Server::start().await;
