@@ -9,7 +9,8 @@ use std::thread;
 const SMALL: u64 = 8 << 20;
 
 /// Takes a file's name away; whether there was one. The space of a large file is given back a moment later, by a thread
-/// that merely holds it open: that takes longer the larger it is. Where the process ends before, the system does it.
+/// that merely holds it open: that takes longer the larger it is. If the process ends before, the system does it. Close your
+/// own handles of the file before, or by [`close_later`].
 pub fn remove_file(path: &Path) -> io::Result<bool> {
     let large = fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.len() > SMALL);
     // Where it cannot be opened, its space is waited for.
@@ -20,10 +21,15 @@ pub fn remove_file(path: &Path) -> io::Result<bool> {
         Err(error) => return Err(error),
     }
     if let Some(held) = held {
-        // Without a thread it is closed here.
-        let _ = thread::Builder::new().name("disk".into()).spawn(move || drop(held));
+        close_later(held);
     }
     Ok(true)
+}
+
+/// Closes, on a thread, what may be the last to hold a removed file: whoever closes a file last waits for its space.
+pub fn close_later<T: Send + 'static>(held: T) {
+    // Without a thread it is closed here.
+    let _ = thread::Builder::new().name("disk".into()).spawn(move || drop(held));
 }
 
 /// Takes a folder's name and those of the files in it away, in the same way; whether there was one.

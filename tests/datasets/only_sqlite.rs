@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use pausa::datasets::{Error, Mode, connect};
+use rustix::fs::inotify;
 
 use crate::datasets::place::{Place, numbers, plan};
 
@@ -70,4 +71,28 @@ async fn a_url_of_another_kind_is_refused() {
     for url in ["mysql://h/d", "sqlite::memory:", "sqlite:", "nonsense"] {
         assert!(matches!(connect(url).await.err(), Some(Error::Failed(_))), "{url}");
     }
+}
+
+/// The last to close a file that was unlinked waits for its space, which takes longer the larger it is.
+#[tokio::test]
+async fn a_staging_is_closed_before_it_is_unlinked() {
+    let place = Place::sqlite().await;
+    let task = crate::harness::task_id();
+    let mut staging = place.datasets.stage(task, 1, &plan("sales", Mode::Create, 1)).await.unwrap();
+    staging.write(numbers(1, 3), "at 3".into()).await.unwrap();
+    staging.close().await.unwrap();
+    let events = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
+    let watched = inotify::WatchFlags::CLOSE_WRITE | inotify::WatchFlags::DELETE;
+    inotify::add_watch(&events, place.segments(), watched).unwrap();
+
+    place.datasets.discard(task, 2).await.unwrap();
+    let mut space = [std::mem::MaybeUninit::uninit(); 4096];
+    let mut reader = inotify::Reader::new(&events, &mut space);
+    let mut seen = Vec::new();
+    while let Ok(event) = reader.next() {
+        if event.file_name().is_some_and(|name| name.to_string_lossy() == format!("{task}.db")) {
+            seen.push(event.events());
+        }
+    }
+    assert_eq!(seen, [inotify::ReadFlags::CLOSE_WRITE, inotify::ReadFlags::DELETE]);
 }

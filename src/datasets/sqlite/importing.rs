@@ -59,11 +59,15 @@ impl Shared {
     pub(super) fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error> {
         self.catalog.read(|catalog| match publishing::standing(catalog, task)? {
             Standing::Recorded(_) | Standing::Listed => Ok(()),
-            Standing::Unlisted => match Segment::take_over(&self.files, task, epoch) {
-                Err(error @ (Error::LeaseLost | Error::Unavailable(_))) => Err(error),
-                // Fenced off or not, as the disk may be full or the file broken: once unlinked, it is nobody's.
-                _ => self.files.remove(&task.to_string()),
-            },
+            Standing::Unlisted => {
+                match Segment::take_over(&self.files, task, epoch) {
+                    Err(error @ (Error::LeaseLost | Error::Unavailable(_))) => return Err(error),
+                    // Fenced off or not, as the disk may be full or the file broken: once unlinked, it is nobody's. The
+                    // segment is closed first: the last to close an unlinked file waits for its space.
+                    fenced => drop(fenced),
+                }
+                self.files.remove(&task.to_string())
+            }
         })
     }
 }

@@ -12,6 +12,7 @@ use super::catalog::BUSY;
 use super::files::Files;
 use super::listing::signed;
 use super::stored::shown;
+use crate::disk;
 
 /// Connections kept open, each with at most 512 KiB of pages.
 const KEPT_OPEN: usize = 8;
@@ -83,7 +84,12 @@ impl Readers {
 
     /// Closes what is open on a segment whose file is gone.
     pub(super) fn forget(&self, segment: &str) {
-        self.lock().retain(|(open, _)| open != segment);
+        let mut idle = self.lock();
+        let gone: Vec<_> = idle.extract_if(.., |(open, _)| open == segment).collect();
+        drop(idle);
+        if !gone.is_empty() {
+            disk::close_later(gone);
+        }
     }
 
     fn take(&self, files: &Files, segment: &str) -> Result<Connection, Error> {
@@ -103,9 +109,10 @@ impl Readers {
     /// A file that was unlinked meanwhile is not kept open, so that its disk is given back.
     fn put(&self, files: &Files, segment: &str, connection: Connection) {
         let mut idle = self.lock();
-        if files.path(segment).exists() {
-            idle.push((segment.to_owned(), connection));
+        if !files.path(segment).exists() {
+            return disk::close_later(connection);
         }
+        idle.push((segment.to_owned(), connection));
         if idle.len() > KEPT_OPEN {
             idle.remove(0);
         }
