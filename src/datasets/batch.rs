@@ -4,13 +4,17 @@ use std::ops::Range;
 
 use super::{CELL_BYTES, PAGE_BYTES};
 
+/// Behind each cell, so that a whole row can be sent as COPY wants it.
+pub(super) const SEPARATOR: char = '\t';
+
 /// Rows of a fixed width: cells as text, each possibly null. Made to be cleared and filled again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     width: usize,
     rows: usize,
+    /// The text of all cells, with [`SEPARATOR`] behind each.
     data: String,
-    /// Where each cell ends in `data`.
+    /// Where the text of each cell ends in `data`.
     ends: Vec<usize>,
     nulls: Vec<bool>,
 }
@@ -69,6 +73,7 @@ impl Batch {
     fn push_cell(&mut self, cell: Option<&impl AsRef<str>>) {
         self.data.push_str(cell.map(AsRef::as_ref).unwrap_or_default());
         self.ends.push(self.data.len());
+        self.data.push(SEPARATOR);
         self.nulls.push(cell.is_none());
     }
 
@@ -115,10 +120,10 @@ impl Batch {
 
     /// Bytes of all cells' text.
     pub fn bytes(&self) -> usize {
-        self.data.len()
+        self.data.len() - self.ends.len()
     }
 
-    /// The text of all cells, one after the other.
+    /// The text of all cells, with [`SEPARATOR`] behind each.
     pub(super) fn text(&self) -> &str {
         &self.data
     }
@@ -133,7 +138,7 @@ impl Batch {
     }
 
     fn start(&self, cell: usize) -> usize {
-        if cell == 0 { 0 } else { self.ends[cell - 1] }
+        if cell == 0 { 0 } else { self.ends[cell - 1] + SEPARATOR.len_utf8() }
     }
 }
 
@@ -145,6 +150,15 @@ pub struct Row<'a> {
     start: usize,
 }
 
+impl<'a> Row<'a> {
+    /// Returns the cells that are left with [`SEPARATOR`] between them. None if one of them is null, or none is left.
+    pub(super) fn joined(&self) -> Option<&'a str> {
+        let last = *self.batch.ends.get(self.cells.clone())?.last()?;
+        let null = self.batch.nulls[self.cells.clone()].contains(&true);
+        (!null).then(|| &self.batch.data[self.start..last])
+    }
+}
+
 impl<'a> Iterator for Row<'a> {
     type Item = Option<&'a str>;
 
@@ -152,7 +166,7 @@ impl<'a> Iterator for Row<'a> {
         let cell = self.cells.next()?;
         let end = self.batch.ends[cell];
         let text = &self.batch.data[self.start..end];
-        self.start = end;
+        self.start = end + SEPARATOR.len_utf8();
         Some((!self.batch.nulls[cell]).then_some(text))
     }
 
@@ -185,6 +199,15 @@ mod tests {
         assert_eq!((batch.len(), batch.bytes(), batch.width()), (3, 5, 2));
         let expected = [[Some("a"), None], [Some(""), Some("é\n")], [None, Some("z")]];
         assert_eq!(cells(&batch), expected);
+    }
+
+    #[test]
+    fn a_row_is_joined_unless_a_cell_is_null() {
+        let batch = three();
+        let joined: Vec<_> = batch.rows().map(|row| row.joined()).collect();
+        assert_eq!(joined, [None, Some("\té\n"), None]);
+        let mut row = batch.rows().next().unwrap();
+        assert_eq!((row.next(), row.next(), row.joined()), (Some(Some("a")), Some(None), None));
     }
 
     #[test]
