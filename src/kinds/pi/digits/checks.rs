@@ -1,10 +1,13 @@
 //! What the arithmetic promises of any numbers, against num-bigint's own, which is slower and simpler: for tests and a fuzz
-//! target.
+//! target. Each check is made with every set of instructions that the processor has.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use num_bigint::BigUint;
 
 use super::decimal::write_fraction;
 use super::divide::quotient;
+use super::product::instructions::forced::each;
 use super::product::{Factor, Signed, mul, square};
 use super::{Stop, WriteError};
 
@@ -16,16 +19,20 @@ pub const NEVER: Stop<'static> = &|_| false;
 /// # Panics
 /// Where one of them is wrong.
 pub fn products(a: &BigUint, b: &BigUint) {
-    let product = a * b;
-    assert!(mul(a, b, NEVER).unwrap() == product, "{a:x} by {b:x}");
-    assert!(square(a, NEVER).unwrap() == a * a, "the square of {a:x}");
+    let (product, squared) = (a * b, a * a);
+    each(|| products_of((a, b), &product, &squared));
+}
+
+fn products_of((a, b): (&BigUint, &BigUint), product: &BigUint, squared: &BigUint) {
+    assert!(mul(a, b, NEVER).unwrap() == *product, "{a:x} by {b:x}");
+    assert!(square(a, NEVER).unwrap() == *squared, "the square of {a:x}");
     // As few bits as are allowed, and so many that nothing wraps around.
     let longer = a.bits().max(b.bits());
     for least in [longer, product.bits().max(longer)].map(|bits| bits + 64) {
         let factor = Factor::new(a.clone(), least, NEVER).unwrap();
         for (negative, size) in [(false, BigUint::from(3u32)), (true, BigUint::from(1u32) << (least / 2))] {
             let rest = Signed { negative, size };
-            let minuend = if negative && product < rest.size { continue } else { rest.added_to(product.clone()) };
+            let minuend = if negative && *product < rest.size { continue } else { rest.added_to(product.clone()) };
             assert!(factor.rest((&minuend, 0), b, NEVER).unwrap() == rest, "what {a:x} by {b:x} leaves");
         }
     }
@@ -42,8 +49,11 @@ pub fn quotients(a: &BigUint, b: &BigUint) {
         if *number == BigUint::ZERO { one } else { number << (bits - number.bits()) }
     };
     let (a, b) = (leading(a), leading(b));
-    let (found, exact) = (quotient(&a, &b, bits, NEVER).unwrap(), (&a << bits) / &b);
-    assert!(Signed::difference(found, exact).size < BigUint::from(4u32), "{a:x} by {b:x}");
+    let exact = (&a << bits) / &b;
+    each(|| {
+        let found = quotient(&a, &b, bits, NEVER).unwrap();
+        assert!(Signed::difference(found, exact.clone()).size < BigUint::from(4u32), "{a:x} by {b:x}");
+    });
 }
 
 /// The digits of a fraction are its own, or it says that they are not settled.
@@ -52,15 +62,16 @@ pub fn quotients(a: &BigUint, b: &BigUint) {
 /// Where neither is so.
 pub fn digits(fraction: &BigUint, digits: u32) -> bool {
     let bits = fraction.bits().max(1);
-    let mut text = Vec::new();
-    match write_fraction((fraction.clone(), bits), u64::from(digits), &mut text, NEVER) {
-        Ok(()) => {
-            let exact = (fraction * BigUint::from(10u32).pow(digits)) >> bits;
-            let expected = format!("{exact:0>width$}", width = digits as usize);
-            assert!(text == expected.as_bytes(), "{digits} digits of {fraction:x}");
-            true
+    let exact = (fraction * BigUint::from(10u32).pow(digits)) >> bits;
+    let expected = format!("{exact:0>width$}", width = digits as usize);
+    let settled = AtomicBool::new(true);
+    each(|| {
+        let mut text = Vec::new();
+        match write_fraction((fraction.clone(), bits), u64::from(digits), &mut text, NEVER) {
+            Ok(()) => assert!(text == expected.as_bytes(), "{digits} digits of {fraction:x}"),
+            Err(WriteError::Unsettled) => settled.store(false, Ordering::Relaxed),
+            Err(error) => panic!("{error}"),
         }
-        Err(WriteError::Unsettled) => false,
-        Err(error) => panic!("{error}"),
-    }
+    });
+    settled.into_inner()
 }

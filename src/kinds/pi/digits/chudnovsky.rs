@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use num_bigint::BigUint;
 
-use super::product::{LONG, Shape, Spectrum, mul, words};
+use super::product::{Shape, Spectrum, mul, shortest, words};
 use super::{Stop, Stopped, both, go_on};
 
 /// `640320^3 / 24`.
@@ -21,7 +21,7 @@ const GUARD: u32 = 20;
 const LEAF: u64 = 12;
 
 /// Transforms of up to this many words are made side by side; longer ones keep all cores busy by themselves.
-const SIDE_BY_SIDE: usize = 1 << 18;
+const SIDE_BY_SIDE: u64 = 1 << 18;
 
 /// A part has at least this many terms: below, saving it would cost more than computing it.
 const SMALLEST_PART: u64 = 16_000;
@@ -139,7 +139,7 @@ impl Series {
         let range = left.range.start..right.range.end;
         let odd = !(left.range.end - left.range.start).is_multiple_of(2);
         let needs_p = range.end < self.terms();
-        if !odd && [&left.q, &right.q, &left.t, &right.t].into_iter().all(|number| words(number) >= LONG) {
+        if !odd && [&left.q, &right.q, &left.t, &right.t].into_iter().all(|number| words(number) >= shortest()) {
             return joined((left, right), needs_p, range, stop);
         }
         let p = || if needs_p { mul(&left.p, &right.p, stop) } else { Ok(BigUint::ZERO) };
@@ -194,7 +194,7 @@ fn joined(
     let whole = pairs.iter().map(|(a, b)| a + b).max().unwrap_or(0);
     let shape = Shape::of(short, whole - short, 2);
     let of = |number: &BigUint| Spectrum::of(number, shape, stop);
-    let side_by_side = shape.length() <= SIDE_BY_SIDE;
+    let side_by_side = shape.words() <= SIDE_BY_SIDE;
 
     let (right_t, left_p) = pair(side_by_side, || of(&right.t), || of(&left.p))?;
     let second = right_t.times(&left_p, stop)?;

@@ -4,11 +4,7 @@
 use num_bigint::BigUint;
 
 use super::spectrum::{Shape, Spectrum};
-use super::{Stop, Stopped, go_on, mul, slice, square, words};
-
-/// Words of the factor from which the transform is faster than num-bigint; fewer than for a whole product, as it is about half
-/// as long.
-const LONG: usize = 400;
+use super::{Stop, Stopped, go_on, mul, shortest, slice, square, words};
 
 /// A number made ready for products with others.
 pub struct Factor {
@@ -26,7 +22,8 @@ impl Factor {
     /// [`Stopped`] where `stop` says so.
     pub fn new(number: BigUint, least: u64, stop: Stop<'_>) -> Result<Factor, Stopped> {
         let short = words(&number);
-        if short < LONG {
+        // The transform is about half as long as that of a whole product.
+        if short < shortest() * 4 / 5 {
             let modulus = (number.bits() + least).next_multiple_of(64);
             return Ok(Factor { number, spectrum: None, modulus });
         }

@@ -1,108 +1,201 @@
-//! Arithmetic modulo the prime `p = 2^64 - 2^32 + 1` (Solinas, "Generalized Mersenne Numbers", 1999).
+//! Arithmetic modulo four primes at once, in floating point and yet exact.
 //!
-//! `2^64 = 2^32 - 1` and `2^96 = -1` modulo p, so a product of two words is reduced by a few additions; and
-//! `p - 1 = 2^32 * 3 * 5 * 17 * 257 * 65537` gives roots of unity for lengths up to `2^32`. Any word stands for its
-//! remainder; one that is below p itself is called reduced.
+//! A residue is a whole number in an `f64`. It may be negative, and as large as some multiples of its prime. Four residues, one
+//! for each prime, are side by side, so that vector instructions work on all four. A product `a b` modulo p is
+//! `a b - q p`, with a whole number `q` near `a b / p`. Both implementations of [`Arithmetic`] compute that difference exactly.
+//! (NTL's and FLINT's transforms use the same method.)
+//!
+//! # Why nothing is lost by rounding
+//!
+//! Let `|a| <= 4 p` and `|b| <= p / 2`, with `b / p` correctly rounded. As p is below `2^50`, `|a b / p|` is below `2^51`.
+//! [`Arithmetic::nearest`] rounds the product of `a` and `b / p` to a whole number. The error of `b / p`, a share of `2^-53`, moves
+//! it by at most `|a| / 16 p`. [`Wrapping`] rounds the product first, which moves it by as much again. So `q` is off
+//! `a b / p` by at most `1/2 + |a| / 8 p`:
+//!
+//! - The result is at most p, and at most `3/4 p` if `|a| <= 2 p`.
+//! - [`Fused`] computes `h + l = a b`, without an error, and `|l| < 2^48`. So `h - q p` is a whole number below `2^51`, and
+//!   one fused operation gives it without an error. The same holds for its sum with `l`.
+//! - [`Wrapping`] computes modulo `2^64`, which does not change a result below `2^63`.
+//!
+//! Sums and differences are exact as long as they are below `2^53`, that is `8 p`.
 
-use std::hint::select_unpredictable;
+/// The primes: the four largest below `2^50` of the form `k 2^32 + 1`. Their product is more than `2^199.99`.
+pub const PRIMES: [u64; 4] = [0x3_fff3_0000_0001, 0x3_ffed_0000_0001, 0x3_ffeb_0000_0001, 0x3_ffc1_0000_0001];
 
-/// The prime.
-pub const P: u64 = 0xffff_ffff_0000_0001;
+/// A generator of the multiplicative group of each prime.
+const GENERATORS: [u64; 4] = [5, 7, 3, 7];
 
-/// `2^64` modulo the prime.
-const WRAP: u64 = 0xffff_ffff;
+/// A residue for each prime.
+pub type Residues = [f64; 4];
 
-/// A generator of all that is not 0.
-const GENERATOR: u64 = 7;
+/// The residues of 0.
+pub const ZERO: Residues = [0.0; 4];
 
-/// `a + b`, for a reduced `b`.
-#[inline(always)]
-pub fn add(a: u64, b: u64) -> u64 {
-    let (sum, over) = a.overflowing_add(b);
-    sum.wrapping_add(select_unpredictable(over, WRAP, 0))
+const P: Residues = [PRIMES[0] as f64, PRIMES[1] as f64, PRIMES[2] as f64, PRIMES[3] as f64];
+
+const INVERSE_P: Residues = [1.0 / P[0], 1.0 / P[1], 1.0 / P[2], 1.0 / P[3]];
+
+/// A number below `2^51` plus this is rounded to a whole number.
+const ROUND: f64 = (3u64 << 51) as f64;
+
+/// The lowest bit of this number, and of the next `2^52` whole numbers, stands for 1.
+const UNIT: f64 = (1u64 << 52) as f64;
+
+/// The operations that differ between processors. See the module for what they require.
+pub trait Arithmetic: Copy + Send + Sync {
+    /// Returns a whole number near `a b`.
+    fn nearest(a: f64, b: f64) -> f64;
+
+    /// Returns `a b - q p`, exact.
+    fn difference(a: f64, b: f64, q: f64, p: f64) -> f64;
 }
 
-/// `a - b`, for a reduced `b`.
-#[inline(always)]
-pub fn sub(a: u64, b: u64) -> u64 {
-    let (difference, under) = a.overflowing_sub(b);
-    difference.wrapping_sub(select_unpredictable(under, WRAP, 0))
+/// Fused multiplications and additions, for processors that have them: elsewhere each one is a slow call.
+#[derive(Clone, Copy, Debug)]
+pub struct Fused;
+
+/// Multiplications of integers, for any processor.
+#[derive(Clone, Copy, Debug)]
+pub struct Wrapping;
+
+impl Arithmetic for Fused {
+    #[inline(always)]
+    fn nearest(a: f64, b: f64) -> f64 {
+        a.mul_add(b, ROUND) - ROUND
+    }
+
+    #[inline(always)]
+    fn difference(a: f64, b: f64, q: f64, p: f64) -> f64 {
+        let high = a * b;
+        let low = a.mul_add(b, -high);
+        (-q).mul_add(p, high) + low
+    }
 }
 
-/// The reduced word of `a`.
-#[inline(always)]
-pub fn reduced(a: u64) -> u64 {
-    let (less, under) = a.overflowing_sub(P);
-    if under { a } else { less }
+impl Arithmetic for Wrapping {
+    #[inline(always)]
+    fn nearest(a: f64, b: f64) -> f64 {
+        (a * b + ROUND) - ROUND
+    }
+
+    #[inline(always)]
+    fn difference(a: f64, b: f64, q: f64, p: f64) -> f64 {
+        let (ab, qp) = ((a as i64).wrapping_mul(b as i64), (q as i64).wrapping_mul(p as i64));
+        ab.wrapping_sub(qp) as f64
+    }
 }
 
-/// `a * b`.
-#[inline(always)]
-pub fn mul(a: u64, b: u64) -> u64 {
-    fold(u128::from(a) * u128::from(b))
+/// The value for each prime. A loop and no closure, so that it becomes vector instructions whoever it is inlined into.
+macro_rules! each {
+    ($k:ident => $value:expr) => {{
+        let mut values = ZERO;
+        let mut $k = 0;
+        while $k < 4 {
+            values[$k] = $value;
+            $k += 1;
+        }
+        values
+    }};
 }
 
-/// `a * i`, where `i = 2^48` is a square root of -1.
-#[inline(always)]
-pub fn mul_i(a: u64) -> u64 {
-    fold(u128::from(a) << 48)
+/// A factor of at most half of its prime.
+#[derive(Clone, Copy, Debug)]
+pub struct Constant {
+    value: Residues,
+    /// The value divided by the prime.
+    share: Residues,
 }
 
-/// A word for `a`: with `a = low + 2^64 middle + 2^96 high` it is `low - high + (2^32 - 1) middle`.
-#[inline(always)]
-pub fn fold(a: u128) -> u64 {
-    let (low, top) = (a as u64, (a >> 64) as u64);
-    let (difference, under) = low.overflowing_sub(top >> 32);
-    // It is above 2^64 - 2^32 where it went under, so this cannot go under again.
-    let difference = if under { difference.wrapping_sub(WRAP) } else { difference };
-    let middle = (top & WRAP) * WRAP;
-    // Below 2^64 - 2^33 where it went over, so this cannot go over again.
-    let (sum, over) = difference.overflowing_add(middle);
-    sum.wrapping_add(select_unpredictable(over, WRAP, 0))
+impl Constant {
+    /// A constant of at most half of the prime.
+    #[inline(always)]
+    pub fn of(value: Residues) -> Constant {
+        Constant { value, share: each!(k => value[k] / P[k]) }
+    }
+
+    /// A constant of any integers below the primes.
+    pub fn of_integers(integers: [u64; 4]) -> Constant {
+        Constant::of(balanced(integers))
+    }
 }
 
-/// `base` to the power of `exponent`.
-pub fn power(mut base: u64, mut exponent: u64) -> u64 {
-    let mut product = 1;
+/// The residues of integers below the primes, each at most half of its prime.
+pub fn balanced(integers: [u64; 4]) -> Residues {
+    each!(k => if integers[k] > PRIMES[k] / 2 { integers[k] as f64 - P[k] } else { integers[k] as f64 })
+}
+
+/// `a + b`.
+#[inline(always)]
+pub fn add(a: Residues, b: Residues) -> Residues {
+    each!(k => a[k] + b[k])
+}
+
+/// `a - b`.
+#[inline(always)]
+pub fn sub(a: Residues, b: Residues) -> Residues {
+    each!(k => a[k] - b[k])
+}
+
+/// `a b`, for an `a` of at most `4 p`: at most `(1/2 + |a| / 8 p) p`.
+#[inline(always)]
+pub fn mul<A: Arithmetic>(a: Residues, b: &Constant) -> Residues {
+    each!(k => A::difference(a[k], b.value[k], A::nearest(a[k], b.share[k]), P[k]))
+}
+
+/// The residue of `a` that is at most half of the prime, for an `a` below `8 p`.
+#[inline(always)]
+pub fn reduced<A: Arithmetic>(a: Residues) -> Residues {
+    each!(k => A::difference(a[k], 1.0, A::nearest(a[k], INVERSE_P[k]), P[k]))
+}
+
+/// The residue of `a` from 0 up to the prime, for an `a` below the prime.
+#[inline(always)]
+pub fn positive(a: Residues) -> Residues {
+    each!(k => if a[k] < 0.0 { a[k] + P[k] } else { a[k] })
+}
+
+/// Whole numbers from 0 up to `2^50` as integers.
+#[inline(always)]
+pub fn integers(a: Residues) -> [u64; 4] {
+    let mut integers = [0; 4];
+    for k in 0..4 {
+        integers[k] = (a[k] + UNIT).to_bits() ^ UNIT.to_bits();
+    }
+    integers
+}
+
+/// The sum of all `a / p`, rounded down to a multiple of 1, modulo 4: for a sum that is above such a multiple by at most half.
+#[inline(always)]
+pub fn turns(a: Residues) -> usize {
+    let [a, b, c, d] = each!(k => a[k] * INVERSE_P[k]);
+    let sum = (a + b) + (c + d) - 0.25;
+    (sum + ROUND).to_bits() as usize & 3
+}
+
+/// `a b` modulo p.
+pub fn mul_integers(a: u64, b: u64, p: u64) -> u64 {
+    (u128::from(a) * u128::from(b) % u128::from(p)) as u64
+}
+
+/// `base` to the power of `exponent`, modulo p.
+pub fn power(base: u64, mut exponent: u64, p: u64) -> u64 {
+    let (mut base, mut product) = (base % p, 1);
     while exponent > 0 {
         if exponent & 1 == 1 {
-            product = mul(product, base);
+            product = mul_integers(product, base, p);
         }
-        base = mul(base, base);
+        base = mul_integers(base, base, p);
         exponent >>= 1;
     }
-    reduced(product)
+    product
 }
 
-/// `1 / a`.
-pub fn inverse(a: u64) -> u64 {
-    power(a, P - 2)
+/// `1 / a` modulo p.
+pub fn inverse(a: u64, p: u64) -> u64 {
+    power(a, p - 2, p)
 }
 
-/// A primitive root of unity of order `2^log`, for `log` up to 32; that of order 4 is `2^48`.
-pub fn root(log: u32) -> u64 {
-    power(GENERATOR, (P - 1) >> log)
-}
-
-/// A sum of products that is reduced once.
-#[derive(Clone, Copy, Default)]
-pub struct Sum {
-    low: u128,
-    over: u64,
-}
-
-impl Sum {
-    /// Adds `a * b`.
-    #[inline(always)]
-    pub fn add(&mut self, a: u64, b: u64) {
-        let (low, over) = self.low.overflowing_add(u128::from(a) * u128::from(b));
-        self.low = low;
-        self.over += u64::from(over);
-    }
-
-    /// A word for the sum, of fewer than `2^31` products: `2^128 = -2^32`.
-    #[inline(always)]
-    pub fn word(self) -> u64 {
-        sub(fold(self.low), self.over << 32)
-    }
+/// Primitive roots of unity of order `2^log`, for `log` up to 32.
+pub fn root(log: u32) -> [u64; 4] {
+    std::array::from_fn(|k| power(GENERATORS[k], (PRIMES[k] - 1) >> log, PRIMES[k]))
 }

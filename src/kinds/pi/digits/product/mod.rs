@@ -1,27 +1,33 @@
 //! Multiplication: the one place where two large numbers meet.
 //!
-//! Small products are num-bigint's. Larger ones are those of polynomials: the numbers are cut into [`pieces`] of b bits,
-//! [`transform`]ed, multiplied point by point, transformed back and joined. It is exact: with so many pieces in the shorter
-//! factor that `count (2^b - 1)^2` is below the prime of the [`field`], no sum of products is ever cut short. All cores
-//! share the work, and a stop is seen within a pass over a part of the data.
+//! Small products are num-bigint's. Larger ones are those of polynomials: the numbers are [`cut`] into pieces of b bits,
+//! [`transform`]ed modulo four primes, multiplied [leaf by leaf](leaves), transformed back and [`join`]ed. It is exact: with so
+//! many pieces in the shorter factor that `count 2^(2 b)` is below half the product of the primes, the remainders tell each
+//! sum of products. All cores share the work, and a stop is seen within a pass over a part of the data. The loops are compiled
+//! for several sets of [`instructions`].
 
+mod butterflies;
+mod constants;
+mod cut;
 mod factor;
 mod field;
-mod pieces;
+pub(super) mod instructions;
+mod join;
+mod leaves;
 mod spectrum;
+#[cfg(test)]
+mod tests;
 mod transform;
 
 use num_bigint::BigUint;
 
+use self::instructions::Instructions;
 pub use self::factor::{Factor, Signed};
 pub use self::spectrum::{Shape, Spectrum};
 use super::{Stop, Stopped, both, done, go_on};
 
-/// Words of the shorter factor from which the transform is faster than num-bigint.
-pub(super) const LONG: usize = 600;
-
-/// Products of words that num-bigint makes in the time in which a transform does a word once.
-const PLAIN: u64 = 2;
+/// Words of transforms that are as much work as two products of words by num-bigint.
+const PLAIN: u64 = 3;
 
 /// Words of the longer factor up to which a product of num-bigint is left whole: some milliseconds.
 const WHOLE: usize = 20_000;
@@ -33,9 +39,10 @@ const WHOLE: usize = 20_000;
 pub fn mul(a: &BigUint, b: &BigUint, stop: Stop<'_>) -> Result<BigUint, Stopped> {
     go_on(stop)?;
     let (short, long) = if a.bits() <= b.bits() { (a, b) } else { (b, a) };
+    let shortest = shortest();
     match (words(short), words(long)) {
-        (few, many) if few < LONG && (many <= WHOLE || few <= 1) => plain(short, long, stop),
-        (few, many) if few < LONG => halves(short, long, many, stop),
+        (few, many) if few < shortest && (many <= WHOLE || few <= 1) => plain(short, long, stop),
+        (few, many) if few < shortest => halves(short, long, many, stop),
         (few, many) if many >= 2 * few => blocks(short, long, few, stop),
         (few, many) => {
             let shape = Shape::of(few, many, 1);
@@ -52,17 +59,22 @@ pub fn mul(a: &BigUint, b: &BigUint, stop: Stop<'_>) -> Result<BigUint, Stopped>
 pub fn square(a: &BigUint, stop: Stop<'_>) -> Result<BigUint, Stopped> {
     go_on(stop)?;
     let words = words(a);
-    if words < LONG {
+    if words < shortest() {
         return plain(a, a, stop);
     }
     Spectrum::of(a, Shape::of(words, words, 1), stop)?.squared(stop)?.number(stop)
+}
+
+/// Words of the shorter factor from which a transform is faster than num-bigint.
+pub(super) fn shortest() -> usize {
+    Instructions::current().shortest()
 }
 
 /// A product of num-bigint's.
 fn plain(a: &BigUint, b: &BigUint, stop: Stop<'_>) -> Result<BigUint, Stopped> {
     let (few, many) = (words(a).min(words(b)), words(a).max(words(b)));
     let product = a * b;
-    done((few * many) as u64 / PLAIN, stop)?;
+    done((few * many) as u64 * PLAIN / 2, stop)?;
     Ok(product)
 }
 

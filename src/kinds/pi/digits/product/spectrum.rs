@@ -2,12 +2,19 @@
 
 use num_bigint::BigUint;
 
-use super::field::P;
-use super::{Stop, Stopped, pieces, transform};
+use super::super::done;
+use super::field::{Residues, ZERO};
+use super::instructions::{Baseline, Instructions, with_cpu};
+use super::{Stop, Stopped, cut, join, leaves, transform};
+
+/// Cutting a number is as much work as this many levels of its transform, and joining it.
+const CUT: u64 = 3;
+const JOIN: u64 = 10;
 
 /// How numbers are transformed that are to meet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Shape {
+    instructions: Instructions,
     /// Bits of a piece.
     bits: u32,
     length: usize,
@@ -18,8 +25,8 @@ impl Shape {
     /// For sums of `terms` products, each of factors of at most so many words.
     pub fn of(short: usize, long: usize, terms: usize) -> Shape {
         let bits = piece_bits(short * terms);
-        let (length, leaf) = transform::length(pieces::count(short, bits) + pieces::count(long, bits) - 1);
-        Shape { bits, length, leaf }
+        let (length, leaf) = transform::length(cut::count(short, bits) + cut::count(long, bits) - 1);
+        Shape { instructions: Instructions::current(), bits, length, leaf }
     }
 
     /// For products modulo `2^n - 1` with an n of at least `least`, one factor of at most `short` words, the other of at most
@@ -28,12 +35,12 @@ impl Shape {
         let bits = piece_bits(short);
         let count = least.div_ceil(u64::from(bits));
         let (length, leaf) = transform::length(usize::try_from(count).unwrap_or(usize::MAX));
-        Shape { bits, length, leaf }
+        Shape { instructions: Instructions::current(), bits, length, leaf }
     }
 
-    /// Words of a transform.
-    pub fn length(self) -> usize {
-        self.length
+    /// Words of a transform: four for each coefficient.
+    pub fn words(self) -> u64 {
+        4 * self.length as u64
     }
 
     /// Products come modulo `2^n - 1` with this n.
@@ -42,31 +49,36 @@ impl Shape {
     }
 }
 
-/// The most bits of a piece with which each sum of so many words' products stays below the prime.
+/// The most bits of a piece with which each sum of so many words' products is at most half of the product of all primes, which
+/// is above `2^198.99`. They are even, and from 72 to 96.
 fn piece_bits(words: usize) -> u32 {
     let fits = |bits: &u32| {
-        let most = u128::from((1u64 << bits) - 1);
-        most * most * (pieces::count(words, *bits) as u128) < u128::from(P)
+        let count = cut::count(words, *bits).max(1);
+        // The logarithm of the count, rounded up.
+        2 * bits + (usize::BITS - (count - 1).leading_zeros()) <= 198
     };
-    (1..32).rev().find(fits).unwrap_or(1)
+    (36..=48).rev().map(|half| 2 * half).find(fits).unwrap_or(72)
 }
 
 /// A number transformed.
 #[derive(Clone)]
 pub struct Spectrum {
     shape: Shape,
-    values: Vec<u64>,
+    values: Vec<Residues>,
 }
 
 impl Spectrum {
     /// Transforms a number, which is no longer than its shape is for.
     pub fn of(number: &BigUint, shape: Shape, stop: Stop<'_>) -> Result<Spectrum, Stopped> {
-        let mut values = vec![0; shape.length];
+        let mut values = vec![ZERO; shape.length];
         let words: Vec<u64> = number.iter_u64_digits().collect();
         debug_assert!(words.len() as u64 * 64 < shape.modulus() + 64);
-        pieces::cut(&words, shape.bits, &mut values);
-        drop(words);
-        transform::forward(&mut values, shape.leaf, stop)?;
+        with_cpu!(shape.instructions, cpu => {
+            cut::cut(cpu, &words, shape.bits, &mut values);
+            drop(words);
+            done(CUT * shape.words(), stop)?;
+            transform::forward(cpu, &mut values, shape.leaf, stop)?;
+        });
         Ok(Spectrum { shape, values })
     }
 
@@ -77,27 +89,34 @@ impl Spectrum {
 
     /// The transformed product; both are of the same shape.
     pub fn times(mut self, other: &Spectrum, stop: Stop<'_>) -> Result<Spectrum, Stopped> {
-        debug_assert_eq!(self.shape, other.shape);
-        transform::multiply(&mut self.values, Some(&other.values), self.shape.leaf, stop)?;
+        let (values, others, leaf) = (&mut self.values, &other.values, self.shape.leaf);
+        debug_assert_eq!((values.len(), leaf), (others.len(), other.shape.leaf));
+        with_cpu!(self.shape.instructions, cpu => leaves::multiply(cpu, values, Some(others), leaf, stop)?);
         Ok(self)
     }
 
     /// The transformed square.
     pub fn squared(mut self, stop: Stop<'_>) -> Result<Spectrum, Stopped> {
-        transform::multiply(&mut self.values, None, self.shape.leaf, stop)?;
+        let (values, leaf) = (&mut self.values, self.shape.leaf);
+        with_cpu!(self.shape.instructions, cpu => leaves::multiply(cpu, values, None, leaf, stop)?);
         Ok(self)
     }
 
     /// The transformed sum of two products.
     pub fn plus(mut self, other: &Spectrum, stop: Stop<'_>) -> Result<Spectrum, Stopped> {
-        debug_assert_eq!(self.shape, other.shape);
-        transform::add_all(&mut self.values, &other.values, stop)?;
+        debug_assert_eq!(self.values.len(), other.values.len());
+        with_cpu!(self.shape.instructions, cpu => leaves::add_all(cpu, &mut self.values, &other.values, stop)?);
         Ok(self)
     }
 
     /// The number of what was multiplied.
     pub fn number(mut self, stop: Stop<'_>) -> Result<BigUint, Stopped> {
-        transform::backward(&mut self.values, self.shape.leaf, stop)?;
-        Ok(pieces::join(&self.values, self.shape.bits))
+        let Shape { instructions, bits, length, leaf } = self.shape;
+        with_cpu!(instructions, cpu => {
+            transform::backward(cpu, &mut self.values, leaf, stop)?;
+            let number = join::join(cpu, &self.values, bits, (length / leaf).trailing_zeros());
+            done(JOIN * self.shape.words(), stop)?;
+            Ok(number)
+        })
     }
 }
