@@ -12,6 +12,9 @@ use super::{Stop, Stopped, WriteError, done};
 /// Fractions of up to this many digits become text word by word.
 const LEAF: u64 = 1500;
 
+/// Words of transforms that are as much work as a digit of a leaf.
+const LEAF_WORK: u64 = 6;
+
 /// Fractions of up to this many digits become text in memory, side by side; longer ones are written half after half.
 const BLOCK: u64 = 1 << 20;
 
@@ -152,7 +155,8 @@ fn leaf(fraction: &BigUint, digits: u64, text: &mut [u8], stop: Stop<'_>) -> Res
             over /= 10;
         }
     }
-    done(digits, stop)?;
+    // About as much as so many words of transforms for each digit.
+    done(LEAF_WORK * digits, stop)?;
     match fraction.last().copied() {
         Some(0 | u64::MAX) | None => Err(WriteError::Unsettled),
         Some(_) => Ok(()),

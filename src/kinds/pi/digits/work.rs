@@ -8,14 +8,14 @@ use super::{Stop, Stopped};
 
 /// The work of a join, the root, the division and the text of numbers of d digits, in `d log2 d` words of transforms; measured
 /// from a hundred thousand to a hundred million digits.
-const JOIN: f64 = 1.09;
-const LAST_JOIN: f64 = 0.91;
-const ROOT: f64 = 0.96;
-const DIVISION: f64 = 2.4;
-const TEXT: f64 = 3.7;
+const JOIN: f64 = 1.41;
+const LAST_JOIN: f64 = 1.17;
+const ROOT: f64 = 1.44;
+const DIVISION: f64 = 3.27;
+const TEXT: f64 = 4.4;
 
 /// Ranges of fewer terms than this take next to no time.
-const FREE: f64 = 200.0;
+const FREE: f64 = 45.0;
 
 /// The steps of a computation. They are a stack machine: a part pushes its triple, a join takes the two on top and pushes
 /// theirs, the root is pushed, the division takes it and the whole sum and pushes the value. So few numbers are held at once,

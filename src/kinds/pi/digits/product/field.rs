@@ -8,9 +8,9 @@
 //! # Why nothing is lost by rounding
 //!
 //! Let `|a| <= 4 p` and `|b| <= p / 2`, with `b / p` correctly rounded. As p is below `2^50`, `|a b / p|` is below `2^51`.
-//! [`Arithmetic::nearest`] rounds the product of `a` and `b / p` to a whole number. The error of `b / p`, a share of `2^-53`, moves
-//! it by at most `|a| / 16 p`. [`Wrapping`] rounds the product first, which moves it by as much again. So `q` is off
-//! `a b / p` by at most `1/2 + |a| / 8 p`:
+//! The product of `a` and `b / p` is rounded to a whole number, q. The error of `b / p`, a share of `2^-53`, moves it by at most
+//! `|a| / 16 p`. [`Wrapping`] rounds the product first, which moves it by as much again. So `q` is off `a b / p` by at most
+//! `1/2 + |a| / 8 p`:
 //!
 //! - The result is at most p, and at most `3/4 p` if `|a| <= 2 p`.
 //! - [`Fused`] computes `h + l = a b`, without an error, and `|l| < 2^48`. So `h - q p` is a whole number below `2^51`, and
@@ -41,13 +41,10 @@ const ROUND: f64 = (3u64 << 51) as f64;
 /// The lowest bit of this number, and of the next `2^52` whole numbers, stands for 1.
 const UNIT: f64 = (1u64 << 52) as f64;
 
-/// The operations that differ between processors. See the module for what they require.
+/// What differs between processors. See the module for what it requires.
 pub trait Arithmetic: Copy + Send + Sync {
-    /// Returns a whole number near `a b`.
-    fn nearest(a: f64, b: f64) -> f64;
-
-    /// Returns `a b - q p`, exact.
-    fn difference(a: f64, b: f64, q: f64, p: f64) -> f64;
+    /// Returns `a b - q p`, exact, with a whole number q near `a share`.
+    fn product(a: f64, b: f64, share: f64, p: f64) -> f64;
 }
 
 /// Fused multiplications and additions, for processors that have them: elsewhere each one is a slow call.
@@ -60,12 +57,8 @@ pub struct Wrapping;
 
 impl Arithmetic for Fused {
     #[inline(always)]
-    fn nearest(a: f64, b: f64) -> f64 {
-        a.mul_add(b, ROUND) - ROUND
-    }
-
-    #[inline(always)]
-    fn difference(a: f64, b: f64, q: f64, p: f64) -> f64 {
+    fn product(a: f64, b: f64, share: f64, p: f64) -> f64 {
+        let q = a.mul_add(share, ROUND) - ROUND;
         let high = a * b;
         let low = a.mul_add(b, -high);
         (-q).mul_add(p, high) + low
@@ -74,14 +67,10 @@ impl Arithmetic for Fused {
 
 impl Arithmetic for Wrapping {
     #[inline(always)]
-    fn nearest(a: f64, b: f64) -> f64 {
-        (a * b + ROUND) - ROUND
-    }
-
-    #[inline(always)]
-    fn difference(a: f64, b: f64, q: f64, p: f64) -> f64 {
-        let (ab, qp) = ((a as i64).wrapping_mul(b as i64), (q as i64).wrapping_mul(p as i64));
-        ab.wrapping_sub(qp) as f64
+    fn product(a: f64, b: f64, share: f64, p: f64) -> f64 {
+        let q = (a * share + ROUND).to_bits().wrapping_sub(ROUND.to_bits());
+        let [a, b, p] = [a as i64 as u64, b as i64 as u64, p as u64];
+        a.wrapping_mul(b).wrapping_sub(q.wrapping_mul(p)) as i64 as f64
     }
 }
 
@@ -139,13 +128,13 @@ pub fn sub(a: Residues, b: Residues) -> Residues {
 /// `a b`, for an `a` of at most `4 p`: at most `(1/2 + |a| / 8 p) p`.
 #[inline(always)]
 pub fn mul<A: Arithmetic>(a: Residues, b: &Constant) -> Residues {
-    each!(k => A::difference(a[k], b.value[k], A::nearest(a[k], b.share[k]), P[k]))
+    each!(k => A::product(a[k], b.value[k], b.share[k], P[k]))
 }
 
 /// The residue of `a` that is at most half of the prime, for an `a` below `8 p`.
 #[inline(always)]
 pub fn reduced<A: Arithmetic>(a: Residues) -> Residues {
-    each!(k => A::difference(a[k], 1.0, A::nearest(a[k], INVERSE_P[k]), P[k]))
+    each!(k => A::product(a[k], 1.0, INVERSE_P[k], P[k]))
 }
 
 /// The residue of `a` from 0 up to the prime, for an `a` below the prime.
