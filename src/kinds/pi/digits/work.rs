@@ -6,8 +6,8 @@ use super::chudnovsky::{Series, Triple, length};
 use super::pi::{Pi, Root};
 use super::{Stop, Stopped};
 
-/// The work of a join, the root, the division and the text of numbers of d digits, in `d log2 d` words of transforms; measured
-/// from a hundred thousand to a hundred million digits.
+/// The work of a join, the root, the division and the text of numbers of d digits, in `d log2 d` words of transforms; counted
+/// from a million to ten million digits.
 const JOIN: f64 = 1.41;
 const LAST_JOIN: f64 = 1.17;
 const ROOT: f64 = 1.44;

@@ -10,7 +10,9 @@ use num_bigint::BigUint;
 use rayon::prelude::*;
 
 use super::cut::CHUNK;
-use super::field::{Arithmetic, Constant, PRIMES, Residues, integers, inverse, mul, mul_integers, positive, power, turns};
+use super::field::{
+    Arithmetic, Constant, PRIMES, Residues, integers, inverse, mul, mul_integers, positive, power, turns,
+};
 use super::instructions::Cpu;
 
 /// A number of 256 bits, little end first.

@@ -21,8 +21,8 @@ mod transform;
 
 use num_bigint::BigUint;
 
-use self::instructions::Instructions;
 pub use self::factor::{Factor, Signed};
+use self::instructions::Instructions;
 pub use self::spectrum::{Shape, Spectrum};
 use super::{Stop, Stopped, both, done, go_on};
 

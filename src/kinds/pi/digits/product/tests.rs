@@ -72,9 +72,11 @@ fn the_largest_sums_are_joined() {
         for (count, bits) in [(1, 72), (1, 96), (1_023, 90), (1_024, 96), (1_025, 72), (3_000, 88)] {
             let unit = ((&one << (u64::from(bits) * count)) - 1u32) / ((&one << bits) - 1u32);
             let pieces = vec![balanced(residues); usize::try_from(count).unwrap()];
-            forced::each(|| with_cpu!(Instructions::current(), cpu => {
-                assert!(join(cpu, &pieces, bits, 0) == value * &unit, "{count} times {bits} bits");
-            }));
+            forced::each(|| {
+                with_cpu!(Instructions::current(), cpu => {
+                    assert!(join(cpu, &pieces, bits, 0) == value * &unit, "{count} times {bits} bits");
+                })
+            });
         }
     }
 }

@@ -7,10 +7,10 @@
 //! cores share each pass, and the stop is looked at between passes.
 
 use super::super::{Stop, Stopped, both, done};
-use super::constants::{DOWN, UP};
-use super::instructions::Cpu;
 use super::butterflies::{Four, Quarters, quarters, split, split_one, unite, unite_one};
+use super::constants::{DOWN, UP};
 use super::field::{Arithmetic, Constant, Residues};
+use super::instructions::Cpu;
 
 /// Coefficients of the polynomials that are multiplied as they are, so that lengths come in steps of a quarter at most.
 const LEAVES: [usize; 4] = [4, 5, 6, 7];
@@ -72,11 +72,7 @@ fn each(
 }
 
 /// Does `work` on all four quarters, piece by piece on all cores.
-fn pass(
-    [a, b, c, d]: Quarters<'_>,
-    work: &(impl Fn(Quarters<'_>) + Sync),
-    stop: Stop<'_>,
-) -> Result<(), Stopped> {
+fn pass([a, b, c, d]: Quarters<'_>, work: &(impl Fn(Quarters<'_>) + Sync), stop: Stop<'_>) -> Result<(), Stopped> {
     if a.len() <= ALONE {
         // Four quarters of four words for each, two levels.
         let worked = 32 * a.len() as u64;
@@ -137,4 +133,3 @@ fn up_alone<A: Arithmetic>(data: &mut [Residues], leaf: usize, node: usize) {
         }
     }
 }
-
