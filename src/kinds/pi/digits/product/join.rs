@@ -184,11 +184,11 @@ impl Parts {
     #[inline(always)]
     fn sum(&self) -> Words {
         let [mut first, mut second, mut third] = [0u128; 3];
-        for k in 0..4 {
-            let part = u128::from(self.parts[k]);
-            first += part * u128::from(OTHERS[k][0]);
-            second += part * u128::from(OTHERS[k][1]);
-            third += part * u128::from(OTHERS[k][2]);
+        for (part, others) in self.parts.into_iter().zip(OTHERS) {
+            let part = u128::from(part);
+            first += part * u128::from(others[0]);
+            second += part * u128::from(others[1]);
+            third += part * u128::from(others[2]);
         }
         second += first >> 64;
         third += second >> 64;
