@@ -113,11 +113,11 @@ impl Control {
         })
     }
 
-    /// Forgets a finished task (COMPLETED, FAILED or TERMINATED) and deletes its files. A dataset that it filled stays.
+    /// Deletes a finished task (COMPLETED, FAILED or TERMINATED) and its files. A dataset that it filled stays.
     async fn delete_task(&self, ctx: &Context<'_>, #[graphql(desc = "The task.")] id: ID) -> Result<ID> {
         let services = ctx.data_unchecked::<Services>();
         let task = services.read(error::task_id(&id)?).await?;
-        if !task.state.is_final() || !services.runner.forget(&task).await.map_err(error::from_start)? {
+        if !task.state.is_final() || !services.runner.delete(&task).await.map_err(error::from_store)? {
             let state = services.read(task.id).await?.state;
             let text = format!("task {} is {state}: only a finished task can be deleted, terminate it first", task.id);
             return Err(error::in_state(text, state));

@@ -110,7 +110,6 @@ pub fn from_start(error: StartError) -> Error {
     match error {
         StartError::Input(input) => from_input(input),
         StartError::Store(error) => from_store(error),
-        StartError::Undo(failure) => internal(failure),
     }
 }
 

@@ -79,19 +79,19 @@ async fn stage(runner: &Runner, context: &Context, place: &Place, task: &Arc<Tas
     };
     match task.state {
         State::Running => run(runner, kind, context, place, task).await,
-        State::Finishing => Some(match guarded(kind, context, Step::Publish(task.result.clone())).await {
-            Ok(()) => End::Complete,
+        State::Finishing => match guarded(kind, context, Step::Publish(task.result.clone())).await {
+            Ok(()) => Some(End::Complete),
             Err(failure) if failure.retry == Retry::Never => fail(runner, kind, context, task, failure).await,
-            Err(failure) => retry(runner, task, failure),
-        }),
+            Err(failure) => Some(retry(runner, task, failure)),
+        },
         State::Pausing => Some(match guarded(kind, context, Step::Settle).await {
             Ok(()) => End::Release,
             Err(failure) => failed(runner, task, failure),
         }),
-        State::Terminating => Some(match guarded(kind, context, Step::Undo).await {
-            Ok(()) => End::Undone,
-            Err(failure) => retry(runner, task, failure),
-        }),
+        State::Terminating => match roll_back(runner, kind, context, task).await? {
+            Ok(()) => Some(End::Undone),
+            Err(failure) => Some(retry(runner, task, failure)),
+        },
         _ => None,
     }
 }
@@ -134,9 +134,7 @@ async fn stopped(
             warn!(runner, task, "lease lost; stopping the run without further writes");
             None
         }
-        Stop::Failed(failure) if failure.retry == Retry::Never => {
-            Some(fail(runner, kind, context, task, failure).await)
-        }
+        Stop::Failed(failure) if failure.retry == Retry::Never => fail(runner, kind, context, task, failure).await,
         Stop::Failed(failure) => Some(failed(runner, task, failure)),
     }
 }
@@ -211,11 +209,31 @@ async fn guarded(kind: &Arc<dyn Kind>, context: &Context, step: Step) -> Result<
 }
 
 /// A failure that no try would mend: what was written is undone before FAILED is said.
-async fn fail(runner: &Runner, kind: &Arc<dyn Kind>, context: &Context, task: &Task, failure: Failure) -> End {
-    match guarded(kind, context, Step::Undo).await {
-        Ok(()) => End::Fail(failure.into()),
-        Err(undo) => retry(runner, task, undo),
+async fn fail(runner: &Runner, kind: &Arc<dyn Kind>, context: &Context, task: &Task, failure: Failure) -> Option<End> {
+    match roll_back(runner, kind, context, task).await? {
+        Ok(()) => Some(End::Fail(failure.into())),
+        Err(undo) => Some(retry(runner, task, undo)),
     }
+}
+
+/// Takes away what the task wrote. None if a newer run holds the task: files carry no epoch, so its files would be deleted.
+async fn roll_back(
+    runner: &Runner,
+    kind: &Arc<dyn Kind>,
+    context: &Context,
+    task: &Task,
+) -> Option<Result<(), Failure>> {
+    loop {
+        match runner.0.store.get(task.id).await {
+            Ok(Some(now)) if now.epoch == task.epoch && now.owner == task.owner => break,
+            Ok(_) => {
+                warn!(runner, task, "lease lost; stopping run without rolling back");
+                return None;
+            }
+            Err(error) => wait_out(runner, task, &error).await,
+        }
+    }
+    Some(guarded(kind, context, Step::Undo).await)
 }
 
 /// Another attempt, or FAILED after too many in a row: that is decided on the task as it is when this end is written.

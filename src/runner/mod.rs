@@ -10,6 +10,7 @@ pub mod kind;
 mod lanes;
 mod lease;
 mod pool;
+mod purge;
 mod registry;
 mod report;
 mod retention;
@@ -182,6 +183,7 @@ impl Runner {
         self.0.loops.spawn(schedule::keep(self.clone()));
         self.0.loops.spawn(brief::keep(self.clone()));
         self.0.loops.spawn(claim::keep(self.clone()));
+        self.0.loops.spawn(purge::keep(self.clone()));
         if let Some(life) = self.0.settings.retention {
             self.0.loops.spawn(retention::keep(self.clone(), life));
         }

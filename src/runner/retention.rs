@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::Runner;
 use super::sweep::{ago, rest};
-use super::{Runner, StartError};
+use crate::store;
 
 /// Tasks that are forgotten in one go, and the pause after it.
 const BATCH: u32 = 64;
@@ -22,16 +23,16 @@ pub(super) async fn keep(runner: Runner, life: Duration) {
 }
 
 /// Forgets what is due; answers when the next task was over.
-async fn forget(runner: &Runner, life: Duration) -> Result<Option<Timestamp>, StartError> {
+async fn forget(runner: &Runner, life: Duration) -> Result<Option<Timestamp>, store::Error> {
     let inner = &runner.0;
     while forget_some(runner, ago(inner.clock.now(), life)).await? && !inner.ending.is_cancelled() {
         tokio::time::sleep(PAUSE).await;
     }
-    Ok(inner.store.next_finished().await?)
+    inner.store.next_finished().await
 }
 
 /// Forgets a batch of what was over before that moment; true where there may be more.
-async fn forget_some(runner: &Runner, before: Timestamp) -> Result<bool, StartError> {
+async fn forget_some(runner: &Runner, before: Timestamp) -> Result<bool, store::Error> {
     let inner = &runner.0;
     let tasks = inner.store.finished(before, BATCH).await?;
     let brief: Vec<_> = tasks.iter().filter(|task| task.is_brief()).map(|task| task.id).collect();
@@ -39,7 +40,7 @@ async fn forget_some(runner: &Runner, before: Timestamp) -> Result<bool, StartEr
         inner.store.forget_brief(&brief).await?;
     }
     for task in tasks.iter().filter(|task| !task.is_brief()) {
-        if runner.forget(task).await? {
+        if runner.delete(task).await? {
             tracing::info!(task = %task.id, kind = task.kind, state = %task.state, "{} deleted: its retention time is over", task.kind);
         }
     }

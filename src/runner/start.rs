@@ -1,4 +1,4 @@
-//! Starting tasks, and forgetting finished ones: what the API asks of the runner.
+//! Starting tasks: what the API asks of the runner.
 
 use std::sync::Arc;
 
@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::registry::Signal;
-use super::{BadInput, Context, Failure, Runner};
+use super::{BadInput, Context, Runner};
 use crate::store::{self, RefusedBatch, Started};
-use crate::task::{IdempotencyKey, NewTask, State, Task, text};
+use crate::task::{IdempotencyKey, NewTask, Task, text};
 
 /// What every start may say.
 #[derive(Clone, Debug, Default)]
@@ -40,7 +40,7 @@ impl StartOptions {
     }
 }
 
-/// Why nothing was started or forgotten.
+/// Why nothing was started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The input cannot be done.
@@ -49,9 +49,6 @@ pub enum StartError {
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// What the task wrote could not be taken away.
-    #[error(transparent)]
-    Undo(#[from] Failure),
 }
 
 /// Why none of several tasks was started.
@@ -115,23 +112,6 @@ impl Runner {
             lane: plan.lane,
         };
         Ok(Task::new(self.0.clock.task_id(), new, self.0.clock.now()))
-    }
-
-    /// Deletes a finished task, its files, and what a failed one left. False where it changed meanwhile.
-    pub async fn forget(&self, task: &Arc<Task>) -> Result<bool, StartError> {
-        if let Some(kind) = self.kind(&task.kind) {
-            let (_signal, receiver) = watch::channel(Signal::Run);
-            let context = self.context(task, receiver);
-            if task.state == State::Failed {
-                kind.undo(&context).await?;
-            }
-            kind.forget(&context).await?;
-        }
-        // The files first: a crash in between leaves a task that can be deleted again.
-        let lost = |error| Failure::io("the task's files", &error);
-        self.0.files.delete_result(task.id).await.map_err(lost)?;
-        self.0.files.clear_work(task.id).await.map_err(lost)?;
-        Ok(self.0.store.delete(task, self.0.clock.now()).await?)
     }
 
     pub(super) fn context(&self, task: &Arc<Task>, signal: watch::Receiver<Signal>) -> Context {

@@ -16,12 +16,14 @@ const SQLITE: &[Step] = &[
     (2, "brief", include_str!("../../migrations/sqlite/0002_brief.sql")),
     (3, "idempotency", include_str!("../../migrations/sqlite/0003_idempotency.sql")),
     (4, "due_since", include_str!("../../migrations/sqlite/0004_due_since.sql")),
+    (7, "purges", include_str!("../../migrations/sqlite/0007_purges.sql")),
 ];
 const POSTGRES: &[Step] = &[
     (1, "tasks", include_str!("../../migrations/postgres/0001_tasks.sql")),
     (2, "brief", include_str!("../../migrations/postgres/0002_brief.sql")),
     (3, "idempotency", include_str!("../../migrations/postgres/0003_idempotency.sql")),
     (4, "due_since", include_str!("../../migrations/postgres/0004_due_since.sql")),
+    (7, "purges", include_str!("../../migrations/postgres/0007_purges.sql")),
 ];
 
 /// The newest step for SQLite.

@@ -16,6 +16,7 @@ mod migrate;
 mod nodes;
 mod op;
 mod postgres;
+mod purges;
 mod room;
 mod row;
 mod sql;
@@ -249,24 +250,6 @@ impl Store {
             task.report(cursor.clone(), progress.clone());
             Ok(None)
         })
-        .await
-    }
-
-    /// Forgets a finished task, if it still is as it was read; what it read was used until `at`.
-    pub async fn delete(&self, task: &Task, at: Timestamp) -> Result<bool, Error> {
-        let (id, version, upload, sql) =
-            (task.id.to_string(), task.version, task.upload.clone(), self.sql.delete.clone());
-        self.write(Op::transaction(move |conn| {
-            let query = sqlx::query(sql.clone()).bind(id.clone()).bind(version);
-            let used = uploads::used(upload.clone(), at);
-            Box::pin(async move {
-                let deleted = query.execute(&mut *conn).await?.rows_affected() == 1;
-                if deleted {
-                    used.execute(conn).await?;
-                }
-                Ok(deleted)
-            })
-        }))
         .await
     }
 

@@ -33,6 +33,7 @@ pub struct Sql {
     pub dead_nodes: SqlStr,
     pub owned: SqlStr,
     pub delete: SqlStr,
+    pub due_purges: SqlStr,
     pub upload_kept: SqlStr,
     pub upload_locked: SqlStr,
     pub unused: SqlStr,
@@ -69,6 +70,12 @@ pub const NEXT_UNUSED: &str = "SELECT MIN(used_at) AS used_at FROM uploads \
     WHERE NOT EXISTS (SELECT 1 FROM tasks WHERE upload_id = uploads.id)";
 pub const DELETE_UPLOAD: &str = "DELETE FROM uploads WHERE id = $1 AND used_at <= $2 \
     AND NOT EXISTS (SELECT 1 FROM tasks WHERE upload_id = uploads.id)";
+pub const ADD_PURGE: &str = "INSERT INTO purges (task_id, kind, spec, cursor, epoch, state, due_at, failures) \
+    SELECT id, kind, spec, cursor, epoch, state, CAST($3 AS BIGINT), 0 FROM tasks \
+    WHERE id = $1 AND version = $2 AND finished_at IS NOT NULL";
+pub const DEFER_PURGE: &str = "UPDATE purges SET due_at = $2, failures = failures + 1 WHERE task_id = $1";
+pub const PURGED: &str = "DELETE FROM purges WHERE task_id = $1";
+pub const NEXT_PURGE: &str = "SELECT MIN(due_at) AS due_at FROM purges";
 pub const PING: &str = "SELECT COUNT(*) AS n FROM nodes";
 
 impl Sql {
@@ -119,6 +126,10 @@ impl Sql {
             listed: sql(format!("SELECT name FROM nodes WHERE name = $1{}", dialect.keep())),
             dead_nodes: sql(format!("SELECT name FROM nodes WHERE lease_until < $1{free}")),
             owned: sql(format!("{select} WHERE owner = $1{lock}")),
+            due_purges: sql(format!(
+                "SELECT task_id AS id, kind, spec, cursor, epoch, state, failures FROM purges \
+                 WHERE due_at <= $1 ORDER BY due_at LIMIT $2{free}"
+            )),
             delete: sql("DELETE FROM tasks WHERE id = $1 AND version = $2".to_owned()),
             upload_kept: sql(format!("SELECT sha256 FROM uploads WHERE id = $1{}", dialect.keep())),
             upload_locked: sql(format!("SELECT id FROM uploads WHERE id = $1{lock}")),

@@ -15,10 +15,35 @@ pub async fn a_task_is_deleted_only_as_it_was_read(place: &Place) {
     let resumed = control(&store, &failed, Verb::Resume).await;
     assert!(!store.delete(&failed, at(9)).await.unwrap());
     assert_eq!(store.get(failed.id).await.unwrap().unwrap(), resumed);
-    assert!(store.delete(&resumed, at(9)).await.unwrap());
+    assert!(!store.delete(&resumed, at(9)).await.unwrap(), "it is not finished");
+    let again = store.claim("a", at(2), 1).await.unwrap().remove(0);
+    let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
+    let failed = end(&store, &again, End::Fail(error)).await;
+    assert!(store.delete(&failed, at(9)).await.unwrap());
     assert_eq!(store.get(failed.id).await.unwrap(), None);
     assert_eq!(store.history(failed.id).await.unwrap(), [], "its history goes with it");
-    assert!(!store.delete(&resumed, at(9)).await.unwrap());
+    assert!(!store.delete(&failed, at(9)).await.unwrap());
+}
+
+pub async fn what_a_deleted_task_left_is_taken_by_one_node_at_a_time_until_it_is_removed(place: &Place) {
+    let store = place.with_nodes().await;
+    let task = running(&store).await;
+    report(&store, &task, Some("{\"offset\":7}".into()), rows(7)).await.unwrap();
+    let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
+    let failed = end(&store, &task, End::Fail(error)).await;
+    assert_eq!(store.next_purge().await.unwrap(), None);
+    assert!(store.delete(&failed, at(0)).await.unwrap());
+    assert_eq!(store.next_purge().await.unwrap(), Some(at(60)), "whoever deleted it has a minute");
+    assert!(store.claim_purges(at(59), 10).await.unwrap().is_empty());
+    for (now, next) in [(60, 120), (120, 240), (240, 480)] {
+        let taken = store.claim_purges(at(now), 10).await.unwrap().remove(0);
+        let known = |task: &Task| (task.id, task.kind.clone(), task.spec.clone(), task.cursor.clone(), task.epoch);
+        assert_eq!((known(&taken), taken.state), (known(&failed), failed.state));
+        assert!(store.claim_purges(at(now), 10).await.unwrap().is_empty(), "no other node takes it now");
+        assert_eq!(store.next_purge().await.unwrap(), Some(at(next)));
+    }
+    store.purged(failed.id).await.unwrap();
+    assert_eq!(store.next_purge().await.unwrap(), None);
 }
 
 pub async fn everything_is_there_after_opening_it_again(place: &Place) {

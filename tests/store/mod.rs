@@ -78,6 +78,7 @@ stories! {
     checks::rows_that_no_task_can_be_are_refused,
     checks::the_database_itself_keeps_keys_and_places_apart,
     keeping::a_task_is_deleted_only_as_it_was_read,
+    keeping::what_a_deleted_task_left_is_taken_by_one_node_at_a_time_until_it_is_removed,
     keeping::everything_is_there_after_opening_it_again,
     keeping::many_starts_at_once_are_all_there_after_opening_it_again,
     texts::what_a_run_says_is_made_storable,

@@ -1,10 +1,13 @@
 //! Uploads: kept as long as a task reads them, forgotten some time after.
 
-use futures_util::future::{join, join_all};
-use pausa::store::{Error, Upload};
-use pausa::task::Verb;
+use std::sync::Arc;
 
-use super::place::{MANY, Place, at, control, create, task_with};
+use futures_util::future::{join, join_all};
+use pausa::store::{Error, Store, Upload};
+use pausa::task::change::End;
+use pausa::task::{Task, Verb};
+
+use super::place::{MANY, Place, at, control, create, end, task_with};
 
 /// An upload that came in one go at the second `second`.
 pub fn whole(id: &str, second: i64) -> Upload {
@@ -43,11 +46,18 @@ pub async fn one_that_nobody_used_for_long_is_forgotten_once(place: &Place) {
     assert!(!store.use_upload("0", at(50)).await.unwrap(), "it is gone");
 }
 
+/// The task once it is terminated.
+async fn terminated(store: &Store, task: &Task) -> Arc<Task> {
+    control(store, task, Verb::Terminate).await;
+    let claimed = store.claim_ends("a", at(1), 1).await.unwrap().remove(0);
+    end(store, &claimed, End::Undone).await
+}
+
 pub async fn a_task_keeps_it_and_two_share_it(place: &Place) {
-    let store = place.open().await;
+    let store = place.with_nodes().await;
     store.add_upload(&whole("shared", 0)).await.unwrap();
     let (one, two) = (create(&store, reader("shared")).await, create(&store, reader("shared")).await);
-    let (one, two) = (control(&store, &one, Verb::Terminate).await, control(&store, &two, Verb::Terminate).await);
+    let (one, two) = (terminated(&store, &one).await, terminated(&store, &two).await);
     assert_eq!(store.next_unused().await.unwrap(), None);
     assert!(!store.delete_upload("shared").await.unwrap());
     assert!(store.delete(&one, at(70)).await.unwrap());

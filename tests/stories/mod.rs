@@ -3,6 +3,7 @@
 mod backups;
 mod bad_input;
 mod control;
+mod deleting;
 mod downloads;
 mod exact;
 mod exports;
