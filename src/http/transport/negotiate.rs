@@ -1,9 +1,10 @@
 //! Which content type and which status an answer has.
 
 use async_graphql::{Response, ServerError};
+use async_graphql_axum::GraphQLResponse;
 use axum::{
-    body::Body,
     http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::IntoResponse,
 };
 use serde::Serialize;
 
@@ -94,24 +95,25 @@ struct Errors<'a> {
 
 /// The HTTP answer to a request.
 pub fn answer(media: Media, outcome: Outcome, response: Response) -> axum::response::Response {
-    let json = match outcome {
-        Outcome::Executed => serde_json::to_vec(&response),
-        _ => serde_json::to_vec(&Errors { errors: &response.errors }),
+    let mut http = match outcome {
+        Outcome::Executed => GraphQLResponse::from(response).into_response(),
+        _ => refusal(&response),
     };
-    let (status, json) = match json {
-        Ok(json) => (status(media, outcome), json),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, Vec::new()),
-    };
+    *http.status_mut() = status(media, outcome);
     let content_type = match media {
         Media::Json => "application/json; charset=utf-8",
         Media::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
     };
-    let mut http = axum::response::Response::new(Body::from(json));
-    *http.status_mut() = status;
-    http.headers_mut().extend(response.http_headers);
     let headers = http.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    http
+}
+
+/// The body of an answer without `data`.
+fn refusal(response: &Response) -> axum::response::Response {
+    let mut http = axum::Json(Errors { errors: &response.errors }).into_response();
+    http.headers_mut().extend(response.http_headers.clone());
     http
 }
 
