@@ -275,8 +275,8 @@ fn settings(config: &Config, clock: &Clock) -> Settings {
     }
 }
 
-/// The host's name and a random tail.
-fn node_name(clock: &Clock) -> String {
+/// A name for a node that the settings give none: the host's name and a random tail.
+pub fn node_name(clock: &Clock) -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let id = clock.uuid().simple().to_string();
     format!("{host}-{}", &id[id.len() - 8..])

@@ -9,8 +9,8 @@
 //! - [`backup`]: copies of the embedded mode's folder, also while a server runs.
 //! - [`outbound`]: requests to addresses that clients name, checked.
 //! - [`graphql`]: the API's shape; [`http`]: the routes.
-//! - [`metrics`]: what a node counts; [`config`], [`clock`], [`telemetry`], [`app`]: settings, time, the log, and the wiring
-//!   of it all.
+//! - [`metrics`]: what a node counts; [`config`], [`clock`], [`telemetry`], [`app`]: settings, time, the log and traces, and
+//!   the wiring of it all; [`spans`]: parts of traces.
 //!
 //! To embed it with a kind of your own, see `examples/custom_kind.rs`.
 
@@ -30,6 +30,7 @@ pub mod kinds;
 pub mod metrics;
 pub mod outbound;
 pub mod runner;
+pub mod spans;
 pub mod store;
 pub mod task;
 pub mod telemetry;

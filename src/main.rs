@@ -2,18 +2,20 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use pausa::app::App;
+use pausa::app::{App, node_name};
 use pausa::backup;
 use pausa::clock::Clock;
 use pausa::config::Config;
 use pausa::store::Store;
-use pausa::telemetry;
+use pausa::telemetry::{self, Telemetry};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 
 /// A GraphQL server whose long-running tasks can be paused, resumed and terminated while they run.
 #[derive(Parser)]
@@ -64,6 +66,9 @@ enum Command {
 /// Time for blocking calls to return as the process ends. A lookup of a name or a disk that hangs takes no longer.
 const LEAVING: Duration = Duration::from_millis(500);
 
+/// Time for the last traces to be sent, within shutdown.grace.
+const FLUSHING: Duration = Duration::from_secs(2);
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(&arguments) {
@@ -87,8 +92,10 @@ async fn command(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::
         print!("{}", pausa::graphql::sdl());
         return Ok(ExitCode::SUCCESS);
     }
-    let config = config(arguments)?;
-    telemetry::start(&config)?;
+    let mut config = config(arguments)?;
+    let clock = Clock::system();
+    config.node.get_or_insert_with(|| node_name(&clock));
+    let telemetry = telemetry::start(&config, config.node.as_deref().unwrap_or_default())?;
     if !config.ignored_variables.is_empty() {
         let variables = config.ignored_variables.join(", ");
         tracing::debug!(variables, "ignored environment variables of a service named pausa");
@@ -100,7 +107,7 @@ async fn command(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::
             done(backup::command::backup(&config, folder.clone()).await?)
         }
         Some(Command::Restore { folder }) => done(backup::command::bring_back(&config, folder.clone()).await?),
-        _ => serve(config).await,
+        _ => serve(config, clock, telemetry).await,
     }
 }
 
@@ -140,26 +147,32 @@ fn done(said: String) -> Result<ExitCode, Box<dyn std::error::Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(config: Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
+async fn serve(config: Config, clock: Clock, telemetry: Telemetry) -> Result<ExitCode, Box<dyn std::error::Error>> {
     allow_many_files();
     let listener = TcpListener::bind(config.listen)
         .await
         .map_err(|error| format!("setting listen = {}: {error}", config.listen))?;
     let address = listener.local_addr()?;
-    let app = App::start(config, Vec::new(), Clock::system()).await?;
+    let grace = config.shutdown_grace;
+    let app = App::start(config, Vec::new(), clock).await?;
     println!("Pausa {} is ready", env!("CARGO_PKG_VERSION"));
     println!("  start page  http://{address}/");
     println!("  playground  http://{address}/graphiql");
     println!("  API         http://{address}/graphql");
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let deadline = Arc::new(OnceLock::new());
+    let ends = Arc::clone(&deadline);
     let asked = async move {
         tokio::select! {
             _ = term.recv() => {}
             _ = int.recv() => {}
         }
+        ends.get_or_init(|| Instant::now() + grace);
         tracing::info!("shutting down: running tasks stop at their next checkpoint");
     };
     let quiet = app.serve(listener, asked).await?;
+    let left = deadline.get().map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    telemetry.stop(left.unwrap_or(FLUSHING).min(FLUSHING)).await;
     Ok(if quiet { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -1,27 +1,95 @@
-//! What the program tells about itself while it runs: the log.
+//! What the program tells about itself while it runs: the log, and traces where the settings name a collector.
 
 use std::io::{IsTerminal, stderr};
+use std::time::Duration;
 
-use tracing_subscriber::{EnvFilter, fmt};
+use opentelemetry::KeyValue;
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing::Metadata;
+use tracing::subscriber::Interest;
+use tracing_subscriber::filter::dynamic_filter_fn;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, registry};
 
 use crate::config::Config;
+use crate::outbound::Collector;
+use crate::spans;
 
-/// Starts the log on stderr, in the form that `config` names.
+type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
+
+/// What is exported until the program ends.
+#[must_use]
+pub struct Telemetry(Option<SdkTracerProvider>);
+
+/// Starts the log on stderr, in the form that `config` names, and traces of the node `node` if it names a collector.
 ///
 /// # Errors
-/// A filter that cannot be read.
-pub fn start(config: &Config) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&config.log).map_err(|error| format!("setting log = {:?}: {error}", config.log))?;
-    let log = fmt().with_env_filter(filter).with_writer(stderr);
-    if config.log_json {
-        log.json().flatten_event(true).with_current_span(false).with_span_list(false).init();
-    } else {
-        log.with_ansi(takes_colours()).init();
+/// A filter that cannot be read, or a client that cannot be made.
+pub fn start(config: &Config, node: &str) -> Result<Telemetry, String> {
+    let mut layers = vec![log(config)?];
+    let provider = config.otlp_endpoint.as_deref().map(|endpoint| provider(endpoint, node)).transpose()?;
+    layers.extend(provider.as_ref().map(traces));
+    registry().with(layers).init();
+    Ok(Telemetry(provider))
+}
+
+impl Telemetry {
+    /// Sends what is left, for no longer than `patience`.
+    pub async fn stop(self, patience: Duration) {
+        let Some(provider) = self.0 else { return };
+        let stopped = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(patience));
+        if let Ok(Err(error)) = stopped.await {
+            tracing::warn!(%error, "could not send the last traces");
+        }
     }
-    Ok(())
+}
+
+fn log(config: &Config) -> Result<BoxedLayer, String> {
+    let unreadable = |error| format!("setting log = {:?}: {error}", config.log);
+    let filter = EnvFilter::try_new(&config.log).map_err(unreadable)?;
+    // Spans of traces are no part of the log, whatever its filter says.
+    let hidden = format!("{}=off", spans::TARGET).parse().map_err(|error| format!("the log's filter: {error}"))?;
+    let filter = filter.add_directive(hidden);
+    let log = fmt::layer().with_writer(stderr);
+    Ok(if config.log_json {
+        log.json().flatten_event(true).with_current_span(false).with_span_list(false).with_filter(filter).boxed()
+    } else {
+        log.with_ansi(takes_colours()).with_filter(filter).boxed()
+    })
 }
 
 /// Colours are for people: a file or a pipe gets none, and nobody does who sets NO_COLOR (<https://no-color.org>).
 fn takes_colours() -> bool {
     stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Exports spans by OTLP from a thread of its own.
+fn provider(endpoint: &str, node: &str) -> Result<SdkTracerProvider, String> {
+    let refused = |error: &dyn std::fmt::Display| format!("setting otlp_endpoint: {error}");
+    let collector = Collector::new().map_err(|error| refused(&error))?;
+    let exporter = SpanExporter::builder().with_http().with_http_client(collector).with_endpoint(endpoint);
+    let exporter = exporter.with_protocol(Protocol::HttpBinary).build().map_err(|error| refused(&error))?;
+    let resource = Resource::builder().with_service_name("pausa").with_attributes([
+        KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+        KeyValue::new("service.instance.id", node.to_owned()),
+    ]);
+    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource.build()).build())
+}
+
+fn traces(provider: &SdkTracerProvider) -> BoxedLayer {
+    let layer = tracing_opentelemetry::layer().with_location(false).with_threads(false).with_target(false);
+    let layer = layer.with_tracked_inactivity(false).with_tracer(provider.tracer("pausa"));
+    let exported = dynamic_filter_fn(|span: &Metadata<'_>, context| match span.target() {
+        spans::STORE => context.lookup_current().is_some(),
+        target => target == spans::TARGET,
+    });
+    let exported = exported.with_callsite_filter(|span| match span.target().starts_with(spans::TARGET) {
+        true => Interest::sometimes(),
+        false => Interest::never(),
+    });
+    layer.with_filter(exported).boxed()
 }

@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 9] = [
     &["runner"],
     &["backup"],
     &["store", "bus", "files", "datasets", "outbound"],
-    &["metrics", "task", "clock", "config", "disk"],
+    &["metrics", "task", "clock", "config", "disk", "spans"],
 ];
 
 /// Crates that only some places may name.

@@ -76,6 +76,8 @@ pub struct Config {
     pub log: String,
     /// Its form.
     pub log_json: bool,
+    /// Where traces are sent: the address of a collector, to the end of its path.
+    pub otlp_endpoint: Option<String>,
     /// Errors in a row after which a task has failed.
     pub retry_limit: u32,
     /// The pause before the first new try.
@@ -220,6 +222,7 @@ impl Config {
             allowed_origins: read.list("allowed_origins")?,
             log: read.some_text("log", "a tracing filter, such as info")?,
             log_json: read.one_of("log_format", &[("text", false), ("json", true)])?,
+            otlp_endpoint: read.otlp_endpoint("otlp_endpoint")?,
             retry_limit: u32::try_from(read.whole("retry.limit", 1..=1000)?).unwrap_or(1),
             retry_backoff: read.seconds("retry.backoff_seconds", 0.001..=3600.0)?,
             shutdown_grace: read.seconds("shutdown.grace", 0.0..=3600.0)?,

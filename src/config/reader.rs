@@ -11,6 +11,9 @@ use toml::Value;
 
 use super::{ConfigError, Layers, Secret, SqliteUrl, Url};
 
+/// The path of traces below a collector's address (OTLP/HTTP).
+const TRACES: &str = "/v1/traces";
+
 /// Reads settings by name and type.
 pub struct Reader(pub Layers);
 
@@ -109,6 +112,20 @@ impl Reader {
             return Ok(Some(Url(text)));
         }
         self.refuse(name, "sqlite:PATH (percent-encoded) or postgres://USER:PASSWORD@HOST/DATABASE")
+    }
+
+    /// The address to which a collector takes traces: that of the collector, with the path that OTLP gives them.
+    pub fn otlp_endpoint(&self, name: &str) -> Result<Option<String>, ConfigError> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let fits = |url: &url::Url| {
+            let bare = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+            matches!(url.scheme(), "http" | "https") && bare && url.fragment().is_none()
+        };
+        let Some(url) = url::Url::parse(&text).ok().filter(fits) else {
+            return self.refuse(name, "http://HOST:PORT or https://HOST:PORT, without a user name or a query");
+        };
+        let path = url.as_str().trim_end_matches('/');
+        Ok(Some(if path.ends_with(TRACES) { path.to_owned() } else { format!("{path}{TRACES}") }))
     }
 
     pub fn files_dir(&self) -> Result<Option<PathBuf>, ConfigError> {

@@ -13,6 +13,7 @@ mod range;
 mod sealed;
 mod serve;
 pub mod start;
+mod traced;
 pub mod transport;
 mod tus;
 mod uploads;
@@ -104,7 +105,7 @@ pub fn routes(site: Site, api: Api) -> Router {
         .merge(probes(site))
         .layer(CatchPanicLayer::new())
         .layer(map_request(move |request| std::future::ready(linger::linger(request, silence))));
-    observe::observed(router, metrics)
+    traced::traced(observe::observed(router, metrics))
 }
 
 fn transport_settings(site: &Site) -> transport::Settings {
@@ -128,7 +129,7 @@ fn transport_settings(site: &Site) -> transport::Settings {
 /// The routes of a node that only works.
 pub fn operation(site: Site) -> Router {
     let metrics = site.metrics.clone();
-    observe::observed(probes(site), metrics)
+    traced::traced(observe::observed(probes(site), metrics))
 }
 
 fn probes(site: Site) -> Router {

@@ -5,6 +5,7 @@
 //! checked is what is connected to. Redirects are followed here, by [`Outbound::get`], each checked like the first URL.
 
 mod address;
+mod collector;
 mod headers;
 mod ranges;
 mod reply;
@@ -20,6 +21,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder};
 
 pub use address::{Address, Refused};
+pub use collector::Collector;
 pub use headers::{RefusedHeader, check_header};
 pub use reply::Reply;
 

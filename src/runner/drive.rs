@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio::task::{JoinError, JoinHandle};
+use tracing::Instrument;
+use tracing::field::Empty;
 
 use super::kind::{Failure, Kind, Retry, Stop};
 use super::lanes::{Held, Turn};
 use super::registry::Signal;
 use super::{Context, Runner};
+use crate::spans;
 use crate::store;
 use crate::task::change::{End, NextAttempt};
 use crate::task::{Ask, Refusal, ResultFile, State, Task};
@@ -50,13 +53,38 @@ pub(super) enum Place {
     Lane(Held),
 }
 
-/// Drives `task`, which this node has claimed and entered, as far as it goes.
+/// Drives `task`, which this node has claimed and entered, as far as it goes, in a span that is linked to its start.
 pub(super) async fn drive(runner: Runner, task: Arc<Task>, place: Place, signal: watch::Receiver<Signal>) {
+    let span = tracing::info_span!(
+        target: spans::TARGET,
+        parent: None,
+        "run",
+        otel.name = format_args!("run {}", task.kind),
+        otel.status_code = Empty,
+        task.id = %task.id,
+        task.kind = task.kind,
+        task.epoch = task.epoch,
+        task.outcome = Empty,
+    );
+    if let Some(start) = &task.trace_parent {
+        spans::link(&span, start);
+    }
+    let outcome = work(runner, task, place, signal).instrument(span.clone()).await;
+    span.record("task.outcome", outcome.map_or("LEASE_LOST", |state| state.shown().as_str()));
+    if matches!(outcome, None | Some(State::Failed)) {
+        span.record("otel.status_code", "ERROR");
+    }
+}
+
+/// Returns the task's last state that this run wrote or found. None if it lost its lease.
+async fn work(runner: Runner, task: Arc<Task>, place: Place, signal: watch::Receiver<Signal>) -> Option<State> {
     let context = runner.context(&task, signal);
     let claimed = Arc::clone(&task);
-    let mut task = task;
+    let (mut task, mut outcome) = (task, None);
     while let Some(end) = stage(&runner, &context, &place, &task).await {
-        match conclude(&runner, &context, &task, end).await {
+        let concluded = conclude(&runner, &context, &task, end).await;
+        outcome = concluded.as_ref().map(|task| task.state);
+        match concluded {
             Some(next) if next.owner == task.owner && next.epoch == task.epoch => task = next,
             _ => break,
         }
@@ -67,6 +95,7 @@ pub(super) async fn drive(runner: Runner, task: Arc<Task>, place: Place, signal:
         drop(permit);
         runner.0.bells.work.notify_one();
     }
+    outcome
 }
 
 /// What the task's state asks for, and how that ended. None where nothing more may be written.
@@ -107,7 +136,7 @@ async fn run(runner: &Runner, kind: &Arc<dyn Kind>, context: &Context, place: &P
     };
     let handle = {
         let (kind, context) = (Arc::clone(kind), context.clone());
-        tokio::spawn(async move { kind.run(&context).await })
+        tokio::spawn(async move { kind.run(&context).await }.in_current_span())
     };
     runner.0.registry.attach(task, handle.abort_handle());
     let outcome = outcome(runner, context, task, handle).await;
@@ -195,13 +224,14 @@ enum Step {
 /// Takes the step on a tokio task of its own, so that a panic in it is an error like any other.
 async fn guarded(kind: &Arc<dyn Kind>, context: &Context, step: Step) -> Result<(), Failure> {
     let (kind, context) = (Arc::clone(kind), context.clone());
-    let taken = tokio::spawn(async move {
+    let taken = async move {
         match step {
             Step::Publish(result) => kind.publish(&context, result.as_ref()).await,
             Step::Settle => kind.settle(&context).await,
             Step::Undo => kind.undo(&context).await,
         }
-    });
+    };
+    let taken = tokio::spawn(taken.in_current_span());
     taken.await.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => Err(Failure::internal(format!("it panicked: {}", panic_text(&*panic)))),
         Err(_) => Err(Failure::internal("it was aborted")),

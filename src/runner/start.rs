@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::registry::Signal;
 use super::{BadInput, Context, Runner};
+use crate::spans;
 use crate::store::{self, RefusedBatch, Started};
 use crate::task::{IdempotencyKey, NewTask, Task, text};
 
@@ -111,7 +112,8 @@ impl Runner {
             upload: plan.upload,
             lane: plan.lane,
         };
-        Ok(Task::new(self.0.clock.task_id(), new, self.0.clock.now()))
+        let task = Task::new(self.0.clock.task_id(), new, self.0.clock.now());
+        Ok(Task { trace_parent: spans::trace_parent(), ..task })
     }
 
     pub(super) fn context(&self, task: &Arc<Task>, signal: watch::Receiver<Signal>) -> Context {

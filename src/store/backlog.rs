@@ -27,6 +27,7 @@ pub struct Backlog {
 
 impl Store {
     /// Counts unfinished tasks. Every part reads an index in its order, and no further than to its limit.
+    #[tracing::instrument(target = "otlp.store", name = "store.backlog", skip_all)]
     pub async fn backlog(&self, now: Timestamp) -> Result<Backlog, Error> {
         let counts = sqlx::query(self.sql.unfinished.clone()).bind(COUNTED);
         let counts = self.read(counts.fetch_all(&self.pool)).await?;

@@ -37,6 +37,7 @@ impl Store {
     ///
     /// # Errors
     /// The first task that is refused, or a failure of the store. Nothing is written then.
+    #[tracing::instrument(target = "otlp.store", name = "store.create_batch", skip_all)]
     pub async fn create_batch(&self, tasks: Vec<Task>, by: &str, max_waiting: u64) -> Outcome {
         let broken = |_| Error::Failed("the store is closed".to_owned());
         let _permit = self.batches.acquire().await.map_err(broken)?;

@@ -31,6 +31,7 @@ pub enum Choice {
 impl Store {
     /// Looks at no more than `limit` brief tasks of these moments, the earliest first: takes or puts off each as `choose`
     /// says. Answers both; those that were taken are RUNNING.
+    #[tracing::instrument(target = "otlp.store", name = "store.claim_brief", skip_all)]
     pub async fn claim_brief<F>(
         &self,
         node: &str,
@@ -57,11 +58,13 @@ impl Store {
     }
 
     /// When the next brief task is due.
+    #[tracing::instrument(target = "otlp.store", name = "store.next_brief", skip_all)]
     pub async fn next_brief(&self) -> Result<Option<Timestamp>, Error> {
         self.next(&self.sql.next_brief).await
     }
 
     /// Those of the tasks that changed since they were read, as they are now.
+    #[tracing::instrument(target = "otlp.store", name = "store.changed_since", skip_all)]
     pub async fn changed_since(&self, known: &[Arc<Task>]) -> Result<Vec<Arc<Task>>, Error> {
         let versions: HashMap<_, _> = known.iter().map(|task| (task.id, task.version)).collect();
         let ids: Vec<_> = known.iter().map(|task| task.id.to_string()).collect();

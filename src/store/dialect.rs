@@ -93,7 +93,7 @@ const fn whole(name: &'static str) -> Column {
 }
 
 /// What a task keeps from its start to its end.
-pub const FIXED: [Column; 12] = [
+pub const FIXED: [Column; 13] = [
     text("id"),
     text("kind"),
     text("label"),
@@ -106,6 +106,7 @@ pub const FIXED: [Column; 12] = [
     text("input_sha256"),
     text("upload_id"),
     text("lane"),
+    text("trace_parent"),
 ];
 
 /// What changes of a task; the version first, by which a change knows what it was read from.

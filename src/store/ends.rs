@@ -30,6 +30,7 @@ pub(super) struct Ending {
 
 impl Store {
     /// The run of `task`, as this one has it, ends, with what it last reported.
+    #[tracing::instrument(target = "otlp.store", name = "store.end", skip_all)]
     pub async fn end(&self, task: &Arc<Task>, last: Last, end: End, ask: Ask) -> Result<Arc<Task>, Error> {
         let (store, ending) = (self.clone(), Ending { task: Arc::clone(task), last, end, ask });
         let run = move |endings: Vec<Ending>| {

@@ -61,6 +61,7 @@ struct Fixed<'a> {
     input_sha256: Option<&'a str>,
     upload_id: Option<&'a str>,
     lane: Option<&'a str>,
+    trace_parent: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -215,6 +216,7 @@ fn fixed(task: &Task) -> Fixed<'_> {
         input_sha256: task.idempotency_key.as_ref().and_then(|key| key.input_sha256.as_deref()),
         upload_id: task.upload.as_deref(),
         lane: task.lane.as_deref(),
+        trace_parent: task.trace_parent.as_deref(),
     }
 }
 

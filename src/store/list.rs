@@ -82,6 +82,7 @@ impl Filter {
 impl Store {
     /// A part of the list, newest first, and if it ended early: it has one task at least, and otherwise at most
     /// [`LIST_BYTES`].
+    #[tracing::instrument(target = "otlp.store", name = "store.list", skip_all)]
     pub async fn list(&self, filter: &Filter, page: Page) -> Result<(Vec<Arc<Task>>, bool), Error> {
         let (mut conditions, mut texts) = filter.conditions();
         for (bound, sign) in [(page.after, '<'), (page.before, '>')] {
@@ -100,6 +101,7 @@ impl Store {
     }
 
     /// How many tasks match.
+    #[tracing::instrument(target = "otlp.store", name = "store.count", skip_all)]
     pub async fn count(&self, filter: &Filter) -> Result<u64, Error> {
         let (conditions, texts) = filter.conditions();
         let text = format!("SELECT COUNT(*) AS n FROM tasks {}", where_all(&conditions));

@@ -16,6 +16,7 @@ const SQLITE: &[Step] = &[
     (2, "brief", include_str!("../../migrations/sqlite/0002_brief.sql")),
     (3, "idempotency", include_str!("../../migrations/sqlite/0003_idempotency.sql")),
     (4, "due_since", include_str!("../../migrations/sqlite/0004_due_since.sql")),
+    (5, "trace_parent", include_str!("../../migrations/sqlite/0005_trace_parent.sql")),
     (7, "purges", include_str!("../../migrations/sqlite/0007_purges.sql")),
 ];
 const POSTGRES: &[Step] = &[
@@ -23,6 +24,7 @@ const POSTGRES: &[Step] = &[
     (2, "brief", include_str!("../../migrations/postgres/0002_brief.sql")),
     (3, "idempotency", include_str!("../../migrations/postgres/0003_idempotency.sql")),
     (4, "due_since", include_str!("../../migrations/postgres/0004_due_since.sql")),
+    (5, "trace_parent", include_str!("../../migrations/postgres/0005_trace_parent.sql")),
     (7, "purges", include_str!("../../migrations/postgres/0007_purges.sql")),
 ];
 

@@ -17,6 +17,7 @@ mod nodes;
 mod op;
 mod postgres;
 mod purges;
+mod retention;
 mod room;
 mod row;
 mod sql;
@@ -182,6 +183,7 @@ impl Store {
     }
 
     /// The task of that id.
+    #[tracing::instrument(target = "otlp.store", name = "store.get", skip_all)]
     pub async fn get(&self, id: TaskId) -> Result<Option<Arc<Task>>, Error> {
         let row = self.read(sqlx::query(self.sql.get.clone()).bind(id.to_string()).fetch_optional(&self.pool)).await?;
         Ok(row.as_ref().map(row::task).transpose()?.map(Arc::new))
@@ -191,6 +193,7 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::KeyReused`] if the key belongs to another kind or input.
+    #[tracing::instrument(target = "otlp.store", name = "store.repeated", skip_all)]
     pub async fn repeated(&self, kind: &str, key: &IdempotencyKey) -> Result<Option<Arc<Task>>, Error> {
         let row =
             self.read(sqlx::query(self.sql.by_key.clone()).bind(key.text.clone()).fetch_optional(&self.pool)).await?;
@@ -199,6 +202,7 @@ impl Store {
     }
 
     /// The unfinished task that holds `what`.
+    #[tracing::instrument(target = "otlp.store", name = "store.holder", skip_all)]
     pub async fn holder(&self, what: &str) -> Result<Option<Arc<Task>>, Error> {
         let row =
             self.read(sqlx::query(self.sql.holder.clone()).bind(what.to_owned()).fetch_optional(&self.pool)).await?;
@@ -206,18 +210,21 @@ impl Store {
     }
 
     /// The newest 500 changes of state, oldest first.
+    #[tracing::instrument(target = "otlp.store", name = "store.history", skip_all)]
     pub async fn history(&self, id: TaskId) -> Result<Vec<StateChange>, Error> {
         let rows = self.read(sqlx::query(sql::HISTORY).bind(id.to_string()).fetch_all(&self.pool)).await?;
         Ok(rows.iter().rev().map(row::change).collect::<sqlx::Result<_>>()?)
     }
 
     /// What a client asks of a task.
+    #[tracing::instrument(target = "otlp.store", name = "store.ask", skip_all)]
     pub async fn ask(&self, id: TaskId, verb: Verb, ask: Ask) -> Result<Arc<Task>, Error> {
         self.change(id, move |task| task.ask(verb, &ask)).await
     }
 
     /// Asks a task that runs to pause, and tells its run at once: what the run says as it stops takes that to the disk too.
     /// Who does not wait for it calls [`Store::keep`]. None where the task does not run, and nothing is changed.
+    #[tracing::instrument(target = "otlp.store", name = "store.pause_running", skip_all)]
     pub async fn pause_running(&self, id: TaskId, ask: Ask) -> Result<Option<Arc<Task>>, Error> {
         let pause = move |task: &mut Task| match task.state {
             State::Running | State::Pausing => task.ask(Verb::Pause, &ask),
@@ -228,6 +235,7 @@ impl Store {
     }
 
     /// Takes to the disk what was told of the task, by a new version of it.
+    #[tracing::instrument(target = "otlp.store", name = "store.keep", skip_all)]
     pub async fn keep(&self, id: TaskId) -> Result<(), Error> {
         let sql = Arc::clone(&self.sql);
         let op: Op<Option<Arc<Task>>> = Op::transaction(move |conn| {
@@ -238,6 +246,7 @@ impl Store {
     }
 
     /// A run reports what is committed.
+    #[tracing::instrument(target = "otlp.store", name = "store.report", skip_all)]
     pub async fn report(
         &self,
         key: Key,
@@ -253,36 +262,15 @@ impl Store {
         .await
     }
 
-    /// Tasks that were over before that moment, those over for longest first.
-    pub async fn finished(&self, before: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
-        let query = sqlx::query(self.sql.finished.clone()).bind(before.as_microsecond()).bind(i64::from(limit));
-        let rows = self.read(query.fetch_all(&self.pool)).await?;
-        Ok(rows.iter().map(|row| row::task(row).map(Arc::new)).collect::<sqlx::Result<_>>()?)
-    }
-
-    /// When the task that has been over for longest was over.
-    pub async fn next_finished(&self) -> Result<Option<Timestamp>, Error> {
-        self.next(&self.sql.next_finished).await
-    }
-
-    /// Forgets those of these brief tasks that are over still: nothing else is kept of them.
-    pub async fn forget_brief(&self, ids: &[TaskId]) -> Result<(), Error> {
-        let ids: Vec<_> = ids.iter().map(TaskId::to_string).collect();
-        let (ids, sql) = (lines::json(&ids)?, self.sql.forget_brief.clone());
-        self.write(Op::transaction(move |conn| {
-            let query = sqlx::query(sql.clone()).bind(ids.clone());
-            Box::pin(async move { query.execute(conn).await.map(drop) })
-        }))
-        .await
-    }
-
     /// The store answers.
+    #[tracing::instrument(target = "otlp.store", name = "store.ping", skip_all)]
     pub async fn ping(&self) -> Result<(), Error> {
         self.read(sqlx::query(sql::PING).fetch_one(&self.pool)).await?;
         Ok(())
     }
 
     /// The next moment at which something happens by itself, but for brief tasks.
+    #[tracing::instrument(target = "otlp.store", name = "store.next_due", skip_all)]
     pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
         let (start, expiry) = (self.next(&self.sql.next_start).await?, self.next(&self.sql.next_expiry).await?);
         Ok(start.into_iter().chain(expiry).min())

@@ -13,6 +13,7 @@ use crate::task::{Ask, Task};
 
 impl Store {
     /// The node is alive from now on, for a lease.
+    #[tracing::instrument(target = "otlp.store", name = "store.join", skip_all)]
     pub async fn join(&self, node: &str, now: Timestamp, lease: Duration) -> Result<(), Error> {
         let (node, until) = (node.to_owned(), until(now, lease));
         self.write(Op::transaction(move |conn| {
@@ -23,6 +24,7 @@ impl Store {
     }
 
     /// The node is still alive. False where the others took it for dead: its tasks are theirs.
+    #[tracing::instrument(target = "otlp.store", name = "store.heartbeat", skip_all)]
     pub async fn heartbeat(&self, node: &str, now: Timestamp, lease: Duration) -> Result<bool, Error> {
         let (node, until) = (node.to_owned(), until(now, lease));
         self.write(Op::transaction(move |conn| {
@@ -33,12 +35,14 @@ impl Store {
     }
 
     /// When the lease of one of the other nodes ends, unless that is heard of before.
+    #[tracing::instrument(target = "otlp.store", name = "store.next_lease_end", skip_all)]
     pub async fn next_lease_end(&self, node: &str) -> Result<Option<Timestamp>, Error> {
         let row = self.read(sqlx::query(sql::NEXT_LEASE_END).bind(node.to_owned()).fetch_one(&self.pool)).await?;
         Ok(row::moment_if(&row, "lease_until")?)
     }
 
     /// The node has ended and holds no task.
+    #[tracing::instrument(target = "otlp.store", name = "store.leave", skip_all)]
     pub async fn leave(&self, node: &str) -> Result<(), Error> {
         let node = node.to_owned();
         self.write(Op::transaction(move |conn| {
@@ -50,6 +54,7 @@ impl Store {
 
     /// Takes at most `limit` queued tasks, the oldest first; none for a node that is not listed, as nobody watches its
     /// lease.
+    #[tracing::instrument(target = "otlp.store", name = "store.claim", skip_all)]
     pub async fn claim(&self, node: &str, now: Timestamp, limit: usize) -> Result<Vec<Arc<Task>>, Error> {
         let (node, limit) = (node.to_owned(), i64::try_from(limit).unwrap_or(i64::MAX));
         let select = Select::Queued { node: node.clone(), limit };
@@ -57,6 +62,7 @@ impl Store {
     }
 
     /// Takes tasks that nobody holds and whose end is asked for: to publish, to say PAUSED, or to undo.
+    #[tracing::instrument(target = "otlp.store", name = "store.claim_ends", skip_all)]
     pub async fn claim_ends(&self, node: &str, now: Timestamp, limit: usize) -> Result<Vec<Arc<Task>>, Error> {
         let (node, limit) = (node.to_owned(), i64::try_from(limit).unwrap_or(i64::MAX));
         let select = Select::Ends { node: node.clone(), due: now.as_microsecond(), limit };
@@ -64,6 +70,7 @@ impl Store {
     }
 
     /// Moves on tasks whose moment has come, but for brief ones: at most `limit` starts and tries, and as many ends of pauses.
+    #[tracing::instrument(target = "otlp.store", name = "store.due", skip_all)]
     pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Arc<Task>>, Error> {
         let (at, limit) = (now.as_microsecond(), i64::try_from(limit).unwrap_or(i64::MAX));
         let mut moved = self.change_all(Select::Due { at, limit }, move |task| task.due(now)).await?;
@@ -72,16 +79,19 @@ impl Store {
     }
 
     /// Gives free what nodes hold whose lease ended before `now`, after `limit` deaths in a row as failed.
+    #[tracing::instrument(target = "otlp.store", name = "store.rescue", skip_all)]
     pub async fn rescue(&self, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
         self.rescue_where(Dead::Before(now.as_microsecond()), now, limit).await
     }
 
     /// Gives free what every listed node holds: for a store that only this process can write.
+    #[tracing::instrument(target = "otlp.store", name = "store.rescue_all", skip_all)]
     pub async fn rescue_all(&self, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
         self.rescue_where(Dead::Before(i64::MAX), now, limit).await
     }
 
     /// Gives free what an earlier process of this node's name held.
+    #[tracing::instrument(target = "otlp.store", name = "store.rescue_own", skip_all)]
     pub async fn rescue_own(&self, node: &str, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
         self.rescue_where(Dead::Named(node.to_owned()), now, limit).await
     }

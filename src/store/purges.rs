@@ -24,6 +24,7 @@ impl Store {
     /// Deletes a finished task if it still is as it was read, and notes that its files and data are to be removed: the
     /// caller does that within a minute, and then calls [`Store::purged`]. What the task read was used until `at`.
     /// False if the task changed meanwhile, or is not finished.
+    #[tracing::instrument(target = "otlp.store", name = "store.delete", skip_all)]
     pub async fn delete(&self, task: &Task, at: Timestamp) -> Result<bool, Error> {
         let (id, version, upload) = (task.id.to_string(), task.version, task.upload.clone());
         let (due, delete) = (moment_after(at, PATIENCE), self.sql.delete.clone());
@@ -44,6 +45,7 @@ impl Store {
     }
 
     /// Takes at most `limit` purges that are due, the oldest first: no other node takes them for a while.
+    #[tracing::instrument(target = "otlp.store", name = "store.claim_purges", skip_all)]
     pub async fn claim_purges(&self, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
         let sql = Arc::clone(&self.sql);
         self.write(Op::transaction(move |conn| {
@@ -54,6 +56,7 @@ impl Store {
     }
 
     /// The files and data of the deleted task are removed.
+    #[tracing::instrument(target = "otlp.store", name = "store.purged", skip_all)]
     pub async fn purged(&self, id: TaskId) -> Result<(), Error> {
         let id = id.to_string();
         self.write(Op::transaction(move |conn| {
@@ -64,6 +67,7 @@ impl Store {
     }
 
     /// When the next purge is due.
+    #[tracing::instrument(target = "otlp.store", name = "store.next_purge", skip_all)]
     pub async fn next_purge(&self) -> Result<Option<Timestamp>, Error> {
         let row = self.read(sqlx::query(sql::NEXT_PURGE).fetch_one(&self.pool)).await?;
         Ok(row::moment_if(&row, "due_at")?)

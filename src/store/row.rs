@@ -41,6 +41,7 @@ pub fn task(row: &AnyRow) -> sqlx::Result<Task> {
         idempotency_key: idempotency_key(row)?,
         upload: row.try_get("upload_id")?,
         lane: row.try_get("lane")?,
+        trace_parent: row.try_get("trace_parent")?,
     })
 }
 

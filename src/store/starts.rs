@@ -25,6 +25,7 @@ pub(super) struct New {
 
 impl Store {
     /// Writes a new task, unless its idempotency key, what it holds or `max_waiting` stands against it.
+    #[tracing::instrument(target = "otlp.store", name = "store.create", skip_all)]
     pub async fn create(&self, task: Task, by: &str, max_waiting: u64) -> Result<Started, Error> {
         let (store, new) = (self.clone(), New { task, by: by.to_owned(), max_waiting });
         let run = move |news: Vec<New>| {

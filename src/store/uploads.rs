@@ -39,6 +39,7 @@ impl Upload {
 
 impl Store {
     /// Notes an upload.
+    #[tracing::instrument(target = "otlp.store", name = "store.add_upload", skip_all)]
     pub async fn add_upload(&self, upload: &Upload) -> Result<(), Error> {
         let upload = upload.clone();
         self.write(Op::transaction(move |conn| {
@@ -56,6 +57,7 @@ impl Store {
     }
 
     /// The upload of that id.
+    #[tracing::instrument(target = "otlp.store", name = "store.upload", skip_all)]
     pub async fn upload(&self, id: &str) -> Result<Option<Upload>, Error> {
         // No upload has such an ID, and PostgreSQL does not even compare it.
         if id.contains('\0') {
@@ -75,18 +77,21 @@ impl Store {
     }
 
     /// Somebody writes to it. False where it is gone.
+    #[tracing::instrument(target = "otlp.store", name = "store.use_upload", skip_all)]
     pub async fn use_upload(&self, id: &str, at: Timestamp) -> Result<bool, Error> {
         let id = id.to_owned();
         self.one_upload(move || used(Some(id.clone()), at)).await
     }
 
     /// Notes how many bytes it will have. False where that was said before, or it is gone.
+    #[tracing::instrument(target = "otlp.store", name = "store.size_upload", skip_all)]
     pub async fn size_upload(&self, id: &str, size: u64) -> Result<bool, Error> {
         let id = id.to_owned();
         self.one_upload(move || sqlx::query(sql::SIZE_UPLOAD).bind(id.clone()).bind(row::signed(size))).await
     }
 
     /// It is whole and on disk. False where it is gone.
+    #[tracing::instrument(target = "otlp.store", name = "store.complete_upload", skip_all)]
     pub async fn complete_upload(&self, id: &str, size: u64, sha256: &str, at: Timestamp) -> Result<bool, Error> {
         let (id, sha256) = (id.to_owned(), sha256.to_owned());
         self.one_upload(move || {
@@ -97,6 +102,7 @@ impl Store {
     }
 
     /// Forgets an upload that no task reads. False where one does, or it is gone.
+    #[tracing::instrument(target = "otlp.store", name = "store.delete_upload", skip_all)]
     pub async fn delete_upload(&self, id: &str) -> Result<bool, Error> {
         let (id, lock) = (id.to_owned(), self.sql.upload_locked.clone());
         self.write(Op::transaction(move |conn| {
@@ -111,6 +117,7 @@ impl Store {
 
     /// Forgets uploads, whole or not, that no task reads and nobody used since `before`: at most `limit` of them, the
     /// oldest first. Each is told to one caller only, who deletes its file.
+    #[tracing::instrument(target = "otlp.store", name = "store.delete_unused", skip_all)]
     pub async fn delete_unused(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, Error> {
         let (before, unused) = (before.as_microsecond(), self.sql.unused.clone());
         self.write(Op::transaction(move |conn| {
@@ -130,6 +137,7 @@ impl Store {
     }
 
     /// When the upload was last used that no task reads and that nobody used for longest.
+    #[tracing::instrument(target = "otlp.store", name = "store.next_unused", skip_all)]
     pub async fn next_unused(&self) -> Result<Option<Timestamp>, Error> {
         let row = self.read(sqlx::query(sql::NEXT_UNUSED).fetch_one(&self.pool)).await?;
         Ok(row::moment_if(&row, "used_at")?)

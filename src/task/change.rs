@@ -168,6 +168,7 @@ impl Task {
             idempotency_key: new.idempotency_key,
             upload: new.upload,
             lane: new.lane,
+            trace_parent: None,
         }
     }
 

@@ -73,6 +73,8 @@ pub struct Task {
     /// What it shares with others of its kind that end in a moment, such as the host that they ask. A task with a lane is
     /// brief: it takes no slot, and many are claimed and ended in one write.
     pub lane: Option<String>,
+    /// The span that started it, as a W3C traceparent header.
+    pub trace_parent: Option<String>,
 }
 
 /// Makes a start repeatable. It belongs to one kind of task and to one input.

@@ -1,5 +1,6 @@
 //! The real server on a free port in a folder of its own, and a client that asks it as users do.
 
+pub mod collector;
 pub mod csv;
 pub mod embedded;
 pub mod origin;

@@ -19,6 +19,7 @@ mod settings;
 mod sources;
 mod texts;
 mod tour;
+mod traces;
 mod tus;
 mod uploads;
 mod watching;

@@ -11,7 +11,7 @@ use futures_util::{
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::{codes, guard, settings::Settings};
+use super::{codes, guard, settings::Settings, traced};
 use crate::clock::Clock;
 use crate::metrics::Graphql;
 
@@ -56,7 +56,14 @@ impl<E: Executor> Admission<E> {
     }
 
     /// Runs a query or mutation. A mutation that has begun runs to its end when its client goes away.
-    pub async fn run(&self, admitted: Admitted) -> Response {
+    pub async fn run(&self, mut admitted: Admitted) -> Response {
+        let span = traced::span(&mut admitted.request, name_of(admitted.kind));
+        let response = self.executed(admitted).instrument(span.clone()).await;
+        traced::answered(&span, &response);
+        response
+    }
+
+    async fn executed(&self, admitted: Admitted) -> Response {
         let Admitted { request, kind } = admitted;
         let (inner, metrics) = (self.inner.clone(), self.metrics.clone());
         let work = async move {
@@ -75,11 +82,13 @@ impl<E: Executor> Admission<E> {
     }
 
     /// Runs an operation of any kind as a stream of results.
-    pub fn stream(&self, admitted: Admitted) -> BoxStream<'static, Response> {
+    pub fn stream(&self, mut admitted: Admitted) -> BoxStream<'static, Response> {
         if admitted.kind != Some(OperationType::Subscription) {
             let executor = self.clone();
             return stream::once(async move { executor.run(admitted).await }).boxed();
         }
+        // The span lasts as long as the stream.
+        let span = traced::span(&mut admitted.request, name_of(admitted.kind));
         let results = self.inner.execute_stream(admitted.request, None);
         let mut counting = Counting { metrics: self.metrics.clone(), kind: admitted.kind, counted: false };
         AssertUnwindSafe(results)
@@ -87,6 +96,7 @@ impl<E: Executor> Admission<E> {
             .map(move |result| {
                 let response = codes::coded(result.unwrap_or_else(panicked));
                 counting.result(&response);
+                traced::answered(&span, &response);
                 response
             })
             .boxed()

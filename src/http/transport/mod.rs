@@ -19,6 +19,7 @@ mod request;
 mod session;
 mod settings;
 mod source;
+mod traced;
 mod uploads;
 mod ws;
 

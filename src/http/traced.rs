@@ -1,0 +1,49 @@
+//! A span for each request, in the trace that the client names by `traceparent`.
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
+use tracing::field::Empty;
+use tracing::{Instrument, Span, info_span};
+
+use crate::spans;
+
+/// The routes, with a span around each request until its response begins.
+pub fn traced(routes: Router) -> Router {
+    routes.layer(from_fn(trace))
+}
+
+async fn trace(request: Request, next: Next) -> Response {
+    let span = span(&request);
+    if span.is_none() {
+        return next.run(request).await;
+    }
+    let response = next.run(request).instrument(span.clone()).await;
+    span.record("http.response.status_code", response.status().as_u16());
+    if response.status().is_server_error() {
+        span.record("otel.status_code", "ERROR");
+    }
+    response
+}
+
+/// The span has the route's pattern: a path may hold names, and a query keys.
+fn span(request: &Request) -> Span {
+    let pattern = request.extensions().get::<MatchedPath>();
+    let (method, route) = (request.method().as_str(), pattern.map_or("unmatched", MatchedPath::as_str));
+    let span = info_span!(
+        target: spans::TARGET,
+        parent: None,
+        "request",
+        otel.name = format_args!("{method} {route}"),
+        otel.kind = "server",
+        otel.status_code = Empty,
+        http.request.method = method,
+        http.route = route,
+        http.response.status_code = Empty,
+    );
+    if let Some(parent) = request.headers().get("traceparent").and_then(|parent| parent.to_str().ok()) {
+        spans::follow(&span, parent);
+    }
+    span
+}

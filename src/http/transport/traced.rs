@@ -1,0 +1,55 @@
+//! A span for each GraphQL operation.
+
+use async_graphql::{Request, Response, parser::types::DocumentOperations};
+use tracing::{Span, field::Empty, info_span};
+
+use super::codes;
+use crate::spans;
+
+/// Characters of an operation's name that a span shows: clients choose it.
+const LONGEST: usize = 100;
+
+/// A span for an operation of this type.
+pub fn span(request: &mut Request, kind: &'static str) -> Span {
+    let span = info_span!(
+        target: spans::TARGET,
+        "graphql",
+        otel.name = Empty,
+        otel.status_code = Empty,
+        graphql.operation.type = kind,
+        graphql.operation.name = Empty,
+        graphql.error.code = Empty,
+    );
+    if span.is_none() {
+        return span;
+    }
+    match name(request) {
+        Some(name) => {
+            span.record("graphql.operation.name", &*name);
+            span.record("otel.name", format!("graphql {kind} {name}"));
+        }
+        None => drop(span.record("otel.name", format!("graphql {kind}"))),
+    }
+    span
+}
+
+/// Tells `span` how the operation ended.
+pub fn answered(span: &Span, response: &Response) {
+    if let Some(code) = codes::all(&response.errors).next() {
+        span.record("graphql.error.code", code);
+        if matches!(code, "INTERNAL" | "UNAVAILABLE") {
+            span.record("otel.status_code", "ERROR");
+        }
+    }
+}
+
+/// The name of the operation that runs.
+fn name(request: &mut Request) -> Option<String> {
+    let asked = request.operation_name.clone();
+    let mut only = || match &request.parsed_query().ok()?.operations {
+        DocumentOperations::Multiple(operations) if operations.len() == 1 => operations.keys().next().cloned(),
+        _ => None,
+    };
+    let name = asked.or_else(|| only().map(|name| name.to_string()))?;
+    Some(name.chars().take(LONGEST).collect())
+}
