@@ -84,12 +84,14 @@ async fn a_database_that_hangs_does_not_outlast_the_grace() {
     let mut server = with(&[("PAUSA_DATABASE_URL", &postgres.url()), ("PAUSA_SHUTDOWN_GRACE", "2")]).await;
     let receiver = Receiver::kind().await;
     let mut other = PgConnection::connect(&postgres.url()).await.unwrap();
+    // PostgreSQL shows a transaction the same activity until it ends: another connection looks.
+    let mut looking = PgConnection::connect(&postgres.url()).await.unwrap();
     let mut locked = other.begin().await.unwrap();
     server.timer(after(&receiver.url, 1.0)).await;
     sqlx::query("LOCK TABLE pausa.tasks, pausa.nodes IN ACCESS EXCLUSIVE MODE").execute(&mut *locked).await.unwrap();
     // The timer falls due, and the loop that takes it waits for the database.
     let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%MIN(due_at)%'";
-    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut *locked).await.unwrap() == 0 {
+    while sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut looking).await.unwrap() == 0 {
         tokio::task::yield_now().await;
     }
     assert_eq!(terminate(&mut server, Duration::from_secs(2)).await, Some(1), "not every task was released");
