@@ -12,13 +12,14 @@ use crate::task::{self, ResultFile, Task};
 
 /// The task's result: 404 for an unknown id, 409 with the state where it is not COMPLETED, 410 where the file is gone.
 pub async fn result(State(site): State<Site>, Path(id): Path<String>, method: Method, headers: HeaderMap) -> Response {
-    let result = |task: &Task| task.result.clone().filter(|_| task.kind != import::NAME);
+    let completed = |task: &Task| task.kind != import::NAME && task.state == task::State::Completed;
+    let result = |task: &Task| task.result.clone().filter(|_| completed(task));
     file(&site, &id, result, &method, &headers).await
 }
 
-/// The rejected rows of an import, in the same way.
+/// The rejected rows of an import, in the same way; those of one that FAILED past maxBadRows too.
 pub async fn rejects(State(site): State<Site>, Path(id): Path<String>, method: Method, headers: HeaderMap) -> Response {
-    file(&site, &id, |task| import::api::rejects(task).cloned(), &method, &headers).await
+    file(&site, &id, import::api::rejects, &method, &headers).await
 }
 
 async fn file(
@@ -35,11 +36,11 @@ async fn file(
         Ok(None) => return unknown(),
         Err(problem) => return away(&problem),
     };
-    if task.state != task::State::Completed {
-        let text = format!("task {} is {}: its file is there once it is COMPLETED", task.id, task.state);
-        return error(StatusCode::CONFLICT, "INVALID_STATE", &text);
-    }
     match of(&task) {
+        None if task.state != task::State::Completed => {
+            let text = format!("task {} is {}: its file is there once it is COMPLETED", task.id, task.state);
+            error(StatusCode::CONFLICT, "INVALID_STATE", &text)
+        }
         Some(file) => sealed::send(method, headers, site.files.result(task.id), &file).await,
         None => error(StatusCode::NOT_FOUND, "NOT_FOUND", "this task left no such file"),
     }

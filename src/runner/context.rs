@@ -171,6 +171,16 @@ impl Context {
         Ok(())
     }
 
+    /// The cursor that this run noted last, by [`Context::note`] or a checkpoint; none before the first.
+    ///
+    /// # Errors
+    /// A permanent failure if the text does not fit `C`.
+    pub fn noted<C: DeserializeOwned>(&self) -> Result<Option<C>, Failure> {
+        let cursor = self.last().and_then(|(cursor, _)| cursor);
+        let cursor = cursor.as_deref().map(serde_json::from_str).transpose();
+        cursor.map_err(|error| Failure::permanent("INTERNAL", format!("the noted cursor cannot be read: {error}")))
+    }
+
     /// The run must stop.
     pub fn stop_requested(&self) -> bool {
         *self.0.signal.borrow() != Signal::Run

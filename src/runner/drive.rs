@@ -117,7 +117,7 @@ async fn stage(runner: &Runner, context: &Context, place: &Place, task: &Arc<Tas
             Ok(()) => End::Release,
             Err(failure) => failed(runner, task, failure),
         }),
-        State::Terminating => match roll_back(runner, kind, context, task).await? {
+        State::Terminating => match roll_back(runner, kind, context, task, Step::Undo).await? {
             Ok(()) => Some(End::Undone),
             Err(failure) => Some(retry(runner, task, failure)),
         },
@@ -219,6 +219,7 @@ enum Step {
     Publish(Option<ResultFile>),
     Settle,
     Undo,
+    Fail,
 }
 
 /// Takes the step on a tokio task of its own, so that a panic in it is an error like any other.
@@ -229,6 +230,7 @@ async fn guarded(kind: &Arc<dyn Kind>, context: &Context, step: Step) -> Result<
             Step::Publish(result) => kind.publish(&context, result.as_ref()).await,
             Step::Settle => kind.settle(&context).await,
             Step::Undo => kind.undo(&context).await,
+            Step::Fail => kind.fail(&context).await,
         }
     };
     let taken = tokio::spawn(taken.in_current_span());
@@ -240,7 +242,7 @@ async fn guarded(kind: &Arc<dyn Kind>, context: &Context, step: Step) -> Result<
 
 /// A failure that no try would mend: what was written is undone before FAILED is said.
 async fn fail(runner: &Runner, kind: &Arc<dyn Kind>, context: &Context, task: &Task, failure: Failure) -> Option<End> {
-    match roll_back(runner, kind, context, task).await? {
+    match roll_back(runner, kind, context, task, Step::Fail).await? {
         Ok(()) => Some(End::Fail(failure.into())),
         Err(undo) => Some(retry(runner, task, undo)),
     }
@@ -252,6 +254,7 @@ async fn roll_back(
     kind: &Arc<dyn Kind>,
     context: &Context,
     task: &Task,
+    step: Step,
 ) -> Option<Result<(), Failure>> {
     loop {
         match runner.0.store.get(task.id).await {
@@ -263,7 +266,7 @@ async fn roll_back(
             Err(error) => wait_out(runner, task, &error).await,
         }
     }
-    Some(guarded(kind, context, Step::Undo).await)
+    Some(guarded(kind, context, step).await)
 }
 
 /// Another attempt, or FAILED after too many in a row: that is decided on the task as it is when this end is written.

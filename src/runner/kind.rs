@@ -31,6 +31,12 @@ pub trait Kind: Send + Sync + 'static {
     /// Takes away all that the task wrote, however far it came; doing it twice must be the same as once.
     async fn undo(&self, context: &Context) -> Result<(), Failure>;
 
+    /// Rolls back a task that is about to be FAILED. Must be idempotent. By default the same as [`Kind::undo`]; a kind may keep
+    /// files that explain the failure, which [`Context::noted`] names.
+    async fn fail(&self, context: &Context) -> Result<(), Failure> {
+        self.undo(context).await
+    }
+
     /// Drops what is kept of a finished task beside its files and what it published; called as the task is deleted.
     async fn forget(&self, _context: &Context) -> Result<(), Failure> {
         Ok(())

@@ -126,18 +126,61 @@ async fn bad_rows_go_to_the_rejects_and_come_back_mended() {
     assert_eq!(csv::cells(&server.exported("people").await)[2998..], [["500", "1"], ["1500", "2"], ["2500", "3"]]);
 }
 
-#[tokio::test]
-async fn too_many_bad_rows_fail_the_import_and_leave_nothing() {
-    let server = Server::start().await;
-    let upload = server.upload("a,b\n1,2\n3\n4\n").await;
+/// Reads the rejects of a task as text.
+async fn rejected(server: &Server, id: &str) -> String {
+    let told = rejects(server, id).await;
+    let answer = server.get(told["rejects"]["url"].as_str().unwrap()).await;
+    assert_eq!(answer.status(), 200);
+    let bytes = answer.bytes().await.unwrap();
+    assert_eq!(told["rejects"]["size"], json!(bytes.len()));
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// An import that FAILED past maxBadRows is rolled back and keeps its rejects, until it is resumed or deleted.
+async fn too_many_bad_rows_leave_their_rejects(mut server: Server) {
+    let good: String = (1..=20_000).map(|n| format!("{n},x\n")).collect();
+    let upload = server.upload(format!("a,b\n{good}3\n{good}4\n5\n{good}")).await;
     let input = json!({ "dataset": "people", "onBadRow": "SKIP", "maxBadRows": 1 });
     let id = server.import(&upload, input).await;
-    let task = server.until(&id, "FAILED").await;
-    let task = server.task(task["id"].as_str().unwrap()).await;
-    let expected = "2 rows are bad, more than maxBadRows; the last, line 4: 1 field but the header has 2";
-    assert_eq!((&task["error"]["code"], &task["error"]["message"]), (&json!("BAD_USER_INPUT"), &json!(expected)));
-    assert_eq!(server.rows("people").await, None);
-    assert_eq!(server.get(&format!("/download/{id}/rejects")).await.status(), 409);
+    server.until(&id, "FAILED").await;
+    let told = rejects(&server, &id).await;
+    let expected = "2 rows are bad, but maxBadRows is 1; the last, line 40003: 1 field but the header has 2";
+    assert_eq!((&told["error"]["message"], &told["rowsRejected"]), (&json!(expected), &json!(2)));
+    let file = "pausa_line,pausa_column,pausa_reason,a,b\r\n20002,,1 field but the header has 2,3\r\n\
+        40003,,1 field but the header has 2,4\r\n";
+    assert_eq!(rejected(&server, &id).await, file);
+    assert_eq!(
+        (server.rows("people").await, server.get(&format!("/download/{id}")).await.status().as_u16()),
+        (None, 409)
+    );
+
+    server.kill().await;
+    server.restart().await;
+    assert_eq!(rejected(&server, &id).await, file);
+    server.control("resume", &id).await;
+    server.until(&id, "FAILED").await;
+    assert_eq!(rejected(&server, &id).await, file);
+    // The dataset is free: the file without its bad rows goes in.
+    let other = server.import(&upload, json!({ "dataset": "people", "onBadRow": "SKIP" })).await;
+    server.until(&other, "COMPLETED").await;
+    assert_eq!(server.rows("people").await, Some(60_000));
+
+    let kept = server.folder().join("files/results").join(&id);
+    assert!(kept.exists());
+    server.data("mutation($id: ID!) { deleteTask(id: $id) }", json!({ "id": id })).await;
+    assert!(!kept.exists());
+    assert_eq!(server.get(&format!("/download/{id}/rejects")).await.status(), 404);
+}
+
+#[tokio::test]
+async fn too_many_bad_rows_leave_their_rejects_on_sqlite() {
+    too_many_bad_rows_leave_their_rejects(Server::start().await).await;
+}
+
+#[tokio::test]
+async fn too_many_bad_rows_leave_their_rejects_on_postgresql() {
+    let (_held, url) = super::exports::postgres("kept_rejects").await;
+    too_many_bad_rows_leave_their_rejects(Server::with(&[("PAUSA_DATABASE_URL", &url)]).await).await;
 }
 
 #[tokio::test]
@@ -165,4 +208,9 @@ async fn what_the_database_refuses_is_a_bad_row_like_any_other() {
     server.until(&id, "FAILED").await;
     let message = server.task(&id).await["error"]["message"].take();
     assert_eq!(message, "line 20001, column \"text\": PostgreSQL holds no NUL byte in a text");
+    let id = server.import(&upload, json!({ "dataset": "none", "onBadRow": "SKIP", "maxBadRows": 2 })).await;
+    server.until(&id, "FAILED").await;
+    let kept = csv::cells(rejected(&server, &id).await.as_bytes());
+    let lines: Vec<_> = kept[1..].iter().map(|cells| cells[0].as_str()).collect();
+    assert_eq!(lines, ["20001", "40000", "40001"]);
 }

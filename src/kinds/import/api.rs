@@ -35,17 +35,18 @@ impl ImportFields {
         Ok(spec.dataset.to_string())
     }
 
-    /// Rows that went to the rejects instead of the dataset.
+    /// Number of rows that went to the rejects instead of the dataset. Of an import that FAILED past maxBadRows too.
     async fn rows_rejected(&self) -> Result<Count> {
         let undone = self.0.state == State::Terminated;
         let cursor = self.0.cursor.as_deref().filter(|_| !undone).map(load::parse).transpose();
         Ok(Count(cursor.map_err(error::internal)?.map_or(0, |cursor| cursor.rejected)))
     }
 
-    /// The rejected rows as CSV, once COMPLETED: the line, the column and the reason, then the cells as they were, in the
-    /// format of the file. Mended, it can be imported with APPEND: its first three columns are passed over.
+    /// The rejected rows as CSV, once COMPLETED, or FAILED past maxBadRows: the line, the column and the reason, then the cells
+    /// as they were, in the format of the file. Mended, it can be imported with APPEND: its first three columns are passed
+    /// over. Null if there are none.
     async fn rejects(&self) -> Option<ResultFile> {
-        rejects(&self.0).map(|file| ResultFile::at(format!("/download/{}/rejects", self.0.id), file))
+        rejects(&self.0).map(|file| ResultFile::at(format!("/download/{}/rejects", self.0.id), &file))
     }
 
     /// Rows that are committed. They are undone again where it is terminated.
@@ -56,8 +57,17 @@ impl ImportFields {
 }
 
 /// The file of rejected rows that a task left.
-pub fn rejects(task: &Task) -> Option<&task::ResultFile> {
-    task.result.as_ref().filter(|_| task.kind == NAME && task.state == State::Completed)
+pub fn rejects(task: &Task) -> Option<task::ResultFile> {
+    match task.state {
+        _ if task.kind != NAME => None,
+        State::Completed => task.result.clone(),
+        State::Failed => {
+            let spec: Spec = serde_json::from_str(&task.spec).ok()?;
+            let kept = load::parse(task.cursor.as_deref()?).ok()?.rejects?;
+            Some(super::rejects::file(&spec.dataset, kept))
+        }
+        _ => None,
+    }
 }
 
 /// Where the file comes from: exactly one of these.
@@ -144,7 +154,8 @@ pub struct StartImportInput {
     /// What becomes of bad rows.
     #[graphql(default_with = "OnBadRow::Fail")]
     on_bad_row: OnBadRow,
-    /// With SKIP: past this many the task fails.
+    /// With SKIP: maximum number of bad rows. With one more the task fails, and its rejects up to that row are kept. Default:
+    /// no limit.
     max_bad_rows: Option<Count>,
     /// A brake, for a database that others use too; it can be watched at leisure as well.
     max_rows_per_second: Option<f64>,

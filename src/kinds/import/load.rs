@@ -21,6 +21,10 @@ const AHEAD: usize = 2;
 /// Loads the rest of the file into the staging, and answers the file of rejects.
 pub async fn run(import: &Import, context: &Context) -> Result<Option<ResultFile>, Stop> {
     let spec: Spec = context.spec()?;
+    if let Some(cursor) = context.cursor::<Cursor>()?.filter(|cursor| cursor.rejects.is_some()) {
+        let cursor = cursor.afresh();
+        context.note(&cursor, report(&cursor))?;
+    }
     let (datasets, id, epoch) = (Arc::clone(&import.datasets), context.id(), context.epoch());
     let begun = context.uninterrupted(async move { datasets.staged(id, epoch).await }).await?;
     let begun = begun.map_err(stopped_by)?.as_deref().map(parse).transpose()?;
@@ -57,11 +61,26 @@ async fn rows(
     }
     let loaded = load(context, spec, staging.as_mut(), records).await;
     staging.close().await.map_err(stopped_by)?;
-    if loaded?.rejected == 0 {
-        return Ok(None);
+    let header = || rejects::header(&plan.columns, &spec.csv);
+    match loaded {
+        Ok(end) if end.rejected == 0 => Ok(None),
+        Ok(_) => Ok(Some(rejects::file(&spec.dataset, rejects::seal(context, datasets, header()).await?))),
+        Err(stop) => Err(keep_rejects(datasets, context, header(), stop).await?),
     }
-    let header = rejects::header(&plan.columns, &spec.csv);
-    Ok(Some(rejects::seal(context, datasets, &spec.dataset, header).await?))
+}
+
+/// Seals the rejects of an import that has more bad rows than it may, and notes the file with the cursor.
+async fn keep_rejects(datasets: &dyn Datasets, context: &Context, header: Vec<u8>, stop: Stop) -> Result<Stop, Stop> {
+    if !matches!(stop, Stop::Failed(_)) {
+        return Ok(stop);
+    }
+    let cursor = datasets.staged(context.id(), context.epoch()).await.map_err(stopped_by)?;
+    let Some(mut cursor) = cursor.as_deref().map(parse).transpose()?.filter(|cursor| cursor.exceeded.is_some()) else {
+        return Ok(stop);
+    };
+    cursor.rejects = Some(rejects::seal(context, datasets, header).await?);
+    context.note(&cursor, report(&cursor))?;
+    Ok(stop)
 }
 
 /// The cursor in a staging.

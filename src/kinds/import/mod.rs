@@ -75,8 +75,18 @@ impl Kind for Import {
 
     async fn publish(&self, context: &Context, rejects: Option<&ResultFile>) -> Result<(), Failure> {
         self.datasets.publish(context.id(), context.epoch(), context.now()).await?;
-        super::publish_file(context, rejects).await?;
-        super::clear_work(context).await
+        match rejects {
+            Some(_) => super::publish_file(context, rejects).await,
+            // A run before this one may have FAILED and left its rejects.
+            None => super::delete_files(context).await,
+        }
+    }
+
+    async fn fail(&self, context: &Context) -> Result<(), Failure> {
+        let (spec, cursor) = (context.spec::<Spec>()?, context.noted::<Cursor>()?);
+        let Some(kept) = cursor.and_then(|cursor| cursor.rejects) else { return self.undo(context).await };
+        super::publish_file(context, Some(&rejects::file(&spec.dataset, kept))).await?;
+        Ok(self.datasets.discard(context.id(), context.epoch()).await?)
     }
 
     async fn undo(&self, context: &Context) -> Result<(), Failure> {

@@ -158,14 +158,20 @@ impl Records {
     /// The next rows, into a batch that is empty; none at the end of the file.
     ///
     /// # Errors
-    /// A row that is bad, with its line, where bad rows are not passed over or are too many; or what `heed` says, which is
-    /// asked now and then.
+    /// A row that is bad, with its line, where bad rows are not passed over; that the piece before had more of them than it
+    /// may; or what `heed` says, which is asked now and then.
     pub fn next(&mut self, batch: Batch, heed: impl Fn() -> Result<(), Stop>) -> Result<Option<Piece>, Stop> {
         let mut piece = Piece { batch, starts: Vec::new(), rejects: Vec::new(), cursor: self.cursor.clone() };
         self.piece_start = self.cursor.offset;
         let (growing, mut records) = (self.input.size().is_none(), 0);
         let most_bytes = BYTES.max(BYTES / RECORDS * self.batch_records);
-        while records < self.batch_records && piece.batch.bytes() + piece.rejects.len() < most_bytes {
+        if let Some(text) = &self.cursor.exceeded {
+            return Err(Failure::input(text.clone()).into());
+        }
+        while self.cursor.exceeded.is_none()
+            && records < self.batch_records
+            && piece.batch.bytes() + piece.rejects.len() < most_bytes
+        {
             if growing && records > 0 && self.is_scarce(records) {
                 break;
             }
@@ -225,7 +231,8 @@ impl Records {
         let line = self.lines().at(start)?;
         let BadRows::Skip(most) = self.bad_rows else { return Err(self.hinted(bad.at(line))) };
         self.cursor.rejected += 1;
-        rejects::check(most, self.cursor.rejected, bad, line).map_err(|failure| self.hinted(failure.message))?;
+        let exceeded = rejects::exceeded(most, self.cursor.rejected, bad, line);
+        self.cursor.exceeded = exceeded.map(|text| self.hinted(text).message);
         Ok(rejects::reject(bad, line, &self.record, self.shape.ahead(), &self.format))
     }
 

@@ -8,7 +8,7 @@ use tokio::fs;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
 use super::shape::Bad;
-use super::spec::Format;
+use super::spec::{Format, Rejects};
 use crate::datasets::{Column, DatasetName, Datasets};
 use crate::runner::{Context, Failure};
 use crate::task::ResultFile;
@@ -38,21 +38,20 @@ pub fn reject(bad: &Bad, at: u64, record: &ByteRecord, ahead: usize, format: &Fo
     line(told.into_iter().chain(record.iter().skip(ahead)), format)
 }
 
-/// Refuses more bad rows than `most`, the last of which stood at line `at`.
-pub fn check(most: Option<u64>, rejected: u64, bad: &Bad, at: u64) -> Result<(), Failure> {
-    if most.is_none_or(|most| rejected <= most) {
-        return Ok(());
-    }
-    Err(Failure::input(format!("{rejected} rows are bad, more than maxBadRows; the last, {}", bad.at(at))))
+/// The error of more bad rows than `most`, the last of which stood at line `at`.
+pub fn exceeded(most: Option<u64>, rejected: u64, bad: &Bad, at: u64) -> Option<String> {
+    let most = most.filter(|most| rejected > *most)?;
+    Some(format!("{rejected} rows are bad, but maxBadRows is {most}; the last, {}", bad.at(at)))
+}
+
+/// The file of rejects of an import into `dataset`.
+pub fn file(dataset: &DatasetName, rejects: Rejects) -> ResultFile {
+    let (name, content_type) = (format!("{dataset}.rejects.csv"), "text/csv; charset=utf-8".to_owned());
+    ResultFile { name, size: rejects.size, content_type, sha256: rejects.sha256 }
 }
 
 /// Makes the file of all that were committed: sealed in the task's folder.
-pub async fn seal(
-    context: &Context,
-    datasets: &dyn Datasets,
-    dataset: &DatasetName,
-    header: Vec<u8>,
-) -> Result<ResultFile, Failure> {
+pub async fn seal(context: &Context, datasets: &dyn Datasets, header: Vec<u8>) -> Result<Rejects, Failure> {
     let lost = |error: io::Error| Failure::io("the rejected rows", &error);
     let path = context.work().await?.join(FILE);
     let mut file = BufWriter::new(fs::File::create(&path).await.map_err(lost)?);
@@ -63,8 +62,7 @@ pub async fn seal(
     }
     file.flush().await.map_err(lost)?;
     let sealed = crate::kinds::seal(context, path, None).await.map_err(lost)?;
-    let content_type = "text/csv; charset=utf-8".to_owned();
-    Ok(ResultFile { name: format!("{dataset}.rejects.csv"), size: sealed.size, content_type, sha256: sealed.sha256 })
+    Ok(Rejects { size: sealed.size, sha256: sealed.sha256 })
 }
 
 /// In the format of the file that is imported, so that the same settings read it.

@@ -91,6 +91,21 @@ pub struct Cursor {
     pub rejected: u64,
     /// Bytes that the whole text has or is thought to have, where that is known.
     pub expected: Option<u64>,
+    /// The error of an import that has more bad rows than it may: nothing is read after them.
+    #[serde(default)]
+    pub exceeded: Option<String>,
+    /// The file of rejects that such an import leaves when it FAILED.
+    #[serde(default)]
+    pub rejects: Option<Rejects>,
+}
+
+/// A file of rejects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejects {
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 in lowercase hex.
+    pub sha256: String,
 }
 
 /// What tells a file from another one that took its place.
@@ -107,7 +122,12 @@ pub struct Identity {
 impl Cursor {
     /// The beginning of a file.
     pub fn start(file: Identity) -> Cursor {
-        Cursor { file, offset: 0, line: 1, rows: 0, rejected: 0, expected: None }
+        Cursor { file, offset: 0, line: 1, rows: 0, rejected: 0, expected: None, exceeded: None, rejects: None }
+    }
+
+    /// The same without what an earlier run that FAILED left.
+    pub fn afresh(self) -> Cursor {
+        Cursor { rejected: 0, exceeded: None, rejects: None, ..self }
     }
 
     /// The same where `refused` of the rows went to the rejects.

@@ -243,6 +243,21 @@ fn a_bad_row_is_told_with_its_line_and_its_cells() {
 }
 
 #[test]
+fn nothing_is_read_after_too_many_bad_rows_also_by_a_run_that_resumes_there() {
+    let mut records = open(b"a,b\n1,2\n3\n4,5\n6\n7\n8,9\n", &Format::default()).unwrap();
+    records.treat_bad_rows(BadRows::Skip(Some(1)));
+    let piece = next(&mut records).unwrap().unwrap();
+    let rows: Vec<_> = piece.batch.rows().map(|row| row.map(Option::unwrap).collect::<Vec<_>>()).collect();
+    assert_eq!((rows, piece.cursor.rejected), (vec![vec!["1", "2"], vec!["4", "5"]], 2));
+    let expected = "3,,1 field but the header has 2,3\r\n5,,1 field but the header has 2,6\r\n";
+    assert_eq!(String::from_utf8(piece.rejects).unwrap(), expected);
+    let text = "2 rows are bad, but maxBadRows is 1; the last, line 5: 1 field but the header has 2";
+    assert_eq!(next(&mut records).err().unwrap().message, text);
+    let mut resumed = records.resume(piece.cursor).unwrap();
+    assert_eq!(next(&mut resumed).err().unwrap().message, text);
+}
+
+#[test]
 fn a_mended_file_of_rejects_is_a_file_like_any_other() {
     let file = b"pausa_line,pausa_column,pausa_reason,a,b\r\n4,,1 field but the header has 2,3,4\r\n";
     let (columns, rows) = table(file, &Format::default()).unwrap();

@@ -82,7 +82,7 @@ impl<'a> Writer<'a> {
                 biased;
                 stop = self.context.stopped() => return Err(stop),
                 written = self.staging.committed(), if !self.under_way.is_empty() => self.heard(written).await?,
-                piece = inbox.recv(), if end.is_none() && self.under_way.len() < lanes => match piece {
+                piece = inbox.recv(), if end.is_none() && self.under_way.len() < lanes && !self.is_over() => match piece {
                     Some(Ok(piece)) => self.take(piece).await?,
                     // What was read before is written, so that the first fault in the file is the one that is told.
                     Some(Err(stop)) => end = Some(Err(stop)),
@@ -93,6 +93,11 @@ impl<'a> Writer<'a> {
             }
         }
         end.unwrap_or(Ok(()))
+    }
+
+    /// A write with more bad rows than the import may have is under way: nothing may follow it.
+    fn is_over(&self) -> bool {
+        self.under_way.iter().any(|write| write.cursor.exceeded.is_some())
     }
 
     async fn take(&mut self, Piece { batch, starts, rejects, cursor }: Piece) -> Result<(), Stop> {
@@ -122,6 +127,9 @@ impl<'a> Writer<'a> {
         // The reader may have come to its end and want no more batches.
         let _ = self.spare.try_send(written.batch);
         (self.last, self.told) = (ended.cursor, false);
+        if let Some(text) = &self.last.exceeded {
+            return Err(Failure::input(text.clone()).into());
+        }
         self.context.checkpoint(&self.last, report(&self.last)).await?;
         match &mut self.brake {
             Some(brake) => brake.wait(self.last.rows, self.context).await,
@@ -148,7 +156,15 @@ impl<'a> Writer<'a> {
         from.starts.remove(row);
         self.refused += 1;
         from.cursor = from.cursor.less(1);
-        rejects::check(most, from.cursor.rejected, bad, line)?;
+        let exceeded = rejects::exceeded(most, from.cursor.rejected, bad, line);
+        from.cursor.exceeded = from.cursor.exceeded.or(exceeded);
+        let over = from.cursor.exceeded.is_some();
+        if over {
+            // Its rows are rolled back anyway; the rejects are kept.
+            batch.clear();
+            from.starts.clear();
+            from.cursor.rows = self.last.rows;
+        }
         let mut again = vec![(batch, from)];
         // Those behind it were taken back with it.
         while let Some(mut behind) = self.under_way.pop_front() {
@@ -159,7 +175,8 @@ impl<'a> Writer<'a> {
                 Ok(()) => return Err(Failure::internal("a write came before the one that it follows").into()),
             }
             behind.cursor = behind.cursor.less(1);
-            again.push((written.batch, behind));
+            // What follows too many bad rows is not written.
+            again.extend((!over).then_some((written.batch, behind)));
         }
         for (batch, under_way) in again {
             self.begin(batch, under_way).await?;
