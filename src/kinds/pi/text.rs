@@ -25,7 +25,7 @@ pub struct Zip {
 }
 
 impl Zip {
-    /// Writes `3.` and the digits of `value` as they are computed, on disk for good.
+    /// Writes `3.` and the digits of `value` as they are computed. Sealing the file syncs it.
     pub fn write(self, series: Series, value: Pi, stop: Stop<'_>) -> Result<(), WriteError> {
         let mut zip = ZipWriter::new(File::create(self.path)?);
         let options = SimpleFileOptions::default()
@@ -34,7 +34,7 @@ impl Zip {
             .large_file(u64::from(series.digits()) >= LARGE);
         zip.start_file(self.name, options).map_err(io::Error::from)?;
         value.write(series, &mut zip, stop)?;
-        zip.finish().map_err(io::Error::from)?.sync_all()?;
+        zip.finish().map_err(io::Error::from)?;
         Ok(())
     }
 }

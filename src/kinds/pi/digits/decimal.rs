@@ -15,6 +15,9 @@ const LEAF: u64 = 1500;
 /// Words of transforms that are as much work as a digit of a leaf.
 const LEAF_WORK: u64 = 6;
 
+/// Words of transforms that are as much work as a digit's way into the writer, which packs it.
+const WRITING: u64 = 30;
+
 /// Fractions of up to this many digits become text in memory, side by side; longer ones are written half after half.
 const BLOCK: u64 = 1 << 20;
 
@@ -107,7 +110,8 @@ impl Scale {
         if level == 0 || self.digits(level) <= BLOCK {
             let mut text = vec![0; self.digits(level) as usize];
             self.fill(&fraction, level, &mut text, stop)?;
-            return Ok(take(&text)?);
+            take(&text)?;
+            return Ok(done(WRITING * text.len() as u64, stop)?);
         }
         let (first, second) = self.halves(&fraction, level, stop)?;
         drop(fraction);
@@ -155,7 +159,6 @@ fn leaf(fraction: &BigUint, digits: u64, text: &mut [u8], stop: Stop<'_>) -> Res
             over /= 10;
         }
     }
-    // About as much as so many words of transforms for each digit.
     done(LEAF_WORK * digits, stop)?;
     match fraction.last().copied() {
         Some(0 | u64::MAX) | None => Err(WriteError::Unsettled),
