@@ -155,11 +155,12 @@ async fn serve(config: Config, clock: Clock, telemetry: Telemetry) -> Result<Exi
     let address = listener.local_addr()?;
     let grace = config.shutdown_grace;
     let app = App::start(config, Vec::new(), clock).await?;
+    // Before anybody is told that the server is ready: a signal that came earlier would end it without a checkpoint.
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     println!("Pausa {} is ready", env!("CARGO_PKG_VERSION"));
     println!("  start page  http://{address}/");
     println!("  playground  http://{address}/graphiql");
     println!("  API         http://{address}/graphql");
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let deadline = Arc::new(OnceLock::new());
     let ends = Arc::clone(&deadline);
     let asked = async move {
