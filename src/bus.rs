@@ -153,18 +153,7 @@ mod tests {
 
     fn task(version: i64, state: State) -> Arc<Task> {
         let clock = Clock::test(Timestamp::UNIX_EPOCH);
-        let new = NewTask {
-            kind: "import".to_owned(),
-            spec: "{}".to_owned(),
-            unit: Unit::Rows,
-            total: None,
-            label: None,
-            start_at: None,
-            exclusive: None,
-            idempotency_key: None,
-            upload: None,
-            lane: None,
-        };
+        let new = NewTask::new("import", "{}", Unit::Rows);
         Arc::new(Task { version, state, ..Task::new(clock.task_id(), new, clock.now()) })
     }
 

@@ -75,7 +75,7 @@ async fn first_file(site: &Site, mut form: multer::Multipart<'_>) -> Result<Opti
 /// Streams a file to disk and notes it. Nothing is left of one that is cut off or too large.
 async fn keep(site: &Site, name: Option<String>, mut body: Pieces<'_>) -> Result<Upload, UploadError> {
     if let Some(name) = &name {
-        text::check(name, text::FILE_NAME).map_err(UploadError::Name)?;
+        text::check(name, text::FILE_NAME).map_err(|invalid| UploadError::Name(invalid.to_string()))?;
     }
     let limit = site.max_upload_bytes;
     let id = site.clock.uuid().to_string();

@@ -260,7 +260,8 @@ async fn roll_back(
         match runner.0.store.get(task.id).await {
             Ok(Some(now)) if now.epoch == task.epoch && now.owner == task.owner => break,
             Ok(_) => {
-                warn!(runner, task, "lease lost; stopping run without rolling back");
+                runner.0.metrics.run_lost();
+                warn!(runner, task, "lease lost; stopping the run without rolling back");
                 return None;
             }
             Err(error) => wait_out(runner, task, &error).await,

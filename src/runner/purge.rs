@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::Runner;
 use super::kind::Failure;
 use super::registry::Signal;
+use super::sweep::rest;
 use crate::store;
 use crate::task::{State, Task};
 
@@ -23,22 +24,12 @@ const LOOK: Duration = Duration::from_secs(60);
 pub(super) async fn keep(runner: Runner) {
     let inner = &runner.0;
     while !inner.ending.is_cancelled() {
-        let next = match purge_due(&runner).await {
-            Ok(next) => next,
-            Err(error) => {
-                tracing::warn!(%error, "could not look for deleted tasks whose files remain");
-                None
-            }
-        };
-        tokio::select! {
-            () = inner.clock.sleep_until(next.unwrap_or(Timestamp::MAX)) => {}
-            () = tokio::time::sleep(LOOK) => {}
-            () = inner.ending.cancelled() => {}
-        }
+        let outcome = purge_due(&runner).await;
+        rest(&runner, Duration::ZERO, "what deleted tasks left", outcome).await;
     }
 }
 
-/// Removes what is due; returns when the next purge is.
+/// Removes what is due; returns when to look again.
 async fn purge_due(runner: &Runner) -> Result<Option<Timestamp>, store::Error> {
     let inner = &runner.0;
     loop {
@@ -47,7 +38,8 @@ async fn purge_due(runner: &Runner) -> Result<Option<Timestamp>, store::Error> {
             runner.purge(task).await;
         }
         if tasks.len() < BATCH as usize || inner.ending.is_cancelled() {
-            return inner.store.next_purge().await;
+            let look = inner.clock.now().checked_add(LOOK).unwrap_or(Timestamp::MAX);
+            return Ok(Some(inner.store.next_purge().await?.map_or(look, |next| next.min(look))));
         }
     }
 }

@@ -130,18 +130,7 @@ mod tests {
     }
 
     fn task(lane: Option<&str>) -> Task {
-        let new = NewTask {
-            kind: "import".to_owned(),
-            spec: "{}".to_owned(),
-            unit: Unit::Rows,
-            total: None,
-            label: None,
-            start_at: None,
-            exclusive: None,
-            idempotency_key: None,
-            upload: None,
-            lane: lane.map(str::to_owned),
-        };
+        let new = NewTask { lane: lane.map(str::to_owned), ..NewTask::new("import", "{}", Unit::Rows) };
         Task::new(Clock::test(AT).task_id(), new, AT)
     }
 

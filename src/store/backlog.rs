@@ -45,7 +45,5 @@ impl Store {
 }
 
 fn count(row: &sqlx::any::AnyRow) -> sqlx::Result<(String, State, u64)> {
-    let state = row.try_get::<String, _>("state")?.parse();
-    let state = state.map_err(|unknown| sqlx::Error::Decode(Box::new(unknown)))?;
-    Ok((row.try_get("kind")?, state, row::unsigned(row.try_get("n")?)))
+    Ok((row.try_get("kind")?, row::parsed(row, "state")?, row::unsigned(row.try_get("n")?)))
 }

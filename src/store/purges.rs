@@ -12,7 +12,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::sql::{self, Sql};
 use super::{Error, Op, Store, row, uploads};
-use crate::task::{NewTask, State, Task, TaskId, Unit};
+use crate::task::{NewTask, Task, TaskId, Unit};
 
 /// How long a node has for a purge before another one may take it; each failure doubles that.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -24,6 +24,7 @@ impl Store {
     /// Deletes a finished task if it still is as it was read, and notes that its files and data are to be removed: the
     /// caller does that within a minute, and then calls [`Store::purged`]. What the task read was used until `at`.
     /// False if the task changed meanwhile, or is not finished.
+    #[tracing::instrument(target = "otlp.store", name = "store.delete", skip_all)]
     #[tracing::instrument(target = "otlp.store", name = "store.delete", skip_all)]
     pub async fn delete(&self, task: &Task, at: Timestamp) -> Result<bool, Error> {
         let (id, version, upload) = (task.id.to_string(), task.version, task.upload.clone());
@@ -46,6 +47,7 @@ impl Store {
 
     /// Takes at most `limit` purges that are due, the oldest first: no other node takes them for a while.
     #[tracing::instrument(target = "otlp.store", name = "store.claim_purges", skip_all)]
+    #[tracing::instrument(target = "otlp.store", name = "store.claim_purges", skip_all)]
     pub async fn claim_purges(&self, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
         let sql = Arc::clone(&self.sql);
         self.write(Op::transaction(move |conn| {
@@ -57,6 +59,7 @@ impl Store {
 
     /// The files and data of the deleted task are removed.
     #[tracing::instrument(target = "otlp.store", name = "store.purged", skip_all)]
+    #[tracing::instrument(target = "otlp.store", name = "store.purged", skip_all)]
     pub async fn purged(&self, id: TaskId) -> Result<(), Error> {
         let id = id.to_string();
         self.write(Op::transaction(move |conn| {
@@ -67,6 +70,7 @@ impl Store {
     }
 
     /// When the next purge is due.
+    #[tracing::instrument(target = "otlp.store", name = "store.next_purge", skip_all)]
     #[tracing::instrument(target = "otlp.store", name = "store.next_purge", skip_all)]
     pub async fn next_purge(&self) -> Result<Option<Timestamp>, Error> {
         let row = self.read(sqlx::query(sql::NEXT_PURGE).fetch_one(&self.pool)).await?;
@@ -90,21 +94,9 @@ async fn claim(conn: &mut AnyConnection, sql: &Sql, now: Timestamp, limit: u32) 
 
 /// The deleted task, as far as its kind needs it to remove what is left.
 fn deleted(row: &AnyRow) -> sqlx::Result<Task> {
-    let new = NewTask {
-        kind: row.try_get("kind")?,
-        spec: row.try_get("spec")?,
-        unit: Unit::Bytes,
-        total: None,
-        label: None,
-        start_at: None,
-        exclusive: None,
-        idempotency_key: None,
-        upload: None,
-        lane: None,
-    };
-    let state: String = row.try_get("state")?;
-    let state: State = state.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?;
-    let (cursor, epoch) = (row.try_get("cursor")?, row.try_get("epoch")?);
+    let (kind, spec): (String, String) = (row.try_get("kind")?, row.try_get("spec")?);
+    let new = NewTask::new(kind, spec, Unit::Bytes);
+    let (state, cursor, epoch) = (row::parsed(row, "state")?, row.try_get("cursor")?, row.try_get("epoch")?);
     Ok(Task { state, cursor, epoch, ..Task::new(row::id(row)?, new, Timestamp::UNIX_EPOCH) })
 }
 

@@ -111,7 +111,8 @@ fn expiry(row: &AnyRow) -> sqlx::Result<Option<PauseExpiry>> {
     Ok(at.zip(then).map(|(at, then)| PauseExpiry { at, then }))
 }
 
-fn parsed<T>(row: &AnyRow, column: &str) -> sqlx::Result<T>
+/// The value of a column that holds its name.
+pub fn parsed<T>(row: &AnyRow, column: &str) -> sqlx::Result<T>
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {

@@ -127,6 +127,24 @@ pub struct NewTask {
     pub lane: Option<String>,
 }
 
+impl NewTask {
+    /// A task of `kind` with nothing else said of it.
+    pub fn new(kind: impl Into<String>, spec: impl Into<String>, unit: Unit) -> NewTask {
+        NewTask {
+            kind: kind.into(),
+            spec: spec.into(),
+            unit,
+            total: None,
+            label: None,
+            start_at: None,
+            exclusive: None,
+            idempotency_key: None,
+            upload: None,
+            lane: None,
+        }
+    }
+}
+
 /// How far a task came.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {

@@ -98,18 +98,8 @@ pub fn ask() -> Ask {
 
 /// A plain new task with what `change` adds.
 pub fn task_with(change: impl FnOnce(&mut NewTask)) -> Task {
-    let mut new = NewTask {
-        kind: "import".to_owned(),
-        spec: "{\"a\": \"Zürich \u{1f600}\"}".to_owned(),
-        unit: Unit::Rows,
-        total: Some(100),
-        label: None,
-        start_at: None,
-        exclusive: None,
-        idempotency_key: None,
-        upload: None,
-        lane: None,
-    };
+    let mut new = NewTask::new("import", "{\"a\": \"Zürich \u{1f600}\"}", Unit::Rows);
+    new.total = Some(100);
     change(&mut new);
     Task::new(crate::harness::task_id(), new, at(0))
 }

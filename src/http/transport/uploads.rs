@@ -8,7 +8,6 @@ use futures_util::stream::BoxStream;
 use thiserror::Error;
 
 use super::source::is_silent;
-use crate::task::text::InvalidText;
 
 /// Why a file of a multipart request was not stored.
 #[derive(Debug, Error)]
@@ -25,9 +24,9 @@ pub enum UploadError {
     /// No byte of the request came for too long.
     #[error("No byte of the file came for too long. Send it again.")]
     Silent,
-    /// The name of the file cannot be stored.
+    /// The name of the file cannot be stored, with what is wrong with it.
     #[error("The file name {0}.")]
-    Name(InvalidText),
+    Name(String),
     /// The storage failed.
     #[error("the file could not be stored")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
