@@ -46,7 +46,7 @@ impl Kind for Primes {
         if spec.below > 1_000_000_000 {
             return Err(BadInput::new("spec.below", "below must be at most 1000000000"));
         }
-        Ok(Plan { unit: Unit::Terms, total: Some(spec.below), exclusive: None, upload: None, lane: None })
+        Ok(Plan { unit: Unit::Terms, total: Some(spec.below), unique_key: None, upload: None, concurrency_key: None })
     }
 
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
@@ -63,7 +63,7 @@ impl Kind for Primes {
         Ok(None)
     }
 
-    async fn undo(&self, _context: &Context) -> Result<(), Failure> {
+    async fn rollback(&self, _context: &Context) -> Result<(), Failure> {
         Ok(())
     }
 }

@@ -24,7 +24,7 @@ use crate::http::{self, Site, Turns};
 use crate::kinds;
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
-use crate::runner::{Bells, Kind, Limits, Runner, Settings, transitions};
+use crate::runner::{Kind, Limits, Runner, Settings, Wakeups, transitions};
 use crate::store::{self, Hint, OnChange, Store, Word};
 use crate::task::Verb;
 
@@ -101,9 +101,9 @@ impl App {
     pub async fn start(mut config: Config, kinds: Vec<Arc<dyn Kind>>, clock: Clock) -> Result<App, StartError> {
         let folder = ephemeral(&mut config)?;
         let lock = lock(&config)?;
-        let (bus, bells, metrics) = (Bus::default(), Bells::default(), Metrics::default());
+        let (bus, wakeups, metrics) = (Bus::default(), Wakeups::default(), Metrics::default());
         let settings = settings(&config, &clock);
-        let on_change = on_change(&settings.node, &bus, &bells, &metrics);
+        let on_change = on_change(&settings.node, &bus, &wakeups, &metrics);
         let store = Store::connect(&config.store_url(), on_change).await?.measured(metrics.store.clone());
         let datasets = datasets::measured(datasets::connect(&config.datasets()).await?, metrics.datasets.clone());
         let outbound = Outbound::new(config.outbound_allow_private, config.fetch_silence)?;
@@ -117,9 +117,9 @@ impl App {
         }
         let kinds = kinds::builtin(&config, &datasets, &outbound, metrics.timers.clone(), kinds);
         let tasks = metrics.tasks.clone();
-        let runner = Runner::new(settings, store.clone(), files.clone(), clock.clone(), kinds, bells.clone(), tasks);
+        let runner = Runner::new(settings, store.clone(), files.clone(), clock.clone(), kinds, wakeups.clone(), tasks);
         if let Some(words) = store.changes().await? {
-            tokio::spawn(follow(store.clone(), words, bus.clone(), bells.clone(), metrics.clone()));
+            tokio::spawn(follow(store.clone(), words, bus.clone(), wakeups.clone(), metrics.clone()));
         }
         if config.role != Role::Api {
             runner.start().await?;
@@ -179,40 +179,46 @@ impl App {
 }
 
 /// Everybody who must hear of a change on this node.
-fn on_change(node: &str, bus: &Bus, bells: &Bells, metrics: &Metrics) -> OnChange {
-    let (node, bus, bells, metrics) = (node.to_owned(), bus.clone(), bells.clone(), metrics.clone());
+fn on_change(node: &str, bus: &Bus, wakeups: &Wakeups, metrics: &Metrics) -> OnChange {
+    let (node, bus, wakeups, metrics) = (node.to_owned(), bus.clone(), wakeups.clone(), metrics.clone());
     Arc::new(move |task, change| {
         let state_changed = change.is_some();
         if let Some(change) = change {
             transitions::log(&node, task, change);
             metrics.tasks.changed(task);
         }
-        bells.heed(task);
-        bells.ring(&Hint::of(task, state_changed));
+        wakeups.observe(task);
+        wakeups.notify(&Hint::of(task, state_changed));
         bus.publish(task, state_changed);
     })
 }
 
 /// Hears what other nodes changed. A task is read only where somebody watches it or it runs here, once for all; after
 /// missed words, all of these are.
-async fn follow(store: Store, mut words: tokio::sync::mpsc::Receiver<Word>, bus: Bus, bells: Bells, metrics: Metrics) {
+async fn follow(
+    store: Store,
+    mut words: tokio::sync::mpsc::Receiver<Word>,
+    bus: Bus,
+    wakeups: Wakeups,
+    metrics: Metrics,
+) {
     while let Some(word) = words.recv().await {
         let (ids, state_changed) = match word {
             Word::Changed(hint) => {
-                bells.ring(&hint);
+                wakeups.notify(&hint);
                 metrics.tasks.stops.observe(hint.id, hint.state);
-                let wanted = bells.runs_here(hint.id) || bus.wants(hint.id, hint.version, hint.state_changed);
+                let wanted = wakeups.runs_here(hint.id) || bus.wants(hint.id, hint.version, hint.state_changed);
                 (wanted.then_some(hint.id).into_iter().collect(), hint.state_changed)
             }
             Word::Missed => {
                 metrics.events.gap();
-                ([bus.watched_ids(), bells.runs()].concat(), false)
+                ([bus.watched_ids(), wakeups.runs()].concat(), false)
             }
         };
         for id in ids {
             match store.get(id).await {
                 Ok(Some(task)) => {
-                    bells.heed(&task);
+                    wakeups.observe(&task);
                     bus.publish(&task, state_changed);
                 }
                 Ok(None) => {}
@@ -262,7 +268,7 @@ fn settings(config: &Config, clock: &Clock) -> Settings {
     Settings {
         node: config.node.clone().unwrap_or_else(|| node_name(clock)),
         max_running: config.max_running.unwrap_or(2 * cores),
-        brief: Limits { all: config.max_sending.0, each: config.max_sending.1 },
+        short: Limits { all: config.max_sending.0, each: config.max_sending.1 },
         max_waiting: config.max_waiting,
         lease: config.lease,
         retry_limit: config.retry_limit,

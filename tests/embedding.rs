@@ -37,9 +37,13 @@ impl Kind for Odd {
 
     fn plan(&self, spec: &Value) -> Result<Plan, BadInput> {
         match spec["to"].as_u64() {
-            Some(total) => {
-                Ok(Plan { unit: Unit::Terms, total: Some(total), exclusive: None, upload: None, lane: None })
-            }
+            Some(total) => Ok(Plan {
+                unit: Unit::Terms,
+                total: Some(total),
+                unique_key: None,
+                upload: None,
+                concurrency_key: None,
+            }),
             None => Err(BadInput::new("spec.to", "spec.to must be a number")),
         }
     }
@@ -60,7 +64,7 @@ impl Kind for Odd {
         Ok(None)
     }
 
-    async fn undo(&self, _context: &Context) -> Result<(), Failure> {
+    async fn rollback(&self, _context: &Context) -> Result<(), Failure> {
         Ok(())
     }
 }

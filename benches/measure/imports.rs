@@ -131,7 +131,7 @@ async fn side_by_side() {
     println!("  peak memory of the server: {:.0} MB", memory(server.pid(), "VmHWM"));
 }
 
-/// How soon imports heed the verbs.
+/// How soon imports observe the verbs.
 async fn controls(server: &Server) {
     let upload = server.upload(csv::wide(3_000_000, 10)).await;
     pauses(server, "import", PAUSES, async |round| {

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::kinds::api::TaskObject;
 use crate::runner::BadInput;
 use crate::store::{self, LIST_BYTES, Page};
-use crate::task::{Ask, PauseExpiry, Refusal, State, Task, TaskId, Verb, text};
+use crate::task::{ControlRequest, PauseExpiry, Refusal, State, Task, TaskId, Verb, text};
 
 /// How long an answer waits for the stop to be confirmed.
 const CONFIRM: Duration = Duration::from_secs(1);
@@ -59,7 +59,7 @@ impl Control {
     ) -> Result<TaskObject> {
         let services = ctx.data_unchecked::<Services>();
         let expiry = expiry.map(|expiry| expiry.read(services)).transpose()?;
-        let ask = Ask { expiry, default_expiry: services.runner.default_expiry(), ..services.ask(reason)? };
+        let ask = ControlRequest { expiry, default_expiry: services.runner.default_expiry(), ..services.ask(reason)? };
         services.pause(error::task_id(&id)?, ask).await.map(TaskObject::from)
     }
 
@@ -104,7 +104,7 @@ impl Control {
         if dry_run {
             return Ok(ControlSummary { matched, changed: Count(0), tasks: Vec::new() });
         }
-        let ask = Ask { default_expiry: services.runner.default_expiry(), ..ask };
+        let ask = ControlRequest { default_expiry: services.runner.default_expiry(), ..ask };
         let (changed, tasks) = services.control_all(&filter, verb.into(), &ask).await.map_err(error::from_store)?;
         Ok(ControlSummary {
             matched,
@@ -140,9 +140,9 @@ impl PauseExpiryInput {
 
 impl Services {
     /// A request of a client.
-    fn ask(&self, reason: Option<String>) -> Result<Ask> {
+    fn ask(&self, reason: Option<String>) -> Result<ControlRequest> {
         BadInput::check_text("reason", reason.as_deref(), text::REASON).map_err(error::from_input)?;
-        Ok(Ask { reason, ..Ask::by("client", self.clock.now()) })
+        Ok(ControlRequest { reason, ..ControlRequest::by("client", self.clock.now()) })
     }
 
     async fn read(&self, id: TaskId) -> Result<Arc<Task>> {
@@ -151,7 +151,7 @@ impl Services {
     }
 
     /// A run that pauses is told of it before that is on disk: the disk is waited for once, when the run has let go.
-    async fn pause(&self, id: TaskId, ask: Ask) -> Result<Arc<Task>> {
+    async fn pause(&self, id: TaskId, ask: ControlRequest) -> Result<Arc<Task>> {
         let request = self.store.pause_running(id, ask.clone());
         let Some(pausing) = self.measured(id, Verb::Pause, request).await.map_err(error::from_store)? else {
             return self.control(id, Verb::Pause, ask).await;
@@ -164,7 +164,7 @@ impl Services {
     }
 
     /// Asks, and waits for the stop to be confirmed.
-    async fn control(&self, id: TaskId, verb: Verb, ask: Ask) -> Result<Arc<Task>> {
+    async fn control(&self, id: TaskId, verb: Verb, ask: ControlRequest) -> Result<Arc<Task>> {
         match self.request(id, verb, ask.clone()).await {
             Ok(task) if verb == Verb::Resume => Ok(task),
             Ok(task) => self.confirmed(task).await,
@@ -178,7 +178,12 @@ impl Services {
         }
     }
 
-    async fn request(&self, id: TaskId, verb: Verb, ask: Ask) -> std::result::Result<Arc<Task>, store::Error> {
+    async fn request(
+        &self,
+        id: TaskId,
+        verb: Verb,
+        ask: ControlRequest,
+    ) -> std::result::Result<Arc<Task>, store::Error> {
         let request = async { self.store.ask(id, verb, ask).await.map(Some) };
         self.measured(id, verb, request).await?.ok_or_else(|| store::Error::not_found(id))
     }
@@ -224,7 +229,7 @@ impl Services {
         &self,
         filter: &store::Filter,
         verb: Verb,
-        ask: &Ask,
+        ask: &ControlRequest,
     ) -> std::result::Result<(u64, Vec<Arc<Task>>), store::Error> {
         let (mut changed, mut tasks, mut bytes) = (0, Vec::new(), 0);
         let mut page = Page { limit: BULK, ..Page::default() };

@@ -132,7 +132,7 @@ impl DatasetMutation {
         let services = ctx.data_unchecked::<Services>();
         let name: DatasetName =
             name.parse().map_err(|error: datasets::InvalidName| error::bad_input("name", error.to_string()))?;
-        if let Some(holder) = services.store.holder(&import::exclusive(&name)).await.map_err(error::from_store)? {
+        if let Some(holder) = services.store.holder(&import::unique_key(&name)).await.map_err(error::from_store)? {
             return Err(error::conflict(holder.id));
         }
         services.datasets.drop_dataset(&name).await.map_err(error::from_datasets)

@@ -88,7 +88,7 @@ impl From<datasets::Error> for Failure {
                 Failure::input(text)
             }
             datasets::Error::Full(_) => Failure::unavailable(text),
-            datasets::Error::Unavailable(_) => Failure::away(text),
+            datasets::Error::Unavailable(_) => Failure::until_available(text),
             datasets::Error::LeaseLost | datasets::Error::Recalled | datasets::Error::Failed(_) => {
                 Failure::internal(text)
             }

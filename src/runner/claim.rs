@@ -13,7 +13,7 @@ use crate::task::Task;
 /// Ends that are taken at once; they need no slot.
 const ENDS: usize = 64;
 
-/// The longest time between two looks, for what no bell told of.
+/// The longest time between two looks, for what no wakeup told of.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Takes what there is at every ring, until the node ends.
@@ -24,7 +24,7 @@ pub(super) async fn keep(runner: Runner) {
             tracing::warn!(%error, "store unavailable; retrying to claim tasks");
         }
         tokio::select! {
-            () = inner.bells.work.notified() => {}
+            () = inner.wakeups.work.notified() => {}
             () = tokio::time::sleep(LOOK) => {}
             () = inner.ending.cancelled() => {}
         }
@@ -64,7 +64,7 @@ impl Runner {
             self.0.runs.spawn(drive::drive(self.clone(), Arc::clone(task), place(task), signal));
         }
         // What was asked between the claim and the entry rang for nobody.
-        self.0.store.changed_since(&tasks).await?.iter().for_each(|task| self.0.registry.heed(task));
+        self.0.store.changed_since(&tasks).await?.iter().for_each(|task| self.0.registry.observe(task));
         Ok(())
     }
 }

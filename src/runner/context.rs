@@ -17,7 +17,7 @@ use super::report::{Latest, Report, Writing};
 use crate::clock::Clock;
 use crate::files::Files;
 use crate::metrics::Work;
-use crate::store::{self, Durable, Key, Last, Store};
+use crate::store::{self, Durability, FenceToken, Last, Store};
 use crate::task::{Progress, State, Task, TaskId};
 
 /// The wait between two tries while the store is away.
@@ -127,7 +127,7 @@ impl Context {
     /// claim holds the task: return it at once.
     pub async fn checkpoint<C: Serialize + Sync>(&self, cursor: &C, report: Report) -> Result<(), Stop> {
         self.note(cursor, report)?;
-        self.heed()?;
+        self.check_stop()?;
         let mut writing = self.0.writing.lock().await;
         if writing.has_ended() {
             writing.end().await?;
@@ -148,11 +148,11 @@ impl Context {
     /// As [`Context::checkpoint`].
     pub async fn commit<C: Serialize + Sync>(&self, cursor: &C, report: Report) -> Result<(), Stop> {
         self.note(cursor, report)?;
-        self.heed()?;
+        self.check_stop()?;
         let mut writing = self.0.writing.lock().await;
         writing.end().await?;
-        self.write(self.begin_write(Durable::AtOnce), Durable::AtOnce).await?;
-        self.heed()
+        self.write(self.begin_write(Durability::Immediate), Durability::Immediate).await?;
+        self.check_stop()
     }
 
     /// Says it without a write or a look at the stop signal.
@@ -190,7 +190,7 @@ impl Context {
     ///
     /// # Errors
     /// As [`Context::checkpoint`].
-    pub fn heed(&self) -> Result<(), Stop> {
+    pub fn check_stop(&self) -> Result<(), Stop> {
         match *self.0.signal.borrow() {
             Signal::Run => Ok(()),
             Signal::Lost => Err(Stop::LeaseLost),
@@ -203,7 +203,7 @@ impl Context {
         let mut signal = self.0.signal.clone();
         // The sender lives as long as the run is registered; once it is gone the lease is too.
         match signal.wait_for(|signal| *signal != Signal::Run).await {
-            Ok(_) => self.heed().err().unwrap_or(Stop::Interrupted),
+            Ok(_) => self.check_stop().err().unwrap_or(Stop::Interrupted),
             Err(_) => Stop::LeaseLost,
         }
     }
@@ -216,7 +216,7 @@ impl Context {
         let until = self.shutdown().unwrap_or_else(|| tokio::time::Instant::now() + patience);
         let at_once = signal.wait_for(|signal| matches!(signal, Signal::Terminate | Signal::Lost));
         match tokio::time::timeout_at(until, at_once).await {
-            Ok(_) => self.heed().err().unwrap_or(Stop::LeaseLost),
+            Ok(_) => self.check_stop().err().unwrap_or(Stop::LeaseLost),
             Err(_) => stop,
         }
     }
@@ -225,7 +225,7 @@ impl Context {
     /// request while the node shuts down.
     pub(super) fn aborted_at(&self, patience: Duration) -> tokio::time::Instant {
         let soon = tokio::time::Instant::now() + patience;
-        let finishing = self.shutdown().filter(|_| self.0.task.is_brief());
+        let finishing = self.shutdown().filter(|_| self.0.task.is_short());
         finishing.map_or(soon, |until| soon.max(until + ENDING))
     }
 
@@ -290,8 +290,8 @@ impl Context {
         self.0.work.committed(task.progress.done);
     }
 
-    pub(super) fn key(&self) -> Key {
-        Key { id: self.id(), epoch: self.epoch() }
+    pub(super) fn key(&self) -> FenceToken {
+        FenceToken { id: self.id(), epoch: self.epoch() }
     }
 
     /// What is committed and was last said of it.
@@ -300,20 +300,20 @@ impl Context {
     }
 
     /// What is to be written now.
-    fn begin_write(&self, durable: Durable) -> Last {
+    fn begin_write(&self, durable: Durability) -> Last {
         let mut latest = self.latest();
         latest.begin(durable, Clock::monotonic());
         latest.last().clone()
     }
 
     /// Writes it, however long the store is away.
-    async fn write(&self, said: Last, durable: Durable) -> Result<(), Stop> {
+    async fn write(&self, said: Last, durable: Durability) -> Result<(), Stop> {
         let Some((cursor, progress)) = said else { return Ok(()) };
         loop {
             match self.0.store.report(self.key(), cursor.clone(), progress.clone(), durable).await {
                 Ok(task) => {
                     self.committed(&task);
-                    // The state tells what a lost bell did not.
+                    // The state tells what a lost wakeup did not.
                     let stops = matches!(task.state, State::Pausing | State::Terminating);
                     return if stops { Err(Stop::Interrupted) } else { Ok(()) };
                 }

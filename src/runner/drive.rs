@@ -16,7 +16,7 @@ use super::{Context, Runner};
 use crate::spans;
 use crate::store;
 use crate::task::change::{End, NextAttempt};
-use crate::task::{Ask, Refusal, ResultFile, State, Task};
+use crate::task::{ControlRequest, Refusal, ResultFile, State, Task};
 
 /// The wait between two tries while the store is away.
 const AWAY: Duration = Duration::from_millis(250);
@@ -93,7 +93,7 @@ async fn work(runner: Runner, task: Arc<Task>, place: Place, signal: watch::Rece
     runner.0.registry.leave(&claimed);
     if let Place::Slot(permit) = place {
         drop(permit);
-        runner.0.bells.work.notify_one();
+        runner.0.wakeups.work.notify_one();
     }
     outcome
 }
@@ -113,12 +113,12 @@ async fn stage(runner: &Runner, context: &Context, place: &Place, task: &Arc<Tas
             Err(failure) if failure.retry == Retry::Never => fail(runner, kind, context, task, failure).await,
             Err(failure) => Some(retry(runner, task, failure)),
         },
-        State::Pausing => Some(match guarded(kind, context, Step::Settle).await {
+        State::Pausing => Some(match guarded(kind, context, Step::Reconcile).await {
             Ok(()) => End::Release,
             Err(failure) => failed(runner, task, failure),
         }),
         State::Terminating => match roll_back(runner, kind, context, task, Step::Undo).await? {
-            Ok(()) => Some(End::Undone),
+            Ok(()) => Some(End::RolledBack),
             Err(failure) => Some(retry(runner, task, failure)),
         },
         _ => None,
@@ -142,7 +142,7 @@ async fn run(runner: &Runner, kind: &Arc<dyn Kind>, context: &Context, place: &P
     let outcome = outcome(runner, context, task, handle).await;
     context.quiet().await;
     match outcome {
-        Ok(_) if task.is_brief() => Some(End::Done),
+        Ok(_) if task.is_short() => Some(End::Done),
         Ok(result) => Some(End::Finish(result)),
         Err(stop) => stopped(runner, kind, context, task, stop).await,
     }
@@ -168,7 +168,7 @@ async fn stopped(
     }
 }
 
-/// Waits until a brief task is due, never less, and then for its turn.
+/// Waits until a short task is due, never less, and then for its turn.
 async fn turn(runner: &Runner, context: &Context, held: &Held, task: &Task) -> Result<Option<Turn>, Stop> {
     let waiting = async {
         if let Some(due) = task.due_at {
@@ -217,7 +217,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 /// One of the kind's ends.
 enum Step {
     Publish(Option<ResultFile>),
-    Settle,
+    Reconcile,
     Undo,
     Fail,
 }
@@ -228,8 +228,8 @@ async fn guarded(kind: &Arc<dyn Kind>, context: &Context, step: Step) -> Result<
     let taken = async move {
         match step {
             Step::Publish(result) => kind.publish(&context, result.as_ref()).await,
-            Step::Settle => kind.settle(&context).await,
-            Step::Undo => kind.undo(&context).await,
+            Step::Reconcile => kind.reconcile(&context).await,
+            Step::Undo => kind.rollback(&context).await,
             Step::Fail => kind.fail(&context).await,
         }
     };
@@ -278,7 +278,7 @@ fn failed(runner: &Runner, task: &Task, failure: Failure) -> End {
             let next = backoff(runner, LONGEST, Some(runner.0.settings.retry_limit));
             End::Retry(failure.into(), next)
         }
-        Retry::UntilBack | Retry::At(_) => retry(runner, task, failure),
+        Retry::UntilAvailable | Retry::At(_) => retry(runner, task, failure),
     }
 }
 
@@ -296,7 +296,7 @@ fn retry(runner: &Runner, task: &Task, failure: Failure) -> End {
     }
     let next = match failure.retry {
         Retry::At(due) => NextAttempt::At(due),
-        Retry::UntilBack => backoff(runner, BACK, None),
+        Retry::UntilAvailable => backoff(runner, BACK, None),
         Retry::Never | Retry::Limited => backoff(runner, LONGEST, None),
     };
     End::Retry(failure.into(), next)
@@ -306,8 +306,8 @@ fn retry(runner: &Runner, task: &Task, failure: Failure) -> End {
 async fn conclude(runner: &Runner, context: &Context, task: &Arc<Task>, end: End) -> Option<Arc<Task>> {
     let inner = &runner.0;
     loop {
-        let ask = Ask::by(format!("node {}", inner.settings.node), inner.clock.now());
-        let ask = if inner.ending.is_cancelled() { ask.because("the node shuts down") } else { ask };
+        let ask = ControlRequest::by(format!("node {}", inner.settings.node), inner.clock.now());
+        let ask = if inner.ending.is_cancelled() { ask.with_reason("the node shuts down") } else { ask };
         match inner.store.end(task, context.last(), end.clone(), ask).await {
             Ok(task) => {
                 context.committed(&task);

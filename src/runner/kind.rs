@@ -29,22 +29,22 @@ pub trait Kind: Send + Sync + 'static {
     }
 
     /// Takes away all that the task wrote, however far it came; doing it twice must be the same as once.
-    async fn undo(&self, context: &Context) -> Result<(), Failure>;
+    async fn rollback(&self, context: &Context) -> Result<(), Failure>;
 
-    /// Rolls back a task that is about to be FAILED. Must be idempotent. By default the same as [`Kind::undo`]; a kind may keep
+    /// Rolls back a task that is about to be FAILED. Must be idempotent. By default the same as [`Kind::rollback`]; a kind may keep
     /// files that explain the failure, which [`Context::noted`] names.
     async fn fail(&self, context: &Context) -> Result<(), Failure> {
-        self.undo(context).await
+        self.rollback(context).await
     }
 
     /// Drops what is kept of a finished task beside its files and what it published; called as the task is deleted.
-    async fn forget(&self, _context: &Context) -> Result<(), Failure> {
+    async fn purge(&self, _context: &Context) -> Result<(), Failure> {
         Ok(())
     }
 
     /// Reports by [`Context::note`] how far the task came, where its own storage knows better than the task store: called
     /// after a crash, before PAUSED is said.
-    async fn settle(&self, _context: &Context) -> Result<(), Failure> {
+    async fn reconcile(&self, _context: &Context) -> Result<(), Failure> {
         Ok(())
     }
 }
@@ -57,13 +57,13 @@ pub struct Plan {
     /// The whole, where it is known beforehand.
     pub total: Option<u64>,
     /// What only one unfinished task may hold.
-    pub exclusive: Option<String>,
+    pub unique_key: Option<String>,
     /// The upload that it reads, which is kept as long as the task is.
     pub upload: Option<String>,
-    /// What it shares with others of its kind, such as the host that they ask, where its tasks end in a moment. Such a brief
+    /// What it shares with others of its kind, such as the host that they ask, where its tasks end in a moment. Such a short
     /// task takes no slot, is taken a moment before its time to be on time, and has nothing to publish; one lane that does
     /// not get on holds up no other.
-    pub lane: Option<String>,
+    pub concurrency_key: Option<String>,
 }
 
 /// Input that cannot be done.
@@ -126,7 +126,7 @@ pub enum Retry {
     /// Another try after a pause that grows, as often as the server's settings say.
     Limited,
     /// The same, until what is away is back.
-    UntilBack,
+    UntilAvailable,
     /// Another try at that moment: the kind itself knows which is the last.
     At(Timestamp),
 }
@@ -152,8 +152,8 @@ impl Failure {
     }
 
     /// A service of the server's own is away: the task waits for it, however long that takes.
-    pub fn away(message: impl Into<String>) -> Failure {
-        Failure::new("UNAVAILABLE", message, Retry::UntilBack)
+    pub fn until_available(message: impl Into<String>) -> Failure {
+        Failure::new("UNAVAILABLE", message, Retry::UntilAvailable)
     }
 
     /// Something else went wrong: the task is tried again.

@@ -1,4 +1,4 @@
-//! The lanes of brief tasks: how many tasks of each are held and at work, so that one that does not get on holds up no other.
+//! The lanes of short tasks: how many tasks of each are held and at work, so that one that does not get on holds up no other.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,7 +26,7 @@ const SOON: Duration = Duration::from_millis(20);
 const FIRST: Duration = Duration::from_millis(500);
 const LATE: Duration = Duration::from_secs(30);
 
-/// How many brief tasks may be at work at once.
+/// How many short tasks may be at work at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// In all.
@@ -74,13 +74,13 @@ struct Room {
     reserved: Timestamp,
 }
 
-/// A brief task that this node holds.
+/// A short task that this node holds.
 pub struct Held {
     lanes: Arc<Lanes>,
     lane: String,
 }
 
-/// A brief task's turn: it is at work until this is dropped.
+/// A short task's turn: it is at work until this is dropped.
 pub struct Turn {
     _lane: OwnedSemaphorePermit,
     _all: OwnedSemaphorePermit,

@@ -1,8 +1,6 @@
 //! Runs tasks, and names no kind. Read [`kind`] (what a kind must do), [`context`] (what it may touch), then [`drive`]
-//! (a claimed task's way to its end), [`claim`], [`brief`], [`lease`], [`schedule`], [`retention`] and [`sweep`] (the loops of a node).
+//! (a claimed task's way to its end), [`claim`], [`short`], [`lease`], [`schedule`], [`retention`] and [`sweep`] (the loops of a node).
 
-mod alarm;
-mod brief;
 mod claim;
 pub mod context;
 mod drive;
@@ -15,9 +13,11 @@ mod registry;
 mod report;
 mod retention;
 mod schedule;
+mod short;
 mod start;
 mod sweep;
 pub mod transitions;
+mod wakeup_timer;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,9 +39,9 @@ use crate::files::Files;
 use crate::metrics::Tasks;
 use crate::store::{Hint, Store};
 use crate::task::{PauseExpiry, State, Task, TaskId, Verb};
-use alarm::Alarm;
 use lanes::Lanes;
 use registry::Registry;
+use wakeup_timer::WakeupTimer;
 
 /// The end of a shutdown's grace, in which the outcomes of requests are recorded and their tasks released.
 const RECORDING: Duration = Duration::from_secs(1);
@@ -59,8 +59,8 @@ pub struct Settings {
     pub node: String,
     /// Tasks that run at once.
     pub max_running: usize,
-    /// Brief tasks that are at work at once, such as webhooks that are being sent.
-    pub brief: Limits,
+    /// Short tasks that are at work at once, such as webhooks that are being sent.
+    pub short: Limits,
     /// Tasks that may wait.
     pub max_waiting: u64,
     /// How long a silent node keeps its tasks.
@@ -93,7 +93,7 @@ struct Inner {
     metrics: Tasks,
     kinds: Kinds,
     registry: Arc<Registry>,
-    bells: Bells,
+    wakeups: Wakeups,
     slots: Arc<Semaphore>,
     lanes: Arc<Lanes>,
     runs: TaskTracker,
@@ -105,14 +105,14 @@ struct Inner {
 
 /// What wakes the loops of a node. Made before the store, so that the store's changes can ring.
 #[derive(Clone, Default)]
-pub struct Bells {
+pub struct Wakeups {
     registry: Arc<Registry>,
     work: Arc<Notify>,
-    times: Arc<Alarm>,
-    brief: Arc<Alarm>,
+    times: Arc<WakeupTimer>,
+    short: Arc<WakeupTimer>,
 }
 
-impl Bells {
+impl Wakeups {
     /// The tasks that this node works on.
     pub fn runs(&self) -> Vec<TaskId> {
         self.registry.ids()
@@ -124,15 +124,15 @@ impl Bells {
     }
 
     /// A task changed: its run here must know.
-    pub fn heed(&self, task: &Task) {
-        self.registry.heed(task);
+    pub fn observe(&self, task: &Task) {
+        self.registry.observe(task);
     }
 
     /// A task changed, here or on another node: wakes whoever waits for that.
-    pub fn ring(&self, word: &Hint) {
-        let alarm = |alarm: &Alarm| word.due_at.into_iter().for_each(|due| alarm.set(due));
+    pub fn notify(&self, word: &Hint) {
+        let alarm = |alarm: &WakeupTimer| word.due_at.into_iter().for_each(|due| alarm.set(due));
         match word.state {
-            State::Scheduled | State::Queued if word.brief => alarm(&self.brief),
+            State::Scheduled | State::Queued if word.short => alarm(&self.short),
             State::Queued => self.work.notify_one(),
             State::Scheduled | State::Paused => alarm(&self.times),
             state if state.may_be_owned() && !word.owned => self.work.notify_one(),
@@ -149,11 +149,11 @@ impl Runner {
         files: Files,
         clock: Clock,
         kinds: Kinds,
-        bells: Bells,
+        wakeups: Wakeups,
         metrics: Tasks,
     ) -> Runner {
         let slots = Arc::new(Semaphore::new(settings.max_running));
-        let lanes = Arc::new(Lanes::new(settings.brief));
+        let lanes = Arc::new(Lanes::new(settings.short));
         Runner(Arc::new(Inner {
             settings,
             store,
@@ -161,8 +161,8 @@ impl Runner {
             clock,
             metrics,
             kinds,
-            registry: Arc::clone(&bells.registry),
-            bells,
+            registry: Arc::clone(&wakeups.registry),
+            wakeups,
             slots,
             lanes,
             runs: TaskTracker::new(),
@@ -181,7 +181,7 @@ impl Runner {
         self.take_up().await?;
         self.0.heart.spawn(lease::keep(self.clone()));
         self.0.loops.spawn(schedule::keep(self.clone()));
-        self.0.loops.spawn(brief::keep(self.clone()));
+        self.0.loops.spawn(short::keep(self.clone()));
         self.0.loops.spawn(claim::keep(self.clone()));
         self.0.loops.spawn(purge::keep(self.clone()));
         if let Some(life) = self.0.settings.retention {

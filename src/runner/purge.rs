@@ -74,9 +74,9 @@ impl Runner {
             let (_signal, receiver) = watch::channel(Signal::Run);
             let context = self.context(task, receiver);
             if task.state == State::Failed {
-                kind.undo(&context).await?;
+                kind.rollback(&context).await?;
             }
-            kind.forget(&context).await?;
+            kind.purge(&context).await?;
         }
         let lost = |error| Failure::io("the task's files", &error);
         self.0.files.delete_result(task.id).await.map_err(lost)?;

@@ -73,7 +73,7 @@ impl Registry {
     }
 
     /// Tells the task's run what its new state means to it.
-    pub fn heed(&self, task: &Task) {
+    pub fn observe(&self, task: &Task) {
         if let Some(run) = self.runs().get_mut(&task.id)
             && task.version > run.version
         {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use super::kind::{Failure, Stop};
-use crate::store::{Durable, Last};
+use crate::store::{Durability, Last};
 use crate::task::Progress;
 
 /// Progress is written so often; the last one always.
@@ -55,7 +55,7 @@ impl Latest {
     }
 
     /// How it is to be written, if it is time to.
-    pub fn due(&self, now: Instant) -> Option<Durable> {
+    pub fn due(&self, now: Instant) -> Option<Durability> {
         let (_, progress) = self.said.as_ref()?;
         let due = self.written.is_none_or(|(at, before)| {
             let gained = progress.done.saturating_sub(before).saturating_mul(PARTS);
@@ -63,13 +63,13 @@ impl Latest {
             now - at >= if part { AT_MOST } else { EVERY }
         });
         let kept = now - self.kept < KEEP_EVERY;
-        due.then_some(if kept { Durable::WithNext } else { Durable::AtOnce })
+        due.then_some(if kept { Durability::Deferred } else { Durability::Immediate })
     }
 
     /// A write of it begins.
-    pub fn begin(&mut self, durable: Durable, now: Instant) {
+    pub fn begin(&mut self, durable: Durability, now: Instant) {
         self.written = self.said.as_ref().map(|(_, progress)| (now, progress.done));
-        if durable == Durable::AtOnce {
+        if durable == Durability::Immediate {
             self.kept = now;
         }
     }
@@ -140,9 +140,9 @@ mod tests {
         let mut latest = Latest::new(begin);
         latest.say(String::new(), progress(0));
         let at = |seconds| begin + Duration::from_secs(seconds);
-        assert_eq!(latest.due(at(9)), Some(Durable::WithNext));
-        assert_eq!(latest.due(at(10)), Some(Durable::AtOnce));
-        latest.begin(Durable::AtOnce, at(10));
-        assert_eq!(latest.due(at(19)), Some(Durable::WithNext));
+        assert_eq!(latest.due(at(9)), Some(Durability::Deferred));
+        assert_eq!(latest.due(at(10)), Some(Durability::Immediate));
+        latest.begin(Durability::Immediate, at(10));
+        assert_eq!(latest.due(at(19)), Some(Durability::Deferred));
     }
 }

@@ -35,11 +35,11 @@ async fn forget(runner: &Runner, life: Duration) -> Result<Option<Timestamp>, st
 async fn forget_some(runner: &Runner, before: Timestamp) -> Result<bool, store::Error> {
     let inner = &runner.0;
     let tasks = inner.store.finished(before, BATCH).await?;
-    let brief: Vec<_> = tasks.iter().filter(|task| task.is_brief()).map(|task| task.id).collect();
-    if !brief.is_empty() {
-        inner.store.forget_brief(&brief).await?;
+    let short: Vec<_> = tasks.iter().filter(|task| task.is_short()).map(|task| task.id).collect();
+    if !short.is_empty() {
+        inner.store.forget_short(&short).await?;
     }
-    for task in tasks.iter().filter(|task| !task.is_brief()) {
+    for task in tasks.iter().filter(|task| !task.is_short()) {
         if runner.delete(task).await? {
             tracing::info!(task = %task.id, kind = task.kind, state = %task.state, "{} deleted: its retention time is over", task.kind);
         }

@@ -20,7 +20,7 @@ pub(super) async fn keep(runner: Runner) {
         let next = move_on(&runner).await;
         let rest = async {
             match next {
-                Ok(next) => inner.bells.times.sleep(&inner.clock, next, Duration::ZERO).await,
+                Ok(next) => inner.wakeups.times.sleep(&inner.clock, next, Duration::ZERO).await,
                 Err(error) => {
                     tracing::warn!(%error, "store unavailable; retrying to move on tasks that are due");
                     tokio::time::sleep(AWAY).await;
@@ -37,7 +37,7 @@ pub(super) async fn keep(runner: Runner) {
 /// Moves on what is due; answers when the next is.
 async fn move_on(runner: &Runner) -> Result<Option<Timestamp>, store::Error> {
     let inner = &runner.0;
-    inner.bells.times.clear();
+    inner.wakeups.times.clear();
     while inner.store.due(inner.clock.now(), BATCH).await?.len() >= BATCH {}
     inner.store.next_due().await
 }

@@ -107,10 +107,10 @@ impl Runner {
             total: plan.total,
             label: options.label,
             start_at: options.start_at,
-            exclusive: plan.exclusive,
+            unique_key: plan.unique_key,
             idempotency_key: options.idempotency_key,
             upload: plan.upload,
-            lane: plan.lane,
+            concurrency_key: plan.concurrency_key,
         };
         let task = Task::new(self.0.clock.task_id(), new, self.0.clock.now());
         Ok(Task { trace_parent: spans::trace_parent(), ..task })

@@ -48,7 +48,7 @@ pub fn log(node: &str, task: &Task, change: &StateChange) {
 fn level(task: &Task, change: &StateChange, failed: bool) -> Level {
     let by_run = change.by.starts_with("node ") && !matches!(change.to, State::Paused | State::Terminated);
     match (change.from, change.to) {
-        (from, _) if task.is_brief() && (from.is_none() || by_run) => Level::Debug,
+        (from, _) if task.is_short() && (from.is_none() || by_run) => Level::Debug,
         (Some(State::Running), State::Queued) if change.by == "system" => Level::Warn,
         _ if failed => Level::Warn,
         _ => Level::Info,
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::task::change::{End, NextAttempt};
-    use crate::task::{Ask, NewTask, PauseExpiry, TaskError, Verb};
+    use crate::task::{ControlRequest, NewTask, PauseExpiry, TaskError, Verb};
 
     const AT: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -130,7 +130,7 @@ mod tests {
     }
 
     fn task(lane: Option<&str>) -> Task {
-        let new = NewTask { lane: lane.map(str::to_owned), ..NewTask::new("import", "{}", Unit::Rows) };
+        let new = NewTask { concurrency_key: lane.map(str::to_owned), ..NewTask::new("import", "{}", Unit::Rows) };
         Task::new(Clock::test(AT).task_id(), new, AT)
     }
 
@@ -138,12 +138,12 @@ mod tests {
         AT + SignedDuration::from_secs(seconds)
     }
 
-    fn client() -> Ask {
-        Ask::by("client", later(2))
+    fn client() -> ControlRequest {
+        ControlRequest::by("client", later(2))
     }
 
-    fn expiry(then: Verb) -> Ask {
-        Ask { expiry: Some(PauseExpiry { at: later(3), then }), ..client() }
+    fn expiry(then: Verb) -> ControlRequest {
+        ControlRequest { expiry: Some(PauseExpiry { at: later(3), then }), ..client() }
     }
 
     fn error() -> TaskError {
@@ -158,11 +158,13 @@ mod tests {
     const PAUSE: Step = |task| task.ask(Verb::Pause, &client());
     const RESUME: Step = |task| task.ask(Verb::Resume, &client());
     const TERMINATE: Step = |task| task.ask(Verb::Terminate, &client());
-    const RELEASE: Step = |task| task.end(End::Release, &Ask::by("node a", later(3)));
-    const RETRY: Step = |task| task.end(End::Retry(error(), NextAttempt::At(later(4))), &Ask::by("node a", later(3)));
-    const FAIL: Step = |task| task.end(End::Fail(error()), &Ask::by("node a", later(3)));
-    const DONE: Step = |task| task.end(End::Done, &Ask::by("node a", later(3)));
-    const EXPIRE: Step = |task| task.lease_expired(9, &Ask::by("system", later(3)).because("node a fell silent"));
+    const RELEASE: Step = |task| task.end(End::Release, &ControlRequest::by("node a", later(3)));
+    const RETRY: Step =
+        |task| task.end(End::Retry(error(), NextAttempt::At(later(4))), &ControlRequest::by("node a", later(3)));
+    const FAIL: Step = |task| task.end(End::Fail(error()), &ControlRequest::by("node a", later(3)));
+    const DONE: Step = |task| task.end(End::Done, &ControlRequest::by("node a", later(3)));
+    const EXPIRE: Step =
+        |task| task.lease_expired(9, &ControlRequest::by("system", later(3)).with_reason("node a fell silent"));
 
     #[test]
     fn each_transition_says_what_happened() {

@@ -6,7 +6,7 @@ use sqlx::Row;
 use super::{Error, Store, row};
 use crate::task::State;
 
-/// Tasks of a state that are counted, brief ones and others apart: so what a count costs is bounded.
+/// Tasks of a state that are counted, short ones and others apart: so what a count costs is bounded.
 const COUNTED: i64 = 100_000;
 
 /// Queued tasks that are looked at for the one that waits longest.
@@ -17,9 +17,9 @@ const LOOKED_AT: i64 = 1_000;
 pub struct Backlog {
     /// Unfinished tasks by kind and state, none of them 0.
     pub counts: Vec<(String, State, u64)>,
-    /// When the task was queued that has been in the queue for longest, brief ones left out.
+    /// When the task was queued that has been in the queue for longest, short ones left out.
     pub oldest_queued: Option<Timestamp>,
-    /// Brief tasks that are due and that no node has taken.
+    /// Short tasks that are due and that no node has taken.
     pub overdue: u64,
     /// When the oldest of these was due.
     pub oldest_overdue: Option<Timestamp>,

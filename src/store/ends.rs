@@ -9,11 +9,11 @@ use super::lines::{self, Written};
 use super::op::Op;
 use super::sql::Sql;
 use super::together::{all_or_each, broke_off};
-use super::write::{Changed, held};
-use super::{Error, Key, Store, row};
+use super::write::{Changed, check_fence};
+use super::{Error, FenceToken, Store, row};
 use crate::clock::Clock;
 use crate::task::change::End;
-use crate::task::{Ask, Progress, Refusal, Task, TaskId};
+use crate::task::{ControlRequest, Progress, Refusal, Task, TaskId};
 
 /// What a run reported last: its cursor and its progress.
 pub type Last = Option<(Option<String>, Progress)>;
@@ -25,13 +25,13 @@ pub(super) struct Ending {
     task: Arc<Task>,
     last: Last,
     end: End,
-    ask: Ask,
+    ask: ControlRequest,
 }
 
 impl Store {
     /// The run of `task`, as this one has it, ends, with what it last reported.
     #[tracing::instrument(target = "otlp.store", name = "store.end", skip_all)]
-    pub async fn end(&self, task: &Arc<Task>, last: Last, end: End, ask: Ask) -> Result<Arc<Task>, Error> {
+    pub async fn end(&self, task: &Arc<Task>, last: Last, end: End, ask: ControlRequest) -> Result<Arc<Task>, Error> {
         let (store, ending) = (self.clone(), Ending { task: Arc::clone(task), last, end, ask });
         let run = move |endings: Vec<Ending>| {
             let store = store.clone();
@@ -43,9 +43,9 @@ impl Store {
         ended
     }
 
-    /// Brief tasks are mostly as their runs know them: then they need not be read.
+    /// Short tasks are mostly as their runs know them: then they need not be read.
     async fn end_all(&self, endings: Vec<Ending>) -> Result<Vec<Result<Arc<Task>, Error>>, Error> {
-        let (known, mut others): (Vec<_>, Vec<_>) = endings.iter().cloned().partition(|ending| ending.task.is_brief());
+        let (known, mut others): (Vec<_>, Vec<_>) = endings.iter().cloned().partition(|ending| ending.task.is_short());
         let mut ended = HashMap::new();
         if !known.is_empty() {
             let unchanged = self.end_unchanged(known.clone()).await?;
@@ -124,7 +124,7 @@ async fn end_anew(
 }
 
 fn end(mut task: Task, ending: &Ending) -> Result<Written, Refusal> {
-    held(&task, Key::of(&ending.task))?;
+    check_fence(&task, FenceToken::of(&ending.task))?;
     if let Some((cursor, progress)) = ending.last.clone() {
         task.report(cursor, progress);
     }

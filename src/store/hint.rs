@@ -18,7 +18,7 @@ pub struct Hint {
     /// A node holds it.
     pub owned: bool,
     /// It takes no slot.
-    pub brief: bool,
+    pub short: bool,
     /// When the next thing happens to it by itself.
     pub due_at: Option<Timestamp>,
 }
@@ -32,7 +32,7 @@ impl Hint {
             state_changed,
             state: task.state,
             owned: task.owner.is_some(),
-            brief: task.is_brief(),
+            short: task.is_short(),
             due_at: task.due_at,
         }
     }
@@ -40,9 +40,9 @@ impl Hint {
 
 /// The word that the store `source` sends of a change that it made.
 pub fn say(task: &Task, state_changed: bool, source: &str) -> String {
-    let Hint { id, version, state_changed, state, owned, brief, due_at } = Hint::of(task, state_changed);
+    let Hint { id, version, state_changed, state, owned, short, due_at } = Hint::of(task, state_changed);
     let due = due_at.map_or_else(|| "-".to_owned(), |due| due.as_microsecond().to_string());
-    format!("{source} {id} {version} {state_changed} {} {owned} {brief} {due}", state.as_str())
+    format!("{source} {id} {version} {state_changed} {} {owned} {short} {due}", state.as_str())
 }
 
 /// What the word tells; none where `source` said it itself.
@@ -58,7 +58,7 @@ pub fn hear(word: &str, source: &str) -> Option<Hint> {
         state_changed: next()?.parse().ok()?,
         state: next()?.parse().ok()?,
         owned: next()?.parse().ok()?,
-        brief: next()?.parse().ok()?,
+        short: next()?.parse().ok()?,
         due_at: match next()? {
             "-" => None,
             due => Some(Timestamp::from_microsecond(due.parse().ok()?).ok()?),

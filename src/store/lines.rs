@@ -211,11 +211,11 @@ fn fixed(task: &Task) -> Fixed<'_> {
         unit: task.progress.unit.as_str(),
         created_at: task.created_at.as_microsecond(),
         start_at: task.start_at.map(|at| at.as_microsecond()),
-        exclusive: task.exclusive.as_deref(),
+        exclusive: task.unique_key.as_deref(),
         idempotency_key: task.idempotency_key.as_ref().map(|key| key.text.as_str()),
         input_sha256: task.idempotency_key.as_ref().and_then(|key| key.input_sha256.as_deref()),
         upload_id: task.upload.as_deref(),
-        lane: task.lane.as_deref(),
+        lane: task.concurrency_key.as_deref(),
         trace_parent: task.trace_parent.as_deref(),
     }
 }

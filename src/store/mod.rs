@@ -1,11 +1,10 @@
 //! Where tasks are kept: the verbs. [`sql`] has every statement, [`sqlite`] and [`postgres`] what differs.
 //!
 //! Each verb reads the task in a transaction, changes it by [`crate::task`]'s own functions and writes it back over
-//! the version that it read. Runs carry their [`Key`]; a key with an old epoch writes nothing.
+//! the version that it read. Runs carry their [`FenceToken`]; a key with an old epoch writes nothing.
 
 mod backlog;
 mod batch;
-mod brief;
 mod dialect;
 mod ends;
 mod error;
@@ -20,6 +19,7 @@ mod purges;
 mod retention;
 mod room;
 mod row;
+mod short;
 mod sql;
 mod sqlite;
 mod starts;
@@ -36,18 +36,18 @@ use tokio::sync::{Semaphore, mpsc};
 
 pub use backlog::Backlog;
 pub use batch::RefusedBatch;
-pub use brief::{Choice, Moments};
 pub use ends::Last;
 pub use error::Error;
 pub use hint::Hint;
 pub use list::{Filter, LIST_BYTES, Page};
-pub use op::Durable;
+pub use op::Durability;
 pub use postgres::Word;
+pub use short::{Choice, Moments};
 pub use uploads::Upload;
 
 use crate::clock::Clock;
 use crate::metrics::Calls;
-use crate::task::{Ask, IdempotencyKey, Progress, Refusal, State, StateChange, Task, TaskId, Verb};
+use crate::task::{ControlRequest, IdempotencyKey, Progress, Refusal, State, StateChange, Task, TaskId, Verb};
 use batch::BATCHES;
 use dialect::Dialect;
 use ends::Ending;
@@ -56,7 +56,7 @@ use room::Room;
 use sql::Sql;
 use starts::New;
 use together::Together;
-use write::{Changed, Outcome, Select, held};
+use write::{Changed, Outcome, Select, check_fence};
 
 /// Called with every task that this node changed, once that is on disk, and with the change of its state, if that changed.
 pub type OnChange = Arc<dyn Fn(&Arc<Task>, Option<&StateChange>) + Send + Sync>;
@@ -87,17 +87,17 @@ const TOLD_AT_ONCE: usize = 64;
 
 /// What a run carries into each of its writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Key {
+pub struct FenceToken {
     /// The task.
     pub id: TaskId,
     /// The claim under which it runs.
     pub epoch: i64,
 }
 
-impl Key {
+impl FenceToken {
     /// That of the run which has `task`.
-    pub fn of(task: &Task) -> Key {
-        Key { id: task.id, epoch: task.epoch }
+    pub fn of(task: &Task) -> FenceToken {
+        FenceToken { id: task.id, epoch: task.epoch }
     }
 }
 
@@ -218,19 +218,19 @@ impl Store {
 
     /// What a client asks of a task.
     #[tracing::instrument(target = "otlp.store", name = "store.ask", skip_all)]
-    pub async fn ask(&self, id: TaskId, verb: Verb, ask: Ask) -> Result<Arc<Task>, Error> {
+    pub async fn ask(&self, id: TaskId, verb: Verb, ask: ControlRequest) -> Result<Arc<Task>, Error> {
         self.change(id, move |task| task.ask(verb, &ask)).await
     }
 
     /// Asks a task that runs to pause, and tells its run at once: what the run says as it stops takes that to the disk too.
     /// Who does not wait for it calls [`Store::keep`]. None where the task does not run, and nothing is changed.
     #[tracing::instrument(target = "otlp.store", name = "store.pause_running", skip_all)]
-    pub async fn pause_running(&self, id: TaskId, ask: Ask) -> Result<Option<Arc<Task>>, Error> {
+    pub async fn pause_running(&self, id: TaskId, ask: ControlRequest) -> Result<Option<Arc<Task>>, Error> {
         let pause = move |task: &mut Task| match task.state {
             State::Running | State::Pausing => task.ask(Verb::Pause, &ask),
             _ => Ok(None),
         };
-        let task = self.change_durably(id, Durable::WithNext, pause).await?;
+        let task = self.change_durably(id, Durability::Deferred, pause).await?;
         Ok(Some(task).filter(|task| task.state == State::Pausing))
     }
 
@@ -249,13 +249,13 @@ impl Store {
     #[tracing::instrument(target = "otlp.store", name = "store.report", skip_all)]
     pub async fn report(
         &self,
-        key: Key,
+        key: FenceToken,
         cursor: Option<String>,
         progress: Progress,
-        durable: Durable,
+        durable: Durability,
     ) -> Result<Arc<Task>, Error> {
         self.change_durably(key.id, durable, move |task| {
-            held(task, key)?;
+            check_fence(task, key)?;
             task.report(cursor.clone(), progress.clone());
             Ok(None)
         })
@@ -269,7 +269,7 @@ impl Store {
         Ok(())
     }
 
-    /// The next moment at which something happens by itself, but for brief tasks.
+    /// The next moment at which something happens by itself, but for short tasks.
     #[tracing::instrument(target = "otlp.store", name = "store.next_due", skip_all)]
     pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
         let (start, expiry) = (self.next(&self.sql.next_start).await?, self.next(&self.sql.next_expiry).await?);
@@ -286,10 +286,10 @@ impl Store {
     where
         F: Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync + 'static,
     {
-        self.change_durably(id, Durable::AtOnce, f).await
+        self.change_durably(id, Durability::Immediate, f).await
     }
 
-    async fn change_durably<F>(&self, id: TaskId, durable: Durable, f: F) -> Result<Arc<Task>, Error>
+    async fn change_durably<F>(&self, id: TaskId, durable: Durability, f: F) -> Result<Arc<Task>, Error>
     where
         F: Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync + 'static,
     {

@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, Row};
 use super::sql::{self, Sql};
 use super::write::{Change, Changed, Select, change_rows};
 use super::{Error, Op, Store, row};
-use crate::task::{Ask, Task};
+use crate::task::{ControlRequest, Task};
 
 impl Store {
     /// The node is alive from now on, for a lease.
@@ -69,7 +69,7 @@ impl Store {
         self.change_all(select, move |task| task.claim(&node, now)).await
     }
 
-    /// Moves on tasks whose moment has come, but for brief ones: at most `limit` starts and tries, and as many ends of pauses.
+    /// Moves on tasks whose moment has come, but for short ones: at most `limit` starts and tries, and as many ends of pauses.
     #[tracing::instrument(target = "otlp.store", name = "store.due", skip_all)]
     pub async fn due(&self, now: Timestamp, limit: usize) -> Result<Vec<Arc<Task>>, Error> {
         let (at, limit) = (now.as_microsecond(), i64::try_from(limit).unwrap_or(i64::MAX));
@@ -129,7 +129,7 @@ async fn rescue(
     };
     let mut freed = Vec::new();
     for node in nodes {
-        let ask = Ask::by("system", now).because(format!("node {node} fell silent"));
+        let ask = ControlRequest::by("system", now).with_reason(format!("node {node} fell silent"));
         let expire = move |task: &mut Task| task.lease_expired(limit, &ask);
         freed.extend(bury(conn, sql, &node, &expire).await?);
     }

@@ -10,7 +10,7 @@ pub struct Op<T> {
     /// What makes that all or nothing.
     pub extent: Extent,
     /// When it is on disk.
-    pub durable: Durable,
+    pub durable: Durability,
 }
 
 /// What a write does on its connection.
@@ -27,11 +27,11 @@ pub enum Extent {
 
 /// When a write is on disk, so that it outlives a power loss. The end of the process it outlives in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Durable {
+pub enum Durability {
     /// Before it is acknowledged.
-    AtOnce,
+    Immediate,
     /// With the next write, for one that another follows at once; PostgreSQL, which others see too, takes it at once.
-    WithNext,
+    Deferred,
 }
 
 impl<T> Op<T> {
@@ -40,7 +40,7 @@ impl<T> Op<T> {
     where
         F: for<'c> Fn(&'c mut AnyConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + Sync + 'static,
     {
-        Op { run: Box::new(run), extent: Extent::Transaction, durable: Durable::AtOnce }
+        Op { run: Box::new(run), extent: Extent::Transaction, durable: Durability::Immediate }
     }
 
     /// A write by one statement: what it reads before may have changed by then, as that statement sees for itself.
@@ -52,7 +52,7 @@ impl<T> Op<T> {
     }
 
     /// The same, on disk at that time.
-    pub fn durable(self, durable: Durable) -> Op<T> {
+    pub fn durable(self, durable: Durability) -> Op<T> {
         Op { durable, ..self }
     }
 }

@@ -23,11 +23,11 @@ impl Store {
         self.next(&self.sql.next_finished).await
     }
 
-    /// Forgets those of these brief tasks that are over still: nothing else is kept of them.
-    #[tracing::instrument(target = "otlp.store", name = "store.forget_brief", skip_all)]
-    pub async fn forget_brief(&self, ids: &[TaskId]) -> Result<(), Error> {
+    /// Forgets those of these short tasks that are over still: nothing else is kept of them.
+    #[tracing::instrument(target = "otlp.store", name = "store.forget_short", skip_all)]
+    pub async fn forget_short(&self, ids: &[TaskId]) -> Result<(), Error> {
         let ids: Vec<_> = ids.iter().map(TaskId::to_string).collect();
-        let (ids, sql) = (lines::json(&ids)?, self.sql.forget_brief.clone());
+        let (ids, sql) = (lines::json(&ids)?, self.sql.forget_short.clone());
         self.write(Op::transaction(move |conn| {
             let query = sqlx::query(sql.clone()).bind(ids.clone());
             Box::pin(async move { query.execute(conn).await.map(drop) })

@@ -37,10 +37,10 @@ pub fn task(row: &AnyRow) -> sqlx::Result<Task> {
         due_at: moment_if(row, "due_at")?,
         due_since: moment_if(row, "due_since")?,
         expiry: expiry(row)?,
-        exclusive: row.try_get("exclusive")?,
+        unique_key: row.try_get("exclusive")?,
         idempotency_key: idempotency_key(row)?,
         upload: row.try_get("upload_id")?,
-        lane: row.try_get("lane")?,
+        concurrency_key: row.try_get("lane")?,
         trace_parent: row.try_get("trace_parent")?,
     })
 }

@@ -23,10 +23,10 @@ pub struct Sql {
     pub holder: SqlStr,
     pub claim: SqlStr,
     pub claim_ends: SqlStr,
-    pub claim_brief: SqlStr,
+    pub claim_short: SqlStr,
     pub due: SqlStr,
     pub expired: SqlStr,
-    pub next_brief: SqlStr,
+    pub next_short: SqlStr,
     pub next_start: SqlStr,
     pub next_expiry: SqlStr,
     pub listed: SqlStr,
@@ -39,14 +39,14 @@ pub struct Sql {
     pub unused: SqlStr,
     pub finished: SqlStr,
     pub next_finished: SqlStr,
-    pub forget_brief: SqlStr,
+    pub forget_short: SqlStr,
     pub unfinished: SqlStr,
     pub oldest_queued: SqlStr,
     pub overdue: SqlStr,
 }
 
-/// What waits for a moment, as the indexes of these moments have it: brief tasks, starts and new tries, ends of pauses.
-const BRIEF: &str = "state IN ('SCHEDULED', 'QUEUED') AND lane IS NOT NULL";
+/// What waits for a moment, as the indexes of these moments have it: short tasks, starts and new tries, ends of pauses.
+const SHORT: &str = "state IN ('SCHEDULED', 'QUEUED') AND lane IS NOT NULL";
 const STARTS: &str = "state = 'SCHEDULED' AND lane IS NULL";
 const EXPIRES: &str = "state = 'PAUSED' AND due_at IS NOT NULL";
 
@@ -108,8 +108,8 @@ impl Sql {
                 "{select} WHERE state IN ('FINISHING', 'PAUSING', 'TERMINATING') AND owner IS NULL \
                  AND (due_at IS NULL OR due_at <= $1) ORDER BY id LIMIT $2{free}"
             )),
-            claim_brief: sql(format!(
-                "{select}{} WHERE {BRIEF} AND due_at > $1 AND due_at <= $2 ORDER BY due_at LIMIT $3{free}",
+            claim_short: sql(format!(
+                "{select}{} WHERE {SHORT} AND due_at > $1 AND due_at <= $2 ORDER BY due_at LIMIT $3{free}",
                 dialect.by("tasks_brief")
             )),
             due: sql(format!(
@@ -120,7 +120,7 @@ impl Sql {
                 "{select}{} WHERE {EXPIRES} AND due_at <= $1 ORDER BY due_at LIMIT $2{free}",
                 dialect.by("tasks_expiry")
             )),
-            next_brief: sql(next(dialect, "tasks_brief", BRIEF)),
+            next_short: sql(next(dialect, "tasks_brief", SHORT)),
             next_start: sql(next(dialect, "tasks_due", STARTS)),
             next_expiry: sql(next(dialect, "tasks_expiry", EXPIRES)),
             listed: sql(format!("SELECT name FROM nodes WHERE name = $1{}", dialect.keep())),
@@ -141,7 +141,7 @@ impl Sql {
                 "SELECT MIN(finished_at) AS due_at FROM tasks{} WHERE finished_at IS NOT NULL",
                 dialect.by("tasks_finished")
             )),
-            forget_brief: sql(format!(
+            forget_short: sql(format!(
                 "DELETE FROM tasks WHERE {} AND lane IS NOT NULL AND finished_at IS NOT NULL",
                 dialect.among("id")
             )),
@@ -154,7 +154,7 @@ impl Sql {
             )),
             overdue: sql(format!(
                 "SELECT COUNT(*) AS n, MIN(due_at) AS due_at FROM (SELECT due_at FROM tasks{} \
-                 WHERE {BRIEF} AND due_at <= $1 ORDER BY due_at LIMIT $2) AS overdue",
+                 WHERE {SHORT} AND due_at <= $1 ORDER BY due_at LIMIT $2) AS overdue",
                 dialect.by("tasks_brief")
             )),
             unused: sql(format!(
@@ -172,7 +172,7 @@ fn unfinished(dialect: Dialect) -> String {
         format!("SELECT * FROM (SELECT kind, state FROM tasks{by} WHERE {filter} ORDER BY {order} LIMIT $1) AS part")
     };
     let waiting = [
-        part("tasks_brief", BRIEF, "due_at"),
+        part("tasks_brief", SHORT, "due_at"),
         part("tasks_due", STARTS, "due_at"),
         part("tasks_queue", "state = 'QUEUED' AND lane IS NULL", "id"),
     ];

@@ -9,7 +9,7 @@ use sqlx::{AnyConnection, AnyPool, Connection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Error;
-use super::op::{Durable, Op};
+use super::op::{Durability, Op};
 use crate::config::SqliteUrl;
 
 /// Begins what is on disk when it is acknowledged.
@@ -123,7 +123,7 @@ async fn commit(conn: &mut AnyConnection, group: Vec<Job>) {
 
 fn transaction<'a>(conn: &'a mut AnyConnection, ops: &'a [&'a Op<()>]) -> BoxFuture<'a, Result<(), Error>> {
     Box::pin(async move {
-        let at_once = ops.iter().any(|op| op.durable == Durable::AtOnce);
+        let at_once = ops.iter().any(|op| op.durable == Durability::Immediate);
         let mut transaction = conn.begin_with(if at_once { AT_ONCE } else { WITH_NEXT }).await?;
         for op in ops {
             (op.run)(&mut transaction).await?;

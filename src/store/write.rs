@@ -6,7 +6,7 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::sql::Sql;
-use super::{Error, Key, lines, nodes, row};
+use super::{Error, FenceToken, lines, nodes, row};
 use crate::task::{Refusal, StateChange, Task, TaskId};
 
 /// The task as it is then, and what was written, if anything.
@@ -26,7 +26,7 @@ pub(super) enum Select {
 
 /// The other unfinished task that holds what `task` needs.
 pub(super) async fn in_the_way(conn: &mut AnyConnection, sql: &Sql, task: &Task) -> sqlx::Result<Option<TaskId>> {
-    let Some(what) = &task.exclusive else { return Ok(None) };
+    let Some(what) = &task.unique_key else { return Ok(None) };
     let row = sqlx::query(sql.holder.clone()).bind(what.clone()).fetch_optional(conn).await?;
     let holder = row.as_ref().map(row::task).transpose()?;
     Ok(holder.map(|holder| holder.id).filter(|id| *id != task.id))
@@ -85,7 +85,7 @@ pub(super) async fn change_all(
         Select::Queued { limit, .. } => sqlx::query(sql.claim.clone()).bind(limit),
         Select::Ends { due, limit, .. } => sqlx::query(sql.claim_ends.clone()).bind(due).bind(limit),
         Select::Brief { after, until, limit, .. } => {
-            sqlx::query(sql.claim_brief.clone()).bind(after).bind(until).bind(limit)
+            sqlx::query(sql.claim_short.clone()).bind(after).bind(until).bind(limit)
         }
         Select::Due { at, limit } => sqlx::query(sql.due.clone()).bind(at).bind(limit),
         Select::Expired { at, limit } => sqlx::query(sql.expired.clone()).bind(at).bind(limit),
@@ -116,6 +116,6 @@ pub(super) async fn change_rows(
 }
 
 /// The run that holds `key` still holds the task.
-pub(super) fn held(task: &Task, key: Key) -> Result<(), Refusal> {
+pub(super) fn check_fence(task: &Task, key: FenceToken) -> Result<(), Refusal> {
     if task.epoch == key.epoch && task.owner.is_some() { Ok(()) } else { Err(Refusal::LeaseLost) }
 }

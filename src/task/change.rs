@@ -35,7 +35,7 @@ impl Verb {
 
 /// Who asks for a change, why and when.
 #[derive(Clone, Debug)]
-pub struct Ask {
+pub struct ControlRequest {
     /// `client`, `system`, or `node NAME`.
     pub by: String,
     /// Shown in the history.
@@ -48,14 +48,14 @@ pub struct Ask {
     pub default_expiry: Option<PauseExpiry>,
 }
 
-impl Ask {
+impl ControlRequest {
     /// An ask with nothing but its author and moment.
-    pub fn by(by: impl Into<String>, at: Timestamp) -> Ask {
-        Ask { by: by.into(), reason: None, at, expiry: None, default_expiry: None }
+    pub fn by(by: impl Into<String>, at: Timestamp) -> ControlRequest {
+        ControlRequest { by: by.into(), reason: None, at, expiry: None, default_expiry: None }
     }
 
     /// The same with a reason, cut to [`text::REASON`] characters.
-    pub fn because(mut self, reason: impl Into<String>) -> Ask {
+    pub fn with_reason(mut self, reason: impl Into<String>) -> ControlRequest {
         self.reason = Some(text::storable(&reason.into(), text::REASON));
         self
     }
@@ -94,7 +94,7 @@ pub enum End {
     /// It let go as it was asked to.
     Release,
     /// What it wrote is undone.
-    Undone,
+    RolledBack,
 }
 
 /// When a failed run is attempted again.
@@ -131,8 +131,8 @@ impl Task {
     /// A task as it is first written.
     pub fn new(id: TaskId, new: NewTask, at: Timestamp) -> Task {
         let start_at = new.start_at.filter(|start| *start > at);
-        // A brief task is taken in the order in which it was due.
-        let due_at = if new.lane.is_some() { new.start_at.or(Some(at)) } else { start_at };
+        // A short task is taken in the order in which it was due.
+        let due_at = if new.concurrency_key.is_some() { new.start_at.or(Some(at)) } else { start_at };
         Task {
             id,
             kind: new.kind,
@@ -162,18 +162,18 @@ impl Task {
             finished_at: None,
             paused_at: None,
             due_at,
-            due_since: due_at.filter(|_| new.lane.is_some()).map(|due| due.max(at)),
+            due_since: due_at.filter(|_| new.concurrency_key.is_some()).map(|due| due.max(at)),
             expiry: None,
-            exclusive: new.exclusive,
+            unique_key: new.unique_key,
             idempotency_key: new.idempotency_key,
             upload: new.upload,
-            lane: new.lane,
+            concurrency_key: new.concurrency_key,
             trace_parent: None,
         }
     }
 
     /// A client, or an expired pause, asks for `verb`.
-    pub fn ask(&mut self, verb: Verb, ask: &Ask) -> Result<Option<StateChange>, Refusal> {
+    pub fn ask(&mut self, verb: Verb, ask: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
         let early = self.start_at.is_some_and(|start| start > ask.at);
         let event = match verb {
             Verb::Pause => Event::Pause,
@@ -188,7 +188,7 @@ impl Task {
         self.step(event, ask)
     }
 
-    fn expire_pause(&mut self, ask: &Ask) {
+    fn expire_pause(&mut self, ask: &ControlRequest) {
         let paused = matches!(self.state, State::Pausing | State::Paused);
         let default = if paused { self.expiry } else { ask.default_expiry };
         self.expiry = ask.expiry.or(default);
@@ -199,34 +199,34 @@ impl Task {
 
     /// The moment that it waited for has come: its start, its next try, or the end of its pause.
     pub fn due(&mut self, at: Timestamp) -> Result<Option<StateChange>, Refusal> {
-        let ask = Ask::by("system", at);
+        let ask = ControlRequest::by("system", at);
         match self.expiry {
-            Some(expiry) if self.state == State::Paused => self.ask(expiry.then, &ask.because("the pause expired")),
+            Some(expiry) if self.state == State::Paused => self.ask(expiry.then, &ask.with_reason("the pause expired")),
             _ => self.step(Event::Due, &ask),
         }
     }
 
-    /// `node` takes it: a new epoch, so that whoever held it before can write no more. A brief task keeps its moment, which
+    /// `node` takes it: a new epoch, so that whoever held it before can write no more. A short task keeps its moment, which
     /// may be still to come.
     pub fn claim(&mut self, node: &str, at: Timestamp) -> Result<Option<StateChange>, Refusal> {
-        let ahead = self.is_brief() && self.state == State::Scheduled;
+        let ahead = self.is_short() && self.state == State::Scheduled;
         let event = if ahead { Event::ClaimAhead } else { Event::Claim };
-        let change = self.step(event, &Ask::by(format!("node {node}"), at))?;
+        let change = self.step(event, &ControlRequest::by(format!("node {node}"), at))?;
         self.epoch += 1;
         self.owner = Some(node.to_owned());
-        if !self.is_brief() || self.state != State::Running {
+        if !self.is_short() || self.state != State::Running {
             self.due_at = None;
         }
         self.started_at.get_or_insert(at);
         Ok(change)
     }
 
-    /// It is brief: it takes no slot.
-    pub fn is_brief(&self) -> bool {
-        self.lane.is_some()
+    /// It is short: it takes no slot.
+    pub fn is_short(&self) -> bool {
+        self.concurrency_key.is_some()
     }
 
-    /// A brief task that waits is put off until `until`, as its lane is full.
+    /// A short task that waits is put off until `until`, as its lane is full.
     pub fn put_off(&mut self, until: Timestamp) {
         self.due_at = self.due_at.max(Some(until));
     }
@@ -247,7 +247,7 @@ impl Task {
     }
 
     /// Its run ends in the way of `end`.
-    pub fn end(&mut self, end: End, ask: &Ask) -> Result<Option<StateChange>, Refusal> {
+    pub fn end(&mut self, end: End, ask: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
         match end {
             End::Finish(result) => {
                 let change = self.step(Event::Finish, ask)?;
@@ -261,11 +261,11 @@ impl Task {
                 self.complete(ask)
             }
             End::Release => self.step(Event::Release, ask),
-            End::Undone => self.step(Event::Undone, ask),
+            End::RolledBack => self.step(Event::RolledBack, ask),
             End::Fail(error) => {
                 let error = error.storable();
                 self.error = Some(error.clone());
-                self.step(Event::Fail, &ask.clone().because(error.message))
+                self.step(Event::Fail, &ask.clone().with_reason(error.message))
             }
             End::Retry(error, next) => match next.moment(self.failures + 1, ask.at) {
                 Some(due_at) => self.retry(error.storable(), due_at, ask),
@@ -274,20 +274,25 @@ impl Task {
         }
     }
 
-    fn retry(&mut self, error: TaskError, due_at: Timestamp, ask: &Ask) -> Result<Option<StateChange>, Refusal> {
+    fn retry(
+        &mut self,
+        error: TaskError,
+        due_at: Timestamp,
+        ask: &ControlRequest,
+    ) -> Result<Option<StateChange>, Refusal> {
         self.attempt += 1;
         self.failures += 1;
         self.error = Some(error.clone());
-        let change = self.step(Event::Retry, &ask.clone().because(error.message))?;
+        let change = self.step(Event::Retry, &ask.clone().with_reason(error.message))?;
         if self.state != State::Paused {
             self.due_at = Some(due_at);
-            self.due_since = self.due_at.filter(|_| self.is_brief());
+            self.due_since = self.due_at.filter(|_| self.is_short());
         }
         self.owner = None;
         Ok(change)
     }
 
-    fn complete(&mut self, ask: &Ask) -> Result<Option<StateChange>, Refusal> {
+    fn complete(&mut self, ask: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
         let change = self.step(Event::Complete, ask)?;
         let whole = self.progress.total.unwrap_or(0).max(self.progress.done);
         if self.progress.unit != super::Unit::Rows {
@@ -299,7 +304,7 @@ impl Task {
     }
 
     /// Its node fell silent. One death too many in a row, and the task itself is taken for their cause.
-    pub fn lease_expired(&mut self, limit: u32, ask: &Ask) -> Result<Option<StateChange>, Refusal> {
+    pub fn lease_expired(&mut self, limit: u32, ask: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
         self.crashes += 1;
         self.attempt += 1;
         let poisoned = self.crashes > limit && matches!(self.state, State::Running | State::Pausing);
@@ -313,7 +318,7 @@ impl Task {
     }
 
     /// Takes the arrow of the table, and brings the fields in line with the state that it leads to.
-    fn step(&mut self, event: Event, ask: &Ask) -> Result<Option<StateChange>, Refusal> {
+    fn step(&mut self, event: Event, ask: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
         let from = self.state;
         self.state = from.next(event)?;
         if from == self.state {
@@ -343,10 +348,10 @@ impl Task {
             State::Pausing => {}
             State::Scheduled => {
                 self.due_at = self.start_at;
-                self.due_since = self.start_at.filter(|_| self.is_brief());
+                self.due_since = self.start_at.filter(|_| self.is_short());
                 self.unpause();
             }
-            State::Queued | State::Running if self.is_brief() => {
+            State::Queued | State::Running if self.is_short() => {
                 if matches!(from, State::Paused | State::Failed) {
                     self.due_at = Some(at);
                     self.due_since = Some(at);

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use change::{Ask, Refusal, Verb};
+pub use change::{ControlRequest, Refusal, Verb};
 pub use id::TaskId;
 pub use state::{Event, Illegal, State};
 
@@ -65,14 +65,14 @@ pub struct Task {
     /// How its pause ends by itself.
     pub expiry: Option<PauseExpiry>,
     /// What only one unfinished task may hold, such as `dataset:people`.
-    pub exclusive: Option<String>,
+    pub unique_key: Option<String>,
     /// Identifies the start: a second one with the same key and input returns this task.
     pub idempotency_key: Option<IdempotencyKey>,
     /// The upload that it reads.
     pub upload: Option<String>,
     /// What it shares with others of its kind that end in a moment, such as the host that they ask. A task with a lane is
-    /// brief: it takes no slot, and many are claimed and ended in one write.
-    pub lane: Option<String>,
+    /// short: it takes no slot, and many are claimed and ended in one write.
+    pub concurrency_key: Option<String>,
     /// The span that started it, as a W3C traceparent header.
     pub trace_parent: Option<String>,
 }
@@ -89,7 +89,7 @@ pub struct IdempotencyKey {
 impl Task {
     /// Bytes of the texts that clients or the task's run choose.
     pub fn text_bytes(&self) -> usize {
-        let texts = [&self.label, &self.cursor, &self.exclusive, &self.lane];
+        let texts = [&self.label, &self.cursor, &self.unique_key, &self.concurrency_key];
         let error = self.error.as_ref().map_or(0, |error| error.message.len());
         texts.into_iter().flatten().map(String::len).sum::<usize>() + self.spec.len() + error
     }
@@ -118,13 +118,13 @@ pub struct NewTask {
     /// When it may first run.
     pub start_at: Option<Timestamp>,
     /// What only one unfinished task may hold.
-    pub exclusive: Option<String>,
+    pub unique_key: Option<String>,
     /// Identifies the start: a second one with the same key and input returns the first one's task.
     pub idempotency_key: Option<IdempotencyKey>,
     /// The upload that it reads.
     pub upload: Option<String>,
-    /// The lane of a brief task.
-    pub lane: Option<String>,
+    /// The lane of a short task.
+    pub concurrency_key: Option<String>,
 }
 
 impl NewTask {
@@ -137,10 +137,10 @@ impl NewTask {
             total: None,
             label: None,
             start_at: None,
-            exclusive: None,
+            unique_key: None,
             idempotency_key: None,
             upload: None,
-            lane: None,
+            concurrency_key: None,
         }
     }
 }

@@ -35,7 +35,7 @@ pub enum Event {
     Due,
     /// A node takes it.
     Claim,
-    /// A node takes a brief task a moment before its time.
+    /// A node takes a short task a moment before its time.
     ClaimAhead,
     /// Its run came to a good end and the result is about to be published.
     Finish,
@@ -50,7 +50,7 @@ pub enum Event {
     /// Its node has been silent for longer than a lease.
     LeaseExpired,
     /// What it wrote is undone.
-    Undone,
+    RolledBack,
     /// A client asks for a pause.
     Pause,
     /// A client asks to go on.
@@ -117,7 +117,7 @@ impl State {
             E::Claim => self.claimed(),
             E::ClaimAhead => match self {
                 State::Scheduled => {
-                    Ok((State::Running, "a brief task is taken a moment before its time, to be on time"))
+                    Ok((State::Running, "a short task is taken a moment before its time, to be on time"))
                 }
                 _ => Err(NOT_WAITING),
             },
@@ -132,7 +132,7 @@ impl State {
                 State::Terminating => Err(UNDOING),
                 _ => Err(NOT_RUN),
             },
-            E::Undone => match self {
+            E::RolledBack => match self {
                 State::Terminating => Ok((State::Terminated, "nothing is left of what it wrote")),
                 _ => Err("nobody asked to terminate it"),
             },
@@ -256,7 +256,7 @@ impl Event {
         Event::Retry,
         Event::Release,
         Event::LeaseExpired,
-        Event::Undone,
+        Event::RolledBack,
         Event::Pause,
         Event::Resume,
         Event::ResumeEarly,
@@ -282,7 +282,7 @@ impl fmt::Display for Event {
             Event::Retry => "retry",
             Event::Release => "release",
             Event::LeaseExpired => "lease expired",
-            Event::Undone => "undone",
+            Event::RolledBack => "undone",
             Event::Pause => "pause",
             Event::Resume => "resume",
             Event::ResumeEarly => "resume early",

@@ -4,7 +4,7 @@ use pausa::store::Backlog;
 use pausa::task::change::End;
 use pausa::task::{State, Verb};
 
-use super::place::{Place, at, brief, control, create, end, plain, running, take_brief, task_with};
+use super::place::{Place, at, control, create, end, plain, running, short, take_short, task_with};
 
 pub async fn unfinished_tasks_are_counted_by_kind_and_state(place: &Place) {
     let store = place.with_nodes().await;
@@ -20,7 +20,7 @@ pub async fn unfinished_tasks_are_counted_by_kind_and_state(place: &Place) {
     }
     create(&store, task_with(|new| new.start_at = Some(at(90)))).await;
     for due in [-5, 10, 20, 30] {
-        create(&store, brief(due)).await;
+        create(&store, short(due)).await;
     }
     let mut seen = store.backlog(at(20)).await.unwrap();
     seen.counts.sort_by_key(|(kind, state, _)| (kind.clone(), state.as_str()));
@@ -36,7 +36,7 @@ pub async fn unfinished_tasks_are_counted_by_kind_and_state(place: &Place) {
     assert_eq!((seen.overdue, seen.oldest_overdue), (3, Some(at(-5))));
     assert_eq!(seen.oldest_queued, Some(at(0)));
 
-    take_brief(&store, "a", 20, 20).await;
+    take_short(&store, "a", 20, 20).await;
     let seen = store.backlog(at(20)).await.unwrap();
     assert_eq!((seen.overdue, seen.oldest_overdue), (0, None), "what is being sent is not overdue");
 }

@@ -85,7 +85,7 @@ pub async fn the_database_itself_keeps_keys_and_places_apart(place: &Place) {
     let holder = create(
         &store,
         task_with(|new| {
-            new.exclusive = Some("dataset:people".into());
+            new.unique_key = Some("dataset:people".into());
             new.idempotency_key = Some(IdempotencyKey { text: "key".into(), input_sha256: None });
         }),
     );

@@ -70,7 +70,7 @@ pub async fn an_old_epoch_writes_nothing(place: &Place) {
         End::Fail(error.clone()),
         End::Retry(error, NextAttempt::At(at(9))),
         End::Release,
-        End::Undone,
+        End::RolledBack,
     ];
     assert!(is_lease_lost(&report(&store, &old, Some("late".into()), rows(50)).await));
     for late in ends {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use pausa::store::Store;
 use pausa::task::change::End;
-use pausa::task::{Ask, PauseExpiry, State, Task, Verb};
+use pausa::task::{ControlRequest, PauseExpiry, State, Task, Verb};
 
 use super::place::{
     DEATHS, Heard, LEASE, Place, ask, at, control, create, end, plain, report, rows, running, task_with,
@@ -114,7 +114,7 @@ pub async fn a_run_hears_of_its_pause_first_and_what_waits_is_left_to_the_verb(p
     assert_eq!(told(&heard), [(State::Pausing, run.version + 1, true)]);
     // Asked for once more it may be given another end.
     let expiry = Some(PauseExpiry { at: at(500), then: Verb::Resume });
-    let again = store.pause_running(run.id, Ask { expiry, ..ask() }).await.unwrap().unwrap();
+    let again = store.pause_running(run.id, ControlRequest { expiry, ..ask() }).await.unwrap().unwrap();
     assert_eq!((again.expiry, again.version), (expiry, pausing.version + 1));
     store.keep(run.id).await.unwrap();
     assert_eq!(told(&heard)[1..], [(State::Pausing, again.version + 1, false)]);

@@ -1,7 +1,6 @@
 //! What every task store must do, told once and run on SQLite and on PostgreSQL.
 
 mod backlog;
-mod brief;
 mod checks;
 mod claims;
 mod hearing;
@@ -12,6 +11,7 @@ mod nodes;
 mod only_postgres;
 mod only_sqlite;
 pub mod place;
+mod short;
 mod starts;
 mod texts;
 mod uploads;
@@ -38,12 +38,12 @@ macro_rules! stories {
 stories! {
     backlog::unfinished_tasks_are_counted_by_kind_and_state,
     backlog::the_age_of_the_queue_is_that_of_the_last_time_in_it,
-    brief::they_are_taken_a_moment_before_their_time,
-    brief::what_is_looked_at_has_bounds,
-    brief::one_that_was_taken_early_and_paused_waits_again,
-    brief::a_death_and_a_failed_try_leave_them_in_their_order,
-    brief::many_end_at_once_and_each_as_it_must,
-    brief::what_changed_meanwhile_is_found,
+    short::they_are_taken_a_moment_before_their_time,
+    short::what_is_looked_at_has_bounds,
+    short::one_that_was_taken_early_and_paused_waits_again,
+    short::a_death_and_a_failed_try_leave_them_in_their_order,
+    short::many_end_at_once_and_each_as_it_must,
+    short::what_changed_meanwhile_is_found,
     starts::a_task_is_found_as_it_was_written,
     starts::a_key_starts_one_task,
     starts::a_key_belongs_to_its_kind_and_input,

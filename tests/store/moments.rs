@@ -1,7 +1,7 @@
 //! What happens by itself once its moment has come.
 
 use pausa::task::change::{End, NextAttempt};
-use pausa::task::{Ask, PauseExpiry, State, TaskError, Verb};
+use pausa::task::{ControlRequest, PauseExpiry, State, TaskError, Verb};
 
 use super::place::{Place, ask, at, control, create, end, plain, running, task_with};
 
@@ -44,8 +44,8 @@ pub async fn a_failed_try_waits_for_the_next(place: &Place) {
     assert!(store.due(at(1000), 10).await.unwrap().is_empty());
 }
 
-fn until(seconds: i64, then: Verb) -> Ask {
-    Ask { expiry: Some(PauseExpiry { at: at(seconds), then }), ..ask() }
+fn until(seconds: i64, then: Verb) -> ControlRequest {
+    ControlRequest { expiry: Some(PauseExpiry { at: at(seconds), then }), ..ask() }
 }
 
 pub async fn a_pause_ends_as_it_was_asked_to(place: &Place) {
@@ -58,7 +58,7 @@ pub async fn a_pause_ends_as_it_was_asked_to(place: &Place) {
     assert_eq!((paused.state, paused.due_at), (State::Paused, Some(at(20))));
 
     let ends = create(&store, plain()).await;
-    let default = Ask { default_expiry: Some(PauseExpiry { at: at(30), then: Verb::Terminate }), ..ask() };
+    let default = ControlRequest { default_expiry: Some(PauseExpiry { at: at(30), then: Verb::Terminate }), ..ask() };
     store.ask(ends.id, Verb::Pause, default).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(at(20)));
     assert!(store.due(at(19), 10).await.unwrap().is_empty());

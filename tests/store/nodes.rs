@@ -37,7 +37,7 @@ pub async fn what_a_silent_node_held_is_given_free(place: &Place) {
     let wanted = [(&pausing, State::Pausing), (&terminating, State::Terminating), (&finishing, State::Finishing)];
     assert_eq!(states, wanted.map(|(task, state)| (task.id, state, 2, Some("b"))));
     assert_eq!(end(&store, &ends[0], End::Release).await.state, State::Paused);
-    assert_eq!(end(&store, &ends[1], End::Undone).await.state, State::Terminated);
+    assert_eq!(end(&store, &ends[1], End::RolledBack).await.state, State::Terminated);
     assert_eq!(end(&store, &ends[2], End::Complete).await.state, State::Completed);
 }
 

@@ -6,7 +6,7 @@ use pausa::store::{Hint, Word};
 use pausa::task::Verb;
 use tokio::sync::mpsc::Receiver;
 
-use super::place::{Place, at, brief, control, create, plain, report, rows, running};
+use super::place::{Place, at, control, create, plain, report, rows, running, short};
 use crate::harness::server::PATIENCE;
 
 async fn next(words: &mut Receiver<Word>) -> Hint {
@@ -32,8 +32,8 @@ async fn a_store_hears_of_the_changes_of_another() {
     assert_eq!(next(&mut hints).await, Hint::of(&claimed, true));
     assert_eq!(next(&mut hints).await, Hint::of(&reported, false));
     assert_eq!(next(&mut hints).await, Hint::of(&pausing, true));
-    let brief = create(&there, brief(60)).await;
-    assert_eq!(next(&mut hints).await, Hint::of(&brief, true), "and when it is due");
+    let short = create(&there, short(60)).await;
+    assert_eq!(next(&mut hints).await, Hint::of(&short, true), "and when it is due");
 }
 
 /// Each store hears of its own changes as it makes them; the word that goes round is for the others.

@@ -24,11 +24,11 @@ async fn a_refused_write_leaves_those_beside_it() {
     let store = place.open().await;
     let twice = plain();
     create(&store, twice.clone()).await;
-    let holder = create(&store, task_with(|new| new.exclusive = Some("x".into()))).await;
+    let holder = create(&store, task_with(|new| new.unique_key = Some("x".into()))).await;
     let writes = (0..60).map(|n| match n % 4 {
         // The same id again: the database refuses the row.
         0 => twice.clone(),
-        1 => task_with(|new| new.exclusive = Some("x".into())),
+        1 => task_with(|new| new.unique_key = Some("x".into())),
         2 => task_with(|new| new.upload = Some("never sent".into())),
         _ => plain(),
     });

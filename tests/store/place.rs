@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use pausa::store::{Choice, Durable, Error, Key, Moments, Store};
+use pausa::store::{Choice, Durability, Error, FenceToken, Moments, Store};
 use pausa::task::change::End;
-use pausa::task::{Ask, NewTask, Progress, Refusal, StateChange, Task, Unit, Verb};
+use pausa::task::{ControlRequest, NewTask, Progress, Refusal, StateChange, Task, Unit, Verb};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
@@ -92,8 +92,8 @@ pub fn at(seconds: i64) -> Timestamp {
 }
 
 /// What a client, a node or the system asks at the beginning.
-pub fn ask() -> Ask {
-    Ask::by("client", at(1))
+pub fn ask() -> ControlRequest {
+    ControlRequest::by("client", at(1))
 }
 
 /// A plain new task with what `change` adds.
@@ -109,18 +109,18 @@ pub fn plain() -> Task {
     task_with(|_| {})
 }
 
-/// A brief task that is due at that second.
-pub fn brief(due: i64) -> Task {
+/// A short task that is due at that second.
+pub fn short(due: i64) -> Task {
     task_with(|new| {
-        new.lane = Some("host".into());
+        new.concurrency_key = Some("host".into());
         new.start_at = Some(at(due));
     })
 }
 
-/// What a node takes at the second `now` of brief tasks that are due until another.
-pub async fn take_brief(store: &Store, node: &str, now: i64, until: i64) -> Vec<Arc<Task>> {
+/// What a node takes at the second `now` of short tasks that are due until another.
+pub async fn take_short(store: &Store, node: &str, now: i64, until: i64) -> Vec<Arc<Task>> {
     let moments = Moments { after: Timestamp::MIN, until: at(until) };
-    store.claim_brief(node, at(now), moments, 100, |_| Choice::Take).await.unwrap()
+    store.claim_short(node, at(now), moments, 100, |_| Choice::Take).await.unwrap()
 }
 
 /// Progress of so many rows.
@@ -152,7 +152,7 @@ pub async fn report(
     cursor: Option<String>,
     progress: Progress,
 ) -> Result<Arc<Task>, Error> {
-    store.report(Key::of(task), cursor, progress, Durable::WithNext).await
+    store.report(FenceToken::of(task), cursor, progress, Durability::Deferred).await
 }
 
 /// Ends the run of a task as `end` says.

@@ -1,4 +1,4 @@
-//! Starting a task: once for each key, one at a time for what is exclusive, and no more than may wait.
+//! Starting a task: once for each key, one at a time for what is unique_key, and no more than may wait.
 
 use futures_util::future::join_all;
 use pausa::store::{Error, Filter, Started};
@@ -18,7 +18,7 @@ pub async fn a_task_is_found_as_it_was_written(place: &Place) {
     let task = task_with(|new| {
         new.label = Some("A label, with 'quotes' and \"more\"".into());
         new.start_at = Some(at(60));
-        new.exclusive = Some("dataset:people".into());
+        new.unique_key = Some("dataset:people".into());
         new.idempotency_key = Some(key("a key", "1f"));
         new.upload = Some("up".into());
     });
@@ -93,7 +93,7 @@ pub async fn twenty_starts_at_once_with_one_key_start_one_task(place: &Place) {
 }
 
 fn filling() -> Task {
-    task_with(|new| new.exclusive = Some("dataset:people".into()))
+    task_with(|new| new.unique_key = Some("dataset:people".into()))
 }
 
 pub async fn what_is_exclusive_is_held_until_the_task_is_over(place: &Place) {
@@ -106,7 +106,7 @@ pub async fn what_is_exclusive_is_held_until_the_task_is_over(place: &Place) {
     let refused = store.create(filling(), "client", MANY).await;
     assert!(matches!(refused, Err(Error::Refused(Refusal::Conflict(_)))), "it is being undone");
     let undoing = store.claim_ends("a", at(1), 10).await.unwrap().remove(0);
-    assert_eq!(end(&store, &undoing, End::Undone).await.state, State::Terminated);
+    assert_eq!(end(&store, &undoing, End::RolledBack).await.state, State::Terminated);
 
     let second = create(&store, filling()).await;
     assert_eq!(store.holder("dataset:people").await.unwrap().unwrap().id, second.id);

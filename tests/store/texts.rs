@@ -26,7 +26,7 @@ pub async fn what_a_run_says_is_made_storable(place: &Place) {
     let finishing = end(&store, &task, End::Finish(Some(result))).await;
     assert_eq!(finishing.result.as_ref().unwrap().name, "a\u{fffd}.csv");
     assert_eq!(store.get(finishing.id).await.unwrap(), Some(finishing));
-    assert_eq!(ask().because("why\0").reason.unwrap(), "why\u{fffd}");
+    assert_eq!(ask().with_reason("why\0").reason.unwrap(), "why\u{fffd}");
 }
 
 pub async fn a_spec_holds_any_text_as_json(place: &Place) {

@@ -50,7 +50,7 @@ pub async fn one_that_nobody_used_for_long_is_forgotten_once(place: &Place) {
 async fn terminated(store: &Store, task: &Task) -> Arc<Task> {
     control(store, task, Verb::Terminate).await;
     let claimed = store.claim_ends("a", at(1), 1).await.unwrap().remove(0);
-    end(store, &claimed, End::Undone).await
+    end(store, &claimed, End::RolledBack).await
 }
 
 pub async fn a_task_keeps_it_and_two_share_it(place: &Place) {

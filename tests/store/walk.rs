@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use pausa::store::{Error, Store};
 use pausa::task::change::{End, NextAttempt};
-use pausa::task::{Ask, Event, Refusal, State, Task, TaskError, Verb};
+use pausa::task::{ControlRequest, Event, Refusal, State, Task, TaskError, Verb};
 
-use super::place::{DEATHS, LEASE, Place, at, brief, create, take_brief, task_with};
+use super::place::{DEATHS, LEASE, Place, at, create, short, take_short, task_with};
 
 /// The moment of the walk, and the start of a task whose start is still to come.
 const NOW: i64 = 10;
@@ -26,7 +26,7 @@ pub async fn every_arrow_of_the_table(place: &Place) {
             }
             let early = event == Event::ResumeEarly;
             let brought = match event {
-                Event::ClaimAhead if state == State::Scheduled => Some(create(&store, brief(START)).await),
+                Event::ClaimAhead if state == State::Scheduled => Some(create(&store, short(START)).await),
                 Event::ClaimAhead => None,
                 _ => bring(&store, state, early).await,
             };
@@ -72,8 +72,10 @@ async fn step(store: &Store, task: Arc<Task>, event: Event) {
 /// Lets `event` happen by the verb that causes it; answers the refusal, where the verb says one.
 async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
     let error = || TaskError { code: "INTERNAL".into(), message: "a story's".into() };
-    let run = |end| async { refusal(store.end(&Arc::new(task.clone()), None, end, Ask::by("node a", at(NOW))).await) };
-    let ask = |verb| async move { refusal(store.ask(task.id, verb, Ask::by("client", at(NOW))).await) };
+    let run = |end| async {
+        refusal(store.end(&Arc::new(task.clone()), None, end, ControlRequest::by("node a", at(NOW))).await)
+    };
+    let ask = |verb| async move { refusal(store.ask(task.id, verb, ControlRequest::by("client", at(NOW))).await) };
     match event {
         Event::Due => {
             store.due(at(NOW * START), 100).await.unwrap();
@@ -85,7 +87,7 @@ async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
             None
         }
         Event::ClaimAhead => {
-            take_brief(store, "b", NOW, START).await;
+            take_short(store, "b", NOW, START).await;
             None
         }
         Event::LeaseExpired => {
@@ -97,7 +99,7 @@ async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
         Event::Fail => run(End::Fail(error())).await,
         Event::Retry => run(End::Retry(error(), NextAttempt::At(at(START)))).await,
         Event::Release => run(End::Release).await,
-        Event::Undone => run(End::Undone).await,
+        Event::RolledBack => run(End::RolledBack).await,
         Event::Pause => ask(Verb::Pause).await,
         Event::Resume | Event::ResumeEarly => ask(Verb::Resume).await,
         Event::Terminate => ask(Verb::Terminate).await,
@@ -123,8 +125,8 @@ async fn bring(store: &Store, state: State, early: bool) -> Option<Arc<Task>> {
     let task = create(store, task_with(|new| new.start_at = start_at)).await;
     let waits = matches!(state, S::Scheduled | S::Queued);
     let task = if early || waits { task } else { store.claim("a", at(1), 1).await.unwrap().remove(0) };
-    let ask = |verb| store.ask(task.id, verb, Ask::by("client", at(2)));
-    let end = |end| store.end(&task, None, end, Ask::by("node a", at(3)));
+    let ask = |verb| store.ask(task.id, verb, ControlRequest::by("client", at(2)));
+    let end = |end| store.end(&task, None, end, ControlRequest::by("node a", at(3)));
     let error = || TaskError { code: "INTERNAL".into(), message: "a story's".into() };
     let brought = match state {
         S::Scheduled | S::Queued | S::Running => Ok(Arc::clone(&task)),
@@ -138,7 +140,7 @@ async fn bring(store: &Store, state: State, early: bool) -> Option<Arc<Task>> {
         S::Terminating => ask(Verb::Terminate).await,
         S::Terminated => {
             ask(Verb::Terminate).await.unwrap();
-            end(End::Undone).await
+            end(End::RolledBack).await
         }
         S::Completed => {
             end(End::Finish(None)).await.unwrap();

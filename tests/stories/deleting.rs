@@ -54,7 +54,7 @@ impl Kind for Staged {
     }
 
     fn plan(&self, _spec: &Value) -> Result<Plan, BadInput> {
-        Ok(Plan { unit: Unit::Terms, total: None, exclusive: None, upload: None, lane: None })
+        Ok(Plan { unit: Unit::Terms, total: None, unique_key: None, upload: None, concurrency_key: None })
     }
 
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
@@ -66,7 +66,7 @@ impl Kind for Staged {
         if spec["fails"] == true { Err(Failure::input("it is wrong").into()) } else { Ok(None) }
     }
 
-    async fn undo(&self, context: &Context) -> Result<(), Failure> {
+    async fn rollback(&self, context: &Context) -> Result<(), Failure> {
         let spec: Value = context.spec()?;
         let before = self.rolled_back.fetch_add(1, Ordering::SeqCst);
         if spec["secondRollbackWaits"] == true && before == 1 {
@@ -75,7 +75,7 @@ impl Kind for Staged {
         Ok(())
     }
 
-    async fn forget(&self, context: &Context) -> Result<(), Failure> {
+    async fn purge(&self, context: &Context) -> Result<(), Failure> {
         let spec: Value = context.spec()?;
         if spec["stays"] == true { Err(Failure::internal("it cannot be removed")) } else { Ok(()) }
     }

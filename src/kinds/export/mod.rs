@@ -44,7 +44,7 @@ impl Kind for Export {
 
     fn plan(&self, spec: &serde_json::Value) -> Result<Plan, BadInput> {
         super::read_spec::<Spec>(spec)?;
-        Ok(Plan { unit: Unit::Rows, total: None, exclusive: None, upload: None, lane: None })
+        Ok(Plan { unit: Unit::Rows, total: None, unique_key: None, upload: None, concurrency_key: None })
     }
 
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
@@ -58,7 +58,7 @@ impl Kind for Export {
         Ok(self.datasets.unpin(context.id().into()).await?)
     }
 
-    async fn undo(&self, context: &Context) -> Result<(), Failure> {
+    async fn rollback(&self, context: &Context) -> Result<(), Failure> {
         super::delete_files(context).await?;
         Ok(self.datasets.unpin(context.id().into()).await?)
     }

@@ -292,7 +292,7 @@ fn one_ascii(field: &str, text: Option<String>, default: u8) -> Result<u8> {
 
 /// What would fail later anyway is refused before anything is started.
 async fn check(services: &Services, spec: &Spec) -> Result<()> {
-    if let Some(holder) = services.store.holder(&super::exclusive(&spec.dataset)).await.map_err(error::from_store)? {
+    if let Some(holder) = services.store.holder(&super::unique_key(&spec.dataset)).await.map_err(error::from_store)? {
         return Err(error::conflict(holder.id));
     }
     let exists = services.datasets.get(&spec.dataset).await.map_err(error::from_datasets)?.is_some();

@@ -122,7 +122,7 @@ async fn load(context: &Context, spec: &Spec, staging: &mut dyn Staging, records
     let start = records.cursor().clone();
     // Told with the first rows, which come at once.
     context.note(&start, report(&start))?;
-    context.heed()?;
+    context.check_stop()?;
     let (spare, spares) = mpsc::channel(AHEAD + 1 + staging.lanes());
     let (pieces, inbox) = mpsc::channel(AHEAD);
     let writer = Writer::new(context, spec, staging, &records, spare);
@@ -146,7 +146,7 @@ fn read(
     loop {
         let mut batch = spares.try_recv().unwrap_or_else(|_| Batch::new(width));
         batch.clear();
-        let Some(piece) = records.next(batch, || context.heed()).transpose() else { return };
+        let Some(piece) = records.next(batch, || context.check_stop()).transpose() else { return };
         let failed = piece.is_err();
         if pieces.blocking_send(piece).is_err() || failed {
             return;

@@ -66,7 +66,13 @@ impl Kind for Import {
                 None
             }
         };
-        Ok(Plan { unit: Unit::Rows, total: None, exclusive: Some(exclusive(&spec.dataset)), upload, lane: None })
+        Ok(Plan {
+            unit: Unit::Rows,
+            total: None,
+            unique_key: Some(unique_key(&spec.dataset)),
+            upload,
+            concurrency_key: None,
+        })
     }
 
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
@@ -84,21 +90,21 @@ impl Kind for Import {
 
     async fn fail(&self, context: &Context) -> Result<(), Failure> {
         let (spec, cursor) = (context.spec::<Spec>()?, context.noted::<Cursor>()?);
-        let Some(kept) = cursor.and_then(|cursor| cursor.rejects) else { return self.undo(context).await };
+        let Some(kept) = cursor.and_then(|cursor| cursor.rejects) else { return self.rollback(context).await };
         super::publish_file(context, Some(&rejects::file(&spec.dataset, kept))).await?;
         Ok(self.datasets.discard(context.id(), context.epoch()).await?)
     }
 
-    async fn undo(&self, context: &Context) -> Result<(), Failure> {
+    async fn rollback(&self, context: &Context) -> Result<(), Failure> {
         super::delete_files(context).await?;
         Ok(self.datasets.discard(context.id(), context.epoch()).await?)
     }
 
-    async fn forget(&self, context: &Context) -> Result<(), Failure> {
+    async fn purge(&self, context: &Context) -> Result<(), Failure> {
         Ok(self.datasets.forget(context.id()).await?)
     }
 
-    async fn settle(&self, context: &Context) -> Result<(), Failure> {
+    async fn reconcile(&self, context: &Context) -> Result<(), Failure> {
         let Some(text) = self.datasets.staged(context.id(), context.epoch()).await? else { return Ok(()) };
         let cursor = load::parse(&text)?;
         context.note(&cursor, report(&cursor))
@@ -106,7 +112,7 @@ impl Kind for Import {
 }
 
 /// What only one unfinished import holds: the dataset that it fills.
-pub fn exclusive(dataset: &DatasetName) -> String {
+pub fn unique_key(dataset: &DatasetName) -> String {
     format!("dataset:{dataset}")
 }
 

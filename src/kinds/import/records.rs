@@ -159,8 +159,8 @@ impl Records {
     ///
     /// # Errors
     /// A row that is bad, with its line, where bad rows are not passed over; that the piece before had more of them than it
-    /// may; or what `heed` says, which is asked now and then.
-    pub fn next(&mut self, batch: Batch, heed: impl Fn() -> Result<(), Stop>) -> Result<Option<Piece>, Stop> {
+    /// may; or what `check_stop` says, which is asked now and then.
+    pub fn next(&mut self, batch: Batch, check_stop: impl Fn() -> Result<(), Stop>) -> Result<Option<Piece>, Stop> {
         let mut piece = Piece { batch, starts: Vec::new(), rejects: Vec::new(), cursor: self.cursor.clone() };
         self.piece_start = self.cursor.offset;
         let (growing, mut records) = (self.input.size().is_none(), 0);
@@ -176,7 +176,7 @@ impl Records {
                 break;
             }
             if records % HEED_EVERY == 0 {
-                heed()?;
+                check_stop()?;
             }
             let Some(start) = self.read_record()? else { break };
             records += 1;

@@ -45,7 +45,13 @@ impl Kind for Pi {
             let message = format!("{} is not a number of digits from 1 to {}", spec.digits, self.limit);
             return Err(BadInput::new("digits", message));
         }
-        Ok(Plan { unit: Unit::Digits, total: Some(u64::from(spec.digits)), exclusive: None, upload: None, lane: None })
+        Ok(Plan {
+            unit: Unit::Digits,
+            total: Some(u64::from(spec.digits)),
+            unique_key: None,
+            upload: None,
+            concurrency_key: None,
+        })
     }
 
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
@@ -64,7 +70,7 @@ impl Kind for Pi {
         super::publish_file(context, result).await
     }
 
-    async fn undo(&self, context: &Context) -> Result<(), Failure> {
+    async fn rollback(&self, context: &Context) -> Result<(), Failure> {
         super::delete_files(context).await
     }
 }

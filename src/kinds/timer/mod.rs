@@ -85,8 +85,14 @@ impl Kind for Timer {
 
     fn plan(&self, spec: &serde_json::Value) -> Result<Plan, BadInput> {
         let spec: Spec = super::read_spec(spec)?;
-        let lane = spec.check(&self.outbound)?.authority();
-        Ok(Plan { unit: Unit::Deliveries, total: Some(1), exclusive: None, upload: None, lane: Some(lane) })
+        let concurrency_key = spec.check(&self.outbound)?.authority();
+        Ok(Plan {
+            unit: Unit::Deliveries,
+            total: Some(1),
+            unique_key: None,
+            upload: None,
+            concurrency_key: Some(concurrency_key),
+        })
     }
 
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
@@ -107,7 +113,7 @@ impl Kind for Timer {
             cursor.announce(context).await?;
         } else {
             // No request begins once a stop was requested.
-            context.heed()?;
+            context.check_stop()?;
         }
         let at = context.now();
         let late = late(at);
@@ -145,7 +151,7 @@ impl Kind for Timer {
         Err(stop)
     }
 
-    async fn undo(&self, _context: &Context) -> Result<(), Failure> {
+    async fn rollback(&self, _context: &Context) -> Result<(), Failure> {
         // What was sent cannot be taken back, and nothing else is kept.
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Brief tasks: taken ahead of their time, in the order in which they are due, and ended many at once.
+//! Short tasks: taken ahead of their time, in the order in which they are due, and ended many at once.
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -7,17 +7,17 @@ use pausa::task::change::{End, NextAttempt};
 use pausa::task::{State, TaskError, Verb};
 
 use super::place::{
-    DEATHS, LEASE, Place, ask, at, brief, control, create, end, is_lease_lost, plain, report, rows, take_brief,
+    DEATHS, LEASE, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, short, take_short,
     task_with,
 };
 
 pub async fn they_are_taken_a_moment_before_their_time(place: &Place) {
     let store = place.with_nodes().await;
-    assert_eq!(store.next_brief().await.unwrap(), None);
-    let later = create(&store, brief(20)).await;
-    let sooner = create(&store, brief(10)).await;
-    let overdue = create(&store, brief(-5)).await;
-    let at_once = create(&store, task_with(|new| new.lane = Some("host".into()))).await;
+    assert_eq!(store.next_short().await.unwrap(), None);
+    let later = create(&store, short(20)).await;
+    let sooner = create(&store, short(10)).await;
+    let overdue = create(&store, short(-5)).await;
+    let at_once = create(&store, task_with(|new| new.concurrency_key = Some("host".into()))).await;
     assert_eq!((sooner.state, overdue.state, at_once.due_at), (State::Scheduled, State::Queued, Some(at(0))));
     assert_eq!((overdue.due_at, overdue.start_at), (Some(at(-5)), None));
     assert_eq!(
@@ -25,31 +25,31 @@ pub async fn they_are_taken_a_moment_before_their_time(place: &Place) {
         (Some(at(10)), Some(at(0))),
         "no attempt is due before its start"
     );
-    assert_eq!(store.next_brief().await.unwrap(), Some(at(-5)));
+    assert_eq!(store.next_short().await.unwrap(), Some(at(-5)));
     assert_eq!(store.next_due().await.unwrap(), None, "they wait apart");
     assert!(store.claim("a", at(60), 10).await.unwrap().is_empty(), "they take no slot");
     assert!(store.due(at(60), 10).await.unwrap().is_empty());
 
-    let taken = take_brief(&store, "a", 9, 10).await;
+    let taken = take_short(&store, "a", 9, 10).await;
     assert_eq!(taken.iter().map(|task| task.id).collect::<Vec<_>>(), [overdue.id, at_once.id, sooner.id]);
     for task in &taken {
         assert_eq!((task.state, task.owner.as_deref(), task.epoch), (State::Running, Some("a"), 1));
         assert_eq!(**task, *store.get(task.id).await.unwrap().unwrap());
     }
     assert_eq!(taken[2].due_at, Some(at(10)), "its moment is still to come");
-    assert!(take_brief(&store, "nobody", 60, 60).await.is_empty(), "a node that is not listed is given none");
-    assert_eq!(store.next_brief().await.unwrap(), Some(at(20)));
-    assert_eq!(take_brief(&store, "b", 20, 20).await[0].id, later.id);
+    assert!(take_short(&store, "nobody", 60, 60).await.is_empty(), "a node that is not listed is given none");
+    assert_eq!(store.next_short().await.unwrap(), Some(at(20)));
+    assert_eq!(take_short(&store, "b", 20, 20).await[0].id, later.id);
 }
 
 pub async fn what_is_looked_at_has_bounds(place: &Place) {
     let store = place.with_nodes().await;
     for due in 1..=9 {
-        create(&store, brief(due)).await;
+        create(&store, short(due)).await;
     }
     let moments = Moments { after: at(2), until: at(8) };
     let second = |due: Option<Timestamp>| due.unwrap().duration_since(at(0)).as_secs();
-    let some = store.claim_brief("a", at(1), moments, 4, move |task| match second(task.due_at) {
+    let some = store.claim_short("a", at(1), moments, 4, move |task| match second(task.due_at) {
         4 => Choice::PutOff(at(50)),
         5 => Choice::PutOff(at(1)),
         _ => Choice::Take,
@@ -63,54 +63,54 @@ pub async fn what_is_looked_at_has_bounds(place: &Place) {
     let some: Vec<_> = some.iter().map(|task| (task.state, second(task.due_at))).collect();
     let (taken, waits) = (State::Running, State::Scheduled);
     assert_eq!(some, [(taken, 3), (waits, 50), (waits, 5), (taken, 6)], "nothing is put off to an earlier time");
-    let rest: Vec<_> = take_brief(&store, "a", 60, 60).await.iter().map(|task| second(task.due_at)).collect();
+    let rest: Vec<_> = take_short(&store, "a", 60, 60).await.iter().map(|task| second(task.due_at)).collect();
     assert_eq!(rest, [1, 2, 5, 7, 8, 9, 50]);
 }
 
 pub async fn one_that_was_taken_early_and_paused_waits_again(place: &Place) {
     let store = place.with_nodes().await;
-    let task = create(&store, brief(10)).await;
-    let taken = take_brief(&store, "a", 9, 10).await.remove(0);
+    let task = create(&store, short(10)).await;
+    let taken = take_short(&store, "a", 9, 10).await.remove(0);
     control(&store, &task, Verb::Pause).await;
     let paused = end(&store, &taken, End::Release).await;
     assert_eq!((paused.state, paused.due_at), (State::Paused, None));
-    assert!(take_brief(&store, "a", 60, 60).await.is_empty(), "a paused one does not fire");
+    assert!(take_short(&store, "a", 60, 60).await.is_empty(), "a paused one does not fire");
     let resumed = control(&store, &task, Verb::Resume).await;
     assert_eq!((resumed.state, resumed.due_at), (State::Scheduled, Some(at(10))), "never early");
     assert_eq!(resumed.due_since, Some(at(10)));
 
     // Resumed after its time, it is due at once.
     control(&store, &task, Verb::Pause).await;
-    let late = store.ask(task.id, Verb::Resume, pausa::task::Ask::by("client", at(30))).await.unwrap();
+    let late = store.ask(task.id, Verb::Resume, pausa::task::ControlRequest::by("client", at(30))).await.unwrap();
     assert_eq!((late.state, late.due_at, late.due_since), (State::Queued, Some(at(30)), Some(at(30))));
-    assert_eq!(take_brief(&store, "a", 30, 30).await[0].id, task.id);
+    assert_eq!(take_short(&store, "a", 30, 30).await[0].id, task.id);
 }
 
 pub async fn a_death_and_a_failed_try_leave_them_in_their_order(place: &Place) {
     let store = place.with_nodes().await;
-    let (one, other) = (create(&store, brief(5)).await, create(&store, brief(6)).await);
-    take_brief(&store, "a", 5, 5).await;
+    let (one, other) = (create(&store, short(5)).await, create(&store, short(6)).await);
+    take_short(&store, "a", 5, 5).await;
     let died = store.rescue(at(60), DEATHS).await.unwrap().remove(0);
     assert_eq!((died.state, died.due_at, died.crashes), (State::Queued, Some(at(5)), 1));
     assert_eq!(died.due_since, Some(at(5)), "a death does not change when it became due");
     store.join("a", at(60), LEASE).await.unwrap();
-    let taken = take_brief(&store, "a", 60, 60).await;
+    let taken = take_short(&store, "a", 60, 60).await;
     assert_eq!([taken[0].id, taken[1].id], [one.id, other.id]);
 
     let error = TaskError { code: "UNAVAILABLE".into(), message: "HTTP 503".into() };
     let again = end(&store, &taken[0], End::Retry(error.clone(), NextAttempt::At(at(70)))).await;
     assert_eq!((again.state, again.due_at, again.error.as_ref()), (State::Scheduled, Some(at(70)), Some(&error)));
-    assert_eq!((store.next_brief().await.unwrap(), again.due_since), (Some(at(70)), Some(at(70))));
+    assert_eq!((store.next_short().await.unwrap(), again.due_since), (Some(at(70)), Some(at(70))));
     let failed = end(&store, &taken[1], End::Fail(error)).await;
     assert_eq!((failed.state, failed.due_at), (State::Failed, None));
-    let resumed = store.ask(other.id, Verb::Resume, pausa::task::Ask::by("client", at(80))).await.unwrap();
+    let resumed = store.ask(other.id, Verb::Resume, pausa::task::ControlRequest::by("client", at(80))).await.unwrap();
     assert_eq!((resumed.state, resumed.due_since), (State::Queued, Some(at(80))));
 }
 
 pub async fn many_end_at_once_and_each_as_it_must(place: &Place) {
     let store = place.with_nodes().await;
-    join_all((0..90).map(|n| create(&store, brief(1 + n % 7)))).await;
-    let mut taken = take_brief(&store, "a", 7, 7).await;
+    join_all((0..90).map(|n| create(&store, short(1 + n % 7)))).await;
+    let mut taken = take_short(&store, "a", 7, 7).await;
     assert_eq!(taken.len(), 90);
     let gone = taken.pop().unwrap();
     control(&store, &gone, Verb::Terminate).await;

@@ -1,4 +1,4 @@
-//! Brief tasks, which are taken by the thousand each second.
+//! Short tasks, which are taken by the thousand each second.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::write::Select;
 use super::{Error, Store, lines, row};
 use crate::task::Task;
 
-/// Which brief tasks are looked at: those that are due after the one moment and not after the other.
+/// Which short tasks are looked at: those that are due after the one moment and not after the other.
 #[derive(Clone, Copy, Debug)]
 pub struct Moments {
     /// Not these any more.
@@ -19,7 +19,7 @@ pub struct Moments {
     pub until: Timestamp,
 }
 
-/// What becomes of a brief task that is due.
+/// What becomes of a short task that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Choice {
     /// This node takes it.
@@ -29,10 +29,10 @@ pub enum Choice {
 }
 
 impl Store {
-    /// Looks at no more than `limit` brief tasks of these moments, the earliest first: takes or puts off each as `choose`
+    /// Looks at no more than `limit` short tasks of these moments, the earliest first: takes or puts off each as `choose`
     /// says. Answers both; those that were taken are RUNNING.
-    #[tracing::instrument(target = "otlp.store", name = "store.claim_brief", skip_all)]
-    pub async fn claim_brief<F>(
+    #[tracing::instrument(target = "otlp.store", name = "store.claim_short", skip_all)]
+    pub async fn claim_short<F>(
         &self,
         node: &str,
         now: Timestamp,
@@ -57,10 +57,10 @@ impl Store {
         self.change_all(select, take).await
     }
 
-    /// When the next brief task is due.
-    #[tracing::instrument(target = "otlp.store", name = "store.next_brief", skip_all)]
-    pub async fn next_brief(&self) -> Result<Option<Timestamp>, Error> {
-        self.next(&self.sql.next_brief).await
+    /// When the next short task is due.
+    #[tracing::instrument(target = "otlp.store", name = "store.next_short", skip_all)]
+    pub async fn next_short(&self) -> Result<Option<Timestamp>, Error> {
+        self.next(&self.sql.next_short).await
     }
 
     /// Those of the tasks that changed since they were read, as they are now.

@@ -16,9 +16,9 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// The nearest moment that is known of, and who sleeps until then.
 #[derive(Default)]
-pub struct Alarm {
+pub struct WakeupTimer {
     known: Mutex<Known>,
-    bell: Notify,
+    wakeup: Notify,
 }
 
 #[derive(Default)]
@@ -27,14 +27,14 @@ struct Known {
     asleep: bool,
 }
 
-impl Alarm {
+impl WakeupTimer {
     /// Something happens at `due`: whoever sleeps longer hears of it.
     pub fn set(&self, due: Timestamp) {
         let mut known = self.known();
         if known.nearest.is_none_or(|nearest| due < nearest) {
             known.nearest = Some(due);
             if known.asleep {
-                self.bell.notify_one();
+                self.wakeup.notify_one();
             }
         }
     }
@@ -63,7 +63,7 @@ impl Alarm {
             tokio::select! {
                 () = due => return,
                 () = &mut look => return,
-                () = self.bell.notified() => {}
+                () = self.wakeup.notified() => {}
             }
         }
     }
@@ -85,8 +85,8 @@ mod tests {
     }
 
     /// Whether somebody who sleeps until `next` still does, once `meanwhile` has happened.
-    async fn sleeps(next: Option<Timestamp>, meanwhile: impl FnOnce(&Alarm)) -> bool {
-        let (alarm, clock) = (Arc::new(Alarm::default()), Clock::test(at(0)));
+    async fn sleeps(next: Option<Timestamp>, meanwhile: impl FnOnce(&WakeupTimer)) -> bool {
+        let (alarm, clock) = (Arc::new(WakeupTimer::default()), Clock::test(at(0)));
         let mut sleep = Box::pin(alarm.sleep(&clock, next, Duration::from_millis(20)));
         if futures_util::poll!(sleep.as_mut()).is_ready() {
             return false;
@@ -108,7 +108,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_set_while_the_store_is_asked_is_not_forgotten() {
-        let (alarm, clock) = (Alarm::default(), Clock::test(at(0)));
+        let (alarm, clock) = (WakeupTimer::default(), Clock::test(at(0)));
         alarm.set(at(-9));
         alarm.clear();
         alarm.set(at(0));

@@ -1,4 +1,4 @@
-//! Brief tasks: taken many at a time a moment before they are due, and never begun before. What is due now goes before what
+//! Short tasks: taken many at a time a moment before they are due, and never begun before. What is due now goes before what
 //! is overdue, such as after an outage, which is taken oldest first and at a bounded rate.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -42,7 +42,7 @@ pub(super) async fn keep(runner: Runner) {
         let rest = async {
             tokio::time::sleep_until(begin + PASS).await;
             match next {
-                Ok(next) => inner.bells.brief.sleep(&inner.clock, next, AHEAD).await,
+                Ok(next) => inner.wakeups.short.sleep(&inner.clock, next, AHEAD).await,
                 Err(error) => {
                     tracing::warn!(%error, "store unavailable; retrying to claim short tasks that are due");
                     tokio::time::sleep(AWAY).await;
@@ -60,8 +60,8 @@ pub(super) async fn keep(runner: Runner) {
 /// Takes what there is room for; answers when the next look is due.
 async fn pass(runner: &Runner, since: Duration) -> Result<Option<Timestamp>, store::Error> {
     let inner = &runner.0;
-    inner.bells.brief.clear();
-    let next = inner.store.next_brief().await?;
+    inner.wakeups.short.clear();
+    let next = inner.store.next_short().await?;
     let now = inner.clock.now();
     let (overdue, ahead) = (now - OVERDUE, now + AHEAD);
     let Some(next) = next.filter(|next| *next <= ahead) else { return Ok(next) };
@@ -88,12 +88,15 @@ async fn take(runner: &Runner, now: Timestamp, moments: Moments, limit: usize) -
     let rooms = Arc::new(Mutex::new(inner.lanes.rooms(now)));
     let choosing = Arc::clone(&rooms);
     let choose = move |task: &Task| {
-        let (lane, due) = (task.lane.as_deref().unwrap_or_default(), task.due_since.or(task.due_at).unwrap_or(now));
-        choosing.lock().unwrap_or_else(PoisonError::into_inner).choose(lane, due)
+        let (concurrency_key, due) =
+            (task.concurrency_key.as_deref().unwrap_or_default(), task.due_since.or(task.due_at).unwrap_or(now));
+        choosing.lock().unwrap_or_else(PoisonError::into_inner).choose(concurrency_key, due)
     };
     let node = &inner.settings.node;
-    let found = inner.store.claim_brief(node, now, moments, limit, choose).await?;
+    let found = inner.store.claim_short(node, now, moments, limit, choose).await?;
     inner.lanes.reserve(&rooms.lock().unwrap_or_else(PoisonError::into_inner));
     let taken = found.into_iter().filter(|task| task.state == State::Running).collect();
-    runner.work_on(taken, |task| Place::Lane(inner.lanes.hold(task.lane.as_deref().unwrap_or_default()))).await
+    runner
+        .work_on(taken, |task| Place::Lane(inner.lanes.hold(task.concurrency_key.as_deref().unwrap_or_default())))
+        .await
 }
