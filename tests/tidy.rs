@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pausa::task::Code;
+
 /// From the left, where everything is put together, to the right, where nothing is known of the rest. Each may use what
 /// stands to its right.
 const LAYERS: [&[&str]; 9] = [
@@ -27,6 +29,9 @@ const KEPT: [(&str, &[&str]); 7] = [
     ("reqwest", &["src/outbound"]),
     ("tokio::fs", &["src/files", "src/kinds/import/rejects.rs", "src/kinds/pi/parts.rs"]),
 ];
+
+/// Files that may contain the text of an error code: the enum of them, and what does not depend on it.
+const CODE_TEXTS: [&str; 3] = ["src/task/code.rs", "src/http/transport/", "src/outbound/"];
 
 /// The longest file that is still read in one go.
 const LINES: usize = 400;
@@ -91,6 +96,23 @@ fn crates_stay_where_they_belong() {
         }
     }
     assert!(wrong.is_empty(), "these are out of place:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn error_codes_are_written_in_one_place() {
+    let mut wrong = Vec::new();
+    for (file, text) in read_all() {
+        if CODE_TEXTS.iter().any(|place| file.starts_with(place)) {
+            continue;
+        }
+        for code in Code::ALL {
+            let literal = format!("\"{code}\"");
+            wrong.extend(
+                text.lines().filter(|line| line.contains(&literal)).map(|line| format!("{file}: {}", line.trim())),
+            );
+        }
+    }
+    assert!(wrong.is_empty(), "these belong to task::Code:\n{}", wrong.join("\n"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::error::{self, Result};
+use crate::task::Code;
 
 /// Maximum complexity of an operation: its fields, those below a list times the nodes of the list.
 const COMPLEXITY: usize = 100_000;
@@ -52,7 +53,7 @@ impl Allowance {
         }
         let Allowance { most, what, .. } = self;
         Err(error::coded(
-            "BAD_USER_INPUT",
+            Code::BadUserInput,
             format!("this request asks for more than {most} {what}: ask in several requests"),
         ))
     }

@@ -5,7 +5,7 @@ use async_graphql::{Error, ErrorExtensions, Value};
 use crate::datasets;
 use crate::runner::{BadInput, StartError};
 use crate::store;
-use crate::task::{Refusal, State, TaskId, id::MalformedId};
+use crate::task::{Code, Refusal, State, TaskId, id::MalformedId};
 
 /// Seconds after which a start that was refused as too busy is worth another try.
 const RETRY_AFTER: i32 = 1;
@@ -14,13 +14,13 @@ const RETRY_AFTER: i32 = 1;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// An error with a code.
-pub fn coded(code: &str, message: impl Into<String>) -> Error {
-    Error::new(message).extend_with(|_, extensions| extensions.set("code", code))
+pub fn coded(code: Code, message: impl Into<String>) -> Error {
+    Error::new(message).extend_with(|_, extensions| extensions.set("code", code.as_str()))
 }
 
 /// Input that cannot be done, with the field that is wrong.
 pub fn bad_input(field: &str, message: impl Into<String>) -> Error {
-    coded("BAD_USER_INPUT", message).extend_with(|_, extensions| extensions.set("field", field))
+    coded(Code::BadUserInput, message).extend_with(|_, extensions| extensions.set("field", field))
 }
 
 /// The same error with the field that is wrong.
@@ -41,14 +41,14 @@ pub fn of_input(place: usize, mut error: Error) -> Error {
 
 /// No task of that id.
 pub fn no_task(id: impl std::fmt::Display) -> Error {
-    coded("NOT_FOUND", format!("there is no task {id}"))
+    coded(Code::NotFound, format!("there is no task {id}"))
 }
 
 /// A failure that is not the client's: its text is logged under an id, and the id is shown.
 pub fn internal(text: impl std::fmt::Display) -> Error {
     let id = uuid::Uuid::new_v4().simple().to_string();
     tracing::error!(error_id = id, error = text.to_string(), "internal error");
-    coded("INTERNAL", format!("something went wrong in the server; its log has the cause under error_id={id}"))
+    coded(Code::Internal, format!("something went wrong in the server; its log has the cause under error_id={id}"))
 }
 
 /// Another unfinished task stands in the way.
@@ -57,7 +57,7 @@ pub fn conflict(holder: TaskId) -> Error {
 }
 
 fn conflict_with(task: TaskId, text: String) -> Error {
-    coded("CONFLICT", text).extend_with(|_, extensions| extensions.set("taskId", task.to_string()))
+    coded(Code::Conflict, text).extend_with(|_, extensions| extensions.set("taskId", task.to_string()))
 }
 
 /// The id that a client gave.
@@ -69,15 +69,15 @@ pub fn task_id(text: &str) -> Result<TaskId> {
 pub fn from_store(error: store::Error) -> Error {
     match error {
         store::Error::Refused(refusal) => refused(&refusal),
-        store::Error::TooBusy { .. } => coded("TOO_BUSY", error.to_string())
+        store::Error::TooBusy { .. } => coded(Code::TooBusy, error.to_string())
             .extend_with(|_, extensions| extensions.set("retryAfterSeconds", RETRY_AFTER)),
         store::Error::Unavailable(text) => {
             tracing::warn!(error = text, "request refused: store unavailable");
-            coded("UNAVAILABLE", "the task store is away: try again")
+            coded(Code::Unavailable, "the task store is away: try again")
         }
         store::Error::Full(text) => {
             tracing::error!(error = text, "request refused: store has no room left");
-            coded("UNAVAILABLE", "the task store has no room left: nothing was changed")
+            coded(Code::Unavailable, "the task store has no room left: nothing was changed")
         }
         store::Error::KeyReused { task, .. } => conflict_with(task, error.to_string())
             .extend_with(|_, extensions| extensions.set("field", "idempotencyKey")),
@@ -88,7 +88,7 @@ pub fn from_store(error: store::Error) -> Error {
 
 /// The task's state does not allow it.
 pub fn in_state(text: impl Into<String>, state: State) -> Error {
-    coded("INVALID_STATE", text).extend_with(|_, extensions| extensions.set("state", state.to_string()))
+    coded(Code::InvalidState, text).extend_with(|_, extensions| extensions.set("state", state.to_string()))
 }
 
 fn refused(refusal: &Refusal) -> Error {
@@ -117,12 +117,12 @@ pub fn from_start(error: StartError) -> Error {
 pub fn from_datasets(error: datasets::Error) -> Error {
     let text = error.to_string();
     match error {
-        datasets::Error::Exists(_) => coded("ALREADY_EXISTS", text),
-        datasets::Error::Missing(_) => coded("NOT_FOUND", text),
+        datasets::Error::Exists(_) => coded(Code::AlreadyExists, text),
+        datasets::Error::Missing(_) => coded(Code::NotFound, text),
         datasets::Error::Columns { .. } | datasets::Error::TooManyColumns { .. } | datasets::Error::Cell { .. } => {
-            coded("BAD_USER_INPUT", text)
+            coded(Code::BadUserInput, text)
         }
-        datasets::Error::Unavailable(_) | datasets::Error::Full(_) => coded("UNAVAILABLE", text),
+        datasets::Error::Unavailable(_) | datasets::Error::Full(_) => coded(Code::Unavailable, text),
         datasets::Error::LeaseLost | datasets::Error::Recalled | datasets::Error::Failed(_) => internal(text),
     }
 }

@@ -229,7 +229,7 @@ impl TaskFields {
     /// Why it failed; while SCHEDULED, why its last try did.
     pub async fn error(&self) -> Option<TaskError> {
         let error = self.0.error.clone()?;
-        Some(TaskError { code: error.code, message: error.message })
+        Some(TaskError { code: error.code.to_string(), message: error.message })
     }
 
     /// The file that it made, once COMPLETED.

@@ -19,6 +19,7 @@ use super::{Site, sealed};
 use crate::datasets::{
     self, Column, ColumnFilter, DatasetName, Holder, Limit, Lines, PIN_LIFE, Reader, Selection, Window,
 };
+use crate::task::Code;
 
 /// Rows of a window, and bytes at which a page ends.
 const WINDOW: u64 = 8192;
@@ -69,13 +70,13 @@ pub async fn stream(
     let Some(name) = file.strip_suffix(".csv").and_then(|name| name.parse::<DatasetName>().ok()) else {
         return error(
             StatusCode::NOT_FOUND,
-            "NOT_FOUND",
+            Code::NotFound,
             "there is no such dataset: the address is /datasets/NAME.csv",
         );
     };
     let asked = match asked {
         Ok(Query(asked)) => asked,
-        Err(problem) => return error(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", &problem.body_text()),
+        Err(problem) => return error(StatusCode::BAD_REQUEST, Code::BadUserInput, &problem.body_text()),
     };
     let begun =
         if method == Method::HEAD { look(&site, &name, &asked).await } else { begin(site, &name, &asked).await };
@@ -112,7 +113,7 @@ async fn begin(site: Site, name: &DatasetName, asked: &Asked) -> Result<Body, Bo
 }
 
 fn select(columns: &[Column], asked: &Asked) -> Result<Selection, Box<Response>> {
-    let refused = |text: &str| Box::new(error(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", text));
+    let refused = |text: &str| Box::new(error(StatusCode::BAD_REQUEST, Code::BadUserInput, text));
     let names = asked.columns.as_deref().map(|line| {
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
         let record = reader.records().next().and_then(Result::ok).unwrap_or_default();
@@ -215,20 +216,20 @@ fn described(body: Body, name: &DatasetName) -> Response {
 /// 503: as many datasets are streamed as may be at once.
 fn too_busy(site: &Site) -> Box<Response> {
     let text = format!("{} datasets are streamed already: try again", site.limits.max_streams);
-    let answer = error(StatusCode::SERVICE_UNAVAILABLE, "TOO_BUSY", &text);
+    let answer = error(StatusCode::SERVICE_UNAVAILABLE, Code::TooBusy, &text);
     Box::new(sealed::with(answer, header::RETRY_AFTER, RETRY_AFTER))
 }
 
 fn refuse(problem: datasets::Error) -> Box<Response> {
     Box::new(match problem {
-        datasets::Error::Missing(_) => error(StatusCode::NOT_FOUND, "NOT_FOUND", &problem.to_string()),
+        datasets::Error::Missing(_) => error(StatusCode::NOT_FOUND, Code::NotFound, &problem.to_string()),
         datasets::Error::Unavailable(_) => {
             tracing::warn!(error = %problem, "dataset stream refused: datasets unavailable");
-            error(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "the database of the datasets is away: try again")
+            error(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "the database of the datasets is away: try again")
         }
         other => {
             tracing::error!(error = %other, "could not stream a dataset");
-            error(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "the dataset cannot be read")
+            error(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "the dataset cannot be read")
         }
     })
 }

@@ -8,7 +8,7 @@ use super::uploads::error;
 use super::{Site, sealed};
 use crate::kinds::import;
 use crate::store;
-use crate::task::{self, ResultFile, Task};
+use crate::task::{self, Code, ResultFile, Task};
 
 /// The task's result: 404 for an unknown id, 409 with the state where it is not COMPLETED, 410 where the file is gone.
 pub async fn result(State(site): State<Site>, Path(id): Path<String>, method: Method, headers: HeaderMap) -> Response {
@@ -29,7 +29,7 @@ async fn file(
     method: &Method,
     headers: &HeaderMap,
 ) -> Response {
-    let unknown = || error(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such task");
+    let unknown = || error(StatusCode::NOT_FOUND, Code::NotFound, "there is no such task");
     let Ok(id) = id.parse() else { return unknown() };
     let task = match site.store.get(id).await {
         Ok(Some(task)) => task,
@@ -39,14 +39,14 @@ async fn file(
     match of(&task) {
         None if task.state != task::State::Completed => {
             let text = format!("task {} is {}: its file is there once it is COMPLETED", task.id, task.state);
-            error(StatusCode::CONFLICT, "INVALID_STATE", &text)
+            error(StatusCode::CONFLICT, Code::InvalidState, &text)
         }
         Some(file) => sealed::send(method, headers, site.files.result(task.id), &file).await,
-        None => error(StatusCode::NOT_FOUND, "NOT_FOUND", "this task left no such file"),
+        None => error(StatusCode::NOT_FOUND, Code::NotFound, "this task left no such file"),
     }
 }
 
 fn away(problem: &store::Error) -> Response {
     tracing::warn!(error = %problem, "download refused: store unavailable");
-    error(StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "the task store is away: try again")
+    error(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "the task store is away: try again")
 }

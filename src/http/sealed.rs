@@ -14,7 +14,7 @@ use futures_util::{Stream, StreamExt, stream};
 use super::range::{Wanted, wanted};
 use super::uploads::error;
 use crate::files::Reading;
-use crate::task::ResultFile;
+use crate::task::{Code, ResultFile};
 
 /// The answer to GET or HEAD with these headers for the file at `path`, which `file` describes: 200, 206, 304, 412 or 416;
 /// 410 where it is gone.
@@ -22,21 +22,21 @@ pub async fn send(method: &Method, headers: &HeaderMap, path: PathBuf, file: &Re
     let content = match Reading::open(path.clone(), file.size).await {
         Ok(content) => content,
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            return error(StatusCode::GONE, "NOT_FOUND", "the file was deleted");
+            return error(StatusCode::GONE, Code::NotFound, "the file was deleted");
         }
         Err(cause) => {
             tracing::error!(path = %path.display(), error = %cause, "could not read a file");
-            return error(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", "the file cannot be read");
+            return error(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "the file cannot be read");
         }
     };
     let tag = format!("\"{}\"", file.sha256);
     let answer = match wanted(method, headers, &tag, file.size) {
         Wanted::NotModified => StatusCode::NOT_MODIFIED.into_response(),
         Wanted::Changed => {
-            error(StatusCode::PRECONDITION_FAILED, "CONFLICT", "the file is another one than If-Match names")
+            error(StatusCode::PRECONDITION_FAILED, Code::Conflict, "the file is another one than If-Match names")
         }
         Wanted::Unsatisfiable => {
-            let answer = error(StatusCode::RANGE_NOT_SATISFIABLE, "BAD_USER_INPUT", "the file has no such bytes");
+            let answer = error(StatusCode::RANGE_NOT_SATISFIABLE, Code::BadUserInput, "the file has no such bytes");
             with(answer, header::CONTENT_RANGE, &format!("bytes */{}", file.size))
         }
         Wanted::Whole if method == Method::HEAD => sized(StatusCode::OK, file, file.size, stream::empty()),

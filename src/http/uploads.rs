@@ -16,7 +16,7 @@ use super::transport::{UploadError, UploadSink};
 use super::{Site, tus};
 use crate::files::Received;
 use crate::store::{self, Upload};
-use crate::task::text;
+use crate::task::{Code, text};
 
 type Pieces<'a> = BoxStream<'a, Result<Bytes, io::Error>>;
 
@@ -58,7 +58,7 @@ pub async fn receive(State(site): State<Site>, headers: HeaderMap, body: Body) -
             let answer = json!({ "id": upload.id, "size": upload.size, "sha256": upload.sha256 });
             (StatusCode::CREATED, Json(answer)).into_response()
         }
-        Ok(None) => error(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", "the form holds no file"),
+        Ok(None) => error(StatusCode::BAD_REQUEST, Code::BadUserInput, "the form holds no file"),
         Err(problem) => refuse(&problem),
     }
 }
@@ -126,10 +126,10 @@ pub fn unkept(error: impl std::error::Error + Send + Sync + 'static) -> Box<Resp
 /// The answer to an upload that was not kept.
 pub fn refuse(problem: &UploadError) -> Response {
     match problem {
-        UploadError::TooLarge { .. } => error(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", &problem.to_string()),
-        UploadError::Silent => error(StatusCode::REQUEST_TIMEOUT, "TIMEOUT", &problem.to_string()),
+        UploadError::TooLarge { .. } => error(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, &problem.to_string()),
+        UploadError::Silent => error(StatusCode::REQUEST_TIMEOUT, Code::Timeout, &problem.to_string()),
         UploadError::CutOff | UploadError::Name(_) => {
-            error(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", &problem.to_string())
+            error(StatusCode::BAD_REQUEST, Code::BadUserInput, &problem.to_string())
         }
         UploadError::Failed(cause) => {
             tracing::error!(error = %cause, "could not store an upload");
@@ -141,14 +141,14 @@ pub fn refuse(problem: &UploadError) -> Response {
             } else {
                 "the file could not be kept: try again"
             };
-            let code = if full || away { "UNAVAILABLE" } else { "INTERNAL" };
+            let code = if full || away { Code::Unavailable } else { Code::Internal };
             error(StatusCode::SERVICE_UNAVAILABLE, code, text)
         }
     }
 }
 
 /// An error outside GraphQL, in GraphQL's form.
-pub fn error(status: StatusCode, code: &str, text: &str) -> Response {
-    let body = json!({ "errors": [{ "message": text, "extensions": { "code": code } }] });
+pub fn error(status: StatusCode, code: Code, text: &str) -> Response {
+    let body = json!({ "errors": [{ "message": text, "extensions": { "code": code.as_str() } }] });
     (status, Json(body)).into_response()
 }

@@ -19,7 +19,7 @@ use crate::files::Fingerprint;
 use crate::metrics::Timers;
 use crate::outbound::Outbound;
 use crate::runner::{BadInput, Context, Failure, Kind, Kinds};
-use crate::task::ResultFile;
+use crate::task::{Code, ResultFile};
 
 /// The kinds that come with the server, and those of the embedding program.
 pub fn builtin(
@@ -82,8 +82,8 @@ impl From<datasets::Error> for Failure {
     fn from(error: datasets::Error) -> Failure {
         let text = error.to_string();
         match error {
-            datasets::Error::Exists(_) => Failure::permanent("ALREADY_EXISTS", text),
-            datasets::Error::Missing(_) => Failure::permanent("NOT_FOUND", text),
+            datasets::Error::Exists(_) => Failure::permanent(Code::AlreadyExists, text),
+            datasets::Error::Missing(_) => Failure::permanent(Code::NotFound, text),
             datasets::Error::Columns { .. } | datasets::Error::TooManyColumns { .. } | datasets::Error::Cell { .. } => {
                 Failure::input(text)
             }

@@ -9,25 +9,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::calls::Durations;
+use crate::task::Code;
 
 /// Upper bounds of durations, in seconds: uploads take minutes.
 const SECONDS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0, 600.0];
-
-/// Codes of GraphQL errors; others are counted as OTHER.
-const CODES: [&str; 12] = [
-    "BAD_USER_INPUT",
-    "NOT_FOUND",
-    "CONFLICT",
-    "INVALID_STATE",
-    "ALREADY_EXISTS",
-    "TOO_BUSY",
-    "TOO_LARGE",
-    "FORBIDDEN",
-    "UNAUTHENTICATED",
-    "RATE_LIMITED",
-    "UNAVAILABLE",
-    "INTERNAL",
-];
 
 /// HTTP requests.
 #[derive(Clone)]
@@ -78,7 +63,7 @@ fn known(method: &str) -> &'static str {
 pub struct Graphql {
     operations: Family<Operation, Counter>,
     durations: Durations<Type>,
-    errors: Family<Code, Counter>,
+    errors: Family<ErrorLabel, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -93,7 +78,7 @@ struct Type {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Code {
+struct ErrorLabel {
     code: &'static str,
 }
 
@@ -127,7 +112,7 @@ impl Graphql {
         let mut first = None;
         for code in codes.map(bounded) {
             first.get_or_insert(code);
-            self.errors.get_or_create(&Code { code }).inc();
+            self.errors.get_or_create(&ErrorLabel { code }).inc();
         }
         first
     }
@@ -140,5 +125,5 @@ impl Graphql {
 
 /// A program that embeds Pausa may have codes of its own.
 fn bounded(code: &str) -> &'static str {
-    CODES.into_iter().find(|known| *known == code).unwrap_or("OTHER")
+    code.parse().map_or("OTHER", Code::as_str)
 }

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::files::Files;
 use crate::metrics::Work;
 use crate::store::{self, Durability, FenceToken, Last, Store};
-use crate::task::{Progress, State, Task, TaskId};
+use crate::task::{Code, Progress, State, Task, TaskId};
 
 /// The wait between two tries while the store is away.
 const AWAY: Duration = Duration::from_millis(250);
@@ -89,7 +89,7 @@ impl Context {
     /// A permanent failure where the stored text does not fit `S`.
     pub fn spec<S: DeserializeOwned>(&self) -> Result<S, Failure> {
         serde_json::from_str(&self.0.task.spec)
-            .map_err(|error| Failure::permanent("INTERNAL", format!("its stored spec cannot be read: {error}")))
+            .map_err(|error| Failure::permanent(Code::Internal, format!("its stored spec cannot be read: {error}")))
     }
 
     /// Where the last checkpoint of any run left off; none before the first.
@@ -98,7 +98,7 @@ impl Context {
     /// A permanent failure where the stored text does not fit `C`.
     pub fn cursor<C: DeserializeOwned>(&self) -> Result<Option<C>, Failure> {
         let cursor = self.0.task.cursor.as_deref().map(serde_json::from_str).transpose();
-        cursor.map_err(|error| Failure::permanent("INTERNAL", format!("its stored cursor cannot be read: {error}")))
+        cursor.map_err(|error| Failure::permanent(Code::Internal, format!("its stored cursor cannot be read: {error}")))
     }
 
     /// The folder of files that clients sent, work in progress and results.
@@ -158,7 +158,7 @@ impl Context {
     /// Says it without a write or a look at the stop signal.
     pub fn note<C: Serialize>(&self, cursor: &C, report: Report) -> Result<(), Failure> {
         let cursor = serde_json::to_string(cursor)
-            .map_err(|error| Failure::permanent("INTERNAL", format!("its cursor cannot be written: {error}")))?;
+            .map_err(|error| Failure::permanent(Code::Internal, format!("its cursor cannot be written: {error}")))?;
         let progress = Progress {
             phase: report.phase.to_owned(),
             unit: self.0.task.progress.unit,
@@ -178,7 +178,7 @@ impl Context {
     pub fn noted<C: DeserializeOwned>(&self) -> Result<Option<C>, Failure> {
         let cursor = self.last().and_then(|(cursor, _)| cursor);
         let cursor = cursor.as_deref().map(serde_json::from_str).transpose();
-        cursor.map_err(|error| Failure::permanent("INTERNAL", format!("the noted cursor cannot be read: {error}")))
+        cursor.map_err(|error| Failure::permanent(Code::Internal, format!("the noted cursor cannot be read: {error}")))
     }
 
     /// The run must stop.

@@ -16,7 +16,7 @@ use super::{Context, Runner};
 use crate::spans;
 use crate::store;
 use crate::task::change::{End, NextAttempt};
-use crate::task::{ControlRequest, Refusal, ResultFile, State, Task};
+use crate::task::{Code, ControlRequest, Refusal, ResultFile, State, Task};
 
 /// The wait between two tries while the store is away.
 const AWAY: Duration = Duration::from_millis(250);
@@ -102,7 +102,7 @@ async fn work(runner: Runner, task: Arc<Task>, place: Place, signal: watch::Rece
 async fn stage(runner: &Runner, context: &Context, place: &Place, task: &Arc<Task>) -> Option<End> {
     let Some(kind) = runner.kind(&task.kind) else {
         let failure =
-            Failure::permanent("INTERNAL", format!("this server knows no kind of task named {:?}", task.kind));
+            Failure::permanent(Code::Internal, format!("this server knows no kind of task named {:?}", task.kind));
         let runs = task.state == State::Running;
         return Some(if runs { End::Fail(failure.into()) } else { retry(runner, task, failure) });
     };

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::Context;
-use crate::task::{ResultFile, TaskError, Unit, text};
+use crate::task::{Code, ResultFile, TaskError, TaskErrorCode, Unit, text};
 
 /// A kind of long-running task. Its runs can be paused, resumed and terminated, because [`Context::checkpoint`] is the
 /// only way to report progress, and the place where a run learns that it must stop.
@@ -110,8 +110,8 @@ pub enum Stop {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// One of the API's codes, such as `BAD_USER_INPUT`.
-    pub code: &'static str,
+    /// One of the API's codes, or one of the embedding program.
+    pub code: TaskErrorCode,
     /// Where and what next.
     pub message: String,
     /// What follows.
@@ -132,33 +132,33 @@ pub enum Retry {
 }
 
 impl Failure {
-    fn new(code: &'static str, message: impl Into<String>, retry: Retry) -> Failure {
-        Failure { code, message: message.into(), retry }
+    fn new(code: impl Into<TaskErrorCode>, message: impl Into<String>, retry: Retry) -> Failure {
+        Failure { code: code.into(), message: message.into(), retry }
     }
 
     /// The input is bad: no further try would mend it, and what was written is undone.
     pub fn input(message: impl Into<String>) -> Failure {
-        Failure::new("BAD_USER_INPUT", message, Retry::Never)
+        Failure::new(Code::BadUserInput, message, Retry::Never)
     }
 
     /// No further try would mend it, with a code of its own.
-    pub fn permanent(code: &'static str, message: impl Into<String>) -> Failure {
+    pub fn permanent(code: impl Into<TaskErrorCode>, message: impl Into<String>) -> Failure {
         Failure::new(code, message, Retry::Never)
     }
 
     /// Something is full, or does not answer as it should: the task is tried again.
     pub fn unavailable(message: impl Into<String>) -> Failure {
-        Failure::new("UNAVAILABLE", message, Retry::Limited)
+        Failure::new(Code::Unavailable, message, Retry::Limited)
     }
 
     /// A service of the server's own is away: the task waits for it, however long that takes.
     pub fn until_available(message: impl Into<String>) -> Failure {
-        Failure::new("UNAVAILABLE", message, Retry::UntilAvailable)
+        Failure::new(Code::Unavailable, message, Retry::UntilAvailable)
     }
 
     /// Something else went wrong: the task is tried again.
     pub fn internal(message: impl Into<String>) -> Failure {
-        Failure::new("INTERNAL", message, Retry::Limited)
+        Failure::new(Code::Internal, message, Retry::Limited)
     }
 
     /// The same failure, tried again at a moment that the kind chose.
@@ -179,6 +179,6 @@ impl Failure {
 
 impl From<Failure> for TaskError {
     fn from(failure: Failure) -> TaskError {
-        TaskError { code: failure.code.to_owned(), message: failure.message }
+        TaskError { code: failure.code, message: failure.message }
     }
 }

@@ -34,7 +34,7 @@ pub fn log(node: &str, task: &Task, change: &StateChange) {
         node,
         by = change.by,
         reason,
-        error_code = error.map(|error| &*error.code),
+        error_code = error.map(|error| error.code.as_str()),
         error = error.map(|error| &*error.message),
         done = task.progress.done,
         duration_ms = ran,
@@ -117,7 +117,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::task::change::{End, NextAttempt};
-    use crate::task::{ControlRequest, NewTask, PauseExpiry, TaskError, Verb};
+    use crate::task::{Code, ControlRequest, NewTask, PauseExpiry, TaskError, Verb};
 
     const AT: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -147,7 +147,7 @@ mod tests {
     }
 
     fn error() -> TaskError {
-        TaskError { code: "UNAVAILABLE".to_owned(), message: "no answer".to_owned() }
+        TaskError { code: Code::Unavailable.into(), message: "no answer".to_owned() }
     }
 
     type Step = fn(&mut Task) -> Result<Option<StateChange>, crate::task::Refusal>;

@@ -185,7 +185,10 @@ fn line(task: &Task) -> Line<'_> {
         attempt: task.attempt,
         crashes: task.crashes,
         failures: task.failures,
-        error: task.error.as_ref().map(|error| ErrorOf { error_code: &error.code, error_message: &error.message }),
+        error: task
+            .error
+            .as_ref()
+            .map(|error| ErrorOf { error_code: error.code.as_str(), error_message: &error.message }),
         result: task.result.as_ref().map(|file| ResultOf {
             result_name: &file.name,
             result_size: signed(file.size),

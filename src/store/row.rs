@@ -91,7 +91,7 @@ fn progress(row: &AnyRow) -> sqlx::Result<Progress> {
 fn error(row: &AnyRow) -> sqlx::Result<Option<TaskError>> {
     let code: Option<String> = row.try_get("error_code")?;
     let message: Option<String> = row.try_get("error_message")?;
-    Ok(code.zip(message).map(|(code, message)| TaskError { code, message }))
+    Ok(code.zip(message).map(|(code, message)| TaskError { code: code.as_str().into(), message }))
 }
 
 fn result(row: &AnyRow) -> sqlx::Result<Option<ResultFile>> {

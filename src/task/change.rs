@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Event, Illegal, NewTask, PauseExpiry, Progress, ResultFile, State, StateChange, Task, TaskError, TaskId, text,
+    Code, Event, Illegal, NewTask, PauseExpiry, Progress, ResultFile, State, StateChange, Task, TaskError, TaskId, text,
 };
 
 /// What a client may ask of a task.
@@ -310,7 +310,7 @@ impl Task {
         let poisoned = self.crashes > limit && matches!(self.state, State::Running | State::Pausing);
         if poisoned {
             let message = format!("its node died {} times in a row while running it", self.crashes);
-            return self.end(End::Fail(TaskError { code: "INTERNAL".to_owned(), message }), ask);
+            return self.end(End::Fail(TaskError { code: Code::Internal.into(), message }), ask);
         }
         let change = self.step(Event::LeaseExpired, ask)?;
         self.owner = None;

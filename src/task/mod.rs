@@ -3,6 +3,7 @@
 //! Read [`state`] first (the lifecycle table), then [`Task`] and its verbs in [`change`].
 
 pub mod change;
+pub mod code;
 pub mod id;
 pub mod state;
 pub mod text;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use change::{ControlRequest, Refusal, Verb};
+pub use code::{Code, TaskErrorCode};
 pub use id::TaskId;
 pub use state::{Event, Illegal, State};
 
@@ -196,9 +198,9 @@ impl Unit {
 /// Why a task failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskError {
-    /// One of the codes of the API, such as `BAD_USER_INPUT`.
-    pub code: String,
-    /// Where and what next.
+    /// One of the API's codes, or one of the embedding program.
+    pub code: TaskErrorCode,
+    /// What is wrong, where, and what to do.
     pub message: String,
 }
 

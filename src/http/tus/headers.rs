@@ -7,6 +7,7 @@ use jiff::fmt::rfc2822::DateTimePrinter;
 use super::{Answer, bad, refused};
 use crate::http::Site;
 use crate::store::Upload;
+use crate::task::Code;
 
 /// The version that is spoken.
 const VERSION: &str = "1.0.0";
@@ -40,7 +41,7 @@ pub fn checked(headers: &HeaderMap) -> Result<(), Box<Response>> {
         return Ok(());
     }
     let text = "the header Tus-Resumable: 1.0.0 is needed; no other version is spoken here";
-    let mut refusal = refused(StatusCode::PRECONDITION_FAILED, "BAD_USER_INPUT", text);
+    let mut refusal = refused(StatusCode::PRECONDITION_FAILED, Code::BadUserInput, text);
     refusal.headers_mut().insert(VERSIONS, HeaderValue::from_static(VERSION));
     Err(refusal)
 }

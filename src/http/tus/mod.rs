@@ -20,6 +20,7 @@ use super::Site;
 use super::uploads::{error, refuse, unkept};
 use crate::files::Part;
 use crate::store::Upload;
+use crate::task::Code;
 pub use headers::{EXPOSED, announce, speaks};
 use headers::{OFFSET, described, with};
 pub use turns::Turns;
@@ -46,7 +47,7 @@ pub async fn upload(State(site): State<Site>, Path(id): Path<String>, request: R
             Method::DELETE => terminate(&site, &id).await,
             _ => {
                 let text = "an upload is asked for by HEAD, continued by PATCH and deleted by DELETE";
-                let answer = error(StatusCode::METHOD_NOT_ALLOWED, "BAD_USER_INPUT", text);
+                let answer = error(StatusCode::METHOD_NOT_ALLOWED, Code::BadUserInput, text);
                 Err(Box::new(with(answer, header::ALLOW, "HEAD, PATCH, DELETE, OPTIONS")))
             }
         },
@@ -77,7 +78,7 @@ async fn terminate(site: &Site, id: &str) -> Answer {
     let _turn = site.turns.take(id).await;
     if !site.store.delete_upload(&upload.id).await.map_err(unkept)? {
         known(site, id).await?;
-        return Err(refused(StatusCode::CONFLICT, "INVALID_STATE", "a task reads it: delete the task first"));
+        return Err(refused(StatusCode::CONFLICT, Code::InvalidState, "a task reads it: delete the task first"));
     }
     site.files.delete_upload(&upload.id).await.map_err(unkept)?;
     Ok(StatusCode::NO_CONTENT.into_response())
@@ -85,13 +86,13 @@ async fn terminate(site: &Site, id: &str) -> Answer {
 
 async fn known(site: &Site, id: &str) -> Result<Upload, Box<Response>> {
     let found = site.store.upload(id).await.map_err(unkept)?;
-    found.ok_or_else(|| refused(StatusCode::NOT_FOUND, "NOT_FOUND", "there is no such upload"))
+    found.ok_or_else(|| refused(StatusCode::NOT_FOUND, Code::NotFound, "there is no such upload"))
 }
 
 /// Its file, which nobody else writes to, and its row as it then is.
 async fn opened(site: &Site, id: &str) -> Result<(Part, Upload), Box<Response>> {
     let Some(part) = site.files.part(id).await.map_err(unkept)? else {
-        return Err(refused(StatusCode::LOCKED, "CONFLICT", "another node is receiving it: try again in a moment"));
+        return Err(refused(StatusCode::LOCKED, Code::Conflict, "another node is receiving it: try again in a moment"));
     };
     match known(site, id).await {
         Ok(upload) => Ok((part, upload)),
@@ -102,12 +103,12 @@ async fn opened(site: &Site, id: &str) -> Result<(Part, Upload), Box<Response>> 
     }
 }
 
-fn refused(status: StatusCode, code: &str, text: &str) -> Box<Response> {
+fn refused(status: StatusCode, code: Code, text: &str) -> Box<Response> {
     Box::new(error(status, code, text))
 }
 
 fn bad(text: &str) -> Box<Response> {
-    refused(StatusCode::BAD_REQUEST, "BAD_USER_INPUT", text)
+    refused(StatusCode::BAD_REQUEST, Code::BadUserInput, text)
 }
 
 fn too_large(limit: u64) -> Box<Response> {

@@ -16,6 +16,7 @@ use crate::http::Site;
 use crate::http::transport::is_silent;
 use crate::http::uploads::unkept;
 use crate::store::Upload;
+use crate::task::Code;
 
 /// The media type of a part of a file.
 const PART: &str = "application/offset+octet-stream";
@@ -46,7 +47,7 @@ enum End {
 pub async fn patch(site: &Site, id: String, headers: &HeaderMap, body: Body) -> Answer {
     if !is_part(headers) {
         let text = format!("the content type must be {PART}");
-        return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "BAD_USER_INPUT", &text));
+        return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadUserInput, &text));
     }
     let offset = number(headers, &OFFSET)?.ok_or_else(|| bad("the header Upload-Offset is needed"))?;
     let told = number(headers, &LENGTH)?;
@@ -78,7 +79,7 @@ async fn sized(site: &Site, mut upload: Upload, told: Option<u64>) -> Result<Upl
         return Err(bad("more bytes than Upload-Length are here already"));
     }
     if upload.size.is_none() && !site.store.size_upload(&upload.id, size).await.map_err(unkept)? {
-        return Err(refused(StatusCode::CONFLICT, "CONFLICT", "another request told Upload-Length: ask by HEAD"));
+        return Err(refused(StatusCode::CONFLICT, Code::Conflict, "another request told Upload-Length: ask by HEAD"));
     }
     upload.size = Some(size);
     Ok(upload)
@@ -98,7 +99,7 @@ async fn take(site: &Site, id: &str, offset: u64, body: BodyDataStream) -> Resul
     let size = part.size();
     if offset != size {
         let text = format!("{size} bytes are here, so the next ones begin at Upload-Offset {size}");
-        return Err(Box::new(with(*refused(StatusCode::CONFLICT, "CONFLICT", &text), OFFSET, &size.to_string())));
+        return Err(Box::new(with(*refused(StatusCode::CONFLICT, Code::Conflict, &text), OFFSET, &size.to_string())));
     }
     let limit = upload.size.unwrap_or(site.max_upload_bytes);
     let end = pour(site, id, &turn, body, &mut part, limit).await;
@@ -108,7 +109,7 @@ async fn take(site: &Site, id: &str, offset: u64, body: BodyDataStream) -> Resul
     if matches!(end, Ok(End::Gone)) || !site.store.use_upload(id, now).await.map_err(unkept)? {
         drop(part);
         site.files.delete_upload(id).await.map_err(unkept)?;
-        return Err(refused(StatusCode::NOT_FOUND, "NOT_FOUND", "the upload was deleted"));
+        return Err(refused(StatusCode::NOT_FOUND, Code::NotFound, "the upload was deleted"));
     }
     let upload = completed(site, Upload { used_at: now, ..upload }, &mut part).await?;
     match end.map_err(unkept)? {
@@ -161,7 +162,7 @@ pub async fn completed(site: &Site, upload: Upload, part: &mut Part) -> Result<U
     let now = site.clock.now();
     if !site.store.complete_upload(&upload.id, whole.size, &whole.sha256, now).await.map_err(unkept)? {
         site.files.delete_upload(&upload.id).await.map_err(unkept)?;
-        return Err(refused(StatusCode::NOT_FOUND, "NOT_FOUND", "the upload was deleted"));
+        return Err(refused(StatusCode::NOT_FOUND, Code::NotFound, "the upload was deleted"));
     }
     Ok(Upload { sha256: Some(whole.sha256), used_at: now, ..upload })
 }
@@ -171,15 +172,15 @@ fn ended(end: &End, offset: u64, told: Option<u64>, limit: u64) -> Box<Response>
     let (status, code, text) = match end {
         End::TooLarge if told.is_some() => return more_than_told(),
         End::TooLarge => return too_large(limit),
-        End::Silent => (StatusCode::REQUEST_TIMEOUT, "TIMEOUT", "no byte came for too long"),
-        End::Overtaken => (StatusCode::LOCKED, "CONFLICT", "another request took the place of this one"),
-        End::Ending => (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE", "the server is ending"),
-        End::Sent | End::Broken | End::Gone => (StatusCode::BAD_REQUEST, "BAD_USER_INPUT", "the request broke off"),
+        End::Silent => (StatusCode::REQUEST_TIMEOUT, Code::Timeout, "no byte came for too long"),
+        End::Overtaken => (StatusCode::LOCKED, Code::Conflict, "another request took the place of this one"),
+        End::Ending => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "the server is ending"),
+        End::Sent | End::Broken | End::Gone => (StatusCode::BAD_REQUEST, Code::BadUserInput, "the request broke off"),
     };
     refused(status, code, &format!("{text}; {offset} bytes are kept: go on from there"))
 }
 
 fn more_than_told() -> Box<Response> {
     let text = "these are more bytes than the file has by its Upload-Length";
-    refused(StatusCode::PAYLOAD_TOO_LARGE, "TOO_LARGE", text)
+    refused(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, text)
 }

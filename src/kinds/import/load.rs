@@ -13,7 +13,7 @@ use super::writer::{Writer, stopped_by};
 use super::{Import, inspect, rejects, report, source};
 use crate::datasets::{Batch, Datasets, Mode, Plan, Staging};
 use crate::runner::{Context, Failure, Stop};
-use crate::task::ResultFile;
+use crate::task::{Code, ResultFile};
 
 /// Batches that are read ahead of the writer.
 const AHEAD: usize = 2;
@@ -85,7 +85,8 @@ async fn keep_rejects(datasets: &dyn Datasets, context: &Context, header: Vec<u8
 
 /// The cursor in a staging.
 pub fn parse(text: &str) -> Result<Cursor, Failure> {
-    serde_json::from_str(text).map_err(|error| Failure::permanent("INTERNAL", format!("its cursor {text}: {error}")))
+    serde_json::from_str(text)
+        .map_err(|error| Failure::permanent(Code::Internal, format!("its cursor {text}: {error}")))
 }
 
 /// Opens the text at its first row, if it is CSV; `begun`: rows of it are imported already.

@@ -16,7 +16,7 @@ use crate::graphql::scalars::DateTime;
 use crate::graphql::services::Services;
 use crate::graphql::task::task_type;
 use crate::runner::StartOptions;
-use crate::task::{IdempotencyKey, Task};
+use crate::task::{Code, IdempotencyKey, Task};
 
 /// Timers in one call.
 const MOST: usize = 1000;
@@ -257,7 +257,7 @@ fn keys(ctx: &Context<'_>, inputs: &[StartTimerInput]) -> Result<Vec<Option<Idem
             && *known.entry(key.text.clone()).or_insert_with(|| key.clone()) != *key
         {
             let text = format!("the idempotency key {:?} is used twice in this call, with different inputs", key.text);
-            return Err(error::of_input(place, error::of_field("idempotencyKey", error::coded("CONFLICT", text))));
+            return Err(error::of_input(place, error::of_field("idempotencyKey", error::coded(Code::Conflict, text))));
         }
         keys.push(key);
     }

@@ -23,7 +23,7 @@ use crate::config::Config;
 use crate::metrics::{Sent, Timers};
 use crate::outbound::Outbound;
 use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
-use crate::task::{ResultFile, Unit};
+use crate::task::{Code, ResultFile, Unit};
 
 /// The kind's name in the store.
 pub const NAME: &str = "timer";
@@ -104,11 +104,11 @@ impl Kind for Timer {
             if let Some(at) = cursor.sending.take() {
                 let error = "a crash hid whether it was sent, so it is not sent again";
                 let unknown = Delivered { at, late: late(at), status: None, error: Some(error.to_owned()) };
-                log::delivery(context, context.failures() + 1, &unknown, Verdict::Final("UNAVAILABLE"), true);
+                log::delivery(context, context.failures() + 1, &unknown, Verdict::Final(Code::Unavailable), true);
                 cursor.add(unknown);
                 context.note(&cursor, report(0))?;
                 self.metrics.sent(Sent::Unknown);
-                return Err(Failure::permanent("UNAVAILABLE", error).into());
+                return Err(Failure::permanent(Code::Unavailable, error).into());
             }
             cursor.announce(context).await?;
         } else {
@@ -138,10 +138,11 @@ impl Kind for Timer {
                 _ => Stop::Interrupted,
             },
             Verdict::Final(code) => Failure::permanent(code, outcome.to_string()).into(),
-            Verdict::Again(_) if tries >= self.attempts => {
-                Failure::permanent("UNAVAILABLE", format!("{tries} tries, none with success; the last one: {outcome}"))
-                    .into()
-            }
+            Verdict::Again(_) if tries >= self.attempts => Failure::permanent(
+                Code::Unavailable,
+                format!("{tries} tries, none with success; the last one: {outcome}"),
+            )
+            .into(),
             Verdict::Again(again) => {
                 let text = format!("try {tries} of {}: {outcome}", self.attempts);
                 Failure::unavailable(text).again(again).into()

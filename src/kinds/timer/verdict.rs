@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 use super::attempt::{Answer, Outcome};
 use super::spec::Delivery;
 use crate::outbound::Failed;
+use crate::task::Code;
 
 /// The longest that a receiver may put a try off.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24);
@@ -19,7 +20,7 @@ pub enum Verdict {
     /// Another try, at that moment.
     Again(Timestamp),
     /// None, with that code.
-    Final(&'static str),
+    Final(Code),
     /// What stopped it decides.
     Stop,
 }
@@ -31,16 +32,16 @@ pub fn of(outcome: &Outcome, delivery: Delivery, now: Timestamp, wait: Duration)
     let unknown = delivery == Delivery::AtMostOnce;
     match outcome {
         _ if outcome.is_success() => Verdict::Delivered,
-        Outcome::Answer(Answer { status: 410, .. }) => Verdict::Final("NOT_FOUND"),
+        Outcome::Answer(Answer { status: 410, .. }) => Verdict::Final(Code::NotFound),
         Outcome::Answer(Answer { status: 429 | 503, retry_after: Some(after), .. }) => {
             again(retry_after(after, now).map_or(wait, |asked| asked.max(wait)))
         }
         Outcome::Answer(_) | Outcome::Failed(Failed::Unreached(_)) => again(wait),
-        Outcome::Failed(Failed::Refused(_)) => Verdict::Final("BAD_USER_INPUT"),
-        Outcome::Failed(Failed::Broken(_)) | Outcome::TimedOut(_) if unknown => Verdict::Final("UNAVAILABLE"),
+        Outcome::Failed(Failed::Refused(_)) => Verdict::Final(Code::BadUserInput),
+        Outcome::Failed(Failed::Broken(_)) | Outcome::TimedOut(_) if unknown => Verdict::Final(Code::Unavailable),
         Outcome::Failed(Failed::Broken(_)) | Outcome::TimedOut(_) => again(wait),
         // A termination comes first; a pause would send it again.
-        Outcome::Cut(_) if unknown => Verdict::Final("UNAVAILABLE"),
+        Outcome::Cut(_) if unknown => Verdict::Final(Code::Unavailable),
         Outcome::Cut(_) => Verdict::Stop,
     }
 }
@@ -83,7 +84,7 @@ mod tests {
             (201, None, Verdict::Delivered),
             (204, Some("60"), Verdict::Delivered),
             (299, None, Verdict::Delivered),
-            (410, Some("60"), Verdict::Final("NOT_FOUND")),
+            (410, Some("60"), Verdict::Final(Code::NotFound)),
         ];
         for (status, after, verdict) in table {
             assert_eq!(of(&answer(status, after), Delivery::AtMostOnce, now(), WAIT), verdict, "{status}");
@@ -119,10 +120,10 @@ mod tests {
         assert_eq!((seconds(&unreached, least), seconds(&unreached, most)), (Some(3), Some(3)), "nothing was sent");
         for unknown in [Outcome::Failed(Failed::Broken("reset".into())), Outcome::TimedOut(15.0)] {
             assert_eq!(seconds(&unknown, least), Some(3));
-            assert_eq!(of(&unknown, most, now(), WAIT), Verdict::Final("UNAVAILABLE"));
+            assert_eq!(of(&unknown, most, now(), WAIT), Verdict::Final(Code::Unavailable));
         }
         let cut = Outcome::Cut(Stop::Interrupted);
         assert_eq!(of(&cut, least, now(), WAIT), Verdict::Stop);
-        assert_eq!(of(&cut, most, now(), WAIT), Verdict::Final("UNAVAILABLE"));
+        assert_eq!(of(&cut, most, now(), WAIT), Verdict::Final(Code::Unavailable));
     }
 }

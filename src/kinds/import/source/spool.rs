@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::super::spec::Identity;
 use super::input::Input;
 use crate::runner::Failure;
+use crate::task::Code;
 
 /// Bytes that are written and synced at once; the first ones sooner, so that rows begin early.
 pub const BATCH: usize = 4 << 20;
@@ -144,7 +145,7 @@ pub fn put<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
 /// It is larger than this server takes.
 pub fn too_large(limit: u64) -> Failure {
     Failure::permanent(
-        "TOO_LARGE",
+        Code::TooLarge,
         format!("its file is larger than {limit} bytes, the limit of this server (PAUSA_MAX_UPLOAD_BYTES)"),
     )
 }
