@@ -1,4 +1,4 @@
-//! The program: arguments, log, signals.
+//! Command line program: arguments, logging, signals.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -23,51 +23,51 @@ use tokio::time::Instant;
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
-    /// A file of settings; config.default.toml lists them all.
+    /// Settings file (TOML). config.default.toml lists all settings.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The address to listen on.
+    /// Address to listen on: IP address and port.
     #[arg(long, global = true, value_name = "ADDRESS")]
     listen: Option<String>,
-    /// The folder of everything that the embedded mode keeps.
+    /// Folder for everything the embedded mode stores.
     #[arg(long, global = true, value_name = "FOLDER")]
     data_dir: Option<String>,
-    /// Any setting, over every other source.
+    /// Sets any setting. Overrides all other sources.
     #[arg(long = "set", global = true, value_name = "NAME=VALUE")]
     settings: Vec<String>,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Start the server (what happens without a command, too).
+    /// Start the server (the default command).
     Serve,
     /// Print the GraphQL schema.
     Schema,
-    /// Bring the task store up to date, and end.
+    /// Apply pending migrations of the task store and exit.
     Migrate,
-    /// Back up the data folder, also while a server runs on it (SQLite only).
+    /// Back up the data folder. The server may be running (SQLite only).
     ///
-    /// Copies the task store, the datasets, uploads and results as of one moment, checks the copy, and writes a manifest
-    /// with the size and SHA-256 of each file. Files that never change are hard-linked if FOLDER is on the same file system.
+    /// Copies the task store, the datasets, uploads and results as of one moment, verifies the copy, and writes a manifest
+    /// with the size and SHA-256 of each file. Immutable files are hard-linked if FOLDER is on the same file system.
     Backup {
-        /// Folder to create. It must not exist, or be empty.
+        /// Folder to create. Must not exist, or must be empty.
         folder: PathBuf,
     },
     /// Restore a backup into an empty data folder.
     ///
-    /// Checks the manifest and the SHA-256 of each file. Start a server on the data folder afterwards: unfinished tasks
-    /// continue. Timers that fired after the backup was made fire again: see docs/operations.md.
+    /// Verifies the manifest and the SHA-256 of each file. Then start a server on the data folder: unfinished tasks
+    /// continue. Timers that fired after the backup fire again: see docs/operations.md.
     Restore {
         /// Folder that `pausa backup` created.
         folder: PathBuf,
     },
 }
 
-/// Time for blocking calls to return as the process ends. A lookup of a name or a disk that hangs takes no longer.
-const LEAVING: Duration = Duration::from_millis(500);
+/// Maximum time that the exiting process waits for blocking calls, such as a name lookup or a hanging disk.
+const EXIT_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Time for the last traces to be sent, within shutdown.grace.
-const FLUSHING: Duration = Duration::from_secs(2);
+/// Maximum time for sending the last traces, within shutdown.grace.
+const TRACE_FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -83,7 +83,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let runtime = tokio::runtime::Runtime::new()?;
     let outcome = runtime.block_on(command(arguments));
-    runtime.shutdown_timeout(LEAVING);
+    runtime.shutdown_timeout(EXIT_TIMEOUT);
     outcome
 }
 
@@ -104,9 +104,9 @@ async fn command(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::
         Some(Command::Migrate) => migrate(&config).await,
         Some(Command::Backup { folder }) => {
             allow_many_files();
-            done(backup::command::backup(&config, folder.clone()).await?)
+            succeed(backup::command::backup(&config, folder.clone()).await?)
         }
-        Some(Command::Restore { folder }) => done(backup::command::bring_back(&config, folder.clone()).await?),
+        Some(Command::Restore { folder }) => succeed(backup::command::bring_back(&config, folder.clone()).await?),
         _ => serve(config, clock, telemetry).await,
     }
 }
@@ -116,34 +116,37 @@ fn config(arguments: &Arguments) -> Result<Config, Box<dyn std::error::Error>> {
     flags.extend(arguments.listen.clone().map(|address| ("listen".to_owned(), address)));
     flags.extend(arguments.data_dir.clone().map(|folder| ("data_dir".to_owned(), folder)));
     for setting in &arguments.settings {
-        let (name, value) =
-            setting.split_once('=').ok_or_else(|| format!("--set {setting}: NAME=VALUE is expected"))?;
+        let (name, value) = setting.split_once('=').ok_or_else(|| format!("--set {setting}: expected NAME=VALUE"))?;
         flags.push((name.to_owned(), value.to_owned()));
     }
     let file = arguments.config.clone().or_else(|| std::env::var_os("PAUSA_CONFIG").map(PathBuf::from));
     Ok(Config::load(file.as_deref(), variables()?.into_iter(), &flags)?)
 }
 
-/// Returns the PAUSA_* variables. A value that is not UTF-8 would be lost, so it is refused.
+/// Returns the PAUSA_* variables.
+///
+/// # Errors
+/// A value that is not UTF-8.
 fn variables() -> Result<Vec<(String, String)>, String> {
     let variables = std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value));
-    let ours = variables.filter(|(name, _)| name.starts_with("PAUSA_"));
-    ours.map(|(name, value)| match value.into_string() {
-        Ok(value) => Ok((name, value)),
-        Err(_) => Err(format!("the value of the variable {name} is not UTF-8")),
-    })
-    .collect()
+    let variables = variables.filter(|(name, _)| name.starts_with("PAUSA_"));
+    variables
+        .map(|(name, value)| match value.into_string() {
+            Ok(value) => Ok((name, value)),
+            Err(_) => Err(format!("the value of the variable {name} is not UTF-8")),
+        })
+        .collect()
 }
 
 async fn migrate(config: &Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
     std::fs::create_dir_all(&config.data_dir)?;
     Store::connect(&config.store_url(), std::sync::Arc::new(|_, _| {})).await?.close().await;
-    println!("the task store is up to date");
+    println!("The task store is up to date.");
     Ok(ExitCode::SUCCESS)
 }
 
-fn done(said: String) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    println!("{said}");
+fn succeed(message: String) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    println!("{message}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -155,7 +158,7 @@ async fn serve(config: Config, clock: Clock, telemetry: Telemetry) -> Result<Exi
     let address = listener.local_addr()?;
     let grace = config.shutdown_grace;
     let app = App::start(config, Vec::new(), clock).await?;
-    // Before anybody is told that the server is ready: a signal that came earlier would end it without a checkpoint.
+    // Before the server says that it is ready: an earlier signal would end the process without a checkpoint.
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     println!("Pausa {} is ready", env!("CARGO_PKG_VERSION"));
     println!("  start page  http://{address}/");
@@ -163,7 +166,7 @@ async fn serve(config: Config, clock: Clock, telemetry: Telemetry) -> Result<Exi
     println!("  API         http://{address}/graphql");
     let deadline = Arc::new(OnceLock::new());
     let ends = Arc::clone(&deadline);
-    let asked = async move {
+    let shutdown = async move {
         tokio::select! {
             _ = term.recv() => {}
             _ = int.recv() => {}
@@ -171,13 +174,13 @@ async fn serve(config: Config, clock: Clock, telemetry: Telemetry) -> Result<Exi
         ends.get_or_init(|| Instant::now() + grace);
         tracing::info!("shutting down: running tasks stop at their next checkpoint");
     };
-    let quiet = app.serve(listener, asked).await?;
+    let quiet = app.serve(listener, shutdown).await?;
     let left = deadline.get().map(|deadline| deadline.saturating_duration_since(Instant::now()));
-    telemetry.stop(left.unwrap_or(FLUSHING).min(FLUSHING)).await;
+    telemetry.stop(left.unwrap_or(TRACE_FLUSH_TIMEOUT).min(TRACE_FLUSH_TIMEOUT)).await;
     Ok(if quiet { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Each connection is a file to the system, and its usual limit of 1,024 is for programs that have few.
+/// Raises the limit of open files: each connection is one, and the usual limit is 1,024.
 fn allow_many_files() {
     let limit = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {

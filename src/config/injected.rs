@@ -7,11 +7,11 @@ const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 pub fn is_injected(name: &str, value: &str) -> bool {
     let Some(rest) = name.strip_prefix("PAUSA_") else { return false };
     let words: Vec<&str> = rest.split('_').collect();
-    // The service's name may go on after `pausa`: it takes any number of words.
+    // The service's name may continue after `pausa` with any number of words.
     (0..words.len()).any(|skipped| is_of_service(&words[skipped..], value))
 }
 
-/// The part of the name after the service's name.
+/// Returns true if the part after the service's name fits.
 fn is_of_service(words: &[&str], value: &str) -> bool {
     match words {
         ["SERVICE", "HOST"] | ["SERVICE", "PORT"] => true,
@@ -27,12 +27,12 @@ fn is_port(port: &str, protocol: &str) -> bool {
     port.parse::<u16>().is_ok() && PROTOCOLS.contains(&protocol)
 }
 
-/// A word of a service's or a port's name, in upper case.
+/// Returns true for an upper-case word of a service's or port's name.
 fn is_word(word: &str) -> bool {
     !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
 }
 
-/// An address such as `tcp://10.0.0.1:8080`.
+/// Returns true for an address such as `tcp://10.0.0.1:8080`.
 fn is_address(value: &str) -> bool {
     value.split_once("://").is_some_and(|(scheme, _)| PROTOCOLS.iter().any(|known| known.to_lowercase() == scheme))
 }
@@ -42,7 +42,7 @@ mod tests {
     use super::is_injected;
 
     #[test]
-    fn variables_of_services_are_told_from_settings() {
+    fn service_variables_are_distinguished_from_settings() {
         let cases = [
             ("PAUSA_SERVICE_HOST", "10.0.0.1", true),
             ("PAUSA_SERVICE_PORT", "8080", true),

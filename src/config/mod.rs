@@ -1,4 +1,4 @@
-//! The settings: read from their layers and checked once, at the start.
+//! Settings of the server: read from their sources and validated once, at startup.
 
 mod injected;
 mod layers;
@@ -14,85 +14,85 @@ use std::time::Duration;
 
 pub use layers::Layers;
 pub use limits::{HttpLimits, SocketLimits};
-use reader::Reader;
+use reader::SettingReader;
 pub use sqlite_url::SqliteUrl;
 
-/// Everything that can be set. `config.default.toml` explains each.
+/// All settings. `config.default.toml` documents each of them.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The address to listen on.
+    /// Address to listen on.
     pub listen: SocketAddr,
-    /// What the embedded mode keeps.
+    /// Folder for everything the embedded mode stores.
     pub data_dir: PathBuf,
-    /// The task store.
+    /// URL of the task store. None: SQLite in the data folder.
     pub database_url: Option<Url>,
-    /// Where imports write.
+    /// URL of the database that imports write to. None: SQLite, or the task store's PostgreSQL.
     pub datasets_url: Option<Url>,
-    /// Uploads and results.
+    /// Folder for uploads and results. None: the data folder.
     pub files_dir: Option<PathBuf>,
-    /// This node's name.
+    /// Name of this node. None: generated.
     pub node: Option<String>,
-    /// What this node does.
+    /// Role of this node.
     pub role: Role,
-    /// Everything is deleted at the end.
+    /// Deletes everything when the server stops.
     pub ephemeral: bool,
-    /// Tasks that run at once; none: twice the cores.
+    /// Maximum number of tasks that run at once. None: twice the number of CPU cores.
     pub max_running: Option<usize>,
-    /// Tasks that may wait.
+    /// Maximum number of waiting tasks.
     pub max_waiting: u64,
-    /// How long a silent node keeps its tasks.
+    /// Lease duration of a node.
     pub lease: Duration,
-    /// The limit of startPiJob.
+    /// Maximum number of digits for startPiJob.
     pub max_pi_digits: u32,
-    /// The limit of one upload, in bytes.
+    /// Maximum size of one upload, in bytes.
     pub max_upload_bytes: u64,
-    /// How long an upload stays that no task uses; none: for ever.
+    /// Time after which an unused upload is deleted. None: never.
     pub upload_life: Option<Duration>,
-    /// The folder below which source.path may name files.
+    /// Folder that source.path may read from. None: source.path is refused.
     pub import_dir: Option<PathBuf>,
-    /// May other servers be asked that are in the private network.
+    /// Allows requests to loopback, private and link-local addresses.
     pub outbound_allow_private: bool,
-    /// How long a server of which a file is fetched may say nothing.
+    /// Timeout while a download delivers no data.
     pub fetch_silence: Duration,
-    /// Webhooks that are being sent at once: in all, and to one host.
+    /// Maximum number of webhook requests at once: in total, and to one host.
     pub max_sending: (usize, usize),
-    /// Tries of a webhook.
+    /// Maximum number of attempts to deliver a webhook.
     pub timer_attempts: u32,
-    /// The longest pause before its second try; it doubles with each.
+    /// Maximum delay before the second attempt. It doubles with each attempt.
     pub timer_backoff: Duration,
-    /// What webhooks are signed with.
+    /// Keys that sign webhooks.
     pub webhook_secrets: Vec<Secret>,
-    /// How long finished tasks are kept; none: for ever.
+    /// Time after which finished tasks are deleted. None: never.
     pub retention: Option<Duration>,
-    /// How long a pause lasts where it sets no expiry of its own.
+    /// Maximum duration of a pause without its own expiry. None: unlimited.
     pub max_pause: Option<Duration>,
-    /// What happens then.
+    /// Action when such a pause expires.
     pub pause_expiry: PauseEnd,
-    /// Deaths of a node in a row after which the task has failed.
+    /// Number of consecutive node crashes after which a task fails.
     pub crash_limit: u32,
     /// Origins of web pages that may call the API.
     pub allowed_origins: Vec<String>,
-    /// The tracing filter.
+    /// Log filter.
     pub log: String,
-    /// Its form.
+    /// Writes the log as JSON.
     pub log_json: bool,
-    /// Where traces are sent: the address of a collector, to the end of its path.
+    /// URL that traces are sent to, path included. None: no traces.
     pub otlp_endpoint: Option<String>,
-    /// Errors in a row after which a task has failed.
+    /// Number of consecutive errors after which a task fails.
     pub retry_limit: u32,
-    /// The pause before the first new try.
+    /// Delay before the first retry.
     pub retry_backoff: Duration,
-    /// How long a shutdown waits for tasks.
+    /// Time that a shutdown waits for running tasks.
     pub shutdown_grace: Duration,
-    /// Names of PAUSA_* variables that were ignored: Kubernetes or Docker sets them for a service of that name.
+    /// Names of ignored PAUSA_* variables: Kubernetes or Docker sets them for a service of that name.
     pub ignored_variables: Vec<String>,
-    /// The limits of HTTP.
+    /// Limits of HTTP connections and requests.
     pub http: HttpLimits,
-    /// The limits of a WebSocket.
+    /// Limits of WebSocket connections.
     pub websocket: SocketLimits,
 }
 
-/// What a node does.
+/// Role of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Serves the API and runs tasks.
@@ -103,12 +103,12 @@ pub enum Role {
     Worker,
 }
 
-/// How a pause ends that nobody ended.
+/// Action when a pause expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PauseEnd {
-    /// The task goes on.
+    /// Resumes the task.
     Resume,
-    /// The task is undone.
+    /// Terminates the task and rolls it back.
     Terminate,
 }
 
@@ -126,50 +126,51 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A setting that stops the start.
+/// Error in the settings. The server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// No such setting.
-    #[error("unknown setting {name} in {from}: {}config.default.toml lists every setting", meant(nearest.as_deref()))]
+    /// Unknown setting.
+    #[error("unknown setting {name} in {from}: {}config.default.toml lists all settings", suggestion(nearest.as_deref()))]
     Unknown {
-        /// As it was written.
+        /// Name as given.
         name: String,
-        /// Where it was written.
+        /// Source of the setting.
         from: String,
-        /// The setting that was probably meant.
+        /// Most similar existing setting.
         nearest: Option<String>,
     },
-    /// A value that is not allowed.
-    #[error("setting {name} = {value} (from {from}) is not allowed: {allowed}")]
+    /// Invalid value.
+    #[error("invalid setting {name} = {value} (from {from}): expected {allowed}")]
     Value {
-        /// The setting.
+        /// Name of the setting.
         name: String,
-        /// As it was written, without passwords.
+        /// Value as given, with passwords hidden.
         value: String,
-        /// Where it was written.
+        /// Source of the setting.
         from: String,
-        /// What is allowed.
+        /// Description of the allowed values.
         allowed: String,
     },
-    /// A file that cannot be read.
-    #[error("the settings file {file} cannot be read: {problem}")]
+    /// Settings file that cannot be read.
+    #[error("cannot read the settings file {file}: {problem}")]
     File {
-        /// Its path.
+        /// Path of the file.
         file: String,
-        /// Why.
+        /// Cause.
         problem: String,
     },
 }
 
-fn meant(nearest: Option<&str>) -> String {
+fn suggestion(nearest: Option<&str>) -> String {
     nearest.map(|name| format!("did you mean {name}? ")).unwrap_or_default()
 }
 
 impl Config {
-    /// The settings from all layers: `file` names a settings file, `flags` are names and values from the command line.
+    /// Reads the settings from all sources. `file` is the path of a settings file; `flags` are names and values from the command
+    /// line.
     ///
     /// # Errors
-    /// The first setting that is unknown or out of range.
+    /// The first setting that is unknown or invalid.
     pub fn load(
         file: Option<&Path>,
         variables: impl Iterator<Item = (String, String)>,
@@ -177,85 +178,85 @@ impl Config {
     ) -> Result<Config, ConfigError> {
         let mut layers = Layers::defaults()?;
         if let Some(file) = file {
-            layers.file(file)?;
+            layers.apply_file(file)?;
         }
-        let ignored = layers.variables(variables)?;
+        let ignored = layers.apply_variables(variables)?;
         for (name, value) in flags {
-            layers.text(name, value, "the command line")?;
+            layers.apply_text(name, value, "the command line")?;
         }
-        Config::check(&Reader(layers), ignored)
+        Config::check(&SettingReader(layers), ignored)
     }
 
-    fn check(read: &Reader, ignored_variables: Vec<String>) -> Result<Config, ConfigError> {
-        let pause = read.seconds("max_pause_seconds", 0.0..=1e10)?;
-        let upload = read.seconds("upload_seconds", 0.0..=1e10)?;
-        let retention = read.seconds("retention_seconds", 0.0..=1e10)?;
-        let count = |name: &str| Ok(usize::try_from(read.whole(name, 1..=100_000)?).unwrap_or(1));
-        let max_running = read.whole("max_running", 0..=10_000)?;
+    fn check(settings: &SettingReader, ignored_variables: Vec<String>) -> Result<Config, ConfigError> {
+        let pause = settings.seconds("max_pause_seconds", 0.0..=1e10)?;
+        let upload = settings.seconds("upload_seconds", 0.0..=1e10)?;
+        let retention = settings.seconds("retention_seconds", 0.0..=1e10)?;
+        let count = |name: &str| Ok(usize::try_from(settings.whole(name, 1..=100_000)?).unwrap_or(1));
+        let max_running = settings.whole("max_running", 0..=10_000)?;
         Ok(Config {
-            listen: read.parsed("listen", "an IP address and a port, such as 127.0.0.1:8080")?,
-            data_dir: PathBuf::from(read.some_text("data_dir", "the path of a folder")?),
-            database_url: read.url("database_url")?,
-            datasets_url: read.url("datasets_url")?,
-            files_dir: read.files_dir()?,
-            node: read.text("node")?,
-            role: read.one_of("role", &[("all", Role::All), ("api", Role::Api), ("worker", Role::Worker)])?,
-            ephemeral: read.flag("ephemeral")?,
+            listen: settings.parsed("listen", "an IP address and a port, such as 127.0.0.1:8080")?,
+            data_dir: PathBuf::from(settings.some_text("data_dir", "the path of a folder")?),
+            database_url: settings.url("database_url")?,
+            datasets_url: settings.url("datasets_url")?,
+            files_dir: settings.files_dir()?,
+            node: settings.text("node")?,
+            role: settings.one_of("role", &[("all", Role::All), ("api", Role::Api), ("worker", Role::Worker)])?,
+            ephemeral: settings.flag("ephemeral")?,
             max_running: usize::try_from(max_running).ok().filter(|n| *n > 0),
-            max_waiting: read.whole("max_waiting", 1..=i64::MAX)?.unsigned_abs(),
-            lease: read.seconds("lease_seconds", 0.3..=3600.0)?,
-            max_pi_digits: u32::try_from(read.whole("max_pi_digits", 1..=i64::from(i32::MAX))?).unwrap_or(1),
-            max_upload_bytes: read.whole("max_upload_bytes", 1..=1 << 53)?.unsigned_abs(),
+            max_waiting: settings.whole("max_waiting", 1..=i64::MAX)?.unsigned_abs(),
+            lease: settings.seconds("lease_seconds", 0.3..=3600.0)?,
+            max_pi_digits: u32::try_from(settings.whole("max_pi_digits", 1..=i64::from(i32::MAX))?).unwrap_or(1),
+            max_upload_bytes: settings.whole("max_upload_bytes", 1..=1 << 53)?.unsigned_abs(),
             upload_life: (!upload.is_zero()).then_some(upload),
-            import_dir: read.text("import_dir")?.map(PathBuf::from),
-            outbound_allow_private: read.flag("outbound_allow_private")?,
-            fetch_silence: read.seconds("fetch_seconds", 0.1..=3600.0)?,
+            import_dir: settings.text("import_dir")?.map(PathBuf::from),
+            outbound_allow_private: settings.flag("outbound_allow_private")?,
+            fetch_silence: settings.seconds("fetch_seconds", 0.1..=3600.0)?,
             max_sending: (count("timer.max_sending")?, count("timer.max_sending_per_host")?),
-            timer_attempts: u32::try_from(read.whole("timer.attempts", 1..=1000)?).unwrap_or(1),
-            timer_backoff: read.seconds("timer.backoff_seconds", 0.001..=3600.0)?,
-            webhook_secrets: read.secrets("webhook_secret")?,
+            timer_attempts: u32::try_from(settings.whole("timer.attempts", 1..=1000)?).unwrap_or(1),
+            timer_backoff: settings.seconds("timer.backoff_seconds", 0.001..=3600.0)?,
+            webhook_secrets: settings.secrets("webhook_secret")?,
             retention: (!retention.is_zero()).then_some(retention),
             max_pause: (!pause.is_zero()).then_some(pause),
-            pause_expiry: read
+            pause_expiry: settings
                 .one_of("pause_expiry", &[("TERMINATE", PauseEnd::Terminate), ("RESUME", PauseEnd::Resume)])?,
-            crash_limit: u32::try_from(read.whole("crash_limit", 1..=1000)?).unwrap_or(1),
-            allowed_origins: read.list("allowed_origins")?,
-            log: read.some_text("log", "a tracing filter, such as info")?,
-            log_json: read.one_of("log_format", &[("text", false), ("json", true)])?,
-            otlp_endpoint: read.otlp_endpoint("otlp_endpoint")?,
-            retry_limit: u32::try_from(read.whole("retry.limit", 1..=1000)?).unwrap_or(1),
-            retry_backoff: read.seconds("retry.backoff_seconds", 0.001..=3600.0)?,
-            shutdown_grace: read.seconds("shutdown.grace", 0.0..=3600.0)?,
+            crash_limit: u32::try_from(settings.whole("crash_limit", 1..=1000)?).unwrap_or(1),
+            allowed_origins: settings.list("allowed_origins")?,
+            log: settings.some_text("log", "a tracing filter, such as info")?,
+            log_json: settings.one_of("log_format", &[("text", false), ("json", true)])?,
+            otlp_endpoint: settings.otlp_endpoint("otlp_endpoint")?,
+            retry_limit: u32::try_from(settings.whole("retry.limit", 1..=1000)?).unwrap_or(1),
+            retry_backoff: settings.seconds("retry.backoff_seconds", 0.001..=3600.0)?,
+            shutdown_grace: settings.seconds("shutdown.grace", 0.0..=3600.0)?,
             ignored_variables,
-            http: HttpLimits::read(read)?,
-            websocket: SocketLimits::read(read)?,
+            http: HttpLimits::load(settings)?,
+            websocket: SocketLimits::load(settings)?,
         })
     }
 
-    /// The task store's URL.
+    /// Returns the URL of the task store.
     pub fn store_url(&self) -> String {
         self.database_url.as_ref().map_or_else(|| self.sqlite("pausa.db"), |url| url.0.clone())
     }
 
-    /// The URL of the datasets' database.
+    /// Returns the URL of the datasets' database.
     pub fn datasets(&self) -> String {
         let shared = self.database_url.as_ref().filter(|url| !url.0.starts_with("sqlite:"));
         let url = self.datasets_url.as_ref().or(shared);
         url.map_or_else(|| self.sqlite("datasets.db"), |url| url.0.clone())
     }
 
-    /// The folder of uploads and results.
+    /// Returns the folder for uploads and results.
     pub fn files(&self) -> PathBuf {
         self.files_dir.clone().unwrap_or_else(|| self.data_dir.join("files"))
     }
 
     fn sqlite(&self, file: &str) -> String {
-        SqliteUrl::of(&self.data_dir.join(file))
+        SqliteUrl::from_path(&self.data_dir.join(file))
     }
 }
 
 impl fmt::Debug for Url {
-    /// Hides what stands between `//` and `@`.
+    /// Hides the user name and password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hidden = self.0.split_once("//").and_then(|(scheme, rest)| {
             let (_, host) = rest.rsplit_once('@')?;
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_those_that_the_readme_tells() {
+    fn defaults_match_the_readme() {
         let config = load(&[]).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
         assert_eq!(config.lease, Duration::from_secs(10));
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_of_clients_have_ranges() {
+    fn client_limits_have_ranges() {
         let config = load(&[("PAUSA_HTTP_HEADER_SECONDS", "0.5"), ("PAUSA_WEBSOCKET_MAX_OPERATIONS", "3")]).unwrap();
         assert_eq!((config.http.headers, config.websocket.max_operations), (Duration::from_millis(500), 3));
         for (name, value) in [("PAUSA_HTTP_MAX_STREAMS", "0"), ("PAUSA_WEBSOCKET_PING_SECONDS", "0")] {
@@ -298,26 +299,26 @@ mod tests {
     }
 
     #[test]
-    fn seconds_may_have_a_fraction_wherever_they_come_from() {
+    fn seconds_may_have_a_fraction_in_every_source() {
         let config = load(&[("PAUSA_LEASE_SECONDS", "0.5")]).unwrap();
         assert_eq!(config.lease, Duration::from_millis(500));
-        assert!(load(&[("PAUSA_MAX_RUNNING", "1.5")]).is_err(), "a count has none");
+        assert!(load(&[("PAUSA_MAX_RUNNING", "1.5")]).is_err(), "a count has no fraction");
     }
 
     #[test]
-    fn a_wrong_setting_says_its_name_value_origin_and_what_is_allowed() {
+    fn an_invalid_setting_is_reported_with_name_value_source_and_allowed_values() {
         let error = load(&[("PAUSA_LEASE_SECONDS", "soon")]).unwrap_err().to_string();
         assert_eq!(
             error,
-            "setting lease_seconds = \"soon\" (from the variable PAUSA_LEASE_SECONDS) is not allowed: \
-             seconds from 0.3 to 3600"
+            "invalid setting lease_seconds = \"soon\" (from the variable PAUSA_LEASE_SECONDS): \
+             expected seconds from 0.3 to 3600"
         );
         let error = load(&[("PAUSA_LEASES", "3")]).unwrap_err().to_string();
         assert!(error.starts_with("unknown setting PAUSA_LEASES in the environment"), "{error}");
     }
 
     #[test]
-    fn a_password_is_shown_neither_in_errors_nor_in_debug() {
+    fn passwords_are_hidden_in_errors_and_debug_output() {
         let secret = "postgres://me:hunter2@db/pausa";
         let config = load(&[("PAUSA_DATABASE_URL", secret)]).unwrap();
         assert!(!format!("{config:?}").contains("hunter2"));
@@ -327,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_for_webhooks_is_never_shown() {
+    fn webhook_keys_are_never_shown() {
         let keys = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
         let config = load(&[("PAUSA_WEBHOOK_SECRET", keys)]).unwrap();
         assert_eq!(config.webhook_secrets.len(), 2);
@@ -339,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_go_over_variables_and_variables_over_the_file() {
+    fn flags_override_variables_and_variables_override_the_file() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         std::io::Write::write_all(&mut file, b"max_running = 3\ncrash_limit = 9\n[retry]\nlimit = 7\n").unwrap();
         let variables = [("PAUSA_MAX_RUNNING".to_owned(), "4".to_owned())];

@@ -1,16 +1,16 @@
-//! The name that a mistyped name was meant to be.
+//! Suggestions for mistyped names.
 
-/// Characters that a typo gets wrong at most.
+/// Maximum edit distance of a typo.
 const TYPO: usize = 2;
 
-/// Returns the name that is closest to `typed`, if few enough of its characters differ for a typo.
+/// Returns the most similar name, if it is close enough to be a typo.
 pub fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let ranked = names.map(|name| (distance(typed, name), name));
     let (changes, name) = ranked.min_by_key(|(changes, _)| *changes)?;
     (changes <= TYPO.min(typed.chars().count() / 3)).then_some(name)
 }
 
-/// Returns the number of characters to insert, delete or replace (Levenshtein).
+/// Returns the Levenshtein distance in characters.
 fn distance(from: &str, to: &str) -> usize {
     let to: Vec<char> = to.chars().collect();
     let mut row: Vec<usize> = (0..=to.len()).collect();
@@ -30,7 +30,7 @@ mod tests {
     use super::nearest;
 
     #[test]
-    fn a_typo_finds_the_name_that_was_meant_and_anything_else_finds_none() {
+    fn a_typo_gets_a_suggestion_and_an_unrelated_name_gets_none() {
         let names = || ["listen", "data_dir", "log", "PAUSA_ROLE"].into_iter();
         for (typed, meant) in [("listn", Some("listen")), ("lisetn", Some("listen")), ("data_dri", Some("data_dir"))] {
             assert_eq!(nearest(typed, names()), meant, "{typed}");

@@ -1,4 +1,4 @@
-//! Settings by name and type: a value that is not allowed says what is.
+//! Typed access to settings. An invalid value is refused with the allowed values.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -11,13 +11,13 @@ use toml::Value;
 
 use super::{ConfigError, Layers, Secret, SqliteUrl, Url};
 
-/// The path of traces below a collector's address (OTLP/HTTP).
+/// Path for traces below a collector's address (OTLP/HTTP).
 const TRACES: &str = "/v1/traces";
 
-/// Reads settings by name and type.
-pub struct Reader(pub Layers);
+/// Typed access to settings by name.
+pub struct SettingReader(pub Layers);
 
-impl Reader {
+impl SettingReader {
     pub fn refuse<T>(&self, name: &str, allowed: impl Into<String>) -> Result<T, ConfigError> {
         let found = self.0.get(name)?;
         let value = match &found.value {
@@ -30,7 +30,7 @@ impl Reader {
     pub fn text(&self, name: &str) -> Result<Option<String>, ConfigError> {
         match &self.0.get(name)?.value {
             Value::String(text) => Ok(Some(text.clone()).filter(|text| !text.is_empty())),
-            _ => self.refuse(name, "a text"),
+            _ => self.refuse(name, "a string"),
         }
     }
 
@@ -43,7 +43,7 @@ impl Reader {
         Ok(text.split(',').map(|item| item.trim().to_owned()).filter(|item| !item.is_empty()).collect())
     }
 
-    /// Keys in base64 behind `whsec_`, as a list with commas.
+    /// Returns webhook keys: `whsec_` and base64, separated by commas.
     pub fn secrets(&self, name: &str) -> Result<Vec<Secret>, ConfigError> {
         let mut secrets = Vec::new();
         for text in self.list(name)? {
@@ -51,7 +51,7 @@ impl Reader {
             match key.filter(|key| (24..=64).contains(&key.len())) {
                 Some(key) => secrets.push(Secret(key)),
                 None => {
-                    let allowed = "whsec_ and 24 to 64 bytes in base64, or several of these with commas between them";
+                    let allowed = "whsec_ and 24 to 64 bytes in base64, or several of these separated by commas";
                     let from = self.0.get(name)?.from.clone();
                     let (name, value) = (name.to_owned(), "…".to_owned());
                     return Err(ConfigError::Value { name, value, from, allowed: allowed.to_owned() });
@@ -114,7 +114,7 @@ impl Reader {
         self.refuse(name, "sqlite:PATH (percent-encoded) or postgres://USER:PASSWORD@HOST/DATABASE")
     }
 
-    /// The address to which a collector takes traces: that of the collector, with the path that OTLP gives them.
+    /// Returns the URL for traces: the collector's address with OTLP's path for traces.
     pub fn otlp_endpoint(&self, name: &str) -> Result<Option<String>, ConfigError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
         let fits = |url: &url::Url| {

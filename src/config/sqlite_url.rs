@@ -1,6 +1,6 @@
-//! `sqlite:` URLs: from a path, and back to the path that sqlx opens for them.
+//! Conversion between paths and `sqlite:` URLs.
 //!
-//! The lock file, the store and the datasets all read a URL by [`SqliteUrl::parse`], which follows sqlx: the text between
+//! The lock file, the store and the datasets parse URLs with [`SqliteUrl::parse`], which follows sqlx: the text between
 //! `sqlite:` (or `sqlite://`) and `?` is the path, percent-encoded.
 
 use std::path::{Component, Path, PathBuf};
@@ -8,7 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
-/// What stays as it is in a URL: all else is encoded.
+/// Characters that are percent-encoded: all but those removed here.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 
 /// A `sqlite:` URL.
@@ -23,8 +23,8 @@ pub struct SqliteUrl {
 }
 
 impl SqliteUrl {
-    /// The URL of the file at `path`.
-    pub fn of(path: &Path) -> String {
+    /// Returns the URL of the file at `path`.
+    pub fn from_path(path: &Path) -> String {
         let text = path.to_string_lossy();
         // SQLite itself reads a name that begins with `file:` as a URI.
         let text = if text.starts_with("file:") { format!("./{text}").into() } else { text };
@@ -38,7 +38,7 @@ impl SqliteUrl {
         }
     }
 
-    /// Reads a URL as sqlx does. None if it is not a `sqlite:` URL, or not a valid one.
+    /// Parses a URL like sqlx does. None if it is not a valid `sqlite:` URL.
     pub fn parse(url: &str) -> Option<SqliteUrl> {
         let url = Url::parse(url).ok().filter(|url| url.scheme() == "sqlite")?;
         let text = url.as_str().trim_start_matches("sqlite://").trim_start_matches("sqlite:");
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_comes_back_from_its_url() {
+    fn a_path_survives_the_conversion_to_a_url_and_back() {
         let paths = [
             "./pausa-data/pausa.db",
             "pausa.db",
@@ -89,18 +89,18 @@ mod tests {
             "/%3F/pausa.db",
         ];
         for path in paths {
-            let url = SqliteUrl::of(Path::new(path));
+            let url = SqliteUrl::from_path(Path::new(path));
             let read = SqliteUrl::parse(&url).unwrap();
             assert_eq!(read.path.as_deref(), Some(Path::new(path)), "{url}");
             assert!(read.create && read.others.is_empty(), "{url}");
         }
-        assert_eq!(SqliteUrl::of(Path::new("file:x")), "sqlite:./file%3Ax");
-        assert_eq!(SqliteUrl::of(Path::new("./pausa-data/pausa.db")), "sqlite:./pausa-data/pausa.db");
-        assert_eq!(SqliteUrl::of(Path::new("/var/lib/pausa.db")), "sqlite:/var/lib/pausa.db");
+        assert_eq!(SqliteUrl::from_path(Path::new("file:x")), "sqlite:./file%3Ax");
+        assert_eq!(SqliteUrl::from_path(Path::new("./pausa-data/pausa.db")), "sqlite:./pausa-data/pausa.db");
+        assert_eq!(SqliteUrl::from_path(Path::new("/var/lib/pausa.db")), "sqlite:/var/lib/pausa.db");
     }
 
     #[test]
-    fn parameters_are_read_and_never_part_of_the_path() {
+    fn parameters_are_parsed_and_never_part_of_the_path() {
         let read = |url| SqliteUrl::parse(url).unwrap();
         assert_eq!(read("sqlite:///tmp/x.db?mode=rw").path, Some(PathBuf::from("/tmp/x.db")));
         assert!(!read("sqlite:///tmp/x.db?mode=rw").create && read("sqlite:///tmp/x.db?mode=rwc").create);

@@ -154,7 +154,7 @@ mod tests {
     fn sqlx_opens_the_file_that_the_lock_and_the_datasets_expect() {
         for name in ["plain", "100%", "a%20b", "what?", "a#b", "with space", "für", "a/../b", "./c", "/d", "e\\f"] {
             let file = Path::new("/data").join(name).join("pausa.db");
-            assert_eq!(opened(&with_create(&SqliteUrl::of(&file))), file, "{name}");
+            assert_eq!(opened(&with_create(&SqliteUrl::from_path(&file))), file, "{name}");
         }
         let given = [
             "sqlite:a%20b.db",
