@@ -12,16 +12,16 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::api;
 use crate::backup;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::{Config, HttpLimits, PauseEnd, Role};
 use crate::datasets::{self, Datasets};
 use crate::files::Files;
-use crate::graphql;
-use crate::graphql::services::{self, Services};
+use crate::gql::services::{self, Services};
 use crate::http::{self, Site, Turns};
-use crate::kinds;
+use crate::kinds::{self, KindParts};
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
 use crate::runner::{Kind, Limits, Runner, Settings, Wakeups, transitions};
@@ -111,11 +111,13 @@ impl App {
         // Where nodes share the folder, another one may be receiving.
         let abandoned = if store.is_exclusive() { clock.now() } else { clock.now() - RECEIVING };
         let files = Files::open(&root, abandoned).await.map_err(|cause| StartError::Folder { folder: root, cause })?;
-        let custom_kinds = kinds.iter().map(|kind| kind.name().to_owned()).collect();
         if let (Some(lock), Some(file)) = (&lock, Store::file(&config.store_url())) {
             backup::identity::note(lock, &file).map_err(|cause| StartError::Folder { folder: file, cause })?;
         }
-        let kinds = kinds::builtin(&config, &datasets, &outbound, metrics.timers.clone(), kinds);
+        let kinds = kinds::builtin(
+            &KindParts { config: &config, datasets: &datasets, outbound: &outbound, timers: &metrics.timers },
+            kinds,
+        );
         let tasks = metrics.tasks.clone();
         let runner = Runner::new(settings, store.clone(), files.clone(), clock.clone(), kinds, wakeups.clone(), tasks);
         if let Some(words) = store.changes().await? {
@@ -143,7 +145,7 @@ impl App {
             ending: ending.clone(),
             sockets: sockets.clone(),
         };
-        let services = services(&config, &site, bus, datasets, custom_kinds);
+        let services = services(&config, &site, bus, datasets);
         let routes = routes(&config, site, services);
         let held = Held { lock, _folder: folder };
         let (grace, limits) = (config.shutdown_grace, config.http);
@@ -228,13 +230,7 @@ async fn follow(
     }
 }
 
-fn services(
-    config: &Config,
-    site: &Site,
-    bus: Bus,
-    datasets: Arc<dyn Datasets>,
-    custom_kinds: Vec<String>,
-) -> Services {
+fn services(config: &Config, site: &Site, bus: Bus, datasets: Arc<dyn Datasets>) -> Services {
     let started_at: Timestamp = site.clock.now();
     Services {
         store: site.store.clone(),
@@ -247,7 +243,6 @@ fn services(
         clock: site.clock.clone(),
         import_dir: config.import_dir.clone(),
         limits: services::Limits { max_pi_digits: config.max_pi_digits, max_upload_bytes: config.max_upload_bytes },
-        custom_kinds,
         started_at,
     }
 }
@@ -255,7 +250,7 @@ fn services(
 fn routes(config: &Config, site: Site, services: Services) -> Router {
     match config.role {
         Role::Worker => http::operation(site),
-        Role::All | Role::Api => http::routes(site, graphql::api(services)),
+        Role::All | Role::Api => http::routes(site, api::schema(services)),
     }
 }
 

@@ -8,7 +8,7 @@
 //! - [`datasets`]: the tables that imports fill; [`files`]: uploads and results; [`bus`]: who hears of a change.
 //! - [`backup`]: copies of the embedded mode's folder, also while a server runs.
 //! - [`outbound`]: requests to addresses that clients name, checked.
-//! - [`graphql`]: the API's shape; [`http`]: the routes.
+//! - [`gql`]: what the API of every kind uses; [`api`]: queries, mutations and subscriptions; [`http`]: the routes.
 //! - [`metrics`]: what a node counts; [`config`], [`clock`], [`telemetry`], [`app`]: settings, time, the log and traces, and
 //!   the wiring of it all; [`spans`]: parts of traces.
 //!
@@ -16,6 +16,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod api;
 pub mod app;
 pub mod backup;
 pub mod bus;
@@ -24,7 +25,7 @@ pub mod config;
 pub mod datasets;
 mod disk;
 pub mod files;
-pub mod graphql;
+pub mod gql;
 pub mod http;
 pub mod kinds;
 pub mod metrics;

@@ -89,7 +89,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
 
 async fn command(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error>> {
     if let Some(Command::Schema) = arguments.command {
-        print!("{}", pausa::graphql::sdl());
+        print!("{}", pausa::api::sdl());
         return Ok(ExitCode::SUCCESS);
     }
     let mut config = config(arguments)?;

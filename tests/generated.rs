@@ -25,7 +25,7 @@ fn same(file: &str, wanted: &str) {
 
 #[test]
 fn the_schema_is_printed() {
-    same("schema.graphql", &pausa::graphql::sdl());
+    same("schema.graphql", &pausa::api::sdl());
 }
 
 #[test]

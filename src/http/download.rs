@@ -6,20 +6,17 @@ use axum::response::Response;
 
 use super::uploads::error;
 use super::{Site, sealed};
-use crate::kinds::import;
 use crate::store;
 use crate::task::{self, Code, ResultFile, Task};
 
 /// The task's result: 404 for an unknown id, 409 with the state where it is not COMPLETED, 410 where the file is gone.
 pub async fn result(State(site): State<Site>, Path(id): Path<String>, method: Method, headers: HeaderMap) -> Response {
-    let completed = |task: &Task| task.kind != import::NAME && task.state == task::State::Completed;
-    let result = |task: &Task| task.result.clone().filter(|_| completed(task));
-    file(&site, &id, result, &method, &headers).await
+    file(&site, &id, |task| site.runner.result_file(task), &method, &headers).await
 }
 
 /// The rejected rows of an import, in the same way; those of one that FAILED past maxBadRows too.
 pub async fn rejects(State(site): State<Site>, Path(id): Path<String>, method: Method, headers: HeaderMap) -> Response {
-    file(&site, &id, import::api::rejects, &method, &headers).await
+    file(&site, &id, |task| site.runner.rejects_file(task), &method, &headers).await
 }
 
 async fn file(

@@ -33,11 +33,11 @@ use tokio_util::task::TaskTracker;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
+use crate::api::Api;
 use crate::clock::Clock;
 use crate::config::{HttpLimits, SocketLimits};
 use crate::datasets::Datasets;
 use crate::files::Files;
-use crate::graphql::Api;
 use crate::metrics::Metrics;
 use crate::runner::Runner;
 use crate::store::Store;

@@ -1,4 +1,5 @@
-//! The kinds of task that this server knows. A new kind is a folder here and a line in [`builtin`].
+//! The kinds of task that this server knows. A new kind is a folder here, a line `pub mod`, and an entry in
+//! [`each_kind`].
 
 pub mod api;
 pub mod custom;
@@ -21,27 +22,48 @@ use crate::outbound::Outbound;
 use crate::runner::{BadInput, Context, Failure, Kind, Kinds};
 use crate::task::{Code, ResultFile};
 
-/// The kinds that come with the server, and those of the embedding program.
-pub fn builtin(
-    config: &Config,
-    datasets: &Arc<dyn Datasets>,
-    outbound: &Outbound,
-    timers: Timers,
-    others: Vec<Arc<dyn Kind>>,
-) -> Kinds {
-    let ours: Vec<Arc<dyn Kind>> = vec![
-        Arc::new(import::Import {
-            datasets: Arc::clone(datasets),
-            folder: config.import_dir.clone(),
-            outbound: outbound.clone(),
-            limit: config.max_upload_bytes,
-        }),
-        Arc::new(export::Export { datasets: Arc::clone(datasets) }),
-        Arc::new(pi::Pi { limit: config.max_pi_digits }),
-        Arc::new(timer::Timer::new(config, outbound, timers)),
-    ];
-    ours.into_iter().chain(others).map(|kind| (kind.name(), kind)).collect()
+/// Calls the macro `callback` with the list of kinds. A new kind adds its `pub mod` above and its entry here.
+///
+/// An entry has the kind's module, its type, and its types in the API: the task and the start. The comment describes the
+/// kind in the API.
+macro_rules! each_kind {
+    ($callback:ident) => {
+        $callback! {
+            /// A CSV file into a dataset.
+            import Import ImportTask ImportStart,
+            /// A dataset into a CSV file.
+            export Export ExportTask ExportStart,
+            /// Digits of pi into a zip.
+            pi Pi PiTask PiStart,
+            /// A POST to an address at a moment.
+            timer Timer TimerTask TimerStart,
+        }
+    };
 }
+pub(crate) use each_kind;
+
+/// What kinds are made of. Each takes what it needs.
+pub struct KindParts<'a> {
+    /// The settings.
+    pub config: &'a Config,
+    /// The database of datasets.
+    pub datasets: &'a Arc<dyn Datasets>,
+    /// The client for addresses that users name.
+    pub outbound: &'a Outbound,
+    /// Counters of webhooks.
+    pub timers: &'a Timers,
+}
+
+macro_rules! define_builtin {
+    ($($(#[$doc:meta])* $module:ident $kind:ident $task:ident $start:ident,)*) => {
+        /// Makes the kinds that come with the server, and adds those of the embedding program.
+        pub fn builtin(parts: &KindParts<'_>, others: Vec<Arc<dyn Kind>>) -> Kinds {
+            let ours: Vec<Arc<dyn Kind>> = vec![$(Arc::new($module::$kind::new(parts)),)*];
+            ours.into_iter().chain(others).map(|kind| (kind.name(), kind)).collect()
+        }
+    };
+}
+each_kind!(define_builtin);
 
 /// A spec as its kind reads it.
 fn read_spec<S: DeserializeOwned>(spec: &serde_json::Value) -> Result<S, BadInput> {

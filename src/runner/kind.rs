@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::Context;
-use crate::task::{Code, ResultFile, TaskError, TaskErrorCode, Unit, text};
+use crate::task::{Code, ResultFile, State, Task, TaskError, TaskErrorCode, Unit, text};
 
 /// A kind of long-running task. Its runs can be paused, resumed and terminated, because [`Context::checkpoint`] is the
 /// only way to report progress, and the place where a run learns that it must stop.
@@ -47,6 +47,21 @@ pub trait Kind: Send + Sync + 'static {
     async fn reconcile(&self, _context: &Context) -> Result<(), Failure> {
         Ok(())
     }
+
+    /// Returns the file that clients download as the task's result. None if there is none (yet).
+    fn result_file(&self, task: &Task) -> Option<ResultFile> {
+        completed_file(task)
+    }
+
+    /// Returns the file of input rows that the task rejected. None if there is none.
+    fn rejects_file(&self, _task: &Task) -> Option<ResultFile> {
+        None
+    }
+}
+
+/// The file that a COMPLETED task made.
+pub(super) fn completed_file(task: &Task) -> Option<ResultFile> {
+    task.result.clone().filter(|_| task.state == State::Completed)
 }
 
 /// What the task store needs to know of a new task.

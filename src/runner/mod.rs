@@ -38,7 +38,7 @@ use crate::clock::Clock;
 use crate::files::Files;
 use crate::metrics::Tasks;
 use crate::store::{Hint, Store};
-use crate::task::{PauseExpiry, State, Task, TaskId, Verb};
+use crate::task::{PauseExpiry, ResultFile, State, Task, TaskId, Verb};
 use lanes::Lanes;
 use registry::Registry;
 use wakeup_timer::WakeupTimer;
@@ -233,6 +233,24 @@ impl Runner {
     /// The kind of that name.
     pub fn kind(&self, name: &str) -> Option<&Arc<dyn Kind>> {
         self.0.kinds.get(name)
+    }
+
+    /// The names of the kinds that this node can run.
+    pub fn kind_names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.kinds.keys().copied()
+    }
+
+    /// Returns the file that clients download as the task's result. None if there is none (yet).
+    pub fn result_file(&self, task: &Task) -> Option<ResultFile> {
+        match self.kind(&task.kind) {
+            Some(kind) => kind.result_file(task),
+            None => kind::completed_file(task),
+        }
+    }
+
+    /// Returns the file of input rows that the task rejected. None if there is none.
+    pub fn rejects_file(&self, task: &Task) -> Option<ResultFile> {
+        self.kind(&task.kind)?.rejects_file(task)
     }
 
     /// The expiry of a pause that sets none of its own.

@@ -5,18 +5,18 @@ use std::sync::Arc;
 use async_graphql::{Context, InputObject, Json, Object};
 use serde_json::Value;
 
-use crate::graphql::error::{self, Result};
-use crate::graphql::idempotency;
-use crate::graphql::scalars::DateTime;
-use crate::graphql::services::Services;
-use crate::graphql::task::TaskKind;
-use crate::graphql::task::task_type;
+use crate::gql::error::{self, Result};
+use crate::gql::idempotency;
+use crate::gql::scalars::DateTime;
+use crate::gql::services::Services;
+use crate::gql::task::task_type;
+use crate::kinds::api::TaskKind;
 use crate::runner::StartOptions;
 use crate::task::{State, Task};
 
 task_type! {
     /// A task of a kind that the embedding program registered.
-    CustomTask, CustomFields
+    CustomTask, CustomFields, TaskKind::Custom
 }
 
 /// What such a task has beyond others.

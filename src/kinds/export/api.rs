@@ -7,17 +7,18 @@ use async_graphql::{Context, Enum, InputObject, Object};
 use super::NAME;
 use super::spec::{self, Spec};
 use crate::datasets::{self, ColumnFilter, DatasetName};
-use crate::graphql::error::{self, Result};
-use crate::graphql::idempotency;
-use crate::graphql::scalars::{Count, DateTime};
-use crate::graphql::services::Services;
-use crate::graphql::task::task_type;
+use crate::gql::error::{self, Result};
+use crate::gql::idempotency;
+use crate::gql::scalars::{Count, DateTime};
+use crate::gql::services::Services;
+use crate::gql::task::task_type;
+use crate::kinds::api::TaskKind;
 use crate::runner::StartOptions;
 use crate::task::Task;
 
 task_type! {
     /// An export of a dataset, as it stood when the export started, into a CSV file.
-    ExportTask, ExportFields
+    ExportTask, ExportFields, TaskKind::Export
 }
 
 /// What an export has beyond other tasks.

@@ -19,6 +19,7 @@ use self::output::Output;
 use self::pieces::Source;
 use self::spec::{Cursor, Spec, Written};
 use self::write::Writing;
+use super::KindParts;
 use crate::datasets::{Column, Datasets, Lines, Snapshot};
 use crate::files::Fingerprint;
 use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
@@ -34,6 +35,13 @@ const FILE: &str = "export";
 pub struct Export {
     /// Where the rows are.
     pub datasets: Arc<dyn Datasets>,
+}
+
+impl Export {
+    /// The kind, over `parts`.
+    pub fn new(parts: &KindParts<'_>) -> Export {
+        Export { datasets: Arc::clone(parts.datasets) }
+    }
 }
 
 #[async_trait]

@@ -10,18 +10,19 @@ use serde_json::json;
 use super::spec::{BadRows, Format, Source, Spec};
 use super::{NAME, load, source};
 use crate::datasets::{Column, DatasetName, Mode};
-use crate::graphql::dataset::ColumnType;
-use crate::graphql::error::{self, Result};
-use crate::graphql::idempotency;
-use crate::graphql::scalars::{Count, DateTime, Upload};
-use crate::graphql::services::Services;
-use crate::graphql::task::{ResultFile, task_type};
+use crate::gql::column::ColumnType;
+use crate::gql::error::{self, Result};
+use crate::gql::idempotency;
+use crate::gql::scalars::{Count, DateTime, Upload};
+use crate::gql::services::Services;
+use crate::gql::task::{ResultFile, task_type};
+use crate::kinds::api::TaskKind;
 use crate::runner::StartOptions;
-use crate::task::{self, IdempotencyKey, State, Task};
+use crate::task::{IdempotencyKey, State, Task};
 
 task_type! {
     /// An import of a CSV file into a dataset. Nobody sees a row of it before it is COMPLETED.
-    ImportTask, ImportFields
+    ImportTask, ImportFields, TaskKind::Import
 }
 
 /// What an import has beyond other tasks.
@@ -45,28 +46,15 @@ impl ImportFields {
     /// The rejected rows as CSV, once COMPLETED, or FAILED past maxBadRows: the line, the column and the reason, then the cells
     /// as they were, in the format of the file. Mended, it can be imported with APPEND: its first three columns are passed
     /// over. Null if there are none.
-    async fn rejects(&self) -> Option<ResultFile> {
-        rejects(&self.0).map(|file| ResultFile::at(format!("/download/{}/rejects", self.0.id), &file))
+    async fn rejects(&self, ctx: &Context<'_>) -> Option<ResultFile> {
+        let file = ctx.data_unchecked::<Services>().runner.rejects_file(&self.0)?;
+        Some(ResultFile::at(format!("/download/{}/rejects", self.0.id), &file))
     }
 
     /// Rows that are committed. They are undone again where it is terminated.
     async fn rows_imported(&self) -> Count {
         let undone = self.0.state == State::Terminated;
         Count(if undone { 0 } else { self.0.progress.done })
-    }
-}
-
-/// The file of rejected rows that a task left.
-pub fn rejects(task: &Task) -> Option<task::ResultFile> {
-    match task.state {
-        _ if task.kind != NAME => None,
-        State::Completed => task.result.clone(),
-        State::Failed => {
-            let spec: Spec = serde_json::from_str(&task.spec).ok()?;
-            let kept = load::parse(task.cursor.as_deref()?).ok()?.rejects?;
-            Some(super::rejects::file(&spec.dataset, kept))
-        }
-        _ => None,
     }
 }
 

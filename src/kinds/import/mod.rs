@@ -29,10 +29,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
+use super::KindParts;
 use crate::datasets::{DatasetName, Datasets};
 use crate::outbound::Outbound;
 use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
-use crate::task::{ResultFile, Unit};
+use crate::task::{ResultFile, State, Task, Unit};
 use spec::{Cursor, Source, Spec};
 
 /// The kind's name in the store.
@@ -48,6 +49,18 @@ pub struct Import {
     pub outbound: Outbound,
     /// The most bytes of a file, as it comes and as its text.
     pub limit: u64,
+}
+
+impl Import {
+    /// The kind, over `parts`.
+    pub fn new(parts: &KindParts<'_>) -> Import {
+        Import {
+            datasets: Arc::clone(parts.datasets),
+            folder: parts.config.import_dir.clone(),
+            outbound: parts.outbound.clone(),
+            limit: parts.config.max_upload_bytes,
+        }
+    }
 }
 
 #[async_trait]
@@ -108,6 +121,22 @@ impl Kind for Import {
         let Some(text) = self.datasets.staged(context.id(), context.epoch()).await? else { return Ok(()) };
         let cursor = load::parse(&text)?;
         context.note(&cursor, report(&cursor))
+    }
+
+    fn result_file(&self, _task: &Task) -> Option<ResultFile> {
+        None
+    }
+
+    fn rejects_file(&self, task: &Task) -> Option<ResultFile> {
+        match task.state {
+            State::Completed => task.result.clone(),
+            State::Failed => {
+                let spec: Spec = serde_json::from_str(&task.spec).ok()?;
+                let kept = load::parse(task.cursor.as_deref()?).ok()?.rejects?;
+                Some(rejects::file(&spec.dataset, kept))
+            }
+            _ => None,
+        }
     }
 }
 

@@ -5,18 +5,19 @@ use std::sync::Arc;
 use async_graphql::{Context, InputObject, Object};
 
 use super::{NAME, Spec};
-use crate::graphql::error::{self, Result};
-use crate::graphql::idempotency;
-use crate::graphql::scalars::DateTime;
-use crate::graphql::services::Services;
-use crate::graphql::task::task_type;
+use crate::gql::error::{self, Result};
+use crate::gql::idempotency;
+use crate::gql::scalars::DateTime;
+use crate::gql::services::Services;
+use crate::gql::task::task_type;
+use crate::kinds::api::TaskKind;
 use crate::runner::StartOptions;
 use crate::task::Task;
 
 task_type! {
     /// A computation of pi. Its result is digits_of_pi_ID.zip, holding digits_of_pi_ID.txt: `3.` and the digits, truncated
     /// and not rounded, in UTF-8 without a line end.
-    PiTask, PiFields
+    PiTask, PiFields, TaskKind::Pi
 }
 
 /// What a computation of pi has beyond other tasks.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use self::job::Job;
 use self::text::Zip;
+use super::KindParts;
 use crate::runner::{BadInput, Context, Failure, Kind, Plan, Stop};
 use crate::task::{ResultFile, TaskId, Unit};
 
@@ -31,6 +32,13 @@ pub struct Pi {
 pub struct Spec {
     /// Digits after the decimal point.
     pub digits: u32,
+}
+
+impl Pi {
+    /// The kind, over `parts`.
+    pub fn new(parts: &KindParts<'_>) -> Pi {
+        Pi { limit: parts.config.max_pi_digits }
+    }
 }
 
 #[async_trait]

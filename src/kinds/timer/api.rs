@@ -10,11 +10,12 @@ use url::Url;
 
 use super::spec::{self, Spec};
 use super::{Cursor, NAME};
-use crate::graphql::error::{self, Result};
-use crate::graphql::idempotency;
-use crate::graphql::scalars::DateTime;
-use crate::graphql::services::Services;
-use crate::graphql::task::task_type;
+use crate::gql::error::{self, Result};
+use crate::gql::idempotency;
+use crate::gql::scalars::DateTime;
+use crate::gql::services::Services;
+use crate::gql::task::task_type;
+use crate::kinds::api::TaskKind;
 use crate::runner::StartOptions;
 use crate::task::{Code, IdempotencyKey, Task};
 
@@ -23,7 +24,7 @@ const MOST: usize = 1000;
 
 task_type! {
     /// A POST to an address at a moment, kept through every crash.
-    TimerTask, TimerFields
+    TimerTask, TimerFields, TaskKind::Timer
 }
 
 /// What a timer has beyond other tasks.

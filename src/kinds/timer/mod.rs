@@ -19,7 +19,7 @@ use self::attempt::Outcome;
 use self::signature::Signer;
 use self::spec::{Delivery, Spec};
 use self::verdict::Verdict;
-use crate::config::Config;
+use super::KindParts;
 use crate::metrics::{Sent, Timers};
 use crate::outbound::Outbound;
 use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
@@ -69,11 +69,12 @@ pub struct Delivered {
 }
 
 impl Timer {
-    /// Timers that send by `outbound` and count what they send in `metrics`.
-    pub fn new(config: &Config, outbound: &Outbound, metrics: Timers) -> Timer {
+    /// The kind, over `parts`.
+    pub fn new(parts: &KindParts<'_>) -> Timer {
+        let KindParts { config, outbound, timers, .. } = parts;
         let signer = Signer::new(config.webhook_secrets.iter().map(|secret| secret.0.clone()).collect());
         let (attempts, backoff) = (config.timer_attempts, config.timer_backoff);
-        Timer { outbound: outbound.clone(), signer, metrics, attempts, backoff }
+        Timer { outbound: Outbound::clone(outbound), signer, metrics: Timers::clone(timers), attempts, backoff }
     }
 }
 

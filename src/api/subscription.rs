@@ -9,11 +9,11 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::time::Instant;
 
-use super::error::{self, Result};
-use super::services::Services;
-use super::task::TaskFilter;
+use super::filter::TaskFilter;
+use super::kinds::TaskObject;
 use crate::bus::Change;
-use crate::kinds::api::TaskObject;
+use crate::gql::error::{self, Result};
+use crate::gql::services::Services;
 use crate::metrics::Subscribed;
 use crate::store::{Filter, Page, Store};
 use crate::task::Task;

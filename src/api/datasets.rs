@@ -1,14 +1,15 @@
 //! Datasets in the API.
 
 use async_graphql::connection::{Connection, Edge};
-use async_graphql::{Context, Enum, Object, SimpleObject};
+use async_graphql::{Context, Object, SimpleObject};
 
-use super::budget::Budget;
-use super::error::{self, Result};
-use super::paging::{self, Asked};
-use super::scalars::{Count, DateTime};
-use super::services::Services;
 use crate::datasets::{self, Dataset, DatasetName};
+use crate::gql::budget::Budget;
+use crate::gql::column::ColumnType;
+use crate::gql::error::{self, Result};
+use crate::gql::paging::{self, Asked};
+use crate::gql::scalars::{Count, DateTime};
+use crate::gql::services::Services;
 use crate::kinds::import;
 use crate::runner::BadInput;
 
@@ -20,24 +21,6 @@ pub type RowConnection = Connection<String, RowObject, RowTotal>;
 
 /// A table that imports fill and exports read. It holds whole imports only.
 pub struct DatasetObject(pub Dataset);
-
-/// The type of a column.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(remote = "datasets::ColumnType")]
-pub enum ColumnType {
-    /// Any text, kept exactly.
-    Text,
-    /// A whole number.
-    Integer,
-    /// A number.
-    Real,
-    /// True or false.
-    Boolean,
-    /// A day.
-    Date,
-    /// An instant.
-    Timestamp,
-}
 
 /// A column of a dataset.
 #[derive(SimpleObject)]

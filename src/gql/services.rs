@@ -37,8 +37,6 @@ pub struct Services {
     pub import_dir: Option<PathBuf>,
     /// What may be asked of the server.
     pub limits: Limits,
-    /// The kinds that the embedding program registered.
-    pub custom_kinds: Vec<String>,
     /// Since when the server is up.
     pub started_at: Timestamp,
 }

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, ID, Object, SimpleObject};
 
-use super::dataset::{self, DatasetConnection, DatasetObject};
-use super::error::{self, Result};
-use super::paging::{self, Asked};
-use super::scalars::{Count, DateTime};
-use super::services::Services;
-use super::task::TaskFilter;
+use super::datasets::{self, DatasetConnection, DatasetObject};
+use super::filter::TaskFilter;
+use super::kinds::TaskObject;
 use crate::datasets::DatasetName;
-use crate::kinds::api::TaskObject;
+use crate::gql::error::{self, Result};
+use crate::gql::paging::{self, Asked};
+use crate::gql::scalars::{Count, DateTime};
+use crate::gql::services::Services;
 use crate::store::{Filter, Page};
 use crate::task::Task;
 
@@ -78,7 +78,7 @@ impl Query {
         #[graphql(desc = "Before this cursor.")] before: Option<String>,
     ) -> Result<DatasetConnection> {
         let services = ctx.data_unchecked::<Services>();
-        dataset::list(services, &Asked { first, after, last, before }).await
+        datasets::list(services, &Asked { first, after, last, before }).await
     }
 
     /// The server that answers.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
-use super::error::{self, Result};
-use super::scalars::{Count, DateTime};
-use super::services::Services;
-use super::task::{ControlVerb, TaskFilter};
+use super::filter::TaskFilter;
+use super::kinds::TaskObject;
 use crate::clock::Clock;
-use crate::kinds::api::TaskObject;
+use crate::gql::error::{self, Result};
+use crate::gql::scalars::{Count, DateTime};
+use crate::gql::services::Services;
+use crate::gql::task::ControlVerb;
 use crate::runner::BadInput;
 use crate::store::{self, LIST_BYTES, Page};
 use crate::task::{ControlRequest, PauseExpiry, Refusal, State, Task, TaskId, Verb, text};

@@ -1,26 +1,21 @@
-//! The API's shape. Fields that all tasks have stand here; each kind adds its own in its `api.rs`.
+//! The API: queries, mutations, subscriptions, and the union of the kinds. Each kind adds its fields in its `api.rs`.
 
-mod budget;
-pub mod control;
-pub mod dataset;
-pub mod error;
-pub mod idempotency;
-pub mod paging;
-pub mod progress;
-pub mod query;
-pub mod scalars;
-pub mod services;
-pub mod subscription;
-pub mod task;
+mod control;
+mod datasets;
+mod filter;
+mod kinds;
+mod query;
+mod subscription;
 
 use async_graphql::{MergedObject, Schema, SchemaBuilder};
 
-use crate::kinds::api::Starts;
-use control::Control;
-use dataset::DatasetMutation;
-use query::Query;
-use services::Services;
-use subscription::Subscription;
+use self::control::Control;
+use self::datasets::DatasetMutation;
+use self::kinds::Starts;
+use self::query::Query;
+use self::subscription::Subscription;
+use crate::gql::budget;
+use crate::gql::services::Services;
 
 /// Nesting of selections.
 const DEPTH: usize = 15;
@@ -38,8 +33,8 @@ pub type Api = Schema<Query, Mutation, Subscription>;
 #[derive(Default, MergedObject)]
 pub struct Mutation(Starts, Control, DatasetMutation);
 
-/// The API over `services`.
-pub fn api(services: Services) -> Api {
+/// Builds the schema over `services`.
+pub fn schema(services: Services) -> Api {
     builder().data(services).finish()
 }
 

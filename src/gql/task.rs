@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, Enum, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, Enum, ID, Object, OutputType, SimpleObject};
 
 use super::budget::Budget;
 use super::error::{self, Result};
 use super::progress::Progress;
 use super::scalars::{Count, DateTime};
 use super::services::Services;
-use crate::kinds::{export, import, pi, timer};
-use crate::runner::BadInput;
-use crate::store::Filter;
 use crate::task::{self, State, Task, Verb};
 
 /// Where a task stands.
@@ -81,45 +78,6 @@ pub enum ControlVerb {
     Terminate,
 }
 
-/// What a task is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-pub enum TaskKind {
-    /// A CSV file into a dataset.
-    Import,
-    /// A dataset into a CSV file.
-    Export,
-    /// Digits of pi into a zip.
-    Pi,
-    /// A POST to an address at a moment.
-    Timer,
-    /// A kind that the embedding program registered.
-    Custom,
-}
-
-impl TaskKind {
-    /// What a kind of the store is to clients.
-    pub fn of(name: &str) -> TaskKind {
-        match name {
-            import::NAME => TaskKind::Import,
-            export::NAME => TaskKind::Export,
-            pi::NAME => TaskKind::Pi,
-            timer::NAME => TaskKind::Timer,
-            _ => TaskKind::Custom,
-        }
-    }
-
-    /// The names of its kinds in the store.
-    fn names(self, services: &Services) -> Vec<String> {
-        match self {
-            TaskKind::Import => vec![import::NAME.to_owned()],
-            TaskKind::Export => vec![export::NAME.to_owned()],
-            TaskKind::Pi => vec![pi::NAME.to_owned()],
-            TaskKind::Timer => vec![timer::NAME.to_owned()],
-            TaskKind::Custom => services.custom_kinds.clone(),
-        }
-    }
-}
-
 /// Why a task failed, or why its last try did.
 #[derive(SimpleObject)]
 pub struct TaskError {
@@ -167,114 +125,98 @@ pub struct StateChange {
     reason: Option<String>,
 }
 
-/// Which tasks: those that match every part that is given.
-#[derive(Clone, Debug, Default, InputObject)]
-pub struct TaskFilter {
-    /// Any of these ids.
-    pub ids: Option<Vec<ID>>,
-    /// Any of these kinds.
-    pub kinds: Option<Vec<TaskKind>>,
-    /// Any of these states.
-    pub states: Option<Vec<TaskState>>,
-    /// Exactly this label.
-    pub label: Option<String>,
+/// The fields that every kind of task has.
+pub struct TaskFields<K> {
+    task: Arc<Task>,
+    kind: K,
 }
 
-impl TaskFilter {
-    /// The filter as the store takes it.
-    pub fn read(self, services: &Services) -> Result<Filter> {
-        let ids = self.ids.map(|ids| ids.iter().map(|id| error::task_id(id)).collect::<Result<_>>()).transpose()?;
-        let kinds = self.kinds.map(|kinds| kinds.into_iter().flat_map(|kind| kind.names(services)).collect());
-        let states = self.states.map(|states| states.into_iter().map(State::from).collect());
-        BadInput::check_text("filter.label", self.label.as_deref(), usize::MAX).map_err(error::from_input)?;
-        Ok(Filter { ids, kinds, states, label: self.label })
+impl<K> TaskFields<K> {
+    /// The fields of `task`, which the API shows as a task of `kind`.
+    pub fn new(task: Arc<Task>, kind: K) -> TaskFields<K> {
+        TaskFields { task, kind }
     }
 }
 
-/// The fields that every kind of task has.
-pub struct TaskFields(pub Arc<Task>);
-
 #[Object]
-impl TaskFields {
+impl<K: OutputType + Copy> TaskFields<K> {
     /// The task's name for ever.
     pub async fn id(&self) -> ID {
-        ID(self.0.id.to_string())
+        ID(self.task.id.to_string())
     }
 
     /// What it is.
-    pub async fn kind(&self) -> TaskKind {
-        TaskKind::of(&self.0.kind)
+    pub async fn kind(&self) -> K {
+        self.kind
     }
 
     /// Where it stands.
     pub async fn state(&self) -> TaskState {
-        self.0.state.into()
+        self.task.state.into()
     }
 
     /// The user's own name for it.
     pub async fn label(&self) -> Option<&str> {
-        self.0.label.as_deref()
+        self.task.label.as_deref()
     }
 
     /// How far it came.
     pub async fn progress(&self) -> Progress {
-        Progress::from(&*self.0)
+        Progress::from(&*self.task)
     }
 
     /// Times that it was taken up again after a crash or an error. A clean shutdown spends none.
     pub async fn attempt(&self) -> i32 {
-        i32::try_from(self.0.attempt).unwrap_or(i32::MAX)
+        i32::try_from(self.task.attempt).unwrap_or(i32::MAX)
     }
 
     /// Why it failed; while SCHEDULED, why its last try did.
     pub async fn error(&self) -> Option<TaskError> {
-        let error = self.0.error.clone()?;
+        let error = self.task.error.clone()?;
         Some(TaskError { code: error.code.to_string(), message: error.message })
     }
 
     /// The file that it made, once COMPLETED.
-    pub async fn result(&self) -> Option<ResultFile> {
-        let made = self.0.result.as_ref().filter(|_| self.0.state == State::Completed);
-        // What an import leaves are its rejects.
-        let file = made.filter(|_| TaskKind::of(&self.0.kind) != TaskKind::Import)?;
-        Some(ResultFile::at(format!("/download/{}", self.0.id), file))
+    pub async fn result(&self, ctx: &Context<'_>) -> Option<ResultFile> {
+        let file = ctx.data_unchecked::<Services>().runner.result_file(&self.task)?;
+        Some(ResultFile::at(format!("/download/{}", self.task.id), &file))
     }
 
     /// When it was started by the user.
     pub async fn created_at(&self) -> DateTime {
-        self.0.created_at.into()
+        self.task.created_at.into()
     }
 
     /// When it may first run, where that is later than createdAt.
     pub async fn start_at(&self) -> Option<DateTime> {
-        self.0.start_at.map(DateTime)
+        self.task.start_at.map(DateTime)
     }
 
     /// When it first ran.
     pub async fn started_at(&self) -> Option<DateTime> {
-        self.0.started_at.map(DateTime)
+        self.task.started_at.map(DateTime)
     }
 
     /// When it ended.
     pub async fn finished_at(&self) -> Option<DateTime> {
-        self.0.finished_at.map(DateTime)
+        self.task.finished_at.map(DateTime)
     }
 
     /// Since when it is PAUSED.
     pub async fn paused_at(&self) -> Option<DateTime> {
-        self.0.paused_at.map(DateTime)
+        self.task.paused_at.map(DateTime)
     }
 
     /// When its pause ends by itself.
     pub async fn pause_expires_at(&self) -> Option<DateTime> {
-        self.0.expiry.map(|expiry| expiry.at.into())
+        self.task.expiry.map(|expiry| expiry.at.into())
     }
 
     /// Changes of state, oldest first, with who asked and why: the newest 500.
     pub async fn history(&self, ctx: &Context<'_>) -> Result<Vec<StateChange>> {
         let services = ctx.data_unchecked::<Services>();
         let turn = ctx.data_unchecked::<Budget>().changes.turn().await?;
-        let changes = services.store.history(self.0.id).await.map_err(error::from_store)?;
+        let changes = services.store.history(self.task.id).await.map_err(error::from_store)?;
         turn.used(changes.len());
         Ok(changes.into_iter().map(Into::into).collect())
     }
@@ -292,23 +234,24 @@ impl From<task::StateChange> for StateChange {
     }
 }
 
-/// Makes a type of the API out of the fields that all tasks have and those of its own.
+/// Defines a type of the API from the fields that all tasks have and the kind's own ones.
 macro_rules! task_type {
-    ($(#[$doc:meta])* $name:ident, $fields:ident) => {
+    ($(#[$doc:meta])* $name:ident, $fields:ident, $kinds:ident::$kind:ident) => {
         $(#[$doc])*
         #[derive(async_graphql::MergedObject)]
-        pub struct $name($crate::graphql::task::TaskFields, $fields);
+        pub struct $name($crate::gql::task::TaskFields<$kinds>, $fields);
 
         impl From<std::sync::Arc<$crate::task::Task>> for $name {
             fn from(task: std::sync::Arc<$crate::task::Task>) -> $name {
-                $name($crate::graphql::task::TaskFields(std::sync::Arc::clone(&task)), $fields(task))
+                let common = $crate::gql::task::TaskFields::new(std::sync::Arc::clone(&task), $kinds::$kind);
+                $name(common, $fields(task))
             }
         }
 
         impl std::ops::Deref for $name {
-            type Target = $crate::graphql::task::TaskFields;
+            type Target = $crate::gql::task::TaskFields<$kinds>;
 
-            fn deref(&self) -> &$crate::graphql::task::TaskFields {
+            fn deref(&self) -> &Self::Target {
                 &self.0
             }
         }

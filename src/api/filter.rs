@@ -1,0 +1,40 @@
+//! The filter of tasks.
+
+use async_graphql::{ID, InputObject};
+
+use crate::gql::error::{self, Result};
+use crate::gql::services::Services;
+use crate::gql::task::TaskState;
+use crate::kinds::api::TaskKind;
+use crate::runner::BadInput;
+use crate::store::Filter;
+use crate::task::State;
+
+/// Which tasks: those that match every part that is given.
+#[derive(Clone, Debug, Default, InputObject)]
+pub struct TaskFilter {
+    /// Any of these ids.
+    pub ids: Option<Vec<ID>>,
+    /// Any of these kinds.
+    pub kinds: Option<Vec<TaskKind>>,
+    /// Any of these states.
+    pub states: Option<Vec<TaskState>>,
+    /// Exactly this label.
+    pub label: Option<String>,
+}
+
+impl TaskFilter {
+    /// The filter as the store takes it.
+    pub fn read(self, services: &Services) -> Result<Filter> {
+        let ids = self.ids.map(|ids| ids.iter().map(|id| error::task_id(id)).collect::<Result<_>>()).transpose()?;
+        let kinds = self.kinds.map(|kinds| kinds.iter().flat_map(|kind| names(services, *kind)).collect());
+        let states = self.states.map(|states| states.into_iter().map(State::from).collect());
+        BadInput::check_text("filter.label", self.label.as_deref(), usize::MAX).map_err(error::from_input)?;
+        Ok(Filter { ids, kinds, states, label: self.label })
+    }
+}
+
+/// The names under which the store keeps tasks of `kind`.
+fn names(services: &Services, kind: TaskKind) -> Vec<String> {
+    services.runner.kind_names().filter(|name| TaskKind::of(name) == kind).map(str::to_owned).collect()
+}

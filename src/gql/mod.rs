@@ -1,0 +1,11 @@
+//! What the API of every kind uses: scalars, errors, paging, progress, and the fields that all tasks have.
+
+pub mod budget;
+pub mod column;
+pub mod error;
+pub mod idempotency;
+pub mod paging;
+pub mod progress;
+pub mod scalars;
+pub mod services;
+pub mod task;
