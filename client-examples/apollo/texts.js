@@ -1,4 +1,4 @@
-// What the tour asks of the server.
+// Operations of the tour.
 import { gql } from '@apollo/client';
 
 export const startImport = gql`

@@ -1,4 +1,4 @@
-// The tour with Apollo Client: upload by multipart request, import, watch, pause, resume, export, pi, terminate, tidy up.
+// The tour with Apollo Client: upload by multipart request, import, watch, pause, resume, export, pi, terminate, clean up.
 // Usage: node tour.js [ADDRESS]    default http://127.0.0.1:8080
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -87,10 +87,10 @@ async function importWithAPause() {
   await control(texts.pause, id, 'PAUSED');
   const first = (await ask(texts.task, { id })).task.progress.done;
   const second = (await ask(texts.task, { id })).task.progress.done;
-  assert.equal(second, first, 'a paused import stands still');
-  assert.ok(first < 2000, `the import was over before it could be paused (${first} rows)`);
-  step(`It stands still at ${first} of 2000 rows`);
-  step('Resume it and watch it to its end');
+  assert.equal(second, first, 'a paused import does not move');
+  assert.ok(first < 2000, `the import ended before it could be paused (${first} rows)`);
+  step(`Paused at ${first} of 2000 rows`);
+  step('Resume it and watch until it ends');
   await control(texts.resume, id, 'QUEUED', 'RUNNING');
   await watch(id, until('COMPLETED'));
   assert.equal((await ask(texts.rowCount, { dataset })).dataset.rowCount, 2000, 'rows imported');
@@ -111,12 +111,12 @@ async function computePi() {
   const id = await start(texts.startPi, { digits: 10_000 });
   await watch(id, until('COMPLETED'));
   assert.equal(sha256(firstEntry(await download(id))), piSha256, 'SHA-256 of the digits');
-  step('Start 10,000,000 digits and terminate that');
+  step('Start 10,000,000 digits and terminate the task');
   await control(texts.terminate, await start(texts.startPi, { digits: 10_000_000 }), 'TERMINATED');
 }
 
 async function listAndTidy() {
-  step('List the tasks of this tour by their state, drop the dataset, delete the tasks');
+  step('List the tasks of this tour by state, drop the dataset, delete the tasks');
   for (const [state, count] of [['COMPLETED', 3], ['TERMINATED', 1]]) {
     assert.equal((await ask(texts.count, { label, states: [state] })).tasks.totalCount, count, state);
   }
@@ -125,7 +125,7 @@ async function listAndTidy() {
   assert.equal((await ask(texts.count, { label })).tasks.totalCount, 0, 'tasks left');
 }
 
-/** Takes away what a tour that failed half-way left on the server; what cannot be taken away is not there. */
+/** Deletes what a failed tour left on the server. Ignores what does not exist. */
 async function sweep() {
   for (const id of started) {
     await change(texts.terminate, { id }).catch(() => {});
@@ -145,7 +145,7 @@ try {
   await exportAndCompare();
   await computePi();
   await listAndTidy();
-  step('The tour is done');
+  step('The tour is complete');
 } catch (error) {
   console.error(`FAILED: ${error.message}`);
   process.exitCode = 1;

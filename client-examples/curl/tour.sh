@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The tour with curl: upload, import, watch, pause, resume, export, pi, terminate, tidy up.
+# The tour with curl: upload, import, watch, pause, resume, export, pi, terminate, clean up.
 # Usage: tour.sh [ADDRESS]    default http://127.0.0.1:8080; needs curl, python3 and unzip
 # shellcheck disable=SC2016  # the $names in single quotes are GraphQL's
 set -euo pipefail
@@ -25,13 +25,13 @@ body() {
 print(json.dumps({"query": sys.argv[1], "variables": json.loads(sys.argv[2])}))' "$1" "$2"
 }
 
-# graphql QUERY VARIABLES: the whole answer, errors included.
+# graphql QUERY VARIABLES: the complete response, errors included.
 graphql() {
   curl -sS --max-time 30 "$server/graphql" -H 'Content-Type: application/json' -H 'Accept: application/json' \
     --data-binary "$(body "$1" "$2")"
 }
 
-# pick PATH <ANSWER: one value of it, such as data.task.state; fails with the answer where it is not there.
+# pick PATH <ANSWER: one value of it, such as data.task.state; fails with the response if it is missing.
 pick() {
   python3 -c 'import json, sys
 text = sys.stdin.read()
@@ -44,13 +44,13 @@ except (ValueError, KeyError, IndexError, TypeError):
     sys.exit(f"FAILED: no {sys.argv[1]} in the answer: {text.strip()[:500]}")' "$1"
 }
 
-# ask PATH QUERY VARIABLES: one value of the answer.
+# ask PATH QUERY VARIABLES: one value of the response.
 ask() { graphql "$2" "$3" | pick "$1"; }
 
-expect() { [ "$2" = "$3" ] || fail "$1: expected $3, but the server answered $2"; }
+expect() { [ "$2" = "$3" ] || fail "$1: expected $3, but the server returned $2"; }
 
-# watch ID UNTIL: prints events of the subscription until the state is UNTIL, or, for "3 events", three of them came.
-# The states are final, so a stream that ends early or takes over two minutes is a failure.
+# watch ID UNTIL: prints events of the subscription until the state is UNTIL, or, for "3 events", three events arrived.
+# A stream that ends early or takes over two minutes is a failure.
 watch() {
   local query='subscription ($id: ID!) { taskProgress(id: $id) { state progress { done total } error { code message } } }'
   { curl -sS -N --max-time 120 "$server/graphql" -H 'Content-Type: application/json' \
@@ -59,7 +59,7 @@ watch() {
     python3 -u "$folder/events.py" "$2" || fail "task $1 did not reach '$2' $(cat "$work/curl.err")"
 }
 
-# Removes whatever a tour that failed half-way left on the server.
+# Deletes what a failed tour left on the server.
 tidy() {
   local status=$? id
   if [ "$status" -ne 0 ]; then
@@ -94,8 +94,8 @@ import_with_a_pause() {
   first=$(rows_done)
   second=$(rows_done)
   expect 'rows of the paused import, read twice' "$second" "$first"
-  [ "$first" -lt 2000 ] || fail "the import was over before it could be paused ($first rows)"
-  step "It stands still at $first of 2000 rows"
+  [ "$first" -lt 2000 ] || fail "the import ended before it could be paused ($first rows)"
+  step "Paused at $first of 2000 rows"
 
   step "Resume it and watch it to its end"
   control resume "$import" 'QUEUED|RUNNING'
@@ -116,7 +116,7 @@ control() {
   state=$(ask "data.$1.state" "$query" "{\"id\":\"$2\"}")
   case $state in
     PAUSING | TERMINATING) watch "$2" "$3" ;;
-    *) [[ "|$3|" == *"|$state|"* ]] || fail "$1 of $2: expected $3, but the server answered $state" ;;
+    *) [[ "|$3|" == *"|$state|"* ]] || fail "$1 of $2: expected $3, but the server returned $state" ;;
   esac
 }
 
@@ -150,7 +150,7 @@ compute_pi() {
   started+=("$pi")
   watch "$pi" COMPLETED
   download "$pi" "$work/pi.zip"
-  unzip -p "$work/pi.zip" >"$work/pi.txt" || fail 'the zip does not open'
+  unzip -p "$work/pi.zip" >"$work/pi.txt" || fail 'the zip cannot be opened'
   expect 'SHA-256 of the digits' "$(python3 -c 'import hashlib, sys
 print(hashlib.sha256(open(sys.argv[1], "rb").read()).hexdigest())' "$work/pi.txt")" "$pi_sha256"
 

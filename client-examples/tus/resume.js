@@ -1,4 +1,4 @@
-// An upload that is paused and resumed with tus-js-client, then imported, counted and taken away.
+// An upload that is paused and resumed with tus-js-client, then imported, counted and deleted.
 // Usage: node resume.js [ADDRESS]    default http://127.0.0.1:8080
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
@@ -57,14 +57,14 @@ async function pausedUpload() {
   const head = await fetch(upload.url, { method: 'HEAD', headers: { 'tus-resumable': '1.0.0' } });
   const there = Number(head.headers.get('upload-offset'));
   assert.ok(there >= 2 * chunkSize && there < file.length, `${there} bytes are there`);
-  step(`${there} bytes are there, until ${head.headers.get('upload-expires')}`);
+  step(`${there} bytes received, kept until ${head.headers.get('upload-expires')}`);
   return { url: upload.url, there };
 }
 
 const startImport = 'mutation($input: StartImportInput!) { task: startImport(input: $input) { id } }';
 
 async function refusedUntilWhole(uploadId, there) {
-  step('An import of it is refused as long as it is not whole');
+  step('An import is refused while the upload is incomplete');
   const { errors } = await api(startImport, { input: { source: { uploadId }, dataset } });
   assert.equal(errors?.[0].extensions.code, 'BAD_USER_INPUT');
   assert.match(errors[0].message, new RegExp(`${there} of ${file.length} bytes are there`));
@@ -72,7 +72,7 @@ async function refusedUntilWhole(uploadId, there) {
 
 /** Goes on with an upload in a new object, as after a restart of the program, and checks that nothing is sent twice. */
 async function resumedUpload(uploadUrl, there) {
-  step('Resume it');
+  step('Resume the upload');
   let first;
   await send({ uploadUrl }, (_, sent) => (first ??= sent));
   assert.equal(first, Math.min(there + chunkSize, file.length), 'it goes on where it was paused');
@@ -116,7 +116,7 @@ async function lastOf(query, variables) {
 }
 
 async function tidy() {
-  step('Take it all away');
+  step('Delete everything');
   await data('mutation($dataset: String!) { dropDataset(name: $dataset) }', { dataset });
   for (const id of started) await data('mutation($id: ID!) { deleteTask(id: $id) }', { id });
 }
@@ -130,7 +130,7 @@ try {
   await compared();
   await tidy();
   await Upload.terminate(url);
-  step('The tour is done');
+  step('The tour is complete');
 } catch (error) {
   console.error(`FAILED: ${error.message}`);
   process.exitCode = 1;
