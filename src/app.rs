@@ -20,7 +20,7 @@ use crate::config::{Config, HttpLimits, PauseEnd, Role};
 use crate::datasets::{self, Datasets};
 use crate::files::Files;
 use crate::gql::services::{self, Services};
-use crate::http::{self, Site, Turns};
+use crate::http::{self, Site, UploadLocks};
 use crate::kinds::{self, KindParts};
 use crate::metrics::Metrics;
 use crate::outbound::Outbound;
@@ -112,7 +112,7 @@ impl App {
         let abandoned = if store.is_exclusive() { clock.now() } else { clock.now() - RECEIVING };
         let files = Files::open(&root, abandoned).await.map_err(|cause| StartError::Folder { folder: root, cause })?;
         if let (Some(lock), Some(file)) = (&lock, Store::file(&config.store_url())) {
-            backup::identity::note(lock, &file).map_err(|cause| StartError::Folder { folder: file, cause })?;
+            backup::store_identity::note(lock, &file).map_err(|cause| StartError::Folder { folder: file, cause })?;
         }
         let kinds = kinds::builtin(
             &KindParts { config: &config, datasets: &datasets, outbound: &outbound, timers: &metrics.timers },
@@ -137,7 +137,7 @@ impl App {
             counted: http::Counted::default(),
             max_upload_bytes: config.max_upload_bytes,
             upload_life: config.upload_life,
-            turns: Turns::default(),
+            upload_locks: UploadLocks::default(),
             allowed_origins: config.allowed_origins.clone(),
             streams: Arc::new(Semaphore::new(config.http.max_streams)),
             limits: config.http.clone(),
@@ -174,7 +174,7 @@ impl App {
         let _ = tokio::time::timeout_at(deadline, async { tokio::join!(self.sockets.wait(), server) }).await;
         let closed = tokio::time::timeout(CLOSING, self.store.close()).await.is_ok();
         if let Some(lock) = self.held.lock.filter(|_| quiet && closed) {
-            backup::identity::clear(&lock)?;
+            backup::store_identity::clear(&lock)?;
         }
         Ok(quiet)
     }
@@ -308,7 +308,7 @@ fn lock(config: &Config) -> Result<Option<std::fs::File>, StartError> {
     if backup::is_unfinished(&store) {
         return Err(StartError::Restoring(store));
     }
-    match backup::identity::is_copied(&file, &store).map_err(unusable(path.clone()))? {
+    match backup::store_identity::is_copied(&file, &store).map_err(unusable(path.clone()))? {
         false => Ok(Some(file)),
         true => Err(StartError::Copied { store, lock: path }),
     }

@@ -104,9 +104,9 @@ async fn command(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::
         Some(Command::Migrate) => migrate(&config).await,
         Some(Command::Backup { folder }) => {
             allow_many_files();
-            succeed(backup::command::backup(&config, folder.clone()).await?)
+            succeed(backup::command::backup_command(&config, folder.clone()).await?)
         }
-        Some(Command::Restore { folder }) => succeed(backup::command::bring_back(&config, folder.clone()).await?),
+        Some(Command::Restore { folder }) => succeed(backup::command::restore_command(&config, folder.clone()).await?),
         _ => serve(config, clock, telemetry).await,
     }
 }

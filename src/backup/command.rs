@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Error, Manifest, Places, Stop, create, restore};
+use super::{DataPaths, Error, Manifest, StopFlag, create, restore};
 use crate::clock::Clock;
 use crate::config::Config;
 
@@ -13,10 +13,10 @@ use crate::config::Config;
 ///
 /// # Errors
 /// See [`create`].
-pub async fn backup(config: &Config, folder: PathBuf) -> Result<String, Error> {
-    let places = Places::of(config)?;
+pub async fn backup_command(config: &Config, folder: PathBuf) -> Result<String, Error> {
+    let paths = DataPaths::of(config)?;
     let target = folder.clone();
-    let manifest = interruptible(folder.clone(), move |stop| create(&places, &target, &Clock::system(), stop)).await?;
+    let manifest = interruptible(folder.clone(), move |stop| create(&paths, &target, &Clock::system(), stop)).await?;
     let mut said = format!("backup made in {}: {}", folder.display(), contents(&manifest));
     for path in &manifest.missing {
         said.push_str(&format!("\nwarning: {path} is missing in the server's own folder"));
@@ -28,10 +28,10 @@ pub async fn backup(config: &Config, folder: PathBuf) -> Result<String, Error> {
 ///
 /// # Errors
 /// See [`restore`].
-pub async fn bring_back(config: &Config, folder: PathBuf) -> Result<String, Error> {
-    let (places, data_dir) = (Places::of(config)?, config.data_dir.clone());
+pub async fn restore_command(config: &Config, folder: PathBuf) -> Result<String, Error> {
+    let (paths, data_dir) = (DataPaths::of(config)?, config.data_dir.clone());
     let from = folder.clone();
-    let manifest = interruptible(folder.clone(), move |stop| restore(&from, &places, &data_dir, stop)).await?;
+    let manifest = interruptible(folder.clone(), move |stop| restore(&from, &paths, &data_dir, stop)).await?;
     Ok(format!("{} restored to {}: {}", folder.display(), config.data_dir.display(), contents(&manifest)))
 }
 
@@ -47,10 +47,10 @@ fn contents(manifest: &Manifest) -> String {
 /// Works on a blocking thread until it is done; SIGTERM and Ctrl-C ask it to stop.
 async fn interruptible<T: Send + 'static>(
     folder: PathBuf,
-    work: impl FnOnce(&Stop) -> Result<T, Error> + Send + 'static,
+    work: impl FnOnce(&StopFlag) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let failed = |cause| Error::Io { path: PathBuf::new(), cause };
-    let stop = Arc::new(Stop::default());
+    let stop = Arc::new(StopFlag::default());
     let asked = Arc::clone(&stop);
     let (mut term, mut int) =
         (signal(SignalKind::terminate()).map_err(failed)?, signal(SignalKind::interrupt()).map_err(failed)?);

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::copying::{files_below, open, parent};
 use super::error::{at, in_database};
-use super::{Error, Places};
+use super::{DataPaths, Error};
 
 const RESULTS: &str = "SELECT id, result_size FROM tasks WHERE state = 'COMPLETED' AND result_name IS NOT NULL";
 const SEALED: &str = "SELECT id, result_sha256 FROM tasks WHERE state = 'FINISHING' AND result_name IS NOT NULL";
@@ -23,7 +23,7 @@ pub(super) fn published(catalog: &Connection, path: &Path) -> Result<HashSet<Str
 }
 
 /// Deletes what the databases of the copy do not name, and answers the paths of what they name and the copy lacks.
-pub(super) fn settle(copy: &Places) -> Result<Vec<PathBuf>, Error> {
+pub(super) fn settle(copy: &DataPaths) -> Result<Vec<PathBuf>, Error> {
     let store = open(&copy.store, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let catalog = open(&copy.catalog, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     delete_unknown(&copy.files.join("results"), &ids(&store, &copy.store, "SELECT id FROM tasks")?)?;
@@ -37,7 +37,7 @@ pub(super) fn settle(copy: &Places) -> Result<Vec<PathBuf>, Error> {
     lacking(copy, &store, &needed)
 }
 
-fn lacking(copy: &Places, store: &Connection, segments: &HashSet<String>) -> Result<Vec<PathBuf>, Error> {
+fn lacking(copy: &DataPaths, store: &Connection, segments: &HashSet<String>) -> Result<Vec<PathBuf>, Error> {
     let sized = |sql: &str| rows(store, &copy.store, sql, |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)));
     let mut lacking = Vec::new();
     for (folder, sql) in [("results", RESULTS), ("uploads", UPLOADS)] {
@@ -58,7 +58,7 @@ fn lacking(copy: &Places, store: &Connection, segments: &HashSet<String>) -> Res
 }
 
 /// Runs SQLite's check on every database of the copy.
-pub(super) fn check(copy: &Places) -> Result<(), Error> {
+pub(super) fn check(copy: &DataPaths) -> Result<(), Error> {
     let segments = files_below(&copy.segments())?;
     for path in segments.iter().chain([&copy.store, &copy.catalog]) {
         let database = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;

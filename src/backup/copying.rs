@@ -9,7 +9,7 @@ use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::{at, in_database};
-use super::{Error, Stop};
+use super::{Error, StopFlag};
 
 /// How long a lock of the server is waited for.
 const BUSY: Duration = Duration::from_secs(30);
@@ -35,7 +35,7 @@ pub(super) fn begin_read(connection: &Connection, path: &Path) -> Result<(), Err
 }
 
 /// Copies a database as `from` reads it, into one file without a log beside it.
-pub(super) fn database(from: &Connection, to: &Path, stop: &Stop) -> Result<(), Error> {
+pub(super) fn database(from: &Connection, to: &Path, stop: &StopFlag) -> Result<(), Error> {
     let mut copy = Connection::open(to).map_err(in_database(to))?;
     // The copy is synced as a whole, and is worth nothing before.
     copy.execute_batch("PRAGMA synchronous = OFF").map_err(in_database(to))?;
@@ -50,7 +50,7 @@ pub(super) fn database(from: &Connection, to: &Path, stop: &Stop) -> Result<(), 
 }
 
 /// Copies the first `length` bytes of a file, and its modification time: by that an import knows its file again.
-pub(super) fn file(from: &File, length: u64, to: &Path, stop: &Stop) -> Result<(), Error> {
+pub(super) fn file(from: &File, length: u64, to: &Path, stop: &StopFlag) -> Result<(), Error> {
     let mut target = File::create_new(to).map_err(at(to))?;
     let mut left = length;
     while left > 0 {
@@ -66,7 +66,7 @@ pub(super) fn file(from: &File, length: u64, to: &Path, stop: &Stop) -> Result<(
 }
 
 /// Gives a file that never changes a second name; on another file system, copies it. False if it is not there any more.
-pub(super) fn link(from: &Path, to: &Path, stop: &Stop) -> Result<bool, Error> {
+pub(super) fn link(from: &Path, to: &Path, stop: &StopFlag) -> Result<bool, Error> {
     match fs::hard_link(from, to) {
         Ok(()) => return Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !from.exists() => return Ok(false),

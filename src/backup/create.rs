@@ -5,37 +5,37 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::OpenFlags;
 
+use super::capture::Capture;
 use super::complete::{self, published};
 use super::copying::{files_below, is_empty, link, open, parent, sync_folder, sync_folders};
+use super::data_paths::FOLDERS;
 use super::error::at;
 use super::manifest::Manifest;
-use super::moment::Moment;
-use super::places::FOLDERS;
-use super::{Error, Places, Stop};
+use super::{DataPaths, Error, StopFlag};
 use crate::clock::Clock;
 
 /// Copies that are made anew because a file disappeared meanwhile.
 const ATTEMPTS: u32 = 5;
 
-/// Copies what `places` holds into `folder`, which must not exist or be empty.
+/// Copies what `paths` holds into `folder`, which must not exist or be empty.
 ///
 /// # Errors
 /// Whatever keeps the copy from being complete: then nothing is left under the folder's name.
-pub fn create(places: &Places, folder: &Path, clock: &Clock, stop: &Stop) -> Result<Manifest, Error> {
+pub fn create(paths: &DataPaths, folder: &Path, clock: &Clock, stop: &StopFlag) -> Result<Manifest, Error> {
     if !is_empty(folder, &[])? {
         return Err(Error::NotEmpty(folder.to_owned()));
     }
-    if !places.store.exists() || !places.catalog.exists() {
-        return Err(Error::NoStore(places.store.clone()));
+    if !paths.store.exists() || !paths.catalog.exists() {
+        return Err(Error::NoStore(paths.store.clone()));
     }
     let above = parent(folder);
     let work = tempfile::Builder::new().prefix(".pausa-backup-").tempdir_in(above).map_err(at(above))?;
     for attempt in 1..=ATTEMPTS {
         let copy = work.path().join(attempt.to_string());
-        let (moment, lacking) = copy_all(places, &copy, clock, stop)?;
+        let (moment, lacking) = copy_all(paths, &copy, clock, stop)?;
         // What is missing each time is missing in the server itself.
         if lacking.is_empty() || attempt == ATTEMPTS {
-            complete::check(&Places::in_folder(&copy))?;
+            complete::check(&DataPaths::in_folder(&copy))?;
             let missing = lacking.iter().map(|path| relative(path, &copy)).collect();
             let manifest = Manifest::of(&copy, moment, missing, stop)?;
             manifest.write(&copy)?;
@@ -51,26 +51,31 @@ pub fn create(places: &Places, folder: &Path, clock: &Clock, stop: &Stop) -> Res
 }
 
 /// One copy; answers its moment and the files that it lacks.
-fn copy_all(places: &Places, to: &Path, clock: &Clock, stop: &Stop) -> Result<(jiff::Timestamp, Vec<PathBuf>), Error> {
-    let copy = Places::in_folder(to);
+fn copy_all(
+    paths: &DataPaths,
+    to: &Path,
+    clock: &Clock,
+    stop: &StopFlag,
+) -> Result<(jiff::Timestamp, Vec<PathBuf>), Error> {
+    let copy = DataPaths::in_folder(to);
     let folders = FOLDERS.iter().map(|folder| copy.files.join(folder)).chain([copy.segments()]);
     for folder in folders {
         fs::create_dir_all(&folder).map_err(at(&folder))?;
     }
-    link_unchanging(places, &copy, stop)?;
-    let moment = Moment::take(places, &copy, clock)?.copy(&copy, stop)?;
+    link_unchanging(paths, &copy, stop)?;
+    let moment = Capture::take(paths, &copy, clock)?.copy(&copy, stop)?;
     Ok((moment, complete::settle(&copy)?))
 }
 
 /// Links, or copies, what never changes: most of the bytes, so that little is left to be held.
-fn link_unchanging(places: &Places, copy: &Places, stop: &Stop) -> Result<(), Error> {
-    let catalog = open(&places.catalog, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    for id in published(&catalog, &places.catalog)? {
+fn link_unchanging(paths: &DataPaths, copy: &DataPaths, stop: &StopFlag) -> Result<(), Error> {
+    let catalog = open(&paths.catalog, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    for id in published(&catalog, &paths.catalog)? {
         let name = format!("{id}.db");
-        link(&places.segments().join(&name), &copy.segments().join(&name), stop)?;
+        link(&paths.segments().join(&name), &copy.segments().join(&name), stop)?;
     }
     for folder in ["uploads", "results"] {
-        for path in files_below(&places.files.join(folder))? {
+        for path in files_below(&paths.files.join(folder))? {
             let unfinished = path.extension().is_some_and(|end| end == "part");
             if let Some(name) = path.file_name().filter(|_| !unfinished) {
                 link(&path, &copy.files.join(folder).join(name), stop)?;

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::copying::{files_below, open};
 use super::error::{at, in_database};
-use super::{Error, Places, Stop};
+use super::{DataPaths, Error, StopFlag};
 use crate::files::hex;
 
 /// The name of its file.
@@ -42,12 +42,12 @@ pub struct Manifest {
     /// Files that the databases name and that the server itself did not have.
     pub missing: Vec<String>,
     /// All other files of the backup.
-    pub files: Vec<Entry>,
+    pub files: Vec<ManifestFile>,
 }
 
 /// A file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Entry {
+pub struct ManifestFile {
     /// Its path in the backup.
     pub path: String,
     /// Its size in bytes.
@@ -60,8 +60,13 @@ pub struct Entry {
 
 impl Manifest {
     /// Describes the copy in `folder`, and brings its files to the disk.
-    pub(super) fn of(folder: &Path, at_time: Timestamp, missing: Vec<String>, stop: &Stop) -> Result<Manifest, Error> {
-        let copy = Places::in_folder(folder);
+    pub(super) fn of(
+        folder: &Path,
+        at_time: Timestamp,
+        missing: Vec<String>,
+        stop: &StopFlag,
+    ) -> Result<Manifest, Error> {
+        let copy = DataPaths::in_folder(folder);
         let store = open(&copy.store, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         let catalog = open(&copy.catalog, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         let schema = number(&store, &copy.store, "SELECT coalesce(max(version), 0) FROM _sqlx_migrations")?;
@@ -76,7 +81,7 @@ impl Manifest {
             let modified = file.metadata().and_then(|known| known.modified()).map_err(at(&path))?;
             let modified = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
             let modified = u64::try_from(modified).unwrap_or(u64::MAX);
-            files.push(Entry { path: name, size, sha256, modified });
+            files.push(ManifestFile { path: name, size, sha256, modified });
         }
         files.sort_by(|one, other| one.path.cmp(&other.path));
         let pausa = env!("CARGO_PKG_VERSION").to_owned();
@@ -111,7 +116,7 @@ impl Manifest {
 }
 
 /// Size and SHA-256 of what is left to read of a file.
-pub(super) fn hashed(mut file: &File, path: &Path, stop: &Stop) -> Result<(u64, String), Error> {
+pub(super) fn hashed(mut file: &File, path: &Path, stop: &StopFlag) -> Result<(u64, String), Error> {
     let (mut hash, mut size, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK]);
     loop {
         stop.check()?;

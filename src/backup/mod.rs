@@ -1,36 +1,36 @@
 //! Backups of the embedded mode: a copy of the task store, the datasets and the files that fits together, taken while the
 //! server runs or while it is stopped; and a copy of the folder that does not fit together, recognized at the start.
 //!
-//! - [`create`]: `pausa backup`; [`moment`]: the short time in which no task changes; [`copying`]: files and databases
+//! - [`create`]: `pausa backup`; [`capture`]: the short time in which no task changes; [`copying`]: files and databases
 //! - [`complete`]: what a copy must hold, by its own databases
 //! - [`manifest`]: sizes and hashes; [`restore`]: `pausa restore`
-//! - [`identity`]: the note in the lock file that tells a copied folder from the one that a server left
+//! - [`store_identity`]: the note in the lock file that tells a copied folder from the one that a server left
 //! - [`command`]: the two commands, with signals and what they print
 
+mod capture;
 pub mod command;
 mod complete;
 mod copying;
 mod create;
+mod data_paths;
 mod error;
-pub mod identity;
 mod manifest;
-mod moment;
-mod places;
 mod restore;
+pub mod store_identity;
 
 pub use create::create;
+pub use data_paths::DataPaths;
 pub use error::Error;
 pub use manifest::Manifest;
-pub use places::Places;
 pub use restore::{is_unfinished, restore};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Asks a backup or a restore to stop.
 #[derive(Debug, Default)]
-pub struct Stop(AtomicBool);
+pub struct StopFlag(AtomicBool);
 
-impl Stop {
+impl StopFlag {
     /// Asks for it.
     pub fn request(&self) {
         self.0.store(true, Ordering::Relaxed);

@@ -6,8 +6,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::copying::{self, is_empty, parent, sync_folder, sync_folders};
 use super::error::at;
-use super::manifest::{Entry, Manifest, hashed};
-use super::{Error, Places, Stop};
+use super::manifest::{Manifest, ManifestFile, hashed};
+use super::{DataPaths, Error, StopFlag};
 use crate::store::Store;
 
 /// A restore into the store at this path was cut off.
@@ -15,16 +15,16 @@ pub fn is_unfinished(store: &Path) -> bool {
     places_of(store).unfinished_store().exists() && !store.exists()
 }
 
-fn places_of(store: &Path) -> Places {
-    Places { store: store.to_owned(), catalog: store.to_owned(), files: store.to_owned() }
+fn places_of(store: &Path) -> DataPaths {
+    DataPaths { store: store.to_owned(), catalog: store.to_owned(), files: store.to_owned() }
 }
 
-/// Copies the backup in `folder` to `places`, where nothing may be yet, and compares every file with its hash.
+/// Copies the backup in `folder` to `paths`, where nothing may be yet, and compares every file with its hash.
 ///
 /// # Errors
 /// A folder that is not a complete backup, a damaged file, a target that is not empty, a running server. Then nothing is
 /// left at the target.
-pub fn restore(folder: &Path, places: &Places, data_dir: &Path, stop: &Stop) -> Result<Manifest, Error> {
+pub fn restore(folder: &Path, paths: &DataPaths, data_dir: &Path, stop: &StopFlag) -> Result<Manifest, Error> {
     let manifest = Manifest::read(folder)?;
     let newest = Store::newest_schema();
     if manifest.schema > newest {
@@ -32,27 +32,27 @@ pub fn restore(folder: &Path, places: &Places, data_dir: &Path, stop: &Stop) -> 
         let problem = format!("schema {found}, made by Pausa {version}: this version knows schemas up to {newest}");
         return Err(Error::Manifest { path: folder.to_owned(), problem });
     }
-    let _lock = lock(places, data_dir)?;
-    let restored = copy_back(folder, &manifest, places, stop);
+    let _lock = lock(paths, data_dir)?;
+    let restored = copy_back(folder, &manifest, paths, stop);
     if restored.is_err() {
-        clear(places);
+        clear(paths);
     }
     restored.map(|()| manifest)
 }
 
 /// Keeps servers away, once it is certain that nothing is there.
-fn lock(places: &Places, data_dir: &Path) -> Result<File, Error> {
-    let path = places.lock();
+fn lock(paths: &DataPaths, data_dir: &Path) -> Result<File, Error> {
+    let path = paths.lock();
     if let Ok(lock) = File::open(&path) {
         lock.try_lock().map_err(|_| Error::Running(data_dir.to_owned()))?;
     }
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    for (folder, except) in [(data_dir, &[name][..]), (&places.segments(), &[]), (&places.files, &[])] {
+    for (folder, except) in [(data_dir, &[name][..]), (&paths.segments(), &[]), (&paths.files, &[])] {
         if !is_empty(folder, except)? {
             return Err(Error::NotEmpty(folder.to_owned()));
         }
     }
-    for file in [&places.store, &places.catalog, &places.unfinished_store()] {
+    for file in [&paths.store, &paths.catalog, &paths.unfinished_store()] {
         if file.exists() {
             return Err(Error::NotEmpty(file.clone()));
         }
@@ -66,33 +66,33 @@ fn lock(places: &Places, data_dir: &Path) -> Result<File, Error> {
 }
 
 /// The store comes first under another name, by which a start knows that the restore did not end, and gets its own name last.
-fn copy_back(folder: &Path, manifest: &Manifest, places: &Places, stop: &Stop) -> Result<(), Error> {
-    let store = places.unfinished_store();
-    let is_store = |entry: &&Entry| places.target(&entry.path).as_ref() == Some(&store);
+fn copy_back(folder: &Path, manifest: &Manifest, paths: &DataPaths, stop: &StopFlag) -> Result<(), Error> {
+    let store = paths.unfinished_store();
+    let is_store = |entry: &&ManifestFile| paths.target(&entry.path).as_ref() == Some(&store);
     let (first, others): (Vec<_>, Vec<_>) = manifest.files.iter().partition(is_store);
     if first.is_empty() {
         let problem = "it names no task store".to_owned();
         return Err(Error::Manifest { path: folder.to_owned(), problem });
     }
     for entry in first.into_iter().chain(others) {
-        copy_one(folder, entry, places, stop)?;
+        copy_one(folder, entry, paths, stop)?;
     }
-    for tree in [places.files.clone(), places.segments()] {
+    for tree in [paths.files.clone(), paths.segments()] {
         if tree.exists() {
             sync_folders(&tree)?;
         }
     }
-    for file in [&places.files, &places.catalog, &places.store] {
+    for file in [&paths.files, &paths.catalog, &paths.store] {
         sync_folder(parent(file))?;
     }
-    fs::rename(&store, &places.store).map_err(at(&places.store))?;
-    sync_folder(parent(&places.store))
+    fs::rename(&store, &paths.store).map_err(at(&paths.store))?;
+    sync_folder(parent(&paths.store))
 }
 
-fn copy_one(folder: &Path, entry: &Entry, places: &Places, stop: &Stop) -> Result<(), Error> {
+fn copy_one(folder: &Path, entry: &ManifestFile, paths: &DataPaths, stop: &StopFlag) -> Result<(), Error> {
     let from = folder.join(&entry.path);
     let problem = "its path does not belong into a backup".to_owned();
-    let to = places.target(&entry.path).ok_or_else(|| Error::Manifest { path: from.clone(), problem })?;
+    let to = paths.target(&entry.path).ok_or_else(|| Error::Manifest { path: from.clone(), problem })?;
     let file = File::open(&from).map_err(at(&from))?;
     let (size, sha256) = hashed(&file, &from, stop)?;
     if (size, &sha256) != (entry.size, &entry.sha256) {
@@ -114,11 +114,11 @@ fn copy_one(folder: &Path, entry: &Entry, places: &Places, stop: &Stop) -> Resul
 }
 
 /// Deletes what a restore that failed has written. What cannot be deleted keeps servers away.
-fn clear(places: &Places) {
-    for folder in [places.segments(), places.files.clone()] {
+fn clear(paths: &DataPaths) {
+    for folder in [paths.segments(), paths.files.clone()] {
         let _ = fs::remove_dir_all(folder);
     }
-    for file in [&places.catalog, &places.unfinished_store()] {
+    for file in [&paths.catalog, &paths.unfinished_store()] {
         let _ = fs::remove_file(file);
     }
 }

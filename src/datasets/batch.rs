@@ -129,12 +129,12 @@ impl Batch {
     }
 
     /// The rows in order.
-    pub fn rows(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
+    pub fn rows(&self) -> impl ExactSizeIterator<Item = BatchRow<'_>> {
         (0..self.rows).map(|row| self.cells(row * self.width..(row + 1) * self.width))
     }
 
-    fn cells(&self, cells: Range<usize>) -> Row<'_> {
-        Row { start: self.start(cells.start), batch: self, cells }
+    fn cells(&self, cells: Range<usize>) -> BatchRow<'_> {
+        BatchRow { start: self.start(cells.start), batch: self, cells }
     }
 
     fn start(&self, cell: usize) -> usize {
@@ -144,13 +144,13 @@ impl Batch {
 
 /// The cells of one row from left to right, `None` where a cell is null.
 #[derive(Clone, Debug)]
-pub struct Row<'a> {
+pub struct BatchRow<'a> {
     batch: &'a Batch,
     cells: Range<usize>,
     start: usize,
 }
 
-impl<'a> Row<'a> {
+impl<'a> BatchRow<'a> {
     /// Returns the cells that are left with [`SEPARATOR`] between them. None if one of them is null, or none is left.
     pub(super) fn joined(&self) -> Option<&'a str> {
         let last = *self.batch.ends.get(self.cells.clone())?.last()?;
@@ -159,7 +159,7 @@ impl<'a> Row<'a> {
     }
 }
 
-impl<'a> Iterator for Row<'a> {
+impl<'a> Iterator for BatchRow<'a> {
     type Item = Option<&'a str>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -175,7 +175,7 @@ impl<'a> Iterator for Row<'a> {
     }
 }
 
-impl ExactSizeIterator for Row<'_> {}
+impl ExactSizeIterator for BatchRow<'_> {}
 
 #[cfg(test)]
 mod tests {

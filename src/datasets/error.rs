@@ -44,7 +44,7 @@ pub enum Error {
     LeaseLost,
     /// A write before this one failed, or the run took this one back; nothing of it was written.
     #[error("the write was taken back before it was committed")]
-    Recalled,
+    Cancelled,
     /// The disk is full; nothing of the batch was written.
     #[error("the disk of the datasets is full, free some space and try again: {0}")]
     Full(String),

@@ -2,24 +2,24 @@
 
 use super::Column;
 
-/// Lines that grow cell by cell.
+/// CsvLines that grow cell by cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Lines {
+pub struct CsvLines {
     text: Vec<u8>,
     guard: bool,
     /// Where the row that is being written began; none between two rows.
     row: Option<usize>,
 }
 
-impl Lines {
+impl CsvLines {
     /// No lines yet. With `guard`, a `'` goes before cells that a spreadsheet would run as a formula.
-    pub fn new(guard: bool) -> Lines {
-        Lines { guard, ..Lines::default() }
+    pub fn new(guard: bool) -> CsvLines {
+        CsvLines { guard, ..CsvLines::default() }
     }
 
     /// The line that names the columns.
     pub fn header(columns: &[&Column], guard: bool) -> Vec<u8> {
-        let mut lines = Lines::new(guard);
+        let mut lines = CsvLines::new(guard);
         columns.iter().for_each(|column| lines.cell(Some(column.name.as_bytes())));
         lines.end_row();
         lines.text
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     fn line(cells: &[Option<&str>], guard: bool) -> String {
-        let mut lines = Lines::new(guard);
+        let mut lines = CsvLines::new(guard);
         cells.iter().for_each(|cell| lines.cell(cell.map(str::as_bytes)));
         lines.end_row();
         String::from_utf8(lines.into_bytes()).unwrap()

@@ -8,8 +8,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 
 use super::{
-    Batch, Dataset, DatasetName, Datasets, Error, Holder, Limit, Mark, Page, Plan, Reader, Selection, Snapshot,
-    Staging, Window, Written,
+    Batch, Checkpoint, CsvPage, Dataset, DatasetName, Datasets, Error, ImportPlan, PageLimit, PinHolder, RowWindow,
+    Selection, Snapshot, SnapshotReader, Staging, WriteOutcome,
 };
 use crate::clock::Clock;
 use crate::metrics::Calls;
@@ -66,14 +66,14 @@ impl Datasets for Measured<Arc<dyn Datasets>> {
         self.call("drop", self.inner.drop_dataset(name)).await
     }
 
-    async fn stage(&self, task: TaskId, epoch: i64, plan: &Plan) -> Result<Box<dyn Staging>, Error> {
+    async fn stage(&self, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<Box<dyn Staging>, Error> {
         let staging = self.call("stage", self.inner.stage(task, epoch, plan)).await?;
         let inner = Measured { inner: staging, calls: self.calls.clone() };
         Ok(Box::new(MeasuredStaging { inner, begun: VecDeque::new() }))
     }
 
-    async fn staged(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error> {
-        self.call("stage", self.inner.staged(task, epoch)).await
+    async fn staged_cursor(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error> {
+        self.call("stage", self.inner.staged_cursor(task, epoch)).await
     }
 
     async fn publish(&self, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error> {
@@ -88,24 +88,24 @@ impl Datasets for Measured<Arc<dyn Datasets>> {
         self.call("discard", self.inner.discard(task, epoch)).await
     }
 
-    async fn forget(&self, task: TaskId) -> Result<(), Error> {
-        self.call("discard", self.inner.forget(task)).await
+    async fn purge_import(&self, task: TaskId) -> Result<(), Error> {
+        self.call("discard", self.inner.purge_import(task)).await
     }
 
-    async fn pin(&self, holder: Holder, name: &DatasetName) -> Result<Snapshot, Error> {
+    async fn pin(&self, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {
         self.call("pin", self.inner.pin(holder, name)).await
     }
 
-    async fn renew(&self, holder: Holder) -> Result<(), Error> {
+    async fn renew(&self, holder: PinHolder) -> Result<(), Error> {
         self.call("pin", self.inner.renew(holder)).await
     }
 
-    fn reader(&self, snapshot: &Snapshot, selection: &Selection) -> Arc<dyn Reader> {
+    fn reader(&self, snapshot: &Snapshot, selection: &Selection) -> Arc<dyn SnapshotReader> {
         let reader = self.inner.reader(snapshot, selection);
         Arc::new(Measured { inner: reader, calls: self.calls.clone() })
     }
 
-    async fn unpin(&self, holder: Holder) -> Result<(), Error> {
+    async fn unpin(&self, holder: PinHolder) -> Result<(), Error> {
         self.call("pin", self.inner.unpin(holder)).await
     }
 
@@ -115,12 +115,12 @@ impl Datasets for Measured<Arc<dyn Datasets>> {
 }
 
 #[async_trait]
-impl Reader for Measured<Arc<dyn Reader>> {
-    async fn count(&self, window: Window) -> Result<u64, Error> {
+impl SnapshotReader for Measured<Arc<dyn SnapshotReader>> {
+    async fn count(&self, window: RowWindow) -> Result<u64, Error> {
         self.call("read", self.inner.count(window)).await
     }
 
-    async fn read(&self, window: Window, limit: Limit) -> Result<Page, Error> {
+    async fn read(&self, window: RowWindow, limit: PageLimit) -> Result<CsvPage, Error> {
         self.call("read", self.inner.read(window, limit)).await
     }
 
@@ -145,17 +145,17 @@ impl Staging for MeasuredStaging {
         self.inner.inner.cursor()
     }
 
-    fn lanes(&self) -> usize {
-        self.inner.inner.lanes()
+    fn write_slots(&self) -> usize {
+        self.inner.inner.write_slots()
     }
 
-    fn rows_at_once(&self) -> usize {
-        self.inner.inner.rows_at_once()
+    fn rows_per_write(&self) -> usize {
+        self.inner.inner.rows_per_write()
     }
 
-    async fn begin(&mut self, batch: Batch, mark: Mark) -> Result<(), Error> {
+    async fn begin_write(&mut self, batch: Batch, checkpoint: Checkpoint) -> Result<(), Error> {
         let begin = Clock::monotonic();
-        let begun = self.inner.inner.begin(batch, mark).await;
+        let begun = self.inner.inner.begin_write(batch, checkpoint).await;
         match &begun {
             Ok(()) => self.begun.push_back(begin),
             Err(_) => self.inner.ended("write", begin, &begun),
@@ -163,16 +163,16 @@ impl Staging for MeasuredStaging {
         begun
     }
 
-    async fn committed(&mut self) -> Written {
-        let written = self.inner.inner.committed().await;
+    async fn finish_write(&mut self) -> WriteOutcome {
+        let written = self.inner.inner.finish_write().await;
         if let Some(begin) = self.begun.pop_front() {
             self.inner.ended("write", begin, &written.outcome);
         }
         written
     }
 
-    fn recall(&mut self) {
-        self.inner.inner.recall();
+    fn cancel_writes(&mut self) {
+        self.inner.inner.cancel_writes();
     }
 
     async fn close(self: Box<Self>) -> Result<(), Error> {

@@ -29,15 +29,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-pub use batch::{Batch, Row, WrongWidth};
+pub use batch::{Batch, BatchRow, WrongWidth};
 pub use error::Error;
-pub use lines::Lines;
+pub use lines::CsvLines;
 pub use measured::measured;
-pub use model::{Column, ColumnType, Dataset, Holder, Mark, Mode, Plan, Snapshot};
+pub use model::{Checkpoint, Column, ColumnType, Dataset, ImportPlan, PinHolder, PublishMode, Snapshot};
 pub use name::{DatasetName, InvalidName};
-pub use reader::{Limit, Page, Reader, Window, counts, pages};
+pub use reader::{CsvPage, PageLimit, RowWindow, SnapshotReader, counts, pages};
 pub use selection::{ColumnFilter, InvalidSelection, Selection};
-pub use value::NoValue;
+pub use value::InvalidValue;
 
 use crate::config::SqliteUrl;
 use crate::task::TaskId;
@@ -97,11 +97,11 @@ pub trait Datasets: Send + Sync + 'static {
     /// write. Refuses at once what publish would refuse ([`Error::Exists`], [`Error::Missing`], [`Error::Columns`],
     /// [`Error::TooManyColumns`]); [`Error::LeaseLost`] where a newer epoch holds it. After publish it opens with the
     /// last cursor and takes no more rows.
-    async fn stage(&self, task: TaskId, epoch: i64, plan: &Plan) -> Result<Box<dyn Staging>, Error>;
+    async fn stage(&self, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<Box<dyn Staging>, Error>;
 
     /// The committed cursor of a staging, after fencing off older epochs; `None` where there is no staging or nothing
-    /// was written. Also found after publish, until [`Datasets::forget`].
-    async fn staged(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error>;
+    /// was written. Also found after publish, until [`Datasets::purge_import`].
+    async fn staged_cursor(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error>;
 
     /// Makes the staged rows visible in one atomic step; a second call changes nothing. Answers the rows of this import
     /// as counted in the table; where the cursor's count differs, nothing is published and the answer is
@@ -117,21 +117,21 @@ pub trait Datasets: Send + Sync + 'static {
     async fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error>;
 
     /// Drops the record of a task's publish, not the rows; nothing to drop is fine.
-    async fn forget(&self, task: TaskId) -> Result<(), Error>;
+    async fn purge_import(&self, task: TaskId) -> Result<(), Error>;
 
     /// The dataset as it stands now, held until [`Datasets::unpin`]: REPLACE, APPEND and [`Datasets::drop_dataset`] do
     /// not touch what it reads. A second pin of the same holder answers the same snapshot. What a stream holds is let go
     /// of without it where its process ended, or where it was not renewed for [`PIN_LIFE`].
-    async fn pin(&self, holder: Holder, name: &DatasetName) -> Result<Snapshot, Error>;
+    async fn pin(&self, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error>;
 
     /// Says that a stream goes on reading. [`Error::Failed`] where its snapshot was let go of.
-    async fn renew(&self, holder: Holder) -> Result<(), Error>;
+    async fn renew(&self, holder: PinHolder) -> Result<(), Error>;
 
     /// Reads what is chosen of a pinned snapshot.
-    fn reader(&self, snapshot: &Snapshot, selection: &Selection) -> Arc<dyn Reader>;
+    fn reader(&self, snapshot: &Snapshot, selection: &Selection) -> Arc<dyn SnapshotReader>;
 
     /// Lets go of the holder's snapshot; none is fine.
-    async fn unpin(&self, holder: Holder) -> Result<(), Error>;
+    async fn unpin(&self, holder: PinHolder) -> Result<(), Error>;
 
     /// Open connections of the pool, those of them that are idle, and the most that there may be; `None` without a pool.
     fn connections(&self) -> Option<(u32, usize, u32)> {
@@ -147,32 +147,32 @@ pub trait Staging: Send {
     fn cursor(&self) -> Option<&str>;
 
     /// How many writes may be under way at once, from 1.
-    fn lanes(&self) -> usize {
+    fn write_slots(&self) -> usize {
         1
     }
 
     /// Rows of a write that make the most of the database; any other number is right too.
-    fn rows_at_once(&self) -> usize {
+    fn rows_per_write(&self) -> usize {
         1
     }
 
-    /// Begins a write and answers before it is committed; at most [`Staging::lanes`] may be under way. Each is to be
-    /// heard of by [`Staging::committed`].
-    async fn begin(&mut self, batch: Batch, mark: Mark) -> Result<(), Error>;
+    /// Begins a write and answers before it is committed; at most [`Staging::write_slots`] may be under way. Each is to be
+    /// heard of by [`Staging::finish_write`].
+    async fn begin_write(&mut self, batch: Batch, checkpoint: Checkpoint) -> Result<(), Error>;
 
     /// Waits for the end of the oldest write under way: a commit that outlives a power loss of the database. Its future may
     /// be dropped and asked for anew.
-    async fn committed(&mut self) -> Written;
+    async fn finish_write(&mut self) -> WriteOutcome;
 
-    /// Takes back the writes under way, as far as they do not commit already, and waits for no disk: [`Error::Recalled`].
+    /// Takes back the writes under way, as far as they do not commit already, and waits for no disk: [`Error::Cancelled`].
     /// Nothing is begun after it.
-    fn recall(&mut self) {}
+    fn cancel_writes(&mut self) {}
 
-    /// Writes the rows and the mark while nothing else is under way, and hands the batch back for reuse. Errors are
-    /// those of [`Written`].
-    async fn write(&mut self, batch: Batch, mark: Mark) -> Result<Batch, Error> {
-        self.begin(batch, mark).await?;
-        let written = self.committed().await;
+    /// Writes the rows and the checkpoint while nothing else is under way, and hands the batch back for reuse. Errors are
+    /// those of [`WriteOutcome`].
+    async fn write(&mut self, batch: Batch, checkpoint: Checkpoint) -> Result<Batch, Error> {
+        self.begin_write(batch, checkpoint).await?;
+        let written = self.finish_write().await;
         written.outcome.map(|()| written.batch)
     }
 
@@ -181,17 +181,17 @@ pub trait Staging: Send {
 }
 
 /// The end of a write.
-pub struct Written {
+pub struct WriteOutcome {
     /// The rows, to be used again or written anew; empty where they are lost with the thread that had them.
     pub batch: Batch,
     /// With an error nothing was written: [`Error::LeaseLost`] where a newer epoch took over, [`Error::Cell`] where a
-    /// cell is refused, [`Error::Recalled`] where the write before it failed. [`Error::Unavailable`], and
-    /// [`Error::Recalled`] after [`Staging::recall`], leave it open whether the commit was done: open the staging anew and
+    /// cell is refused, [`Error::Cancelled`] where the write before it failed. [`Error::Unavailable`], and
+    /// [`Error::Cancelled`] after [`Staging::cancel_writes`], leave it open whether the commit was done: open the staging anew and
     /// read its cursor.
     pub outcome: Result<(), Error>,
 }
 
-impl Written {
+impl WriteOutcome {
     /// A write that failed.
     fn failed(batch: Batch, error: Error) -> Self {
         Self { batch, outcome: Err(error) }
@@ -199,22 +199,22 @@ impl Written {
 }
 
 /// The staging of a task whose rows are published: it knows its cursor and takes nothing.
-struct Published {
+struct PublishedStaging {
     cursor: Option<String>,
 }
 
 #[async_trait]
-impl Staging for Published {
+impl Staging for PublishedStaging {
     fn cursor(&self) -> Option<&str> {
         self.cursor.as_deref()
     }
 
-    async fn begin(&mut self, _: Batch, _: Mark) -> Result<(), Error> {
+    async fn begin_write(&mut self, _: Batch, _: Checkpoint) -> Result<(), Error> {
         Err(Error::published())
     }
 
-    async fn committed(&mut self) -> Written {
-        Written::failed(Batch::default(), Error::published())
+    async fn finish_write(&mut self) -> WriteOutcome {
+        WriteOutcome::failed(Batch::default(), Error::published())
     }
 
     async fn close(self: Box<Self>) -> Result<(), Error> {

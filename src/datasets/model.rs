@@ -64,7 +64,7 @@ pub struct Dataset {
 /// What an import does where it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Mode {
+pub enum PublishMode {
     /// Makes the dataset; refused where the name is taken.
     Create,
     /// Takes the place of the dataset, or makes it where there is none.
@@ -75,23 +75,23 @@ pub enum Mode {
 
 /// What an import is about to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Plan {
+pub struct ImportPlan {
     /// The dataset to fill.
     pub dataset: DatasetName,
     /// What becomes of the rows.
-    pub mode: Mode,
+    pub mode: PublishMode,
     /// The columns of the rows, at least one.
     pub columns: Vec<Column>,
 }
 
-impl Plan {
+impl ImportPlan {
     /// Refuses what cannot be published beside `existing`, or does not fit `limit` columns.
     pub(super) fn check(&self, existing: Option<&Dataset>, limit: usize) -> Result<(), Error> {
         match (self.mode, existing) {
-            (Mode::Create, Some(_)) => return Err(Error::Exists(self.dataset.clone())),
-            (Mode::Append, None) => return Err(Error::Missing(self.dataset.clone())),
-            (Mode::Append, Some(dataset)) => self.check_columns(dataset)?,
-            (Mode::Create, None) | (Mode::Replace, _) => {}
+            (PublishMode::Create, Some(_)) => return Err(Error::Exists(self.dataset.clone())),
+            (PublishMode::Append, None) => return Err(Error::Missing(self.dataset.clone())),
+            (PublishMode::Append, Some(dataset)) => self.check_columns(dataset)?,
+            (PublishMode::Create, None) | (PublishMode::Replace, _) => {}
         }
         match self.columns.len() {
             0 => Err(Error::Failed("a dataset needs at least one column".into())),
@@ -116,22 +116,22 @@ impl Plan {
 
 /// What is committed together with rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mark {
+pub struct Checkpoint {
     /// Where the import goes on.
     pub cursor: String,
     /// A piece of the rejects; empty where there is none.
     pub rejects: Vec<u8>,
 }
 
-impl From<&str> for Mark {
-    fn from(cursor: &str) -> Mark {
-        Mark { cursor: cursor.to_owned(), rejects: Vec::new() }
+impl From<&str> for Checkpoint {
+    fn from(cursor: &str) -> Checkpoint {
+        Checkpoint { cursor: cursor.to_owned(), rejects: Vec::new() }
     }
 }
 
-impl From<String> for Mark {
-    fn from(cursor: String) -> Mark {
-        Mark { cursor, rejects: Vec::new() }
+impl From<String> for Checkpoint {
+    fn from(cursor: String) -> Checkpoint {
+        Checkpoint { cursor, rejects: Vec::new() }
     }
 }
 
@@ -142,29 +142,29 @@ pub struct Snapshot {
     pub columns: Vec<Column>,
     /// How many rows it had; rows that came later are not read.
     pub rows: u64,
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<SnapshotPart>,
 }
 
 /// Who holds a snapshot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Holder {
+pub enum PinHolder {
     /// A task: until it lets go, over crashes too.
     Task(TaskId),
     /// A stream to a client, by an id of its own: no longer than its process lives.
     Stream(TaskId),
 }
 
-impl From<TaskId> for Holder {
-    fn from(task: TaskId) -> Holder {
-        Holder::Task(task)
+impl From<TaskId> for PinHolder {
+    fn from(task: TaskId) -> PinHolder {
+        PinHolder::Task(task)
     }
 }
 
-impl fmt::Display for Holder {
+impl fmt::Display for PinHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Holder::Task(id) => write!(f, "{id}"),
-            Holder::Stream(id) => write!(f, "{STREAM}{id}"),
+            PinHolder::Task(id) => write!(f, "{id}"),
+            PinHolder::Stream(id) => write!(f, "{STREAM}{id}"),
         }
     }
 }
@@ -174,7 +174,7 @@ pub(super) const STREAM: &str = "stream-";
 
 /// A run of rows that lie in one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Part {
+pub(super) struct SnapshotPart {
     /// The segment's name (SQLite) or the relation's (PostgreSQL).
     pub(super) place: String,
     /// The table in it.

@@ -12,7 +12,7 @@ use super::ColumnType;
 /// A text that is no value of its column's type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {}", expected(*.kind))]
-pub struct NoValue {
+pub struct InvalidValue {
     /// The type.
     pub kind: ColumnType,
     /// The text, cut where it is long.
@@ -31,8 +31,8 @@ impl ColumnType {
     /// where there is none, rounded to microseconds. Years are 1 to 9999. Blanks around a value do not count.
     ///
     /// # Errors
-    /// [`NoValue`] where the text is none of the type.
-    pub fn canonical(self, text: &str) -> Result<Cow<'_, str>, NoValue> {
+    /// [`InvalidValue`] where the text is none of the type.
+    pub fn canonical(self, text: &str) -> Result<Cow<'_, str>, InvalidValue> {
         if self == ColumnType::Text {
             return Ok(Cow::Borrowed(text));
         }
@@ -48,7 +48,7 @@ impl ColumnType {
         match written {
             Some(written) if written == value => Ok(Cow::Borrowed(value)),
             Some(written) => Ok(Cow::Owned(written)),
-            None => Err(NoValue { kind: self, text: text.chars().take(SHOWN).collect() }),
+            None => Err(InvalidValue { kind: self, text: text.chars().take(SHOWN).collect() }),
         }
     }
 }

@@ -123,6 +123,6 @@ pub fn from_datasets(error: datasets::Error) -> Error {
             coded(Code::BadUserInput, text)
         }
         datasets::Error::Unavailable(_) | datasets::Error::Full(_) => coded(Code::Unavailable, text),
-        datasets::Error::LeaseLost | datasets::Error::Recalled | datasets::Error::Failed(_) => internal(text),
+        datasets::Error::LeaseLost | datasets::Error::Cancelled | datasets::Error::Failed(_) => internal(text),
     }
 }

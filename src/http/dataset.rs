@@ -15,9 +15,10 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 
 use super::uploads::error;
-use super::{Site, sealed};
+use super::{Site, file_response};
 use crate::datasets::{
-    self, Column, ColumnFilter, DatasetName, Holder, Limit, Lines, PIN_LIFE, Reader, Selection, Window,
+    self, Column, ColumnFilter, CsvLines, DatasetName, PIN_LIFE, PageLimit, PinHolder, RowWindow, Selection,
+    SnapshotReader,
 };
 use crate::task::Code;
 
@@ -31,7 +32,7 @@ const RETRY_AFTER: &str = "5";
 /// What the address may say behind the question mark.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Asked {
+pub struct CsvQuery {
     /// The wanted columns in order, as a line of CSV; all where it is not given.
     columns: Option<String>,
     /// The filters that all must hold, as a list in JSON like that of `startExport`; all rows where it is not given.
@@ -43,28 +44,28 @@ pub struct Asked {
 }
 
 /// What goes to the client.
-enum Part {
+enum StreamItem {
     Bytes(Bytes),
     /// All rows are sent. A stream that ends without it has broken off.
     End,
 }
 
 /// A stream under way.
-struct Sending {
+struct CsvStream {
     site: Site,
-    holder: Holder,
-    reader: Arc<dyn Reader>,
+    holder: PinHolder,
+    reader: Arc<dyn SnapshotReader>,
     rows: u64,
     guard: bool,
     _permit: OwnedSemaphorePermit,
-    to: mpsc::Sender<Part>,
+    to: mpsc::Sender<StreamItem>,
 }
 
 /// The dataset's rows: 404 where there is no such dataset, 400 for columns that it has not and filters that do not fit them.
 pub async fn stream(
     State(site): State<Site>,
     Path(file): Path<String>,
-    asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
+    asked: Result<Query<CsvQuery>, axum::extract::rejection::QueryRejection>,
     method: Method,
 ) -> Response {
     let Some(name) = file.strip_suffix(".csv").and_then(|name| name.parse::<DatasetName>().ok()) else {
@@ -84,17 +85,17 @@ pub async fn stream(
 }
 
 /// Whether it could begin.
-async fn look(site: &Site, name: &DatasetName, asked: &Asked) -> Result<Body, Box<Response>> {
+async fn look(site: &Site, name: &DatasetName, asked: &CsvQuery) -> Result<Body, Box<Response>> {
     let found = site.datasets.get(name).await.map_err(refuse)?;
     let dataset = found.ok_or_else(|| refuse(datasets::Error::Missing(name.clone())))?;
     select(&dataset.columns, asked)?;
     Ok(Body::empty())
 }
 
-async fn begin(site: Site, name: &DatasetName, asked: &Asked) -> Result<Body, Box<Response>> {
+async fn begin(site: Site, name: &DatasetName, asked: &CsvQuery) -> Result<Body, Box<Response>> {
     let _body = look(&site, name, asked).await?;
     let permit = Arc::clone(&site.streams).try_acquire_owned().map_err(|_| too_busy(&site))?;
-    let holder = Holder::Stream(site.clock.task_id());
+    let holder = PinHolder::Stream(site.clock.task_id());
     let snapshot = site.datasets.pin(holder, name).await.map_err(refuse)?;
     let selection = match select(&snapshot.columns, asked) {
         Ok(selection) => selection,
@@ -103,16 +104,16 @@ async fn begin(site: Site, name: &DatasetName, asked: &Asked) -> Result<Body, Bo
             return Err(refusal);
         }
     };
-    let header = Lines::header(&selection.columns(&snapshot.columns), asked.guard_formulas);
+    let header = CsvLines::header(&selection.columns(&snapshot.columns), asked.guard_formulas);
     let reader = site.datasets.reader(&snapshot, &selection);
     let (to, parts) = mpsc::channel(1);
     let tracker = site.sockets.clone();
     let (rows, guard) = (snapshot.rows, asked.guard_formulas);
-    tracker.spawn(Sending { site, holder, reader, rows, guard, _permit: permit, to }.run(header));
+    tracker.spawn(CsvStream { site, holder, reader, rows, guard, _permit: permit, to }.run(header));
     Ok(Body::from_stream(body(parts)))
 }
 
-fn select(columns: &[Column], asked: &Asked) -> Result<Selection, Box<Response>> {
+fn select(columns: &[Column], asked: &CsvQuery) -> Result<Selection, Box<Response>> {
     let refused = |text: &str| Box::new(error(StatusCode::BAD_REQUEST, Code::BadUserInput, text));
     let names = asked.columns.as_deref().map(|line| {
         let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
@@ -130,7 +131,7 @@ fn select(columns: &[Column], asked: &Asked) -> Result<Selection, Box<Response>>
     Selection::of(columns, names.as_deref(), &filters).map_err(|invalid| refused(&invalid.to_string()))
 }
 
-impl Sending {
+impl CsvStream {
     /// Sends all rows, unless the client leaves, the server ends or the database fails; then lets go of the snapshot.
     async fn run(self, header: Vec<u8>) {
         let ended = tokio::select! {
@@ -147,12 +148,12 @@ impl Sending {
     }
 
     async fn send(&self, header: Vec<u8>) -> Result<(), datasets::Error> {
-        let limit = Limit { rows: u64::MAX, bytes: PAGE_BYTES, guard: self.guard };
-        let all = Window { after: 0, last: self.rows };
+        let limit = PageLimit { rows: u64::MAX, bytes: PAGE_BYTES, guard: self.guard };
+        let all = RowWindow { after: 0, last: self.rows };
         let mut pages = pin!(datasets::pages(Arc::clone(&self.reader), all, WINDOW, limit));
         let mut bytes = header;
         loop {
-            let taken = timeout(self.site.limits.send, self.to.send(Part::Bytes(bytes.into()))).await;
+            let taken = timeout(self.site.limits.send, self.to.send(StreamItem::Bytes(bytes.into()))).await;
             if !matches!(taken, Ok(Ok(()))) {
                 return Ok(());
             }
@@ -162,7 +163,7 @@ impl Sending {
             }
         }
         // A client that left needs no end.
-        let _ = self.to.send(Part::End).await;
+        let _ = self.to.send(StreamItem::End).await;
         Ok(())
     }
 
@@ -181,18 +182,18 @@ impl Sending {
 }
 
 /// The parts as a body, which fails where they end before the end.
-fn body(parts: mpsc::Receiver<Part>) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
+fn body(parts: mpsc::Receiver<StreamItem>) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
     stream::unfold(Some(parts), async |parts| {
         let mut parts = parts?;
         match parts.recv().await {
-            Some(Part::Bytes(bytes)) => Some((Ok(bytes), Some(parts))),
-            Some(Part::End) => None,
+            Some(StreamItem::Bytes(bytes)) => Some((Ok(bytes), Some(parts))),
+            Some(StreamItem::End) => None,
             None => Some((Err(std::io::Error::other("the stream broke off")), None)),
         }
     })
 }
 
-async fn let_go(site: &Site, holder: Holder) {
+async fn let_go(site: &Site, holder: PinHolder) {
     if let Err(problem) = site.datasets.unpin(holder).await {
         tracing::warn!(error = %problem, "could not release the snapshot of a stream; it expires by itself");
     }
@@ -217,7 +218,7 @@ fn described(body: Body, name: &DatasetName) -> Response {
 fn too_busy(site: &Site) -> Box<Response> {
     let text = format!("{} datasets are streamed already: try again", site.limits.max_streams);
     let answer = error(StatusCode::SERVICE_UNAVAILABLE, Code::TooBusy, &text);
-    Box::new(sealed::with(answer, header::RETRY_AFTER, RETRY_AFTER))
+    Box::new(file_response::with(answer, header::RETRY_AFTER, RETRY_AFTER))
 }
 
 fn refuse(problem: datasets::Error) -> Box<Response> {

@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 
 use super::uploads::error;
-use super::{Site, sealed};
+use super::{Site, file_response};
 use crate::store;
 use crate::task::{self, Code, ResultFile, Task};
 
@@ -38,7 +38,7 @@ async fn file(
             let text = format!("task {} is {}: its file is there once it is COMPLETED", task.id, task.state);
             error(StatusCode::CONFLICT, Code::InvalidState, &text)
         }
-        Some(file) => sealed::send(method, headers, site.files.result(task.id), &file).await,
+        Some(file) => file_response::send(method, headers, site.files.result(task.id), &file).await,
         None => error(StatusCode::NOT_FOUND, Code::NotFound, "this task left no such file"),
     }
 }

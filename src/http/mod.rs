@@ -4,13 +4,13 @@ mod activity;
 mod asset;
 mod dataset;
 mod download;
+mod file_response;
 mod health;
 mod linger;
 mod metrics;
 mod observe;
 pub mod playground;
 mod range;
-mod sealed;
 mod serve;
 pub mod start;
 mod traced;
@@ -43,7 +43,7 @@ use crate::runner::Runner;
 use crate::store::Store;
 pub use metrics::Counted;
 pub use serve::serve;
-pub use tus::Turns;
+pub use tus::UploadLocks;
 
 /// What the routes work with.
 #[derive(Clone)]
@@ -67,7 +67,7 @@ pub struct Site {
     /// How long an upload stays that no task uses; none: for ever.
     pub upload_life: Option<Duration>,
     /// Who writes to which upload.
-    pub turns: Turns,
+    pub upload_locks: UploadLocks,
     /// Web pages of these origins may call the API; `*` stands for all.
     pub allowed_origins: Vec<String>,
     /// The datasets that may be streamed beside those that are.
@@ -85,7 +85,7 @@ pub struct Site {
 /// Every route of a node that serves the API.
 pub fn routes(site: Site, api: Api) -> Router {
     let settings = transport_settings(&site);
-    let sink = Arc::new(uploads::Sink(site.clone()));
+    let sink = Arc::new(uploads::GraphqlUploads(site.clone()));
     let cors = cors(&site.allowed_origins);
     let files = Router::new()
         .route("/uploads", post(uploads::receive))

@@ -18,14 +18,14 @@ use crate::files::Received;
 use crate::store::{self, Upload};
 use crate::task::{Code, text};
 
-type Pieces<'a> = BoxStream<'a, Result<Bytes, io::Error>>;
+type UploadBody<'a> = BoxStream<'a, Result<Bytes, io::Error>>;
 
 /// Where the file parts of GraphQL requests go.
-pub struct Sink(pub Site);
+pub struct GraphqlUploads(pub Site);
 
 #[async_trait]
-impl UploadSink for Sink {
-    async fn store(&self, file_name: Option<String>, body: Pieces<'_>) -> Result<String, UploadError> {
+impl UploadSink for GraphqlUploads {
+    async fn store(&self, file_name: Option<String>, body: UploadBody<'_>) -> Result<String, UploadError> {
         keep(&self.0, file_name, body).await.map(|upload| upload.id)
     }
 
@@ -73,7 +73,7 @@ async fn first_file(site: &Site, mut form: multer::Multipart<'_>) -> Result<Opti
 }
 
 /// Streams a file to disk and notes it. Nothing is left of one that is cut off or too large.
-async fn keep(site: &Site, name: Option<String>, mut body: Pieces<'_>) -> Result<Upload, UploadError> {
+async fn keep(site: &Site, name: Option<String>, mut body: UploadBody<'_>) -> Result<Upload, UploadError> {
     if let Some(name) = &name {
         text::check(name, text::FILE_NAME).map_err(|invalid| UploadError::Name(invalid.to_string()))?;
     }

@@ -111,7 +111,7 @@ impl From<datasets::Error> for Failure {
             }
             datasets::Error::Full(_) => Failure::unavailable(text),
             datasets::Error::Unavailable(_) => Failure::until_available(text),
-            datasets::Error::LeaseLost | datasets::Error::Recalled | datasets::Error::Failed(_) => {
+            datasets::Error::LeaseLost | datasets::Error::Cancelled | datasets::Error::Failed(_) => {
                 Failure::internal(text)
             }
         }

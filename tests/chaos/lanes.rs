@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::folder::is_exact;
 use super::luck::Luck;
 use super::two::Two;
-use crate::datasets::place::Place;
+use crate::datasets::database::TestDatabase;
 use crate::harness::csv;
 use crate::harness::postgres::Postgres;
 use crate::harness::server::Server;
@@ -25,7 +25,7 @@ async fn moved(server: &Server, id: &str, done: u64) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_at_full_speed_leave_the_rows_in_their_order() {
     let mut luck = Luck::new();
-    let place = Place::postgres().await;
+    let place = TestDatabase::postgres().await;
     let mut server = Server::with(&[("PAUSA_DATASETS_URL", &place.url), ("PAUSA_CRASH_LIMIT", "100")]).await;
     let file = csv::wide(ROWS, 4);
     let upload = server.upload(&*file).await;
@@ -47,7 +47,7 @@ async fn kills_at_full_speed_leave_the_rows_in_their_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pauses_at_full_speed_lose_nothing() {
     let mut luck = Luck::new();
-    let place = Place::postgres().await;
+    let place = TestDatabase::postgres().await;
     let server = Server::with(&[("PAUSA_DATASETS_URL", &place.url)]).await;
     let file = csv::wide(ROWS, 4);
     let upload = server.upload(&*file).await;

@@ -1,12 +1,12 @@
 //! What every database of datasets must do, told once and run on each.
 
 mod contents;
-mod lanes;
+pub mod database;
 mod life;
 mod only_postgres;
 mod only_sqlite;
-pub mod place;
 mod snapshots;
+mod write_slots;
 
 /// Runs each story on SQLite and on PostgreSQL.
 macro_rules! stories {
@@ -14,13 +14,13 @@ macro_rules! stories {
         mod on_sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $story() {
-                crate::datasets::$file::$story(&crate::datasets::place::Place::sqlite().await).await;
+                crate::datasets::$file::$story(&crate::datasets::database::TestDatabase::sqlite().await).await;
             })*
         }
         mod on_postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $story() {
-                crate::datasets::$file::$story(&crate::datasets::place::Place::postgres().await).await;
+                crate::datasets::$file::$story(&crate::datasets::database::TestDatabase::postgres().await).await;
             })*
         }
     };

@@ -2,19 +2,19 @@
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
-use pausa::datasets::{Batch, ColumnFilter, Error, Limit, Mode, Selection, Snapshot, Window, connect};
+use pausa::datasets::{Batch, ColumnFilter, Error, PageLimit, PublishMode, RowWindow, Selection, Snapshot, connect};
 use sqlx::{Connection, PgConnection};
 
-use crate::datasets::place::{Place, batch, every, execute, numbers, plan, until};
+use crate::datasets::database::{TestDatabase, batch, every, execute, numbers, plan, until};
 
 /// The index of the rows comes a moment after the dataset, and what the planner is told with it.
 const INDEXED: &str = "SELECT count(*) = 1 FROM pg_indexes WHERE schemaname = 'public' AND tablename = 'sales'";
 
 #[tokio::test]
 async fn a_refused_cell_is_named_and_the_rest_can_be_written() {
-    let place = Place::postgres().await;
+    let database = TestDatabase::postgres().await;
     let mut staging =
-        place.datasets.stage(crate::harness::task_id(), 1, &plan("sales", Mode::Create, 2)).await.unwrap();
+        database.datasets.stage(crate::harness::task_id(), 1, &plan("sales", PublishMode::Create, 2)).await.unwrap();
     let mut bad = batch(&[&["a", "b"], &["c", "d\0"]]);
     let refused = staging.write(bad.clone(), "x".into()).await.unwrap_err();
     assert!(matches!(&refused, Error::Cell { row: 1, column, .. } if column == "c2"), "{refused}");
@@ -24,9 +24,9 @@ async fn a_refused_cell_is_named_and_the_rest_can_be_written() {
 
 #[tokio::test]
 async fn a_row_too_large_for_a_page_is_named() {
-    let place = Place::postgres().await;
+    let database = TestDatabase::postgres().await;
     let mut staging =
-        place.datasets.stage(crate::harness::task_id(), 1, &plan("wide", Mode::Create, 1500)).await.unwrap();
+        database.datasets.stage(crate::harness::task_id(), 1, &plan("wide", PublishMode::Create, 1500)).await.unwrap();
     let mut wide = Batch::new(1500);
     wide.push_row((0..1500).map(|_| Some("x"))).unwrap();
     wide.push_row((0..1500).map(|_| Some("0123456789"))).unwrap();
@@ -38,37 +38,38 @@ async fn a_row_too_large_for_a_page_is_named() {
 
 #[tokio::test]
 async fn a_table_of_someone_else_is_left_alone() {
-    let place = Place::postgres().await;
-    execute(&place.url, "CREATE TABLE theirs (a text); INSERT INTO theirs VALUES ('kept')").await;
-    let stage = async |mode| place.datasets.stage(crate::harness::task_id(), 1, &plan("theirs", mode, 1)).await.err();
-    assert_eq!(stage(Mode::Create).await, Some(Error::Exists("theirs".parse().unwrap())));
-    for mode in [Mode::Replace, Mode::Append] {
+    let database = TestDatabase::postgres().await;
+    execute(&database.url, "CREATE TABLE theirs (a text); INSERT INTO theirs VALUES ('kept')").await;
+    let stage =
+        async |mode| database.datasets.stage(crate::harness::task_id(), 1, &plan("theirs", mode, 1)).await.err();
+    assert_eq!(stage(PublishMode::Create).await, Some(Error::Exists("theirs".parse().unwrap())));
+    for mode in [PublishMode::Replace, PublishMode::Append] {
         assert!(matches!(stage(mode).await, Some(Error::Failed(text)) if text.contains("theirs")));
     }
-    execute(&place.url, "DO $$ BEGIN ASSERT (SELECT a FROM theirs) = 'kept'; END $$").await;
+    execute(&database.url, "DO $$ BEGIN ASSERT (SELECT a FROM theirs) = 'kept'; END $$").await;
 }
 
 #[tokio::test]
 async fn a_dataset_is_a_table_like_any_other() {
-    let place = Place::postgres().await;
-    place.import("Sales", Mode::Create, &[&["a", "b"], &["c", "d"]]).await;
-    execute(&place.url, r#"DO $$ BEGIN ASSERT (SELECT c2 FROM public."Sales" WHERE pausa_row = 2) = 'd'; END $$"#)
+    let database = TestDatabase::postgres().await;
+    database.import("Sales", PublishMode::Create, &[&["a", "b"], &["c", "d"]]).await;
+    execute(&database.url, r#"DO $$ BEGIN ASSERT (SELECT c2 FROM public."Sales" WHERE pausa_row = 2) = 'd'; END $$"#)
         .await;
 }
 
 #[tokio::test]
 async fn a_frozen_writer_is_ended_by_its_heir() {
-    let place = Place::postgres().await;
-    let (task, plan) = (crate::harness::task_id(), plan("sales", Mode::Create, 1));
-    let mut staging = place.datasets.stage(task, 1, &plan).await.unwrap();
+    let database = TestDatabase::postgres().await;
+    let (task, plan) = (crate::harness::task_id(), plan("sales", PublishMode::Create, 1));
+    let mut staging = database.datasets.stage(task, 1, &plan).await.unwrap();
     staging.write(numbers(1, 2), "at 2".into()).await.unwrap();
-    let mut frozen = PgConnection::connect(&place.url).await.unwrap();
+    let mut frozen = PgConnection::connect(&database.url).await.unwrap();
     let held = format!("BEGIN; UPDATE pausa_datasets.staging SET rows = 99 WHERE task = '{task}'");
     sqlx::raw_sql(sqlx::AssertSqlSafe(held)).execute(&mut frozen).await.unwrap();
-    let heir = place.datasets.stage(task, 2, &plan).await.unwrap();
+    let heir = database.datasets.stage(task, 2, &plan).await.unwrap();
     assert_eq!(heir.cursor(), Some("at 2"));
     assert!(frozen.ping().await.is_err(), "its transaction can never be committed");
-    assert_eq!(place.datasets.publish(task, 2, Timestamp::UNIX_EPOCH).await.unwrap(), 2);
+    assert_eq!(database.datasets.publish(task, 2, Timestamp::UNIX_EPOCH).await.unwrap(), 2);
 }
 
 #[tokio::test]
@@ -79,15 +80,15 @@ async fn a_server_that_is_away_is_unavailable() {
 
 #[tokio::test]
 async fn a_page_far_in_reads_no_more_than_its_neighbourhood() {
-    let place = Place::postgres().await;
-    place.fill("sales", Mode::Create, numbers(1, 60_000)).await;
-    let mut watcher = PgConnection::connect(&place.url).await.unwrap();
+    let database = TestDatabase::postgres().await;
+    database.fill("sales", PublishMode::Create, numbers(1, 60_000)).await;
+    let mut watcher = PgConnection::connect(&database.url).await.unwrap();
     until(&mut watcher, INDEXED).await;
     let counted =
         "SELECT coalesce(heap_blks_read + heap_blks_hit, 0)::bigint, coalesce(idx_blks_read + idx_blks_hit, 0)::bigint
         FROM pg_statio_user_tables WHERE relname = 'sales' AND schemaname = 'public'";
     for (after, wanted) in [(0, 50), (30_000, 50), (59_950, 50), (60_000, 0)] {
-        let pool = place.reconnect().await;
+        let pool = database.reconnect().await;
         let before: (i64, i64) = sqlx::query_as(counted).fetch_one(&mut watcher).await.unwrap();
         let rows = pool.rows(&"sales".parse().unwrap(), after, 50).await.unwrap();
         assert_eq!(rows.len(), wanted);
@@ -111,61 +112,61 @@ async fn a_page_far_in_reads_no_more_than_its_neighbourhood() {
 
 #[tokio::test]
 async fn an_index_that_a_crash_left_out_is_made_at_the_next_start() {
-    let place = Place::postgres().await;
-    let task = place.fill("sales", Mode::Create, numbers(1, 100)).await;
-    let mut watcher = PgConnection::connect(&place.url).await.unwrap();
+    let database = TestDatabase::postgres().await;
+    let task = database.fill("sales", PublishMode::Create, numbers(1, 100)).await;
+    let mut watcher = PgConnection::connect(&database.url).await.unwrap();
     until(&mut watcher, INDEXED).await;
-    execute(&place.url, &format!("DROP INDEX public.\"{task}_rows\"")).await;
-    let started = place.reconnect().await;
+    execute(&database.url, &format!("DROP INDEX public.\"{task}_rows\"")).await;
+    let started = database.reconnect().await;
     until(&mut watcher, INDEXED).await;
     assert_eq!(started.rows(&"sales".parse().unwrap(), 98, 50).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
 async fn rows_that_do_not_lie_in_their_order_come_in_it() {
-    let place = Place::postgres().await;
-    place.fill("sales", Mode::Create, numbers(1, 20_000)).await;
+    let database = TestDatabase::postgres().await;
+    database.fill("sales", PublishMode::Create, numbers(1, 20_000)).await;
     // An update moves rows to the table's end, and a vacuum frees their old places for others.
     let disorder = "UPDATE public.sales SET c1 = c1 WHERE pausa_row % 7 = 3; VACUUM public.sales;
         UPDATE public.sales SET c1 = c1 WHERE pausa_row > 15000";
     for statement in disorder.split(';') {
-        execute(&place.url, statement).await;
+        execute(&database.url, statement).await;
     }
-    let snapshot = place.datasets.pin(crate::harness::task_id().into(), &"sales".parse().unwrap()).await.unwrap();
+    let snapshot = database.datasets.pin(crate::harness::task_id().into(), &"sales".parse().unwrap()).await.unwrap();
     let expected: String = (1..=20_000).map(|n| format!("{n}\r\n")).collect();
-    assert!(place.lines(&snapshot, &every(&snapshot), 5000).await == expected);
+    assert!(database.lines(&snapshot, &every(&snapshot), 5000).await == expected);
     for after in [0, 1, 9_999, 19_000] {
-        let gathered = gathered(&place, &snapshot, after).await;
+        let gathered = gathered(&database, &snapshot, after).await;
         assert!(expected.ends_with(&gathered) && gathered.lines().count() as u64 == 20_000 - after);
     }
     let filter = ColumnFilter { column: "c1".into(), from: Some("2".into()), ..ColumnFilter::default() };
     let selection = Selection::of(&snapshot.columns, None, &[filter]).unwrap();
     let expected: String =
         (1..=20_000).map(|n| n.to_string()).filter(|n| n.as_str() >= "2").map(|n| n + "\r\n").collect();
-    assert!(place.lines(&snapshot, &selection, 777).await == expected);
+    assert!(database.lines(&snapshot, &selection, 777).await == expected);
 }
 
 /// All rows behind number `after`, as an export reads them.
-async fn gathered(place: &Place, snapshot: &Snapshot, after: u64) -> String {
-    let reader = place.datasets.reader(snapshot, &every(snapshot));
-    let limit = Limit { rows: u64::MAX, bytes: 10_000, guard: false };
-    let pages = pausa::datasets::pages(reader, Window { after, last: snapshot.rows }, 4096, limit);
+async fn gathered(database: &TestDatabase, snapshot: &Snapshot, after: u64) -> String {
+    let reader = database.datasets.reader(snapshot, &every(snapshot));
+    let limit = PageLimit { rows: u64::MAX, bytes: 10_000, guard: false };
+    let pages = pausa::datasets::pages(reader, RowWindow { after, last: snapshot.rows }, 4096, limit);
     let lines: Vec<_> = pages.map_ok(|page| page.lines.into_bytes()).try_collect().await.unwrap();
     String::from_utf8(lines.concat()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_that_waits_for_the_server_ends_when_it_is_stopped() {
-    let place = Place::postgres().await;
-    place.import("sales", Mode::Create, &[&["a"], &["b"]]).await;
-    let snapshot = place.datasets.pin(crate::harness::task_id().into(), &"sales".parse().unwrap()).await.unwrap();
-    let mut holder = PgConnection::connect(&place.url).await.unwrap();
-    let mut onlooker = PgConnection::connect(&place.url).await.unwrap();
+    let database = TestDatabase::postgres().await;
+    database.import("sales", PublishMode::Create, &[&["a"], &["b"]]).await;
+    let snapshot = database.datasets.pin(crate::harness::task_id().into(), &"sales".parse().unwrap()).await.unwrap();
+    let mut holder = PgConnection::connect(&database.url).await.unwrap();
+    let mut onlooker = PgConnection::connect(&database.url).await.unwrap();
     // The index is made first, so that nobody else waits for the table.
     until(&mut onlooker, INDEXED).await;
     sqlx::raw_sql("BEGIN; LOCK TABLE public.sales IN ACCESS EXCLUSIVE MODE").execute(&mut holder).await.unwrap();
-    let reader = place.datasets.reader(&snapshot, &every(&snapshot));
-    let (all, limit) = (Window { after: 0, last: 2 }, Limit { rows: 100, bytes: 1000, guard: false });
+    let reader = database.datasets.reader(&snapshot, &every(&snapshot));
+    let (all, limit) = (RowWindow { after: 0, last: 2 }, PageLimit { rows: 100, bytes: 1000, guard: false });
     let reading = tokio::spawn({
         let reader = reader.clone();
         async move { (reader.read(all, limit).await, reader.count(all).await) }

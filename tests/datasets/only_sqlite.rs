@@ -1,66 +1,66 @@
 //! What SQLite alone has: files.
 
 use jiff::Timestamp;
-use pausa::datasets::{Error, Mode, connect};
+use pausa::datasets::{Error, PublishMode, connect};
 use rustix::fs::inotify;
 
-use crate::datasets::place::{Place, numbers, plan};
+use crate::datasets::database::{TestDatabase, numbers, plan};
 
 #[tokio::test]
 async fn garbage_goes_at_the_next_start_and_stagings_stay() {
-    let place = Place::sqlite().await;
-    let (task, plan) = (crate::harness::task_id(), plan("sales", Mode::Create, 1));
-    let mut staging = place.datasets.stage(task, 1, &plan).await.unwrap();
+    let database = TestDatabase::sqlite().await;
+    let (task, plan) = (crate::harness::task_id(), plan("sales", PublishMode::Create, 1));
+    let mut staging = database.datasets.stage(task, 1, &plan).await.unwrap();
     staging.write(numbers(1, 3), "at 3".into()).await.unwrap();
     staging.close().await.unwrap();
-    let published = place.import("other", Mode::Create, &[&["a"]]).await;
-    let file = place.segments().join(format!("{published}.db"));
+    let published = database.import("other", PublishMode::Create, &[&["a"]]).await;
+    let file = database.segments().join(format!("{published}.db"));
     let copy = std::fs::read(&file).unwrap();
-    let catalog = rusqlite::Connection::open(place.url.trim_start_matches("sqlite:")).unwrap();
+    let catalog = rusqlite::Connection::open(database.url.trim_start_matches("sqlite:")).unwrap();
     let unlisted =
         "INSERT INTO garbage SELECT segment FROM dataset_part; DELETE FROM dataset_part; DELETE FROM dataset";
     catalog.execute_batch(unlisted).unwrap();
     std::fs::write(&file, copy).unwrap();
 
-    let datasets = place.reconnect().await;
+    let datasets = database.reconnect().await;
     assert!(!file.exists());
-    assert_eq!(datasets.staged(task, 2).await.unwrap().as_deref(), Some("at 3"));
+    assert_eq!(datasets.staged_cursor(task, 2).await.unwrap().as_deref(), Some("at 3"));
 }
 
 #[tokio::test]
 async fn a_staging_that_a_crash_left_half_made_is_made_anew() {
-    let place = Place::sqlite().await;
-    let (task, plan) = (crate::harness::task_id(), plan("sales", Mode::Create, 1));
-    std::fs::write(place.segments().join(format!("{task}.db")), b"").unwrap();
-    assert_eq!(place.datasets.staged(task, 1).await.unwrap(), None);
-    let staging = place.datasets.stage(task, 1, &plan).await.unwrap();
+    let database = TestDatabase::sqlite().await;
+    let (task, plan) = (crate::harness::task_id(), plan("sales", PublishMode::Create, 1));
+    std::fs::write(database.segments().join(format!("{task}.db")), b"").unwrap();
+    assert_eq!(database.datasets.staged_cursor(task, 1).await.unwrap(), None);
+    let staging = database.datasets.stage(task, 1, &plan).await.unwrap();
     assert_eq!(staging.cursor(), None);
 }
 
 #[tokio::test]
 async fn a_table_that_lost_rows_is_not_published() {
-    let place = Place::sqlite().await;
-    let (task, plan) = (crate::harness::task_id(), plan("sales", Mode::Create, 1));
-    let mut staging = place.datasets.stage(task, 1, &plan).await.unwrap();
+    let database = TestDatabase::sqlite().await;
+    let (task, plan) = (crate::harness::task_id(), plan("sales", PublishMode::Create, 1));
+    let mut staging = database.datasets.stage(task, 1, &plan).await.unwrap();
     staging.write(numbers(1, 3), "at 3".into()).await.unwrap();
     staging.close().await.unwrap();
-    let file = rusqlite::Connection::open(place.segments().join(format!("{task}.db"))).unwrap();
+    let file = rusqlite::Connection::open(database.segments().join(format!("{task}.db"))).unwrap();
     file.execute("DELETE FROM sales WHERE rowid = 2", []).unwrap();
-    let refused = place.datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await;
+    let refused = database.datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await;
     assert!(matches!(refused, Err(Error::Failed(_))));
-    assert_eq!(place.datasets.count().await.unwrap(), 0);
+    assert_eq!(database.datasets.count().await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn a_closed_staging_holds_no_file() {
-    let place = Place::sqlite().await;
+    let database = TestDatabase::sqlite().await;
     let task = crate::harness::task_id();
     let open = || {
         let files = std::fs::read_dir("/proc/self/fd").unwrap();
         let links = files.filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok());
         links.filter(|link| link.to_string_lossy().contains(&task.to_string())).count()
     };
-    let staging = place.datasets.stage(task, 1, &plan("sales", Mode::Create, 1)).await.unwrap();
+    let staging = database.datasets.stage(task, 1, &plan("sales", PublishMode::Create, 1)).await.unwrap();
     assert!(open() > 0);
     staging.close().await.unwrap();
     assert_eq!(open(), 0, "no file of the staging is open");
@@ -76,16 +76,16 @@ async fn a_url_of_another_kind_is_refused() {
 /// The last to close a file that was unlinked waits for its space, which takes longer the larger it is.
 #[tokio::test]
 async fn a_staging_is_closed_before_it_is_unlinked() {
-    let place = Place::sqlite().await;
+    let database = TestDatabase::sqlite().await;
     let task = crate::harness::task_id();
-    let mut staging = place.datasets.stage(task, 1, &plan("sales", Mode::Create, 1)).await.unwrap();
+    let mut staging = database.datasets.stage(task, 1, &plan("sales", PublishMode::Create, 1)).await.unwrap();
     staging.write(numbers(1, 3), "at 3".into()).await.unwrap();
     staging.close().await.unwrap();
     let events = inotify::init(inotify::CreateFlags::NONBLOCK).unwrap();
     let watched = inotify::WatchFlags::CLOSE_WRITE | inotify::WatchFlags::DELETE;
-    inotify::add_watch(&events, place.segments(), watched).unwrap();
+    inotify::add_watch(&events, database.segments(), watched).unwrap();
 
-    place.datasets.discard(task, 2).await.unwrap();
+    database.datasets.discard(task, 2).await.unwrap();
     let mut space = [std::mem::MaybeUninit::uninit(); 4096];
     let mut reader = inotify::Reader::new(&events, &mut space);
     let mut seen = Vec::new();

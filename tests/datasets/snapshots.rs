@@ -1,45 +1,47 @@
 //! What exports read.
 
 use jiff::Timestamp;
-use pausa::datasets::{Batch, Column, ColumnFilter, ColumnType, Error, Holder, Limit, Mode, Plan, Selection, Window};
+use pausa::datasets::{
+    Batch, Column, ColumnFilter, ColumnType, Error, ImportPlan, PageLimit, PinHolder, PublishMode, RowWindow, Selection,
+};
 
-use crate::datasets::place::{Place, every, firsts, plan};
+use crate::datasets::database::{TestDatabase, every, firsts, plan};
 
-pub async fn a_pin_outlives_append_replace_and_drop(place: &Place) {
-    let (datasets, name) = (&place.datasets, "sales".parse().unwrap());
+pub async fn a_pin_outlives_append_replace_and_drop(database: &TestDatabase) {
+    let (datasets, name) = (&database.datasets, "sales".parse().unwrap());
     let (one, two) = (crate::harness::task_id(), crate::harness::task_id());
     assert_eq!(datasets.pin(one.into(), &name).await, Err(Error::Missing("sales".parse().unwrap())));
-    place.import("sales", Mode::Create, &[&["a"], &["b"], &["c"], &["d"]]).await;
+    database.import("sales", PublishMode::Create, &[&["a"], &["b"], &["c"], &["d"]]).await;
     let first = datasets.pin(one.into(), &name).await.unwrap();
     assert_eq!((first.rows, first.columns.len()), (4, 1));
-    place.import("sales", Mode::Append, &[&["e"]]).await;
+    database.import("sales", PublishMode::Append, &[&["e"]]).await;
     let second = datasets.pin(two.into(), &name).await.unwrap();
-    assert_eq!(place.read(&first).await, ["a", "b", "c", "d"]);
+    assert_eq!(database.read(&first).await, ["a", "b", "c", "d"]);
 
-    place.import("sales", Mode::Replace, &[&["x"]]).await;
-    let again = place.reconnect().await.pin(one.into(), &name).await.unwrap();
+    database.import("sales", PublishMode::Replace, &[&["x"]]).await;
+    let again = database.reconnect().await.pin(one.into(), &name).await.unwrap();
     assert_eq!(again, first, "a second pin is the same snapshot");
-    assert_eq!(place.read(&again).await, ["a", "b", "c", "d"]);
+    assert_eq!(database.read(&again).await, ["a", "b", "c", "d"]);
     assert!(datasets.drop_dataset(&name).await.unwrap());
     datasets.unpin(one.into()).await.unwrap();
-    assert_eq!(place.read(&second).await, ["a", "b", "c", "d", "e"]);
+    assert_eq!(database.read(&second).await, ["a", "b", "c", "d", "e"]);
     datasets.unpin(two.into()).await.unwrap();
     datasets.unpin(two.into()).await.unwrap();
-    assert_eq!(place.files().await, 0, "nobody reads it any more");
+    assert_eq!(database.files().await, 0, "nobody reads it any more");
 }
 
-pub async fn pages_lie_across_imports(place: &Place) {
-    place.import("sales", Mode::Create, &[&["a"], &["b"]]).await;
-    place.import("sales", Mode::Append, &[&["c"], &["d"], &["e"]]).await;
-    place.import("sales", Mode::Append, &[&["f"]]).await;
-    let (datasets, name) = (&place.datasets, "sales".parse().unwrap());
+pub async fn pages_lie_across_imports(database: &TestDatabase) {
+    database.import("sales", PublishMode::Create, &[&["a"], &["b"]]).await;
+    database.import("sales", PublishMode::Append, &[&["c"], &["d"], &["e"]]).await;
+    database.import("sales", PublishMode::Append, &[&["f"]]).await;
+    let (datasets, name) = (&database.datasets, "sales".parse().unwrap());
     let snapshot = datasets.pin(crate::harness::task_id().into(), &name).await.unwrap();
-    assert_eq!(place.read(&snapshot).await, ["a", "b", "c", "d", "e", "f"]);
+    assert_eq!(database.read(&snapshot).await, ["a", "b", "c", "d", "e", "f"]);
     for (after, limit, expected) in [(0, 3, "abc"), (1, 3, "bcd"), (4, 9, "ef"), (6, 9, ""), (99, 1, ""), (2, 0, "")] {
         let rows = datasets.rows(&name, after, limit).await.unwrap();
         assert_eq!(firsts(&rows).concat(), expected);
-        let window = Window { after, last: snapshot.rows.min(after + u64::from(limit)) };
-        let all = Limit { rows: 100, bytes: 100, guard: false };
+        let window = RowWindow { after, last: snapshot.rows.min(after + u64::from(limit)) };
+        let all = PageLimit { rows: 100, bytes: 100, guard: false };
         let page = datasets.reader(&snapshot, &every(&snapshot)).read(window, all).await;
         let lines = if window.after < window.last { page.unwrap().lines.into_bytes() } else { Vec::new() };
         assert_eq!(String::from_utf8(lines).unwrap().replace("\r\n", ""), expected);
@@ -47,9 +49,9 @@ pub async fn pages_lie_across_imports(place: &Place) {
     assert!(datasets.rows(&name, u64::MAX, 5).await.unwrap().is_empty());
 }
 
-pub async fn a_page_ends_where_its_bytes_do(place: &Place) {
-    let (datasets, task) = (&place.datasets, crate::harness::task_id());
-    let mut staging = datasets.stage(task, 1, &plan("large", Mode::Create, 1)).await.unwrap();
+pub async fn a_page_ends_where_its_bytes_do(database: &TestDatabase) {
+    let (datasets, task) = (&database.datasets, crate::harness::task_id());
+    let mut staging = datasets.stage(task, 1, &plan("large", PublishMode::Create, 1)).await.unwrap();
     let mut batch = Batch::new(1);
     for _ in 0..100 {
         batch.push_row([Some("x".repeat(100_000).as_str())]).unwrap();
@@ -60,59 +62,59 @@ pub async fn a_page_ends_where_its_bytes_do(place: &Place) {
     let snapshot = datasets.pin(crate::harness::task_id().into(), &"large".parse().unwrap()).await.unwrap();
     let (reader, mut after) = (datasets.reader(&snapshot, &every(&snapshot)), 0);
     while after < 100 {
-        let limit = Limit { rows: 1000, bytes: 1 << 20, guard: false };
-        let page = reader.read(Window { after, last: 100 }, limit).await.unwrap();
+        let limit = PageLimit { rows: 1000, bytes: 1 << 20, guard: false };
+        let page = reader.read(RowWindow { after, last: 100 }, limit).await.unwrap();
         assert!((1..=11).contains(&page.rows), "{} rows", page.rows);
         assert_eq!(page.last, after + page.rows);
         after += page.rows;
     }
 }
 
-pub async fn a_stream_holds_its_snapshot_until_it_is_let_go_or_its_process_ends(place: &Place) {
-    let (datasets, name) = (&place.datasets, "sales".parse().unwrap());
-    let (one, two) = (Holder::Stream(crate::harness::task_id()), Holder::Stream(crate::harness::task_id()));
-    place.import("sales", Mode::Create, &[&["a"], &["b"]]).await;
+pub async fn a_stream_holds_its_snapshot_until_it_is_let_go_or_its_process_ends(database: &TestDatabase) {
+    let (datasets, name) = (&database.datasets, "sales".parse().unwrap());
+    let (one, two) = (PinHolder::Stream(crate::harness::task_id()), PinHolder::Stream(crate::harness::task_id()));
+    database.import("sales", PublishMode::Create, &[&["a"], &["b"]]).await;
     let snapshot = datasets.pin(one, &name).await.unwrap();
     datasets.pin(two, &name).await.unwrap();
     assert!(datasets.drop_dataset(&name).await.unwrap());
     datasets.renew(one).await.unwrap();
-    assert_eq!(place.read(&snapshot).await, ["a", "b"]);
+    assert_eq!(database.read(&snapshot).await, ["a", "b"]);
     datasets.unpin(one).await.unwrap();
     assert!(datasets.renew(one).await.is_err());
-    assert_eq!(place.files().await, 1, "the other stream reads it");
+    assert_eq!(database.files().await, 1, "the other stream reads it");
     // What a crash left is swept.
-    place.expire().await;
-    place.import("other", Mode::Create, &[&["x"]]).await;
-    let task = Holder::Task(crate::harness::task_id());
-    place.reconnect().await.pin(task, &"other".parse().unwrap()).await.unwrap();
-    assert_eq!(place.files().await, 1, "the dropped one is gone");
+    database.expire().await;
+    database.import("other", PublishMode::Create, &[&["x"]]).await;
+    let task = PinHolder::Task(crate::harness::task_id());
+    database.reconnect().await.pin(task, &"other".parse().unwrap()).await.unwrap();
+    assert_eq!(database.files().await, 1, "the dropped one is gone");
 }
 
-pub async fn a_page_is_found_by_its_key_alone(place: &Place) {
-    place.import("sales", Mode::Create, &[&["x"], &["y"], &["z"]]).await;
-    let (datasets, name) = (&place.datasets, "sales".parse().unwrap());
+pub async fn a_page_is_found_by_its_key_alone(database: &TestDatabase) {
+    database.import("sales", PublishMode::Create, &[&["x"], &["y"], &["z"]]).await;
+    let (datasets, name) = (&database.datasets, "sales".parse().unwrap());
     let snapshot = datasets.pin(crate::harness::task_id().into(), &name).await.unwrap();
     let chosen = |column: &str, from: &str| {
         let filter = ColumnFilter { column: column.to_owned(), from: Some(from.to_owned()), ..ColumnFilter::default() };
         Selection::of(&snapshot.columns, None, &[filter]).unwrap()
     };
     let reader = datasets.reader(&snapshot, &chosen("c1", "y"));
-    assert_eq!(reader.count(Window { after: 0, last: 3 }).await.unwrap(), 2);
-    let limit = Limit { rows: 1, bytes: 1000, guard: false };
+    assert_eq!(reader.count(RowWindow { after: 0, last: 3 }).await.unwrap(), 2);
+    let limit = PageLimit { rows: 1, bytes: 1000, guard: false };
     let pages = [(0, 2, "y\r\n"), (2, 3, "z\r\n")];
     for (after, last, lines) in pages {
-        let page = reader.read(Window { after, last: 3 }, limit).await.unwrap();
+        let page = reader.read(RowWindow { after, last: 3 }, limit).await.unwrap();
         assert_eq!((page.last, page.rows), (last, 1));
         assert_eq!(page.lines.into_bytes(), lines.as_bytes());
     }
-    let none = reader.read(Window { after: 0, last: 1 }, limit).await.unwrap();
+    let none = reader.read(RowWindow { after: 0, last: 1 }, limit).await.unwrap();
     assert_eq!((none.last, none.rows), (1, 0), "a window without a match moves on all the same");
     reader.stop();
-    assert_eq!(reader.count(Window { after: 0, last: 3 }).await.unwrap(), 0);
-    assert_eq!(reader.read(Window { after: 0, last: 3 }, limit).await.unwrap().rows, 0);
+    assert_eq!(reader.count(RowWindow { after: 0, last: 3 }).await.unwrap(), 0);
+    assert_eq!(reader.read(RowWindow { after: 0, last: 3 }, limit).await.unwrap().rows, 0);
 }
 
-pub async fn typed_columns_are_chosen_by_value_and_written_alike(place: &Place) {
+pub async fn typed_columns_are_chosen_by_value_and_written_alike(database: &TestDatabase) {
     let kinds = [
         ("t", ColumnType::Text),
         ("i", ColumnType::Integer),
@@ -137,15 +139,15 @@ pub async fn typed_columns_are_chosen_by_value_and_written_alike(place: &Place) 
     ];
     let mut batch = Batch::new(6);
     rows.iter().for_each(|row| batch.push_row(row.iter().copied()).unwrap());
-    let plan = Plan { dataset: "typed".parse().unwrap(), mode: Mode::Create, columns: columns.clone() };
-    let (datasets, task) = (&place.datasets, crate::harness::task_id());
+    let plan = ImportPlan { dataset: "typed".parse().unwrap(), mode: PublishMode::Create, columns: columns.clone() };
+    let (datasets, task) = (&database.datasets, crate::harness::task_id());
     let mut staging = datasets.stage(task, 1, &plan).await.unwrap();
     staging.write(batch, "end".into()).await.unwrap();
     staging.close().await.unwrap();
     datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await.unwrap();
     let snapshot = datasets.pin(crate::harness::task_id().into(), &plan.dataset).await.unwrap();
     let written: Vec<_> = rows.iter().map(|row| row.map(|cell| cell.unwrap_or_default().to_owned()).to_vec()).collect();
-    let lines = place.lines(&snapshot, &every(&snapshot), 100).await;
+    let lines = database.lines(&snapshot, &every(&snapshot), 100).await;
     assert_eq!(crate::harness::csv::cells(lines.as_bytes()), written);
 
     let table = [
@@ -165,7 +167,7 @@ pub async fn typed_columns_are_chosen_by_value_and_written_alike(place: &Place) 
         let filter =
             ColumnFilter { column: column.to_owned(), equals: given(equals), from: given(from), to: given(to) };
         let selection = Selection::of(&columns, Some(&["t".to_owned(), "i".to_owned()]), &[filter]).unwrap();
-        let lines = place.lines(&snapshot, &selection, 1).await;
+        let lines = database.lines(&snapshot, &selection, 1).await;
         let cells: Vec<_> =
             crate::harness::csv::cells(lines.as_bytes()).into_iter().map(|row| row[0].clone()).collect();
         assert_eq!(cells.join("|"), expected, "{column} {equals} {from} {to}");

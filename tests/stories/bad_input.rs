@@ -134,7 +134,7 @@ async fn what_is_no_csv_leaves_nothing_on_sqlite() {
 
 #[tokio::test]
 async fn what_is_no_csv_leaves_nothing_on_postgresql() {
-    let (_held, url) = crate::datasets::place::database("no_csv").await;
+    let (_held, url) = crate::datasets::database::database("no_csv").await;
     what_is_no_csv_leaves_nothing(Some(&url)).await;
 }
 

@@ -10,7 +10,7 @@ use pausa::task::{ResultFile, Unit};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use crate::datasets::place::{database, execute};
+use crate::datasets::database::{database, execute};
 use crate::harness::embedded::Embedded;
 use crate::harness::server::PATIENCE;
 

@@ -116,7 +116,7 @@ async fn an_export_that_is_paused_and_killed_gives_the_same_bytes() {
 
 #[tokio::test]
 async fn on_postgres_an_export_that_is_paused_and_killed_gives_the_same_bytes() {
-    let (_held, url) = crate::datasets::place::database("interrupted_exports").await;
+    let (_held, url) = crate::datasets::database::database("interrupted_exports").await;
     let settings = [("PAUSA_MAX_RUNNING", "3"), ("PAUSA_DATASETS_URL", url.as_str())];
     let mut server = filled(&settings, &csv::people(30_000)).await;
     interrupted(&mut server).await;

@@ -32,7 +32,7 @@ async fn each_odd_file_gives_what_is_told_of_it_on_sqlite() {
 
 #[tokio::test]
 async fn each_odd_file_gives_what_is_told_of_it_on_postgresql() {
-    let (_held, url) = crate::datasets::place::database("odd_files").await;
+    let (_held, url) = crate::datasets::database::database("odd_files").await;
     each_odd_file_gives_what_is_told_of_it(&Server::with(&[("PAUSA_DATABASE_URL", &url)]).await).await;
 }
 

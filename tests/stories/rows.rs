@@ -179,7 +179,7 @@ async fn too_many_bad_rows_leave_their_rejects_on_sqlite() {
 
 #[tokio::test]
 async fn too_many_bad_rows_leave_their_rejects_on_postgresql() {
-    let (_held, url) = crate::datasets::place::database("kept_rejects").await;
+    let (_held, url) = crate::datasets::database::database("kept_rejects").await;
     too_many_bad_rows_leave_their_rejects(Server::with(&[("PAUSA_DATABASE_URL", &url)]).await).await;
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::datasets::place::database;
+use crate::datasets::database::database;
 use crate::harness::postgres::Postgres;
 use crate::harness::server::Server;
 use crate::harness::watch::Watch;

@@ -21,16 +21,16 @@ const TOO_LARGE: &str = "54000";
 /// Texts that are none of their column's type, numbers out of its range, characters that the database's encoding lacks.
 const DATA: &str = "22";
 
-/// Lines that are not what COPY expects: no fault of a cell.
+/// CsvLines that are not what COPY expects: no fault of a cell.
 const FORMAT: &str = "22P04";
 
 /// A COPY into one table.
-pub(super) struct Copy {
+pub(super) struct CopyIn {
     statement: String,
     columns: Vec<Column>,
 }
 
-impl Copy {
+impl CopyIn {
     /// Into `table` (quoted), which has the row's number and the columns.
     pub(super) fn new(table: &str, columns: &[Column]) -> Self {
         let statement = format!("COPY {table} ({ROW}, {}) FROM STDIN", names(columns).join(", "));
@@ -55,13 +55,13 @@ impl Copy {
         })
     }
 
-    /// Adds the rows, numbered from `before` + 1. [`Error::Recalled`] where that was asked for
+    /// Adds the rows, numbered from `before` + 1. [`Error::Cancelled`] where that was asked for
     /// meanwhile: the connection is then ready for the next statement, as it is after [`Error::Cell`].
     pub(super) async fn send(
         &self,
         to: &mut PgConnection,
         (before, batch): (i64, &Batch),
-        recalled: &CancellationToken,
+        cancelled: &CancellationToken,
     ) -> Result<(), Error> {
         let mut copy = to.copy_in_raw(&self.statement).await?;
         let (mut encoder, mut buffer, mut sent) = (encode(before, batch), Vec::new(), 0);
@@ -71,9 +71,9 @@ impl Copy {
             if sent % TURN == 0 {
                 tokio::task::yield_now().await;
             }
-            if recalled.is_cancelled() {
+            if cancelled.is_cancelled() {
                 copy.abort("taken back").await?;
-                return Err(Error::Recalled);
+                return Err(Error::Cancelled);
             }
         }
         let copied = copy.finish().await.map_err(|error| self.refused(error, batch))?;
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn the_column_is_found_in_the_context() {
         let columns = ["a", "a: b", "c\"d", "pausa_row"].map(Column::text);
-        let copy = Copy::new("t", &columns);
+        let copy = CopyIn::new("t", &columns);
         for (named, expected) in
             [("a", "a"), ("a: b", "a: b"), ("c\"d", "c\"d"), ("pausa_row_2", "pausa_row"), ("e", "")]
         {

@@ -1,9 +1,9 @@
 //! Rows as COPY sends them in its text format: cells between tabs, `\N` for null, a backslash before what means something.
 
-use super::super::{ColumnType, Error, Lines, value};
+use super::super::{ColumnType, CsvLines, Error, value};
 
 /// Adds a row's cells, which stand between tabs without the line's end.
-pub(super) fn add_row(lines: &mut Lines, kinds: &[ColumnType], plain: bool, row: &[u8]) -> Result<(), Error> {
+pub(super) fn add_row(lines: &mut CsvLines, kinds: &[ColumnType], plain: bool, row: &[u8]) -> Result<(), Error> {
     let special = |byte: &u8| matches!(byte, b'\\' | b',' | b'"');
     if plain && !row.iter().any(special) && lines.plain_row(row) {
         return Ok(());
@@ -22,7 +22,7 @@ pub(super) fn is_plain(kind: ColumnType) -> bool {
     matches!(kind, ColumnType::Text | ColumnType::Integer | ColumnType::Date)
 }
 
-fn add_cell(lines: &mut Lines, kind: ColumnType, cell: &[u8]) -> Result<(), Error> {
+fn add_cell(lines: &mut CsvLines, kind: ColumnType, cell: &[u8]) -> Result<(), Error> {
     let odd = || Error::Failed(format!("{:?} came as a {kind:?} and is none", String::from_utf8_lossy(cell)));
     if cell == b"\\N" {
         lines.cell(None);
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     fn line(kinds: &[ColumnType], row: &str) -> String {
-        let mut lines = Lines::new(false);
+        let mut lines = CsvLines::new(false);
         let plain = kinds.iter().all(|kind| is_plain(*kind));
         add_row(&mut lines, kinds, plain, row.as_bytes()).unwrap();
         String::from_utf8(lines.into_bytes()).unwrap()

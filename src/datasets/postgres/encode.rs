@@ -1,10 +1,10 @@
 //! The text format of COPY: a line a row, cells between tabs, a backslash before what means something.
 
 use super::super::batch::SEPARATOR;
-use super::super::{Batch, Row};
+use super::super::{Batch, BatchRow};
 
 /// Turns rows into lines, as many at a time as a buffer is to hold.
-pub(super) struct Encoder<R> {
+pub(super) struct CopyEncoder<R> {
     rows: R,
     number: Vec<u8>,
     plain: bool,
@@ -12,12 +12,12 @@ pub(super) struct Encoder<R> {
 
 /// Encodes a batch whose rows are numbered from `before` + 1. If its whole text has no more special bytes than the separators
 /// behind its cells, no cell has to be escaped, and a row is sent as it lies there.
-pub(super) fn encode(before: i64, batch: &Batch) -> Encoder<impl Iterator<Item = Row<'_>>> {
+pub(super) fn encode(before: i64, batch: &Batch) -> CopyEncoder<impl Iterator<Item = BatchRow<'_>>> {
     let plain = count_special(batch.text().as_bytes()) == batch.len() * batch.width();
-    Encoder { rows: batch.rows(), number: before.to_string().into_bytes(), plain }
+    CopyEncoder { rows: batch.rows(), number: before.to_string().into_bytes(), plain }
 }
 
-impl<'a, R: Iterator<Item = Row<'a>>> Encoder<R> {
+impl<'a, R: Iterator<Item = BatchRow<'a>>> CopyEncoder<R> {
     /// Fills the buffer with the next lines until it holds `bytes`; false where there are none left.
     pub(super) fn fill(&mut self, buffer: &mut Vec<u8>, bytes: usize) -> bool {
         buffer.clear();
@@ -29,7 +29,7 @@ impl<'a, R: Iterator<Item = Row<'a>>> Encoder<R> {
         !buffer.is_empty()
     }
 
-    fn line(&self, buffer: &mut Vec<u8>, cells: Row<'_>) {
+    fn line(&self, buffer: &mut Vec<u8>, cells: BatchRow<'_>) {
         buffer.extend_from_slice(&self.number);
         if let Some(row) = cells.joined().filter(|_| self.plain) {
             buffer.push(SEPARATOR as u8);

@@ -12,7 +12,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgPool, Postgres, Row, Transaction};
 
 use super::super::model::from_json;
-use super::super::{Error, Plan};
+use super::super::{Error, ImportPlan};
 use super::schema::own_table;
 use crate::task::TaskId;
 
@@ -33,19 +33,23 @@ const END_WRITERS: &str =
     "SELECT pg_terminate_backend(pid) FROM unnest(pg_blocking_pids($1)) AS other (pid) WHERE EXISTS (
     SELECT 1 FROM pg_locks l WHERE l.pid = other.pid AND l.relation = to_regclass($2) AND l.mode = 'RowExclusiveLock')";
 
-type Open = Transaction<'static, Postgres>;
+type OpenTransaction = Transaction<'static, Postgres>;
 
 /// What the last commit left.
-pub(super) struct Held {
+pub(super) struct StagingRow {
     pub(super) cursor: Option<String>,
     pub(super) rows: i64,
-    pub(super) plan: Plan,
+    pub(super) plan: ImportPlan,
     pub(super) published: bool,
 }
 
 /// Raises the epoch and answers the transaction that did so, still open: it holds the staging's row.
 /// `None` where there is no staging.
-pub(super) async fn take_over(pool: &PgPool, task: TaskId, epoch: i64) -> Result<Option<(Open, Held)>, Error> {
+pub(super) async fn take_over(
+    pool: &PgPool,
+    task: TaskId,
+    epoch: i64,
+) -> Result<Option<(OpenTransaction, StagingRow)>, Error> {
     let mut transaction = pool.begin().await?;
     let backend = backend(&mut transaction).await?;
     let raise = sqlx::query(RAISE).bind(task.to_string()).bind(epoch).fetch_optional(&mut *transaction);
@@ -63,7 +67,11 @@ pub(super) async fn take_over(pool: &PgPool, task: TaskId, epoch: i64) -> Result
 /// Takes over a staging whose end has come: nobody adds to its table any more, and the transaction holds both. The epoch
 /// is raised first, in a transaction of its own, so that a write under way gives up instead of waiting for the row.
 /// What is published has no end to come: its row is all that is held.
-pub(super) async fn seize(pool: &PgPool, task: TaskId, epoch: i64) -> Result<Option<(Open, Held)>, Error> {
+pub(super) async fn seize(
+    pool: &PgPool,
+    task: TaskId,
+    epoch: i64,
+) -> Result<Option<(OpenTransaction, StagingRow)>, Error> {
     let Some((transaction, held)) = take_over(pool, task, epoch).await? else {
         return Ok(None);
     };
@@ -79,7 +87,7 @@ pub(super) async fn seize(pool: &PgPool, task: TaskId, epoch: i64) -> Result<Opt
 }
 
 /// Locks the table, where it is there still, against all others.
-async fn lock(pool: &PgPool, transaction: &mut Open, table: &str) -> Result<(), Error> {
+async fn lock(pool: &PgPool, transaction: &mut OpenTransaction, table: &str) -> Result<(), Error> {
     let there = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table);
     if !there.fetch_one(&mut **transaction).await? {
         return Ok(());
@@ -92,7 +100,7 @@ async fn lock(pool: &PgPool, transaction: &mut Open, table: &str) -> Result<(), 
     Ok(())
 }
 
-async fn backend(transaction: &mut Open) -> Result<i32, Error> {
+async fn backend(transaction: &mut OpenTransaction) -> Result<i32, Error> {
     Ok(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut **transaction).await?)
 }
 
@@ -109,9 +117,9 @@ async fn patiently<T, E>(
     Ok(wanted.await?)
 }
 
-fn read(row: &PgRow) -> Result<Held, Error> {
+fn read(row: &PgRow) -> Result<StagingRow, Error> {
     let plan: String = row.try_get("plan")?;
-    Ok(Held {
+    Ok(StagingRow {
         cursor: row.try_get("cursor")?,
         rows: row.try_get("rows")?,
         plan: from_json(&plan)?,

@@ -14,14 +14,14 @@ use super::super::Error;
 const FLUSH: &str = "SELECT pg_logical_emit_message(true, 'pausa', '')";
 
 /// Who waits for the disk of one server.
-pub(super) struct Flush {
+pub(super) struct WalFlush {
     pool: PgPool,
     asked: AtomicU64,
     /// Those who asked before the last flush began.
     served: Mutex<u64>,
 }
 
-impl Flush {
+impl WalFlush {
     /// With a connection of its own, so that no import waits for it with its own in hand.
     pub(super) fn new(options: PgConnectOptions) -> Self {
         let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(super::ACQUIRE).connect_lazy_with(options);

@@ -5,7 +5,7 @@ use sqlx::{PgConnection, PgPool};
 
 use super::super::Error;
 use super::super::identifiers::quoted;
-use super::listing::{self, Entry};
+use super::listing::{self, CatalogEntry};
 use super::publishing::run;
 use super::schema::ROW;
 use super::soon;
@@ -44,7 +44,7 @@ async fn index_all(pool: PgPool) -> Result<(), Error> {
 }
 
 /// Makes the index unless it is there under its name, which is that of the task that made the table.
-async fn index(transaction: &mut PgConnection, entry: &Entry) -> Result<(), Error> {
+async fn index(transaction: &mut PgConnection, entry: &CatalogEntry) -> Result<(), Error> {
     let (table, name) = (entry.table(), quoted(&format!("{}_rows", entry.relation)));
     run(transaction, format!("CREATE INDEX IF NOT EXISTS {name} ON {table} USING brin ({ROW})")).await?;
     analyze(transaction, &table).await

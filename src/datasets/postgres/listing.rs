@@ -5,19 +5,19 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
 
 use super::super::identifiers::quoted;
 use super::super::model::from_json;
-use super::super::{Dataset, DatasetName, Error, Mode, Plan};
+use super::super::{Dataset, DatasetName, Error, ImportPlan, PublishMode};
 use super::schema::MAX_COLUMNS;
 
 const SELECT: &str = "SELECT name, columns, rows, created_at, place, relation FROM pausa_datasets.dataset";
 
 /// A dataset and its table.
-pub(super) struct Entry {
+pub(super) struct CatalogEntry {
     pub(super) dataset: Dataset,
     pub(super) place: String,
     pub(super) relation: String,
 }
 
-impl Entry {
+impl CatalogEntry {
     /// The table's name, quoted.
     pub(super) fn table(&self) -> String {
         table(&self.place, &self.dataset.name)
@@ -36,18 +36,18 @@ pub(super) async fn get(pool: &PgPool, name: &DatasetName) -> Result<Option<Data
 }
 
 /// The dataset, which stays what and where it is until the transaction ends.
-pub(super) async fn shared(transaction: &mut PgConnection, name: &DatasetName) -> Result<Option<Entry>, Error> {
+pub(super) async fn shared(transaction: &mut PgConnection, name: &DatasetName) -> Result<Option<CatalogEntry>, Error> {
     find(transaction, name, "FOR SHARE").await
 }
 
 /// The dataset, which nobody else reads or changes until the transaction ends; nor is one of that name made.
-pub(super) async fn locked(transaction: &mut PgConnection, name: &DatasetName) -> Result<Option<Entry>, Error> {
+pub(super) async fn locked(transaction: &mut PgConnection, name: &DatasetName) -> Result<Option<CatalogEntry>, Error> {
     let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtext('pausa_datasets'), hashtext($1))");
     lock.bind(name.as_str()).execute(&mut *transaction).await?;
     find(transaction, name, "FOR UPDATE").await
 }
 
-async fn find(connection: &mut PgConnection, name: &DatasetName, lock: &str) -> Result<Option<Entry>, Error> {
+async fn find(connection: &mut PgConnection, name: &DatasetName, lock: &str) -> Result<Option<CatalogEntry>, Error> {
     let query = sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE name = $1 {lock}"))).bind(name.as_str());
     query.fetch_optional(connection).await?.map(|row| entry(&row)).transpose()
 }
@@ -79,7 +79,7 @@ pub(super) async fn count(pool: &PgPool) -> Result<u64, Error> {
 }
 
 /// Refuses a plan that could not be published as things stand.
-pub(super) async fn check(connection: &mut PgConnection, plan: &Plan) -> Result<(), Error> {
+pub(super) async fn check(connection: &mut PgConnection, plan: &ImportPlan) -> Result<(), Error> {
     let existing = find(connection, &plan.dataset, "").await?;
     check_beside(connection, plan, existing.as_ref()).await
 }
@@ -87,13 +87,13 @@ pub(super) async fn check(connection: &mut PgConnection, plan: &Plan) -> Result<
 /// Refuses a plan that cannot be published beside `existing`, or whose name a table has that is not ours.
 pub(super) async fn check_beside(
     connection: &mut PgConnection,
-    plan: &Plan,
-    existing: Option<&Entry>,
+    plan: &ImportPlan,
+    existing: Option<&CatalogEntry>,
 ) -> Result<(), Error> {
     if existing.is_none() && is_taken(connection, &plan.dataset).await? {
         return Err(match plan.mode {
-            Mode::Create => Error::Exists(plan.dataset.clone()),
-            Mode::Replace | Mode::Append => foreign(&plan.dataset),
+            PublishMode::Create => Error::Exists(plan.dataset.clone()),
+            PublishMode::Replace | PublishMode::Append => foreign(&plan.dataset),
         });
     }
     plan.check(existing.map(|entry| &entry.dataset), MAX_COLUMNS)
@@ -115,12 +115,12 @@ pub(super) fn named(text: &str) -> Result<DatasetName, Error> {
     text.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))
 }
 
-fn entry(row: &PgRow) -> Result<Entry, Error> {
+fn entry(row: &PgRow) -> Result<CatalogEntry, Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
     let name = named(&text("name")?)?;
     let created_at = text("created_at")?.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))?;
     let columns = from_json(&text("columns")?)?;
     let rows = row.try_get::<i64, _>("rows")?.unsigned_abs();
     let dataset = Dataset { name, columns, rows, created_at };
-    Ok(Entry { dataset, place: text("place")?, relation: text("relation")? })
+    Ok(CatalogEntry { dataset, place: text("place")?, relation: text("relation")? })
 }

@@ -14,23 +14,23 @@
 mod copy;
 mod copy_text;
 mod encode;
-mod extent;
 mod failure;
 mod fence;
 mod flush;
-mod gathering;
 mod indexing;
-mod lane;
 mod listing;
-mod locked;
+mod locked_table;
+mod page_range;
 mod pins;
 mod publishing;
-mod reading;
 mod rejects;
 mod retired;
-mod scanning;
+mod row_collector;
+mod row_query;
 mod schema;
 mod staging;
+mod table_reader;
+mod write_slot;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,8 +40,10 @@ use futures_util::TryFutureExt;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Executor, PgPool};
 
-use self::flush::Flush;
-use super::{Batch, Dataset, DatasetName, Datasets, Error, Holder, Plan, Reader, Selection, Snapshot, Staging};
+use self::flush::WalFlush;
+use super::{
+    Batch, Dataset, DatasetName, Datasets, Error, ImportPlan, PinHolder, Selection, Snapshot, SnapshotReader, Staging,
+};
 use crate::task::TaskId;
 
 /// Connections to the server at most. A staging takes one for the time of a write, so a few serve many imports.
@@ -57,7 +59,7 @@ const SETTING: &str = "SET backend_flush_after = '512kB'";
 /// The datasets of one database.
 pub(super) struct Postgres {
     pool: PgPool,
-    flush: Arc<Flush>,
+    flush: Arc<WalFlush>,
 }
 
 impl Postgres {
@@ -70,7 +72,7 @@ impl Postgres {
         schema::create(&pool).await?;
         indexing::index_soon(&pool);
         retired::sweep_soon(&pool);
-        Ok(Self { pool, flush: Arc::new(Flush::new(address)) })
+        Ok(Self { pool, flush: Arc::new(WalFlush::new(address)) })
     }
 }
 
@@ -108,10 +110,10 @@ impl Datasets for Postgres {
     }
 
     async fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
-        let (mut locked, dataset) = locked::Locked::dataset(&self.pool, name).await?;
-        let source = reading::Source::new(locked.table.clone(), &dataset.columns);
-        let range = reading::Range { after, last: dataset.rows, limit };
-        let (batch, all) = reading::read(&mut locked, &source, range).await?;
+        let (mut locked, dataset) = locked_table::LockedTable::dataset(&self.pool, name).await?;
+        let source = row_query::RowQuery::new(locked.table.clone(), &dataset.columns);
+        let range = row_query::RowQueryRange { after, last: dataset.rows, limit };
+        let (batch, all) = row_query::read(&mut locked, &source, range).await?;
         if all {
             locked.commit().await?;
         }
@@ -122,11 +124,11 @@ impl Datasets for Postgres {
         publishing::drop_dataset(&self.pool, name).await
     }
 
-    async fn stage(&self, task: TaskId, epoch: i64, plan: &Plan) -> Result<Box<dyn Staging>, Error> {
+    async fn stage(&self, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<Box<dyn Staging>, Error> {
         staging::stage(&self.pool, &self.flush, task, epoch, plan).await
     }
 
-    async fn staged(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error> {
+    async fn staged_cursor(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error> {
         let Some((transaction, held)) = fence::take_over(&self.pool, task, epoch).await? else {
             return Ok(None);
         };
@@ -146,23 +148,23 @@ impl Datasets for Postgres {
         staging::discard(&self.pool, task, epoch).await
     }
 
-    async fn forget(&self, task: TaskId) -> Result<(), Error> {
-        publishing::forget(&self.pool, task).await
+    async fn purge_import(&self, task: TaskId) -> Result<(), Error> {
+        publishing::purge_import(&self.pool, task).await
     }
 
-    async fn pin(&self, holder: Holder, name: &DatasetName) -> Result<Snapshot, Error> {
+    async fn pin(&self, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {
         pins::pin(&self.pool, holder, name).await
     }
 
-    async fn renew(&self, holder: Holder) -> Result<(), Error> {
+    async fn renew(&self, holder: PinHolder) -> Result<(), Error> {
         pins::renew(&self.pool, holder).await
     }
 
-    fn reader(&self, snapshot: &Snapshot, selection: &Selection) -> Arc<dyn Reader> {
-        Arc::new(scanning::Scan::new(&self.pool, snapshot, selection))
+    fn reader(&self, snapshot: &Snapshot, selection: &Selection) -> Arc<dyn SnapshotReader> {
+        Arc::new(table_reader::TableReader::new(&self.pool, snapshot, selection))
     }
 
-    async fn unpin(&self, holder: Holder) -> Result<(), Error> {
+    async fn unpin(&self, holder: PinHolder) -> Result<(), Error> {
         pins::unpin(&self.pool, holder).await
     }
 }

@@ -2,13 +2,13 @@
 
 use sqlx::{PgConnection, PgPool, Row};
 
-use super::super::model::{Part, from_json, to_json};
-use super::super::{DatasetName, Error, Holder, PIN_LIFE, Snapshot};
+use super::super::model::{SnapshotPart, from_json, to_json};
+use super::super::{DatasetName, Error, PIN_LIFE, PinHolder, Snapshot};
 use super::schema::own_table;
 use super::{listing, retired};
 
 /// Holds the dataset as it stands for the holder, or answers what it holds already.
-pub(super) async fn pin(pool: &PgPool, holder: Holder, name: &DatasetName) -> Result<Snapshot, Error> {
+pub(super) async fn pin(pool: &PgPool, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {
     sweep(pool).await?;
     let mut transaction = pool.begin().await?;
     if let Some(snapshot) = pinned(&mut transaction, holder).await? {
@@ -23,17 +23,17 @@ pub(super) async fn pin(pool: &PgPool, holder: Holder, name: &DatasetName) -> Re
     let insert = insert.bind(i64::try_from(rows).unwrap_or(i64::MAX)).bind(life(holder));
     insert.execute(&mut *transaction).await?;
     transaction.commit().await?;
-    let part = Part { place: entry.relation, table: String::new(), first: 1, rows };
+    let part = SnapshotPart { place: entry.relation, table: String::new(), first: 1, rows };
     Ok(Snapshot { columns, rows, parts: vec![part] })
 }
 
 /// Seconds for which a pin lasts; a task's does not end by itself.
-fn life(holder: Holder) -> Option<f64> {
-    matches!(holder, Holder::Stream(_)).then(|| PIN_LIFE.as_secs_f64())
+fn life(holder: PinHolder) -> Option<f64> {
+    matches!(holder, PinHolder::Stream(_)).then(|| PIN_LIFE.as_secs_f64())
 }
 
 /// Makes the pin of a stream last on.
-pub(super) async fn renew(pool: &PgPool, holder: Holder) -> Result<(), Error> {
+pub(super) async fn renew(pool: &PgPool, holder: PinHolder) -> Result<(), Error> {
     let sql = "UPDATE pausa_datasets.pin SET expires = now() + $2 * interval '1 second' WHERE holder = $1";
     let renewed = sqlx::query(sql).bind(holder.to_string()).bind(life(holder)).execute(pool).await?;
     if renewed.rows_affected() > 0 { Ok(()) } else { Err(Error::let_go()) }
@@ -54,13 +54,13 @@ async fn sweep(pool: &PgPool) -> Result<(), Error> {
     Ok(())
 }
 
-async fn pinned(transaction: &mut PgConnection, holder: Holder) -> Result<Option<Snapshot>, Error> {
+async fn pinned(transaction: &mut PgConnection, holder: PinHolder) -> Result<Option<Snapshot>, Error> {
     let query = sqlx::query("SELECT relation, columns, rows FROM pausa_datasets.pin WHERE holder = $1");
     let Some(row) = query.bind(holder.to_string()).fetch_optional(transaction).await? else {
         return Ok(None);
     };
     let rows = row.try_get::<i64, _>("rows")?.unsigned_abs();
-    let part = Part { place: row.try_get("relation")?, table: String::new(), first: 1, rows };
+    let part = SnapshotPart { place: row.try_get("relation")?, table: String::new(), first: 1, rows };
     let columns = from_json(&row.try_get::<String, _>("columns")?)?;
     Ok(Some(Snapshot { columns, rows, parts: vec![part] }))
 }
@@ -77,7 +77,7 @@ pub(super) async fn find_table(connection: &mut PgConnection, snapshot: &Snapsho
 }
 
 /// Lets go of what the holder has, and drops a retired table where it was the last to hold it.
-pub(super) async fn unpin(pool: &PgPool, holder: Holder) -> Result<(), Error> {
+pub(super) async fn unpin(pool: &PgPool, holder: PinHolder) -> Result<(), Error> {
     let mut transaction = pool.begin().await?;
     let delete = sqlx::query_scalar("DELETE FROM pausa_datasets.pin WHERE holder = $1 RETURNING relation");
     let relation: Option<String> = delete.bind(holder.to_string()).fetch_optional(&mut *transaction).await?;

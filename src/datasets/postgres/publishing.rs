@@ -4,9 +4,9 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use super::super::identifiers::quoted;
 use super::super::model::to_json;
-use super::super::{DatasetName, Error, Mode};
-use super::fence::{self, Held};
-use super::listing::{self, Entry};
+use super::super::{DatasetName, Error, PublishMode};
+use super::fence::{self, StagingRow};
+use super::listing::{self, CatalogEntry};
 use super::schema::{ROW, names, own_table};
 use super::{indexing, rejects, retired};
 use crate::task::TaskId;
@@ -19,7 +19,7 @@ pub(super) async fn publish(pool: &PgPool, task: TaskId, epoch: i64, now: jiff::
         let existing = listing::locked(&mut transaction, &held.plan.dataset).await?;
         listing::check_beside(&mut transaction, &held.plan, existing.as_ref()).await?;
         match (held.plan.mode, existing) {
-            (Mode::Append, Some(entry)) => append(&mut transaction, task, &held, &entry).await?,
+            (PublishMode::Append, Some(entry)) => append(&mut transaction, task, &held, &entry).await?,
             (_, existing) => {
                 if let Some(entry) = existing {
                     retire(&mut transaction, &entry).await?;
@@ -38,7 +38,7 @@ pub(super) async fn publish(pool: &PgPool, task: TaskId, epoch: i64, now: jiff::
 }
 
 /// Counts the rows of a table, and compares that and the last one's number with the cursor's count.
-async fn count(transaction: &mut PgConnection, table: &str, held: &Held) -> Result<(), Error> {
+async fn count(transaction: &mut PgConnection, table: &str, held: &StagingRow) -> Result<(), Error> {
     let sql = format!("SELECT count(*), coalesce(max({ROW}), 0) FROM {table}");
     let (count, last): (i64, i64) = sqlx::query_as(AssertSqlSafe(sql)).fetch_one(transaction).await?;
     if count == held.rows && last == count {
@@ -48,7 +48,12 @@ async fn count(transaction: &mut PgConnection, table: &str, held: &Held) -> Resu
 }
 
 /// Moves the staging's table to where datasets are.
-async fn make(transaction: &mut PgConnection, task: TaskId, held: &Held, now: jiff::Timestamp) -> Result<(), Error> {
+async fn make(
+    transaction: &mut PgConnection,
+    task: TaskId,
+    held: &StagingRow,
+    now: jiff::Timestamp,
+) -> Result<(), Error> {
     let place: Option<String> = sqlx::query_scalar("SELECT current_schema()").fetch_one(&mut *transaction).await?;
     let place = place.ok_or_else(|| Error::Failed("the connection has no schema to make tables in".into()))?;
     let (name, own) = (&held.plan.dataset, task.to_string());
@@ -67,7 +72,12 @@ async fn make(transaction: &mut PgConnection, task: TaskId, held: &Held, now: ji
 }
 
 /// Copies the staged rows to the end of the table. Without synchronised scans they are read in their order.
-async fn append(transaction: &mut PgConnection, task: TaskId, held: &Held, entry: &Entry) -> Result<(), Error> {
+async fn append(
+    transaction: &mut PgConnection,
+    task: TaskId,
+    held: &StagingRow,
+    entry: &CatalogEntry,
+) -> Result<(), Error> {
     let (table, staging) = (entry.table(), own_table(&task.to_string()));
     count(transaction, &staging, held).await?;
     let columns = names(&held.plan.columns).join(", ");
@@ -83,7 +93,7 @@ async fn append(transaction: &mut PgConnection, task: TaskId, held: &Held, entry
 }
 
 /// Takes a dataset off the list, and its table away.
-async fn retire(transaction: &mut PgConnection, entry: &Entry) -> Result<(), Error> {
+async fn retire(transaction: &mut PgConnection, entry: &CatalogEntry) -> Result<(), Error> {
     let name = entry.dataset.name.as_str();
     let delete = sqlx::query("DELETE FROM pausa_datasets.dataset WHERE name = $1");
     delete.bind(name).execute(&mut *transaction).await?;
@@ -103,7 +113,7 @@ pub(super) async fn drop_dataset(pool: &PgPool, name: &DatasetName) -> Result<bo
 }
 
 /// Drops the record of a task that published.
-pub(super) async fn forget(pool: &PgPool, task: TaskId) -> Result<(), Error> {
+pub(super) async fn purge_import(pool: &PgPool, task: TaskId) -> Result<(), Error> {
     let delete = sqlx::query("DELETE FROM pausa_datasets.staging WHERE task = $1 AND published");
     delete.bind(task.to_string()).execute(pool).await?;
     Ok(())

@@ -13,30 +13,30 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::super::identifiers::quoted;
 use super::super::model::to_json;
-use super::super::{Batch, Error, Mark, Plan, Published, Staging, Written};
-use super::copy::Copy;
-use super::flush::Flush;
-use super::lane::{Fate, Target, Write};
+use super::super::{Batch, Checkpoint, Error, ImportPlan, PublishedStaging, Staging, WriteOutcome};
+use super::copy::CopyIn;
+use super::flush::WalFlush;
 use super::schema::{create_table, own_table};
+use super::write_slot::{CommitDecision, TableWrite, WriteTarget};
 use super::{fence, listing, rejects, retired};
 use crate::task::TaskId;
 
 /// Opens, takes over or makes the staging of a task.
 pub(super) async fn stage(
     pool: &PgPool,
-    flush: &Arc<Flush>,
+    flush: &Arc<WalFlush>,
     task: TaskId,
     epoch: i64,
-    plan: &Plan,
+    plan: &ImportPlan,
 ) -> Result<Box<dyn Staging>, Error> {
-    let writing = |begun: (Option<String>, i64)| Box::new(Writing::new((pool, flush), (task, epoch), plan, begun));
+    let writing = |begun: (Option<String>, i64)| Box::new(TableStaging::new((pool, flush), (task, epoch), plan, begun));
     let Some((mut transaction, held)) = fence::take_over(pool, task, epoch).await? else {
         create(pool, task, epoch, plan).await?;
         return Ok(writing((None, 0)));
     };
     if held.published {
         transaction.commit().await?;
-        return Ok(Box::new(Published { cursor: held.cursor }));
+        return Ok(Box::new(PublishedStaging { cursor: held.cursor }));
     }
     if held.plan != *plan {
         return Err(Error::Failed(format!("the staging of {task} was made for another plan: discard it first")));
@@ -46,7 +46,7 @@ pub(super) async fn stage(
     Ok(writing((held.cursor, held.rows)))
 }
 
-async fn create(pool: &PgPool, task: TaskId, epoch: i64, plan: &Plan) -> Result<(), Error> {
+async fn create(pool: &PgPool, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<(), Error> {
     let mut transaction = pool.begin().await?;
     listing::check(&mut transaction, plan).await?;
     let sql = "INSERT INTO pausa_datasets.staging (task, epoch, plan) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
@@ -90,39 +90,39 @@ const ROWS_AT_ONCE: usize = 32_768;
 pub(super) const SPREAD: u64 = (UNDER_WAY * ROWS_AT_ONCE) as u64;
 
 /// The staging of one run. Of the writes under way, those that copy rows or commit have a connection each.
-struct Writing {
-    target: Arc<Target>,
+struct TableStaging {
+    target: Arc<WriteTarget>,
     cursor: Option<String>,
     /// Rows that are committed, and those with the writes under way.
     rows: i64,
     begun: i64,
-    under_way: VecDeque<UnderWay>,
+    under_way: VecDeque<ActiveWrite>,
     /// Hears of the last write's commit.
     turn: Option<oneshot::Receiver<()>>,
 }
 
 /// A write that nobody has heard the end of. Dropped, it is rolled back.
-struct UnderWay {
-    ending: AbortOnDropHandle<Written>,
+struct ActiveWrite {
+    ending: AbortOnDropHandle<WriteOutcome>,
     rows: i64,
-    fate: Arc<Fate>,
+    decision: Arc<CommitDecision>,
 }
 
-impl Writing {
+impl TableStaging {
     fn new(
-        (pool, flush): (&PgPool, &Arc<Flush>),
+        (pool, flush): (&PgPool, &Arc<WalFlush>),
         (task, epoch): (TaskId, i64),
-        plan: &Plan,
+        plan: &ImportPlan,
         (cursor, rows): (Option<String>, i64),
     ) -> Self {
-        let copy = Copy::new(&own_table(&task.to_string()), &plan.columns);
-        let (pool, flush, seats) = (pool.clone(), Arc::clone(flush), Arc::new(Semaphore::new(LANES)));
-        let target = Arc::new(Target { pool, task, epoch, copy, flush, door: Mutex::default(), seats });
+        let copy = CopyIn::new(&own_table(&task.to_string()), &plan.columns);
+        let (pool, flush, slots) = (pool.clone(), Arc::clone(flush), Arc::new(Semaphore::new(LANES)));
+        let target = Arc::new(WriteTarget { pool, task, epoch, copy, flush, door: Mutex::default(), slots });
         Self { target, cursor, rows, begun: rows, under_way: VecDeque::new(), turn: None }
     }
 
     /// The end of the oldest write.
-    fn ended(&mut self, written: &Written) {
+    fn ended(&mut self, written: &WriteOutcome) {
         let rows = self.under_way.pop_front().map_or(0, |write| write.rows);
         if written.outcome.is_ok() {
             self.rows += rows;
@@ -134,38 +134,45 @@ impl Writing {
 }
 
 #[async_trait]
-impl Staging for Writing {
+impl Staging for TableStaging {
     fn cursor(&self) -> Option<&str> {
         self.cursor.as_deref()
     }
 
-    fn lanes(&self) -> usize {
+    fn write_slots(&self) -> usize {
         UNDER_WAY
     }
 
-    fn rows_at_once(&self) -> usize {
+    fn rows_per_write(&self) -> usize {
         ROWS_AT_ONCE
     }
 
-    async fn begin(&mut self, batch: Batch, mark: Mark) -> Result<(), Error> {
+    async fn begin_write(&mut self, batch: Batch, checkpoint: Checkpoint) -> Result<(), Error> {
         let rows = i64::try_from(batch.len()).unwrap_or(i64::MAX);
         let (done, next) = oneshot::channel();
-        let (turn, fate) = (self.turn.replace(next), Arc::<Fate>::default());
-        let write = Write { batch, mark, before: self.begun, turn, done: Some(done), fate: Arc::clone(&fate) };
+        let (turn, decision) = (self.turn.replace(next), Arc::<CommitDecision>::default());
+        let write = TableWrite {
+            batch,
+            checkpoint,
+            before: self.begun,
+            turn,
+            done: Some(done),
+            decision: Arc::clone(&decision),
+        };
         self.begun += rows;
         // Its place in the queue is that of this first poll.
-        let mut lane = Box::pin(Arc::clone(&self.target).lane());
-        let lane: Pin<Box<dyn Future<Output = _> + Send>> = match futures_util::poll!(&mut lane) {
+        let mut slot = Box::pin(Arc::clone(&self.target).slot());
+        let slot: Pin<Box<dyn Future<Output = _> + Send>> = match futures_util::poll!(&mut slot) {
             Poll::Ready(given) => Box::pin(ready(given)),
-            Poll::Pending => lane,
+            Poll::Pending => slot,
         };
-        let ending = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self.target).write(lane, write)));
-        self.under_way.push_back(UnderWay { ending, rows, fate });
+        let ending = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self.target).write(slot, write)));
+        self.under_way.push_back(ActiveWrite { ending, rows, decision });
         Ok(())
     }
 
-    async fn committed(&mut self) -> Written {
-        let broken = |text: String| Written::failed(Batch::default(), Error::Failed(text));
+    async fn finish_write(&mut self) -> WriteOutcome {
+        let broken = |text: String| WriteOutcome::failed(Batch::default(), Error::Failed(text));
         let written = match self.under_way.front_mut() {
             Some(write) => (&mut write.ending).await.unwrap_or_else(|error| broken(format!("a write: {error}"))),
             None => broken("no write is under way".into()),
@@ -174,14 +181,14 @@ impl Staging for Writing {
         written
     }
 
-    fn recall(&mut self) {
-        self.under_way.iter().for_each(|write| write.fate.recall());
+    fn cancel_writes(&mut self) {
+        self.under_way.iter().for_each(|write| write.decision.cancel());
     }
 
     async fn close(mut self: Box<Self>) -> Result<(), Error> {
-        self.recall();
+        self.cancel_writes();
         while !self.under_way.is_empty() {
-            self.committed().await;
+            self.finish_write().await;
         }
         Ok(())
     }

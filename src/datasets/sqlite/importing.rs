@@ -3,33 +3,33 @@
 //! Epochs are raised and checked under the catalog's lock: whoever publishes is not overtaken between the check of its
 //! epoch and the listing, and what is discarded is not listed. The wait is for one write of the run before.
 
-use super::super::{Error, Plan, Published, Staging};
-use super::publishing::{self, Standing};
+use super::super::{Error, ImportPlan, PublishedStaging, Staging};
+use super::publishing::{self, PublishState};
 use super::segment::Segment;
-use super::{MAX_COLUMNS, Shared, listing, staging};
+use super::{MAX_COLUMNS, SqliteState, listing, staging};
 use crate::task::TaskId;
 
-impl Shared {
-    pub(super) fn stage(&self, task: TaskId, epoch: i64, plan: &Plan) -> Result<Box<dyn Staging>, Error> {
-        let segment = self.catalog.read(|catalog| match publishing::standing(catalog, task)? {
-            Standing::Recorded(record) => Ok(Err(Published { cursor: record.cursor })),
-            Standing::Listed => Err(Error::published()),
-            Standing::Unlisted => {
+impl SqliteState {
+    pub(super) fn stage(&self, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<Box<dyn Staging>, Error> {
+        let segment = self.catalog.read(|catalog| match publishing::publish_state(catalog, task)? {
+            PublishState::Recorded(record) => Ok(Err(PublishedStaging { cursor: record.cursor })),
+            PublishState::Listed => Err(Error::published()),
+            PublishState::Unlisted => {
                 plan.check(listing::get(catalog, &plan.dataset)?.as_ref(), MAX_COLUMNS)?;
                 Segment::stage(&self.files, task, epoch, plan).map(Ok)
             }
         })?;
         Ok(match segment {
-            Ok(segment) => Box::new(staging::Writing::start(segment)?),
+            Ok(segment) => Box::new(staging::SegmentStaging::start(segment)?),
             Err(published) => Box::new(published),
         })
     }
 
-    pub(super) fn staged(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error> {
-        self.catalog.read(|catalog| match publishing::standing(catalog, task)? {
-            Standing::Recorded(record) => Ok(record.cursor),
-            Standing::Listed => Ok(None),
-            Standing::Unlisted => {
+    pub(super) fn staged_cursor(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error> {
+        self.catalog.read(|catalog| match publishing::publish_state(catalog, task)? {
+            PublishState::Recorded(record) => Ok(record.cursor),
+            PublishState::Listed => Ok(None),
+            PublishState::Unlisted => {
                 let segment = Segment::take_over(&self.files, task, epoch)?;
                 Ok(segment.and_then(|segment| segment.kept.cursor))
             }
@@ -37,10 +37,10 @@ impl Shared {
     }
 
     pub(super) fn publish(&self, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error> {
-        let segment = self.catalog.read(|catalog| match publishing::standing(catalog, task)? {
-            Standing::Recorded(record) => Ok(Err(record.rows)),
-            Standing::Listed => Err(Error::no_staging()),
-            Standing::Unlisted => {
+        let segment = self.catalog.read(|catalog| match publishing::publish_state(catalog, task)? {
+            PublishState::Recorded(record) => Ok(Err(record.rows)),
+            PublishState::Listed => Err(Error::no_staging()),
+            PublishState::Unlisted => {
                 let segment = Segment::take_over(&self.files, task, epoch)?;
                 segment.ok_or_else(Error::no_staging).map(Ok)
             }
@@ -57,9 +57,9 @@ impl Shared {
     }
 
     pub(super) fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error> {
-        self.catalog.read(|catalog| match publishing::standing(catalog, task)? {
-            Standing::Recorded(_) | Standing::Listed => Ok(()),
-            Standing::Unlisted => {
+        self.catalog.read(|catalog| match publishing::publish_state(catalog, task)? {
+            PublishState::Recorded(_) | PublishState::Listed => Ok(()),
+            PublishState::Unlisted => {
                 match Segment::take_over(&self.files, task, epoch) {
                     Err(error @ (Error::LeaseLost | Error::Unavailable(_))) => return Err(error),
                     // Fenced off or not, as the disk may be full or the file broken: once unlinked, it is nobody's. The

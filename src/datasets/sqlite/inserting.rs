@@ -4,7 +4,7 @@ use rusqlite::types::{ToSqlOutput, Value};
 use rusqlite::{Connection, Statement};
 
 use super::super::identifiers::quoted;
-use super::super::{Batch, ColumnType, Error, Row};
+use super::super::{Batch, BatchRow, ColumnType, Error};
 use super::stored::stored;
 
 /// Rows that one statement inserts, a tenth quicker than one by one (1,000,000 rows of 10 columns).
@@ -31,7 +31,11 @@ fn insert_sql(table: &str, width: usize, rows: usize) -> String {
     format!("INSERT INTO {} VALUES {}", quoted(table), vec![row.as_str(); rows].join(","))
 }
 
-fn step<'a>(statement: &mut Statement, kinds: &[ColumnType], rows: impl Iterator<Item = Row<'a>>) -> Result<(), Error> {
+fn step<'a>(
+    statement: &mut Statement,
+    kinds: &[ColumnType],
+    rows: impl Iterator<Item = BatchRow<'a>>,
+) -> Result<(), Error> {
     let cells = rows.flat_map(|row| row.zip(kinds));
     for (index, (cell, kind)) in cells.enumerate() {
         let value = cell.map_or(Ok(ToSqlOutput::Owned(Value::Null)), |text| stored(*kind, text))?;

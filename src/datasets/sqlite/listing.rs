@@ -2,13 +2,13 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::super::model::{Part, from_json};
+use super::super::model::{SnapshotPart, from_json};
 use super::super::{Column, Dataset, DatasetName, Error};
 
 const COLUMNS: &str = "name, columns, rows, created_at";
 
 /// Which datasets to list.
-pub(super) struct Range {
+pub(super) struct ListRange {
     pub(super) after: Option<String>,
     pub(super) before: Option<String>,
     pub(super) limit: u32,
@@ -23,7 +23,7 @@ pub(super) fn get(catalog: &Connection, name: &DatasetName) -> Result<Option<Dat
 }
 
 /// Those in the range by name ascending.
-pub(super) fn list(catalog: &Connection, range: &Range) -> Result<Vec<Dataset>, Error> {
+pub(super) fn list(catalog: &Connection, range: &ListRange) -> Result<Vec<Dataset>, Error> {
     let order = if range.from_end { "DESC" } else { "ASC" };
     let mut statement = catalog.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM dataset WHERE name > coalesce(?1, '') AND (?2 IS NULL OR name < ?2)
@@ -43,18 +43,18 @@ pub(super) fn count(catalog: &Connection) -> Result<u64, Error> {
 }
 
 /// The columns of a dataset and where its rows lie.
-pub(super) fn parts(catalog: &Connection, name: &DatasetName) -> Result<(Vec<Column>, Vec<Part>), Error> {
+pub(super) fn parts(catalog: &Connection, name: &DatasetName) -> Result<(Vec<Column>, Vec<SnapshotPart>), Error> {
     let dataset = get(catalog, name)?.ok_or_else(|| Error::Missing(name.clone()))?;
     let sql = "SELECT segment, content, first, rows FROM dataset_part WHERE dataset = ?1 ORDER BY first";
     Ok((dataset.columns, query_parts(catalog, sql, name.as_str())?))
 }
 
 /// The parts that `sql` finds for `key`.
-pub(super) fn query_parts(catalog: &Connection, sql: &str, key: &str) -> Result<Vec<Part>, Error> {
+pub(super) fn query_parts(catalog: &Connection, sql: &str, key: &str) -> Result<Vec<SnapshotPart>, Error> {
     let mut statement = catalog.prepare_cached(sql)?;
     let parts = statement.query_map([key], |row| {
         let (first, rows) = (unsigned(row, 2)?, unsigned(row, 3)?);
-        Ok(Part { place: row.get(0)?, table: row.get(1)?, first, rows })
+        Ok(SnapshotPart { place: row.get(0)?, table: row.get(1)?, first, rows })
     })?;
     Ok(parts.collect::<Result<_, _>>()?)
 }
@@ -69,13 +69,13 @@ pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-type Fields = (String, String, u64, String);
+type DatasetFields = (String, String, u64, String);
 
-fn fields(row: &Row) -> rusqlite::Result<Fields> {
+fn fields(row: &Row) -> rusqlite::Result<DatasetFields> {
     Ok((row.get(0)?, row.get(1)?, unsigned(row, 2)?, row.get(3)?))
 }
 
-fn dataset((name, columns, rows, created_at): Fields) -> Result<Dataset, Error> {
+fn dataset((name, columns, rows, created_at): DatasetFields) -> Result<Dataset, Error> {
     let name = name.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))?;
     let created_at = created_at.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))?;
     Ok(Dataset { name, columns: from_json(&columns)?, rows, created_at })

@@ -4,22 +4,22 @@
 //! each other and a staging is merely a file that the catalog does not list. A dataset is a list of segments. To
 //! publish is one transaction of the catalog; to discard is to unlink a file.
 //!
-//! - [`catalog`]: the connection and the tables; [`listing`], [`publishing`], [`pins`]: what is asked of them
+//! - [`catalog`]: the connection and the tables; [`listing`], [`publishing`], [`pins`]: what is guard of them
 //! - [`importing`]: from staging to publish or discard
 //! - [`segment`]: the file of an import; [`inserting`]: rows into it; [`stored`]: what a cell becomes there
 //! - [`staging`]: the thread that writes it; [`readers`], [`scanning`]: those that read it
 
 mod catalog;
 mod failure;
-mod files;
 mod importing;
 mod inserting;
 mod listing;
 mod pins;
 mod publishing;
-mod readers;
-mod scanning;
 mod segment;
+mod segment_connections;
+mod segment_folder;
+mod segment_reader;
 mod staging;
 mod stored;
 
@@ -30,10 +30,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 
 use self::catalog::Catalog;
-use self::files::Files;
-use self::readers::Readers;
 use self::segment::Segment;
-use super::{Batch, Dataset, DatasetName, Datasets, Error, Holder, Plan, Reader, Selection, Snapshot, Staging};
+use self::segment_connections::SegmentConnections;
+use self::segment_folder::SegmentFolder;
+use super::{
+    Batch, Dataset, DatasetName, Datasets, Error, ImportPlan, PinHolder, Selection, Snapshot, SnapshotReader, Staging,
+};
 use crate::config::SqliteUrl;
 use crate::task::TaskId;
 
@@ -42,14 +44,14 @@ const MAX_COLUMNS: usize = 2000;
 
 /// The datasets below one path.
 pub(super) struct Sqlite {
-    shared: Arc<Shared>,
+    shared: Arc<SqliteState>,
 }
 
 /// What the blocking threads work with.
-struct Shared {
+struct SqliteState {
     catalog: Catalog,
-    files: Files,
-    readers: Readers,
+    files: SegmentFolder,
+    readers: SegmentConnections,
 }
 
 impl Sqlite {
@@ -64,23 +66,23 @@ impl Sqlite {
         if !url.create && !path.exists() {
             return Err(Error::Failed(format!("{} does not exist, and mode=rwc is not set", path.display())));
         }
-        let shared = blocking(move || Shared::open(&path)).await?;
+        let shared = blocking(move || SqliteState::open(&path)).await?;
         Ok(Self { shared: Arc::new(shared) })
     }
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Shared) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&SqliteState) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let shared = Arc::clone(&self.shared);
         blocking(move || work(&shared)).await
     }
 }
 
-impl Shared {
+impl SqliteState {
     fn open(path: &Path) -> Result<Self, Error> {
-        let files = Files::open(path)?;
-        let shared = Self { catalog: Catalog::open(path)?, files, readers: Readers::default() };
+        let files = SegmentFolder::open(path)?;
+        let shared = Self { catalog: Catalog::open(path)?, files, readers: SegmentConnections::default() };
         shared.catalog.write(pins::unpin_streams)?;
         shared.collect_garbage()?;
         Ok(shared)
@@ -101,9 +103,9 @@ impl Shared {
 }
 
 /// Somebody waits for what is read; dropped, nobody does.
-struct Asked(Arc<AtomicBool>);
+struct AbandonOnDrop(Arc<AtomicBool>);
 
-impl Drop for Asked {
+impl Drop for AbandonOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }
@@ -130,7 +132,7 @@ impl Datasets for Sqlite {
         from_end: bool,
     ) -> Result<Vec<Dataset>, Error> {
         let (after, before) = (after.map(str::to_owned), before.map(str::to_owned));
-        let range = listing::Range { after, before, limit, from_end };
+        let range = listing::ListRange { after, before, limit, from_end };
         self.run(move |shared| shared.catalog.read(|catalog| listing::list(catalog, &range))).await
     }
 
@@ -141,8 +143,8 @@ impl Datasets for Sqlite {
     async fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
         let name = name.clone();
         // Dropped with this future: the thread then reads no further.
-        let asked = Asked(Arc::default());
-        let abandoned = Arc::clone(&asked.0);
+        let guard = AbandonOnDrop(Arc::default());
+        let abandoned = Arc::clone(&guard.0);
         self.run(move |shared| shared.rows(&name, (after, limit), &abandoned)).await
     }
 
@@ -156,13 +158,13 @@ impl Datasets for Sqlite {
         .await
     }
 
-    async fn stage(&self, task: TaskId, epoch: i64, plan: &Plan) -> Result<Box<dyn Staging>, Error> {
+    async fn stage(&self, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<Box<dyn Staging>, Error> {
         let plan = plan.clone();
         self.run(move |shared| shared.stage(task, epoch, &plan)).await
     }
 
-    async fn staged(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error> {
-        self.run(move |shared| shared.staged(task, epoch)).await
+    async fn staged_cursor(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error> {
+        self.run(move |shared| shared.staged_cursor(task, epoch)).await
     }
 
     async fn publish(&self, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error> {
@@ -177,26 +179,26 @@ impl Datasets for Sqlite {
         self.run(move |shared| shared.discard(task, epoch)).await
     }
 
-    async fn forget(&self, task: TaskId) -> Result<(), Error> {
-        self.run(move |shared| shared.catalog.write(|catalog| publishing::forget(catalog, task))).await
+    async fn purge_import(&self, task: TaskId) -> Result<(), Error> {
+        self.run(move |shared| shared.catalog.write(|catalog| publishing::purge_import(catalog, task))).await
     }
 
-    async fn pin(&self, holder: Holder, name: &DatasetName) -> Result<Snapshot, Error> {
+    async fn pin(&self, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {
         let name = name.clone();
         self.run(move |shared| shared.catalog.write(|catalog| pins::pin(catalog, holder, &name))).await
     }
 
     /// One process has the catalog, and it knows its streams: there is nothing to renew.
-    async fn renew(&self, holder: Holder) -> Result<(), Error> {
+    async fn renew(&self, holder: PinHolder) -> Result<(), Error> {
         let held = self.run(move |shared| shared.catalog.read(|catalog| pins::pinned(catalog, holder))).await?;
         held.map(drop).ok_or_else(Error::let_go)
     }
 
-    fn reader(&self, snapshot: &Snapshot, selection: &Selection) -> Arc<dyn Reader> {
-        Arc::new(scanning::Scan::new(&self.shared, snapshot, selection))
+    fn reader(&self, snapshot: &Snapshot, selection: &Selection) -> Arc<dyn SnapshotReader> {
+        Arc::new(segment_reader::SegmentReader::new(&self.shared, snapshot, selection))
     }
 
-    async fn unpin(&self, holder: Holder) -> Result<(), Error> {
+    async fn unpin(&self, holder: PinHolder) -> Result<(), Error> {
         self.run(move |shared| {
             shared.catalog.write(|catalog| pins::unpin(catalog, holder))?;
             shared.collect_garbage()
@@ -205,12 +207,12 @@ impl Datasets for Sqlite {
     }
 }
 
-impl Shared {
+impl SqliteState {
     /// The segments are not pinned here: where one is unlinked before it was opened, the dataset is looked up anew.
     fn rows(&self, name: &DatasetName, range: (u64, u32), abandoned: &Arc<AtomicBool>) -> Result<Batch, Error> {
         loop {
             let (columns, parts) = self.catalog.read(|catalog| listing::parts(catalog, name))?;
-            let mut page = readers::Page::new(&columns, range, abandoned);
+            let mut page = segment_connections::RowPage::new(&columns, range, abandoned);
             match self.readers.fill(&self.files, &parts, &mut page) {
                 Ok(()) => return Ok(page.batch),
                 Err(error) => {

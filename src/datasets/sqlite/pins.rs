@@ -3,11 +3,11 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::super::model::{STREAM, from_json, to_json};
-use super::super::{DatasetName, Error, Holder, Snapshot};
+use super::super::{DatasetName, Error, PinHolder, Snapshot};
 use super::listing::{parts, query_parts, signed, unsigned};
 
 /// Holds the dataset as it stands for the holder, or answers what it holds already.
-pub(super) fn pin(catalog: &Transaction, holder: Holder, name: &DatasetName) -> Result<Snapshot, Error> {
+pub(super) fn pin(catalog: &Transaction, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {
     if let Some(snapshot) = pinned(catalog, holder)? {
         return Ok(snapshot);
     }
@@ -26,7 +26,7 @@ pub(super) fn pin(catalog: &Transaction, holder: Holder, name: &DatasetName) -> 
 }
 
 /// What the holder has.
-pub(super) fn pinned(catalog: &Connection, holder: Holder) -> Result<Option<Snapshot>, Error> {
+pub(super) fn pinned(catalog: &Connection, holder: PinHolder) -> Result<Option<Snapshot>, Error> {
     let sql = "SELECT columns, rows FROM pin WHERE holder = ?1";
     let fields = |row: &rusqlite::Row| Ok((row.get::<_, String>(0)?, unsigned(row, 1)?));
     let Some((columns, rows)) = catalog.query_row(sql, [holder.to_string()], fields).optional()? else {
@@ -38,7 +38,7 @@ pub(super) fn pinned(catalog: &Connection, holder: Holder) -> Result<Option<Snap
 }
 
 /// Lets go of what the holder has.
-pub(super) fn unpin(catalog: &Transaction, holder: Holder) -> Result<(), Error> {
+pub(super) fn unpin(catalog: &Transaction, holder: PinHolder) -> Result<(), Error> {
     catalog.execute("DELETE FROM pin_part WHERE holder = ?1", [holder.to_string()])?;
     catalog.execute("DELETE FROM pin WHERE holder = ?1", [holder.to_string()])?;
     Ok(())

@@ -3,40 +3,40 @@
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::super::model::to_json;
-use super::super::{DatasetName, Error, Mode, Plan};
+use super::super::{DatasetName, Error, ImportPlan, PublishMode};
 use super::MAX_COLUMNS;
 use super::listing::{get, signed, unsigned};
-use super::segment::{Kept, Segment, table};
+use super::segment::{Bookkeeping, Segment, table};
 use crate::task::TaskId;
 
 /// What is left of an import once it is published.
-pub(super) struct Record {
+pub(super) struct PublishRecord {
     pub(super) rows: u64,
     pub(super) cursor: Option<String>,
 }
 
 /// How the catalog stands to the segment of a task.
-pub(super) enum Standing {
-    /// Published, and the record is kept.
-    Recorded(Record),
-    /// Published, and the record is forgotten: the file is no staging.
+pub(super) enum PublishState {
+    /// PublishedStaging, and the record is kept.
+    Recorded(PublishRecord),
+    /// PublishedStaging, and the record is forgotten: the file is no staging.
     Listed,
     /// Not published: the file, where there is one, is a staging.
     Unlisted,
 }
 
 /// How the catalog stands to the segment of a task.
-pub(super) fn standing(catalog: &Connection, task: TaskId) -> Result<Standing, Error> {
+pub(super) fn publish_state(catalog: &Connection, task: TaskId) -> Result<PublishState, Error> {
     let task = task.to_string();
     let mut statement = catalog.prepare_cached("SELECT rows, cursor FROM publication WHERE task = ?1")?;
-    let fields = |row: &rusqlite::Row| Ok(Record { rows: unsigned(row, 0)?, cursor: row.get(1)? });
+    let fields = |row: &rusqlite::Row| Ok(PublishRecord { rows: unsigned(row, 0)?, cursor: row.get(1)? });
     if let Some(record) = statement.query_row([&task], fields).optional()? {
-        return Ok(Standing::Recorded(record));
+        return Ok(PublishState::Recorded(record));
     }
     let sql = "SELECT EXISTS (SELECT 1 FROM dataset_part WHERE segment = ?1)
         OR EXISTS (SELECT 1 FROM garbage WHERE segment = ?1)";
     let listed = catalog.prepare_cached(sql)?.query_row([&task], |row| row.get(0))?;
-    Ok(if listed { Standing::Listed } else { Standing::Unlisted })
+    Ok(if listed { PublishState::Listed } else { PublishState::Unlisted })
 }
 
 /// Lists the segment of the task, unless it lost its lease, and answers its rows; where that was done before, nothing
@@ -47,18 +47,18 @@ pub(super) fn publish(
     segment: &Segment,
     now: jiff::Timestamp,
 ) -> Result<u64, Error> {
-    if let Standing::Recorded(record) = standing(catalog, task)? {
+    if let PublishState::Recorded(record) = publish_state(catalog, task)? {
         return Ok(record.rows);
     }
     segment.confirm()?;
     let kept = &segment.kept;
     let existing = get(catalog, &kept.plan.dataset)?;
     kept.plan.check(existing.as_ref(), MAX_COLUMNS)?;
-    if kept.plan.mode == Mode::Replace {
+    if kept.plan.mode == PublishMode::Replace {
         unlist(catalog, &kept.plan.dataset)?;
     }
     let before = match (kept.plan.mode, existing) {
-        (Mode::Append, Some(dataset)) => dataset.rows,
+        (PublishMode::Append, Some(dataset)) => dataset.rows,
         _ => list(catalog, &kept.plan, now)?,
     };
     add_part(catalog, task, kept, before)?;
@@ -70,7 +70,7 @@ pub(super) fn publish(
 }
 
 /// Makes the dataset with no rows yet.
-fn list(catalog: &Transaction, plan: &Plan, now: jiff::Timestamp) -> Result<u64, Error> {
+fn list(catalog: &Transaction, plan: &ImportPlan, now: jiff::Timestamp) -> Result<u64, Error> {
     catalog.execute(
         "INSERT INTO dataset (name, columns, rows, created_at) VALUES (?1, ?2, 0, ?3)",
         params![plan.dataset.as_str(), to_json(&plan.columns)?, now.to_string()],
@@ -78,7 +78,7 @@ fn list(catalog: &Transaction, plan: &Plan, now: jiff::Timestamp) -> Result<u64,
     Ok(0)
 }
 
-fn add_part(catalog: &Transaction, task: TaskId, kept: &Kept, before: u64) -> Result<(), Error> {
+fn add_part(catalog: &Transaction, task: TaskId, kept: &Bookkeeping, before: u64) -> Result<(), Error> {
     let name = &kept.plan.dataset;
     catalog.execute(
         "INSERT INTO dataset_part (dataset, first, segment, content, rows) VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -98,7 +98,7 @@ pub(super) fn unlist(catalog: &Transaction, name: &DatasetName) -> Result<bool, 
 }
 
 /// Drops the record of a task.
-pub(super) fn forget(catalog: &Transaction, task: TaskId) -> Result<(), Error> {
+pub(super) fn purge_import(catalog: &Transaction, task: TaskId) -> Result<(), Error> {
     catalog.execute("DELETE FROM publication WHERE task = ?1", [task.to_string()])?;
     Ok(())
 }

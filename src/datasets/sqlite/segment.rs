@@ -4,11 +4,11 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, pa
 
 use super::super::identifiers::{Rules, quoted};
 use super::super::model::{from_json, to_json};
-use super::super::{Batch, Column, ColumnType, DatasetName, Error, Mark, Plan};
+use super::super::{Batch, Checkpoint, Column, ColumnType, DatasetName, Error, ImportPlan};
 use super::catalog::BUSY;
-use super::files::Files;
 use super::inserting::insert;
 use super::listing::{signed, unsigned};
+use super::segment_folder::SegmentFolder;
 use super::stored::declared;
 use crate::task::TaskId;
 
@@ -26,15 +26,15 @@ const KEPT: &str =
     CREATE TABLE _pausa_rejects (number INTEGER PRIMARY KEY, lines BLOB NOT NULL)";
 
 /// What the last commit left.
-pub(super) struct Kept {
+pub(super) struct Bookkeeping {
     pub(super) cursor: Option<String>,
     pub(super) rows: u64,
-    pub(super) plan: Plan,
+    pub(super) plan: ImportPlan,
 }
 
 /// The file of an import, open for the run of one epoch.
 pub(super) struct Segment {
-    pub(super) kept: Kept,
+    pub(super) kept: Bookkeeping,
     connection: Connection,
     kinds: Vec<ColumnType>,
     epoch: i64,
@@ -42,7 +42,7 @@ pub(super) struct Segment {
 
 impl Segment {
     /// Takes over the staging of a task, or makes it.
-    pub(super) fn stage(files: &Files, task: TaskId, epoch: i64, plan: &Plan) -> Result<Self, Error> {
+    pub(super) fn stage(files: &SegmentFolder, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<Self, Error> {
         let segment = match Self::take_over(files, task, epoch)? {
             Some(segment) => segment,
             None => Self::create(files, task, epoch, plan)?,
@@ -53,7 +53,7 @@ impl Segment {
         Err(Error::Failed(format!("the staging of {task} was made for another plan: discard it first")))
     }
 
-    fn create(files: &Files, task: TaskId, epoch: i64, plan: &Plan) -> Result<Self, Error> {
+    fn create(files: &SegmentFolder, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<Self, Error> {
         files.remove(&task.to_string())?;
         let mut connection = Connection::open(files.path(&task.to_string()))?;
         configure(&connection)?;
@@ -64,13 +64,13 @@ impl Segment {
         transaction.execute("INSERT INTO _pausa (epoch, cursor, rows, plan) VALUES (?1, NULL, 0, ?2)", kept)?;
         transaction.commit()?;
         files.sync()?;
-        let kept = Kept { cursor: None, rows: 0, plan: plan.clone() };
+        let kept = Bookkeeping { cursor: None, rows: 0, plan: plan.clone() };
         Ok(Self::of(kept, connection, epoch))
     }
 
     /// Opens the staging of a task and fences off older epochs; `None` where there is none, or one that a crash left
     /// before it was made whole.
-    pub(super) fn take_over(files: &Files, task: TaskId, epoch: i64) -> Result<Option<Self>, Error> {
+    pub(super) fn take_over(files: &SegmentFolder, task: TaskId, epoch: i64) -> Result<Option<Self>, Error> {
         let path = files.path(&task.to_string());
         if !path.exists() {
             return Ok(None);
@@ -88,13 +88,13 @@ impl Segment {
         Ok(Some(Self::of(kept, connection, epoch)))
     }
 
-    fn of(kept: Kept, connection: Connection, epoch: i64) -> Self {
+    fn of(kept: Bookkeeping, connection: Connection, epoch: i64) -> Self {
         let kinds = kept.plan.columns.iter().map(|column| column.kind).collect();
         Self { kept, connection, kinds, epoch }
     }
 
-    /// Writes the rows and the mark in one transaction, in which the epoch is checked first.
-    pub(super) fn write(&mut self, batch: &Batch, mark: &Mark) -> Result<(), Error> {
+    /// Writes the rows and the checkpoint in one transaction, in which the epoch is checked first.
+    pub(super) fn write(&mut self, batch: &Batch, checkpoint: &Checkpoint) -> Result<(), Error> {
         let width = self.kept.plan.columns.len();
         if batch.width() != width {
             return Err(Error::Failed(format!("a batch of {} columns where {width} belong", batch.width())));
@@ -102,19 +102,19 @@ impl Segment {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let fenced = transaction
             .prepare_cached("UPDATE _pausa SET cursor = ?1, rows = rows + ?2 WHERE epoch = ?3")?
-            .execute(params![mark.cursor, i64::try_from(batch.len()).unwrap_or(i64::MAX), self.epoch])?;
+            .execute(params![checkpoint.cursor, i64::try_from(batch.len()).unwrap_or(i64::MAX), self.epoch])?;
         if fenced == 0 {
             return Err(Error::LeaseLost);
         }
-        if !mark.rejects.is_empty() {
-            transaction.execute("INSERT INTO _pausa_rejects (lines) VALUES (?1)", [&mark.rejects])?;
+        if !checkpoint.rejects.is_empty() {
+            transaction.execute("INSERT INTO _pausa_rejects (lines) VALUES (?1)", [&checkpoint.rejects])?;
         }
         insert(&transaction, &table(&self.kept.plan.dataset), &self.kinds, batch)?;
         Ok(transaction.commit()?)
     }
 
     /// A piece of the rejects, the first with at least this number, and the number behind it.
-    pub(super) fn rejects(files: &Files, task: TaskId, from: u64) -> Result<Option<(Vec<u8>, u64)>, Error> {
+    pub(super) fn rejects(files: &SegmentFolder, task: TaskId, from: u64) -> Result<Option<(Vec<u8>, u64)>, Error> {
         let connection = Connection::open_with_flags(files.path(&task.to_string()), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.busy_timeout(BUSY)?;
         let sql = "SELECT lines, number + 1 FROM _pausa_rejects WHERE number >= ?1 ORDER BY number LIMIT 1";
@@ -160,14 +160,14 @@ pub(super) fn names(columns: &[Column]) -> Vec<String> {
     RULES.identifiers(columns).iter().map(|name| quoted(name)).collect()
 }
 
-fn create_table(plan: &Plan) -> String {
+fn create_table(plan: &ImportPlan) -> String {
     let columns = names(&plan.columns).into_iter().zip(&plan.columns);
     let columns: Vec<_> = columns.map(|(name, column)| format!("{name} {}", declared(column.kind))).collect();
     format!("CREATE TABLE {} ({})", quoted(&table(&plan.dataset)), columns.join(", "))
 }
 
-fn kept(connection: &Connection) -> Result<Kept, Error> {
+fn kept(connection: &Connection) -> Result<Bookkeeping, Error> {
     let fields = |row: &rusqlite::Row| Ok((row.get(0)?, unsigned(row, 1)?, row.get::<_, String>(2)?));
     let (cursor, rows, plan) = connection.query_row("SELECT cursor, rows, plan FROM _pausa", [], fields)?;
-    Ok(Kept { cursor, rows, plan: from_json(&plan)? })
+    Ok(Bookkeeping { cursor, rows, plan: from_json(&plan)? })
 }

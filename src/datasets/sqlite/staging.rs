@@ -5,35 +5,35 @@ use std::thread::{self, JoinHandle};
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 
-use super::super::{Batch, Error, Mark, Staging, Written};
+use super::super::{Batch, Checkpoint, Error, Staging, WriteOutcome};
 use super::blocking;
 use super::segment::Segment;
 
 /// A write and where its outcome goes.
-struct Write {
+struct SegmentWrite {
     batch: Batch,
-    mark: Mark,
-    done: oneshot::Sender<Written>,
+    checkpoint: Checkpoint,
+    done: oneshot::Sender<WriteOutcome>,
 }
 
 /// The staging of one run. Dropped instead of closed, its thread ends by itself after the write it is in.
-pub(super) struct Writing {
+pub(super) struct SegmentStaging {
     cursor: Option<String>,
-    writes: mpsc::Sender<Write>,
-    under_way: Option<oneshot::Receiver<Written>>,
+    writes: mpsc::Sender<SegmentWrite>,
+    under_way: Option<oneshot::Receiver<WriteOutcome>>,
     thread: JoinHandle<()>,
 }
 
-impl Writing {
+impl SegmentStaging {
     /// Starts the thread.
     pub(super) fn start(mut segment: Segment) -> Result<Self, Error> {
-        let (writes, mut inbox) = mpsc::channel::<Write>(1);
+        let (writes, mut inbox) = mpsc::channel::<SegmentWrite>(1);
         let cursor = segment.kept.cursor.take();
         let work = move || {
-            while let Some(Write { batch, mark, done }) = inbox.blocking_recv() {
+            while let Some(SegmentWrite { batch, checkpoint, done }) = inbox.blocking_recv() {
                 // Nobody hears of it where the run was dropped meanwhile; the next one reads the cursor.
-                let outcome = segment.write(&batch, &mark);
-                let _ = done.send(Written { batch, outcome });
+                let outcome = segment.write(&batch, &checkpoint);
+                let _ = done.send(WriteOutcome { batch, outcome });
             }
         };
         let thread = thread::Builder::new().name("segment".into()).spawn(work)?;
@@ -42,19 +42,19 @@ impl Writing {
 }
 
 #[async_trait]
-impl Staging for Writing {
+impl Staging for SegmentStaging {
     fn cursor(&self) -> Option<&str> {
         self.cursor.as_deref()
     }
 
-    async fn begin(&mut self, batch: Batch, mark: Mark) -> Result<(), Error> {
+    async fn begin_write(&mut self, batch: Batch, checkpoint: Checkpoint) -> Result<(), Error> {
         let (done, outcome) = oneshot::channel();
         self.under_way = Some(outcome);
-        self.writes.send(Write { batch, mark, done }).await.map_err(|_| ended())
+        self.writes.send(SegmentWrite { batch, checkpoint, done }).await.map_err(|_| ended())
     }
 
-    async fn committed(&mut self) -> Written {
-        let lost = || Written::failed(Batch::default(), ended());
+    async fn finish_write(&mut self) -> WriteOutcome {
+        let lost = || WriteOutcome::failed(Batch::default(), ended());
         let Some(outcome) = &mut self.under_way else { return lost() };
         let written = outcome.await.unwrap_or_else(|_| lost());
         self.under_way = None;

@@ -6,12 +6,12 @@ use axum::response::{IntoResponse, Response};
 
 use super::headers::{DEFER, LENGTH, METADATA, OFFSET, expiring, number, with};
 use super::receive::{self, is_part};
-use super::{Answer, bad, metadata, opened, too_large};
+use super::{TusResult, bad, metadata, opened, too_large};
 use crate::http::Site;
 use crate::http::uploads::unkept;
 use crate::store::Upload;
 
-pub async fn create(site: &Site, headers: &HeaderMap, body: Body) -> Answer {
+pub async fn create(site: &Site, headers: &HeaderMap, body: Body) -> TusResult {
     let upload = described(site, headers)?;
     site.store.add_upload(&upload).await.map_err(unkept)?;
     let place = format!("/uploads/{}", upload.id);
@@ -20,7 +20,7 @@ pub async fn create(site: &Site, headers: &HeaderMap, body: Body) -> Answer {
         let (upload, offset) = receive::receive(site, upload, 0, body).await?;
         with(expiring(created, site, &upload), OFFSET, &offset.to_string())
     } else if upload.size == Some(0) {
-        let _turn = site.turns.take(&upload.id).await;
+        let _lock = site.upload_locks.take(&upload.id).await;
         let (mut part, upload) = opened(site, &upload.id).await?;
         expiring(created, site, &receive::completed(site, upload, &mut part).await?)
     } else {

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header}
 use axum::response::Response;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
-use super::{Answer, bad, refused};
+use super::{TusResult, bad, refused};
 use crate::http::Site;
 use crate::store::Upload;
 use crate::task::Code;
@@ -63,7 +63,7 @@ pub fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Box
 }
 
 /// Says the version, whatever the answer is.
-pub fn stamped(answer: Answer) -> Response {
+pub fn stamped(answer: TusResult) -> Response {
     let answer = answer.unwrap_or_else(|refusal| *refusal);
     with(answer, RESUMABLE, VERSION)
 }
@@ -102,5 +102,5 @@ pub fn announce(answer: Response, limit: u64) -> Response {
 
 /// The answer with that header; a value that no header can have is left out.
 pub fn with(answer: Response, name: HeaderName, value: &str) -> Response {
-    crate::http::sealed::with(answer, name, value)
+    crate::http::file_response::with(answer, name, value)
 }

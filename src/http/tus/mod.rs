@@ -3,13 +3,13 @@
 //!
 //! What lies in the upload's file is what was received: the bytes of a request that broke off are kept, and an offset is
 //! told only once its bytes are on disk. A request that comes while another still writes, perhaps to a connection that is
-//! long dead, takes its place ([`turns`]).
+//! long dead, takes its place ([`locks`]).
 
 mod create;
 mod headers;
+mod locks;
 mod metadata;
 mod receive;
-mod turns;
 
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
@@ -23,10 +23,10 @@ use crate::store::Upload;
 use crate::task::Code;
 pub use headers::{EXPOSED, announce, speaks};
 use headers::{OFFSET, described, with};
-pub use turns::Turns;
+pub use locks::UploadLocks;
 
 /// An answer, or a refusal.
-type Answer = Result<Response, Box<Response>>;
+type TusResult = Result<Response, Box<Response>>;
 
 /// POST /uploads with a Tus-Resumable header: a new upload.
 pub async fn create(site: &Site, headers: &HeaderMap, body: Body) -> Response {
@@ -56,16 +56,16 @@ pub async fn upload(State(site): State<Site>, Path(id): Path<String>, request: R
 }
 
 /// How far it came. Whoever still writes to it is stopped first, so that what is said stays true.
-async fn look(site: &Site, id: &str) -> Answer {
+async fn look(site: &Site, id: &str) -> TusResult {
     let mut upload = known(site, id).await?;
     let mut offset = upload.size.unwrap_or(0);
     if !upload.is_whole() {
-        let turn = site.turns.take(id).await;
+        let lock = site.upload_locks.take(id).await;
         let (mut part, now) = opened(site, id).await?;
         offset = part.sync().await.map_err(unkept)?;
         upload = receive::completed(site, now, &mut part).await?;
         drop(part);
-        drop(turn);
+        drop(lock);
     }
     let answer = described(StatusCode::OK.into_response(), site, &upload);
     let answer = with(answer, header::CACHE_CONTROL, "no-store");
@@ -73,9 +73,9 @@ async fn look(site: &Site, id: &str) -> Answer {
 }
 
 /// Deletes it, unless a task reads it.
-async fn terminate(site: &Site, id: &str) -> Answer {
+async fn terminate(site: &Site, id: &str) -> TusResult {
     let upload = known(site, id).await?;
-    let _turn = site.turns.take(id).await;
+    let _lock = site.upload_locks.take(id).await;
     if !site.store.delete_upload(&upload.id).await.map_err(unkept)? {
         known(site, id).await?;
         return Err(refused(StatusCode::CONFLICT, Code::InvalidState, "a task reads it: delete the task first"));

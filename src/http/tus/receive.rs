@@ -9,8 +9,8 @@ use futures_util::StreamExt;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::headers::{LENGTH, OFFSET, expiring, number, with};
-use super::turns::Turn;
-use super::{Answer, bad, known, opened, refused, too_large};
+use super::locks::UploadLock;
+use super::{TusResult, bad, known, opened, refused, too_large};
 use crate::files::{Part, Received};
 use crate::http::Site;
 use crate::http::transport::is_silent;
@@ -26,7 +26,7 @@ const NOTE: Duration = Duration::from_secs(60);
 const SOON: Duration = Duration::from_millis(25);
 
 /// Why no more bytes of a request are taken.
-enum End {
+enum ReceiveEnd {
     /// It was sent to its end.
     Sent,
     /// The connection broke.
@@ -44,7 +44,7 @@ enum End {
 }
 
 /// PATCH: the next bytes.
-pub async fn patch(site: &Site, id: String, headers: &HeaderMap, body: Body) -> Answer {
+pub async fn patch(site: &Site, id: String, headers: &HeaderMap, body: Body) -> TusResult {
     if !is_part(headers) {
         let text = format!("the content type must be {PART}");
         return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadUserInput, &text));
@@ -94,7 +94,7 @@ pub async fn receive(site: &Site, upload: Upload, offset: u64, body: Body) -> Re
 }
 
 async fn take(site: &Site, id: &str, offset: u64, body: BodyDataStream) -> Result<(Upload, u64), Box<Response>> {
-    let turn = site.turns.take(id).await;
+    let lock = site.upload_locks.take(id).await;
     let (mut part, upload) = opened(site, id).await?;
     let size = part.size();
     if offset != size {
@@ -102,18 +102,18 @@ async fn take(site: &Site, id: &str, offset: u64, body: BodyDataStream) -> Resul
         return Err(Box::new(with(*refused(StatusCode::CONFLICT, Code::Conflict, &text), OFFSET, &size.to_string())));
     }
     let limit = upload.size.unwrap_or(site.max_upload_bytes);
-    let end = pour(site, id, &turn, body, &mut part, limit).await;
+    let end = pour(site, id, &lock, body, &mut part, limit).await;
     // Whatever ended it, what came is kept.
     let offset = part.sync().await.map_err(unkept)?;
     let now = site.clock.now();
-    if matches!(end, Ok(End::Gone)) || !site.store.use_upload(id, now).await.map_err(unkept)? {
+    if matches!(end, Ok(ReceiveEnd::Gone)) || !site.store.use_upload(id, now).await.map_err(unkept)? {
         drop(part);
         site.files.delete_upload(id).await.map_err(unkept)?;
         return Err(refused(StatusCode::NOT_FOUND, Code::NotFound, "the upload was deleted"));
     }
     let upload = completed(site, Upload { used_at: now, ..upload }, &mut part).await?;
     match end.map_err(unkept)? {
-        End::Sent => Ok((upload, offset)),
+        ReceiveEnd::Sent => Ok((upload, offset)),
         end => Err(ended(&end, offset, upload.size, limit)),
     }
 }
@@ -122,30 +122,30 @@ async fn take(site: &Site, id: &str, offset: u64, body: BodyDataStream) -> Resul
 async fn pour(
     site: &Site,
     id: &str,
-    turn: &Turn,
+    lock: &UploadLock,
     mut body: BodyDataStream,
     part: &mut Part,
     limit: u64,
-) -> std::io::Result<End> {
+) -> std::io::Result<ReceiveEnd> {
     let mut notes = interval(site.upload_life.map_or(NOTE, |life| (life / 4).clamp(SOON, NOTE)));
     notes.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
-            () = turn.over() => return Ok(End::Overtaken),
-            () = site.ending.cancelled() => return Ok(End::Ending),
+            () = lock.over() => return Ok(ReceiveEnd::Overtaken),
+            () = site.ending.cancelled() => return Ok(ReceiveEnd::Ending),
             _ = notes.tick() => {
                 if matches!(site.store.use_upload(id, site.clock.now()).await, Ok(false)) {
-                    return Ok(End::Gone);
+                    return Ok(ReceiveEnd::Gone);
                 }
             }
             piece = body.next() => match piece {
-                None => return Ok(End::Sent),
-                Some(Err(error)) if is_silent(&error) => return Ok(End::Silent),
-                Some(Err(_)) => return Ok(End::Broken),
+                None => return Ok(ReceiveEnd::Sent),
+                Some(Err(error)) if is_silent(&error) => return Ok(ReceiveEnd::Silent),
+                Some(Err(_)) => return Ok(ReceiveEnd::Broken),
                 Some(Ok(bytes)) => {
                     if part.write(&bytes, limit).await? == Received::TooLarge {
-                        return Ok(End::TooLarge);
+                        return Ok(ReceiveEnd::TooLarge);
                     }
                 }
             },
@@ -168,14 +168,16 @@ pub async fn completed(site: &Site, upload: Upload, part: &mut Part) -> Result<U
 }
 
 /// What a client reads whose request did not come to its end, if it still listens.
-fn ended(end: &End, offset: u64, told: Option<u64>, limit: u64) -> Box<Response> {
+fn ended(end: &ReceiveEnd, offset: u64, told: Option<u64>, limit: u64) -> Box<Response> {
     let (status, code, text) = match end {
-        End::TooLarge if told.is_some() => return more_than_told(),
-        End::TooLarge => return too_large(limit),
-        End::Silent => (StatusCode::REQUEST_TIMEOUT, Code::Timeout, "no byte came for too long"),
-        End::Overtaken => (StatusCode::LOCKED, Code::Conflict, "another request took the place of this one"),
-        End::Ending => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "the server is ending"),
-        End::Sent | End::Broken | End::Gone => (StatusCode::BAD_REQUEST, Code::BadUserInput, "the request broke off"),
+        ReceiveEnd::TooLarge if told.is_some() => return more_than_told(),
+        ReceiveEnd::TooLarge => return too_large(limit),
+        ReceiveEnd::Silent => (StatusCode::REQUEST_TIMEOUT, Code::Timeout, "no byte came for too long"),
+        ReceiveEnd::Overtaken => (StatusCode::LOCKED, Code::Conflict, "another request took the place of this one"),
+        ReceiveEnd::Ending => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "the server is ending"),
+        ReceiveEnd::Sent | ReceiveEnd::Broken | ReceiveEnd::Gone => {
+            (StatusCode::BAD_REQUEST, Code::BadUserInput, "the request broke off")
+        }
     };
     refused(status, code, &format!("{text}; {offset} bytes are kept: go on from there"))
 }

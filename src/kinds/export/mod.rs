@@ -20,7 +20,7 @@ use self::pieces::Source;
 use self::spec::{Cursor, Spec, Written};
 use self::write::Writing;
 use super::KindParts;
-use crate::datasets::{Column, Datasets, Lines, Snapshot};
+use crate::datasets::{Column, CsvLines, Datasets, Snapshot};
 use crate::files::Fingerprint;
 use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
 use crate::task::{ResultFile, Unit};
@@ -127,7 +127,7 @@ async fn open(
     let output = Output::open(context, path, Written::default(), compression).await?;
     let output = output.ok_or_else(|| Failure::internal("the exported file cannot be begun"))?;
     let output = output.frame(context, compression.head(&spec.entry_name())).await?;
-    let header = compression.pack(Lines::header(columns, spec.guard_formulas));
+    let header = compression.pack(CsvLines::header(columns, spec.guard_formulas));
     let output = output.add(context, header).await?;
     let cursor = Cursor { read: 0, rows: 0, file: Written::default(), ..cursor };
     Ok((cursor, output))

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::container::Packed;
 use super::spec::{Compression, Cursor, Spec};
-use crate::datasets::{self, Limit, Page, Reader, Window};
+use crate::datasets::{self, CsvPage, PageLimit, RowWindow, SnapshotReader};
 use crate::runner::{Context, Failure, Report, Stop};
 
 /// Rows of a window. It is part of what a packed file looks like, so it stays as it is.
@@ -38,19 +38,19 @@ pub struct Piece {
 
 /// What is read, and how it is packed.
 pub struct Source {
-    reader: Arc<dyn Reader>,
+    reader: Arc<dyn SnapshotReader>,
     /// The number of the last row.
     last: u64,
-    limit: Limit,
+    limit: PageLimit,
     compression: Compression,
 }
 
 impl Source {
     /// The rows that `reader` reads, up to number `last`.
-    pub fn new(reader: Arc<dyn Reader>, last: u64, spec: &Spec) -> Source {
+    pub fn new(reader: Arc<dyn SnapshotReader>, last: u64, spec: &Spec) -> Source {
         // A float that is too large becomes the largest number.
         let rows = spec.max_rows_per_second.map_or(u64::MAX, |rate| (rate / PIECES_PER_SECOND) as u64).max(1);
-        let limit = Limit { rows, bytes: PAGE_BYTES, guard: spec.guard_formulas };
+        let limit = PageLimit { rows, bytes: PAGE_BYTES, guard: spec.guard_formulas };
         Source { reader, last, limit, compression: spec.compression }
     }
 
@@ -62,7 +62,7 @@ impl Source {
     /// Counts the rows that match behind what the cursor has counted, reporting it as it goes.
     pub async fn count(&self, context: &Context, cursor: &mut Cursor, columns: usize) -> Result<(), Stop> {
         let step = (CELLS / columns.max(1) as u64).clamp(256, 1 << 17);
-        let all = Window { after: cursor.counted, last: self.last };
+        let all = RowWindow { after: cursor.counted, last: self.last };
         let mut counts = pin!(datasets::counts(Arc::clone(&self.reader), all, step));
         while let Some((window, count)) = counts.next().await {
             cursor.matching += count.map_err(Failure::from)?;
@@ -81,7 +81,7 @@ impl Source {
 
     /// Sends the pieces behind row number `after` in order, until all are read or nobody takes them.
     pub async fn pieces(&self, context: &Context, after: u64, to: mpsc::Sender<Piece>) -> Result<(), Failure> {
-        let all = Window { after, last: self.last };
+        let all = RowWindow { after, last: self.last };
         let pages = datasets::pages(Arc::clone(&self.reader), all, WINDOW, self.limit);
         let mut pieces = pin!(pages.map(|page| self.pack(context, page)).buffered(PACKED_AT_ONCE));
         let mut outcome = Ok(());
@@ -104,7 +104,7 @@ impl Source {
         outcome
     }
 
-    async fn pack(&self, context: &Context, page: Result<Page, datasets::Error>) -> Result<Piece, Failure> {
+    async fn pack(&self, context: &Context, page: Result<CsvPage, datasets::Error>) -> Result<Piece, Failure> {
         let page = page?;
         let (rows, read, csv) = (page.rows, page.last, page.lines.into_bytes());
         let compression = self.compression;

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::spec::{BadRows, Format, Source, Spec};
 use super::{NAME, load, source};
-use crate::datasets::{Column, DatasetName, Mode};
+use crate::datasets::{Column, DatasetName, PublishMode};
 use crate::gql::column::ColumnType;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
@@ -73,7 +73,7 @@ pub enum ImportSource {
 
 /// What becomes of rows that are in the dataset already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(remote = "Mode")]
+#[graphql(remote = "PublishMode")]
 pub enum ImportMode {
     /// The dataset must not exist yet.
     Create,
@@ -285,8 +285,10 @@ async fn check(services: &Services, spec: &Spec) -> Result<()> {
     }
     let exists = services.datasets.get(&spec.dataset).await.map_err(error::from_datasets)?.is_some();
     match (spec.mode, exists) {
-        (Mode::Create, true) => Err(error::from_datasets(crate::datasets::Error::Exists(spec.dataset.clone()))),
-        (Mode::Append, false) => Err(error::from_datasets(crate::datasets::Error::Missing(spec.dataset.clone()))),
+        (PublishMode::Create, true) => Err(error::from_datasets(crate::datasets::Error::Exists(spec.dataset.clone()))),
+        (PublishMode::Append, false) => {
+            Err(error::from_datasets(crate::datasets::Error::Missing(spec.dataset.clone())))
+        }
         _ => Ok(()),
     }
 }

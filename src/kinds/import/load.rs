@@ -11,7 +11,7 @@ use super::source::input::Input;
 use super::spec::{Cursor, Identity, Spec};
 use super::writer::{Writer, stopped_by};
 use super::{Import, inspect, rejects, report, source};
-use crate::datasets::{Batch, Datasets, Mode, Plan, Staging};
+use crate::datasets::{Batch, Datasets, ImportPlan, PublishMode, Staging};
 use crate::runner::{Context, Failure, Stop};
 use crate::task::{Code, ResultFile};
 
@@ -26,7 +26,7 @@ pub async fn run(import: &Import, context: &Context) -> Result<Option<ResultFile
         context.note(&cursor, report(&cursor))?;
     }
     let (datasets, id, epoch) = (Arc::clone(&import.datasets), context.id(), context.epoch());
-    let begun = context.uninterrupted(async move { datasets.staged(id, epoch).await }).await?;
+    let begun = context.uninterrupted(async move { datasets.staged_cursor(id, epoch).await }).await?;
     let begun = begun.map_err(stopped_by)?.as_deref().map(parse).transpose()?;
     let source = source::open(import, context, &spec, begun.as_ref()).await?;
     let has_begun = begun.is_some();
@@ -50,14 +50,14 @@ async fn rows(
     begun: bool,
 ) -> Result<Option<ResultFile>, Stop> {
     let mut records = open(datasets, context, spec, text, file, begun).await?;
-    let plan = Plan { dataset: spec.dataset.clone(), mode: spec.mode, columns: records.columns().to_vec() };
+    let plan = ImportPlan { dataset: spec.dataset.clone(), mode: spec.mode, columns: records.columns().to_vec() };
     let mut staging = datasets.stage(context.id(), context.epoch(), &plan).await.map_err(stopped_by)?;
     if let Some(text) = staging.cursor() {
         records = records.resume(parse(text)?)?;
     }
     match spec.max_rows_per_second {
         Some(rate) => records.limit_batch(per_commit(rate)),
-        None => records.grow_batches(staging.rows_at_once()),
+        None => records.grow_batches(staging.rows_per_write()),
     }
     let loaded = load(context, spec, staging.as_mut(), records).await;
     staging.close().await.map_err(stopped_by)?;
@@ -74,7 +74,7 @@ async fn keep_rejects(datasets: &dyn Datasets, context: &Context, header: Vec<u8
     if !matches!(stop, Stop::Failed(_)) {
         return Ok(stop);
     }
-    let cursor = datasets.staged(context.id(), context.epoch()).await.map_err(stopped_by)?;
+    let cursor = datasets.staged_cursor(context.id(), context.epoch()).await.map_err(stopped_by)?;
     let Some(mut cursor) = cursor.as_deref().map(parse).transpose()?.filter(|cursor| cursor.exceeded.is_some()) else {
         return Ok(stop);
     };
@@ -99,8 +99,8 @@ async fn open(
     begun: bool,
 ) -> Result<Records, Stop> {
     let present = match spec.mode {
-        Mode::Append => datasets.get(&spec.dataset).await.map_err(stopped_by)?.map(|dataset| dataset.columns),
-        Mode::Create | Mode::Replace => None,
+        PublishMode::Append => datasets.get(&spec.dataset).await.map_err(stopped_by)?.map(|dataset| dataset.columns),
+        PublishMode::Create | PublishMode::Replace => None,
     };
     let spec = spec.clone();
     let opened = context.blocking(move || {
@@ -124,7 +124,7 @@ async fn load(context: &Context, spec: &Spec, staging: &mut dyn Staging, records
     // Told with the first rows, which come at once.
     context.note(&start, report(&start))?;
     context.check_stop()?;
-    let (spare, spares) = mpsc::channel(AHEAD + 1 + staging.lanes());
+    let (spare, spares) = mpsc::channel(AHEAD + 1 + staging.write_slots());
     let (pieces, inbox) = mpsc::channel(AHEAD);
     let writer = Writer::new(context, spec, staging, &records, spare);
     let width = records.columns().len();

@@ -114,11 +114,11 @@ impl Kind for Import {
     }
 
     async fn purge(&self, context: &Context) -> Result<(), Failure> {
-        Ok(self.datasets.forget(context.id()).await?)
+        Ok(self.datasets.purge_import(context.id()).await?)
     }
 
     async fn reconcile(&self, context: &Context) -> Result<(), Failure> {
-        let Some(text) = self.datasets.staged(context.id(), context.epoch()).await? else { return Ok(()) };
+        let Some(text) = self.datasets.staged_cursor(context.id(), context.epoch()).await? else { return Ok(()) };
         let cursor = load::parse(&text)?;
         context.note(&cursor, report(&cursor))
     }

@@ -112,6 +112,6 @@ fn value<'a>(cell: Option<&'a str>, column: &Column) -> Result<Option<Cow<'a, st
     let empty = |text: &&str| column.kind != ColumnType::Text && text.trim_matches([' ', '\t']).is_empty();
     let Some(text) = cell.filter(|text| !empty(text)) else { return Ok(None) };
     let refused =
-        |error: crate::datasets::NoValue| Bad { column: Some(column.name.clone()), reason: error.to_string() };
+        |error: crate::datasets::InvalidValue| Bad { column: Some(column.name.clone()), reason: error.to_string() };
     column.kind.canonical(text).map(Some).map_err(refused)
 }

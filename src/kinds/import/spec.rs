@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::datasets::{Column, DatasetName, Mode};
+use crate::datasets::{Column, DatasetName, PublishMode};
 
 /// What an import is to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -12,7 +12,7 @@ pub struct Spec {
     /// The dataset to fill.
     pub dataset: DatasetName,
     /// What becomes of rows that are there already.
-    pub mode: Mode,
+    pub mode: PublishMode,
     /// How the file is written.
     pub csv: Format,
     /// The names and types that the user gave.

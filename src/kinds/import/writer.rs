@@ -13,7 +13,7 @@ use super::records::{Piece, Records};
 use super::shape::Bad;
 use super::spec::{BadRows, Cursor, Format, Spec};
 use super::{rejects, report};
-use crate::datasets::{self, Batch, Error, Mark, Staging, Written};
+use crate::datasets::{self, Batch, Checkpoint, Error, Staging, WriteOutcome};
 use crate::runner::{Context, Failure, Stop};
 
 /// After so long without a piece what was committed last is told: a checkpoint passes over what comes sooner.
@@ -75,13 +75,13 @@ impl<'a> Writer<'a> {
 
     async fn write_all(&mut self, mut inbox: mpsc::Receiver<Result<Piece, Stop>>) -> Result<(), Stop> {
         // A slowed import writes a batch and waits.
-        let lanes = if self.brake.is_some() { 1 } else { self.staging.lanes() };
+        let lanes = if self.brake.is_some() { 1 } else { self.staging.write_slots() };
         let mut end = None;
         while end.is_none() || !self.under_way.is_empty() {
             tokio::select! {
                 biased;
                 stop = self.context.stopped() => return Err(stop),
-                written = self.staging.committed(), if !self.under_way.is_empty() => self.heard(written).await?,
+                written = self.staging.finish_write(), if !self.under_way.is_empty() => self.heard(written).await?,
                 piece = inbox.recv(), if end.is_none() && self.under_way.len() < lanes && !self.is_over() => match piece {
                     Some(Ok(piece)) => self.take(piece).await?,
                     // What was read before is written, so that the first fault in the file is the one that is told.
@@ -107,14 +107,14 @@ impl<'a> Writer<'a> {
 
     async fn begin(&mut self, batch: Batch, under_way: UnderWay) -> Result<(), Stop> {
         let cursor = serde_json::to_string(&under_way.cursor).map_err(|error| Failure::internal(error.to_string()))?;
-        let mark = Mark { cursor, rejects: under_way.rejects.clone() };
-        self.staging.begin(batch, mark).await.map_err(stopped_by)?;
+        let checkpoint = Checkpoint { cursor, rejects: under_way.rejects.clone() };
+        self.staging.begin_write(batch, checkpoint).await.map_err(stopped_by)?;
         self.under_way.push_back(under_way);
         Ok(())
     }
 
     /// The oldest write has ended.
-    async fn heard(&mut self, written: Written) -> Result<(), Stop> {
+    async fn heard(&mut self, written: WriteOutcome) -> Result<(), Stop> {
         let Some(ended) = self.under_way.pop_front() else { return Ok(()) };
         match written.outcome {
             Ok(()) => {}
@@ -168,9 +168,9 @@ impl<'a> Writer<'a> {
         let mut again = vec![(batch, from)];
         // Those behind it were taken back with it.
         while let Some(mut behind) = self.under_way.pop_front() {
-            let written = self.staging.committed().await;
+            let written = self.staging.finish_write().await;
             match written.outcome {
-                Err(Error::Recalled | Error::Cell { .. }) => {}
+                Err(Error::Cancelled | Error::Cell { .. }) => {}
                 Err(error) => return Err(stopped_by(error)),
                 Ok(()) => return Err(Failure::internal("a write came before the one that it follows").into()),
             }
@@ -186,12 +186,12 @@ impl<'a> Writer<'a> {
 
     /// Takes back what does not commit already, and hears the ends of all writes.
     async fn settle(&mut self) -> Result<(), Stop> {
-        self.staging.recall();
+        self.staging.cancel_writes();
         while let Some(ended) = self.under_way.pop_front() {
-            match self.staging.committed().await.outcome {
+            match self.staging.finish_write().await.outcome {
                 Ok(()) => self.last = ended.cursor,
                 // What is not committed is read again by the next run.
-                Err(Error::Recalled | Error::Cell { .. }) => {}
+                Err(Error::Cancelled | Error::Cell { .. }) => {}
                 Err(error) => return Err(stopped_by(error)),
             }
         }

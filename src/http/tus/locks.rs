@@ -9,42 +9,42 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
 /// The uploads that requests of this node work on. Clones share them.
 #[derive(Clone, Default)]
-pub struct Turns(Arc<Mutex<HashMap<String, Seat>>>);
+pub struct UploadLocks(Arc<Mutex<HashMap<String, LockEntry>>>);
 
 #[derive(Clone, Default)]
-struct Seat {
+struct LockEntry {
     taken: Arc<tokio::sync::Mutex<()>>,
     last: CancellationToken,
 }
 
 /// The right to work on an upload, until it is dropped.
-pub struct Turn {
+pub struct UploadLock {
     over: CancellationToken,
     _taken: OwnedMutexGuard<()>,
 }
 
-impl Turns {
-    /// Ends the turn of whoever works on the upload, and waits until that has let go.
-    pub async fn take(&self, id: &str) -> Turn {
+impl UploadLocks {
+    /// Ends the lock of whoever works on the upload, and waits until that has let go.
+    pub async fn take(&self, id: &str) -> UploadLock {
         let over = CancellationToken::new();
         let taken = {
-            let mut seats = self.seats();
+            let mut entries = self.entries();
             // One that only this table knows is nobody's.
-            seats.retain(|_, seat| Arc::strong_count(&seat.taken) > 1);
-            let seat = seats.entry(id.to_owned()).or_default();
-            std::mem::replace(&mut seat.last, over.clone()).cancel();
-            Arc::clone(&seat.taken)
+            entries.retain(|_, entry| Arc::strong_count(&entry.taken) > 1);
+            let entry = entries.entry(id.to_owned()).or_default();
+            std::mem::replace(&mut entry.last, over.clone()).cancel();
+            Arc::clone(&entry.taken)
         };
         let _taken = taken.lock_owned().await;
-        Turn { over, _taken }
+        UploadLock { over, _taken }
     }
 
-    fn seats(&self) -> MutexGuard<'_, HashMap<String, Seat>> {
+    fn entries(&self) -> MutexGuard<'_, HashMap<String, LockEntry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Turn {
+impl UploadLock {
     /// Another request wants to work on the upload.
     pub fn over(&self) -> WaitForCancellationFuture<'_> {
         self.over.cancelled()
@@ -57,10 +57,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_one_to_come_is_the_next() {
-        let turns = Turns::default();
-        let first = turns.take("a").await;
-        let other = turns.take("b").await;
-        let again = turns.clone();
+        let locks = UploadLocks::default();
+        let first = locks.take("a").await;
+        let other = locks.take("b").await;
+        let again = locks.clone();
         let second = tokio::spawn(async move { again.take("a").await });
         first.over().await;
         assert!(!other.over.is_cancelled());
@@ -68,7 +68,7 @@ mod tests {
         let second = second.await.unwrap();
         assert!(!second.over.is_cancelled());
         drop((second, other));
-        let _next = turns.take("c").await;
-        assert_eq!(turns.seats().len(), 1);
+        let _next = locks.take("c").await;
+        assert_eq!(locks.entries().len(), 1);
     }
 }

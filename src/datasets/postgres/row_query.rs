@@ -9,13 +9,13 @@ use super::publishing::run;
 use super::schema::{ROW, names};
 
 /// A table and its columns, quoted.
-pub(super) struct Source {
+pub(super) struct RowQuery {
     table: String,
     columns: String,
     width: usize,
 }
 
-impl Source {
+impl RowQuery {
     /// The columns of `table`, which is quoted.
     pub(super) fn new(table: String, columns: &[Column]) -> Self {
         let shown: Vec<_> = names(columns).iter().zip(columns).map(|(name, column)| shown(name, column.kind)).collect();
@@ -38,7 +38,7 @@ fn shown(name: &str, kind: ColumnType) -> String {
 
 /// Rows after number `after` and up to `last`: at most `limit`.
 #[derive(Clone, Copy)]
-pub(super) struct Range {
+pub(super) struct RowQueryRange {
     pub(super) after: u64,
     pub(super) last: u64,
     pub(super) limit: u32,
@@ -47,8 +47,8 @@ pub(super) struct Range {
 /// Reads the range, up to the size of a page. Answers if all of it was read; if not, the connection still has rows to send.
 pub(super) async fn read(
     transaction: &mut PgConnection,
-    source: &Source,
-    range: Range,
+    source: &RowQuery,
+    range: RowQueryRange,
 ) -> Result<(Batch, bool), Error> {
     // The numbers' index is all that is needed, also where no statistics say so yet.
     run(transaction, "SET LOCAL enable_seqscan = off".into()).await?;
@@ -57,7 +57,7 @@ pub(super) async fn read(
     if after >= last {
         return Ok((batch, true));
     }
-    let Source { table, columns, .. } = source;
+    let RowQuery { table, columns, .. } = source;
     let sql = format!("SELECT {columns} FROM {table} WHERE {ROW} > {after} AND {ROW} <= {last} ORDER BY {ROW}");
     let mut rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch(transaction);
     while let Some(row) = rows.try_next().await? {

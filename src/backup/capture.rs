@@ -18,49 +18,49 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::complete::published;
 use super::copying::{self, begin_read, files_below, open, parent};
+use super::data_paths::FOLDERS;
 use super::error::{at, in_database};
-use super::places::FOLDERS;
-use super::{Error, Places, Stop};
+use super::{DataPaths, Error, StopFlag};
 use crate::clock::Clock;
 
 /// SQLite's answer where a crash left a journal that a reader may not roll back.
 const READONLY_ROLLBACK: i32 = 776;
 
 /// Everything that is held.
-pub(super) struct Moment {
+pub(super) struct Capture {
     /// When it was.
     pub(super) at: Timestamp,
     store: Connection,
     catalog: Connection,
-    stagings: Vec<Staging>,
-    files: Vec<Held>,
+    stagings: Vec<OpenStaging>,
+    files: Vec<OpenFile>,
 }
 
 /// The staging of an import, read-locked.
-struct Staging {
+struct OpenStaging {
     connection: Connection,
     size: u64,
     to: PathBuf,
 }
 
 /// A file that is open: it can be copied whatever becomes of its name.
-struct Held {
+struct OpenFile {
     file: File,
     length: u64,
     to: PathBuf,
 }
 
-impl Moment {
-    /// Holds what `places` has and `copy` has not yet.
-    pub(super) fn take(places: &Places, copy: &Places, clock: &Clock) -> Result<Moment, Error> {
-        let _locks = (lock(&places.store)?, lock(&places.catalog)?);
-        let store = reader(&places.store)?;
-        let catalog = reader(&places.catalog)?;
-        let published = published(&catalog, &places.catalog)?;
-        let mut moment = Moment { at: clock.now(), store, catalog, stagings: Vec::new(), files: Vec::new() };
-        moment.hold_segments(&places.segments(), &copy.segments(), &published)?;
+impl Capture {
+    /// Holds what `paths` has and `copy` has not yet.
+    pub(super) fn take(paths: &DataPaths, copy: &DataPaths, clock: &Clock) -> Result<Capture, Error> {
+        let _locks = (lock(&paths.store)?, lock(&paths.catalog)?);
+        let store = reader(&paths.store)?;
+        let catalog = reader(&paths.catalog)?;
+        let published = published(&catalog, &paths.catalog)?;
+        let mut moment = Capture { at: clock.now(), store, catalog, stagings: Vec::new(), files: Vec::new() };
+        moment.hold_segments(&paths.segments(), &copy.segments(), &published)?;
         for folder in FOLDERS {
-            moment.hold_files(&places.files.join(folder), &copy.files.join(folder))?;
+            moment.hold_files(&paths.files.join(folder), &copy.files.join(folder))?;
         }
         Ok(moment)
     }
@@ -90,7 +90,7 @@ impl Moment {
             Ok(connection) => {
                 // A crash, or this moment, came before the staging was made.
                 if has_bookkeeping(&connection, path)? {
-                    self.stagings.push(Staging { connection, size, to });
+                    self.stagings.push(OpenStaging { connection, size, to });
                 }
                 Ok(())
             }
@@ -129,17 +129,17 @@ impl Moment {
             other => other.map_err(at(path))?,
         };
         let length = file.metadata().map_err(at(path))?.len();
-        self.files.push(Held { file, length, to });
+        self.files.push(OpenFile { file, length, to });
         Ok(())
     }
 
     /// Copies what is held, the smallest stagings first: their imports wait for it.
-    pub(super) fn copy(mut self, copy: &Places, stop: &Stop) -> Result<Timestamp, Error> {
+    pub(super) fn copy(mut self, copy: &DataPaths, stop: &StopFlag) -> Result<Timestamp, Error> {
         self.stagings.sort_by_key(|staging| staging.size);
-        for Staging { connection, to, .. } in self.stagings {
+        for OpenStaging { connection, to, .. } in self.stagings {
             copying::database(&connection, &to, stop)?;
         }
-        for Held { file, length, to } in self.files {
+        for OpenFile { file, length, to } in self.files {
             let folder = parent(&to);
             fs::create_dir_all(folder).map_err(at(folder))?;
             copying::file(&file, length, &to, stop)?;

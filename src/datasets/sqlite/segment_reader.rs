@@ -8,25 +8,25 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, params_from_iter};
 
 use super::super::identifiers::quoted;
-use super::super::model::Part;
-use super::super::{ColumnType, Error, Limit, Lines, Page, Reader, Selection, Snapshot, Window};
+use super::super::model::SnapshotPart;
+use super::super::{ColumnType, CsvLines, CsvPage, Error, PageLimit, RowWindow, Selection, Snapshot, SnapshotReader};
 use super::listing::{signed, unsigned};
 use super::segment::names;
 use super::stored::{shown, stored};
-use super::{Shared, blocking};
+use super::{SqliteState, blocking};
 
 /// Rows between two looks at whether to stop.
 const HEED_EVERY: u64 = 64;
 
 /// A snapshot of segments and what is chosen of it.
-pub(super) struct Scan {
-    shared: Arc<Shared>,
-    inner: Arc<Inner>,
+pub(super) struct SegmentReader {
+    shared: Arc<SqliteState>,
+    inner: Arc<SegmentQuery>,
 }
 
 /// What the threads that read need.
-struct Inner {
-    parts: Vec<Part>,
+struct SegmentQuery {
+    parts: Vec<SnapshotPart>,
     columns: String,
     conditions: String,
     values: Vec<(ColumnType, String)>,
@@ -34,8 +34,8 @@ struct Inner {
     stopped: AtomicBool,
 }
 
-impl Scan {
-    pub(super) fn new(shared: &Arc<Shared>, snapshot: &Snapshot, selection: &Selection) -> Self {
+impl SegmentReader {
+    pub(super) fn new(shared: &Arc<SqliteState>, snapshot: &Snapshot, selection: &Selection) -> Self {
         let names = names(&snapshot.columns);
         let columns: Vec<_> = selection.chosen.iter().map(|index| names[*index].as_str()).collect();
         let conditions = selection.conditions.iter().enumerate().map(|(index, condition)| {
@@ -43,7 +43,7 @@ impl Scan {
         });
         let kind = |index: usize| snapshot.columns[index].kind;
         let values = selection.conditions.iter().map(|condition| (kind(condition.column), condition.value.clone()));
-        let inner = Inner {
+        let inner = SegmentQuery {
             parts: snapshot.parts.clone(),
             columns: columns.join(", "),
             conditions: conditions.collect(),
@@ -56,7 +56,7 @@ impl Scan {
 
     async fn run<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&Shared, &Inner) -> Result<T, Error> + Send + 'static,
+        work: impl FnOnce(&SqliteState, &SegmentQuery) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
         let (shared, inner) = (Arc::clone(&self.shared), Arc::clone(&self.inner));
         blocking(move || work(&shared, &inner)).await
@@ -64,12 +64,12 @@ impl Scan {
 }
 
 #[async_trait]
-impl Reader for Scan {
-    async fn count(&self, window: Window) -> Result<u64, Error> {
+impl SnapshotReader for SegmentReader {
+    async fn count(&self, window: RowWindow) -> Result<u64, Error> {
         self.run(move |shared, inner| inner.count(shared, window)).await
     }
 
-    async fn read(&self, window: Window, limit: Limit) -> Result<Page, Error> {
+    async fn read(&self, window: RowWindow, limit: PageLimit) -> Result<CsvPage, Error> {
         self.run(move |shared, inner| inner.read(shared, window, limit)).await
     }
 
@@ -82,12 +82,12 @@ impl Reader for Scan {
     }
 }
 
-impl Inner {
+impl SegmentQuery {
     fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    fn count(&self, shared: &Shared, window: Window) -> Result<u64, Error> {
+    fn count(&self, shared: &SqliteState, window: RowWindow) -> Result<u64, Error> {
         let mut count = 0;
         for (part, range) in self.overlaps(window).take_while(|_| !self.is_stopped()) {
             let sql = format!(
@@ -104,8 +104,8 @@ impl Inner {
         Ok(count)
     }
 
-    fn read(&self, shared: &Shared, window: Window, limit: Limit) -> Result<Page, Error> {
-        let mut page = Page::new(window, limit);
+    fn read(&self, shared: &SqliteState, window: RowWindow, limit: PageLimit) -> Result<CsvPage, Error> {
+        let mut page = CsvPage::new(window, limit);
         for (part, range) in self.overlaps(window).take_while(|_| !self.is_stopped()) {
             let full = shared.readers.with(&shared.files, &part.place, |connection| {
                 self.read_part(connection, part, range, (limit, &mut page))
@@ -122,7 +122,7 @@ impl Inner {
     }
 
     /// The parts that have rows of the window, and their own numbers: after the first, up to the second.
-    fn overlaps(&self, window: Window) -> impl Iterator<Item = (&Part, (u64, u64))> {
+    fn overlaps(&self, window: RowWindow) -> impl Iterator<Item = (&SnapshotPart, (u64, u64))> {
         self.parts.iter().filter_map(move |part| {
             let before = part.first - 1;
             let (after, last) = (window.after.saturating_sub(before), window.last.saturating_sub(before));
@@ -134,9 +134,9 @@ impl Inner {
     fn read_part(
         &self,
         connection: &Connection,
-        part: &Part,
+        part: &SnapshotPart,
         range: (u64, u64),
-        (limit, page): (Limit, &mut Page),
+        (limit, page): (PageLimit, &mut CsvPage),
     ) -> Result<bool, Error> {
         let sql = format!(
             "SELECT {}, _rowid_ FROM {} WHERE _rowid_ > ?1 AND _rowid_ <= ?2{} ORDER BY _rowid_",
@@ -167,7 +167,7 @@ impl Inner {
     }
 }
 
-fn add_cell(lines: &mut Lines, kind: ColumnType, kept: ValueRef<'_>) -> Result<(), Error> {
+fn add_cell(lines: &mut CsvLines, kind: ColumnType, kept: ValueRef<'_>) -> Result<(), Error> {
     match kept {
         ValueRef::Null => lines.cell(None),
         ValueRef::Text(text) if kind != ColumnType::Timestamp => lines.cell(Some(text)),

@@ -18,59 +18,59 @@ const TRIES: usize = 5;
 const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0";
 
 /// The table of a snapshot.
-pub(super) struct Table {
+pub(super) struct SnapshotTable {
     pool: PgPool,
     snapshot: Snapshot,
     /// Where it was last.
-    place: Mutex<Option<String>>,
+    name: Mutex<Option<String>>,
 }
 
 /// A connection in such a transaction. Unless it is committed, the connection is closed: an answer that is not read to its end
 /// leaves it unfit for use, and the server stops sending at once.
-pub(super) struct Locked {
+pub(super) struct LockedTable {
     connection: PoolConnection<Postgres>,
     committed: bool,
     /// The table's name, quoted.
     pub(super) table: String,
 }
 
-impl Table {
+impl SnapshotTable {
     pub(super) fn new(pool: &PgPool, snapshot: &Snapshot) -> Self {
-        Self { pool: pool.clone(), snapshot: snapshot.clone(), place: Mutex::new(None) }
+        Self { pool: pool.clone(), snapshot: snapshot.clone(), name: Mutex::new(None) }
     }
 
-    pub(super) async fn lock(&self) -> Result<Locked, Error> {
+    pub(super) async fn lock(&self) -> Result<LockedTable, Error> {
         for _ in 0..TRIES {
             let mut connection = self.pool.acquire().await?;
-            let known = self.place().clone();
+            let known = self.name().clone();
             let table = match known {
                 Some(table) => table,
                 None => pins::find_table(&mut connection, &self.snapshot).await?,
             };
-            let mut locked = Locked { connection, committed: false, table };
+            let mut locked = LockedTable { connection, committed: false, table };
             // Another table may have taken the name before the lock; this one has then moved.
             let lock = format!("{BEGIN}; LOCK TABLE {} IN ACCESS SHARE MODE", locked.table);
             if run(&mut locked, lock).await.is_ok()
                 && pins::find_table(&mut locked, &self.snapshot).await? == locked.table
             {
-                *self.place() = Some(locked.table.clone());
+                *self.name() = Some(locked.table.clone());
                 return Ok(locked);
             }
-            *self.place() = None;
+            *self.name() = None;
         }
         Err(Error::Unavailable("the table of the snapshot cannot be locked".into()))
     }
 
-    fn place(&self) -> MutexGuard<'_, Option<String>> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    fn name(&self) -> MutexGuard<'_, Option<String>> {
+        self.name.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Locked {
+impl LockedTable {
     /// A transaction that reads the dataset as it is now. [`Error::Missing`] if there is none.
-    pub(super) async fn dataset(pool: &PgPool, name: &DatasetName) -> Result<(Locked, Dataset), Error> {
+    pub(super) async fn dataset(pool: &PgPool, name: &DatasetName) -> Result<(LockedTable, Dataset), Error> {
         let connection = pool.acquire().await?;
-        let mut locked = Locked { connection, committed: false, table: String::new() };
+        let mut locked = LockedTable { connection, committed: false, table: String::new() };
         run(&mut locked, "BEGIN".into()).await?;
         match listing::shared(&mut locked, name).await? {
             Some(entry) => {
@@ -91,7 +91,7 @@ impl Locked {
     }
 }
 
-impl Deref for Locked {
+impl Deref for LockedTable {
     type Target = PgConnection;
 
     fn deref(&self) -> &PgConnection {
@@ -99,13 +99,13 @@ impl Deref for Locked {
     }
 }
 
-impl DerefMut for Locked {
+impl DerefMut for LockedTable {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.connection
     }
 }
 
-impl Drop for Locked {
+impl Drop for LockedTable {
     fn drop(&mut self) {
         if !self.committed {
             self.connection.close_on_drop();

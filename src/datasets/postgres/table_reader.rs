@@ -1,5 +1,5 @@
-//! Reading a snapshot's table: by COPY, in short transactions. All rows are gathered as they lie; chosen ones, a few at a time
-//! and what cannot be gathered come by the numbers' index, sorted.
+//! Reading a snapshot's table: by COPY, in short transactions. All rows are collected as they lie; chosen ones, a few at a time
+//! and what cannot be collected come by the numbers' index, sorted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,11 +10,11 @@ use futures_util::TryStreamExt;
 use sqlx::{AssertSqlSafe, PgPool};
 use tokio_util::sync::CancellationToken;
 
-use super::super::{ColumnType, Error, Limit, Page, Reader, Selection, Snapshot, Window};
+use super::super::{ColumnType, CsvPage, Error, PageLimit, RowWindow, Selection, Snapshot, SnapshotReader};
 use super::copy_text::{add_row, is_plain};
-use super::extent::{extent, pages};
-use super::gathering::{Gather, MOST_BYTES, Next};
-use super::locked::Table;
+use super::locked_table::SnapshotTable;
+use super::page_range::{page_range, pages};
+use super::row_collector::{MOST_BYTES, NextRead, RowCollector};
 use super::schema::{ROW, declared, names};
 
 /// Rows of the first COPY by the index: it tells how large rows are.
@@ -24,10 +24,10 @@ const FIRST: u64 = 64;
 const BYTES: u64 = 4 << 20;
 
 /// A snapshot of a table and what is chosen of it.
-pub(super) struct Scan(Arc<Inner>);
+pub(super) struct TableReader(Arc<TableQuery>);
 
-struct Inner {
-    table: Table,
+struct TableQuery {
+    table: SnapshotTable,
     /// The number of the snapshot's last row.
     last: u64,
     columns: String,
@@ -36,13 +36,13 @@ struct Inner {
     /// PostgreSQL's text of each cell is the one that is written everywhere.
     plain: bool,
     every_row: bool,
-    gather: Gather,
+    collector: RowCollector,
     /// Rows of the next COPY by the index.
     span: AtomicU64,
     stopped: CancellationToken,
 }
 
-impl Scan {
+impl TableReader {
     pub(super) fn new(pool: &PgPool, snapshot: &Snapshot, selection: &Selection) -> Self {
         let names = names(&snapshot.columns);
         let kind = |index: usize| snapshot.columns[index].kind;
@@ -53,27 +53,27 @@ impl Scan {
             format!(" AND {name}{collation} {} {value}::{}", condition.operator, declared(kind))
         });
         let kinds: Vec<_> = selection.chosen.iter().map(|index| kind(*index)).collect();
-        Self(Arc::new(Inner {
-            table: Table::new(pool, snapshot),
+        Self(Arc::new(TableQuery {
+            table: SnapshotTable::new(pool, snapshot),
             last: snapshot.rows,
             columns: selection.chosen.iter().map(|index| format!(", {}", names[*index])).collect(),
             conditions: conditions.collect(),
             plain: kinds.iter().all(|kind| is_plain(*kind)),
             kinds,
             every_row: selection.is_every_row(),
-            gather: Gather::default(),
+            collector: RowCollector::default(),
             span: AtomicU64::new(FIRST),
             stopped: CancellationToken::new(),
         }))
     }
 }
 
-impl Inner {
+impl TableQuery {
     fn is_stopped(&self) -> bool {
         self.stopped.is_cancelled()
     }
 
-    async fn count(&self, Window { after, last }: Window) -> Result<u64, Error> {
+    async fn count(&self, RowWindow { after, last }: RowWindow) -> Result<u64, Error> {
         if self.is_stopped() {
             return Ok(0);
         }
@@ -85,23 +85,23 @@ impl Inner {
         Ok(count.unsigned_abs())
     }
 
-    /// A page of the window's rows as they are gathered.
-    async fn gathered(&self, window: Window, limit: Limit) -> Result<Page, Error> {
-        if self.gather.lacks_pages() {
+    /// A page of the window's rows as they are collected.
+    async fn collected(&self, window: RowWindow, limit: PageLimit) -> Result<CsvPage, Error> {
+        if self.collector.lacks_pages() {
             let mut locked = self.table.lock().await?;
             let table = locked.table.clone();
-            self.gather.found(extent(&mut locked, &table, window.after).await?);
+            self.collector.found(page_range(&mut locked, &table, window.after).await?);
             locked.commit().await?;
         }
         loop {
-            match self.gather.next(window).await {
-                Next::Take(rows) => {
+            match self.collector.next(window).await {
+                NextRead::Take(rows) => {
                     let page = self.page(&rows, window, limit)?;
-                    self.gather.release(Window { last: page.last, ..window });
+                    self.collector.release(RowWindow { last: page.last, ..window });
                     return Ok(page);
                 }
-                Next::Unfit => return self.sorted(window, limit).await,
-                Next::Read(reading) => {
+                NextRead::Unfit => return self.sorted(window, limit).await,
+                NextRead::Read(reading) => {
                     let (mut rows, mut bytes) = (Vec::new(), 0);
                     let lying = format!("WHERE {}", pages(reading.pages()));
                     let copying = self.copy(&lying, |number, cells| {
@@ -117,8 +117,8 @@ impl Inner {
         }
     }
 
-    fn page(&self, rows: &[Bytes], window: Window, limit: Limit) -> Result<Page, Error> {
-        let mut page = Page::new(window, limit);
+    fn page(&self, rows: &[Bytes], window: RowWindow, limit: PageLimit) -> Result<CsvPage, Error> {
+        let mut page = CsvPage::new(window, limit);
         for (number, cells) in (window.after + 1..).zip(rows) {
             add_row(&mut page.lines, &self.kinds, self.plain, cells)?;
             if page.added(number, limit) || self.is_stopped() {
@@ -129,8 +129,8 @@ impl Inner {
     }
 
     /// A page of the window's rows, found by the index.
-    async fn sorted(&self, window: Window, limit: Limit) -> Result<Page, Error> {
-        let mut page = Page::new(window, limit);
+    async fn sorted(&self, window: RowWindow, limit: PageLimit) -> Result<CsvPage, Error> {
+        let mut page = CsvPage::new(window, limit);
         while page.last < window.last && !self.is_stopped() {
             let span = self.span.load(Ordering::Relaxed);
             let wanted = if self.every_row { span.min(limit.rows - page.rows) } else { span };
@@ -191,8 +191,8 @@ async fn apart<T: Send + 'static>(work: impl Future<Output = Result<T, Error>> +
 }
 
 #[async_trait]
-impl Reader for Scan {
-    async fn count(&self, window: Window) -> Result<u64, Error> {
+impl SnapshotReader for TableReader {
+    async fn count(&self, window: RowWindow) -> Result<u64, Error> {
         let inner = Arc::clone(&self.0);
         apart(async move {
             tokio::select! {
@@ -204,21 +204,22 @@ impl Reader for Scan {
         .await
     }
 
-    async fn read(&self, window: Window, limit: Limit) -> Result<Page, Error> {
+    async fn read(&self, window: RowWindow, limit: PageLimit) -> Result<CsvPage, Error> {
         let inner = Arc::clone(&self.0);
         let rows = window.last.saturating_sub(window.after);
-        let gathers = inner.every_row && rows > 0 && limit.rows >= rows;
-        if gathers {
+        let collects = inner.every_row && rows > 0 && limit.rows >= rows;
+        if collects {
             // Windows are first asked for in their order.
-            inner.gather.begin(window);
+            inner.collector.begin(window);
         }
         apart(async move {
-            let reading =
-                async { if gathers { inner.gathered(window, limit).await } else { inner.sorted(window, limit).await } };
+            let reading = async {
+                if collects { inner.collected(window, limit).await } else { inner.sorted(window, limit).await }
+            };
             // A server that does not answer is left: its connection is closed.
             tokio::select! {
                 biased;
-                () = inner.stopped.cancelled() => Ok(Page::new(window, limit)),
+                () = inner.stopped.cancelled() => Ok(CsvPage::new(window, limit)),
                 page = reading => page,
             }
         })

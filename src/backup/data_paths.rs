@@ -15,7 +15,7 @@ const FILES: &str = "files";
 
 /// The paths of the parts.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct DataPaths {
     /// The task store.
     pub store: PathBuf,
     /// The catalog of the datasets.
@@ -24,20 +24,20 @@ pub struct Places {
     pub files: PathBuf,
 }
 
-impl Places {
+impl DataPaths {
     /// Those of a server with these settings.
     ///
     /// # Errors
     /// [`Error::Postgres`] and [`Error::NoFile`]: only SQLite files can be copied.
-    pub fn of(config: &Config) -> Result<Places, Error> {
+    pub fn of(config: &Config) -> Result<DataPaths, Error> {
         let store = file(&config.store_url(), "the task store (database_url)")?;
         let catalog = file(&config.datasets(), "the database of the datasets (datasets_url)")?;
-        Ok(Places { store, catalog, files: config.files() })
+        Ok(DataPaths { store, catalog, files: config.files() })
     }
 
     /// Those of a backup in `folder`: the layout of a data folder.
-    pub fn in_folder(folder: &Path) -> Places {
-        Places { store: folder.join(STORE), catalog: folder.join(CATALOG), files: folder.join(FILES) }
+    pub fn in_folder(folder: &Path) -> DataPaths {
+        DataPaths { store: folder.join(STORE), catalog: folder.join(CATALOG), files: folder.join(FILES) }
     }
 
     /// The folder of the segments, beside the catalog.

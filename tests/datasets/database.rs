@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use pausa::datasets::{Batch, Column, Datasets, Limit, Mode, Plan, Selection, Snapshot, Window, connect};
+use pausa::datasets::{
+    Batch, Column, Datasets, ImportPlan, PageLimit, PublishMode, RowWindow, Selection, Snapshot, connect,
+};
 use pausa::task::TaskId;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
@@ -14,14 +16,14 @@ use crate::harness::postgres::Postgres;
 /// Makes the names of databases differ.
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
-pub struct Place {
+pub struct TestDatabase {
     pub datasets: Arc<dyn Datasets>,
     pub url: String,
     folder: Option<TempDir>,
     _server: Option<Arc<Postgres>>,
 }
 
-impl Place {
+impl TestDatabase {
     pub async fn sqlite() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}/data/datasets.db", folder.path().display());
@@ -74,12 +76,12 @@ impl Place {
     }
 
     /// Imports rows and publishes them.
-    pub async fn import(&self, name: &str, mode: Mode, rows: &[&[&str]]) -> TaskId {
+    pub async fn import(&self, name: &str, mode: PublishMode, rows: &[&[&str]]) -> TaskId {
         self.fill(name, mode, batch(rows)).await
     }
 
     /// The same with a batch.
-    pub async fn fill(&self, name: &str, mode: Mode, rows: Batch) -> TaskId {
+    pub async fn fill(&self, name: &str, mode: PublishMode, rows: Batch) -> TaskId {
         let (task, count) = (crate::harness::task_id(), rows.len() as u64);
         let mut staging = self.datasets.stage(task, 1, &plan(name, mode, rows.width())).await.unwrap();
         staging.write(rows, "end".into()).await.unwrap();
@@ -105,8 +107,8 @@ impl Place {
         let reader = self.datasets.reader(snapshot, selection);
         let (mut text, mut after) = (Vec::new(), 0);
         while after < snapshot.rows {
-            let window = Window { after, last: snapshot.rows };
-            let page = reader.read(window, Limit { rows, bytes: usize::MAX, guard: false }).await.unwrap();
+            let window = RowWindow { after, last: snapshot.rows };
+            let page = reader.read(window, PageLimit { rows, bytes: usize::MAX, guard: false }).await.unwrap();
             assert!(page.rows <= rows && page.last > after);
             text.extend(page.lines.into_bytes());
             after = page.last;
@@ -121,9 +123,9 @@ pub fn every(snapshot: &Snapshot) -> Selection {
 }
 
 /// A plan with columns `c1`, `c2`…
-pub fn plan(name: &str, mode: Mode, width: usize) -> Plan {
+pub fn plan(name: &str, mode: PublishMode, width: usize) -> ImportPlan {
     let columns = (1..=width).map(|column| Column::text(format!("c{column}"))).collect();
-    Plan { dataset: name.parse().unwrap(), mode, columns }
+    ImportPlan { dataset: name.parse().unwrap(), mode, columns }
 }
 
 pub fn batch(rows: &[&[&str]]) -> Batch {

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
-use super::range::{Wanted, wanted};
+use super::range::{RequestedContent, wanted};
 use super::uploads::error;
 use crate::files::Reading;
 use crate::task::{Code, ResultFile};
@@ -31,22 +31,22 @@ pub async fn send(method: &Method, headers: &HeaderMap, path: PathBuf, file: &Re
     };
     let tag = format!("\"{}\"", file.sha256);
     let answer = match wanted(method, headers, &tag, file.size) {
-        Wanted::NotModified => StatusCode::NOT_MODIFIED.into_response(),
-        Wanted::Changed => {
+        RequestedContent::NotModified => StatusCode::NOT_MODIFIED.into_response(),
+        RequestedContent::Changed => {
             error(StatusCode::PRECONDITION_FAILED, Code::Conflict, "the file is another one than If-Match names")
         }
-        Wanted::Unsatisfiable => {
+        RequestedContent::Unsatisfiable => {
             let answer = error(StatusCode::RANGE_NOT_SATISFIABLE, Code::BadUserInput, "the file has no such bytes");
             with(answer, header::CONTENT_RANGE, &format!("bytes */{}", file.size))
         }
-        Wanted::Whole if method == Method::HEAD => sized(StatusCode::OK, file, file.size, stream::empty()),
-        Wanted::Whole => sized(StatusCode::OK, file, file.size, content.bytes(0, file.size)),
-        Wanted::Part(range) => {
+        RequestedContent::Whole if method == Method::HEAD => sized(StatusCode::OK, file, file.size, stream::empty()),
+        RequestedContent::Whole => sized(StatusCode::OK, file, file.size, content.bytes(0, file.size)),
+        RequestedContent::Part(range) => {
             let length = range.end() - range.start() + 1;
             let answer = sized(StatusCode::PARTIAL_CONTENT, file, length, content.bytes(*range.start(), length));
             with(answer, header::CONTENT_RANGE, &content_range(&range, file.size))
         }
-        Wanted::Parts(ranges) => several(&content, file, ranges),
+        RequestedContent::Parts(ranges) => several(&content, file, ranges),
     };
     described(answer, &tag)
 }

@@ -16,7 +16,7 @@ const SAMPLE: u64 = 4;
 
 /// Pages of `table` (quoted) from the first that may have a row behind number `after`; none where the server reads no ranges
 /// of pages. Where rows lie further from their order than an import leaves them, rows may be missing in it.
-pub(super) async fn extent(connection: &mut PgConnection, table: &str, after: u64) -> Result<Range<u64>, Error> {
+pub(super) async fn page_range(connection: &mut PgConnection, table: &str, after: u64) -> Result<Range<u64>, Error> {
     let sql = "SELECT current_setting('server_version_num')::int,
         pg_relation_size($1::regclass) / current_setting('block_size')::int";
     let (version, pages): (i32, i64) = sqlx::query_as(sql).bind(table).fetch_one(&mut *connection).await?;

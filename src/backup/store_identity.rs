@@ -13,27 +13,27 @@ use serde::{Deserialize, Serialize};
 
 /// Which file a store is.
 #[derive(Debug, Serialize, Deserialize)]
-struct Identity {
+struct StoreIdentity {
     inode: u64,
     /// When it was created, in nanoseconds since 1970. None if the file system does not say.
     created: Option<u64>,
 }
 
-impl Identity {
-    fn of(file: &Metadata) -> Identity {
+impl StoreIdentity {
+    fn of(file: &Metadata) -> StoreIdentity {
         let created = file.created().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
-        Identity { inode: file.ino(), created: created.and_then(|age| u64::try_from(age.as_nanos()).ok()) }
+        StoreIdentity { inode: file.ino(), created: created.and_then(|age| u64::try_from(age.as_nanos()).ok()) }
     }
 
     /// Some file systems give a file another number each time they are mounted.
-    fn is_same(&self, other: &Identity) -> bool {
+    fn is_same(&self, other: &StoreIdentity) -> bool {
         self.inode == other.inode || (self.created.is_some() && self.created == other.created)
     }
 }
 
 /// Writes down that a server runs on this store.
 pub fn note(mut lock: &File, store: &Path) -> io::Result<()> {
-    let text = serde_json::to_vec(&Identity::of(&store.metadata()?))?;
+    let text = serde_json::to_vec(&StoreIdentity::of(&store.metadata()?))?;
     lock.set_len(0)?;
     lock.rewind()?;
     // A copy sees it at once; after a power cut its absence does no harm.
@@ -51,9 +51,9 @@ pub fn is_copied(mut lock: &File, store: &Path) -> io::Result<bool> {
     lock.rewind()?;
     lock.read_to_end(&mut text)?;
     // Older versions wrote nothing.
-    let Ok(noted) = serde_json::from_slice::<Identity>(&text) else { return Ok(false) };
+    let Ok(noted) = serde_json::from_slice::<StoreIdentity>(&text) else { return Ok(false) };
     match store.metadata() {
-        Ok(file) => Ok(!noted.is_same(&Identity::of(&file))),
+        Ok(file) => Ok(!noted.is_same(&StoreIdentity::of(&file))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),
     }

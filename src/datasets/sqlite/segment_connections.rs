@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rusqlite::{Connection, OpenFlags};
 
 use super::super::identifiers::quoted;
-use super::super::model::Part;
+use super::super::model::SnapshotPart;
 use super::super::{Batch, Column, ColumnType, Error};
 use super::catalog::BUSY;
-use super::files::Files;
 use super::listing::signed;
+use super::segment_folder::SegmentFolder;
 use super::stored::shown;
 use crate::disk;
 
@@ -19,12 +19,12 @@ const KEPT_OPEN: usize = 8;
 
 /// Connections that nobody uses right now, the last used at the end.
 #[derive(Default)]
-pub(super) struct Readers {
+pub(super) struct SegmentConnections {
     idle: Mutex<Vec<(String, Connection)>>,
 }
 
 /// Rows to be read, up to a limit.
-pub(super) struct Page {
+pub(super) struct RowPage {
     pub(super) batch: Batch,
     kinds: Vec<ColumnType>,
     after: u64,
@@ -33,7 +33,7 @@ pub(super) struct Page {
     abandoned: Arc<AtomicBool>,
 }
 
-impl Page {
+impl RowPage {
     /// At most `limit` rows of these columns after row number `after`; no more once `abandoned` is set.
     pub(super) fn new(columns: &[Column], (after, limit): (u64, u32), abandoned: &Arc<AtomicBool>) -> Self {
         let kinds = columns.iter().map(|column| column.kind).collect();
@@ -50,16 +50,16 @@ impl Page {
     }
 
     /// The rows of a part that belong here, as its own row numbers: those after the first, up to the second.
-    fn range(&self, part: &Part) -> (u64, u64) {
+    fn range(&self, part: &SnapshotPart) -> (u64, u64) {
         let next = self.after.saturating_add(self.batch.len() as u64 + 1);
         let skipped = next.saturating_sub(part.first);
         (skipped, part.rows.min(skipped.saturating_add(self.left())))
     }
 }
 
-impl Readers {
+impl SegmentConnections {
     /// Fills the page from the parts, which are in order.
-    pub(super) fn fill(&self, files: &Files, parts: &[Part], page: &mut Page) -> Result<(), Error> {
+    pub(super) fn fill(&self, files: &SegmentFolder, parts: &[SnapshotPart], page: &mut RowPage) -> Result<(), Error> {
         for part in parts {
             let (after, last) = page.range(part);
             if after < last && !page.ends() {
@@ -72,7 +72,7 @@ impl Readers {
     /// Reads a segment by a connection that is kept open afterwards.
     pub(super) fn with<T>(
         &self,
-        files: &Files,
+        files: &SegmentFolder,
         segment: &str,
         work: impl FnOnce(&Connection) -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -92,7 +92,7 @@ impl Readers {
         }
     }
 
-    fn take(&self, files: &Files, segment: &str) -> Result<Connection, Error> {
+    fn take(&self, files: &SegmentFolder, segment: &str) -> Result<Connection, Error> {
         let mut idle = self.lock();
         if let Some(index) = idle.iter().rposition(|(open, _)| open == segment) {
             return Ok(idle.remove(index).1);
@@ -107,7 +107,7 @@ impl Readers {
     }
 
     /// A file that was unlinked meanwhile is not kept open, so that its disk is given back.
-    fn put(&self, files: &Files, segment: &str, connection: Connection) {
+    fn put(&self, files: &SegmentFolder, segment: &str, connection: Connection) {
         let mut idle = self.lock();
         if !files.path(segment).exists() {
             return disk::close_later(connection);
@@ -123,7 +123,7 @@ impl Readers {
     }
 }
 
-fn read(connection: &Connection, table: &str, range: (u64, u64), page: &mut Page) -> Result<(), Error> {
+fn read(connection: &Connection, table: &str, range: (u64, u64), page: &mut RowPage) -> Result<(), Error> {
     let sql = format!("SELECT * FROM {} WHERE _rowid_ > ?1 AND _rowid_ <= ?2 ORDER BY _rowid_", quoted(table));
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([signed(range.0), signed(range.1)])?;
@@ -136,7 +136,7 @@ fn read(connection: &Connection, table: &str, range: (u64, u64), page: &mut Page
     Ok(())
 }
 
-fn push(page: &mut Page, row: &rusqlite::Row) -> Result<(), Error> {
+fn push(page: &mut RowPage, row: &rusqlite::Row) -> Result<(), Error> {
     let cells = page.kinds.iter().enumerate().map(|(index, kind)| shown(*kind, row.get_ref(index)?));
     let cells = cells.collect::<Result<Vec<_>, Error>>()?;
     let cells: Vec<_> = cells.iter().map(Option::as_deref).collect();

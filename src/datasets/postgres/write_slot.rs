@@ -9,9 +9,9 @@ use sqlx::{Connection, PgConnection, PgPool, Postgres};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use super::super::{Batch, Error, Mark, Written};
-use super::copy::Copy;
-use super::flush::Flush;
+use super::super::{Batch, Checkpoint, Error, WriteOutcome};
+use super::copy::CopyIn;
+use super::flush::WalFlush;
 use super::rejects;
 use crate::task::TaskId;
 
@@ -23,46 +23,46 @@ const COMMIT: &str = "UPDATE pausa_datasets.staging SET cursor = $4, rows = $3 +
     RETURNING set_config('synchronous_commit', 'off', true)";
 
 /// The staging that a run writes to.
-pub(super) struct Target {
+pub(super) struct WriteTarget {
     pub(super) pool: PgPool,
     pub(super) task: TaskId,
     pub(super) epoch: i64,
-    pub(super) copy: Copy,
-    pub(super) flush: Arc<Flush>,
-    /// Whose turn it is to get a lane.
+    pub(super) copy: CopyIn,
+    pub(super) flush: Arc<WalFlush>,
+    /// Whose turn it is to get a slot.
     pub(super) door: Mutex<()>,
-    pub(super) seats: Arc<Semaphore>,
+    pub(super) slots: Arc<Semaphore>,
 }
 
-/// A connection, and a seat among the writes that have one.
-pub(super) struct Lane {
+/// A connection, and a permit among the writes that have one.
+pub(super) struct WriteSlot {
     connection: PoolConnection<Postgres>,
-    _seat: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// Rows to be written behind the `before` first ones.
-pub(super) struct Write {
+pub(super) struct TableWrite {
     pub(super) batch: Batch,
-    pub(super) mark: Mark,
+    pub(super) checkpoint: Checkpoint,
     pub(super) before: i64,
     /// Hears of the commit before this one; none where nothing is under way.
     pub(super) turn: Option<oneshot::Receiver<()>>,
     /// Tells the write behind this one.
     pub(super) done: Option<oneshot::Sender<()>>,
-    pub(super) fate: Arc<Fate>,
+    pub(super) decision: Arc<CommitDecision>,
 }
 
 /// Whether a write commits: decided once, by the write itself or by who takes it back.
 #[derive(Default)]
-pub(super) struct Fate {
+pub(super) struct CommitDecision {
     decided: AtomicBool,
-    recalled: CancellationToken,
+    cancelled: CancellationToken,
 }
 
-impl Fate {
+impl CommitDecision {
     /// Takes the write back, unless it commits already.
-    pub(super) fn recall(&self) {
-        self.recalled.cancel();
+    pub(super) fn cancel(&self) {
+        self.cancelled.cancel();
     }
 
     /// Whether this call decides it.
@@ -72,66 +72,66 @@ impl Fate {
 }
 
 /// A write that nobody waits for any more does not commit.
-struct Waiting(Arc<Fate>);
+struct CancelOnDrop(Arc<CommitDecision>);
 
-impl Drop for Waiting {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.decide();
-        self.0.recall();
+        self.0.cancel();
     }
 }
 
-impl Target {
-    /// A lane for the write that asks next. Lanes are given in the order of the first polls, and one after the other: a write
+impl WriteTarget {
+    /// A slot for the write that asks next. Lanes are given in the order of the first polls, and one after the other: a write
     /// that waits for the one before it never keeps the last connection from that.
-    pub(super) async fn lane(self: Arc<Self>) -> Result<Lane, Error> {
+    pub(super) async fn slot(self: Arc<Self>) -> Result<WriteSlot, Error> {
         let _door = self.door.lock().await;
-        let seat = Arc::clone(&self.seats).acquire_owned().await.map_err(|_| Error::Recalled)?;
-        Ok(Lane { connection: self.pool.acquire().await?, _seat: seat })
+        let permit = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| Error::Cancelled)?;
+        Ok(WriteSlot { connection: self.pool.acquire().await?, _permit: permit })
     }
 
-    /// Writes, once there is a lane, and answers when the rows are on disk, or as soon as it is taken back: a server that is
+    /// Writes, once there is a slot, and answers when the rows are on disk, or as soon as it is taken back: a server that is
     /// busy with its disk takes a while to hear of that, and gives the connection back when it has.
-    pub(super) async fn write<L>(self: Arc<Self>, lane: L, mut write: Write) -> Written
+    pub(super) async fn write<L>(self: Arc<Self>, slot: L, mut write: TableWrite) -> WriteOutcome
     where
-        L: Future<Output = Result<Lane, Error>> + Send + 'static,
+        L: Future<Output = Result<WriteSlot, Error>> + Send + 'static,
     {
-        let (fate, target) = (Arc::clone(&write.fate), Arc::clone(&self));
-        let _waiting = Waiting(Arc::clone(&fate));
+        let (decision, target) = (Arc::clone(&write.decision), Arc::clone(&self));
+        let _waiting = CancelOnDrop(Arc::clone(&decision));
         let mut working = tokio::spawn(async move {
-            let outcome = target.commit(lane, &mut write).await;
-            Written { batch: write.batch, outcome }
+            let outcome = target.commit(slot, &mut write).await;
+            WriteOutcome { batch: write.batch, outcome }
         });
         let written = tokio::select! {
             biased;
             written = &mut working => written,
-            () = fate.recalled.cancelled() => match fate.decide() {
-                true => return Written::failed(Batch::default(), Error::Recalled),
+            () = decision.cancelled.cancelled() => match decision.decide() {
+                true => return WriteOutcome::failed(Batch::default(), Error::Cancelled),
                 false => working.await,
             },
         };
         let written = written
-            .unwrap_or_else(|error| Written::failed(Batch::default(), Error::Failed(format!("a write: {error}"))));
+            .unwrap_or_else(|error| WriteOutcome::failed(Batch::default(), Error::Failed(format!("a write: {error}"))));
         let Ok(()) = written.outcome else { return written };
         let outcome = tokio::select! {
             flushed = self.flush.wait() => flushed,
             // Whoever goes on finds it by the cursor.
-            () = fate.recalled.cancelled() => Err(Error::Recalled),
+            () = decision.cancelled.cancelled() => Err(Error::Cancelled),
         };
-        Written { outcome, ..written }
+        WriteOutcome { outcome, ..written }
     }
 
-    async fn commit<L>(&self, lane: L, write: &mut Write) -> Result<(), Error>
+    async fn commit<L>(&self, slot: L, write: &mut TableWrite) -> Result<(), Error>
     where
-        L: Future<Output = Result<Lane, Error>>,
+        L: Future<Output = Result<WriteSlot, Error>>,
     {
         self.copy.check(&write.batch)?;
-        let mut lane = tokio::select! {
+        let mut slot = tokio::select! {
             biased;
-            () = write.fate.recalled.cancelled() => return Err(Error::Recalled),
-            lane = lane => lane?,
+            () = write.decision.cancelled.cancelled() => return Err(Error::Cancelled),
+            slot = slot => slot?,
         };
-        self.transact(&mut lane.connection, write).await?;
+        self.transact(&mut slot.connection, write).await?;
         if let Some(done) = write.done.take() {
             // It may be the last one.
             let _ = done.send(());
@@ -139,7 +139,7 @@ impl Target {
         Ok(())
     }
 
-    async fn transact(&self, connection: &mut PoolConnection<Postgres>, write: &mut Write) -> Result<(), Error> {
+    async fn transact(&self, connection: &mut PoolConnection<Postgres>, write: &mut TableWrite) -> Result<(), Error> {
         let mut transaction = connection.begin().await?;
         let Err(error) = self.fill(&mut transaction, write).await else {
             return Ok(transaction.commit().await?);
@@ -156,25 +156,25 @@ impl Target {
     }
 
     /// Everything but the commit.
-    async fn fill(&self, to: &mut PgConnection, write: &mut Write) -> Result<(), Error> {
-        let Write { batch, mark, before, turn, fate, .. } = write;
+    async fn fill(&self, to: &mut PgConnection, write: &mut TableWrite) -> Result<(), Error> {
+        let TableWrite { batch, checkpoint, before, turn, decision, .. } = write;
         if !batch.is_empty() {
-            self.copy.send(to, (*before, batch), &fate.recalled).await?;
+            self.copy.send(to, (*before, batch), &decision.cancelled).await?;
         }
         if let Some(turn) = turn {
             tokio::select! {
                 biased;
-                () = fate.recalled.cancelled() => return Err(Error::Recalled),
-                committed = turn => committed.map_err(|_| Error::Recalled)?,
+                () = decision.cancelled.cancelled() => return Err(Error::Cancelled),
+                committed = turn => committed.map_err(|_| Error::Cancelled)?,
             }
         }
-        if !fate.decide() {
-            return Err(Error::Recalled);
+        if !decision.decide() {
+            return Err(Error::Cancelled);
         }
         let fenced = sqlx::query(COMMIT).bind(self.task.to_string()).bind(self.epoch).bind(*before);
-        let fenced = fenced.bind(&mark.cursor).bind(i64::try_from(batch.len()).unwrap_or(i64::MAX));
+        let fenced = fenced.bind(&checkpoint.cursor).bind(i64::try_from(batch.len()).unwrap_or(i64::MAX));
         fenced.fetch_optional(&mut *to).await?.ok_or(Error::LeaseLost)?;
-        rejects::add(to, self.task, &mark.rejects).await
+        rejects::add(to, self.task, &checkpoint.rejects).await
     }
 
     async fn holds(&self, connection: &mut PgConnection) -> Result<bool, Error> {

@@ -11,11 +11,11 @@ use crate::disk;
 const COMPANIONS: [&str; 3] = ["-journal", "-wal", "-shm"];
 
 /// The folder `PATH-segments` beside the catalog at `PATH`.
-pub(super) struct Files {
+pub(super) struct SegmentFolder {
     folder: PathBuf,
 }
 
-impl Files {
+impl SegmentFolder {
     /// Opens the folder, making it and those above where they are missing.
     pub(super) fn open(catalog: &Path) -> Result<Self, Error> {
         let mut folder = catalog.as_os_str().to_owned();
