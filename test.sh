@@ -76,10 +76,10 @@ export PATH="$PWD/target/node/node_modules/.bin:$PATH"
 
 # One process for all stories, so that they share one PostgreSQL.
 part 'Tests (cargo test)'
-cargo test --locked --no-run --lib --bins --tests --examples
-cargo_test --lib --bins --tests --examples
+cargo test --locked --workspace --no-run --lib --bins --tests --examples
+cargo_test --workspace --lib --bins --tests --examples
 part 'Examples in the documentation (cargo test --doc)'
-cargo_test --doc
+cargo_test --workspace --doc
 
 part 'The server'
 start_server

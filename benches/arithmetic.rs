@@ -1,4 +1,4 @@
-//! The arithmetic behind pi, without a server: `cargo bench --bench arithmetic -- product` times products of numbers of equal
+//! The arithmetic alone: `cargo bench --bench arithmetic -- product` times products of numbers of equal
 //! length beside num-bigint's, and `-- digits` whole computations up to the text.
 
 use std::hint::black_box;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use num_bigint::BigUint;
-use pausa::kinds::pi::digits::{Piece, Plan, Series, Stop, product};
+use pi_digits::{Piece, Plan, Series, Stop, product};
 
 /// Words of 64 bits of each factor, around where one way of multiplying takes over from another and far beyond.
 const WORDS: [usize; 9] = [100, 400, 600, 1_000, 3_000, 10_000, 52_000, 520_000, 2_000_000];
@@ -34,7 +34,7 @@ fn products(criterion: &mut Criterion) {
     for words in WORDS {
         let (a, b) = (number(words, 1), number(words, 2));
         group.throughput(Throughput::Elements(words as u64));
-        group.bench_function(BenchmarkId::new("pausa", words), |bencher| {
+        group.bench_function(BenchmarkId::new("pi-digits", words), |bencher| {
             bencher.iter(|| product::mul(black_box(&a), black_box(&b), NEVER).unwrap());
         });
         if words < TOO_LONG {

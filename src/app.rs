@@ -23,10 +23,10 @@ use crate::gql::services::{self, Services};
 use crate::http::{self, Site, UploadLocks};
 use crate::kinds::{self, KindParts};
 use crate::metrics::Metrics;
-use crate::outbound::Outbound;
 use crate::runner::{Kind, Limits, Runner, Settings, Wakeups, transitions};
 use crate::store::{self, Hint, OnChange, Store, Word};
 use crate::task::Verb;
+use outbound::Outbound;
 
 /// How long the store's connections may take to close.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -63,7 +63,7 @@ pub enum StartError {
     Datasets(#[from] datasets::Error),
     /// What asks other servers.
     #[error(transparent)]
-    Outbound(#[from] crate::outbound::Unusable),
+    Outbound(#[from] outbound::SetupError),
     /// A folder.
     #[error("{folder}: {cause}")]
     Folder {
@@ -106,7 +106,7 @@ impl App {
         let on_change = on_change(&settings.node, &bus, &wakeups, &metrics);
         let store = Store::connect(&config.store_url(), on_change).await?.measured(metrics.store.clone());
         let datasets = datasets::measured(datasets::connect(&config.datasets()).await?, metrics.datasets.clone());
-        let outbound = Outbound::new(config.outbound_allow_private, config.fetch_silence)?;
+        let outbound = Outbound::new(outbound_settings(&config))?;
         let root = config.files();
         // Where nodes share the folder, another one may be receiving.
         let abandoned = if store.is_exclusive() { clock.now() } else { clock.now() - RECEIVING };
@@ -291,6 +291,15 @@ fn ephemeral(config: &mut Config) -> Result<Option<tempfile::TempDir>, StartErro
     let folder = folder.map_err(|cause| StartError::Folder { folder: std::env::temp_dir(), cause })?;
     config.data_dir = folder.path().to_owned();
     Ok(Some(folder))
+}
+
+fn outbound_settings(config: &Config) -> outbound::Settings {
+    outbound::Settings {
+        allow_private: config.outbound_allow_private,
+        private_hint: "Set PAUSA_OUTBOUND_ALLOW_PRIVATE=true to allow private addresses.",
+        read_timeout: config.fetch_silence,
+        user_agent: concat!("pausa/", env!("CARGO_PKG_VERSION")).to_owned(),
+    }
 }
 
 /// Takes the lock beside a SQLite store, and makes the data folder.

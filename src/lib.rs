@@ -7,10 +7,12 @@
 //! - [`kinds`]: import, export, pi.
 //! - [`datasets`]: the tables that imports fill; [`files`]: uploads and results; [`bus`]: who hears of a change.
 //! - [`backup`]: copies of the embedded mode's folder, also while a server runs.
-//! - [`outbound`]: requests to addresses that clients name, checked.
 //! - [`gql`]: what the API of every kind uses; [`api`]: queries, mutations and subscriptions; [`http`]: the routes.
 //! - [`metrics`]: what a node counts; [`config`], [`clock`], [`telemetry`], [`app`]: settings, time, the log and traces, and
 //!   the wiring of it all; [`spans`]: parts of traces.
+//!
+//! Three parts use nothing of the rest and are crates of their own: `outbound` (requests to addresses that clients name),
+//! `graphql-transport` (GraphQL over HTTP and WebSocket) and `pi-digits` (the arithmetic of pi).
 //!
 //! To embed it with a kind of your own, see `examples/custom_kind.rs`.
 
@@ -29,7 +31,6 @@ pub mod gql;
 pub mod http;
 pub mod kinds;
 pub mod metrics;
-pub mod outbound;
 pub mod runner;
 pub mod spans;
 pub mod store;

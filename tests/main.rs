@@ -12,4 +12,3 @@ mod store;
 mod stories;
 mod tidy;
 mod timers;
-mod transport;

@@ -16,7 +16,7 @@ const LAYERS: [&[&str]; 10] = [
     &["gql"],
     &["runner"],
     &["backup"],
-    &["store", "bus", "files", "datasets", "outbound"],
+    &["store", "bus", "files", "datasets"],
     &["metrics", "task", "clock", "config", "disk", "spans"],
 ];
 
@@ -24,10 +24,10 @@ const LAYERS: [&[&str]; 10] = [
 const KEPT: [(&str, &[&str]); 7] = [
     ("sqlx", &["src/store", "src/datasets"]),
     ("rusqlite", &["src/datasets/sqlite", "src/backup"]),
-    ("async_graphql", &["src/gql", "src/api", "src/kinds/api.rs", "src/kinds/*/api.rs", "src/http/transport"]),
+    ("async_graphql", &["src/gql", "src/api", "src/kinds/api.rs", "src/kinds/*/api.rs"]),
     ("axum", &["src/http", "src/app.rs"]),
     ("prometheus_client", &["src/metrics"]),
-    ("reqwest", &["src/outbound"]),
+    ("reqwest", &["src/telemetry"]),
     ("tokio::fs", &["src/files", "src/kinds/import/rejects.rs", "src/kinds/pi/parts.rs"]),
 ];
 

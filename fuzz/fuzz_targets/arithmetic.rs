@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use num_bigint::BigUint;
-use pausa::kinds::pi::digits::checks;
+use pi_digits::checks;
 
 /// The most words of a number.
 const MOST: usize = 4_000;

@@ -14,7 +14,6 @@ mod range;
 mod serve;
 pub mod start;
 mod traced;
-pub mod transport;
 mod tus;
 mod uploads;
 
@@ -96,7 +95,7 @@ pub fn routes(site: Site, api: Api) -> Router {
         .with_state(site.clone());
     let (limit, silence, metrics) = (site.max_upload_bytes, site.limits.body_silence, site.metrics.clone());
     let router = Router::new()
-        .nest("/graphql", transport::routes(api, sink, settings).layer(from_fn(playground::for_browsers)))
+        .nest("/graphql", graphql_transport::routes(api, sink, settings).layer(from_fn(playground::for_browsers)))
         .merge(files)
         .layer(cors)
         .layer(from_fn(move |request, next| discovered(request, next, limit)))
@@ -108,9 +107,9 @@ pub fn routes(site: Site, api: Api) -> Router {
     traced::traced(observe::observed(router, metrics))
 }
 
-fn transport_settings(site: &Site) -> transport::Settings {
+fn transport_settings(site: &Site) -> graphql_transport::Settings {
     let (http, socket) = (&site.limits, &site.socket_limits);
-    transport::Settings {
+    graphql_transport::Settings {
         allowed_origins: site.allowed_origins.clone(),
         max_json_bytes: http.max_json_bytes,
         read_timeout: http.body_silence,
@@ -121,8 +120,8 @@ fn transport_settings(site: &Site) -> transport::Settings {
         send_timeout: socket.send,
         shutdown: site.ending.clone(),
         sockets: site.sockets.clone(),
-        metrics: site.metrics.graphql.clone(),
-        ..transport::Settings::default()
+        observer: Arc::new(site.metrics.graphql.clone()),
+        ..graphql_transport::Settings::default()
     }
 }
 

@@ -1,5 +1,7 @@
 //! Counts requests, and the files that go in and out with them.
 
+use std::time::Duration;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request};
@@ -8,9 +10,10 @@ use axum::http::{HeaderMap, Method};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use futures_util::TryStreamExt;
+use graphql_transport::{Observer, OperationKind};
 
 use crate::clock::Clock;
-use crate::metrics::{Metrics, Transfer};
+use crate::metrics::{Graphql, Metrics, Transfer};
 
 /// The routes, with each request counted by the pattern that it matches.
 pub fn observed(routes: Router, metrics: Metrics) -> Router {
@@ -53,4 +56,18 @@ fn is_download(method: &Method, route: &str) -> bool {
 /// Counts the bytes of a body as they pass. The transfer lasts as long as the body.
 fn counted(body: Body, transfer: Transfer) -> Body {
     Body::from_stream(body.into_data_stream().inspect_ok(move |bytes| transfer.add(bytes.len())))
+}
+
+impl Observer for Graphql {
+    fn operation(&self, kind: OperationKind, codes: &[&str]) {
+        self.count(kind.as_str(), codes);
+    }
+
+    fn errors(&self, codes: &[&str]) {
+        self.count_errors(codes);
+    }
+
+    fn duration(&self, kind: OperationKind, time: Duration) {
+        self.took(kind.as_str(), time);
+    }
 }

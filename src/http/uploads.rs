@@ -12,11 +12,11 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use serde_json::json;
 
-use super::transport::{UploadError, UploadSink};
 use super::{Site, tus};
 use crate::files::Received;
 use crate::store::{self, Upload};
 use crate::task::{Code, text};
+use graphql_transport::{UploadError, UploadSink};
 
 type UploadBody<'a> = BoxStream<'a, Result<Bytes, io::Error>>;
 

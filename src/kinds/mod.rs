@@ -18,9 +18,9 @@ use crate::config::Config;
 use crate::datasets::{self, Datasets};
 use crate::files::Fingerprint;
 use crate::metrics::Timers;
-use crate::outbound::Outbound;
 use crate::runner::{BadInput, Context, Failure, Kind, Kinds};
 use crate::task::{Code, ResultFile};
+use outbound::Outbound;
 
 /// Calls the macro `callback` with the list of kinds. A new kind adds its `pub mod` above and its entry here.
 ///

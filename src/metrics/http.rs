@@ -102,15 +102,15 @@ impl Graphql {
     }
 
     /// Counts an operation of this type (query, mutation, subscription or unknown) with the codes of its errors.
-    pub fn operation<'a>(&self, r#type: &'static str, codes: impl Iterator<Item = &'a str>) {
-        let first = self.errors(codes);
+    pub fn count(&self, r#type: &'static str, codes: &[&str]) {
+        let first = self.count_errors(codes);
         self.operations.get_or_create(&Operation { r#type, code: first.unwrap_or("OK") }).inc();
     }
 
     /// Counts errors; returns the code of the first.
-    pub fn errors<'a>(&self, codes: impl Iterator<Item = &'a str>) -> Option<&'static str> {
+    pub fn count_errors(&self, codes: &[&str]) -> Option<&'static str> {
         let mut first = None;
-        for code in codes.map(bounded) {
+        for code in codes.iter().map(|code| bounded(code)) {
             first.get_or_insert(code);
             self.errors.get_or_create(&ErrorLabel { code }).inc();
         }

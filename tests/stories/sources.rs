@@ -270,7 +270,7 @@ async fn answers_that_are_no_file_are_told_and_no_password_is() {
         ("HTTP/1.1 404 Not Found".to_owned(), "the server of its URL answered 404 Not Found"),
         ("HTTP/1.1 401 Unauthorized".to_owned(), "401 Unauthorized"),
         ("HTTP/1.1 204 No Content".to_owned(), "204 No Content"),
-        (to("/again"), "it redirects more than 10 times"),
+        (to("/again"), "too many redirects: at most 10 are followed"),
         (to("file:///etc/passwd"), "only http and https"),
     ];
     for (head, expected) in table {

@@ -86,7 +86,7 @@ async fn nobody_there_and_no_such_host_are_tried_again() {
             let id = server.timer(and(after(&url, 0.0), json!({ "delivery": delivery }))).await;
             let task = server.until(&id, "FAILED").await;
             let message = task["error"]["message"].as_str().unwrap();
-            assert!(message.starts_with("2 tries, none with success; the last one: it was not reached"), "{message}");
+            assert!(message.starts_with("2 tries, none with success; the last one: could not connect"), "{message}");
         }
     }
 }

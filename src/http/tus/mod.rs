@@ -112,5 +112,5 @@ fn bad(text: &str) -> Box<Response> {
 }
 
 fn too_large(limit: u64) -> Box<Response> {
-    Box::new(refuse(&super::transport::UploadError::TooLarge { limit }))
+    Box::new(refuse(&graphql_transport::UploadError::TooLarge { limit }))
 }

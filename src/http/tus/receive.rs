@@ -13,10 +13,10 @@ use super::locks::UploadLock;
 use super::{TusResult, bad, known, opened, refused, too_large};
 use crate::files::{Part, Received};
 use crate::http::Site;
-use crate::http::transport::is_silent;
 use crate::http::uploads::unkept;
 use crate::store::Upload;
 use crate::task::Code;
+use graphql_transport::is_silent;
 
 /// The media type of a part of a file.
 const PART: &str = "application/offset+octet-stream";

@@ -31,9 +31,9 @@ use async_trait::async_trait;
 
 use super::KindParts;
 use crate::datasets::{DatasetName, Datasets};
-use crate::outbound::Outbound;
 use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
 use crate::task::{ResultFile, State, Task, Unit};
+use outbound::Outbound;
 use spec::{Cursor, Source, Spec};
 
 /// The kind's name in the store.
@@ -75,7 +75,7 @@ impl Kind for Import {
             Source::Upload(id) => Some(id.clone()),
             Source::Path(_) => None,
             Source::Url(url) => {
-                self.outbound.check(url).map_err(|refused| BadInput::new("source.url", refused.to_string()))?;
+                self.outbound.check_url(url).map_err(|refused| BadInput::new("source.url", refused.to_string()))?;
                 None
             }
         };

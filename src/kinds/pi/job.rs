@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::digits::{self, Name, Piece, Plan, Series, Step, Stopped, What, WriteError};
 use super::{parts, text};
 use crate::clock::Clock;
 use crate::runner::{Context, Failure, Report, Stop};
+use pi_digits::{Name, Piece, Plan, Series, Step, Stopped, What, WriteError};
 
 /// The sum is cut into at most so many parts.
 const PARTS: usize = 32;
@@ -102,7 +102,7 @@ impl<'a> Job<'a> {
     async fn compute<T: Send + 'static>(
         &mut self,
         step: &Step,
-        work: impl FnOnce(digits::Stop<'_>) -> T + Send + 'static,
+        work: impl FnOnce(pi_digits::Stop<'_>) -> T + Send + 'static,
     ) -> Result<T, Stop> {
         let worked = Arc::new(AtomicU64::new(0));
         let (counted, context) = (Arc::clone(&worked), self.context.clone());

@@ -1,8 +1,7 @@
-//! Computing pi: the steps of [`digits::Plan`] one after the other, what is finished kept on disk, the digits written into a
-//! zip. [`digits`] computes and knows no disk; [`job`] goes through the steps; [`parts`] keeps what they give.
+//! Computation of pi. The crate `pi_digits` computes; [`job`] runs the steps of its plan, [`parts`] saves the numbers between
+//! two steps, and [`text`] writes the digits into a zip.
 
 pub mod api;
-pub mod digits;
 mod job;
 mod parts;
 mod text;

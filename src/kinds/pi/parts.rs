@@ -2,9 +2,9 @@
 
 use tokio::fs;
 
-use super::digits::{Name, Piece, Plan};
 use crate::files;
 use crate::runner::{Context, Failure, Stop};
+use pi_digits::{Name, Piece, Plan};
 
 /// Keeps a piece, on disk for good.
 pub async fn save(context: &Context, name: &Name, bytes: Vec<u8>) -> Result<(), Stop> {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use super::digits::{Pi, Series, Stop, WriteError};
+use pi_digits::{Pi, Series, Stop, WriteError};
 
 /// Digits hardly compress: 0.415 of a byte each is the best there is. This is the first level that makes codes for what it
 /// finds, and takes 0.477; more effort gains at most 0.008.

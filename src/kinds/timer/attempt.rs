@@ -7,9 +7,9 @@ use jiff::Timestamp;
 
 use super::Timer;
 use super::spec::Spec;
-use crate::outbound::{Failed, Reply};
 use crate::runner::Stop;
 use crate::task::TaskId;
+use outbound::{Reply, RequestError};
 
 /// Bytes of an answer's body that are read, and characters of it that are shown.
 const READ: usize = 16 * 1024;
@@ -21,7 +21,7 @@ pub enum Outcome {
     /// An answer.
     Answer(Answer),
     /// No answer.
-    Failed(Failed),
+    Failed(RequestError),
     /// None in time.
     TimedOut(f64),
     /// It was ended while it was under way.
@@ -42,8 +42,8 @@ pub struct Answer {
 impl Timer {
     /// Sends the webhook once.
     pub(super) async fn send(&self, id: TaskId, spec: &Spec, at: Timestamp) -> Outcome {
-        let address = match self.outbound.check(&spec.url) {
-            Ok(address) => address.below(&id.to_string()),
+        let address = match self.outbound.check_url(&spec.url) {
+            Ok(address) => address.with_segment(&id.to_string()),
             Err(refused) => return Outcome::Failed(refused.into()),
         };
         let body = spec.body.clone().unwrap_or_default();

@@ -3,7 +3,7 @@
 use super::attempt::{Answer, Outcome};
 use super::verdict::Verdict;
 use crate::metrics::Sent;
-use crate::outbound::Failed;
+use outbound::RequestError;
 
 /// Returns what became of an attempt. `last` if no attempt follows whatever the verdict says.
 pub fn sent(outcome: &Outcome, verdict: Verdict, last: bool) -> Sent {
@@ -13,7 +13,7 @@ pub fn sent(outcome: &Outcome, verdict: Verdict, last: bool) -> Sent {
         (Verdict::Again(_), _) if !last => Sent::Retried,
         (_, Outcome::TimedOut(_)) => Sent::TimedOut,
         (Verdict::Final(_), Outcome::Answer(Answer { status: 410, .. })) => Sent::Gone,
-        (Verdict::Final(_), Outcome::Cut(_) | Outcome::Failed(Failed::Broken(_))) => Sent::Unknown,
+        (Verdict::Final(_), Outcome::Cut(_) | Outcome::Failed(RequestError::Broken(_))) => Sent::Unknown,
         _ => Sent::Failed,
     }
 }

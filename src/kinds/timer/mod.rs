@@ -21,9 +21,9 @@ use self::spec::{Delivery, Spec};
 use self::verdict::Verdict;
 use super::KindParts;
 use crate::metrics::{Sent, Timers};
-use crate::outbound::Outbound;
 use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
 use crate::task::{Code, ResultFile, Unit};
+use outbound::Outbound;
 
 /// The kind's name in the store.
 pub const NAME: &str = "timer";

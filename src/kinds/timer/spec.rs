@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::outbound::{Address, Outbound, check_header};
 use crate::runner::BadInput;
+use outbound::{CheckedUrl, Outbound, check_header};
 
 /// The longest body, in bytes, and the most headers.
 const BODY: usize = 256 * 1024;
@@ -48,7 +48,7 @@ impl Spec {
     ///
     /// # Errors
     /// The field that cannot.
-    pub fn check(&self, outbound: &Outbound) -> Result<Address, BadInput> {
+    pub fn check(&self, outbound: &Outbound) -> Result<CheckedUrl, BadInput> {
         if !TIMEOUT.contains(&self.timeout) {
             let (from, to) = (TIMEOUT.start(), TIMEOUT.end());
             return Err(BadInput::new(
@@ -72,7 +72,7 @@ impl Spec {
             }
             check_header(name, value).map_err(|refused| BadInput::new("headers", refused.to_string()))?;
         }
-        outbound.check(&self.url).map_err(|refused| BadInput::new("url", refused.to_string()))
+        outbound.check_url(&self.url).map_err(|refused| BadInput::new("url", refused.to_string()))
     }
 
     /// The media type of the body, where no header names one.

@@ -6,8 +6,8 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 
 use super::attempt::{Answer, Outcome};
 use super::spec::Delivery;
-use crate::outbound::Failed;
 use crate::task::Code;
+use outbound::RequestError;
 
 /// The longest that a receiver may put a try off.
 const LONGEST: SignedDuration = SignedDuration::from_hours(24);
@@ -36,10 +36,10 @@ pub fn of(outcome: &Outcome, delivery: Delivery, now: Timestamp, wait: Duration)
         Outcome::Answer(Answer { status: 429 | 503, retry_after: Some(after), .. }) => {
             again(retry_after(after, now).map_or(wait, |asked| asked.max(wait)))
         }
-        Outcome::Answer(_) | Outcome::Failed(Failed::Unreached(_)) => again(wait),
-        Outcome::Failed(Failed::Refused(_)) => Verdict::Final(Code::BadUserInput),
-        Outcome::Failed(Failed::Broken(_)) | Outcome::TimedOut(_) if unknown => Verdict::Final(Code::Unavailable),
-        Outcome::Failed(Failed::Broken(_)) | Outcome::TimedOut(_) => again(wait),
+        Outcome::Answer(_) | Outcome::Failed(RequestError::Connect(_)) => again(wait),
+        Outcome::Failed(RequestError::Url(_)) => Verdict::Final(Code::BadUserInput),
+        Outcome::Failed(RequestError::Broken(_)) | Outcome::TimedOut(_) if unknown => Verdict::Final(Code::Unavailable),
+        Outcome::Failed(RequestError::Broken(_)) | Outcome::TimedOut(_) => again(wait),
         // A termination comes first; a pause would send it again.
         Outcome::Cut(_) if unknown => Verdict::Final(Code::Unavailable),
         Outcome::Cut(_) => Verdict::Stop,
@@ -116,9 +116,9 @@ mod tests {
     #[test]
     fn a_try_whose_outcome_nobody_knows_is_made_again_or_not_as_was_asked() {
         let (least, most) = (Delivery::AtLeastOnce, Delivery::AtMostOnce);
-        let unreached = Outcome::Failed(Failed::Unreached("refused".into()));
+        let unreached = Outcome::Failed(RequestError::Connect("refused".into()));
         assert_eq!((seconds(&unreached, least), seconds(&unreached, most)), (Some(3), Some(3)), "nothing was sent");
-        for unknown in [Outcome::Failed(Failed::Broken("reset".into())), Outcome::TimedOut(15.0)] {
+        for unknown in [Outcome::Failed(RequestError::Broken("reset".into())), Outcome::TimedOut(15.0)] {
             assert_eq!(seconds(&unknown, least), Some(3));
             assert_eq!(of(&unknown, most, now(), WAIT), Verdict::Final(Code::Unavailable));
         }

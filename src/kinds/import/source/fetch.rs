@@ -16,8 +16,8 @@ use super::super::spec::{Cursor, Identity};
 use super::input::Input;
 use super::reply::{self, Start};
 use super::spool::{self, BATCH, Spool};
-use crate::outbound::{Address, Failed, Outbound, Reply};
 use crate::runner::{Context, Failure, Stop};
+use outbound::{CheckedUrl, Outbound, Reply, RequestError};
 
 /// Tries in a row without a new byte, and the wait before the second one; it doubles with each.
 const TRIES: u32 = 6;
@@ -35,7 +35,7 @@ const VERSION: &str = "version";
 /// A file on its way here.
 pub struct Fetch {
     outbound: Outbound,
-    address: Address,
+    address: CheckedUrl,
     identity: Identity,
     spool: Spool,
     start: Option<Start>,
@@ -62,7 +62,7 @@ impl Fetch {
         begun: Option<&Cursor>,
     ) -> Result<(Input, Identity, Option<Fetch>), Stop> {
         let outbound = import.outbound.clone();
-        let address = outbound.check(url).map_err(|refused| Failure::input(refused.to_string()))?;
+        let address = outbound.check_url(url).map_err(|refused| Failure::input(refused.to_string()))?;
         let (folder, limit) = (context.work().await?, import.limit);
         let known = match begun {
             Some(cursor) => Some(cursor.file.clone()),
@@ -175,7 +175,7 @@ impl Fetch {
 }
 
 /// The next bytes of the body, as many as come soon; and how it ended, if it did.
-async fn gather(reply: &mut Reply) -> (Vec<u8>, Option<Result<(), Failed>>) {
+async fn gather(reply: &mut Reply) -> (Vec<u8>, Option<Result<(), RequestError>>) {
     let mut batch = Vec::new();
     let mut due = None;
     while batch.len() < BATCH {
@@ -259,11 +259,11 @@ fn copies(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-impl From<Failed> for Broken {
-    fn from(failed: Failed) -> Broken {
+impl From<RequestError> for Broken {
+    fn from(failed: RequestError) -> Broken {
         match failed {
-            Failed::Refused(refused) => Broken::Failed(Failure::input(refused.to_string())),
-            Failed::Unreached(text) | Failed::Broken(text) => Broken::Again(text, None),
+            RequestError::Url(refused) => Broken::Failed(Failure::input(refused.to_string())),
+            RequestError::Connect(text) | RequestError::Broken(text) => Broken::Again(text, None),
         }
     }
 }

@@ -7,8 +7,8 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use super::super::spec::Identity;
 use super::fetch::Broken;
 use super::spool::too_large;
-use crate::outbound::{Address, Outbound, Reply};
 use crate::runner::Failure;
+use outbound::{CheckedUrl, Outbound, Reply};
 
 /// An answer that can be used.
 pub enum Start {
@@ -52,7 +52,7 @@ impl Start {
 /// Asks for the file of `identity` from `at` on.
 pub async fn ask(
     outbound: &Outbound,
-    address: &Address,
+    address: &CheckedUrl,
     identity: &Identity,
     at: u64,
     limit: u64,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use pausa::http::transport::Settings;
+use graphql_transport::Settings;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 

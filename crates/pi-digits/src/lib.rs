@@ -1,11 +1,4 @@
-//! The digits of pi: Chudnovsky's series by binary splitting, an inverse root and a quotient by Newton's method, decimal text by
-//! products.
-//!
-//! Pure computing: nothing here reads a clock or a file, and text goes to a [`std::io::Write`]. The way through it is
-//! [`Plan`]: its steps in order are a small stack machine ([`What::run`]), and the last one is [`Pi::write`]. Everything long
-//! runs on the rayon pool it is called in (`pool.install`) and takes a [`Stop`].
-//!
-//! All large numbers meet in [`product`]: whole products, and those modulo `2^n - 1`.
+#![doc = include_str!("../README.md")]
 
 #[cfg(any(test, fuzzing))]
 pub mod checks;

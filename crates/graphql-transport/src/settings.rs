@@ -1,13 +1,13 @@
 //! What the transport may be told: limits, intervals, origins, and when to end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::metrics::Graphql;
+use super::observer::{Observer, Unobserved};
 
 /// Settings of the transport; the defaults suit a server on the open network.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// Origins (`https://host[:port]`) besides the server's own from which browsers may open
     /// WebSockets and send files; `*` allows every one.
@@ -36,8 +36,8 @@ pub struct Settings {
     pub shutdown: CancellationToken,
     /// The open WebSockets and the mutations under way: close and wait for it to let the last Close frames leave.
     pub sockets: TaskTracker,
-    /// Counts operations.
-    pub metrics: Graphql,
+    /// Receives events about operations, for metrics. Default: none.
+    pub observer: Arc<dyn Observer>,
 }
 
 impl Default for Settings {
@@ -56,7 +56,7 @@ impl Default for Settings {
             read_timeout: Duration::from_secs(30),
             shutdown: CancellationToken::new(),
             sockets: TaskTracker::new(),
-            metrics: Graphql::default(),
+            observer: Arc::new(Unobserved),
         }
     }
 }

@@ -1,8 +1,4 @@
-//! GraphQL over HTTP, WebSocket and multipart/mixed, for any async-graphql executor.
-//!
-//! [`routes`] answers at one path: POST with JSON, POST with files (GraphQL multipart request
-//! specification), GET, and WebSockets (`graphql-transport-ws`, and the older `graphql-ws`).
-//! Subscriptions go over WebSocket or as `multipart/mixed` parts. Batches are refused.
+#![doc = include_str!("../README.md")]
 
 mod admission;
 mod codes;
@@ -13,6 +9,7 @@ mod messages;
 mod multipart;
 mod negotiate;
 mod nesting;
+mod observer;
 mod parts;
 mod refusal;
 mod request;
@@ -36,8 +33,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::{admission::Admission, codes::Code, negotiate::Media, refusal::Refusal};
 pub use self::{
+    observer::{Observer, OperationKind, Unobserved},
     settings::Settings,
     source::is_silent,
+    traced::SPAN_TARGET,
     uploads::{UploadError, UploadSink},
 };
 

@@ -1,5 +1,7 @@
 //! What the program tells about itself while it runs: the log, and traces where the settings name a collector.
 
+mod collector;
+
 use std::io::{IsTerminal, stderr};
 use std::time::Duration;
 
@@ -15,9 +17,12 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, registry};
 
+use self::collector::Collector;
 use crate::config::Config;
-use crate::outbound::Collector;
 use crate::spans;
+
+/// Targets of the spans that are always exported and never logged.
+const TARGETS: [&str; 2] = [spans::TARGET, graphql_transport::SPAN_TARGET];
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
@@ -52,8 +57,11 @@ fn log(config: &Config) -> Result<BoxedLayer, String> {
     let unreadable = |error| format!("setting log = {:?}: {error}", config.log);
     let filter = EnvFilter::try_new(&config.log).map_err(unreadable)?;
     // Spans of traces are no part of the log, whatever its filter says.
-    let hidden = format!("{}=off", spans::TARGET).parse().map_err(|error| format!("the log's filter: {error}"))?;
-    let filter = filter.add_directive(hidden);
+    let hide = |filter: EnvFilter, target: &str| {
+        let directive = format!("{target}=off").parse().map_err(|error| format!("log filter for {target}: {error}"))?;
+        Ok::<_, String>(filter.add_directive(directive))
+    };
+    let filter = TARGETS.into_iter().try_fold(filter, hide)?;
     let log = fmt::layer().with_writer(stderr);
     Ok(if config.log_json {
         log.json().flatten_event(true).with_current_span(false).with_span_list(false).with_filter(filter).boxed()
@@ -85,11 +93,12 @@ fn traces(provider: &SdkTracerProvider) -> BoxedLayer {
     let layer = layer.with_tracked_inactivity(false).with_tracer(provider.tracer("pausa"));
     let exported = dynamic_filter_fn(|span: &Metadata<'_>, context| match span.target() {
         spans::STORE => context.lookup_current().is_some(),
-        target => target == spans::TARGET,
+        target => TARGETS.contains(&target),
     });
-    let exported = exported.with_callsite_filter(|span| match span.target().starts_with(spans::TARGET) {
-        true => Interest::sometimes(),
-        false => Interest::never(),
-    });
+    let exported =
+        exported.with_callsite_filter(|span| match span.target() == spans::STORE || TARGETS.contains(&span.target()) {
+            true => Interest::sometimes(),
+            false => Interest::never(),
+        });
     layer.with_filter(exported).boxed()
 }

@@ -70,11 +70,12 @@ pub fn panic_text(panic: &(dyn Any + Send)) -> String {
 }
 
 /// The codes of the errors, in their order.
-pub fn all(errors: &[ServerError]) -> impl Iterator<Item = &str> {
-    errors.iter().map(|error| match code_of(error) {
-        Some(Value::String(code)) => code,
+pub fn all(errors: &[ServerError]) -> Vec<&str> {
+    let code = |error| match code_of(error) {
+        Some(Value::String(code)) => code.as_str(),
         _ => "",
-    })
+    };
+    errors.iter().map(code).collect()
 }
 
 fn code_of(error: &ServerError) -> Option<&Value> {

@@ -1,13 +1,16 @@
-//! What is asked and what is not.
+//! Which URLs the client requests, and what its errors show.
 
 use super::*;
 
+const CLOSED: PrivatePolicy = PrivatePolicy { allow: false, hint: "" };
+
 fn outbound(allow_private: bool) -> Outbound {
-    Outbound::new(allow_private, Duration::from_secs(5)).unwrap()
+    let settings = Settings { allow_private, read_timeout: Duration::from_secs(5), ..Settings::default() };
+    Outbound::new(settings).unwrap()
 }
 
 #[test]
-fn urls_that_lead_into_the_private_network_are_refused_in_any_notation() {
+fn refuses_private_addresses_in_any_notation() {
     let outbound = outbound(false);
     let private = [
         "http://127.0.0.1/",
@@ -52,7 +55,11 @@ fn urls_that_lead_into_the_private_network_are_refused_in_any_notation() {
         "http://①②⑦.⓪.⓪.①/",
     ];
     for url in private {
-        assert!(matches!(outbound.check(url), Err(Refused::Private { .. })), "{url}: {:?}", outbound.check(url));
+        assert!(
+            matches!(outbound.check_url(url), Err(UrlError::Private { .. })),
+            "{url}: {:?}",
+            outbound.check_url(url)
+        );
     }
     for url in [
         "http://1.1.1.1/",
@@ -63,69 +70,69 @@ fn urls_that_lead_into_the_private_network_are_refused_in_any_notation() {
         "http://[64:ff9b::8.8.8.8]/",
         "https://example.org/a.csv?key=1",
     ] {
-        assert!(outbound.check(url).is_ok(), "{url}: {:?}", outbound.check(url));
+        assert!(outbound.check_url(url).is_ok(), "{url}: {:?}", outbound.check_url(url));
     }
 }
 
 #[test]
-fn only_http_and_https_with_a_host_are_asked() {
+fn accepts_only_http_and_https_with_a_host() {
     let outbound = outbound(true);
     for url in
         ["file:///etc/passwd", "ftp://example.org/a.csv", "gopher://example.org/", "data:text/csv,a", "javascript:1"]
     {
-        assert!(matches!(outbound.check(url), Err(Refused::Scheme(_))), "{url}");
+        assert!(matches!(outbound.check_url(url), Err(UrlError::Scheme(_))), "{url}");
     }
     for url in ["", "rows.csv", "//example.org/a", "http://", "http://[::1", "http://a b/", "http://example.org:99999/"]
     {
-        assert!(matches!(outbound.check(url), Err(Refused::Malformed(_))), "{url}");
+        assert!(matches!(outbound.check_url(url), Err(UrlError::Malformed(_))), "{url}");
     }
-    assert!(outbound.check("http://127.0.0.1:1/").is_ok(), "it is allowed");
+    assert!(outbound.check_url("http://127.0.0.1:1/").is_ok(), "private addresses are allowed");
 }
 
 #[test]
-fn a_password_and_a_key_are_never_shown() {
-    let address = outbound(true).check("https://me:hunter2@example.org:8443/a.csv?key=s3cret#part").unwrap();
+fn display_and_debug_hide_password_and_query() {
+    let address = outbound(true).check_url("https://me:hunter2@example.org:8443/a.csv?key=s3cret#part").unwrap();
     assert_eq!(address.to_string(), "https://example.org:8443/a.csv");
     assert_eq!(format!("{address:?}"), "https://example.org:8443/a.csv");
-    assert!(address.secret().contains("hunter2"), "the server that is asked gets it");
+    assert!(address.expose().contains("hunter2"), "the request contains it");
 }
 
 #[test]
-fn a_redirect_is_checked_and_takes_the_password_along_to_the_same_origin_only() {
+fn checks_redirects_and_keeps_the_password_for_the_same_origin_only() {
     let outbound = outbound(false);
-    let from = outbound.check("https://me:pw@example.org/a").unwrap();
+    let from = outbound.check_url("https://me:pw@example.org/a").unwrap();
     for (location, expected) in [
         ("/b", Ok("https://me:pw@example.org/b")),
         ("https://example.org/b", Ok("https://me:pw@example.org/b")),
         ("https://other.example/b", Ok("https://other.example/b")),
         ("https://example.org:444/b", Ok("https://example.org:444/b")),
-        ("http://example.org/b", Err(Refused::Unencrypted)),
-        ("file:///etc/passwd", Err(Refused::Scheme("file".to_owned()))),
+        ("http://example.org/b", Err(UrlError::Unencrypted)),
+        ("file:///etc/passwd", Err(UrlError::Scheme("file".to_owned()))),
     ] {
-        let next = from.follow(location, false);
-        assert_eq!(next.as_ref().map(Address::secret), expected.as_ref().copied(), "{location}");
+        let next = from.redirect(location, CLOSED);
+        assert_eq!(next.as_ref().map(CheckedUrl::expose), expected.as_ref().copied(), "{location}");
     }
-    assert!(matches!(from.follow("//127.0.0.1/x", false), Err(Refused::Private { .. })));
-    let open = outbound.check("https://example.org/a").unwrap();
-    assert!(open.follow("http://example.org/b", false).is_ok(), "nothing secret goes along");
+    assert!(matches!(from.redirect("//127.0.0.1/x", CLOSED), Err(UrlError::Private { .. })));
+    let open = outbound.check_url("https://example.org/a").unwrap();
+    assert!(open.redirect("http://example.org/b", CLOSED).is_ok(), "the URL has no password");
 }
 
 #[tokio::test]
-async fn a_name_that_stands_for_a_private_address_is_refused_as_it_is_looked_up() {
+async fn refuses_a_name_that_resolves_to_a_private_address() {
     let outbound = outbound(false);
-    let address = outbound.check("http://localhost:9/").unwrap();
+    let address = outbound.check_url("http://localhost:9/").unwrap();
     let failed = outbound.get(&address, &[]).await.unwrap_err();
-    assert!(matches!(&failed, Failed::Refused(Refused::Private { host, .. }) if host == "localhost"), "{failed:?}");
+    assert!(matches!(&failed, RequestError::Url(UrlError::Private { host, .. }) if host == "localhost"), "{failed:?}");
 }
 
 #[tokio::test]
-async fn a_server_that_is_not_there_is_told_without_the_url() {
+async fn a_connection_error_does_not_contain_the_url() {
     let outbound = outbound(true);
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let address = outbound.check(&format!("http://me:hunter2@{closed}/?key=s3cret")).unwrap();
-    let Err(Failed::Unreached(text)) = outbound.post(&address, &[], Vec::new()).await else {
+    let address = outbound.check_url(&format!("http://me:hunter2@{closed}/?key=s3cret")).unwrap();
+    let Err(RequestError::Connect(text)) = outbound.post(&address, &[], Vec::new()).await else {
         panic!("nothing listens")
     };
-    assert!(text.starts_with("it was not reached: "), "{text}");
+    assert!(text.starts_with("could not connect: "), "{text}");
     assert!(!text.contains("hunter2") && !text.contains("s3cret"), "{text}");
 }

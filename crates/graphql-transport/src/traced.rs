@@ -3,16 +3,19 @@
 use async_graphql::{Request, Response, parser::types::DocumentOperations};
 use tracing::{Span, field::Empty, info_span};
 
-use super::codes;
-use crate::spans;
+use super::{codes, observer::OperationKind};
+
+/// Target of the spans of GraphQL operations. A subscriber that wants them enables level `INFO` of this target.
+pub const SPAN_TARGET: &str = "graphql_transport::operation";
 
 /// Characters of an operation's name that a span shows: clients choose it.
 const LONGEST: usize = 100;
 
 /// A span for an operation of this type.
-pub fn span(request: &mut Request, kind: &'static str) -> Span {
+pub fn span(request: &mut Request, kind: OperationKind) -> Span {
+    let kind = kind.as_str();
     let span = info_span!(
-        target: spans::TARGET,
+        target: SPAN_TARGET,
         "graphql",
         otel.name = Empty,
         otel.status_code = Empty,
@@ -35,7 +38,7 @@ pub fn span(request: &mut Request, kind: &'static str) -> Span {
 
 /// Tells `span` how the operation ended.
 pub fn answered(span: &Span, response: &Response) {
-    if let Some(code) = codes::all(&response.errors).next() {
+    if let Some(code) = codes::all(&response.errors).first().copied() {
         span.record("graphql.error.code", code);
         if matches!(code, "INTERNAL" | "UNAVAILABLE") {
             span.record("otel.status_code", "ERROR");

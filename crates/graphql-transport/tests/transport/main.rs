@@ -6,7 +6,7 @@ mod standin;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use pausa::http::transport::Settings;
+use graphql_transport::Settings;
 use reqwest::{RequestBuilder, StatusCode, multipart};
 use serde_json::{Value, json};
 use standin::{LARGEST, Server, serve};
@@ -21,7 +21,9 @@ type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 const UPLOAD: &str = r#"{"query":"mutation($file:Upload!){upload(file:$file)}","variables":{"file":null}}"#;
 
 fn post(server: &Server) -> RequestBuilder {
-    crate::harness::client().post(format!("http://{}/graphql", server.address))
+    // If reqwest is built with TLS, it needs a provider even for http. The first test installs it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new().post(format!("http://{}/graphql", server.address))
 }
 
 async fn ask(server: &Server, body: Value) -> (StatusCode, Value) {

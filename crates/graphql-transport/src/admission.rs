@@ -1,26 +1,30 @@
 //! The executor as every transport sees it: requests are checked before it, errors get their
 //! codes behind it, and a panic of a resolver is an answer.
 
-use std::{any::Any, panic::AssertUnwindSafe};
+use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 
 use async_graphql::{Executor, Request, Response, ServerError, parser::types::OperationType};
 use futures_util::{
     FutureExt, StreamExt,
     stream::{self, BoxStream},
 };
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use super::{codes, guard, settings::Settings, traced};
-use crate::clock::Clock;
-use crate::metrics::Graphql;
+use super::{
+    codes, guard,
+    observer::{Observer, OperationKind},
+    settings::Settings,
+    traced,
+};
 
 /// An executor behind the checks of the transport.
 #[derive(Clone)]
 pub struct Admission<E> {
     inner: E,
     max_selections: usize,
-    metrics: Graphql,
+    observer: Arc<dyn Observer>,
     under_way: TaskTracker,
 }
 
@@ -40,8 +44,8 @@ impl Admitted {
 impl<E: Executor> Admission<E> {
     /// Puts the checks before `inner`.
     pub fn new(inner: E, settings: &Settings) -> Self {
-        let (metrics, under_way) = (settings.metrics.clone(), settings.sockets.clone());
-        Self { inner, max_selections: settings.max_selections, metrics, under_way }
+        let (observer, under_way) = (Arc::clone(&settings.observer), settings.sockets.clone());
+        Self { inner, max_selections: settings.max_selections, observer, under_way }
     }
 
     /// Parses and checks a request. An error is the client's, with its code.
@@ -49,7 +53,7 @@ impl<E: Executor> Admission<E> {
         match guard::check(&mut request, self.max_selections) {
             Ok(kind) => Ok(Admitted { request, kind }),
             Err(error) => {
-                self.metrics.operation(name_of(None), codes::all(std::slice::from_ref(&error)));
+                self.observer.operation(OperationKind::Unknown, &codes::all(std::slice::from_ref(&error)));
                 Err(error)
             }
         }
@@ -57,7 +61,7 @@ impl<E: Executor> Admission<E> {
 
     /// Runs a query or mutation. A mutation that has begun runs to its end when its client goes away.
     pub async fn run(&self, mut admitted: Admitted) -> Response {
-        let span = traced::span(&mut admitted.request, name_of(admitted.kind));
+        let span = traced::span(&mut admitted.request, admitted.kind.into());
         let response = self.executed(admitted).instrument(span.clone()).await;
         traced::answered(&span, &response);
         response
@@ -65,13 +69,13 @@ impl<E: Executor> Admission<E> {
 
     async fn executed(&self, admitted: Admitted) -> Response {
         let Admitted { request, kind } = admitted;
-        let (inner, metrics) = (self.inner.clone(), self.metrics.clone());
+        let (inner, observer) = (self.inner.clone(), Arc::clone(&self.observer));
         let work = async move {
-            let begin = Clock::monotonic();
+            let begin = Instant::now();
             let outcome = AssertUnwindSafe(inner.execute(request)).catch_unwind().await;
             let response = codes::coded(outcome.unwrap_or_else(panicked));
-            metrics.operation(name_of(kind), codes::all(&response.errors));
-            metrics.took(name_of(kind), begin.elapsed());
+            observer.operation(kind.into(), &codes::all(&response.errors));
+            observer.duration(kind.into(), begin.elapsed());
             response
         };
         if kind != Some(OperationType::Mutation) {
@@ -88,9 +92,9 @@ impl<E: Executor> Admission<E> {
             return stream::once(async move { executor.run(admitted).await }).boxed();
         }
         // The span lasts as long as the stream.
-        let span = traced::span(&mut admitted.request, name_of(admitted.kind));
+        let span = traced::span(&mut admitted.request, admitted.kind.into());
         let results = self.inner.execute_stream(admitted.request, None);
-        let mut counting = Counting { metrics: self.metrics.clone(), kind: admitted.kind, counted: false };
+        let mut counting = Counting { observer: Arc::clone(&self.observer), kind: admitted.kind, counted: false };
         AssertUnwindSafe(results)
             .catch_unwind()
             .map(move |result| {
@@ -105,7 +109,7 @@ impl<E: Executor> Admission<E> {
 
 /// Counts the operation of a stream: with its first result, or at its end.
 struct Counting {
-    metrics: Graphql,
+    observer: Arc<dyn Observer>,
     kind: Option<OperationType>,
     counted: bool,
 }
@@ -114,9 +118,9 @@ impl Counting {
     fn result(&mut self, response: &Response) {
         let codes = codes::all(&response.errors);
         if std::mem::replace(&mut self.counted, true) {
-            self.metrics.errors(codes);
+            self.observer.errors(&codes);
         } else {
-            self.metrics.operation(name_of(self.kind), codes);
+            self.observer.operation(self.kind.into(), &codes);
         }
     }
 }
@@ -124,18 +128,8 @@ impl Counting {
 impl Drop for Counting {
     fn drop(&mut self) {
         if !self.counted {
-            self.metrics.operation(name_of(self.kind), std::iter::empty());
+            self.observer.operation(self.kind.into(), &[]);
         }
-    }
-}
-
-/// The type of an operation, as metrics name it.
-fn name_of(kind: Option<OperationType>) -> &'static str {
-    match kind {
-        Some(OperationType::Query) => "query",
-        Some(OperationType::Mutation) => "mutation",
-        Some(OperationType::Subscription) => "subscription",
-        None => "unknown",
     }
 }
 

@@ -13,7 +13,7 @@ use axum::Router;
 use axum::middleware::{Next, from_fn};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream::BoxStream};
-use pausa::http::transport::{self, Settings, UploadError, UploadSink};
+use graphql_transport::{Settings, UploadError, UploadSink};
 use tokio::sync::Notify;
 
 /// The largest file that the sink takes, in bytes.
@@ -190,7 +190,7 @@ pub async fn serve(port: u16, settings: Settings) -> Server {
         .limit_directives(16)
         .finish();
     let sink = Arc::new(Sink::default());
-    let routes = transport::routes(schema, sink.clone(), settings);
+    let routes = graphql_transport::routes(schema, sink.clone(), settings);
     let leaving = Arc::clone(&gate);
     let app = Router::new().nest("/graphql", routes).layer(from_fn(move |request, next: Next| {
         let leaving = Leaving(Arc::clone(&leaving));
