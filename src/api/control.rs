@@ -1,4 +1,4 @@
-//! Pause, resume, terminate; one by one or many at once. And forgetting what is over.
+//! The mutations that pause, resume, terminate and delete tasks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,85 +22,85 @@ const CONFIRM: Duration = Duration::from_secs(1);
 /// Tasks of a bulk change that are read at once, and that its summary names.
 const BULK: u32 = 500;
 
-/// How a pause ends by itself.
+/// Automatic end of a pause.
 #[derive(InputObject)]
 pub struct PauseExpiryInput {
-    /// When; it is kept over a restart.
+    /// Time at which the pause ends. Must be in the future. Restarts of the server do not change it.
     at: DateTime,
-    /// And how: RESUME or TERMINATE.
+    /// What happens then: RESUME or TERMINATE.
     then: ControlVerb,
 }
 
-/// What a bulk change did.
+/// Outcome of controlTasks.
 #[derive(SimpleObject)]
 pub struct ControlSummary {
-    /// Tasks that match the filter.
+    /// Number of tasks that match the filter.
     matched: Count,
-    /// Tasks whose state the verb changed; those that it does not fit are left as they are.
+    /// Number of tasks whose state changed. Tasks in states that do not allow the verb are left unchanged.
     changed: Count,
-    /// Those tasks as they are now, 500 of them at most.
+    /// The changed tasks, at most 500 and at most 4 MiB of their inputs.
     tasks: Vec<TaskObject>,
 }
 
-/// What is asked of tasks.
+/// The mutations that control tasks.
 #[derive(Default)]
 pub struct Control;
 
 #[Object]
 impl Control {
-    /// Stops a task where it is. Answers once the stop is confirmed (PAUSED: nothing moves, and nothing is held for it), or
-    /// after a second with PAUSING. A task that is paused already is answered as it is.
+    /// Pauses a task at its next checkpoint. Returns the task when it is PAUSED, or after one second as PAUSING. A task that
+    /// is already PAUSED is returned unchanged, with the new expiry if one is given.
     async fn pause(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The task.")] id: ID,
-        #[graphql(desc = "Reason, kept in the history. Up to 1,000 characters.")] reason: Option<String>,
-        #[graphql(desc = "How the pause ends by itself; by the server's settings where it is not given.")]
+        #[graphql(desc = "ID of the task.")] id: ID,
+        #[graphql(desc = "Reason, recorded in the history. Up to 1,000 characters.")] reason: Option<String>,
+        #[graphql(desc = "Automatic end of the pause. Default: by the server's settings max_pause_seconds and pause_expiry.")]
         expiry: Option<PauseExpiryInput>,
     ) -> Result<TaskObject> {
         let services = ctx.data_unchecked::<Services>();
         let expiry = expiry.map(|expiry| expiry.read(services)).transpose()?;
         let ask = ControlRequest { expiry, default_expiry: services.runner.default_expiry(), ..services.ask(reason)? };
-        services.pause(error::task_id(&id)?, ask).await.map(TaskObject::from)
+        services.pause(error::parse_task_id(&id)?, ask).await.map(TaskObject::from)
     }
 
-    /// Continues from the last checkpoint; also takes a FAILED task up again from there. A task that is not paused is
-    /// answered as it is.
+    /// Resumes a PAUSED, PAUSING or FAILED task from its last checkpoint. A SCHEDULED, QUEUED or RUNNING task is returned
+    /// unchanged.
     async fn resume(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The task.")] id: ID,
-        #[graphql(desc = "Reason, kept in the history. Up to 1,000 characters.")] reason: Option<String>,
+        #[graphql(desc = "ID of the task.")] id: ID,
+        #[graphql(desc = "Reason, recorded in the history. Up to 1,000 characters.")] reason: Option<String>,
     ) -> Result<TaskObject> {
         let services = ctx.data_unchecked::<Services>();
         let ask = services.ask(reason)?;
-        services.control(error::task_id(&id)?, Verb::Resume, ask).await.map(TaskObject::from)
+        services.control(error::parse_task_id(&id)?, Verb::Resume, ask).await.map(TaskObject::from)
     }
 
-    /// Stops a task for good and undoes what it wrote. Answers once that is done (TERMINATED), or after a second with
-    /// TERMINATING. It cannot be paused or resumed any more.
+    /// Stops a task permanently and rolls back everything it wrote. Returns the task when it is TERMINATED, or after one
+    /// second as TERMINATING. A TERMINATING or TERMINATED task cannot be paused or resumed.
     async fn terminate(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The task.")] id: ID,
-        #[graphql(desc = "Reason, kept in the history. Up to 1,000 characters.")] reason: Option<String>,
+        #[graphql(desc = "ID of the task.")] id: ID,
+        #[graphql(desc = "Reason, recorded in the history. Up to 1,000 characters.")] reason: Option<String>,
     ) -> Result<TaskObject> {
         let services = ctx.data_unchecked::<Services>();
         let ask = services.ask(reason)?;
-        services.control(error::task_id(&id)?, Verb::Terminate, ask).await.map(TaskObject::from)
+        services.control(error::parse_task_id(&id)?, Verb::Terminate, ask).await.map(TaskObject::from)
     }
 
-    /// One verb over all tasks that match. It does not wait for the stops to be confirmed.
+    /// Applies a verb to every matching task. Returns without waiting for running tasks to stop.
     async fn control_tasks(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to ask of them.")] verb: ControlVerb,
-        #[graphql(desc = "Which tasks.")] filter: TaskFilter,
-        #[graphql(desc = "Reason, kept in each history. Up to 1,000 characters.")] reason: Option<String>,
-        #[graphql(desc = "Only count; change nothing.", default = false)] dry_run: bool,
+        #[graphql(desc = "Verb to apply.")] verb: ControlVerb,
+        #[graphql(desc = "Tasks to apply it to. An empty filter matches all tasks.")] filter: TaskFilter,
+        #[graphql(desc = "Reason, recorded in the history of each task. Up to 1,000 characters.")] reason: Option<String>,
+        #[graphql(desc = "Only count the matching tasks; change nothing.", default = false)] dry_run: bool,
     ) -> Result<ControlSummary> {
         let services = ctx.data_unchecked::<Services>();
-        let (filter, ask) = (filter.read(services)?, services.ask(reason)?);
+        let (filter, ask) = (filter.parse(services)?, services.ask(reason)?);
         let matched = Count(services.store.count(&filter).await.map_err(error::from_store)?);
         if dry_run {
             return Ok(ControlSummary { matched, changed: Count(0), tasks: Vec::new() });
@@ -114,14 +114,15 @@ impl Control {
         })
     }
 
-    /// Deletes a finished task (COMPLETED, FAILED or TERMINATED) and its files. A dataset that it filled stays.
-    async fn delete_task(&self, ctx: &Context<'_>, #[graphql(desc = "The task.")] id: ID) -> Result<ID> {
+    /// Deletes a finished task (COMPLETED, FAILED or TERMINATED) and its files. A dataset that it filled is kept. Returns the
+    /// ID.
+    async fn delete_task(&self, ctx: &Context<'_>, #[graphql(desc = "ID of the task.")] id: ID) -> Result<ID> {
         let services = ctx.data_unchecked::<Services>();
-        let task = services.read(error::task_id(&id)?).await?;
+        let task = services.read(error::parse_task_id(&id)?).await?;
         if !task.state.is_final() || !services.runner.delete(&task).await.map_err(error::from_store)? {
             let state = services.read(task.id).await?.state;
-            let text = format!("task {} is {state}: only a finished task can be deleted, terminate it first", task.id);
-            return Err(error::in_state(text, state));
+            let text = format!("Cannot delete task {}: it is {state}. Terminate it first.", task.id);
+            return Err(error::invalid_state(text, state));
         }
         Ok(id)
     }
@@ -130,10 +131,10 @@ impl Control {
 impl PauseExpiryInput {
     fn read(self, services: &Services) -> Result<PauseExpiry> {
         if self.then == ControlVerb::Pause {
-            return Err(error::bad_input("expiry.then", "a pause ends with RESUME or TERMINATE"));
+            return Err(error::bad_input("expiry.then", "expiry.then must be RESUME or TERMINATE."));
         }
         if self.at.0 <= services.clock.now() {
-            return Err(error::bad_input("expiry.at", format!("{} is not in the future", self.at.0)));
+            return Err(error::bad_input("expiry.at", format!("expiry.at must be in the future, got {}.", self.at.0)));
         }
         Ok(PauseExpiry { at: self.at.0, then: self.then.into() })
     }
@@ -148,7 +149,7 @@ impl Services {
 
     async fn read(&self, id: TaskId) -> Result<Arc<Task>> {
         let task = self.store.get(id).await.map_err(error::from_store)?;
-        task.ok_or_else(|| error::no_task(id))
+        task.ok_or_else(|| error::task_not_found(id))
     }
 
     /// A run that pauses is told of it before that is on disk: the disk is waited for once, when the run has let go.

@@ -10,23 +10,23 @@ use crate::runner::BadInput;
 use crate::store::Filter;
 use crate::task::State;
 
-/// Which tasks: those that match every part that is given.
+/// Filter of tasks. A task matches if it matches every field that is set.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct TaskFilter {
-    /// Any of these ids.
+    /// Tasks with any of these IDs. Default: all.
     pub ids: Option<Vec<ID>>,
-    /// Any of these kinds.
+    /// Tasks of any of these kinds. Default: all.
     pub kinds: Option<Vec<TaskKind>>,
-    /// Any of these states.
+    /// Tasks in any of these states. Default: all.
     pub states: Option<Vec<TaskState>>,
-    /// Exactly this label.
+    /// Tasks with exactly this label. Default: all.
     pub label: Option<String>,
 }
 
 impl TaskFilter {
-    /// The filter as the store takes it.
-    pub fn read(self, services: &Services) -> Result<Filter> {
-        let ids = self.ids.map(|ids| ids.iter().map(|id| error::task_id(id)).collect::<Result<_>>()).transpose()?;
+    /// Translates the filter for the store.
+    pub fn parse(self, services: &Services) -> Result<Filter> {
+        let ids = self.ids.map(|ids| ids.iter().map(|id| error::parse_task_id(id)).collect::<Result<_>>()).transpose()?;
         let kinds = self.kinds.map(|kinds| kinds.iter().flat_map(|kind| names(services, *kind)).collect());
         let states = self.states.map(|states| states.into_iter().map(State::from).collect());
         BadInput::check_text("filter.label", self.label.as_deref(), usize::MAX).map_err(error::from_input)?;

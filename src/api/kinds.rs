@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_graphql::{ID, Interface, MergedObject};
 
-use crate::gql::progress::Progress;
+use crate::gql::progress::ProgressObject;
 use crate::gql::scalars::DateTime;
-use crate::gql::task::{ResultFile, StateChange, TaskError, TaskState};
+use crate::gql::task::{ResultFileObject, StateChangeObject, TaskErrorObject, TaskState};
 use crate::kinds::api::TaskKind;
 use crate::kinds::custom::api::{CustomStart, CustomTask};
 use crate::kinds::{self, each_kind};
@@ -14,45 +14,45 @@ use crate::task::Task;
 
 macro_rules! define_union {
     ($($(#[$doc:meta])* $module:ident $kind:ident $task:ident $start:ident,)*) => {
-        /// How each kind is started.
+        /// The mutations that start tasks, one for each kind.
         #[derive(Default, MergedObject)]
         pub struct Starts($(kinds::$module::api::$start,)* CustomStart);
 
-        /// A long-running task: what can be watched, paused, resumed and terminated.
+        /// Long-running task. It can be watched, paused, resumed and terminated.
         #[derive(Interface)]
         #[graphql(
             name = "Task",
-            field(name = "id", ty = "ID", desc = "The task's name for ever."),
-            field(name = "kind", ty = "TaskKind", desc = "What it is."),
-            field(name = "state", ty = "TaskState", desc = "Where it stands."),
-            field(name = "label", ty = "Option<&str>", desc = "The user's own name for it."),
-            field(name = "progress", ty = "Progress", desc = "How far it came."),
+            field(name = "id", ty = "ID", desc = "Unique ID of the task. Never reused."),
+            field(name = "kind", ty = "TaskKind", desc = "Kind of task."),
+            field(name = "state", ty = "TaskState", desc = "Current lifecycle state."),
+            field(name = "label", ty = "Option<&str>", desc = "Label chosen by the client, up to 200 characters. Null if it chose none."),
+            field(name = "progress", ty = "ProgressObject", desc = "ProgressObject as of the last commit."),
             field(
                 name = "attempt",
                 ty = "i32",
-                desc = "Times that it was taken up again after a crash or an error. A clean shutdown spends none."
+                desc = "Number of restarts after a crash or an error. A clean shutdown does not count."
             ),
-            field(name = "error", ty = "Option<TaskError>", desc = "Why it failed; while SCHEDULED, why its last try did."),
-            field(name = "result", ty = "Option<ResultFile>", desc = "The file that it made, once COMPLETED."),
-            field(name = "created_at", ty = "DateTime", desc = "When it was started by the user."),
+            field(name = "error", ty = "Option<TaskErrorObject>", desc = "Error of the last attempt. Set when FAILED, and while a retry is SCHEDULED."),
+            field(name = "result", ty = "Option<ResultFileObject>", desc = "File that the task produced. Null before COMPLETED, and for kinds that produce none."),
+            field(name = "created_at", ty = "DateTime", desc = "Time at which the task was created."),
             field(
                 name = "start_at",
                 ty = "Option<DateTime>",
-                desc = "When it may first run, where that is later than createdAt."
+                desc = "Earliest time of the first run. Null if it is not later than createdAt."
             ),
-            field(name = "started_at", ty = "Option<DateTime>", desc = "When it first ran."),
-            field(name = "finished_at", ty = "Option<DateTime>", desc = "When it ended."),
-            field(name = "paused_at", ty = "Option<DateTime>", desc = "Since when it is PAUSED."),
-            field(name = "pause_expires_at", ty = "Option<DateTime>", desc = "When its pause ends by itself."),
+            field(name = "started_at", ty = "Option<DateTime>", desc = "Time of the first run. Null before it."),
+            field(name = "finished_at", ty = "Option<DateTime>", desc = "Time at which the task became COMPLETED, FAILED or TERMINATED. Null before that."),
+            field(name = "paused_at", ty = "Option<DateTime>", desc = "Time at which the task became PAUSED. Null in every other state."),
+            field(name = "pause_expires_at", ty = "Option<DateTime>", desc = "Time at which the pause ends by itself. Null if it has no expiry, or the task is not paused."),
             field(
                 name = "history",
-                ty = "Vec<StateChange>",
-                desc = "Changes of state, oldest first, with who asked and why: the newest 500."
+                ty = "Vec<StateChangeObject>",
+                desc = "The newest 500 state changes, oldest first, each with its author and reason."
             )
         )]
         pub enum TaskObject {
             $($(#[$doc])* $kind(kinds::$module::api::$task),)*
-            /// A kind that the embedding program registered.
+            /// A kind registered by the embedding program.
             Custom(CustomTask),
         }
 

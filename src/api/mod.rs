@@ -1,4 +1,4 @@
-//! The API: queries, mutations, subscriptions, and the union of the kinds. Each kind adds its fields in its `api.rs`.
+//! The API: queries, mutations, subscriptions and the union of the kinds.
 
 mod control;
 mod datasets;
@@ -14,22 +14,22 @@ use self::datasets::DatasetMutation;
 use self::kinds::Starts;
 use self::query::Query;
 use self::subscription::Subscription;
-use crate::gql::budget;
+use crate::gql::budget::BudgetExtension;
 use crate::gql::services::Services;
 
-/// Nesting of selections.
+/// Maximum nesting of selections.
 const DEPTH: usize = 15;
 
-/// Nesting that the parser takes.
+/// Maximum nesting that the parser accepts.
 const RECURSION: usize = 24;
 
-/// Directives on one selection.
+/// Maximum number of directives on one selection.
 const DIRECTIVES: usize = 16;
 
-/// Everything that can be asked and done.
+/// The schema, ready to execute requests.
 pub type Api = Schema<Query, Mutation, Subscription>;
 
-/// What changes something.
+/// Mutations.
 #[derive(Default, MergedObject)]
 pub struct Mutation(Starts, Control, DatasetMutation);
 
@@ -38,7 +38,7 @@ pub fn schema(services: Services) -> Api {
     builder().data(services).finish()
 }
 
-/// The schema as text.
+/// Returns the schema in the schema definition language (SDL).
 pub fn sdl() -> String {
     builder().finish().sdl()
 }
@@ -46,7 +46,7 @@ pub fn sdl() -> String {
 fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
     Schema::build(Query, Mutation::default(), Subscription)
         .limit_depth(DEPTH)
-        .extension(budget::Factory)
+        .extension(BudgetExtension)
         .limit_recursive_depth(RECURSION)
         .limit_directives(DIRECTIVES)
 }

@@ -1,4 +1,4 @@
-//! What can be asked.
+//! The queries.
 
 use std::sync::Arc;
 
@@ -10,78 +10,78 @@ use super::filter::TaskFilter;
 use super::kinds::TaskObject;
 use crate::datasets::DatasetName;
 use crate::gql::error::{self, Result};
-use crate::gql::paging::{self, Asked};
+use crate::gql::paging::{self, PageArguments};
 use crate::gql::scalars::{Count, DateTime};
 use crate::gql::services::Services;
 use crate::store::{Filter, Page};
 use crate::task::Task;
 
-/// A part of the list of tasks.
+/// A page of the list of tasks.
 pub type TaskConnection = Connection<String, TaskObject, TaskTotal>;
 
-/// What can be asked.
+/// The queries.
 pub struct Query;
 
-/// What can be asked.
+/// Queries.
 #[Object]
 impl Query {
-    /// The task of that id; an unknown id is the error NOT_FOUND.
+    /// Returns a task. An unknown ID is refused with NOT_FOUND, so the field is never null without an error.
     async fn task(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The id that its start answered.")] id: ID,
+        #[graphql(desc = "ID of the task.")] id: ID,
     ) -> Result<Option<TaskObject>> {
         let services = ctx.data_unchecked::<Services>();
-        let task = services.store.get(error::task_id(&id)?).await.map_err(error::from_store)?;
-        let task = task.ok_or_else(|| error::no_task(&*id))?;
+        let task = services.store.get(error::parse_task_id(&id)?).await.map_err(error::from_store)?;
+        let task = task.ok_or_else(|| error::task_not_found(&*id))?;
         Ok(Some(task.into()))
     }
 
-    /// Tasks, newest first, each once. Pages go forward and backward as in the Relay connection specification. A page ends
-    /// early when the inputs of its tasks have 4 MiB; it has one task at least.
+    /// Lists tasks, newest first. Pages forward and backward as in the Relay connection specification. A page ends early,
+    /// after at least one task, when the inputs of its tasks reach 4 MiB.
     #[graphql(complexity = "paging::complexity(first.or(last), child_complexity)")]
     async fn tasks(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only tasks that match; all where it is not given.")] filter: Option<TaskFilter>,
-        #[graphql(desc = "At most so many from the start: 50 where neither first nor last is given, 500 at most.")]
+        #[graphql(desc = "Only tasks that match. Default: all.")] filter: Option<TaskFilter>,
+        #[graphql(desc = "Maximum number of nodes from the start, 0 to 500. Default: 50, unless last is set.")]
         first: Option<i32>,
-        #[graphql(desc = "Behind this cursor.")] after: Option<String>,
-        #[graphql(desc = "At most so many from the end, 500 at most.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only nodes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Maximum number of nodes from the end, 0 to 500. Excludes first.")] last: Option<i32>,
+        #[graphql(desc = "Only nodes before this cursor.")] before: Option<String>,
     ) -> Result<TaskConnection> {
         let services = ctx.data_unchecked::<Services>();
-        let filter = filter.unwrap_or_default().read(services)?;
-        list(services, filter, &Asked { first, after, last, before }).await
+        let filter = filter.unwrap_or_default().parse(services)?;
+        list(services, filter, &PageArguments { first, after, last, before }).await
     }
 
-    /// The dataset of that name; null where there is none.
+    /// Returns a dataset. Null if no dataset has this name.
     async fn dataset(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Its name, as startImport was given it.")] name: String,
+        #[graphql(desc = "Name of the dataset.")] name: String,
     ) -> Result<Option<DatasetObject>> {
         let services = ctx.data_unchecked::<Services>();
         let Ok(name) = name.parse::<DatasetName>() else { return Ok(None) };
         Ok(services.datasets.get(&name).await.map_err(error::from_datasets)?.map(DatasetObject))
     }
 
-    /// Datasets, by name.
+    /// Lists datasets, ordered by name.
     #[graphql(complexity = "paging::complexity(first.or(last), child_complexity)")]
     async fn datasets(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "At most so many from the start: 50 where neither first nor last is given, 500 at most.")]
+        #[graphql(desc = "Maximum number of nodes from the start, 0 to 500. Default: 50, unless last is set.")]
         first: Option<i32>,
-        #[graphql(desc = "Behind this cursor.")] after: Option<String>,
-        #[graphql(desc = "At most so many from the end, 500 at most.")] last: Option<i32>,
-        #[graphql(desc = "Before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only nodes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Maximum number of nodes from the end, 0 to 500. Excludes first.")] last: Option<i32>,
+        #[graphql(desc = "Only nodes before this cursor.")] before: Option<String>,
     ) -> Result<DatasetConnection> {
         let services = ctx.data_unchecked::<Services>();
-        datasets::list(services, &Asked { first, after, last, before }).await
+        datasets::list(services, &PageArguments { first, after, last, before }).await
     }
 
-    /// The server that answers.
+    /// Describes the node that answers, and its limits.
     async fn server(&self, ctx: &Context<'_>) -> Server {
         let services = ctx.data_unchecked::<Services>();
         let limits = Limits {
@@ -98,52 +98,52 @@ impl Query {
     }
 }
 
-/// The node that answers.
+/// The node that answers the request.
 #[derive(SimpleObject)]
 pub struct Server {
-    /// The program's version.
+    /// Version of Pausa.
     version: String,
-    /// The node's name.
+    /// Name of the node.
     node: String,
-    /// Since when it is up.
+    /// Time at which the node started.
     started_at: DateTime,
-    /// What may be asked of it.
+    /// Limits of the server.
     limits: Limits,
 }
 
-/// What may be asked of the server.
+/// Limits of the server.
 #[derive(SimpleObject)]
 pub struct Limits {
-    /// Digits of one computation of pi.
+    /// Maximum digits of one startPiJob.
     max_pi_digits: i32,
-    /// Bytes of one upload.
+    /// Maximum size of one upload, in bytes.
     max_upload_bytes: Count,
-    /// Tasks that run at once on this node.
+    /// Maximum number of tasks that run at once on this node. Timers do not count.
     max_running_tasks: i32,
 }
 
-/// Counts the whole list, when asked to.
+/// Counts the tasks of the whole list if the client selects the field.
 pub struct TaskTotal(Filter);
 
 #[Object]
 impl TaskTotal {
-    /// How many tasks match in all.
+    /// Number of matching tasks, on all pages.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<Count> {
         let services = ctx.data_unchecked::<Services>();
         services.store.count(&self.0).await.map(Count).map_err(error::from_store)
     }
 }
 
-async fn list(services: &Services, filter: Filter, asked: &Asked) -> Result<TaskConnection> {
-    let (limit, from_end) = asked.limit()?;
+async fn list(services: &Services, filter: Filter, page: &PageArguments) -> Result<TaskConnection> {
+    let (limit, from_end) = page.limit()?;
     let cursor = |field: &str, text: &Option<String>| {
         let parsed = text.as_deref().map(str::parse).transpose();
-        parsed.map_err(|_| error::bad_input(field, format!("{field} must be a cursor of this list")))
+        parsed.map_err(|_| error::bad_input(field, format!("{field} must be a cursor of this list.")))
     };
-    let (after, before) = (cursor("after", &asked.after)?, cursor("before", &asked.before)?);
-    let page = Page { after, before, from_end, limit: limit + 1 };
-    let (mut tasks, more) = services.store.list(&filter, page).await.map_err(error::from_store)?;
-    let (mut has_previous, mut has_next) = asked.cut(&mut tasks, limit, from_end);
+    let (after, before) = (cursor("after", &page.after)?, cursor("before", &page.before)?);
+    let wanted = Page { after, before, from_end, limit: limit + 1 };
+    let (mut tasks, more) = services.store.list(&filter, wanted).await.map_err(error::from_store)?;
+    let (mut has_previous, mut has_next) = page.trim(&mut tasks, limit, from_end);
     if from_end {
         has_previous |= more;
     } else {

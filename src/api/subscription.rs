@@ -1,4 +1,4 @@
-//! Watching tasks. All watchers on a node live on the same snapshots, one read for each change.
+//! The subscriptions. All subscribers of a node share one snapshot of each change.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,38 +24,38 @@ const PACE: Duration = Duration::from_millis(100);
 /// Tasks that a watcher is told anew who fell behind.
 const ANEW: u32 = 1000;
 
-/// What can be watched.
+/// The subscriptions.
 pub struct Subscription;
 
-/// What can be watched.
+/// Subscriptions.
 #[GraphqlSubscription]
 impl Subscription {
-    /// The task as it is now, then at every change, at most ten a second; ends after the final state. A slow watcher
-    /// misses updates in between, never the last one.
+    /// Sends the task as it is now, then after each change, at most ten times per second. Completes after the final state.
+    /// Intermediate updates may be dropped for slow clients; the final state is always delivered.
     async fn task_progress(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "The task.")] id: ID,
+        #[graphql(desc = "ID of the task.")] id: ID,
     ) -> Result<impl Stream<Item = TaskObject>> {
         let services = ctx.data_unchecked::<Services>();
-        let id = error::task_id(&id)?;
+        let id = error::parse_task_id(&id)?;
         let read =
-            || async { services.store.get(id).await.map_err(error::from_store)?.ok_or_else(|| error::no_task(id)) };
+            || async { services.store.get(id).await.map_err(error::from_store)?.ok_or_else(|| error::task_not_found(id)) };
         let changes = services.bus.watch(&read().await?);
         // Read again: what changed between the first read and the watch is in neither.
         let now = read().await?;
         Ok(paced(now, changes, services.events.subscribed("taskProgress")))
     }
 
-    /// Every task that matches, at every change of its state, from now on. A watcher who falls far behind is told the
-    /// newest state of the newest tasks instead of each change.
+    /// Sends each matching task after each change of its state, from now on. A client that falls more than 1,024 changes
+    /// behind receives the current state of the newest 1,000 matching tasks instead of each change.
     async fn task_changes(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Only tasks that match; all where it is not given.")] filter: Option<TaskFilter>,
+        #[graphql(desc = "Only tasks that match. Default: all.")] filter: Option<TaskFilter>,
     ) -> Result<impl Stream<Item = TaskObject>> {
         let services = ctx.data_unchecked::<Services>();
-        let filter = filter.unwrap_or_default().read(services)?;
+        let filter = filter.unwrap_or_default().parse(services)?;
         let subscribed = services.events.subscribed("taskChanges");
         Ok(changes(filter, services.bus.all(), services.store.clone(), subscribed))
     }

@@ -1,4 +1,4 @@
-//! What one request may ask for, whatever its aliases are: the complexity of its operation, bytes of rows, changes of states.
+//! Limits of one request, however many aliases it uses: the complexity of its operation, bytes of rows, state changes.
 
 use std::sync::Arc;
 
@@ -13,72 +13,74 @@ use crate::task::Code;
 /// Maximum complexity of an operation: its fields, those below a list times the nodes of the list.
 const COMPLEXITY: usize = 100_000;
 
-/// Maximum size of the pages of rows in one answer, in bytes.
+/// Maximum size of the pages of rows in one response, in bytes.
 const ROW_BYTES: usize = 16 << 20;
 
-/// Maximum number of changes of state in the histories of one answer.
+/// Maximum number of state changes in the histories of one response.
 const CHANGES: usize = 20_000;
 
-/// What a request has read so far.
+/// The amounts that one request may read.
 pub struct Budget {
     /// Bytes of rows.
-    pub rows: Allowance,
-    /// Changes of state.
-    pub changes: Allowance,
+    pub rows: ReadLimit,
+    /// State changes.
+    pub changes: ReadLimit,
 }
 
-/// A limit, and how much of it is used. Reads of one kind come one after the other, so that none exceeds it unseen.
-pub struct Allowance {
-    most: usize,
-    what: &'static str,
+/// A limit, and the amount used so far. Only one read at a time holds the permit, so that concurrent reads cannot exceed
+/// the limit together.
+pub struct ReadLimit {
+    limit: usize,
+    unit: &'static str,
     used: Mutex<usize>,
 }
 
-/// The turn of one read.
-pub struct Turn<'a>(MutexGuard<'a, usize>);
+/// Permission for one read.
+pub struct ReadPermit<'a>(MutexGuard<'a, usize>);
 
 impl Default for Budget {
     fn default() -> Budget {
-        let allowance = |most, what| Allowance { most, what, used: Mutex::default() };
-        Budget { rows: allowance(ROW_BYTES, "bytes of rows"), changes: allowance(CHANGES, "changes in its histories") }
+        let limited = |limit, unit| ReadLimit { limit, unit, used: Mutex::default() };
+        Budget { rows: limited(ROW_BYTES, "bytes of rows"), changes: limited(CHANGES, "state changes of histories") }
     }
 }
 
-impl Allowance {
-    /// Waits for the reads before, and refuses one that comes when they have used the limit up.
-    pub async fn turn(&self) -> Result<Turn<'_>> {
+impl ReadLimit {
+    /// Waits for earlier reads.
+    ///
+    /// # Errors
+    /// BAD_USER_INPUT if they have used up the limit.
+    pub async fn permit(&self) -> Result<ReadPermit<'_>> {
         let used = self.used.lock().await;
-        if *used < self.most {
-            return Ok(Turn(used));
+        if *used < self.limit {
+            return Ok(ReadPermit(used));
         }
-        let Allowance { most, what, .. } = self;
-        Err(error::coded(
-            Code::BadUserInput,
-            format!("this request asks for more than {most} {what}: ask in several requests"),
-        ))
+        let ReadLimit { limit, unit, .. } = self;
+        let text = format!("The request reads more than {limit} {unit}. Split it into several requests.");
+        Err(error::coded(Code::BadUserInput, text))
     }
 }
 
-impl Turn<'_> {
-    /// Notes how much was read.
-    pub fn used(mut self, amount: usize) {
+impl ReadPermit<'_> {
+    /// Adds the amount that was read.
+    pub fn spend(mut self, amount: usize) {
         *self.0 = self.0.saturating_add(amount);
     }
 }
 
-/// Gives each request its budget, and refuses an operation that is too complex.
-pub struct Factory;
+/// Gives each request its [`Budget`], and refuses an operation that is too complex.
+pub struct BudgetExtension;
 
-impl ExtensionFactory for Factory {
+impl ExtensionFactory for BudgetExtension {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Limits)
+        Arc::new(RequestLimits)
     }
 }
 
-struct Limits;
+struct RequestLimits;
 
 #[async_trait]
-impl Extension for Limits {
+impl Extension for RequestLimits {
     async fn prepare_request(
         &self,
         ctx: &ExtensionContext<'_>,
@@ -94,13 +96,13 @@ impl Extension for Limits {
         next: NextValidation<'_>,
     ) -> std::result::Result<ValidationResult, Vec<ServerError>> {
         let valid = next.run(ctx).await?;
-        let asked = valid.complexity;
-        if asked <= COMPLEXITY {
+        let complexity = valid.complexity;
+        if complexity <= COMPLEXITY {
             return Ok(valid);
         }
         let text = format!(
-            "the operation asks for up to {asked} values (fields times the first or last of the lists around them); \
-             {COMPLEXITY} are allowed: lower first or last, or ask for fewer fields"
+            "The operation may return up to {complexity} values (fields times the first or last of the lists around them). At \
+             most {COMPLEXITY} are allowed: lower first or last, or select fewer fields."
         );
         Err(vec![ServerError::new(text, None)])
     }

@@ -2,22 +2,22 @@
 
 use async_graphql::Enum;
 
-use crate::datasets;
+use crate::datasets::ColumnType;
 
-/// The type of a column.
+/// Type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(remote = "datasets::ColumnType")]
-pub enum ColumnType {
-    /// Any text, kept exactly.
+#[graphql(name = "ColumnType", remote = "ColumnType")]
+pub enum ColumnTypeEnum {
+    /// Text. Every cell is preserved byte for byte.
     Text,
-    /// A whole number.
+    /// Whole number from -2^63 to 2^63 - 1.
     Integer,
-    /// A number.
+    /// Finite 64-bit floating-point number.
     Real,
-    /// True or false.
+    /// `true` or `false`. Input may also be t, yes, y, on, 1 and their opposites.
     Boolean,
-    /// A day.
+    /// Calendar date, such as 2026-01-31. Years are 1 to 9999.
     Date,
-    /// An instant.
+    /// Instant, in UTC, to the microsecond. Input may have any offset. Default: UTC.
     Timestamp,
 }

@@ -1,4 +1,4 @@
-//! Idempotency keys: a key belongs to one kind of task and to one input, as the client gave it.
+//! Idempotency keys. A key belongs to one kind of task and to one input, exactly as the client sent it.
 
 use async_graphql::Context;
 use serde_json::{Map, Value};
@@ -8,8 +8,8 @@ use super::error::{self, Result};
 use crate::files::hex;
 use crate::task::IdempotencyKey;
 
-/// The arguments of the field being resolved, as the client gave them: defaults are not filled in, so that they may
-/// change between versions.
+/// Returns the arguments of the current field, as the client sent them. Defaults are not filled in, so that they may change
+/// between versions.
 ///
 /// # Errors
 /// INTERNAL if an argument cannot be written as JSON.
@@ -21,7 +21,7 @@ pub fn input(ctx: &Context<'_>) -> Result<Value> {
     Ok(Value::Object(input))
 }
 
-/// `key` with the input of the field being resolved; none if the client gave no key.
+/// Combines `key` with the input of the current field. None if the client sent no key.
 ///
 /// # Errors
 /// As [`input`].
@@ -29,7 +29,7 @@ pub fn key(ctx: &Context<'_>, key: Option<String>) -> Result<Option<IdempotencyK
     key.map(|text| Ok(key_for(text, &input(ctx)?))).transpose()
 }
 
-/// The key `text` for `input`. The order of an object's fields makes no difference.
+/// Combines the key `text` with `input`. The order of an object's fields makes no difference.
 pub fn key_for(text: String, input: &Value) -> IdempotencyKey {
     // serde_json keeps objects sorted by their keys.
     let digest = Sha256::digest(input.to_string());
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_order_of_fields_makes_no_difference_and_every_value_does() {
+    fn the_order_of_fields_does_not_matter_and_every_value_does() {
         let of = |input: &str| key_for("key".to_owned(), &serde_json::from_str(input).unwrap());
         let first = of(r#"{"a": 1, "b": {"c": [1, 2], "d": "x"}}"#);
         assert_eq!(of(r#"{"b": {"d": "x", "c": [1, 2]}, "a": 1}"#), first);

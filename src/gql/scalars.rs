@@ -1,22 +1,22 @@
-//! The scalars that GraphQL itself lacks.
+//! The scalars of the API beside those of GraphQL.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use jiff::Timestamp;
 
-/// The largest whole number that a JSON number holds exactly in every client.
-const LARGEST: u64 = 1 << 53;
+/// Exclusive upper bound of [`Count`]: every client holds smaller whole numbers exactly as a JSON number.
+const COUNT_END: u64 = 1 << 53;
 
-/// A moment.
+/// An instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DateTime(pub Timestamp);
 
-/// An RFC 3339 instant, such as `2026-01-31T12:00:00Z`. Any offset is understood; answers are in UTC.
+/// An RFC 3339 instant, such as `2026-01-31T12:00:00Z`. Input may have any offset. Output is in UTC.
 #[Scalar(name = "DateTime", specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
         let refuse =
-            |_| InputValueError::custom(format!("{text:?} is no RFC 3339 instant, such as 2026-01-31T12:00:00Z"));
+            |_| InputValueError::custom(format!("{text:?} is not a valid DateTime: expected an RFC 3339 instant such as 2026-01-31T12:00:00Z"));
         text.parse().map(DateTime).map_err(refuse)
     }
 
@@ -31,38 +31,38 @@ impl From<Timestamp> for DateTime {
     }
 }
 
-/// How many.
+/// A number of things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Count(pub u64);
 
-/// A whole number from 0 to 2^53 - 1, as a JSON number: rows, bytes and digits outgrow Int.
+/// Whole number from 0 to 2^53 - 1, as a JSON number. Used where Int is too small: rows, bytes, digits.
 #[Scalar(name = "Count")]
 impl ScalarType for Count {
     fn parse(value: Value) -> InputValueResult<Self> {
         let count = match &value {
-            Value::Number(number) => number.as_u64().filter(|count| *count < LARGEST),
+            Value::Number(number) => number.as_u64().filter(|count| *count < COUNT_END),
             _ => return Err(InputValueError::expected_type(value)),
         };
-        count.map(Count).ok_or_else(|| InputValueError::custom("a whole number from 0 to 2^53 - 1 is expected"))
+        count.map(Count).ok_or_else(|| InputValueError::custom("expected a whole number from 0 to 2^53 - 1"))
     }
 
     fn to_value(&self) -> Value {
-        Value::from(self.0.min(LARGEST - 1))
+        Value::from(self.0.min(COUNT_END - 1))
     }
 }
 
-/// A file part of a request, by the id of the upload that it became.
+/// The upload ID of a file part of a multipart request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Upload(pub String);
+pub struct UploadScalar(pub String);
 
-/// A file part of a GraphQL multipart request, as the `map` of the request names it. The server streams it to disk and puts
-/// its upload id here; so the id that POST /uploads answered serves as well.
+/// File part of a GraphQL multipart request, assigned by the `map` of the request. The server stores the file and replaces
+/// the variable by its upload ID. An upload ID that POST /uploads returned is also accepted.
 #[Scalar(name = "Upload", specified_by_url = "https://github.com/jaydenseric/graphql-multipart-request-spec")]
-impl ScalarType for Upload {
+impl ScalarType for UploadScalar {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
-            Value::String(id) => Ok(Upload(id)),
-            _ => Err(InputValueError::custom("a file part of a multipart request is expected")),
+            Value::String(id) => Ok(UploadScalar(id)),
+            _ => Err(InputValueError::custom("expected a file part of a multipart request, or an upload ID")),
         }
     }
 

@@ -63,9 +63,9 @@ impl Services {
         kind: &str,
         starts: Vec<(serde_json::Value, StartOptions)>,
     ) -> Result<Vec<Arc<Task>>> {
-        let started = self.runner.start_tasks(kind, starts).await.map_err(|RefusedStarts { place, error }| {
+        let started = self.runner.start_tasks(kind, starts).await.map_err(|RefusedStarts { place: index, error }| {
             let error = error::from_start(error);
-            place.map_or(error.clone(), |place| error::of_input(place, error))
+            index.map_or(error.clone(), |index| error::at_input(index, error))
         })?;
         Ok(started.into_iter().map(Started::into_task).collect())
     }

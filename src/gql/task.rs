@@ -1,4 +1,4 @@
-//! The fields that every kind of task has.
+//! The fields that every kind of task has, and the types of those fields.
 
 use std::sync::Arc;
 
@@ -6,31 +6,31 @@ use async_graphql::{Context, Enum, ID, Object, OutputType, SimpleObject};
 
 use super::budget::Budget;
 use super::error::{self, Result};
-use super::progress::Progress;
+use super::progress::ProgressObject;
 use super::scalars::{Count, DateTime};
 use super::services::Services;
 use crate::task::{self, State, Task, Verb};
 
-/// Where a task stands.
+/// Lifecycle state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum TaskState {
-    /// Waits for its time: a start in the future, or the next try after an error.
+    /// Waiting for a start time in the future, or for a retry after an error.
     Scheduled,
-    /// Runs as soon as a node has a free slot.
+    /// Waiting for a node with a free slot.
     Queued,
-    /// A node works on it.
+    /// Running on a node.
     Running,
-    /// Asked to pause; its run has not let go yet.
+    /// Pause requested. The run has not stopped yet.
     Pausing,
-    /// Nothing moves, and nothing is held for it.
+    /// Paused. The task uses no CPU and holds no connection, lock or thread.
     Paused,
-    /// Asked to end; what it wrote is being undone.
+    /// Termination requested. What the task wrote is being rolled back.
     Terminating,
-    /// Ended for good, with nothing left of what it wrote.
+    /// Terminated. Everything the task wrote has been rolled back. Final.
     Terminated,
-    /// Done.
+    /// Completed successfully. Final.
     Completed,
-    /// Ended by an error; `resume` takes it up again.
+    /// Failed. `resume` continues the task from its last checkpoint.
     Failed,
 }
 
@@ -66,62 +66,65 @@ impl From<TaskState> for State {
     }
 }
 
-/// What may be asked of a task.
+/// Control verb for a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "Verb")]
 pub enum ControlVerb {
-    /// Stand still, hold nothing, keep the place.
+    /// Stops at the next checkpoint and releases all resources.
     Pause,
-    /// Go on from the last checkpoint.
+    /// Continues from the last checkpoint.
     Resume,
-    /// End for good and undo what was written.
+    /// Stops permanently and rolls back everything the task wrote.
     Terminate,
 }
 
-/// Why a task failed, or why its last try did.
+/// Error of a task's last attempt.
 #[derive(SimpleObject)]
-pub struct TaskError {
-    /// One of the codes of the API, such as BAD_USER_INPUT.
+#[graphql(name = "TaskError")]
+pub struct TaskErrorObject {
+    /// Error code, one of the values of `extensions.code`, such as BAD_USER_INPUT.
     code: String,
-    /// Where it went wrong, and what to do next.
+    /// What is wrong, and what to do.
     message: String,
 }
 
-/// A file that a task made.
+/// File produced by a task.
 #[derive(SimpleObject)]
-pub struct ResultFile {
-    /// The name that a browser saves it under.
+#[graphql(name = "ResultFile")]
+pub struct ResultFileObject {
+    /// File name for the download.
     name: String,
-    /// Its size in bytes.
+    /// Size in bytes.
     size: Count,
-    /// Its media type.
+    /// Media type, such as `text/csv; charset=utf-8`.
     content_type: String,
-    /// Where to get it, relative to the server.
+    /// Download URL, relative to the server's address.
     url: String,
-    /// SHA-256 of its bytes, in lower-case hexadecimal.
+    /// SHA-256 of the file, lowercase hex.
     sha256: String,
 }
 
-impl ResultFile {
-    /// A file that is served at `url`.
-    pub fn at(url: String, file: &task::ResultFile) -> ResultFile {
+impl ResultFileObject {
+    /// Describes `file`, which is served at `url`.
+    pub fn at(url: String, file: &task::ResultFile) -> ResultFileObject {
         let task::ResultFile { name, size, content_type, sha256 } = file.clone();
-        ResultFile { name, size: Count(size), content_type, url, sha256 }
+        ResultFileObject { name, size: Count(size), content_type, url, sha256 }
     }
 }
 
-/// A change of a task's state.
+/// One change of a task's state.
 #[derive(SimpleObject)]
-pub struct StateChange {
-    /// The state before; null for the first.
+#[graphql(name = "StateChange")]
+pub struct StateChangeObject {
+    /// State before the change. Null for the first change, the creation.
     from: Option<TaskState>,
-    /// The state after.
+    /// State after the change.
     to: TaskState,
-    /// When.
+    /// Time of the change.
     at: DateTime,
-    /// Who: `client`, `system`, or `node` and the node's name.
+    /// Author of the change: `client`, `system`, or `node NAME`.
     by: String,
-    /// Why, where somebody said so.
+    /// Reason of the change. Null if none was given.
     reason: Option<String>,
 }
 
@@ -140,91 +143,91 @@ impl<K> TaskFields<K> {
 
 #[Object]
 impl<K: OutputType + Copy> TaskFields<K> {
-    /// The task's name for ever.
+    /// Unique ID of the task. Never reused.
     pub async fn id(&self) -> ID {
         ID(self.task.id.to_string())
     }
 
-    /// What it is.
+    /// Kind of task.
     pub async fn kind(&self) -> K {
         self.kind
     }
 
-    /// Where it stands.
+    /// Current lifecycle state.
     pub async fn state(&self) -> TaskState {
         self.task.state.into()
     }
 
-    /// The user's own name for it.
+    /// Label chosen by the client, up to 200 characters. Null if it chose none.
     pub async fn label(&self) -> Option<&str> {
         self.task.label.as_deref()
     }
 
-    /// How far it came.
-    pub async fn progress(&self) -> Progress {
-        Progress::from(&*self.task)
+    /// ProgressObject as of the last commit.
+    pub async fn progress(&self) -> ProgressObject {
+        ProgressObject::from(&*self.task)
     }
 
-    /// Times that it was taken up again after a crash or an error. A clean shutdown spends none.
+    /// Number of restarts after a crash or an error. A clean shutdown does not count.
     pub async fn attempt(&self) -> i32 {
         i32::try_from(self.task.attempt).unwrap_or(i32::MAX)
     }
 
-    /// Why it failed; while SCHEDULED, why its last try did.
-    pub async fn error(&self) -> Option<TaskError> {
+    /// Error of the last attempt. Set when FAILED, and while a retry is SCHEDULED.
+    pub async fn error(&self) -> Option<TaskErrorObject> {
         let error = self.task.error.clone()?;
-        Some(TaskError { code: error.code.to_string(), message: error.message })
+        Some(TaskErrorObject { code: error.code.to_string(), message: error.message })
     }
 
-    /// The file that it made, once COMPLETED.
-    pub async fn result(&self, ctx: &Context<'_>) -> Option<ResultFile> {
+    /// File that the task produced. Null before COMPLETED, and for kinds that produce none.
+    pub async fn result(&self, ctx: &Context<'_>) -> Option<ResultFileObject> {
         let file = ctx.data_unchecked::<Services>().runner.result_file(&self.task)?;
-        Some(ResultFile::at(format!("/download/{}", self.task.id), &file))
+        Some(ResultFileObject::at(format!("/download/{}", self.task.id), &file))
     }
 
-    /// When it was started by the user.
+    /// Time at which the task was created.
     pub async fn created_at(&self) -> DateTime {
         self.task.created_at.into()
     }
 
-    /// When it may first run, where that is later than createdAt.
+    /// Earliest time of the first run. Null if it is not later than createdAt.
     pub async fn start_at(&self) -> Option<DateTime> {
         self.task.start_at.map(DateTime)
     }
 
-    /// When it first ran.
+    /// Time of the first run. Null before it.
     pub async fn started_at(&self) -> Option<DateTime> {
         self.task.started_at.map(DateTime)
     }
 
-    /// When it ended.
+    /// Time at which the task became COMPLETED, FAILED or TERMINATED. Null before that.
     pub async fn finished_at(&self) -> Option<DateTime> {
         self.task.finished_at.map(DateTime)
     }
 
-    /// Since when it is PAUSED.
+    /// Time at which the task became PAUSED. Null in every other state.
     pub async fn paused_at(&self) -> Option<DateTime> {
         self.task.paused_at.map(DateTime)
     }
 
-    /// When its pause ends by itself.
+    /// Time at which the pause ends by itself. Null if it has no expiry, or the task is not paused.
     pub async fn pause_expires_at(&self) -> Option<DateTime> {
         self.task.expiry.map(|expiry| expiry.at.into())
     }
 
-    /// Changes of state, oldest first, with who asked and why: the newest 500.
-    pub async fn history(&self, ctx: &Context<'_>) -> Result<Vec<StateChange>> {
+    /// The newest 500 state changes, oldest first, each with its author and reason.
+    pub async fn history(&self, ctx: &Context<'_>) -> Result<Vec<StateChangeObject>> {
         let services = ctx.data_unchecked::<Services>();
-        let turn = ctx.data_unchecked::<Budget>().changes.turn().await?;
+        let permit = ctx.data_unchecked::<Budget>().changes.permit().await?;
         let changes = services.store.history(self.task.id).await.map_err(error::from_store)?;
-        turn.used(changes.len());
+        permit.spend(changes.len());
         Ok(changes.into_iter().map(Into::into).collect())
     }
 }
 
-impl From<task::StateChange> for StateChange {
-    fn from(change: task::StateChange) -> StateChange {
-        StateChange {
+impl From<task::StateChange> for StateChangeObject {
+    fn from(change: task::StateChange) -> StateChangeObject {
+        StateChangeObject {
             from: change.from.map(TaskState::from),
             to: change.to.into(),
             at: change.at.into(),

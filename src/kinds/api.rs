@@ -4,11 +4,11 @@ use async_graphql::Enum;
 
 macro_rules! define_task_kind {
     ($($(#[$doc:meta])* $module:ident $kind:ident $task:ident $start:ident,)*) => {
-        /// What a task is.
+        /// Kind of a task.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
         pub enum TaskKind {
             $($(#[$doc])* $kind,)*
-            /// A kind that the embedding program registered.
+            /// Task of a kind registered by the embedding program.
             Custom,
         }
 

@@ -29,13 +29,13 @@ use outbound::Outbound;
 macro_rules! each_kind {
     ($callback:ident) => {
         $callback! {
-            /// A CSV file into a dataset.
+            /// Import of a CSV file into a dataset.
             import Import ImportTask ImportStart,
-            /// A dataset into a CSV file.
+            /// Export of a dataset to a CSV file.
             export Export ExportTask ExportStart,
-            /// Digits of pi into a zip.
+            /// Computation of digits of pi into a zip file.
             pi Pi PiTask PiStart,
-            /// A POST to an address at a moment.
+            /// Timer that sends a webhook.
             timer Timer TimerTask TimerStart,
         }
     };

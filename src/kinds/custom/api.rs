@@ -1,4 +1,4 @@
-//! Kinds of the embedding program in the API.
+//! The API of kinds of the embedding program: their fields and their start.
 
 use std::sync::Arc;
 
@@ -15,63 +15,63 @@ use crate::runner::StartOptions;
 use crate::task::{State, Task};
 
 task_type! {
-    /// A task of a kind that the embedding program registered.
+    /// Task of a kind registered by the embedding program.
     CustomTask, CustomFields, TaskKind::Custom
 }
 
-/// What such a task has beyond others.
+/// The fields that only custom tasks have.
 pub struct CustomFields(Arc<Task>);
 
 #[Object]
 impl CustomFields {
-    /// The kind's name.
+    /// Name of the kind.
     async fn name(&self) -> &str {
         &self.0.kind
     }
 
-    /// What it is to do, as it was started.
+    /// Input of the task, as given to startCustom.
     async fn spec(&self) -> Result<Json<Value>> {
         serde_json::from_str(&self.0.spec).map(Json).map_err(error::internal)
     }
 
-    /// What it left at its last checkpoint, once COMPLETED.
+    /// Data of the last checkpoint. Null before COMPLETED.
     async fn output(&self) -> Result<Option<Json<Value>>> {
         let cursor = self.0.cursor.as_deref().filter(|_| self.0.state == State::Completed);
         cursor.map(serde_json::from_str).transpose().map(|output| output.map(Json)).map_err(error::internal)
     }
 }
 
-/// What to start.
+/// Input of startCustom.
 #[derive(InputObject)]
 pub struct StartCustomInput {
-    /// The name under which the kind is registered.
+    /// Name under which the kind is registered.
     name: String,
-    /// What it is to do; the kind checks it.
+    /// Input of the task. The kind checks it.
     spec: Json<Value>,
-    /// Label chosen by the client, up to 200 characters.
+    /// Label, up to 200 characters. Default: none.
     label: Option<String>,
-    /// When it may first run.
+    /// Earliest time of the first run. Default: as soon as possible.
     start_at: Option<DateTime>,
-    /// Makes the call repeatable, up to 200 characters: a second one with the same key and the same input returns the first one's task. The same
-    /// key with a different input, or for a different kind of task, is refused with CONFLICT and the id of that task.
+    /// Idempotency key, up to 200 characters. A repeated call with the same key and input returns the first call's task. The
+    /// same key with another input or another kind of task is refused with CONFLICT and the ID of that task.
     idempotency_key: Option<String>,
 }
 
-/// Starting tasks of other kinds.
+/// The mutation that starts custom tasks.
 #[derive(Default)]
 pub struct CustomStart;
 
 #[Object]
 impl CustomStart {
-    /// Starts a task of a kind that the embedding program registered; that kind checks the spec.
+    /// Starts a task of a kind registered by the embedding program.
     async fn start_custom(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Which kind, and what it is to do.")] input: StartCustomInput,
+        #[graphql(desc = "Kind, its input and options.")] input: StartCustomInput,
     ) -> Result<CustomTask> {
         let services = ctx.data_unchecked::<Services>();
         if TaskKind::of(&input.name) != TaskKind::Custom {
-            let text = format!("{:?} is started by a mutation of its own", input.name);
+            let text = format!("{:?} has its own mutation. Use that instead of startCustom.", input.name);
             return Err(error::bad_input("name", text));
         }
         let (key, start_at) = (idempotency::key(ctx, input.idempotency_key)?, input.start_at.map(|at| at.0));

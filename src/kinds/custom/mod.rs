@@ -1,3 +1,3 @@
-//! Kinds of the embedding program: they are started by name, with a spec that they check themselves.
+//! Kinds of the embedding program. They are started by name and check their input themselves.
 
 pub mod api;

@@ -1,4 +1,4 @@
-//! Exports in the API.
+//! The API of exports: their fields and their start.
 
 use std::sync::Arc;
 
@@ -17,111 +17,111 @@ use crate::runner::StartOptions;
 use crate::task::Task;
 
 task_type! {
-    /// An export of a dataset, as it stood when the export started, into a CSV file.
+    /// Export of a dataset to a CSV file. It contains the rows that the dataset had when the export started to run.
     ExportTask, ExportFields, TaskKind::Export
 }
 
-/// What an export has beyond other tasks.
+/// The fields that only exports have.
 pub struct ExportFields(Arc<Task>);
 
 #[Object]
 impl ExportFields {
-    /// The dataset that it reads.
+    /// Name of the exported dataset.
     async fn dataset(&self) -> Result<String> {
         let spec: Spec = serde_json::from_str(&self.0.spec).map_err(error::internal)?;
         Ok(spec.dataset.to_string())
     }
 
-    /// Rows that are in the file.
+    /// Number of rows written to the file.
     async fn rows_exported(&self) -> Count {
         Count(self.0.progress.done)
     }
 }
 
-/// How the file is packed.
+/// Compression of the exported file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "spec::Compression")]
 pub enum Compression {
-    /// NAME.csv
+    /// No compression: NAME.csv.
     None,
-    /// NAME.csv.gz
+    /// gzip: NAME.csv.gz.
     Gzip,
-    /// NAME.zip, which holds NAME.csv
+    /// Zip archive NAME.zip with the entry NAME.csv.
     Zip,
 }
 
-/// A condition on a column: from <= value < to, or equals; compared by the column's type, TEXT by its bytes. Null fulfils
-/// none.
+/// Condition on a column: equals, or from <= value < to. Values are compared by the column's type; TEXT by bytes. Null values
+/// never match.
 #[derive(InputObject)]
 pub struct ColumnFilterInput {
-    /// The column's name.
+    /// Name of the column.
     column: String,
-    /// The value itself. It goes without from and to.
+    /// Exact value. Excludes from and to.
     equals: Option<String>,
-    /// The smallest value.
+    /// Inclusive lower bound. Default: none.
     from: Option<String>,
-    /// The value before which all others lie.
+    /// Exclusive upper bound. Default: none.
     to: Option<String>,
 }
 
-/// What to export.
+/// Input of startExport.
 #[derive(InputObject)]
 pub struct StartExportInput {
-    /// The dataset.
+    /// Name of the dataset.
     dataset: String,
-    /// The columns, in the order in which they are wanted; all where it is not given.
+    /// Columns, in the order of the file. Default: all columns.
     columns: Option<Vec<String>>,
-    /// All must hold. The rows that match are counted first: progress.total.
+    /// Conditions that a row must all match. Default: all rows. The matching rows are counted first, for progress.total.
     #[graphql(name = "where")]
     filters: Option<Vec<ColumnFilterInput>>,
-    /// How the file is packed.
+    /// Compression of the file.
     #[graphql(default_with = "Compression::None")]
     compression: Compression,
-    /// Whether to put a ' before cells that a spreadsheet would run as a formula: those that begin with =, +, -, @, a tab
-    /// or a carriage return. Numbers such as -5 and +3.2 stay as they are. Without it every cell is exported as it is.
+    /// Put a ' before cells that a spreadsheet would run as a formula: those that begin with =, +, -, @, a tab or a carriage
+    /// return. Numbers such as -5 and +3.2 are not changed. If false, every cell is exported unchanged.
     #[graphql(default = false)]
     guard_formulas: bool,
-    /// A brake, for a database that others use too; it can be watched at leisure as well.
+    /// Rate limit in rows per second, more than 0. Default: unlimited.
     max_rows_per_second: Option<f64>,
-    /// Label chosen by the client, up to 200 characters.
+    /// Label, up to 200 characters. Default: none.
     label: Option<String>,
-    /// When it may first run.
+    /// Earliest time of the first run. Default: as soon as possible.
     start_at: Option<DateTime>,
-    /// Makes the call repeatable, up to 200 characters: a second one with the same key and the same input returns the first one's task. The same
-    /// key with a different input, or for a different kind of task, is refused with CONFLICT and the id of that task.
+    /// Idempotency key, up to 200 characters. A repeated call with the same key and input returns the first call's task. The
+    /// same key with another input or another kind of task is refused with CONFLICT and the ID of that task.
     idempotency_key: Option<String>,
 }
 
-/// Starting exports.
+/// The mutation that starts exports.
 #[derive(Default)]
 pub struct ExportStart;
 
 #[Object]
 impl ExportStart {
-    /// Starts an export and answers at once. The file is RFC 4180 CSV, its rows in the order in which they were imported.
+    /// Starts an export. Returns before the file is written. The file is RFC 4180 CSV with the rows in import order.
     async fn start_export(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to export.")] input: StartExportInput,
+        #[graphql(desc = "Dataset, columns, conditions and options.")] input: StartExportInput,
     ) -> Result<ExportTask> {
         let services = ctx.data_unchecked::<Services>();
         let (key, start_at) = (idempotency::key(ctx, input.idempotency_key.clone())?, input.start_at.map(|at| at.0));
         let options = StartOptions::new(input.label.clone(), start_at, key).map_err(error::from_input)?;
-        let spec = read(input)?;
+        let spec = parse_input(input)?;
         if services.repeated(NAME, &options).await?.is_none() {
-            check(services, &spec).await?;
+            check_selection(services, &spec).await?;
         }
         let spec = serde_json::to_value(spec).map_err(error::internal)?;
         services.start(NAME, spec, options).await.map(ExportTask::from)
     }
 }
 
-fn read(input: StartExportInput) -> Result<Spec> {
+fn parse_input(input: StartExportInput) -> Result<Spec> {
     let dataset: DatasetName =
         input.dataset.parse().map_err(|error: datasets::InvalidName| error::bad_input("dataset", error.to_string()))?;
     let rate = input.max_rows_per_second;
     if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
-        return Err(error::bad_input("maxRowsPerSecond", "maxRowsPerSecond must be more than 0"));
+        return Err(error::bad_input("maxRowsPerSecond", "maxRowsPerSecond must be more than 0."));
     }
     let filters = input.filters.unwrap_or_default().into_iter().map(|filter| ColumnFilter {
         column: filter.column,
@@ -139,8 +139,8 @@ fn read(input: StartExportInput) -> Result<Spec> {
     })
 }
 
-/// Refuses what does not fit the dataset as it is now.
-async fn check(services: &Services, spec: &Spec) -> Result<()> {
+/// Refuses columns and conditions that do not fit the current dataset.
+async fn check_selection(services: &Services, spec: &Spec) -> Result<()> {
     let found = services.datasets.get(&spec.dataset).await.map_err(error::from_datasets)?;
     let dataset = found.ok_or_else(|| error::from_datasets(datasets::Error::Missing(spec.dataset.clone())))?;
     let checked = spec.selection(&dataset.columns);

@@ -1,4 +1,4 @@
-//! Imports in the API.
+//! The API of imports: their fields and their start.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -10,180 +10,182 @@ use serde_json::json;
 use super::spec::{BadRows, Format, Source, Spec};
 use super::{NAME, load, source};
 use crate::datasets::{Column, DatasetName, PublishMode};
-use crate::gql::column::ColumnType;
+use crate::gql::column::ColumnTypeEnum;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
-use crate::gql::scalars::{Count, DateTime, Upload};
+use crate::gql::scalars::{Count, DateTime, UploadScalar};
 use crate::gql::services::Services;
-use crate::gql::task::{ResultFile, task_type};
+use crate::gql::task::{ResultFileObject, task_type};
 use crate::kinds::api::TaskKind;
 use crate::runner::StartOptions;
 use crate::task::{IdempotencyKey, State, Task};
 
 task_type! {
-    /// An import of a CSV file into a dataset. Nobody sees a row of it before it is COMPLETED.
+    /// Import of a CSV file into a dataset. Its rows become visible all at once, when it is COMPLETED.
     ImportTask, ImportFields, TaskKind::Import
 }
 
-/// What an import has beyond other tasks.
+/// The fields that only imports have.
 pub struct ImportFields(Arc<Task>);
 
 #[Object]
 impl ImportFields {
-    /// The dataset that it fills.
+    /// Name of the dataset that the import fills.
     async fn dataset(&self) -> Result<String> {
         let spec: Spec = serde_json::from_str(&self.0.spec).map_err(error::internal)?;
         Ok(spec.dataset.to_string())
     }
 
-    /// Number of rows that went to the rejects instead of the dataset. Of an import that FAILED past maxBadRows too.
+    /// Number of bad rows that were written to the rejects. Also counted for an import that FAILED because of maxBadRows. 0 when
+    /// TERMINATED.
     async fn rows_rejected(&self) -> Result<Count> {
-        let undone = self.0.state == State::Terminated;
-        let cursor = self.0.cursor.as_deref().filter(|_| !undone).map(load::parse).transpose();
+        let rolled_back = self.0.state == State::Terminated;
+        let cursor = self.0.cursor.as_deref().filter(|_| !rolled_back).map(load::parse).transpose();
         Ok(Count(cursor.map_err(error::internal)?.map_or(0, |cursor| cursor.rejected)))
     }
 
-    /// The rejected rows as CSV, once COMPLETED, or FAILED past maxBadRows: the line, the column and the reason, then the cells
-    /// as they were, in the format of the file. Mended, it can be imported with APPEND: its first three columns are passed
-    /// over. Null if there are none.
-    async fn rejects(&self, ctx: &Context<'_>) -> Option<ResultFile> {
+    /// The rejected rows as a CSV file. It has the columns line, column and reason, then the original cells in the format of the
+    /// imported file. After the cells are corrected, it can be imported with APPEND: its first three columns are skipped. Null
+    /// if there are no rejects, and before the import is COMPLETED or FAILED because of maxBadRows.
+    async fn rejects(&self, ctx: &Context<'_>) -> Option<ResultFileObject> {
         let file = ctx.data_unchecked::<Services>().runner.rejects_file(&self.0)?;
-        Some(ResultFile::at(format!("/download/{}/rejects", self.0.id), &file))
+        Some(ResultFileObject::at(format!("/download/{}/rejects", self.0.id), &file))
     }
 
-    /// Rows that are committed. They are undone again where it is terminated.
+    /// Number of committed rows. 0 when TERMINATED, because they are rolled back.
     async fn rows_imported(&self) -> Count {
-        let undone = self.0.state == State::Terminated;
-        Count(if undone { 0 } else { self.0.progress.done })
+        let rolled_back = self.0.state == State::Terminated;
+        Count(if rolled_back { 0 } else { self.0.progress.done })
     }
 }
 
-/// Where the file comes from: exactly one of these.
+/// Source of the file: exactly one field.
 #[derive(OneofObject)]
 pub enum ImportSource {
-    /// A file part of this request.
-    Upload(Upload),
-    /// What POST /uploads answered.
+    /// File part of this request.
+    Upload(UploadScalar),
+    /// Upload ID that POST /uploads returned.
     UploadId(ID),
-    /// A file below the server's import folder.
+    /// Path of a file below the server's import folder (setting import_dir).
     Path(String),
-    /// A URL of http or https. A download that breaks off is gone on with; its password, if it has one, is never shown.
+    /// URL with http or https. An interrupted download is resumed. A password in the URL is never shown.
     Url(String),
 }
 
-/// What becomes of rows that are in the dataset already.
+/// Treatment of existing rows of the dataset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "PublishMode")]
 pub enum ImportMode {
-    /// The dataset must not exist yet.
+    /// Creates the dataset. Refused with ALREADY_EXISTS if it exists.
     Create,
-    /// The new rows take the place of all old ones, in one step at the end.
+    /// Replaces all existing rows, atomically, when the import completes.
     Replace,
-    /// The new rows come behind the old ones, all in one step at the end. The columns must be the same.
+    /// Adds the rows after the existing ones, atomically, when the import completes. The columns must match.
     Append,
 }
 
-/// How the CSV file is written.
+/// Format of a CSV file.
 #[derive(InputObject)]
 pub struct CsvFormatInput {
-    /// Field delimiter, one ASCII character. Default: comma. If it is not set, a file that another delimiter evidently splits
-    /// is refused with the delimiter to set.
+    /// Field delimiter, one ASCII character. Default: comma. If unset, a file that clearly uses another delimiter is refused,
+    /// and the error names the delimiter.
     delimiter: Option<String>,
-    /// What stands around a cell: one ASCII character. A double quote where it is not given.
+    /// Quote character, one ASCII character. Default: double quote.
     quote: Option<String>,
-    /// Whether the first line names the columns; else they are column_1, column_2 and so on.
+    /// The first line contains the column names. If false, the columns are named column_1, column_2 and so on.
     #[graphql(default = true)]
     header: bool,
-    /// A cell of exactly this text is null.
+    /// Text of a null cell, compared exactly. Default: none; empty cells are null in every type but TEXT.
     null_value: Option<String>,
-    /// Encoding, by any label of the WHATWG Encoding Standard, such as utf-16le, windows-1252 or koi8-r. Default: UTF-8, or
-    /// what a byte-order mark says. gzip and zstd are detected automatically.
+    /// Text encoding, by a label of the WHATWG Encoding Standard such as utf-16le, windows-1252 or koi8-r. Default: the
+    /// encoding of the byte-order mark, else UTF-8. gzip and zstd are detected automatically.
     encoding: Option<String>,
 }
 
-/// What becomes of a row with too few or too many cells, or with a cell that cannot be read or is none of its type.
+/// Treatment of bad rows. A row is bad if its number of cells is wrong, or a cell cannot be decoded or does not fit its
+/// column's type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum OnBadRow {
-    /// The import fails with the line and the reason, and nothing is left of it.
+    /// Fails the import with the line and the reason, and rolls it back.
     Fail,
-    /// It is written to the rejects, and the import goes on.
+    /// Writes the row to the rejects and continues.
     Skip,
 }
 
-/// A column of the file.
+/// Column of the file, and its type.
 #[derive(InputObject)]
 pub struct ColumnInput {
-    /// Its name, as in the header; in a file without a header the columns are named in their order.
+    /// Name of the column, as in the header. Without a header, the columns are named column_1, column_2 and so on.
     name: String,
-    /// Its type. An empty cell is null, but for TEXT.
+    /// Type of the column. An empty cell is null, except in TEXT.
     #[graphql(name = "type")]
-    kind: ColumnType,
+    kind: ColumnTypeEnum,
 }
 
-/// What to import.
+/// Input of startImport.
 #[derive(InputObject)]
 pub struct StartImportInput {
-    /// Where the file comes from.
+    /// Source of the file.
     source: ImportSource,
-    /// The dataset to fill: a letter, then letters, digits and _, at most 63.
+    /// Name of the dataset to fill: a letter, then letters, digits and _, at most 63 characters.
     dataset: String,
-    /// What becomes of rows that are there already.
+    /// Treatment of existing rows.
     #[graphql(default_with = "ImportMode::Create")]
     mode: ImportMode,
-    /// How the file is written; RFC 4180 where it is not given.
+    /// Format of the file. Default: RFC 4180.
     csv: Option<CsvFormatInput>,
-    /// The types of columns. Those that are not named here have the types of the dataset with APPEND, the types that a
-    /// sample shows with inferTypes, else TEXT.
+    /// Types of columns. Other columns have the type of the dataset's column with APPEND, an inferred type with inferTypes,
+    /// else TEXT.
     columns: Option<Vec<ColumnInput>>,
-    /// Whether to find the types by the first 10,000 rows. Leading zeros, telephone numbers and numbers of more digits
-    /// than 64 bits hold stay TEXT.
+    /// Infer types from the first 10,000 rows. Columns with leading zeros, telephone numbers or numbers beyond 64 bits stay
+    /// TEXT.
     #[graphql(default = false)]
     infer_types: bool,
-    /// What becomes of bad rows.
+    /// Treatment of bad rows.
     #[graphql(default_with = "OnBadRow::Fail")]
     on_bad_row: OnBadRow,
-    /// With SKIP: maximum number of bad rows. With one more the task fails, and its rejects up to that row are kept. Default:
+    /// Maximum number of bad rows with onBadRow: SKIP. One more fails the task; the rejects up to that row are kept. Default:
     /// no limit.
     max_bad_rows: Option<Count>,
-    /// A brake, for a database that others use too; it can be watched at leisure as well.
+    /// Rate limit in rows per second, more than 0. Default: unlimited.
     max_rows_per_second: Option<f64>,
-    /// Label chosen by the client, up to 200 characters.
+    /// Label, up to 200 characters. Default: none.
     label: Option<String>,
-    /// When it may first run.
+    /// Earliest time of the first run. Default: as soon as possible.
     start_at: Option<DateTime>,
-    /// Makes the call repeatable, up to 200 characters: a second one with the same key and the same input returns the first one's task. The same
-    /// key with a different input, or for a different kind of task, is refused with CONFLICT and the id of that task.
+    /// Idempotency key, up to 200 characters. A repeated call with the same key and input returns the first call's task. The
+    /// same key with another input or another kind of task is refused with CONFLICT and the ID of that task.
     idempotency_key: Option<String>,
 }
 
-/// Starting imports.
+/// The mutation that starts imports.
 #[derive(Default)]
 pub struct ImportStart;
 
 #[Object]
 impl ImportStart {
-    /// Starts an import and answers at once; the file is read afterwards.
+    /// Starts an import. Returns before the file is read. Refused with CONFLICT while another import fills the dataset.
     async fn start_import(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to import, and how.")] input: StartImportInput,
+        #[graphql(desc = "File, dataset and options.")] input: StartImportInput,
     ) -> Result<ImportTask> {
         let services = ctx.data_unchecked::<Services>();
         let (label, start_at) = (input.label.clone(), input.start_at.map(|at| at.0));
         let key = input.idempotency_key.clone();
-        let spec = read(services, input).await?;
-        let idempotency_key = key_of(ctx, key, &spec.source).await?;
+        let spec = parse_input(services, input).await?;
+        let idempotency_key = idempotency_key(ctx, key, &spec.source).await?;
         let options = StartOptions::new(label, start_at, idempotency_key).map_err(error::from_input)?;
         if services.repeated(NAME, &options).await?.is_none() {
-            check(services, &spec).await?;
+            check_dataset(services, &spec).await?;
         }
         let spec = serde_json::to_value(&spec).map_err(error::internal)?;
         services.start(NAME, spec, options).await.map(ImportTask::from)
     }
 }
 
-/// The key of a start. A file that is sent again is the same input, whatever its upload is called.
-async fn key_of(ctx: &Context<'_>, key: Option<String>, source: &Source) -> Result<Option<IdempotencyKey>> {
+/// Makes the idempotency key of a start. An upload counts by its SHA-256, so sending the same file again is the same input.
+async fn idempotency_key(ctx: &Context<'_>, key: Option<String>, source: &Source) -> Result<Option<IdempotencyKey>> {
     let (Some(text), Source::Upload(id)) = (&key, source) else { return idempotency::key(ctx, key) };
     let services = ctx.data_unchecked::<Services>();
     let upload = services.store.upload(id).await.map_err(error::from_store)?;
@@ -192,96 +194,97 @@ async fn key_of(ctx: &Context<'_>, key: Option<String>, source: &Source) -> Resu
     Ok(Some(idempotency::key_for(text.clone(), &input)))
 }
 
-async fn read(services: &Services, input: StartImportInput) -> Result<Spec> {
+async fn parse_input(services: &Services, input: StartImportInput) -> Result<Spec> {
     let dataset: DatasetName = input
         .dataset
         .parse()
         .map_err(|error: crate::datasets::InvalidName| error::bad_input("dataset", error.to_string()))?;
     let rate = input.max_rows_per_second;
     if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
-        return Err(error::bad_input("maxRowsPerSecond", "maxRowsPerSecond must be more than 0"));
+        return Err(error::bad_input("maxRowsPerSecond", "maxRowsPerSecond must be more than 0."));
     }
-    let columns = columns(input.columns.unwrap_or_default())?;
+    let columns = parse_columns(input.columns.unwrap_or_default())?;
     let bad_rows = match (input.on_bad_row, input.max_bad_rows) {
-        (OnBadRow::Skip, most) => BadRows::Skip(most.map(|Count(most)| most)),
+        (OnBadRow::Skip, limit) => BadRows::Skip(limit.map(|Count(limit)| limit)),
         (OnBadRow::Fail, None | Some(Count(0))) => BadRows::Fail,
-        (OnBadRow::Fail, Some(_)) => return Err(error::bad_input("maxBadRows", "maxBadRows goes with onBadRow: SKIP")),
+        (OnBadRow::Fail, Some(_)) => return Err(error::bad_input("maxBadRows", "maxBadRows requires onBadRow: SKIP.")),
     };
     let source = match input.source {
-        ImportSource::Upload(Upload(id)) => Source::Upload(known_upload(services, "source.upload", id).await?),
-        ImportSource::UploadId(ID(id)) => Source::Upload(known_upload(services, "source.uploadId", id).await?),
+        ImportSource::Upload(UploadScalar(id)) => Source::Upload(check_upload(services, "source.upload", id).await?),
+        ImportSource::UploadId(ID(id)) => Source::Upload(check_upload(services, "source.uploadId", id).await?),
         ImportSource::Url(url) => Source::Url(url),
-        ImportSource::Path(name) => known_path(services, name).await?,
+        ImportSource::Path(name) => check_path(services, name).await?,
     };
-    let csv = input.csv.map_or_else(|| Ok(Format::default()), format)?;
+    let csv = input.csv.map_or_else(|| Ok(Format::default()), parse_format)?;
     let (mode, infer_types) = (input.mode.into(), input.infer_types);
     Ok(Spec { source, dataset, mode, csv, columns, infer_types, bad_rows, max_rows_per_second: rate })
 }
 
-fn columns(input: Vec<ColumnInput>) -> Result<Vec<Column>> {
+fn parse_columns(input: Vec<ColumnInput>) -> Result<Vec<Column>> {
     let mut names = HashSet::new();
-    if let Some(twice) = input.iter().find(|column| !names.insert(&column.name)) {
-        return Err(error::bad_input("columns", format!("columns names {:?} twice", twice.name)));
+    if let Some(duplicate) = input.iter().find(|column| !names.insert(&column.name)) {
+        return Err(error::bad_input("columns", format!("columns contains {:?} twice.", duplicate.name)));
     }
     Ok(input.into_iter().map(|column| Column { name: column.name, kind: column.kind.into() }).collect())
 }
 
-async fn known_upload(services: &Services, field: &str, id: String) -> Result<String> {
+async fn check_upload(services: &Services, field: &str, id: String) -> Result<String> {
     match services.store.upload(&id).await.map_err(error::from_store)? {
         Some(upload) if upload.is_whole() => Ok(upload.id),
         Some(upload) => {
-            let here = services.files.received(&id).await.map_err(error::internal)?;
-            let all = upload.size.map_or(String::new(), |size| format!(" of {size}"));
-            let text = format!("upload {id} is not whole yet: {here}{all} bytes are there; send the rest first (tus)");
+            let received = services.files.received(&id).await.map_err(error::internal)?;
+            let of_size = upload.size.map_or(String::new(), |size| format!(" of {size}"));
+            let text = format!("Upload {id} is incomplete: {received}{of_size} bytes received. Send the rest first (tus).");
             Err(error::bad_input(field, text))
         }
         None => {
-            Err(error::bad_input(field, format!("there is no upload {id:?}: send the file to POST /uploads first")))
+            Err(error::bad_input(field, format!("Upload {id:?} not found. Send the file to POST /uploads first.")))
         }
     }
 }
 
-async fn known_path(services: &Services, name: String) -> Result<Source> {
+async fn check_path(services: &Services, name: String) -> Result<Source> {
     let folder = services.import_dir.clone();
     let found =
         tokio::task::spawn_blocking(move || source::below(folder.as_deref(), &name).map(|_| Source::Path(name)));
     found.await.map_err(error::internal)?.map_err(error::from_input)
 }
 
-fn format(input: CsvFormatInput) -> Result<Format> {
+fn parse_format(input: CsvFormatInput) -> Result<Format> {
     let default = Format::default();
     let delimiter_given = input.delimiter.is_some();
-    let delimiter = one_ascii("csv.delimiter", input.delimiter, default.delimiter)?;
-    let quote = one_ascii("csv.quote", input.quote, default.quote)?;
+    let delimiter = parse_ascii("csv.delimiter", input.delimiter, default.delimiter)?;
+    let quote = parse_ascii("csv.quote", input.quote, default.quote)?;
     if delimiter == quote {
-        return Err(error::bad_input("csv.quote", "delimiter and quote must differ"));
+        return Err(error::bad_input("csv.quote", "csv.delimiter and csv.quote must differ."));
     }
-    let encoding = input.encoding.map(encoding).transpose()?;
+    let encoding = input.encoding.map(parse_encoding).transpose()?;
     Ok(Format { delimiter, delimiter_given, quote, header: input.header, null_value: input.null_value, encoding })
 }
 
-fn encoding(label: String) -> Result<String> {
+fn parse_encoding(label: String) -> Result<String> {
     match Encoding::for_label_no_replacement(label.as_bytes()) {
         Some(encoding) => Ok(encoding.name().to_owned()),
         None => Err(error::bad_input(
             "csv.encoding",
-            format!("{label:?} is no encoding that is known, such as utf-16le or windows-1252"),
+            format!("{label:?} is not a known encoding. Use a label such as utf-16le or windows-1252."),
         )),
     }
 }
 
-fn one_ascii(field: &str, text: Option<String>, default: u8) -> Result<u8> {
+fn parse_ascii(field: &str, text: Option<String>, default: u8) -> Result<u8> {
     let Some(text) = text else { return Ok(default) };
     match text.as_bytes() {
         [byte] if byte.is_ascii() && !matches!(byte, b'\r' | b'\n') => Ok(*byte),
-        _ => Err(error::bad_input(field, format!("{text:?} must be one ASCII character and no line end"))),
+        _ => Err(error::bad_input(field, format!("{field} must be one ASCII character other than a line end, got {text:?}."))),
     }
 }
 
-/// What would fail later anyway is refused before anything is started.
-async fn check(services: &Services, spec: &Spec) -> Result<()> {
+/// Refuses a start that would fail as soon as it runs.
+async fn check_dataset(services: &Services, spec: &Spec) -> Result<()> {
     if let Some(holder) = services.store.holder(&super::unique_key(&spec.dataset)).await.map_err(error::from_store)? {
-        return Err(error::conflict(holder.id));
+        let text = format!("Task {} is filling the dataset. Wait for it, or terminate it.", holder.id);
+        return Err(error::conflict(holder.id, text));
     }
     let exists = services.datasets.get(&spec.dataset).await.map_err(error::from_datasets)?.is_some();
     match (spec.mode, exists) {

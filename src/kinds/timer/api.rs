@@ -1,4 +1,4 @@
-//! Timers in the API.
+//! The API of timers: their fields and their start.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,41 +19,41 @@ use crate::kinds::api::TaskKind;
 use crate::runner::StartOptions;
 use crate::task::{Code, IdempotencyKey, Task};
 
-/// Timers in one call.
-const MOST: usize = 1000;
+/// Maximum number of timers in one call.
+const MAX_TIMERS: usize = 1000;
 
 task_type! {
-    /// A POST to an address at a moment, kept through every crash.
+    /// Timer that sends a webhook, an HTTP POST, at a given time. It survives crashes and restarts.
     TimerTask, TimerFields, TaskKind::Timer
 }
 
-/// What a timer has beyond other tasks.
+/// The fields that only timers have.
 pub struct TimerFields(Arc<Task>);
 
 #[Object]
 impl TimerFields {
-    /// The address that was given, without a password. What is asked is this with the task's id behind its path.
+    /// Target URL as given, without its user name and password. Requests go to this URL with /ID appended to its path.
     async fn url(&self) -> Result<String> {
         Ok(without_password(&self.spec()?.url))
     }
 
-    /// When it fires.
+    /// Time at which the timer fires.
     async fn fires_at(&self) -> Result<DateTime> {
         Ok(self.spec()?.at.into())
     }
 
-    /// Seconds until then; 0 once it is due.
+    /// Time until firesAt, in seconds. 0 from then on.
     async fn seconds_left(&self, ctx: &Context<'_>) -> Result<f64> {
         let now = ctx.data_unchecked::<Services>().clock.now();
         Ok(now.duration_until(self.spec()?.at).as_secs_f64().max(0.0))
     }
 
-    /// What becomes of a try whose outcome nobody knows.
+    /// Delivery guarantee when the outcome of an attempt is unknown.
     async fn delivery(&self) -> Result<Delivery> {
         Ok(self.spec()?.delivery.into())
     }
 
-    /// The tries, oldest first: the last 100 of them.
+    /// The last 100 attempts, oldest first.
     #[graphql(complexity = "100 * child_complexity + 1")]
     async fn deliveries(&self) -> Result<Vec<Delivered>> {
         let cursor = self.0.cursor.as_deref().map(serde_json::from_str::<Cursor>).transpose();
@@ -68,18 +68,17 @@ impl TimerFields {
     }
 }
 
-/// One try of a timer.
+/// One attempt of a timer.
 #[derive(SimpleObject)]
 pub struct Delivered {
-    /// When it was sent.
+    /// Time at which the request was sent.
     at: DateTime,
-    /// Milliseconds from the moment at which the attempt became due to its sending. An attempt becomes due at firesAt, or at the time
-    /// set for a retry. A later start or resume of the timer makes it due then. Waiting for a node that is down or for a host
-    /// that is full counts as lateness.
+    /// Delay between the attempt's due time and the request, in milliseconds. An attempt is due at firesAt, at the time set for a
+    /// retry, or when the timer is started or resumed later than that. Waiting for a node that is down or a busy host counts.
     lateness_ms: f64,
-    /// The status of the answer; null where there was none.
+    /// HTTP status of the response. Null if there was no response.
     status: Option<i32>,
-    /// Why it was no success: the answer with the beginning of its body, or what went wrong.
+    /// Error of the attempt: the response with the start of its body, or the failure. Null if the attempt succeeded.
     error: Option<String>,
 }
 
@@ -90,76 +89,76 @@ impl From<super::Delivered> for Delivered {
     }
 }
 
-/// What becomes of a try whose outcome nobody knows, such as one that a crash or a timeout hid.
+/// Delivery guarantee when the outcome of an attempt is unknown, for example after a crash or a timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[graphql(remote = "spec::Delivery")]
 pub enum Delivery {
-    /// It is made again: the receiver may get it twice, with the same webhook-id.
+    /// Repeats the attempt. The receiver may get the request twice, with the same webhook-id.
     AtLeastOnce,
-    /// It is not made again, and the timer has FAILED: the receiver may never get it.
+    /// Does not repeat the attempt; the timer becomes FAILED. The receiver may never get the request.
     AtMostOnce,
 }
 
-/// When a timer fires.
+/// Time at which a timer fires: exactly one field.
 #[derive(OneofObject)]
 pub enum TimerWhen {
-    /// At this moment; at once where it has passed.
+    /// At this time. A time in the past fires immediately.
     At(DateTime),
-    /// So long after the server got the call.
+    /// After this delay, counted from the time at which the server received the call.
     After(DelayInput),
 }
 
-/// A time span: all three added up.
+/// Delay: the sum of its fields, each 0 or more.
 #[derive(InputObject)]
 pub struct DelayInput {
-    /// Hours, days' worth of them where that is wanted.
+    /// Hours. May exceed 24.
     #[graphql(default = 0)]
     hours: i32,
-    /// Minutes.
+    /// Minutes. May exceed 60.
     #[graphql(default = 0)]
     minutes: i32,
-    /// Seconds, with a fraction where that is wanted.
+    /// Seconds. May have a fraction.
     #[graphql(default = 0.0)]
     seconds: f64,
 }
 
-/// A header of the request.
+/// HTTP header of a request.
 #[derive(InputObject)]
 pub struct HeaderInput {
-    /// Its name.
+    /// Name of the header.
     name: String,
-    /// Its value.
+    /// Value of the header.
     value: String,
 }
 
-/// What to send, where and when.
+/// Input of startTimer: the request and the time.
 #[derive(InputObject)]
 pub struct StartTimerInput {
-    /// POST goes to this URL with /ID appended to its path, the query kept; http or https.
+    /// Target URL, http or https. The POST goes to this URL with /ID appended to its path; the query is kept.
     url: String,
-    /// When it fires.
+    /// Time at which the timer fires.
     when: TimerWhen,
-    /// What becomes of a try whose outcome nobody knows.
+    /// Delivery guarantee when the outcome of an attempt is unknown.
     #[graphql(default_with = "Delivery::AtLeastOnce")]
     delivery: Delivery,
-    /// The body, of 262,144 bytes at most; empty where it is not given. Where no header names its type, it is
-    /// application/json if it is JSON, and text/plain otherwise.
+    /// Body of the request, at most 262,144 bytes. Default: empty. Without a Content-Type header, the type is application/json
+    /// if the body is JSON, else text/plain.
     body: Option<String>,
-    /// Headers beside those of HTTP itself and of Standard Webhooks, 50 at most.
+    /// Additional headers, at most 50. Headers of HTTP itself and of Standard Webhooks are refused. Default: none.
     headers: Option<Vec<HeaderInput>>,
-    /// Seconds from 0.1 to 600 that a try may take, the connection included.
+    /// Time limit of an attempt in seconds, from 0.1 to 600. It includes connecting.
     #[graphql(default = 15.0)]
     timeout_seconds: f64,
-    /// Label chosen by the client, up to 200 characters.
+    /// Label, up to 200 characters. Default: none.
     label: Option<String>,
-    /// Makes the call repeatable: a second one with the same key and the same input returns the first one's task. The same
-    /// key with a different input, or for a different kind of task, is refused with CONFLICT and the id of that task.
+    /// Idempotency key, up to 200 characters. A repeated call with the same key and input returns the first call's task. The
+    /// same key with another input or another kind of task is refused with CONFLICT and the ID of that task.
     idempotency_key: Option<String>,
 }
 
 impl TimerWhen {
-    /// The moment, as seen at `now`.
-    fn moment(&self, now: Timestamp) -> Result<Timestamp> {
+    /// Returns the time at which the timer fires, counted from `now`.
+    fn fires_at(&self, now: Timestamp) -> Result<Timestamp> {
         match self {
             TimerWhen::At(at) => Ok(at.0),
             TimerWhen::After(delay) => delay.after(now),
@@ -170,9 +169,9 @@ impl TimerWhen {
 impl DelayInput {
     fn after(&self, now: Timestamp) -> Result<Timestamp> {
         if self.hours < 0 || self.minutes < 0 || self.seconds.is_nan() || self.seconds < 0.0 {
-            return Err(error::bad_input("when.after", "hours, minutes and seconds are 0 or more"));
+            return Err(error::bad_input("when.after", "hours, minutes and seconds must be 0 or more."));
         }
-        let too_far = |_| error::bad_input("when.after", "that is after the year 9999");
+        let too_far = |_| error::bad_input("when.after", "The delay ends after the year 9999.");
         let whole = SignedDuration::from_hours(self.hours.into()) + SignedDuration::from_mins(self.minutes.into());
         let rest = SignedDuration::try_from_secs_f64(self.seconds).map_err(too_far)?;
         now.checked_add(whole).and_then(|at| at.checked_add(rest)).map_err(too_far)
@@ -180,9 +179,9 @@ impl DelayInput {
 }
 
 impl StartTimerInput {
-    /// The spec and the options of the start, as seen at `now`.
-    fn start(self, now: Timestamp, idempotency_key: Option<IdempotencyKey>) -> Result<(Value, StartOptions)> {
-        let at = self.when.moment(now)?;
+    /// Returns the spec and the options of the start, counted from `now`.
+    fn into_start(self, now: Timestamp, idempotency_key: Option<IdempotencyKey>) -> Result<(Value, StartOptions)> {
+        let at = self.when.fires_at(now)?;
         // The store keeps whole microseconds; the next one is not early.
         let at = Timestamp::from_microsecond(at.as_microsecond())
             .map_or(at, |whole| if whole < at { whole + SignedDuration::from_micros(1) } else { whole });
@@ -194,78 +193,78 @@ impl StartTimerInput {
     }
 }
 
-/// Starting timers.
+/// The mutations that start timers.
 #[derive(Default)]
 pub struct TimerStart;
 
 #[Object]
 impl TimerStart {
-    /// Sends a POST at a time or after a delay. It is on disk when this answers, and no crash loses it.
+    /// Starts a timer that sends an HTTP POST at a given time. Returns when the timer is on disk: no crash loses it.
     async fn start_timer(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "What to send, where and when.")] mut input: StartTimerInput,
+        #[graphql(desc = "Request, time and options.")] mut input: StartTimerInput,
     ) -> Result<TimerTask> {
         let services = ctx.data_unchecked::<Services>();
         let key = idempotency::key(ctx, input.idempotency_key.take())?;
-        let (spec, options) = input.start(services.clock.now(), key)?;
+        let (spec, options) = input.into_start(services.clock.now(), key)?;
         services.start(NAME, spec, options).await.map(TimerTask::from)
     }
 
-    /// Starts many timers in one commit: all of them, or none if one is refused. The error names the refused one in its field,
-    /// such as inputs.17.url. The tasks are returned in the order of the inputs, and are on disk when this answers.
+    /// Starts many timers in one commit. If one is refused, none is started, and the error names its field, such as
+    /// inputs.17.url. Returns the tasks in the order of the inputs, when they are on disk.
     async fn start_timers(
         &self,
         ctx: &Context<'_>,
         #[graphql(
-            desc = "The timers, at most 1,000. Each may have an idempotency key of its own: a batch that is sent \
-                          again returns the same tasks, and starts those that are new."
+            desc = "The timers, at most 1,000. Each may have its own idempotency key: a repeated call returns the \
+                          existing tasks and starts only the new ones."
         )]
         inputs: Vec<StartTimerInput>,
     ) -> Result<Vec<TimerTask>> {
         let services = ctx.data_unchecked::<Services>();
-        if inputs.len() > MOST {
+        if inputs.len() > MAX_TIMERS {
             return Err(error::bad_input(
                 "inputs",
-                format!("inputs has {} timers, at most {MOST} are allowed", inputs.len()),
+                format!("inputs has {} timers. At most {MAX_TIMERS} are allowed.", inputs.len()),
             ));
         }
-        let (keys, now) = (keys(ctx, &inputs)?, services.clock.now());
+        let (keys, now) = (idempotency_keys(ctx, &inputs)?, services.clock.now());
         let mut starts = Vec::with_capacity(inputs.len());
-        for (place, (input, key)) in inputs.into_iter().zip(keys).enumerate() {
-            starts.push(input.start(now, key).map_err(|refused| error::of_input(place, refused))?);
+        for (index, (input, key)) in inputs.into_iter().zip(keys).enumerate() {
+            starts.push(input.into_start(now, key).map_err(|refused| error::at_input(index, refused))?);
         }
         let tasks = services.start_all(NAME, starts).await?;
         Ok(tasks.into_iter().map(TimerTask::from).collect())
     }
 }
 
-/// The idempotency keys of the inputs, each with its own input: a key means the same in a batch as in a start of one.
-fn keys(ctx: &Context<'_>, inputs: &[StartTimerInput]) -> Result<Vec<Option<IdempotencyKey>>> {
+/// Returns the idempotency key of each input. A key belongs to its own input, so it means the same in startTimer.
+fn idempotency_keys(ctx: &Context<'_>, inputs: &[StartTimerInput]) -> Result<Vec<Option<IdempotencyKey>>> {
     if inputs.iter().all(|input| input.idempotency_key.is_none()) {
         return Ok(vec![None; inputs.len()]);
     }
     let given = match idempotency::input(ctx)?["inputs"].take() {
         Value::Array(given) => given,
-        // GraphQL takes one input for a list of one.
+        // GraphQL accepts a single value for a list of one.
         one => vec![one],
     };
     let mut known = HashMap::new();
     let mut keys = Vec::with_capacity(inputs.len());
-    for (place, (input, given)) in inputs.iter().zip(given).enumerate() {
+    for (index, (input, given)) in inputs.iter().zip(given).enumerate() {
         let key = input.idempotency_key.clone().map(|text| idempotency::key_for(text, &json!({ "input": given })));
         if let Some(key) = &key
             && *known.entry(key.text.clone()).or_insert_with(|| key.clone()) != *key
         {
-            let text = format!("the idempotency key {:?} is used twice in this call, with different inputs", key.text);
-            return Err(error::of_input(place, error::of_field("idempotencyKey", error::coded(Code::Conflict, text))));
+            let text = format!("Idempotency key {:?} is used twice in this call, with different inputs.", key.text);
+            return Err(error::at_input(index, error::with_field("idempotencyKey", error::coded(Code::Conflict, text))));
         }
         keys.push(key);
     }
     Ok(keys)
 }
 
-/// The URL for people.
+/// Returns the URL without its user name and password.
 fn without_password(text: &str) -> String {
     let Ok(mut url) = Url::parse(text) else { return String::new() };
     // A URL of http or https has a host, so neither can fail.
