@@ -55,7 +55,9 @@ impl Control {
         ctx: &Context<'_>,
         #[graphql(desc = "ID of the task.")] id: ID,
         #[graphql(desc = "Reason, recorded in the history. Up to 1,000 characters.")] reason: Option<String>,
-        #[graphql(desc = "Automatic end of the pause. Default: by the server's settings max_pause_seconds and pause_expiry.")]
+        #[graphql(
+            desc = "Automatic end of the pause. Default: by the server's settings max_pause_seconds and pause_expiry."
+        )]
         expiry: Option<PauseExpiryInput>,
     ) -> Result<TaskObject> {
         let services = ctx.data_unchecked::<Services>();
@@ -96,7 +98,9 @@ impl Control {
         ctx: &Context<'_>,
         #[graphql(desc = "Verb to apply.")] verb: ControlVerb,
         #[graphql(desc = "Tasks to apply it to. An empty filter matches all tasks.")] filter: TaskFilter,
-        #[graphql(desc = "Reason, recorded in the history of each task. Up to 1,000 characters.")] reason: Option<String>,
+        #[graphql(desc = "Reason, recorded in the history of each task. Up to 1,000 characters.")] reason: Option<
+            String,
+        >,
         #[graphql(desc = "Only count the matching tasks; change nothing.", default = false)] dry_run: bool,
     ) -> Result<ControlSummary> {
         let services = ctx.data_unchecked::<Services>();

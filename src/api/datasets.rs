@@ -78,7 +78,8 @@ impl DatasetObject {
     ) -> Result<RowConnection> {
         let services = ctx.data_unchecked::<Services>();
         let permit = ctx.data_unchecked::<Budget>().rows.permit().await?;
-        let (connection, bytes) = rows(services, &self.0, &PageArguments { first, after, ..PageArguments::default() }).await?;
+        let (connection, bytes) =
+            rows(services, &self.0, &PageArguments { first, after, ..PageArguments::default() }).await?;
         permit.spend(bytes);
         Ok(connection)
     }
@@ -111,7 +112,11 @@ pub struct DatasetMutation;
 impl DatasetMutation {
     /// Deletes a dataset. Returns false if no dataset has this name. Running exports finish with the rows they started with.
     /// Refused with CONFLICT and the import's ID while an import is filling the dataset.
-    async fn drop_dataset(&self, ctx: &Context<'_>, #[graphql(desc = "Name of the dataset.")] name: String) -> Result<bool> {
+    async fn drop_dataset(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Name of the dataset.")] name: String,
+    ) -> Result<bool> {
         let services = ctx.data_unchecked::<Services>();
         let name: DatasetName =
             name.parse().map_err(|error: datasets::InvalidName| error::bad_input("name", error.to_string()))?;

@@ -26,7 +26,8 @@ pub struct TaskFilter {
 impl TaskFilter {
     /// Translates the filter for the store.
     pub fn parse(self, services: &Services) -> Result<Filter> {
-        let ids = self.ids.map(|ids| ids.iter().map(|id| error::parse_task_id(id)).collect::<Result<_>>()).transpose()?;
+        let ids =
+            self.ids.map(|ids| ids.iter().map(|id| error::parse_task_id(id)).collect::<Result<_>>()).transpose()?;
         let kinds = self.kinds.map(|kinds| kinds.iter().flat_map(|kind| names(services, *kind)).collect());
         let states = self.states.map(|states| states.into_iter().map(State::from).collect());
         BadInput::check_text("filter.label", self.label.as_deref(), usize::MAX).map_err(error::from_input)?;

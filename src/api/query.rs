@@ -26,11 +26,7 @@ pub struct Query;
 #[Object]
 impl Query {
     /// Returns a task. An unknown ID is refused with NOT_FOUND, so the field is never null without an error.
-    async fn task(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "ID of the task.")] id: ID,
-    ) -> Result<Option<TaskObject>> {
+    async fn task(&self, ctx: &Context<'_>, #[graphql(desc = "ID of the task.")] id: ID) -> Result<Option<TaskObject>> {
         let services = ctx.data_unchecked::<Services>();
         let task = services.store.get(error::parse_task_id(&id)?).await.map_err(error::from_store)?;
         let task = task.ok_or_else(|| error::task_not_found(&*id))?;

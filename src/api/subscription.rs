@@ -39,8 +39,9 @@ impl Subscription {
     ) -> Result<impl Stream<Item = TaskObject>> {
         let services = ctx.data_unchecked::<Services>();
         let id = error::parse_task_id(&id)?;
-        let read =
-            || async { services.store.get(id).await.map_err(error::from_store)?.ok_or_else(|| error::task_not_found(id)) };
+        let read = || async {
+            services.store.get(id).await.map_err(error::from_store)?.ok_or_else(|| error::task_not_found(id))
+        };
         let changes = services.bus.watch(&read().await?);
         // Read again: what changed between the first read and the watch is in neither.
         let now = read().await?;

@@ -78,8 +78,9 @@ pub fn from_store(error: store::Error) -> Error {
             tracing::error!(error = text, "request refused: store has no room left");
             coded(Code::Unavailable, "The task store has no disk space left. Nothing was changed.")
         }
-        store::Error::KeyReused { task, .. } => conflict(task, error.to_string())
-            .extend_with(|_, extensions| extensions.set("field", "idempotencyKey")),
+        store::Error::KeyReused { task, .. } => {
+            conflict(task, error.to_string()).extend_with(|_, extensions| extensions.set("field", "idempotencyKey"))
+        }
         store::Error::NoUpload(_) => bad_input("source", error.to_string()),
         store::Error::Failed(text) => internal(text),
     }

@@ -15,8 +15,11 @@ pub struct DateTime(pub Timestamp);
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         let Value::String(text) = &value else { return Err(InputValueError::expected_type(value)) };
-        let refuse =
-            |_| InputValueError::custom(format!("{text:?} is not a valid DateTime: expected an RFC 3339 instant such as 2026-01-31T12:00:00Z"));
+        let refuse = |_| {
+            InputValueError::custom(format!(
+                "{text:?} is not a valid DateTime: expected an RFC 3339 instant such as 2026-01-31T12:00:00Z"
+            ))
+        };
         text.parse().map(DateTime).map_err(refuse)
     }
 

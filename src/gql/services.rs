@@ -63,10 +63,11 @@ impl Services {
         kind: &str,
         starts: Vec<(serde_json::Value, StartOptions)>,
     ) -> Result<Vec<Arc<Task>>> {
-        let started = self.runner.start_tasks(kind, starts).await.map_err(|RefusedStarts { place: index, error }| {
-            let error = error::from_start(error);
-            index.map_or(error.clone(), |index| error::at_input(index, error))
-        })?;
+        let started =
+            self.runner.start_tasks(kind, starts).await.map_err(|RefusedStarts { place: index, error }| {
+                let error = error::from_start(error);
+                index.map_or(error.clone(), |index| error::at_input(index, error))
+            })?;
         Ok(started.into_iter().map(Started::into_task).collect())
     }
 

@@ -234,12 +234,11 @@ async fn check_upload(services: &Services, field: &str, id: String) -> Result<St
         Some(upload) => {
             let received = services.files.received(&id).await.map_err(error::internal)?;
             let of_size = upload.size.map_or(String::new(), |size| format!(" of {size}"));
-            let text = format!("Upload {id} is incomplete: {received}{of_size} bytes received. Send the rest first (tus).");
+            let text =
+                format!("Upload {id} is incomplete: {received}{of_size} bytes received. Send the rest first (tus).");
             Err(error::bad_input(field, text))
         }
-        None => {
-            Err(error::bad_input(field, format!("Upload {id:?} not found. Send the file to POST /uploads first.")))
-        }
+        None => Err(error::bad_input(field, format!("Upload {id:?} not found. Send the file to POST /uploads first."))),
     }
 }
 
@@ -276,7 +275,10 @@ fn parse_ascii(field: &str, text: Option<String>, default: u8) -> Result<u8> {
     let Some(text) = text else { return Ok(default) };
     match text.as_bytes() {
         [byte] if byte.is_ascii() && !matches!(byte, b'\r' | b'\n') => Ok(*byte),
-        _ => Err(error::bad_input(field, format!("{field} must be one ASCII character other than a line end, got {text:?}."))),
+        _ => Err(error::bad_input(
+            field,
+            format!("{field} must be one ASCII character other than a line end, got {text:?}."),
+        )),
     }
 }
 

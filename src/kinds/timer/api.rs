@@ -257,7 +257,10 @@ fn idempotency_keys(ctx: &Context<'_>, inputs: &[StartTimerInput]) -> Result<Vec
             && *known.entry(key.text.clone()).or_insert_with(|| key.clone()) != *key
         {
             let text = format!("Idempotency key {:?} is used twice in this call, with different inputs.", key.text);
-            return Err(error::at_input(index, error::with_field("idempotencyKey", error::coded(Code::Conflict, text))));
+            return Err(error::at_input(
+                index,
+                error::with_field("idempotencyKey", error::coded(Code::Conflict, text)),
+            ));
         }
         keys.push(key);
     }
