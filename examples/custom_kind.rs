@@ -1,4 +1,4 @@
-//! A kind of task of your own: it counts prime numbers, and can be paused, resumed and terminated like any other.
+//! Adds a kind of task: it counts prime numbers, and can be paused, resumed and terminated like any other.
 //!
 //! `cargo run --example custom_kind`, then in the playground that it prints:
 //!
@@ -12,24 +12,24 @@ use async_trait::async_trait;
 use pausa::app::App;
 use pausa::clock::Clock;
 use pausa::config::Config;
-use pausa::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
+use pausa::runner::{BadInput, Context, Failure, Kind, Report, StopReason, TaskPlan};
 use pausa::task::{ResultFile, Unit};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpListener;
 
-/// Numbers that are tried between two checkpoints: a few milliseconds' work.
+/// Numbers that are tested between two checkpoints: a few milliseconds of work.
 const STEP: u64 = 20_000;
 
-/// What to do: the user's JSON, kept with the task.
+/// PrimesSpec: the user's JSON, stored with the task.
 #[derive(Clone, Copy, Serialize, Deserialize)]
-struct Spec {
+struct PrimesSpec {
     below: u64,
 }
 
-/// How far it came: a run goes on from here after a pause, a crash or on another machine.
+/// PrimesCursor: a run resumes here after a pause, a crash or on another machine.
 #[derive(Clone, Copy, Default, Serialize, Deserialize)]
-struct Cursor {
-    tried: u64,
+struct PrimesCursor {
+    tested: u64,
     primes: u64,
 }
 
@@ -41,23 +41,29 @@ impl Kind for Primes {
         "primes"
     }
 
-    fn plan(&self, spec: &serde_json::Value) -> Result<Plan, BadInput> {
-        let spec = Spec::deserialize(spec).map_err(|error| BadInput::new("spec", error.to_string()))?;
+    fn plan(&self, spec: &serde_json::Value) -> Result<TaskPlan, BadInput> {
+        let spec = PrimesSpec::deserialize(spec).map_err(|error| BadInput::new("spec", error.to_string()))?;
         if spec.below > 1_000_000_000 {
             return Err(BadInput::new("spec.below", "below must be at most 1000000000"));
         }
-        Ok(Plan { unit: Unit::Terms, total: Some(spec.below), unique_key: None, upload: None, concurrency_key: None })
+        Ok(TaskPlan {
+            unit: Unit::Terms,
+            total: Some(spec.below),
+            unique_key: None,
+            upload: None,
+            concurrency_key: None,
+        })
     }
 
-    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
-        let spec: Spec = context.spec()?;
-        let mut cursor: Cursor = context.cursor()?.unwrap_or_default();
-        while cursor.tried < spec.below {
-            let from = cursor.tried;
+    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason> {
+        let spec: PrimesSpec = context.spec()?;
+        let mut cursor: PrimesCursor = context.cursor()?.unwrap_or_default();
+        while cursor.tested < spec.below {
+            let from = cursor.tested;
             let to = (from + STEP).min(spec.below);
             let found = context.compute(move || (from..to).filter(|n| is_prime(*n)).count()).await?;
-            cursor = Cursor { tried: to, primes: cursor.primes + found as u64 };
-            // Saves the place, tells the watchers, and ends the run where a pause or a termination was asked for.
+            cursor = PrimesCursor { tested: to, primes: cursor.primes + found as u64 };
+            // Stores the cursor, notifies subscribers, and returns an error if a pause or termination was requested.
             context.checkpoint(&cursor, Report { phase: "counting", done: to, total: Some(spec.below) }).await?;
         }
         Ok(None)
@@ -79,7 +85,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("playground  http://{}/graphiql", listener.local_addr()?);
     let app = App::start(config, vec![Arc::new(Primes)], Clock::system()).await?;
     let ended = async {
-        // Without signals, the server runs until it is killed.
+        // If signals are not available, the server runs until it is killed.
         let _ = tokio::signal::ctrl_c().await;
     };
     app.serve(listener, ended).await?;

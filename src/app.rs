@@ -23,7 +23,7 @@ use crate::gql::services::{self, Services};
 use crate::http::{self, Site, UploadLocks};
 use crate::kinds::{self, KindParts};
 use crate::metrics::Metrics;
-use crate::runner::{Kind, Limits, Runner, Settings, Wakeups, transitions};
+use crate::runner::{Kind, Runner, RunnerSettings, ShortTaskLimits, Wakeups, transitions};
 use crate::store::{self, Hint, OnChange, Store, Word};
 use crate::task::Verb;
 use outbound::Outbound;
@@ -254,16 +254,16 @@ fn routes(config: &Config, site: Site, services: Services) -> Router {
     }
 }
 
-fn settings(config: &Config, clock: &Clock) -> Settings {
+fn settings(config: &Config, clock: &Clock) -> RunnerSettings {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let then = match config.pause_expiry {
         PauseEnd::Resume => Verb::Resume,
         PauseEnd::Terminate => Verb::Terminate,
     };
-    Settings {
+    RunnerSettings {
         node: config.node.clone().unwrap_or_else(|| node_name(clock)),
         max_running: config.max_running.unwrap_or(2 * cores),
-        short: Limits { all: config.max_sending.0, each: config.max_sending.1 },
+        short_tasks: ShortTaskLimits { total: config.max_sending.0, per_key: config.max_sending.1 },
         max_waiting: config.max_waiting,
         lease: config.lease,
         retry_limit: config.retry_limit,

@@ -1,4 +1,4 @@
-//! Spans of traces. While traces are not exported no span is made, and asking for one costs a look at a flag.
+//! Spans of traces. If traces are not exported, no span is made, at the cost of one check of a flag.
 
 use std::collections::HashMap;
 
@@ -8,16 +8,16 @@ use opentelemetry_sdk::propagation::TraceContextPropagator;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-/// Target of spans that are always exported. The log has no part in targets that begin with it.
+/// Target of spans that are always exported. Targets that begin with it are excluded from the log.
 pub const TARGET: &str = "otlp";
 
-/// Target of the store's spans, which are exported only as parts of others: the node looks at the store all the time.
+/// Target of the store's spans. They are exported only as children of other spans, because the node polls the store.
 pub const STORE: &str = "otlp.store";
 
-/// The header of a parent (W3C Trace Context).
+/// Name of the parent's header (W3C Trace Context).
 const TRACE_PARENT: &str = "traceparent";
 
-/// Returns the current span as a `traceparent` header has it. None if it is not exported.
+/// Returns the current span as the value of a `traceparent` header. None if it is not exported.
 pub fn trace_parent() -> Option<String> {
     let span = Span::current();
     if span.is_none() {
@@ -29,8 +29,8 @@ pub fn trace_parent() -> Option<String> {
     parent.is_valid().then(|| format!("00-{}-{}-{flags:02x}", parent.trace_id(), parent.span_id()))
 }
 
-/// Makes the span of a `traceparent` header the parent of `span`. A header that is malformed is ignored.
-pub fn follow(span: &Span, trace_parent: &str) {
+/// Makes the span of a `traceparent` header the parent of `span`. Ignores a malformed header.
+pub fn set_parent(span: &Span, trace_parent: &str) {
     if let Some(parent) = parse(trace_parent) {
         let context = opentelemetry::Context::new().with_remote_span_context(parent);
         // A span that is not exported needs no parent.

@@ -1,43 +1,43 @@
-//! Kinds of the embedding program: one that works, and some that misbehave.
+//! Kinds of an embedding program: one that works, and some that misbehave.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use pausa::clock::Clock;
-use pausa::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
+use pausa::runner::{BadInput, Context, Failure, Kind, Report, StopReason, TaskPlan};
 use pausa::task::{ResultFile, Unit};
 use serde_json::{Value, json};
 
 use crate::harness::embedded::Embedded;
 
-/// What the kind of a story does in its run.
+/// Behaviour of the kind in its run.
 #[derive(Clone, Copy, PartialEq)]
-enum Manner {
-    /// Counts to ten, a checkpoint each.
+enum Behaviour {
+    /// Counts to ten, with a checkpoint for each.
     Counts,
-    /// Panics at each try.
+    /// Panics in each attempt.
     Panics,
     /// Fails once, then counts.
     FailsOnce,
-    /// Waits for ever without a checkpoint.
+    /// Waits forever without a checkpoint.
     Hangs,
 }
 
-struct Odd {
-    manner: Manner,
+struct OddKind {
+    behaviour: Behaviour,
     runs: AtomicU32,
 }
 
 #[async_trait]
-impl Kind for Odd {
+impl Kind for OddKind {
     fn name(&self) -> &'static str {
         "odd"
     }
 
-    fn plan(&self, spec: &Value) -> Result<Plan, BadInput> {
+    fn plan(&self, spec: &Value) -> Result<TaskPlan, BadInput> {
         match spec["to"].as_u64() {
-            Some(total) => Ok(Plan {
+            Some(total) => Ok(TaskPlan {
                 unit: Unit::Terms,
                 total: Some(total),
                 unique_key: None,
@@ -48,13 +48,13 @@ impl Kind for Odd {
         }
     }
 
-    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
+    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason> {
         let run = self.runs.fetch_add(1, Ordering::SeqCst);
-        match self.manner {
-            Manner::Panics => panic!("out of cheese"),
-            Manner::Hangs => std::future::pending().await,
-            Manner::FailsOnce if run == 0 => return Err(Failure::unavailable("the dairy is closed").into()),
-            Manner::Counts | Manner::FailsOnce => {}
+        match self.behaviour {
+            Behaviour::Panics => panic!("out of cheese"),
+            Behaviour::Hangs => std::future::pending().await,
+            Behaviour::FailsOnce if run == 0 => return Err(Failure::unavailable("the dairy is closed").into()),
+            Behaviour::Counts | Behaviour::FailsOnce => {}
         }
         let total = context.spec::<Value>()?["to"].as_u64().unwrap();
         for done in context.cursor::<u64>()?.unwrap_or(0)..total {
@@ -70,8 +70,8 @@ impl Kind for Odd {
 }
 
 /// A server in this process, with the odd kind.
-async fn server(manner: Manner) -> Embedded {
-    let odd = Odd { manner, runs: AtomicU32::new(0) };
+async fn server(behaviour: Behaviour) -> Embedded {
+    let odd = OddKind { behaviour, runs: AtomicU32::new(0) };
     Embedded::start(&[("PAUSA_RETRY_BACKOFF_SECONDS", "0.01")], vec![Arc::new(odd)], Clock::system()).await
 }
 
@@ -81,8 +81,8 @@ async fn begin(server: &Embedded) -> String {
 }
 
 #[tokio::test]
-async fn a_kind_of_ones_own_is_a_task_like_any_other() {
-    let server = server(Manner::Counts).await;
+async fn a_kind_of_an_embedding_program_is_a_task_like_any_other() {
+    let server = server(Behaviour::Counts).await;
     let id = begin(&server).await;
     server.until(&id, "COMPLETED").await;
     let query = format!(
@@ -98,8 +98,8 @@ async fn a_kind_of_ones_own_is_a_task_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_spec_that_the_kind_refuses_starts_nothing() {
-    let server = server(Manner::Counts).await;
+async fn an_invalid_spec_starts_nothing() {
+    let server = server(Behaviour::Counts).await;
     for (name, spec, field) in [("odd", "{}", "spec.to"), ("even", "{ to: 1 }", "name"), ("pi", "{ to: 1 }", "name")] {
         let query = format!("mutation {{ startCustom(input: {{ name: \"{name}\", spec: {spec} }}) {{ id }} }}");
         let error = server.ask(&query).await["errors"][0]["extensions"].take();
@@ -110,19 +110,19 @@ async fn a_spec_that_the_kind_refuses_starts_nothing() {
 }
 
 #[tokio::test]
-async fn a_run_that_panics_is_tried_again_and_then_failed() {
-    let server = server(Manner::Panics).await;
+async fn a_run_that_panics_is_retried_and_then_fails() {
+    let server = server(Behaviour::Panics).await;
     let id = begin(&server).await;
     let task = server.until(&id, "FAILED").await;
-    assert_eq!(task["attempt"], 2, "three tries, two of them new ones");
+    assert_eq!(task["attempt"], 2, "three attempts, two of them retries");
     assert_eq!(task["error"]["code"], "INTERNAL");
     assert!(task["error"]["message"].as_str().unwrap().contains("out of cheese"));
     assert!(server.end().await);
 }
 
 #[tokio::test]
-async fn a_run_that_fails_once_completes_at_the_next_try() {
-    let server = server(Manner::FailsOnce).await;
+async fn a_run_that_fails_once_completes_in_the_next_attempt() {
+    let server = server(Behaviour::FailsOnce).await;
     let id = begin(&server).await;
     let task = server.until(&id, "COMPLETED").await;
     assert_eq!((task["attempt"].as_u64(), &task["error"]), (Some(1), &Value::Null));
@@ -131,7 +131,7 @@ async fn a_run_that_fails_once_completes_at_the_next_try() {
 
 #[tokio::test]
 async fn a_run_that_hangs_is_aborted_when_it_must_stop() {
-    let server = server(Manner::Hangs).await;
+    let server = server(Behaviour::Hangs).await;
     let id = begin(&server).await;
     server.until(&id, "RUNNING").await;
     server.ask(&format!("mutation {{ pause(id: \"{id}\") {{ state }} }}")).await;

@@ -1,4 +1,4 @@
-//! Starts, memory at rest, and calls while there is much to do.
+//! Starts of the program, memory at rest, and calls under load.
 
 use serde_json::json;
 
@@ -6,10 +6,10 @@ use crate::figures::{memory, percentile, spread, timed};
 use crate::harness::csv;
 use crate::harness::server::Server;
 
-/// Starts of the program.
+/// Number of starts.
 const STARTS: usize = 9;
 
-/// Calls that are timed.
+/// Number of calls that are measured.
 const CALLS: usize = 200;
 
 pub async fn measure() {
@@ -18,7 +18,7 @@ pub async fn measure() {
     busy_calls().await;
 }
 
-/// A start with an empty folder, and memory at rest.
+/// Measures a start with an empty folder, and memory at rest.
 async fn starts() {
     let (mut cold, mut rest) = (Vec::new(), Vec::new());
     for _ in 0..STARTS {
@@ -30,7 +30,7 @@ async fn starts() {
     println!("memory at rest: median {:.1} MB", percentile(&mut rest, 0.5));
 }
 
-/// How soon a start of a task is answered, while others run.
+/// Measures the answer to a start of a task, while others run.
 async fn imports_begin() {
     let server = Server::start().await;
     let upload = server.upload(csv::wide(1_000_000, 10)).await;
@@ -41,7 +41,7 @@ async fn imports_begin() {
     spread("startImport of 1,000,000 rows x 10 columns answers", answers);
 }
 
-/// Calls while every core computes.
+/// Measures calls while every core computes.
 async fn busy_calls() {
     let server = Server::start().await;
     for _ in 0..2 {

@@ -1,4 +1,4 @@
-//! Pause, resume and terminate of tasks at full speed.
+//! Pause, resume and terminate at full speed.
 
 use std::time::Duration;
 
@@ -9,11 +9,10 @@ use crate::figures::spread;
 use crate::harness::server::Server;
 use crate::harness::watch::Watch;
 
-/// Pauses of an import or an export that are timed.
+/// Number of pauses that are measured.
 pub const PAUSES: usize = 200;
 
-/// From the call of pause to PAUSED, and from that of resume to the first new progress, `times` times. `begin` starts a task,
-/// the n-th one.
+/// Measures the time from pause to PAUSED, and from resume to the first new progress, `times` times. `begin` starts the n-th task.
 pub async fn pauses(server: &Server, what: &str, times: usize, mut begin: impl AsyncFnMut(usize) -> String) {
     let (mut paused, mut resumed) = (Vec::new(), Vec::new());
     for round in 0.. {
@@ -37,7 +36,7 @@ pub async fn pauses(server: &Server, what: &str, times: usize, mut begin: impl A
     spread(&format!("resume of an {what} from {limit} on, to the first progress"), durations(late));
 }
 
-/// How long it took, and the rows that are done; none where the task was over.
+/// Returns the time of a pause, and the amount done. None if the task had ended.
 async fn pause(server: &Server, id: &str) -> Option<(Duration, u64)> {
     let begin = Clock::monotonic();
     let answer = server.verb("pause", id).await;
@@ -55,7 +54,7 @@ async fn resume(server: &Server, id: &str, done: u64) -> Duration {
     begin.elapsed()
 }
 
-/// From the call of terminate to TERMINATED, `times` times, once so many rows are done.
+/// Measures the time from terminate to TERMINATED, `times` times, after `rows` rows.
 pub async fn terminations(
     server: &Server,
     what: &str,

@@ -1,7 +1,7 @@
-//! A download of a gigabyte beside nginx with the same file, in turn.
+//! A download of a gigabyte, in alternation with nginx and the same file.
 //!
-//! curl reads both over loopback, with the file in memory. nginx comes from PATH or /usr/sbin; where there is none, Debian's
-//! package is fetched and unpacked into target/, so that the system stays as it is.
+//! curl reads both over loopback, with the file in memory. nginx comes from PATH or /usr/sbin. If there is none, Debian's package is
+//! downloaded and unpacked into target/, so that the system does not change.
 
 use std::fs;
 use std::net::{TcpListener, TcpStream};
@@ -14,18 +14,18 @@ use crate::figures::{cpu, memory, percentile};
 use crate::harness::server::Server;
 use crate::imports::import;
 
-/// Rows of about a kilobyte.
+/// Number of rows, of about a kilobyte each.
 const ROWS: usize = 1 << 20;
 
-/// Rounds, after one that warms the caches.
+/// Number of rounds, after one that warms the caches.
 const ROUNDS: usize = 15;
 
-/// A server that is stopped at the end.
+/// Server that is stopped at the end.
 struct Nginx(Child);
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // Asked to end, it ends its workers too; killed, it would leave them.
+        // SIGTERM ends the workers too. SIGKILL would leave them.
         let pid = rustix::process::Pid::from_child(&self.0);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         self.0.wait().unwrap();
@@ -53,7 +53,7 @@ pub async fn measure() {
     println!("  peak memory of Pausa grew by {grown:.1} MB while it sent {sent} GB");
 }
 
-/// Exports a dataset that makes a gigabyte, and answers the task's id.
+/// Exports a dataset of a gigabyte. Returns the task ID.
 async fn large_result(server: &Server) -> String {
     let rows = (0..ROWS / 1024).map(|part| {
         let row = |n: usize| format!("{},{}\r\n", part * 1024 + n, "x".repeat(1010));
@@ -69,7 +69,7 @@ async fn large_result(server: &Server) -> String {
     id
 }
 
-/// nginx, from the system or from Debian's package.
+/// Returns the path of nginx: that of the system, or from Debian's package.
 fn nginx() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/nginx");
@@ -86,7 +86,7 @@ fn nginx() -> Option<PathBuf> {
     })
 }
 
-/// Starts nginx with Debian's own settings for files on a free port, and answers its address.
+/// Starts nginx on a free port, with Debian's default settings for files. Returns its address.
 fn serve(program: &Path, folder: &Path) -> (String, Nginx) {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let place = folder.display();
@@ -108,7 +108,7 @@ fn serve(program: &Path, folder: &Path) -> (String, Nginx) {
     (format!("http://{address}"), nginx)
 }
 
-/// Megabytes a second at which curl reads it all.
+/// Returns the speed at which curl reads the file, in megabytes per second.
 fn read(url: &str) -> f64 {
     let mut command = Command::new("curl");
     command.args([
@@ -120,15 +120,15 @@ fn read(url: &str) -> f64 {
         "%{size_download} %{speed_download}",
         url,
     ]);
-    let told = command.output().unwrap();
-    assert!(told.status.success(), "curl {url}");
-    let told = String::from_utf8(told.stdout).unwrap();
-    let (size, speed) = told.split_once(' ').unwrap();
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "curl {url}");
+    let output = String::from_utf8(output.stdout).unwrap();
+    let (size, speed) = output.split_once(' ').unwrap();
     assert!(size.parse::<f64>().unwrap() > 1e9, "{url}: {size} bytes");
     speed.parse::<f64>().unwrap() / 1e6
 }
 
-/// The processes that do nginx's work.
+/// Returns the worker processes of nginx.
 fn workers(nginx: &Nginx) -> Vec<u32> {
     let pid = nginx.0.id();
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();

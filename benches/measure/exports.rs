@@ -1,4 +1,4 @@
-//! Exports, from the call of startExport to COMPLETED, beside the databases' own tools on the same rows.
+//! Exports, from the call of startExport to COMPLETED, next to the tools of the databases on the same rows.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -15,21 +15,21 @@ use crate::harness::postgres::Postgres;
 use crate::harness::server::Server;
 use crate::imports::{import, import_by_sqlite3, psql};
 
-/// Rounds of each comparison.
+/// Number of rounds of each comparison.
 const ROUNDS: usize = 7;
 
 const ROWS: usize = 1_000_000;
 const COLUMNS: usize = 10;
 
-/// Rows of the dataset that is paged through.
+/// Number of rows of the dataset that is read in pages.
 const MANY: usize = 10_000_100;
 
-/// Pages that are timed.
+/// Number of pages that are measured.
 const PAGES: usize = 100;
 
 const START: &str = "mutation($input: StartExportInput!) { startExport(input: $input) { id } }";
 
-/// From SQLite, beside `sqlite3 -csv`.
+/// Measures SQLite, next to `sqlite3 -csv`.
 pub async fn sqlite() {
     let folder = tempfile::tempdir().unwrap();
     let (rows, database) = (folder.path().join("rows.csv"), folder.path().join("peer.db"));
@@ -39,7 +39,7 @@ pub async fn sqlite() {
     all(&Server::start().await, "sqlite3 -csv", || sqlite_export(&database, &to)).await;
 }
 
-/// From one private PostgreSQL, beside `psql \copy to`, both from Pausa's table.
+/// Measures PostgreSQL, next to `psql \copy to`, both from Pausa's table.
 pub async fn postgres() {
     let postgres = Postgres::start();
     let url = postgres.url();
@@ -94,7 +94,7 @@ async fn variants(server: &Server) {
     }
     let filter = json!([{ "column": "c1", "from": "1", "to": "2" }]);
     let took = export(server, json!({ "dataset": "t", "where": filter })).await;
-    println!("a tenth of the rows, chosen by a filter and counted first: {}", ms(took));
+    println!("a tenth of the rows, selected by a filter and counted first: {}", ms(took));
 }
 
 async fn stream(server: &Server, size: usize) {
@@ -113,7 +113,7 @@ async fn stream(server: &Server, size: usize) {
     spread("GET /datasets/t.csv", times);
 }
 
-/// Pages of 50 rows at the begin and at the end.
+/// Measures pages of 50 rows at the start and at the end.
 async fn pages(server: &Server) {
     import(server, &server.upload(csv::wide(MANY, 2)).await, "many").await;
     let query =
@@ -123,6 +123,6 @@ async fn pages(server: &Server) {
         for _ in 0..PAGES {
             times.push(timed(server.data(query, json!({ "after": after.to_string() }))).await);
         }
-        spread(&format!("a page of 50 rows behind row {after}"), times);
+        spread(&format!("a page of 50 rows after row {after}"), times);
     }
 }

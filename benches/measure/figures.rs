@@ -1,11 +1,11 @@
-//! Figures: what was measured, as it is printed.
+//! Formats and prints measurements.
 
 use std::fs;
 use std::time::Duration;
 
 use pausa::clock::Clock;
 
-/// The machine, in a line.
+/// Describes the machine in one line.
 pub fn machine() -> String {
     let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or(": unknown");
@@ -13,21 +13,21 @@ pub fn machine() -> String {
     format!("machine: {cores} cores, {}", model.trim_start_matches(['\t', ' ', ':']))
 }
 
-/// How long it took.
+/// Returns how long `work` takes.
 pub async fn timed(work: impl Future) -> Duration {
     let begin = Clock::monotonic();
     work.await;
     begin.elapsed()
 }
 
-/// Two programs that do the same, each round one after the other.
+/// Times of two programs that do the same, in alternation.
 pub struct Pair {
     theirs: Vec<Duration>,
     ours: Vec<Duration>,
 }
 
 impl Pair {
-    /// So many rounds after one that warms the caches.
+    /// Measures `rounds` rounds, after one that warms the caches.
     pub async fn measure<F: Future<Output = Duration>>(
         rounds: usize,
         mut peer: impl FnMut() -> Duration,
@@ -44,8 +44,8 @@ impl Pair {
         pair
     }
 
-    /// Prints the medians of the times and of the rounds' ratios: how many times as fast Pausa is. Answers the medians of the
-    /// times, the peer's first.
+    /// Prints the medians of the times and of the rounds' ratios: how many times as fast Pausa is. Returns the medians of the times,
+    /// first that of the other program.
     pub fn print(mut self, what: &str, peer: &str, count: usize, unit: &str) -> [Duration; 2] {
         let ratio = |(their, own): (&Duration, &Duration)| their.as_secs_f64() / own.as_secs_f64();
         let mut ratios: Vec<_> = self.theirs.iter().zip(&self.ours).map(ratio).collect();
@@ -57,38 +57,38 @@ impl Pair {
     }
 }
 
-/// Prints the median, the 99th percentile and the worst.
+/// Prints the median, the 99th percentile and the maximum.
 pub fn spread(what: &str, mut times: Vec<Duration>) {
     let [median, p99, worst] = [0.5, 0.99, 1.0].map(|share| ms(percentile(&mut times, share)));
     println!("{what} ({} times): median {median}, p99 {p99}, worst {worst}", times.len());
 }
 
-/// The smallest that so large a share of all is not above.
+/// Returns the percentile `share` (0 to 1).
 pub fn percentile<T: PartialOrd + Copy>(all: &mut [T], share: f64) -> T {
     all.sort_unstable_by(|one, other| one.partial_cmp(other).unwrap());
     all[((all.len() - 1) as f64 * share).ceil() as usize]
 }
 
-/// A line of /proc/PID/status, in megabytes: `VmRSS` now, `VmHWM` at most.
+/// Returns a line of /proc/PID/status in megabytes: `VmRSS` is the current memory, `VmHWM` the peak.
 pub fn memory(pid: u32, name: &str) -> f64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0 / 1e6
 }
 
-/// Seconds of CPU that processes used, in hundredths as the system counts them.
+/// Returns the CPU time of processes in seconds.
 pub fn cpu(pids: &[u32]) -> f64 {
     let used = |pid: &u32| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
         let (_, fields) = stat.rsplit_once(')').unwrap();
         let fields: Vec<_> = fields.split_whitespace().collect();
-        // User and system time are the fields 14 and 15 of the line, and 11 and 12 of what follows the name.
+        // User and system time are fields 14 and 15 of the line: 11 and 12 after the name.
         fields[11..=12].iter().map(|ticks| ticks.parse::<f64>().unwrap() / 100.0).sum::<f64>()
     };
     pids.iter().map(used).sum()
 }
 
-/// Milliseconds.
+/// Formats a time in milliseconds.
 pub fn ms(time: Duration) -> String {
     format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }

@@ -1,5 +1,5 @@
-//! Many small requests with little work for each: clients that start timers, and a receiver of what they send. Both speak as
-//! much HTTP/1.1 as that takes, so that they leave the cores to what is measured.
+//! Clients that start timers, and a receiver of webhooks. Both implement only the HTTP/1.1 that they need, so that they leave the cores
+//! to what is measured.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// A connection on which one request follows the other.
+/// Connection for sequential requests.
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
@@ -19,7 +19,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// To the server at `url`.
+    /// Connects to the server at `url`.
     pub async fn to(url: &str) -> Connection {
         let host = url.strip_prefix("http://").unwrap().to_owned();
         let stream = TcpStream::connect(&host).await.unwrap();
@@ -27,7 +27,7 @@ impl Connection {
         Connection { stream, buffer: Vec::new(), host }
     }
 
-    /// Posts a GraphQL operation and answers the body.
+    /// Posts a GraphQL operation. Returns the response body.
     pub async fn ask(&mut self, operation: &str) -> String {
         let Connection { stream, buffer, host } = self;
         let request = format!(
@@ -47,7 +47,7 @@ impl Connection {
     }
 }
 
-/// Where the body of the first whole message begins and ends.
+/// Returns where the body of the first complete message begins and ends.
 fn message(buffer: &[u8]) -> Option<(usize, usize)> {
     let head = buffer.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let lines = std::str::from_utf8(&buffer[..head]).unwrap().to_ascii_lowercase();
@@ -56,26 +56,26 @@ fn message(buffer: &[u8]) -> Option<(usize, usize)> {
     (end <= buffer.len()).then_some((head, end))
 }
 
-/// What came, by the task's id: when.
-type Came = Arc<Mutex<HashMap<String, Timestamp>>>;
+/// Times at which webhooks arrived, by task ID.
+type Arrivals = Arc<Mutex<HashMap<String, Timestamp>>>;
 
-/// A receiver of webhooks that takes everything at once.
+/// Receiver that answers webhooks at once.
 #[derive(Clone)]
 pub struct Receiver {
     pub url: String,
-    came: Came,
+    came: Arrivals,
     count: watch::Sender<usize>,
 }
 
 impl Receiver {
     pub async fn start() -> Receiver {
-        let mut receiver = Receiver { url: String::new(), came: Came::default(), count: watch::Sender::new(0) };
-        receiver.url = receiver.door().await;
+        let mut receiver = Receiver { url: String::new(), came: Arrivals::default(), count: watch::Sender::new(0) };
+        receiver.url = receiver.open_port().await;
         receiver
     }
 
-    /// Another address, which counts as another host.
-    pub async fn door(&self) -> String {
+    /// Opens another port, which counts as another host.
+    pub async fn open_port(&self) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let taking = self.clone();
@@ -106,32 +106,32 @@ impl Receiver {
         }
     }
 
-    /// Waits until so many have come; answers the moments at which they came, by the tasks' ids.
+    /// Waits until `count` webhooks arrived. Returns the times at which they did, by task ID.
     pub async fn until(&self, count: usize) -> HashMap<String, Timestamp> {
         self.count.subscribe().wait_for(|came| *came >= count).await.unwrap();
         self.came.lock().unwrap().clone()
     }
 
-    /// How many came, doubled ones counted twice.
+    /// Returns the number of webhooks, duplicates included.
     pub fn count(&self) -> usize {
         *self.count.borrow()
     }
 }
 
-/// The address of a receiver that takes connections and never answers.
+/// Returns the address of a receiver that accepts connections and never answers.
 pub async fn hanging() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
-        let mut held = Vec::new();
+        let mut open = Vec::new();
         loop {
-            held.push(listener.accept().await.unwrap());
+            open.push(listener.accept().await.unwrap());
         }
     });
     url
 }
 
-/// The operation that starts as many timers as `inputs` has.
+/// Returns the operation that starts a timer for each input.
 pub fn operation(inputs: &[String]) -> String {
     let starts =
         inputs.iter().enumerate().map(|(n, input)| format!("t{n}: startTimer(input: {input}) {{ id firesAt }}"));
@@ -139,13 +139,13 @@ pub fn operation(inputs: &[String]) -> String {
     serde_json::json!({ "query": query }).to_string()
 }
 
-/// The operation that starts timers in one commit, as a client writes it that has their inputs as variables.
+/// Returns the operation that starts timers in one commit, with the inputs as variables.
 pub fn batch(inputs: &[serde_json::Value]) -> String {
     let query = "mutation($inputs: [StartTimerInput!]!) { startTimers(inputs: $inputs) { id } }";
     serde_json::json!({ "query": query, "variables": { "inputs": inputs } }).to_string()
 }
 
-/// What was started: the ids and when each fires.
+/// Returns the ID and due time of each started timer.
 pub fn started(answer: &str) -> Vec<(String, Timestamp)> {
     let answer: serde_json::Value = serde_json::from_str(answer).unwrap();
     let starts = answer["data"].as_object().unwrap_or_else(|| panic!("{answer}"));
@@ -153,8 +153,8 @@ pub fn started(answer: &str) -> Vec<(String, Timestamp)> {
     starts.values().map(|task| (text(task, "id"), text(task, "firesAt").parse().unwrap())).collect()
 }
 
-/// Clients that start timers, each one call after the other, until `end` says so: it is told how many calls came before.
-/// Answers what was started and how long each call took.
+/// Runs clients that start timers, each with sequential calls. `operation` returns that of the n-th call, or None to end. Returns
+/// what was started, and begin and duration of each call.
 pub async fn clients(
     url: &str,
     clients: usize,

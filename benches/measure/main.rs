@@ -1,10 +1,10 @@
-//! What Pausa's promises cost and how fast it is, measured through the whole server, beside public tools on the same data.
+//! Measures Pausa through its API, next to public tools on the same data.
 //!
-//! `cargo bench --bench measure -- NAME…` runs the measurements of these names, and all of them without a name. Each
-//! figure is that of the real program in a release build; peers are timed in turn with it.
+//! `cargo bench --bench measure -- NAME…` runs the measurements with these names, or all of them. Each figure is that of the real
+//! program in a release build. Other tools are measured in alternation with it.
 
 #[path = "../../tests/harness/mod.rs"]
-#[expect(dead_code, reason = "the stories use more of the harness than the measurements do")]
+#[expect(dead_code, reason = "the stories use more of the harness than the measurements")]
 mod harness;
 
 mod calls;
@@ -20,7 +20,7 @@ mod timers;
 
 use std::process::ExitCode;
 
-/// The measurements by their names.
+/// Names of the measurements.
 const NAMES: [&str; 15] = [
     "calls",
     "imports-sqlite",
@@ -41,16 +41,16 @@ const NAMES: [&str; 15] = [
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let mut asked: Vec<_> = std::env::args().skip(1).filter(|name| name != "--bench").collect();
-    if let Some(unknown) = asked.iter().find(|name| !NAMES.contains(&name.as_str())) {
-        eprintln!("{unknown} is no measurement: {}", NAMES.join(", "));
+    let mut names: Vec<_> = std::env::args().skip(1).filter(|name| name != "--bench").collect();
+    if let Some(unknown) = names.iter().find(|name| !NAMES.contains(&name.as_str())) {
+        eprintln!("Unknown measurement: {unknown}. Known ones: {}.", NAMES.join(", "));
         return ExitCode::FAILURE;
     }
-    if asked.is_empty() {
-        asked = NAMES.map(str::to_owned).to_vec();
+    if names.is_empty() {
+        names = NAMES.map(str::to_owned).to_vec();
     }
     println!("{}", figures::machine());
-    for name in asked {
+    for name in names {
         println!("\n== {name}");
         match name.as_str() {
             "calls" => calls::measure().await,

@@ -1,5 +1,5 @@
-//! How late other queues are with jobs that are due 1,000 a second, in turn with Pausa: BullMQ on Redis and graphile-worker on
-//! PostgreSQL, each with a store of its own that syncs to disk as its documentation recommends, and 100 jobs at once.
+//! Lateness of other job queues with 1,000 due jobs per second, in alternation with Pausa: BullMQ on Redis and graphile-worker on
+//! PostgreSQL. Each has its own store, synced to disk as its documentation recommends, and runs 100 jobs at once.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -19,10 +19,10 @@ use crate::timers::{ALLOWED, COUNT, RATE, late};
 
 const ROUNDS: usize = 3;
 
-/// The time to start a peer and to give it all its jobs.
+/// Time to start another queue and add its jobs.
 const AHEAD: SignedDuration = SignedDuration::from_secs(15);
 
-/// All in turn, and for each the medians of the rounds.
+/// Measures all in alternation. Prints the medians of the rounds.
 pub async fn measure() {
     install().await;
     let names = ["BullMQ", "Pausa on SQLite", "graphile-worker", "Pausa on PostgreSQL"];
@@ -51,7 +51,7 @@ pub async fn measure() {
     }
 }
 
-/// How late its jobs are, in milliseconds.
+/// Returns the lateness of the jobs, in milliseconds.
 async fn peer(script: &str, store: &str) -> Vec<f64> {
     let receiver = Receiver::start().await;
     let first = Clock::system().now() + AHEAD;
@@ -72,13 +72,13 @@ fn folder() -> std::path::PathBuf {
 }
 
 async fn install() {
-    // Not `ci`: registries that mirror only some systems' packages refuse it.
+    // Not `ci`: registries that mirror only packages of some systems refuse it.
     let install = ["install", "--no-audit", "--no-fund", "--silent"];
     let npm = Command::new("npm").args(install).current_dir(folder()).status().await;
     assert!(npm.unwrap().success(), "npm install in benches/peers");
 }
 
-/// A server that is stopped at the end.
+/// Server that is stopped at the end.
 struct Redis {
     url: String,
     _child: Child,

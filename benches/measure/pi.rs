@@ -1,4 +1,4 @@
-//! Digits of pi, from the call of startPiJob to COMPLETED, zip included, beside mpmath on GMP computing the decimal text.
+//! Digits of pi, from the call of startPiJob to COMPLETED, with the zip, next to mpmath on GMP, which computes the decimal text.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,20 +12,20 @@ use crate::figures::{Pair, cpu, memory, ms, percentile, timed};
 use crate::harness::server::Server;
 use crate::harness::watch::Watch;
 
-/// Digits, and rounds of each.
+/// Numbers of digits, and rounds of each.
 const SIZES: [(u32, usize); 4] = [(10_000, 21), (100_000, 11), (1_000_000, 9), (10_000_000, 5)];
 
-/// Digits that are computed once.
+/// Number of digits that is computed once.
 const LARGE: u32 = 100_000_000;
 
-/// Digits of the computations that are stopped, and how often each is.
+/// Number of digits of the computations that are stopped, and number of stops.
 const STOPPED: u32 = 10_000_000;
 const STOPS: usize = 60;
 
-/// How long nothing may move once a task is paused.
+/// Time during which a paused task must use no CPU.
 const STILL: Duration = Duration::from_millis(300);
 
-/// Computes anew, says how long that took, and nothing of the start of Python.
+/// Measures a computation without the start of Python.
 const PEER: &str = "import sys, time, mpmath
 sys.set_int_max_str_digits(0)
 assert mpmath.libmp.BACKEND.startswith('gmpy')
@@ -34,7 +34,7 @@ mpmath.mp.dps = digits + 5
 assert len(mpmath.nstr(+mpmath.pi, digits + 1, strip_zeros=False)) == digits + 2
 print(time.perf_counter() - begin)";
 
-/// Each size in turn with the peer.
+/// Measures each size, in alternation with mpmath.
 pub async fn measure() {
     let python = mpmath();
     let server = Server::start().await;
@@ -48,7 +48,7 @@ pub async fn measure() {
     plot(&medians);
 }
 
-/// A size that takes a minute or more, once, on a server of its own.
+/// Measures a size that takes a minute or more, once, on its own server.
 pub async fn large() {
     let server = Server::start().await;
     let own = timed(compute(&server, LARGE)).await;
@@ -59,13 +59,13 @@ pub async fn large() {
     plot(&[(LARGE, [their, own])]);
 }
 
-/// Progress, pause and termination of one size.
+/// Measures progress, pause and termination.
 pub async fn controls() {
     let server = Server::start().await;
     for digits in [1_000_000, 10_000_000] {
-        even(&server, digits).await;
+        progress_error(&server, digits).await;
     }
-    still(&server).await;
+    cpu_while_paused(&server).await;
     pauses(&server, "computation of pi", STOPS, async |_| server.pi(STOPPED).await).await;
     for share in [100, 2] {
         let done = u64::from(STOPPED / share);
@@ -78,8 +78,8 @@ async fn compute(server: &Server, digits: u32) {
     server.until(&id, "COMPLETED").await;
 }
 
-/// How far the fraction is from the share of the time, and the estimate from the time that was left, once a tenth is done.
-async fn even(server: &Server, digits: u32) {
+/// Measures the error of the fraction against the share of the time, and that of the estimate after a tenth is done.
+async fn progress_error(server: &Server, digits: u32) {
     let query = "subscription($id: ID!) { taskProgress(id: $id) { state progress { fraction etaSeconds } } }";
     let id = server.pi(digits).await;
     let begin = Clock::monotonic();
@@ -102,8 +102,8 @@ async fn even(server: &Server, digits: u32) {
     }
 }
 
-/// Seconds of CPU that a server uses after it said that a computation is paused.
-async fn still(server: &Server) {
+/// Measures the CPU time of a server after a computation is PAUSED.
+async fn cpu_while_paused(server: &Server) {
     let id = server.pi(STOPPED).await;
     server.until_done(&id, u64::from(STOPPED / 4)).await;
     assert_eq!(server.control("pause", &id).await, "PAUSED");
@@ -113,7 +113,7 @@ async fn still(server: &Server) {
     server.control("terminate", &id).await;
 }
 
-/// The times as points for the plot in docs/benchmarks.md, in powers of ten, and how they grow: over `n (log2 n)^3`.
+/// Prints the times as points for the plot in docs/benchmarks.md, in powers of ten, and their growth: over `n (log2 n)^3`.
 fn plot(medians: &[(u32, [Duration; 2])]) {
     let log = |which: usize| medians.iter().map(move |(_, times)| format!("{:.2}", times[which].as_secs_f64().log10()));
     for (which, name) in ["mpmath", "Pausa"].into_iter().enumerate() {
@@ -125,7 +125,7 @@ fn plot(medians: &[(u32, [Duration; 2])]) {
     }
 }
 
-/// A Python with mpmath and gmpy2: the system's, or one that is made in target/.
+/// Returns a Python with mpmath and gmpy2: that of the system, or a virtual environment in target/.
 fn mpmath() -> PathBuf {
     let has = |python: &Path| {
         let mut command = Command::new(python);

@@ -14,51 +14,51 @@ use crate::load::{Connection, Receiver, batch, clients, hanging, operation};
 /// Clients that start timers at the same time.
 const CLIENTS: usize = 64;
 
-/// Timers each second, for how many seconds, and in all.
+/// Timers per second, duration in seconds, and timers in total.
 pub const RATE: usize = 1000;
 const SECONDS: usize = 10;
 pub const COUNT: usize = RATE * SECONDS;
 
-/// Timers of a backlog, and of a burst.
+/// Number of timers in a backlog, and in a burst.
 const BACKLOG: usize = 30_000;
 const BURST: usize = 10_000;
 
-/// Timers that wait, and those that one call starts then.
+/// Number of waiting timers, and number that one call starts.
 const WAITING: usize = 1_000_000;
 const BATCH: usize = 50;
 
-/// Timers that one call starts in one commit.
+/// Numbers of timers that one call starts in one commit.
 const BATCHES: [usize; 2] = [1000, 100];
 
 pub const ALLOWED: [(&str, &str); 2] = [("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true"), ("PAUSA_LOG", "warn")];
 
-/// Receivers beside one that hangs, and timers that wait for that one.
+/// Number of receivers next to one that does not answer, and number of timers for that one.
 const HOSTS: usize = 100;
 const STUCK: usize = 1000;
 
-/// On the default SQLite.
+/// Measures SQLite.
 pub async fn sqlite() {
     let mut server = Server::with(&ALLOWED).await;
     lateness(&server, "1,000 a second", 1).await;
     creates(&server).await;
     batches(&server).await;
     backlog(&mut server, None).await;
-    beside_one_that_hangs(&Server::with(&ALLOWED).await).await;
+    next_to_hanging_receiver(&Server::with(&ALLOWED).await).await;
 }
 
-/// Batches alone, on the default SQLite.
+/// Measures batches on SQLite.
 pub async fn batches_sqlite() {
     batches(&Server::with(&ALLOWED).await).await;
 }
 
-/// Batches alone, on a private PostgreSQL.
+/// Measures batches on PostgreSQL.
 pub async fn batches_postgres() {
     let postgres = Postgres::start();
     let url = postgres.url();
     batches(&Server::with(&[&ALLOWED[..], &[("PAUSA_DATABASE_URL", url.as_str())]].concat()).await).await;
 }
 
-/// With a million that wait, on either store.
+/// Measures both stores with a million waiting timers.
 pub async fn many() {
     waiting(&mut Server::with(&ALLOWED).await).await;
     let postgres = Postgres::start();
@@ -67,7 +67,7 @@ pub async fn many() {
     waiting(&mut Server::with(&[&ALLOWED[..], &[("PAUSA_DATABASE_URL", url.as_str())]].concat()).await).await;
 }
 
-/// On a private PostgreSQL, with one process and with two.
+/// Measures PostgreSQL, with one process and with two.
 pub async fn postgres() {
     let postgres = Postgres::start();
     let (url, node) = (postgres.url(), |name| ("PAUSA_NODE", name));
@@ -77,19 +77,19 @@ pub async fn postgres() {
     creates(&server).await;
     batches(&server).await;
     backlog(&mut server, None).await;
-    beside_one_that_hangs(&server).await;
+    next_to_hanging_receiver(&server).await;
     let mut other = Server::with(&[&ALLOWED[..], &shared, &[node("b")]].concat()).await;
     lateness(&server, "1,000 a second, two processes", 1).await;
     backlog(&mut server, Some(&mut other)).await;
 }
 
-/// Many receivers, without one that hangs and with it.
-async fn beside_one_that_hangs(server: &Server) {
+/// Measures many receivers, without and with one that does not answer.
+async fn next_to_hanging_receiver(server: &Server) {
     lateness(server, &format!("1,000 a second for {HOSTS} receivers"), HOSTS).await;
     let url = hanging().await;
     let stuck = format!(r#"{{ url: "{url}", when: {{ after: {{ }} }}, timeoutSeconds: 600, label: "stuck" }}"#);
     clients(&server.url, CLIENTS, move |n| (n < STUCK).then(|| operation(std::slice::from_ref(&stuck)))).await;
-    lateness(server, &format!("the same, beside {STUCK} for one that hangs"), HOSTS).await;
+    lateness(server, &format!("the same, next to {STUCK} for one that does not answer"), HOSTS).await;
     let query = "mutation { controlTasks(verb: TERMINATE, filter: { label: \"stuck\" }) { changed } }";
     let changed = server.data(query, json!({})).await["controlTasks"]["changed"].take();
     assert_eq!(changed, STUCK);
@@ -103,7 +103,7 @@ fn hour(url: &str) -> String {
     format!(r#"{{ url: "{url}", when: {{ after: {{ hours: 1 }} }} }}"#)
 }
 
-/// How late webhooks come, as receivers at so many addresses see it.
+/// Measures how late webhooks arrive, at `hosts` receivers.
 async fn lateness(server: &Server, what: &str, hosts: usize) {
     let mut late = late(server, hosts).await;
     let early = late.iter().filter(|late| **late < 0.0).count();
@@ -114,12 +114,12 @@ async fn lateness(server: &Server, what: &str, hosts: usize) {
     );
 }
 
-/// The lateness of each, in milliseconds.
+/// Returns the lateness of each timer, in milliseconds.
 pub async fn late(server: &Server, hosts: usize) -> Vec<f64> {
     let receiver = Receiver::start().await;
     let mut urls = vec![receiver.url.clone()];
     while urls.len() < hosts {
-        urls.push(receiver.door().await);
+        urls.push(receiver.open_port().await);
     }
     let first = Clock::system().now() + SignedDuration::from_secs(8);
     let one = move |n: usize| first + SignedDuration::from_micros(i64::try_from(n * 1_000_000 / RATE).unwrap());
@@ -127,11 +127,11 @@ pub async fn late(server: &Server, hosts: usize) -> Vec<f64> {
     let (started, _) = clients(&server.url, CLIENTS, calls).await;
     let came = receiver.until(started.len()).await;
     let late = started.iter().map(|(id, due)| due.duration_until(came[id]).as_secs_f64() * 1e3).collect();
-    assert_eq!(receiver.count(), started.len(), "each came once");
+    assert_eq!(receiver.count(), started.len(), "each arrived once");
     late
 }
 
-/// Starts by many clients, each on disk when it is answered; at rest, and while a burst falls due.
+/// Measures starts by many clients, each on disk when answered: at rest, and while a burst is due.
 async fn creates(server: &Server) {
     let receiver = Receiver::start().await;
     let end = Clock::monotonic() + Duration::from_secs(SECONDS as u64);
@@ -147,11 +147,11 @@ async fn creates(server: &Server) {
     let (begin, url, taking) = (Clock::monotonic(), receiver.url.clone(), receiver.clone());
     let calls = move |_: usize| (taking.count() < BURST).then(|| operation(&[hour(&url)]));
     let (started, mut busy) = clients(&server.url, CLIENTS, calls).await;
-    println!("{BURST} that were due at one moment came within {:.2} s", begin.elapsed().as_secs_f64());
+    println!("{BURST} timers due at one moment arrived within {:.2} s", begin.elapsed().as_secs_f64());
     print_creates("creates meanwhile", started.len(), &mut busy);
 }
 
-/// Starts by one client, many in each call, one call after the other.
+/// Measures starts by one client, many in each call, one call after the other.
 async fn batches(server: &Server) {
     for size in BATCHES {
         let inputs = vec![json!({ "url": "http://127.0.0.1:9/hook", "when": { "after": { "hours": 1 } } }); size];
@@ -181,7 +181,7 @@ fn print_creates(what: &str, count: usize, times: &mut [(std::time::Instant, Dur
     );
 }
 
-/// What fell due while no process was up.
+/// Measures timers that became due while no process ran.
 async fn backlog(server: &mut Server, mut other: Option<&mut Server>) {
     let receiver = Receiver::start().await;
     let due = Clock::system().now() + SignedDuration::from_secs(12);
@@ -206,7 +206,7 @@ async fn backlog(server: &mut Server, mut other: Option<&mut Server>) {
     println!("a backlog of {BACKLOG}, {processes} processes: {:.0} fires a second", BACKLOG as f64 / took);
 }
 
-/// Many that wait: memory at rest, a start, and the same lateness.
+/// Measures memory at rest, a start, and lateness, with many waiting timers.
 async fn waiting(server: &mut Server) {
     let url = "http://127.0.0.1:9";
     let calls =
@@ -216,6 +216,6 @@ async fn waiting(server: &mut Server) {
     server.kill().await;
     let start = timed(server.restart()).await;
     println!("a start with them: {:.2} s, after kill -9", start.as_secs_f64());
-    lateness(server, &format!("1,000 a second beside {WAITING} that wait"), 1).await;
+    lateness(server, &format!("1,000 a second next to {WAITING} waiting timers"), 1).await;
     println!("memory with them: {:.0} MB", memory(server.pid(), "VmRSS"));
 }

@@ -43,7 +43,7 @@ fn span(request: &Request) -> Span {
         http.response.status_code = Empty,
     );
     if let Some(parent) = request.headers().get("traceparent").and_then(|parent| parent.to_str().ok()) {
-        spans::follow(&span, parent);
+        spans::set_parent(&span, parent);
     }
     span
 }

@@ -6,6 +6,7 @@ pub mod custom;
 pub mod export;
 pub mod import;
 pub mod pi;
+mod rate_limiter;
 pub mod timer;
 
 use std::io;

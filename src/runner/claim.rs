@@ -1,69 +1,69 @@
-//! Taking tasks: what waits for an end first, then what is queued, as far as slots are free.
+//! Claims long tasks: first those that wait for an end, then queued ones while slots are free.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::drive::Place;
+use super::drive::RunPermit;
 use super::{Runner, drive};
 use crate::store;
 use crate::task::Task;
 
-/// Ends that are taken at once; they need no slot.
+/// Maximum number of ends that are claimed at once. They need no slot.
 const ENDS: usize = 64;
 
-/// The longest time between two looks, for what no wakeup told of.
-const LOOK: Duration = Duration::from_secs(1);
+/// Maximum time between two claims, for changes without a wake-up.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Takes what there is at every ring, until the node ends.
-pub(super) async fn keep(runner: Runner) {
+/// Claims tasks at every wake-up, until the node shuts down.
+pub(super) async fn run_claim_loop(runner: Runner) {
     let inner = &runner.0;
     while !inner.ending.is_cancelled() {
-        if let Err(error) = take(&runner).await {
+        if let Err(error) = claim_long(&runner).await {
             tracing::warn!(%error, "store unavailable; retrying to claim tasks");
         }
         tokio::select! {
             () = inner.wakeups.work.notified() => {}
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
             () = inner.ending.cancelled() => {}
         }
     }
 }
 
-async fn take(runner: &Runner) -> Result<(), store::Error> {
+async fn claim_long(runner: &Runner) -> Result<(), store::Error> {
     let inner = &runner.0;
     let node = &inner.settings.node;
     let ends = inner.store.claim_ends(node, inner.clock.now(), ENDS).await?;
-    runner.work_on(ends, |_| Place::None).await?;
-    let mut permits = free(runner);
-    if permits.is_empty() {
+    runner.start_runs(ends, |_| RunPermit::None).await?;
+    let mut slots = free_slots(runner);
+    if slots.is_empty() {
         return Ok(());
     }
-    let tasks = inner.store.claim(node, inner.clock.now(), permits.len()).await?;
-    runner.work_on(tasks, |_| permits.pop().map_or(Place::None, Place::Slot)).await
+    let tasks = inner.store.claim(node, inner.clock.now(), slots.len()).await?;
+    runner.start_runs(tasks, |_| slots.pop().map_or(RunPermit::None, RunPermit::Slot)).await
 }
 
-fn free(runner: &Runner) -> Vec<OwnedSemaphorePermit> {
+fn free_slots(runner: &Runner) -> Vec<OwnedSemaphorePermit> {
     std::iter::from_fn(|| Arc::clone(&runner.0.slots).try_acquire_owned().ok()).collect()
 }
 
 impl Runner {
-    /// Works on tasks that this node has just claimed. They are entered before the loop goes on: a shutdown that waits for
-    /// the loop finds every run.
-    pub(super) async fn work_on(
+    /// Starts the runs of tasks that this node has just claimed. They are registered before this returns: a shutdown that
+    /// waits for the claiming loop finds every run.
+    pub(super) async fn start_runs(
         &self,
         tasks: Vec<Arc<Task>>,
-        mut place: impl FnMut(&Task) -> Place,
+        mut permit: impl FnMut(&Task) -> RunPermit,
     ) -> Result<(), store::Error> {
         if tasks.is_empty() {
             return Ok(());
         }
-        let signals: Vec<_> = tasks.iter().map(|task| self.0.registry.enter(task)).collect();
+        let signals: Vec<_> = tasks.iter().map(|task| self.0.registry.insert(task)).collect();
         for (task, signal) in tasks.iter().zip(signals) {
-            self.0.runs.spawn(drive::drive(self.clone(), Arc::clone(task), place(task), signal));
+            self.0.runs.spawn(drive::drive(self.clone(), Arc::clone(task), permit(task), signal));
         }
-        // What was asked between the claim and the entry rang for nobody.
+        // Requests between the claim and the registration were observed by no run.
         self.0.store.changed_since(&tasks).await?.iter().for_each(|task| self.0.registry.observe(task));
         Ok(())
     }

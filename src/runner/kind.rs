@@ -1,4 +1,4 @@
-//! What a kind of task is to the runner.
+//! Kinds of task, as the runner sees them.
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -6,44 +6,44 @@ use jiff::Timestamp;
 use super::Context;
 use crate::task::{Code, ResultFile, State, Task, TaskError, TaskErrorCode, Unit, text};
 
-/// A kind of long-running task. Its runs can be paused, resumed and terminated, because [`Context::checkpoint`] is the
-/// only way to report progress, and the place where a run learns that it must stop.
+/// Kind of long-running task. Its runs can be paused, resumed and terminated, because [`Context::checkpoint`] is the only way
+/// to report progress, and returns an error when a run must stop.
 #[async_trait]
 pub trait Kind: Send + Sync + 'static {
-    /// The name that the store keeps, such as `import`. Never change it: stored tasks are found by it.
+    /// Returns the name under which the store keeps tasks of this kind, such as `import`. Must never change.
     fn name(&self) -> &'static str;
 
-    /// Checks what a user wants of a new task.
+    /// Validates the spec of a new task.
     ///
     /// # Errors
-    /// Input that this kind cannot do, with the field that is wrong. Nothing is started then.
-    fn plan(&self, spec: &serde_json::Value) -> Result<Plan, BadInput>;
+    /// Invalid input, with the field that is wrong. No task is started then.
+    fn plan(&self, spec: &serde_json::Value) -> Result<TaskPlan, BadInput>;
 
-    /// Does the work, from the last checkpoint on. An async run may also be dropped at any `await`.
-    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop>;
+    /// Does the work, from the last checkpoint on. May be dropped at any `await`.
+    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason>;
 
-    /// Makes the result visible, once the end is decided: nothing stops the task any more. It may be called again after a
-    /// crash, so doing it twice must be the same as once. `result` is what the run answered.
+    /// Makes the result visible, after the last point at which the task could be stopped. `result` is what the run returned. Must
+    /// be idempotent: it is called again after a crash.
     async fn publish(&self, _context: &Context, _result: Option<&ResultFile>) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// Takes away all that the task wrote, however far it came; doing it twice must be the same as once.
+    /// Rolls back everything the task wrote. Must be idempotent.
     async fn rollback(&self, context: &Context) -> Result<(), Failure>;
 
-    /// Rolls back a task that is about to be FAILED. Must be idempotent. By default the same as [`Kind::rollback`]; a kind may keep
-    /// files that explain the failure, which [`Context::noted`] names.
+    /// Rolls back a task that becomes FAILED. Must be idempotent. Default: [`Kind::rollback`]. A kind may keep files that explain
+    /// the failure, named by [`Context::latest_cursor`].
     async fn fail(&self, context: &Context) -> Result<(), Failure> {
         self.rollback(context).await
     }
 
-    /// Drops what is kept of a finished task beside its files and what it published; called as the task is deleted.
+    /// Deletes a finished task's remaining data (not its files or published results). Called when the task is deleted.
     async fn purge(&self, _context: &Context) -> Result<(), Failure> {
         Ok(())
     }
 
-    /// Reports by [`Context::note`] how far the task came, where its own storage knows better than the task store: called
-    /// after a crash, before PAUSED is said.
+    /// Sets the checkpoint by [`Context::set_checkpoint`] if the kind's own storage is ahead of the task store. Called after a
+    /// crash, before the task becomes PAUSED.
     async fn reconcile(&self, _context: &Context) -> Result<(), Failure> {
         Ok(())
     }
@@ -64,40 +64,39 @@ pub(super) fn completed_file(task: &Task) -> Option<ResultFile> {
     task.result.clone().filter(|_| task.state == State::Completed)
 }
 
-/// What the task store needs to know of a new task.
+/// Properties of a new task that the task store needs.
 #[derive(Clone, Debug)]
-pub struct Plan {
-    /// What its progress counts.
+pub struct TaskPlan {
+    /// Unit of its progress.
     pub unit: Unit,
-    /// The whole, where it is known beforehand.
+    /// Total amount, if it is known beforehand.
     pub total: Option<u64>,
-    /// What only one unfinished task may hold.
+    /// Only one unfinished task may have this key.
     pub unique_key: Option<String>,
-    /// The upload that it reads, which is kept as long as the task is.
+    /// Upload that it reads. Kept as long as the task.
     pub upload: Option<String>,
-    /// What it shares with others of its kind, such as the host that they ask, where its tasks end in a moment. Such a short
-    /// task takes no slot, is taken a moment before its time to be on time, and has nothing to publish; one lane that does
-    /// not get on holds up no other.
+    /// Makes it a short task: one that takes no slot, is claimed shortly before it is due, and publishes nothing. Tasks with
+    /// the same key, such as the host that they call, share a limit, so that a slow key does not delay others.
     pub concurrency_key: Option<String>,
 }
 
-/// Input that cannot be done.
+/// Invalid input.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct BadInput {
-    /// The field that is wrong, as the API names it.
+    /// Name of the field in the API.
     pub field: String,
     /// What is wrong, and what is allowed.
     pub message: String,
 }
 
 impl BadInput {
-    /// Input that is wrong in `field`.
+    /// Invalid input in `field`.
     pub fn new(field: &str, message: impl Into<String>) -> BadInput {
         BadInput { field: field.to_owned(), message: message.into() }
     }
 
-    /// Checks a text from a client that is to be stored.
+    /// Validates a text from a client that will be stored.
     ///
     /// # Errors
     /// If it contains U+0000 or has more than `limit` characters.
@@ -107,42 +106,42 @@ impl BadInput {
     }
 }
 
-/// Why a run ends without a result.
+/// Why a run stopped without a result.
 #[derive(Debug, thiserror::Error)]
-pub enum Stop {
-    /// It was asked to.
-    #[error("it was asked to stop")]
+pub enum StopReason {
+    /// A stop was requested.
+    #[error("a stop was requested")]
     Interrupted,
-    /// A newer claim holds the task: not another write.
-    #[error("a newer run holds the task")]
+    /// A newer run owns the task. This one must not write any more.
+    #[error("a newer run owns the task")]
     LeaseLost,
     /// It failed.
     #[error(transparent)]
     Failed(#[from] Failure),
 }
 
-/// An error of a run.
+/// Error of a run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
     /// One of the API's codes, or one of the embedding program.
     pub code: TaskErrorCode,
-    /// Where and what next.
+    /// What is wrong, where, and what to do.
     pub message: String,
-    /// What follows.
+    /// What follows the failure.
     pub retry: Retry,
 }
 
 /// What follows a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
-    /// Nothing: another try would fail in the same way.
+    /// The task is FAILED: another attempt would fail in the same way.
     Never,
-    /// Another try after a pause that grows, as often as the server's settings say.
+    /// Retries with growing delays, up to the limit in the settings.
     Limited,
-    /// The same, until what is away is back.
+    /// Retries without limit while a dependency is unavailable.
     UntilAvailable,
-    /// Another try at that moment: the kind itself knows which is the last.
+    /// Retries at that moment. The kind decides which attempt is the last.
     At(Timestamp),
 }
 
@@ -151,43 +150,43 @@ impl Failure {
         Failure { code: code.into(), message: message.into(), retry }
     }
 
-    /// The input is bad: no further try would mend it, and what was written is undone.
+    /// The input is invalid. The task is rolled back and FAILED.
     pub fn input(message: impl Into<String>) -> Failure {
         Failure::new(Code::BadUserInput, message, Retry::Never)
     }
 
-    /// No further try would mend it, with a code of its own.
+    /// A retry would not help. The task is rolled back and FAILED with this code.
     pub fn permanent(code: impl Into<TaskErrorCode>, message: impl Into<String>) -> Failure {
         Failure::new(code, message, Retry::Never)
     }
 
-    /// Something is full, or does not answer as it should: the task is tried again.
+    /// Something is full or does not respond. The task is retried.
     pub fn unavailable(message: impl Into<String>) -> Failure {
         Failure::new(Code::Unavailable, message, Retry::Limited)
     }
 
-    /// A service of the server's own is away: the task waits for it, however long that takes.
+    /// A service of this server is unavailable. The task is retried without limit.
     pub fn until_available(message: impl Into<String>) -> Failure {
         Failure::new(Code::Unavailable, message, Retry::UntilAvailable)
     }
 
-    /// Something else went wrong: the task is tried again.
+    /// Any other error. The task is retried.
     pub fn internal(message: impl Into<String>) -> Failure {
         Failure::new(Code::Internal, message, Retry::Limited)
     }
 
-    /// The same failure, tried again at a moment that the kind chose.
-    pub fn again(self, at: Timestamp) -> Failure {
+    /// The same failure with a retry at that moment.
+    pub fn retry_at(self, at: Timestamp) -> Failure {
         Failure { retry: Retry::At(at), ..self }
     }
 
-    /// A file could not be read or written.
+    /// `what` could not be read or written. The task is retried.
     pub fn io(what: &str, error: &std::io::Error) -> Failure {
         match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-                Failure::unavailable(format!("no room is left on the disk for {what}: free some, then resume the task"))
-            }
-            _ => Failure::internal(format!("{what}: {error}")),
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Failure::unavailable(format!(
+                "The disk is full: cannot write {what}. Free space, then resume the task."
+            )),
+            _ => Failure::internal(format!("Cannot read or write {what}: {error}.")),
         }
     }
 }

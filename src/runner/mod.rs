@@ -1,22 +1,30 @@
-//! Runs tasks, and names no kind. Read [`kind`] (what a kind must do), [`context`] (what it may touch), then [`drive`]
-//! (a claimed task's way to its end), [`claim`], [`short`], [`lease`], [`schedule`], [`retention`] and [`sweep`] (the loops of a node).
+//! Runs tasks. Names no kind.
+//!
+//! - [`kind`]: what a kind implements; [`context`]: what its run may use; [`report`]: its progress
+//! - [`drive`]: the way of a claimed task: [`run_kind`] -> [`record_end`] -> [`kind_calls`]
+//! - loops of a node: [`claim`], [`short`] (with [`reservations`]), [`lease`], [`schedule`], [`retention`], [`uploads`], [`purge`]
+//! - [`registry`]: signals to the runs of this node; [`transitions`]: their log lines
 
 mod claim;
 pub mod context;
+mod deletion;
 mod drive;
 pub mod kind;
-mod lanes;
+mod kind_calls;
 mod lease;
 mod pool;
 mod purge;
+mod record_end;
 mod registry;
 mod report;
+mod reservations;
 mod retention;
+mod run_kind;
 mod schedule;
 mod short;
 mod start;
-mod sweep;
 pub mod transitions;
+mod uploads;
 mod wakeup_timer;
 
 use std::collections::HashMap;
@@ -29,9 +37,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use context::Context;
-pub use kind::{BadInput, Failure, Kind, Plan, Retry, Stop};
-pub use lanes::Limits;
+pub use kind::{BadInput, Failure, Kind, Retry, StopReason, TaskPlan};
 pub use report::Report;
+pub use reservations::ShortTaskLimits;
 pub use start::{RefusedStarts, StartError, StartOptions};
 
 use crate::clock::Clock;
@@ -39,54 +47,54 @@ use crate::files::Files;
 use crate::metrics::Tasks;
 use crate::store::{Hint, Store};
 use crate::task::{PauseExpiry, ResultFile, State, Task, TaskId, Verb};
-use lanes::Lanes;
 use registry::Registry;
+use reservations::Reservations;
 use wakeup_timer::WakeupTimer;
 
-/// The end of a shutdown's grace, in which the outcomes of requests are recorded and their tasks released.
-const RECORDING: Duration = Duration::from_secs(1);
+/// Last part of a shutdown's grace, in which ends of runs are recorded and tasks released.
+const RECORDING_TIME: Duration = Duration::from_secs(1);
 
-/// Time in which a node signs off, beyond the grace if its database hangs.
-const LEAVING: Duration = Duration::from_secs(1);
+/// Maximum time in which a node leaves the list of nodes, beyond the grace if its database hangs.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The kinds that a node can run, by name.
+/// Kinds that a node can run, by name.
 pub type Kinds = HashMap<&'static str, Arc<dyn Kind>>;
 
-/// How a node runs tasks.
+/// Settings of a runner.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// The node's name, unlike that of every other node that is alive.
+pub struct RunnerSettings {
+    /// Name of the node. Unique among the living nodes.
     pub node: String,
-    /// Tasks that run at once.
+    /// Maximum number of long tasks that run at once.
     pub max_running: usize,
-    /// Short tasks that are at work at once, such as webhooks that are being sent.
-    pub short: Limits,
-    /// Tasks that may wait.
+    /// Maximum number of active short tasks, such as webhooks that are being sent.
+    pub short_tasks: ShortTaskLimits,
+    /// Maximum number of waiting tasks.
     pub max_waiting: u64,
-    /// How long a silent node keeps its tasks.
+    /// Lease duration. A node that does not renew its lease in this time loses its tasks.
     pub lease: Duration,
-    /// Errors in a row, without progress between them, after which a task has failed.
+    /// Maximum number of errors in a row, without progress between them. Then the task is FAILED.
     pub retry_limit: u32,
-    /// The pause before the first new try; it doubles with each.
+    /// Delay before the first retry. Doubles with each retry.
     pub retry_backoff: Duration,
-    /// Deaths of its node in a row, without progress between them, after which a task has failed.
+    /// Maximum number of crashes of its node in a row, without progress between them. Then the task is FAILED.
     pub crash_limit: u32,
-    /// How long a pause lasts where it sets no expiry of its own, and what happens then.
+    /// Default expiry of a pause: its duration, and the verb that follows. None: never.
     pub pause_expiry: Option<(Duration, Verb)>,
-    /// How long an upload stays that no task uses; none: for ever.
+    /// Age at which an unused upload is deleted. None: never.
     pub upload_life: Option<Duration>,
-    /// How long a finished task is kept; none: for ever.
+    /// Age at which a finished task is deleted. None: never.
     pub retention: Option<Duration>,
-    /// How long a run that was asked to stop may take to its next checkpoint before it is aborted.
+    /// Maximum time from a request to stop to the next checkpoint. Then the run is aborted.
     pub stop_patience: Duration,
 }
 
-/// A node's runner. Clones are the same runner.
+/// Runner of a node. Clones share the same runner.
 #[derive(Clone)]
-pub struct Runner(Arc<Inner>);
+pub struct Runner(Arc<RunnerInner>);
 
-struct Inner {
-    settings: Settings,
+struct RunnerInner {
+    settings: RunnerSettings,
     store: Store,
     files: Files,
     clock: Clock,
@@ -95,15 +103,17 @@ struct Inner {
     registry: Arc<Registry>,
     wakeups: Wakeups,
     slots: Arc<Semaphore>,
-    lanes: Arc<Lanes>,
+    reservations: Arc<Reservations>,
     runs: TaskTracker,
     loops: TaskTracker,
-    heart: TaskTracker,
+    lease_loop: TaskTracker,
+    /// The node shuts down.
     ending: CancellationToken,
-    gone: CancellationToken,
+    /// The node stops renewing its lease.
+    left: CancellationToken,
 }
 
-/// What wakes the loops of a node. Made before the store, so that the store's changes can ring.
+/// Wakes the loops of a node. Made before the store, so that the store's changes can notify.
 #[derive(Clone, Default)]
 pub struct Wakeups {
     registry: Arc<Registry>,
@@ -113,28 +123,28 @@ pub struct Wakeups {
 }
 
 impl Wakeups {
-    /// The tasks that this node works on.
+    /// Returns the IDs of the tasks that run on this node.
     pub fn runs(&self) -> Vec<TaskId> {
         self.registry.ids()
     }
 
-    /// This node works on that task.
+    /// Returns true if the task runs on this node.
     pub fn runs_here(&self, id: TaskId) -> bool {
-        self.registry.has(id)
+        self.registry.contains(id)
     }
 
-    /// A task changed: its run here must know.
+    /// Tells the task's run on this node that the task changed.
     pub fn observe(&self, task: &Task) {
         self.registry.observe(task);
     }
 
-    /// A task changed, here or on another node: wakes whoever waits for that.
+    /// Wakes the loop that handles this change of a task, made here or on another node.
     pub fn notify(&self, word: &Hint) {
-        let alarm = |alarm: &WakeupTimer| word.due_at.into_iter().for_each(|due| alarm.set(due));
+        let set = |timer: &WakeupTimer| word.due_at.into_iter().for_each(|due| timer.set(due));
         match word.state {
-            State::Scheduled | State::Queued if word.short => alarm(&self.short),
+            State::Scheduled | State::Queued if word.short => set(&self.short),
             State::Queued => self.work.notify_one(),
-            State::Scheduled | State::Paused => alarm(&self.times),
+            State::Scheduled | State::Paused => set(&self.times),
             state if state.may_be_owned() && !word.owned => self.work.notify_one(),
             _ => {}
         }
@@ -142,9 +152,9 @@ impl Wakeups {
 }
 
 impl Runner {
-    /// A runner that does nothing until [`Runner::start`].
+    /// Makes a runner that does nothing until [`Runner::start`].
     pub fn new(
-        settings: Settings,
+        settings: RunnerSettings,
         store: Store,
         files: Files,
         clock: Clock,
@@ -153,8 +163,8 @@ impl Runner {
         metrics: Tasks,
     ) -> Runner {
         let slots = Arc::new(Semaphore::new(settings.max_running));
-        let lanes = Arc::new(Lanes::new(settings.short));
-        Runner(Arc::new(Inner {
+        let reservations = Arc::new(Reservations::new(settings.short_tasks));
+        Runner(Arc::new(RunnerInner {
             settings,
             store,
             files,
@@ -164,78 +174,78 @@ impl Runner {
             registry: Arc::clone(&wakeups.registry),
             wakeups,
             slots,
-            lanes,
+            reservations,
             runs: TaskTracker::new(),
             loops: TaskTracker::new(),
-            heart: TaskTracker::new(),
+            lease_loop: TaskTracker::new(),
             ending: CancellationToken::new(),
-            gone: CancellationToken::new(),
+            left: CancellationToken::new(),
         }))
     }
 
-    /// Joins the nodes, takes up what dead ones left, and starts to work.
+    /// Rescues tasks of dead nodes, joins the nodes, and starts the loops.
     ///
     /// # Errors
-    /// Where the store does not answer.
+    /// If the store fails.
     pub async fn start(&self) -> Result<(), crate::store::Error> {
-        self.take_up().await?;
-        self.0.heart.spawn(lease::keep(self.clone()));
-        self.0.loops.spawn(schedule::keep(self.clone()));
-        self.0.loops.spawn(short::keep(self.clone()));
-        self.0.loops.spawn(claim::keep(self.clone()));
-        self.0.loops.spawn(purge::keep(self.clone()));
-        if let Some(life) = self.0.settings.retention {
-            self.0.loops.spawn(retention::keep(self.clone(), life));
+        self.join_nodes().await?;
+        self.0.lease_loop.spawn(lease::run_lease_loop(self.clone()));
+        self.0.loops.spawn(schedule::run_schedule_loop(self.clone()));
+        self.0.loops.spawn(short::run_short_task_loop(self.clone()));
+        self.0.loops.spawn(claim::run_claim_loop(self.clone()));
+        self.0.loops.spawn(purge::run_purge_loop(self.clone()));
+        if let Some(age) = self.0.settings.retention {
+            self.0.loops.spawn(retention::run_retention_loop(self.clone(), age));
         }
-        if let Some(life) = self.0.settings.upload_life {
-            self.0.loops.spawn(sweep::keep(self.clone(), life));
+        if let Some(age) = self.0.settings.upload_life {
+            self.0.loops.spawn(uploads::run_upload_loop(self.clone(), age));
         }
         Ok(())
     }
 
-    /// Stops claiming, lets every run come to a checkpoint or finish its request, and releases the tasks: none spends an
-    /// attempt. Returns true if all of them were released by `deadline`. Returns soon after it even if the database hangs.
+    /// Stops claiming, waits until each run reaches a checkpoint or finishes its request, and releases the tasks without
+    /// counting an attempt. Returns true if all were released by `deadline`. Returns soon after it even if the database hangs.
     pub async fn shutdown(&self, deadline: Instant) -> bool {
         let grace = deadline.saturating_duration_since(Instant::now());
         self.0.ending.cancel();
-        self.0.registry.shutdown(deadline - RECORDING.min(grace / 4));
+        self.0.registry.shutdown(deadline - RECORDING_TIME.min(grace / 4));
         self.0.loops.close();
-        let idle = tokio::time::timeout_at(deadline, self.0.loops.wait()).await.is_ok();
+        let claimed = tokio::time::timeout_at(deadline, self.0.loops.wait()).await.is_ok();
         self.0.runs.close();
-        // The heart beats on: what still runs is held until it lets go.
-        let quiet = idle && tokio::time::timeout_at(deadline, self.0.runs.wait()).await.is_ok();
-        if tokio::time::timeout(LEAVING, self.leave(quiet)).await.is_err() {
-            tracing::warn!("the database does not answer; the node's lease expires instead of being given up");
+        // The lease is renewed meanwhile: the node owns what still runs.
+        let released = claimed && tokio::time::timeout_at(deadline, self.0.runs.wait()).await.is_ok();
+        if tokio::time::timeout(LEAVE_TIMEOUT, self.leave(released)).await.is_err() {
+            tracing::warn!("database does not answer; the lease of this node expires instead of being released");
         }
-        quiet
+        released
     }
 
-    /// Stops the heartbeat, and takes the node off the list if it holds no task any more.
-    async fn leave(&self, quiet: bool) {
-        self.0.gone.cancel();
-        self.0.heart.close();
-        self.0.heart.wait().await;
-        if quiet && let Err(error) = self.0.store.leave(&self.0.settings.node).await {
+    /// Stops renewing the lease, and removes the node from the list of nodes if it owns no task.
+    async fn leave(&self, released: bool) {
+        self.0.left.cancel();
+        self.0.lease_loop.close();
+        self.0.lease_loop.wait().await;
+        if released && let Err(error) = self.0.store.leave(&self.0.settings.node).await {
             tracing::warn!(%error, node = self.0.settings.node, "could not remove this node from the list of nodes");
         }
     }
 
-    /// How many tasks this node works on.
+    /// Returns the number of tasks that run on this node.
     pub fn running(&self) -> usize {
         self.0.registry.len()
     }
 
-    /// The settings that it runs by.
-    pub fn settings(&self) -> &Settings {
+    /// Returns the settings.
+    pub fn settings(&self) -> &RunnerSettings {
         &self.0.settings
     }
 
-    /// The kind of that name.
+    /// Returns the kind of that name.
     pub fn kind(&self, name: &str) -> Option<&Arc<dyn Kind>> {
         self.0.kinds.get(name)
     }
 
-    /// The names of the kinds that this node can run.
+    /// Returns the names of the kinds that this node can run.
     pub fn kind_names(&self) -> impl Iterator<Item = &'static str> {
         self.0.kinds.keys().copied()
     }
@@ -253,7 +263,7 @@ impl Runner {
         self.kind(&task.kind)?.rejects_file(task)
     }
 
-    /// The expiry of a pause that sets none of its own.
+    /// Returns the expiry of a pause without its own.
     pub fn default_expiry(&self) -> Option<PauseExpiry> {
         let (after, then) = self.0.settings.pause_expiry?;
         let at = self.0.clock.now().checked_add(after).ok()?;

@@ -1,5 +1,5 @@
-//! Deleting finished tasks: the row at once, then the files and data. What could not be removed, or what a crash left, is
-//! attempted again by any node, each task by itself.
+//! Deletes finished tasks: the row first, then the files and data. Any node retries what could not be removed or what a crash
+//! left, each task by itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,28 +8,28 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::Runner;
+use super::deletion::sleep_until_next;
 use super::kind::Failure;
-use super::registry::Signal;
-use super::sweep::rest;
+use super::registry::RunSignal;
 use crate::store;
 use crate::task::{State, Task};
 
-/// Purges that are taken at once.
+/// Purges that are claimed at once.
 const BATCH: u32 = 64;
 
-/// The longest time between two looks: other nodes leave purges behind too.
-const LOOK: Duration = Duration::from_secs(60);
+/// Maximum time between two claims: other nodes leave purges too.
+const POLL_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Removes what deleted tasks left, until the node ends.
-pub(super) async fn keep(runner: Runner) {
+/// Removes what deleted tasks left, until the node shuts down.
+pub(super) async fn run_purge_loop(runner: Runner) {
     let inner = &runner.0;
     while !inner.ending.is_cancelled() {
         let outcome = purge_due(&runner).await;
-        rest(&runner, Duration::ZERO, "what deleted tasks left", outcome).await;
+        sleep_until_next(&runner, Duration::ZERO, "what deleted tasks left", outcome).await;
     }
 }
 
-/// Removes what is due; returns when to look again.
+/// Removes what is due. Returns when the next purge is.
 async fn purge_due(runner: &Runner) -> Result<Option<Timestamp>, store::Error> {
     let inner = &runner.0;
     loop {
@@ -38,18 +38,18 @@ async fn purge_due(runner: &Runner) -> Result<Option<Timestamp>, store::Error> {
             runner.purge(task).await;
         }
         if tasks.len() < BATCH as usize || inner.ending.is_cancelled() {
-            let look = inner.clock.now().checked_add(LOOK).unwrap_or(Timestamp::MAX);
-            return Ok(Some(inner.store.next_purge().await?.map_or(look, |next| next.min(look))));
+            let latest = inner.clock.now().checked_add(POLL_INTERVAL).unwrap_or(Timestamp::MAX);
+            return Ok(Some(inner.store.next_purge().await?.map_or(latest, |next| next.min(latest))));
         }
     }
 }
 
 impl Runner {
-    /// Deletes a finished task, then its files and what a failed one left. False if it changed meanwhile. Files that
-    /// cannot be removed now are removed later.
+    /// Deletes a finished task, then its files and what a failed task left. Returns false if the task changed meanwhile. Files
+    /// that cannot be removed now are removed later.
     ///
     /// # Errors
-    /// If the store fails; nothing is deleted then.
+    /// If the store fails. Nothing is deleted then.
     pub async fn delete(&self, task: &Arc<Task>) -> Result<bool, store::Error> {
         let deleted = self.0.store.delete(task, self.0.clock.now()).await?;
         if deleted {
@@ -59,7 +59,7 @@ impl Runner {
     }
 
     async fn purge(&self, task: &Arc<Task>) {
-        let removed = match self.remove(task).await {
+        let removed = match self.remove_data(task).await {
             Ok(()) => self.0.store.purged(task.id).await.map_err(|error| error.to_string()),
             Err(failure) => Err(failure.to_string()),
         };
@@ -68,10 +68,10 @@ impl Runner {
         }
     }
 
-    /// Removes a deleted task's files and data. Doing it twice is fine.
-    async fn remove(&self, task: &Arc<Task>) -> Result<(), Failure> {
+    /// Removes a deleted task's files and data. Idempotent.
+    async fn remove_data(&self, task: &Arc<Task>) -> Result<(), Failure> {
         if let Some(kind) = self.kind(&task.kind) {
-            let (_signal, receiver) = watch::channel(Signal::Run);
+            let (_signal, receiver) = watch::channel(RunSignal::Continue);
             let context = self.context(task, receiver);
             if task.state == State::Failed {
                 kind.rollback(&context).await?;

@@ -1,4 +1,4 @@
-//! The runs of this node: task id -> its abortable tokio task and the signal that it heeds.
+//! The runs of this node: task ID -> signal and abortable tokio task.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -9,121 +9,122 @@ use tokio::time::Instant;
 
 use crate::task::{State, Task, TaskId};
 
-/// What a run is told.
+/// Signal to a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// Go on.
-    Run,
-    /// Stop at the next checkpoint and hold nothing.
+pub enum RunSignal {
+    /// Continue.
+    Continue,
+    /// Stop at the next checkpoint and release all resources.
     Pause,
-    /// Stop at once: all is undone.
+    /// Stop at once. Everything is rolled back.
     Terminate,
-    /// Stop at the next checkpoint: the node ends. A request under way may be finished until that moment.
+    /// Stop at the next checkpoint: the node shuts down. A request in progress may be finished until that moment.
     Shutdown(Instant),
-    /// Stop without another write: a newer run holds the task.
-    Lost,
+    /// Stop without further writes: a newer run owns the task.
+    LeaseLost,
 }
 
 /// The runs of this node.
 #[derive(Default)]
 pub struct Registry {
-    runs: Mutex<HashMap<TaskId, Run>>,
-    /// Set once the node ends.
+    runs: Mutex<HashMap<TaskId, RegisteredRun>>,
+    /// Set when the node shuts down.
     shutdown: OnceLock<Instant>,
 }
 
-struct Run {
+struct RegisteredRun {
     epoch: i64,
     version: i64,
-    signal: watch::Sender<Signal>,
+    signal: watch::Sender<RunSignal>,
     handle: Option<AbortHandle>,
 }
 
 impl Registry {
-    /// Notes a claimed task; its run heeds the receiver.
-    pub fn enter(&self, task: &Task) -> watch::Receiver<Signal> {
+    /// Registers the run of a claimed task. Returns its signal.
+    pub fn insert(&self, task: &Task) -> watch::Receiver<RunSignal> {
         let (signal, receiver) = watch::channel(signal_of(task.state));
         let mut runs = self.runs();
-        // Read under the lock: a run that is not among those that `shutdown` signals finds it here.
-        self.shutdown.get().into_iter().for_each(|until| set(&signal, Signal::Shutdown(*until)));
-        runs.insert(task.id, Run { epoch: task.epoch, version: task.version, signal, handle: None });
+        // Read under the lock: a run that `shutdown` does not find in the map finds the shutdown here.
+        self.shutdown.get().into_iter().for_each(|until| send(&signal, RunSignal::Shutdown(*until)));
+        runs.insert(task.id, RegisteredRun { epoch: task.epoch, version: task.version, signal, handle: None });
         receiver
     }
 
-    /// Notes the tokio task of a run.
+    /// Registers the tokio task of a run.
     pub fn attach(&self, task: &Task, handle: AbortHandle) {
         if let Some(run) = self.runs().get_mut(&task.id).filter(|run| run.epoch == task.epoch) {
             run.handle = Some(handle);
         }
     }
 
-    /// Aborts the tokio task of a run that does not let go by itself.
+    /// Aborts the tokio task of a run.
     pub fn abort(&self, task: &Task) {
         if let Some(handle) = self.runs().get(&task.id).and_then(|run| run.handle.as_ref()) {
             handle.abort();
         }
     }
 
-    /// The run is over.
-    pub fn leave(&self, task: &Task) {
+    /// Removes a run that has ended.
+    pub fn remove(&self, task: &Task) {
         let mut runs = self.runs();
         if runs.get(&task.id).is_some_and(|run| run.epoch == task.epoch) {
             runs.remove(&task.id);
         }
     }
 
-    /// Tells the task's run what its new state means to it.
+    /// Signals the task's run what its new state requires.
     pub fn observe(&self, task: &Task) {
         if let Some(run) = self.runs().get_mut(&task.id)
             && task.version > run.version
         {
             run.version = task.version;
             let lost = task.epoch > run.epoch;
-            set(&run.signal, if lost { Signal::Lost } else { signal_of(task.state) });
+            send(&run.signal, if lost { RunSignal::LeaseLost } else { signal_of(task.state) });
         }
     }
 
-    /// Stops every run, and those that are still to come: the node ends.
+    /// Signals every run, and those that are still to come, that the node shuts down.
     pub fn shutdown(&self, until: Instant) {
-        self.tell_all(Signal::Shutdown(*self.shutdown.get_or_init(|| until)));
+        self.signal_all(RunSignal::Shutdown(*self.shutdown.get_or_init(|| until)));
     }
 
-    /// Tells every run the same.
-    pub fn tell_all(&self, signal: Signal) {
-        self.runs().values().for_each(|run| set(&run.signal, signal));
+    /// Sends a signal to every run.
+    pub fn signal_all(&self, signal: RunSignal) {
+        self.runs().values().for_each(|run| send(&run.signal, signal));
     }
 
-    /// The tasks that run here.
+    /// Returns the IDs of the tasks that run here.
     pub fn ids(&self) -> Vec<TaskId> {
         self.runs().keys().copied().collect()
     }
 
-    /// The task runs here.
-    pub fn has(&self, id: TaskId) -> bool {
+    /// Returns true if the task runs here.
+    pub fn contains(&self, id: TaskId) -> bool {
         self.runs().contains_key(&id)
     }
 
-    /// How many runs there are.
+    /// Returns the number of runs.
     pub fn len(&self) -> usize {
         self.runs().len()
     }
 
-    /// A panic while it was locked leaves a whole map.
-    fn runs(&self) -> MutexGuard<'_, HashMap<TaskId, Run>> {
+    /// The map stays valid if a thread panics while it holds the lock.
+    fn runs(&self) -> MutexGuard<'_, HashMap<TaskId, RegisteredRun>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A shutdown and a lost lease are final for a run. A termination stops it sooner than a shutdown.
-fn set(signal: &watch::Sender<Signal>, new: Signal) {
+/// Sends `new` unless an earlier signal takes precedence: a lost lease always does, a shutdown takes precedence over
+/// Continue, and Terminate over a shutdown.
+fn send(signal: &watch::Sender<RunSignal>, new: RunSignal) {
     signal.send_if_modified(|old| {
-        let deaf = match *old {
-            Signal::Lost => true,
-            Signal::Shutdown(_) => new == Signal::Run,
-            Signal::Terminate => matches!(new, Signal::Shutdown(_)),
-            Signal::Run | Signal::Pause => false,
+        let ignored = match *old {
+            RunSignal::LeaseLost => true,
+            RunSignal::Shutdown(_) => new == RunSignal::Continue,
+            RunSignal::Terminate => matches!(new, RunSignal::Shutdown(_)),
+            RunSignal::Continue | RunSignal::Pause => false,
         };
-        let changes = !deaf && *old != new;
+        let changes = !ignored && *old != new;
         if changes {
             *old = new;
         }
@@ -131,10 +132,10 @@ fn set(signal: &watch::Sender<Signal>, new: Signal) {
     });
 }
 
-fn signal_of(state: State) -> Signal {
+fn signal_of(state: State) -> RunSignal {
     match state {
-        State::Pausing | State::Paused => Signal::Pause,
-        State::Terminating | State::Terminated => Signal::Terminate,
-        _ => Signal::Run,
+        State::Pausing | State::Paused => RunSignal::Pause,
+        State::Terminating | State::Terminated => RunSignal::Terminate,
+        _ => RunSignal::Continue,
     }
 }

@@ -1,101 +1,101 @@
-//! What a run says of its progress, and when that is written to the task store.
+//! Progress that a run reports, and when it is written to the task store.
 
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
-use super::kind::{Failure, Stop};
+use super::kind::{Failure, StopReason};
 use crate::store::{Durability, Last};
 use crate::task::Progress;
 
-/// Progress is written so often; the last one always.
-const EVERY: Duration = Duration::from_millis(100);
+/// Time between two writes of progress. The last progress is always written.
+const WRITE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Before that, each time that so large a part of the whole was done: quick runs are followed too. Not more often than that.
+/// A write comes sooner when this part of the total was done since the last one, but not sooner than the minimum.
 const PARTS: u64 = 32;
-const AT_MOST: Duration = Duration::from_millis(10);
+const MIN_WRITE_INTERVAL: Duration = Duration::from_millis(10);
 
-/// What a run reports outlives a power loss at least this often.
-const KEEP_EVERY: Duration = Duration::from_secs(10);
+/// Maximum time between two writes that survive a power loss.
+const SYNC_INTERVAL: Duration = Duration::from_secs(10);
 
-/// How far a run came, for people.
+/// Progress of a run, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// What it is doing, in a word or two.
+    /// Current phase, in a word or two.
     pub phase: &'static str,
-    /// What is committed, in the unit of the kind's plan.
+    /// Committed amount, in the unit of the plan.
     pub done: u64,
-    /// The whole, where it is known or can be estimated.
+    /// Total amount, if it is known or can be estimated.
     pub total: Option<u64>,
 }
 
-/// What is committed but perhaps not yet written to the task store.
-pub struct Latest {
-    said: Last,
-    /// When the last write of it began, and what was done then.
+/// Latest checkpoint of a run, which may not be in the task store yet.
+pub struct LatestCheckpoint {
+    checkpoint: Last,
+    /// When the last write began, and the amount done then.
     written: Option<(Instant, u64)>,
-    /// When the last one began that is on disk, not just written.
-    kept: Instant,
+    /// When the last write began that survives a power loss.
+    synced: Instant,
 }
 
-impl Latest {
-    /// Nothing, by a run that begins `now`.
-    pub fn new(now: Instant) -> Latest {
-        Latest { said: None, written: None, kept: now }
+impl LatestCheckpoint {
+    /// No checkpoint, of a run that begins `now`.
+    pub fn new(now: Instant) -> LatestCheckpoint {
+        LatestCheckpoint { checkpoint: None, written: None, synced: now }
     }
 
-    /// What is committed and was last said of it.
-    pub fn last(&self) -> &Last {
-        &self.said
+    /// Returns the checkpoint.
+    pub fn get(&self) -> &Last {
+        &self.checkpoint
     }
 
-    /// That much is committed.
-    pub fn say(&mut self, cursor: String, progress: Progress) {
-        self.said = Some((Some(cursor), progress));
+    /// Sets the checkpoint.
+    pub fn set(&mut self, cursor: String, progress: Progress) {
+        self.checkpoint = Some((Some(cursor), progress));
     }
 
-    /// How it is to be written, if it is time to.
-    pub fn due(&self, now: Instant) -> Option<Durability> {
-        let (_, progress) = self.said.as_ref()?;
+    /// Returns the durability of the next write, if it is due.
+    pub fn write_due(&self, now: Instant) -> Option<Durability> {
+        let (_, progress) = self.checkpoint.as_ref()?;
         let due = self.written.is_none_or(|(at, before)| {
             let gained = progress.done.saturating_sub(before).saturating_mul(PARTS);
             let part = progress.total.is_some_and(|total| gained >= total);
-            now - at >= if part { AT_MOST } else { EVERY }
+            now - at >= if part { MIN_WRITE_INTERVAL } else { WRITE_INTERVAL }
         });
-        let kept = now - self.kept < KEEP_EVERY;
-        due.then_some(if kept { Durability::Deferred } else { Durability::Immediate })
+        let synced = now - self.synced < SYNC_INTERVAL;
+        due.then_some(if synced { Durability::Deferred } else { Durability::Immediate })
     }
 
-    /// A write of it begins.
-    pub fn begin(&mut self, durable: Durability, now: Instant) {
-        self.written = self.said.as_ref().map(|(_, progress)| (now, progress.done));
-        if durable == Durability::Immediate {
-            self.kept = now;
+    /// Records that a write begins.
+    pub fn begin_write(&mut self, durability: Durability, now: Instant) {
+        self.written = self.checkpoint.as_ref().map(|(_, progress)| (now, progress.done));
+        if durability == Durability::Immediate {
+            self.synced = now;
         }
     }
 }
 
-/// A write to the task store beside the run, which goes on meanwhile.
+/// Write of a checkpoint to the task store, in the background of the run.
 #[derive(Default)]
-pub struct Writing(Option<JoinHandle<Result<(), Stop>>>);
+pub struct CheckpointWrite(Option<JoinHandle<Result<(), StopReason>>>);
 
-impl Writing {
-    /// Begins, once the one before it has ended.
-    pub fn begin(&mut self, write: impl Future<Output = Result<(), Stop>> + Send + 'static) {
+impl CheckpointWrite {
+    /// Begins a write. The one before it must have ended.
+    pub fn begin(&mut self, write: impl Future<Output = Result<(), StopReason>> + Send + 'static) {
         self.0 = Some(tokio::spawn(write));
     }
 
-    /// It has ended, and how was not looked at.
+    /// Returns true if a write has ended and its result was not read yet.
     pub fn has_ended(&self) -> bool {
         self.0.as_ref().is_some_and(JoinHandle::is_finished)
     }
 
-    /// Waits until it has ended.
-    pub async fn end(&mut self) -> Result<(), Stop> {
-        let Some(writing) = &mut self.0 else { return Ok(()) };
-        let ended = writing.await;
+    /// Waits until the write has ended.
+    pub async fn end(&mut self) -> Result<(), StopReason> {
+        let Some(write) = &mut self.0 else { return Ok(()) };
+        let result = write.await;
         self.0 = None;
-        ended.unwrap_or_else(|error| Err(Failure::internal(format!("a write of progress: {error}")).into()))
+        result.unwrap_or_else(|error| Err(Failure::internal(format!("A write of progress failed: {error}.")).into()))
     }
 }
 
@@ -113,36 +113,36 @@ mod tests {
         Progress { phase, unit: Unit::Rows, done, total: Some(320), active, updated_at }
     }
 
-    /// The milliseconds at which it is written, by a run that does a row in so long.
+    /// Returns the milliseconds at which a run writes that takes `row` for each row.
     fn written(row: Duration) -> Vec<u128> {
         let begin = Clock::monotonic();
-        let mut latest = Latest::new(begin);
+        let mut latest = LatestCheckpoint::new(begin);
         let moments = (0..=320).map(|done| (done, row * u32::try_from(done).unwrap()));
         let written = moments.filter_map(|(done, at)| {
-            latest.say(String::new(), progress(done));
-            let durable = latest.due(begin + at)?;
-            latest.begin(durable, begin + at);
+            latest.set(String::new(), progress(done));
+            let durability = latest.write_due(begin + at)?;
+            latest.begin_write(durability, begin + at);
             Some(at.as_millis())
         });
         written.collect()
     }
 
     #[test]
-    fn progress_is_written_ten_times_a_second_and_for_each_32nd_of_the_whole() {
+    fn progress_is_written_ten_times_a_second_and_for_each_32nd_of_the_total() {
         assert_eq!(written(Duration::from_millis(50))[..5], [0, 100, 200, 300, 400]);
         assert_eq!(written(Duration::from_millis(2))[..5], [0, 20, 40, 60, 80]);
         assert_eq!(written(Duration::from_micros(500))[..5], [0, 10, 20, 30, 40]);
     }
 
     #[test]
-    fn it_is_on_disk_every_ten_seconds() {
+    fn progress_is_synced_to_disk_every_ten_seconds() {
         let begin = Clock::monotonic();
-        let mut latest = Latest::new(begin);
-        latest.say(String::new(), progress(0));
+        let mut latest = LatestCheckpoint::new(begin);
+        latest.set(String::new(), progress(0));
         let at = |seconds| begin + Duration::from_secs(seconds);
-        assert_eq!(latest.due(at(9)), Some(Durability::Deferred));
-        assert_eq!(latest.due(at(10)), Some(Durability::Immediate));
-        latest.begin(Durability::Immediate, at(10));
-        assert_eq!(latest.due(at(19)), Some(Durability::Deferred));
+        assert_eq!(latest.write_due(at(9)), Some(Durability::Deferred));
+        assert_eq!(latest.write_due(at(10)), Some(Durability::Immediate));
+        latest.begin_write(Durability::Immediate, at(10));
+        assert_eq!(latest.write_due(at(19)), Some(Durability::Deferred));
     }
 }

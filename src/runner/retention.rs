@@ -1,40 +1,40 @@
-//! Finished tasks are forgotten when their time has come, with their history and their files: a few at a time, so that nobody
-//! waits for it.
+//! Deletes finished tasks after their retention time, with their history and files. A few at a time, so that other work is
+//! not delayed.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::Runner;
-use super::sweep::{ago, rest};
+use super::deletion::{before, sleep_until_next};
 use crate::store;
 
-/// Tasks that are forgotten in one go, and the pause after it.
+/// Tasks that are deleted at once, and the pause after that.
 const BATCH: u32 = 64;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Forgets tasks `life` after their end, until the node ends. What ends while it sleeps has a whole life before it, so
-/// nothing has to wake it.
-pub(super) async fn keep(runner: Runner, life: Duration) {
+/// Deletes tasks `age` after their end, until the node shuts down. A task that ends while the loop sleeps is due later than
+/// the next one, so nothing has to wake the loop.
+pub(super) async fn run_retention_loop(runner: Runner, age: Duration) {
     while !runner.0.ending.is_cancelled() {
-        let outcome = forget(&runner, life).await;
-        rest(&runner, life, "finished tasks", outcome).await;
+        let outcome = delete_expired(&runner, age).await;
+        sleep_until_next(&runner, age, "finished tasks", outcome).await;
     }
 }
 
-/// Forgets what is due; answers when the next task was over.
-async fn forget(runner: &Runner, life: Duration) -> Result<Option<Timestamp>, store::Error> {
+/// Deletes expired tasks. Returns when the next task ended.
+async fn delete_expired(runner: &Runner, age: Duration) -> Result<Option<Timestamp>, store::Error> {
     let inner = &runner.0;
-    while forget_some(runner, ago(inner.clock.now(), life)).await? && !inner.ending.is_cancelled() {
+    while delete_batch(runner, before(inner.clock.now(), age)).await? && !inner.ending.is_cancelled() {
         tokio::time::sleep(PAUSE).await;
     }
     inner.store.next_finished().await
 }
 
-/// Forgets a batch of what was over before that moment; true where there may be more.
-async fn forget_some(runner: &Runner, before: Timestamp) -> Result<bool, store::Error> {
+/// Deletes a batch of tasks that ended before `moment`. Returns true if there may be more.
+async fn delete_batch(runner: &Runner, moment: Timestamp) -> Result<bool, store::Error> {
     let inner = &runner.0;
-    let tasks = inner.store.finished(before, BATCH).await?;
+    let tasks = inner.store.finished(moment, BATCH).await?;
     let short: Vec<_> = tasks.iter().filter(|task| task.is_short()).map(|task| task.id).collect();
     if !short.is_empty() {
         inner.store.forget_short(&short).await?;

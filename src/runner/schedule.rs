@@ -1,4 +1,4 @@
-//! What happens at a moment: starts in the future, new tries, ends of pauses. It sleeps until the nearest one.
+//! Changes that happen at a moment: starts in the future, retries, ends of pauses. Sleeps until the next one.
 
 use std::time::Duration;
 
@@ -7,35 +7,35 @@ use jiff::Timestamp;
 use super::Runner;
 use crate::store;
 
-/// Tasks that are moved on in one write.
+/// Tasks that are changed in one write.
 const BATCH: usize = 256;
 
-/// The wait after a failure of the store.
-const AWAY: Duration = Duration::from_millis(250);
+/// Delay after a failure of the store.
+const STORE_RETRY: Duration = Duration::from_millis(250);
 
-/// Moves tasks on as their moments come, until the node ends.
-pub(super) async fn keep(runner: Runner) {
+/// Changes tasks that are due, until the node shuts down.
+pub(super) async fn run_schedule_loop(runner: Runner) {
     let inner = &runner.0;
     while !inner.ending.is_cancelled() {
-        let next = move_on(&runner).await;
-        let rest = async {
+        let next = change_due(&runner).await;
+        let sleep = async {
             match next {
                 Ok(next) => inner.wakeups.times.sleep(&inner.clock, next, Duration::ZERO).await,
                 Err(error) => {
                     tracing::warn!(%error, "store unavailable; retrying to move on tasks that are due");
-                    tokio::time::sleep(AWAY).await;
+                    tokio::time::sleep(STORE_RETRY).await;
                 }
             }
         };
         tokio::select! {
             () = inner.ending.cancelled() => {}
-            () = rest => {}
+            () = sleep => {}
         }
     }
 }
 
-/// Moves on what is due; answers when the next is.
-async fn move_on(runner: &Runner) -> Result<Option<Timestamp>, store::Error> {
+/// Changes all tasks that are due. Returns when the next one is.
+async fn change_due(runner: &Runner) -> Result<Option<Timestamp>, store::Error> {
     let inner = &runner.0;
     inner.wakeups.times.clear();
     while inner.store.due(inner.clock.now(), BATCH).await?.len() >= BATCH {}

@@ -1,5 +1,5 @@
-//! Short tasks: taken many at a time a moment before they are due, and never begun before. What is due now goes before what
-//! is overdue, such as after an outage, which is taken oldest first and at a bounded rate.
+//! Claims short tasks: many at once, shortly before they are due. Tasks that are due now go before overdue ones, such as
+//! after an outage, which are claimed oldest first and at a limited rate.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,95 +8,97 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Runner;
-use super::drive::Place;
+use super::drive::RunPermit;
 use crate::store::{self, Moments};
 use crate::task::{State, Task};
 
-/// A task is taken so long before it is due: longer than the store takes to write that down.
+/// Time before its due time at which a task is claimed: longer than the store takes to write the claim.
 const AHEAD: Duration = Duration::from_millis(25);
 
-/// The time between two looks at the store, while there is always something due.
-const PASS: Duration = Duration::from_millis(5);
+/// Time between two claims while tasks are due all the time.
+const CLAIM_INTERVAL: Duration = Duration::from_millis(5);
 
-/// What is due for longer is overdue: it yields to what is due now.
+/// A task that has been due for longer is overdue: tasks that are due now go first.
 const OVERDUE: Duration = Duration::from_secs(1);
 
-/// Tasks that are taken in one look: of those due now and of those overdue, each 12,800 a second at most.
-const LOOKED_AT: usize = 64;
+/// Maximum number of tasks in one claim, of due and of overdue ones each: at most 12,800 a second.
+const CLAIM_LIMIT: usize = 64;
 
-/// While clients wait for starts, they go first: then it is so many for each PASS since the look before.
-const YIELDING: usize = 10;
+/// The same for each CLAIM_INTERVAL since the last claim, while clients wait for starts: those go first.
+const YIELDING_LIMIT: usize = 10;
 
-/// The wait after a failure of the store.
-const AWAY: Duration = Duration::from_millis(250);
+/// Delay after a failure of the store.
+const STORE_RETRY: Duration = Duration::from_millis(250);
 
-/// Takes what is due at every moment, until the node ends.
-pub(super) async fn keep(runner: Runner) {
+/// Claims short tasks when they are due, until the node shuts down.
+pub(super) async fn run_short_task_loop(runner: Runner) {
     let inner = &runner.0;
-    let mut before = Instant::now();
+    let mut last = Instant::now();
     while !inner.ending.is_cancelled() {
         let begin = Instant::now();
-        // Never given up half-way: what it took is entered and runs.
-        let next = pass(&runner, begin - before).await;
-        before = begin;
-        let rest = async {
-            tokio::time::sleep_until(begin + PASS).await;
+        // Not raced against the shutdown: each claimed task is registered and runs.
+        let next = claim_due(&runner, begin - last).await;
+        last = begin;
+        let sleep = async {
+            tokio::time::sleep_until(begin + CLAIM_INTERVAL).await;
             match next {
                 Ok(next) => inner.wakeups.short.sleep(&inner.clock, next, AHEAD).await,
                 Err(error) => {
                     tracing::warn!(%error, "store unavailable; retrying to claim short tasks that are due");
-                    tokio::time::sleep(AWAY).await;
+                    tokio::time::sleep(STORE_RETRY).await;
                 }
             }
-            inner.lanes.until_room().await;
+            inner.reservations.wait_until_free().await;
         };
         tokio::select! {
             () = inner.ending.cancelled() => {}
-            () = rest => {}
+            () = sleep => {}
         }
     }
 }
 
-/// Takes what there is room for; answers when the next look is due.
-async fn pass(runner: &Runner, since: Duration) -> Result<Option<Timestamp>, store::Error> {
+/// Claims tasks that are due, as far as reservations are free. Returns when the next claim is due.
+async fn claim_due(runner: &Runner, since_last: Duration) -> Result<Option<Timestamp>, store::Error> {
     let inner = &runner.0;
     inner.wakeups.short.clear();
     let next = inner.store.next_short().await?;
     let now = inner.clock.now();
     let (overdue, ahead) = (now - OVERDUE, now + AHEAD);
     let Some(next) = next.filter(|next| *next <= ahead) else { return Ok(next) };
-    let limit = limit(since, inner.store.is_starting());
-    take(runner, now, Moments { after: overdue, until: ahead }, limit).await?;
+    let limit = claim_limit(since_last, inner.store.is_starting());
+    claim_some(runner, now, Moments { after: overdue, until: ahead }, limit).await?;
     if next <= overdue {
-        take(runner, now, Moments { after: Timestamp::MIN, until: overdue }, limit).await?;
+        claim_some(runner, now, Moments { after: Timestamp::MIN, until: overdue }, limit).await?;
     }
     Ok(Some(now))
 }
 
-/// How many are taken after so long a time, while clients wait for starts or not.
-fn limit(since: Duration, starting: bool) -> usize {
-    let passes = usize::try_from(since.as_micros() / PASS.as_micros()).unwrap_or(LOOKED_AT);
-    if starting { passes.max(1).saturating_mul(YIELDING).min(LOOKED_AT) } else { LOOKED_AT }
+fn claim_limit(since_last: Duration, clients_wait: bool) -> usize {
+    if !clients_wait {
+        return CLAIM_LIMIT;
+    }
+    let intervals = usize::try_from(since_last.as_micros() / CLAIM_INTERVAL.as_micros()).unwrap_or(CLAIM_LIMIT);
+    intervals.max(1).saturating_mul(YIELDING_LIMIT).min(CLAIM_LIMIT)
 }
 
-async fn take(runner: &Runner, now: Timestamp, moments: Moments, limit: usize) -> Result<(), store::Error> {
+async fn claim_some(runner: &Runner, now: Timestamp, due: Moments, limit: usize) -> Result<(), store::Error> {
     let inner = &runner.0;
-    let limit = limit.min(inner.lanes.room());
+    let limit = limit.min(inner.reservations.free());
     if limit == 0 {
         return Ok(());
     }
-    let rooms = Arc::new(Mutex::new(inner.lanes.rooms(now)));
-    let choosing = Arc::clone(&rooms);
+    let capacity = Arc::new(Mutex::new(inner.reservations.capacity(now)));
+    let shared = Arc::clone(&capacity);
     let choose = move |task: &Task| {
-        let (concurrency_key, due) =
-            (task.concurrency_key.as_deref().unwrap_or_default(), task.due_since.or(task.due_at).unwrap_or(now));
-        choosing.lock().unwrap_or_else(PoisonError::into_inner).choose(concurrency_key, due)
+        let due = task.due_since.or(task.due_at).unwrap_or(now);
+        shared.lock().unwrap_or_else(PoisonError::into_inner).choose(key_of(task), due)
     };
-    let node = &inner.settings.node;
-    let found = inner.store.claim_short(node, now, moments, limit, choose).await?;
-    inner.lanes.reserve(&rooms.lock().unwrap_or_else(PoisonError::into_inner));
-    let taken = found.into_iter().filter(|task| task.state == State::Running).collect();
-    runner
-        .work_on(taken, |task| Place::Lane(inner.lanes.hold(task.concurrency_key.as_deref().unwrap_or_default())))
-        .await
+    let found = inner.store.claim_short(&inner.settings.node, now, due, limit, choose).await?;
+    inner.reservations.record_deferrals(&capacity.lock().unwrap_or_else(PoisonError::into_inner));
+    let claimed = found.into_iter().filter(|task| task.state == State::Running).collect();
+    runner.start_runs(claimed, |task| RunPermit::Short(inner.reservations.reserve(key_of(task)))).await
+}
+
+fn key_of(task: &Task) -> &str {
+    task.concurrency_key.as_deref().unwrap_or_default()
 }

@@ -1,17 +1,17 @@
-//! Starting tasks: what the API asks of the runner.
+//! Starts tasks for the API.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-use super::registry::Signal;
+use super::registry::RunSignal;
 use super::{BadInput, Context, Runner};
 use crate::spans;
 use crate::store::{self, RefusedBatch, Started};
 use crate::task::{IdempotencyKey, NewTask, Task, text};
 
-/// What every start may say.
+/// Options of every start.
 #[derive(Clone, Debug, Default)]
 pub struct StartOptions {
     label: Option<String>,
@@ -20,10 +20,10 @@ pub struct StartOptions {
 }
 
 impl StartOptions {
-    /// A label chosen by the client, the earliest moment of the first run, and the key that makes the start repeatable.
+    /// Options with a label chosen by the client, the earliest time of the first run, and the idempotency key.
     ///
     /// # Errors
-    /// A label or a key that cannot be stored, by its field.
+    /// A label or a key that cannot be stored, with its field.
     pub fn new(
         label: Option<String>,
         start_at: Option<Timestamp>,
@@ -35,16 +35,16 @@ impl StartOptions {
         Ok(StartOptions { label, start_at, idempotency_key })
     }
 
-    /// Identifies the start: a second one with the same key and input returns the first one's task.
+    /// Returns the idempotency key: a second start with the same key and input returns the first one's task.
     pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
         self.idempotency_key.as_ref()
     }
 }
 
-/// Why nothing was started.
+/// Why no task was started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The input cannot be done.
+    /// The input is invalid.
     #[error(transparent)]
     Input(#[from] BadInput),
     /// The store refused or failed.
@@ -56,7 +56,7 @@ pub enum StartError {
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct RefusedStarts {
-    /// The place of the start that is refused. None if they are refused as a whole.
+    /// Index of the refused start. None if all are refused together.
     pub place: Option<usize>,
     /// The reason.
     pub error: StartError,
@@ -69,7 +69,7 @@ impl From<RefusedBatch> for RefusedStarts {
 }
 
 impl Runner {
-    /// Starts a task of the kind `kind`.
+    /// Starts a task of the kind named `kind`.
     pub async fn start_task(
         &self,
         kind: &str,
@@ -80,10 +80,10 @@ impl Runner {
         Ok(self.0.store.create(task, "client", self.0.settings.max_waiting).await?)
     }
 
-    /// Starts tasks of the kind `kind` in one commit: all of them, or none.
+    /// Starts tasks of the kind named `kind` in one commit: all or none.
     ///
     /// # Errors
-    /// The first start that is refused, with its place in `starts`.
+    /// The first refused start, with its index in `starts`.
     pub async fn start_tasks(
         &self,
         kind: &str,
@@ -98,7 +98,7 @@ impl Runner {
     }
 
     fn new_task(&self, kind: &str, spec: &serde_json::Value, options: StartOptions) -> Result<Task, StartError> {
-        let unknown = || BadInput::new("name", format!("this server knows no kind of task named {kind:?}"));
+        let unknown = || BadInput::new("name", format!("Unknown kind of task: {kind:?}."));
         let plan = self.kind(kind).ok_or_else(unknown)?.plan(spec)?;
         let new = NewTask {
             kind: kind.to_owned(),
@@ -116,7 +116,7 @@ impl Runner {
         Ok(Task { trace_parent: spans::trace_parent(), ..task })
     }
 
-    pub(super) fn context(&self, task: &Arc<Task>, signal: watch::Receiver<Signal>) -> Context {
+    pub(super) fn context(&self, task: &Arc<Task>, signal: watch::Receiver<RunSignal>) -> Context {
         let Runner(inner) = self;
         let work = inner.metrics.work(task);
         Context::new(Arc::clone(task), inner.store.clone(), inner.files.clone(), inner.clock.clone(), signal, work)

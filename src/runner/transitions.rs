@@ -1,19 +1,19 @@
-//! One log line for each change of a task's state, written by the node that made the change.
+//! Logs each change of a task's state, on the node that made the change.
 
 use crate::task::{Progress, State, StateChange, Task, Unit};
 
-/// Writes a line with these fields at a level that is known only at run time.
+/// Logs these fields at a level that is known only at run time.
 macro_rules! line {
     ($level:expr, $($fields:tt)*) => {
         match $level {
-            Level::Debug => tracing::debug!($($fields)*),
-            Level::Info => tracing::info!($($fields)*),
-            Level::Warn => tracing::warn!($($fields)*),
+            LogLevel::Debug => tracing::debug!($($fields)*),
+            LogLevel::Info => tracing::info!($($fields)*),
+            LogLevel::Warn => tracing::warn!($($fields)*),
         }
     };
 }
 
-enum Level {
+enum LogLevel {
     Debug,
     Info,
     Warn,
@@ -21,7 +21,7 @@ enum Level {
 
 /// Logs a change of state that this node made.
 pub fn log(node: &str, task: &Task, change: &StateChange) {
-    // The reason of a failure is its error.
+    // The reason of a failure is the text of its error.
     let error = task.error.as_ref().filter(|error| change.reason.as_ref() == Some(&error.message));
     let reason = change.reason.as_deref().filter(|_| error.is_none());
     let ran = task.started_at.map(|_| u64::try_from(task.progress.active.as_millis()).unwrap_or(u64::MAX));
@@ -40,23 +40,23 @@ pub fn log(node: &str, task: &Task, change: &StateChange) {
         duration_ms = ran,
         "{} {}",
         task.kind,
-        what(task, change)
+        describe(task, change)
     );
 }
 
-/// A short task logs its outcome itself, in one line: its own transitions would say that again.
-fn level(task: &Task, change: &StateChange, failed: bool) -> Level {
+/// A short task logs its outcome itself, in one line. Its own transitions are logged at debug level.
+fn level(task: &Task, change: &StateChange, failed: bool) -> LogLevel {
     let by_run = change.by.starts_with("node ") && !matches!(change.to, State::Paused | State::Terminated);
     match (change.from, change.to) {
-        (from, _) if task.is_short() && (from.is_none() || by_run) => Level::Debug,
-        (Some(State::Running), State::Queued) if change.by == "system" => Level::Warn,
-        _ if failed => Level::Warn,
-        _ => Level::Info,
+        (from, _) if task.is_short() && (from.is_none() || by_run) => LogLevel::Debug,
+        (Some(State::Running), State::Queued) if change.by == "system" => LogLevel::Warn,
+        _ if failed => LogLevel::Warn,
+        _ => LogLevel::Info,
     }
 }
 
-/// What happened, to be read after the task's kind.
-fn what(task: &Task, change: &StateChange) -> String {
+/// Returns the text that follows the task's kind.
+fn describe(task: &Task, change: &StateChange) -> String {
     use State as S;
     let (done, by_system) = (amount(&task.progress), change.by == "system");
     let text = match (change.from, change.to) {
@@ -85,7 +85,7 @@ fn what(task: &Task, change: &StateChange) -> String {
     text.to_owned()
 }
 
-/// An amount of work, such as `512,000 rows`.
+/// Formats an amount, such as `512,000 rows`.
 fn amount(progress: &Progress) -> String {
     let unit = match progress.unit {
         Unit::Rows => "rows",
@@ -97,7 +97,7 @@ fn amount(progress: &Progress) -> String {
     format!("{} {unit}", grouped(progress.done))
 }
 
-/// A number with a comma before each group of three digits.
+/// Formats a number with a comma before each group of three digits.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
@@ -150,25 +150,25 @@ mod tests {
         TaskError { code: Code::Unavailable.into(), message: "no answer".to_owned() }
     }
 
-    type Step = fn(&mut Task) -> Result<Option<StateChange>, crate::task::Refusal>;
+    type ChangeFn = fn(&mut Task) -> Result<Option<StateChange>, crate::task::Refusal>;
 
-    const CLAIM: Step = |task| task.claim("a", later(1));
-    const CLAIM_AGAIN: Step = |task| task.claim("b", later(9));
-    const DUE: Step = |task| task.due(later(4));
-    const PAUSE: Step = |task| task.ask(Verb::Pause, &client());
-    const RESUME: Step = |task| task.ask(Verb::Resume, &client());
-    const TERMINATE: Step = |task| task.ask(Verb::Terminate, &client());
-    const RELEASE: Step = |task| task.end(End::Release, &ControlRequest::by("node a", later(3)));
-    const RETRY: Step =
+    const CLAIM: ChangeFn = |task| task.claim("a", later(1));
+    const CLAIM_AGAIN: ChangeFn = |task| task.claim("b", later(9));
+    const DUE: ChangeFn = |task| task.due(later(4));
+    const PAUSE: ChangeFn = |task| task.ask(Verb::Pause, &client());
+    const RESUME: ChangeFn = |task| task.ask(Verb::Resume, &client());
+    const TERMINATE: ChangeFn = |task| task.ask(Verb::Terminate, &client());
+    const RELEASE: ChangeFn = |task| task.end(End::Release, &ControlRequest::by("node a", later(3)));
+    const RETRY: ChangeFn =
         |task| task.end(End::Retry(error(), NextAttempt::At(later(4))), &ControlRequest::by("node a", later(3)));
-    const FAIL: Step = |task| task.end(End::Fail(error()), &ControlRequest::by("node a", later(3)));
-    const DONE: Step = |task| task.end(End::Done, &ControlRequest::by("node a", later(3)));
-    const EXPIRE: Step =
+    const FAIL: ChangeFn = |task| task.end(End::Fail(error()), &ControlRequest::by("node a", later(3)));
+    const DONE: ChangeFn = |task| task.end(End::Done, &ControlRequest::by("node a", later(3)));
+    const EXPIRE: ChangeFn =
         |task| task.lease_expired(9, &ControlRequest::by("system", later(3)).with_reason("node a fell silent"));
 
     #[test]
     fn each_transition_says_what_happened() {
-        let cases: [(&[Step], &str); 17] = [
+        let cases: [(&[ChangeFn], &str); 17] = [
             (&[CLAIM], "started"),
             (&[PAUSE], "paused before it had started"),
             (&[CLAIM, PAUSE], "pause requested"),
@@ -191,13 +191,13 @@ mod tests {
             let mut task = task(None);
             let changes: Vec<_> = steps.iter().map(|step| step(&mut task).unwrap()).collect();
             let last = changes.into_iter().next_back().flatten().unwrap();
-            assert_eq!(what(&task, &last), expected);
+            assert_eq!(describe(&task, &last), expected);
         }
     }
 
     #[test]
     fn a_short_task_writes_only_what_others_did_to_it() {
-        let cases: [(&[Step], bool); 5] = [
+        let cases: [(&[ChangeFn], bool); 5] = [
             (&[CLAIM], false),
             (&[CLAIM, DONE], false),
             (&[PAUSE], true),
@@ -208,7 +208,7 @@ mod tests {
             let mut task = task(Some("example.com"));
             let changes: Vec<_> = steps.iter().map(|step| step(&mut task).unwrap()).collect();
             let last = changes.into_iter().next_back().flatten().unwrap();
-            assert_eq!(!matches!(level(&task, &last, false), Level::Debug), written, "{}", what(&task, &last));
+            assert_eq!(!matches!(level(&task, &last, false), LogLevel::Debug), written, "{}", describe(&task, &last));
         }
     }
 }

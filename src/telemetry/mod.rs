@@ -1,4 +1,4 @@
-//! What the program tells about itself while it runs: the log, and traces where the settings name a collector.
+//! The log, and traces if the settings name a collector.
 
 mod collector;
 
@@ -26,14 +26,14 @@ const TARGETS: [&str; 2] = [spans::TARGET, graphql_transport::SPAN_TARGET];
 
 type BoxedLayer = Box<dyn Layer<Registry> + Send + Sync>;
 
-/// What is exported until the program ends.
+/// Exporter of traces. Stopped at the end of the program.
 #[must_use]
 pub struct Telemetry(Option<SdkTracerProvider>);
 
-/// Starts the log on stderr, in the form that `config` names, and traces of the node `node` if it names a collector.
+/// Starts the log on stderr, and the export of traces if `config` names a collector. `node` names this node in traces.
 ///
 /// # Errors
-/// A filter that cannot be read, or a client that cannot be made.
+/// An invalid log filter or endpoint.
 pub fn start(config: &Config, node: &str) -> Result<Telemetry, String> {
     let mut layers = vec![log(config)?];
     let provider = config.otlp_endpoint.as_deref().map(|endpoint| provider(endpoint, node)).transpose()?;
@@ -43,7 +43,7 @@ pub fn start(config: &Config, node: &str) -> Result<Telemetry, String> {
 }
 
 impl Telemetry {
-    /// Sends what is left, for no longer than `patience`.
+    /// Sends the remaining traces. Waits at most `patience`.
     pub async fn stop(self, patience: Duration) {
         let Some(provider) = self.0 else { return };
         let stopped = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(patience));
@@ -66,16 +66,16 @@ fn log(config: &Config) -> Result<BoxedLayer, String> {
     Ok(if config.log_json {
         log.json().flatten_event(true).with_current_span(false).with_span_list(false).with_filter(filter).boxed()
     } else {
-        log.with_ansi(takes_colours()).with_filter(filter).boxed()
+        log.with_ansi(use_colours()).with_filter(filter).boxed()
     })
 }
 
-/// Colours are for people: a file or a pipe gets none, and nobody does who sets NO_COLOR (<https://no-color.org>).
-fn takes_colours() -> bool {
+/// Returns true if stderr is a terminal and NO_COLOR is not set (<https://no-color.org>).
+fn use_colours() -> bool {
     stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Exports spans by OTLP from a thread of its own.
+/// Makes a provider that exports spans by OTLP from a thread of its own.
 fn provider(endpoint: &str, node: &str) -> Result<SdkTracerProvider, String> {
     let refused = |error: &dyn std::fmt::Display| format!("setting otlp_endpoint: {error}");
     let collector = Collector::new().map_err(|error| refused(&error))?;

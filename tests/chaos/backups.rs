@@ -1,4 +1,4 @@
-//! Backups while everything is under way: each is restored and run to its end, and nothing is lost or doubled.
+//! Backups while tasks run: each is restored and its tasks run to the end, and nothing is lost or duplicated.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::folder::{is_exact, same_cells};
-use super::luck::Luck;
+use super::random::Random;
 use crate::harness::csv;
 use crate::harness::receiver::Receiver;
 use crate::harness::server::{Server, run};
@@ -20,7 +20,7 @@ const SETTINGS: [(&str, &str); 2] = [("PAUSA_MAX_RUNNING", "12"), ("PAUSA_OUTBOU
 const ROWS: usize = 20_000;
 const DIGITS: u32 = 300_000;
 
-/// What a server is asked to do, and what was known of it just before a backup.
+/// Tasks of the server that is backed up.
 struct Story {
     file: String,
     imports: Vec<(String, &'static str)>,
@@ -30,8 +30,8 @@ struct Story {
     upload: String,
 }
 
-/// A backup that was made, the progress before it, and the bytes of the upload that had been acknowledged.
-struct Taken {
+/// A backup, the progress before it, and the acknowledged bytes of the unfinished upload.
+struct Backup {
     place: TempDir,
     before: Vec<(String, u64)>,
     sent: usize,
@@ -64,10 +64,10 @@ async fn done(server: &Server, id: &str) -> u64 {
     server.task(id).await["progress"]["done"].as_u64().unwrap()
 }
 
-/// What is deleted, dropped, replaced and terminated while backups are made.
-async fn churn(server: &Server, story: &Story, luck: &mut Luck) {
+/// Deletes, drops, replaces and terminates while a backup is made.
+async fn churn(server: &Server, story: &Story, random: &mut Random) {
     let upload = server.upload(&*csv::people(50)).await;
-    for _ in 0..luck.between(1, 3) {
+    for _ in 0..random.between(1, 3) {
         let id = server.import(&upload, json!({ "dataset": "churn", "mode": "REPLACE" })).await;
         server.until(&id, "COMPLETED").await;
         let export = server.export("churn").await;
@@ -80,16 +80,16 @@ async fn churn(server: &Server, story: &Story, luck: &mut Luck) {
     let doomed = server.import(&upload, json!({ "dataset": "doomed", "maxRowsPerSecond": 10 })).await;
     server.until_done(&doomed, 1).await;
     server.control("terminate", &doomed).await;
-    if luck.once_in(2) {
+    if random.once_in(2) {
         let id = &story.imports[0].0;
-        // On a slow machine it may be over by now.
+        // On a slow machine it may have ended by now.
         server.verb("pause", id).await;
         server.verb("resume", id).await;
     }
 }
 
-/// Makes a backup beside clients that change what they can.
-async fn take(server: &Server, story: &Story, luck: &mut Luck, sent: usize) -> Taken {
+/// Makes a backup while clients change what they can.
+async fn make_backup(server: &Server, story: &Story, random: &mut Random, sent: usize) -> Backup {
     let place = tempfile::tempdir().unwrap();
     let mut before = Vec::new();
     for id in story.imports.iter().map(|(id, _)| id).chain([&story.export, &story.pi]) {
@@ -97,30 +97,30 @@ async fn take(server: &Server, story: &Story, luck: &mut Luck, sent: usize) -> T
     }
     let folder = place.path().join("backup");
     let arguments = ["backup", folder.to_str().unwrap()];
-    let (made, ()) = tokio::join!(run(server.folder(), &arguments), churn(server, story, luck));
+    let (made, ()) = tokio::join!(run(server.folder(), &arguments), churn(server, story, random));
     assert_eq!(made.0, Some(0), "{}", made.1);
     assert!(!made.1.contains("warning"), "{}", made.1);
-    Taken { place, before, sent }
+    Backup { place, before, sent }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_backups_are_each_restored_and_run_to_the_end() {
-    let mut luck = Luck::new();
+async fn each_of_ten_backups_is_restored_and_runs_to_the_end() {
+    let mut random = Random::new();
     let hooks = Receiver::kind().await;
     let server = Server::with(&SETTINGS).await;
     let story = begin(&server, &hooks).await;
-    let mut taken = Vec::new();
+    let mut backups = Vec::new();
     for n in 0..BACKUPS {
         let tus = Tus::at(&server, story.upload.clone());
         let (from, to) = (story.file.len() * n / (BACKUPS + 1), story.file.len() * (n + 1) / (BACKUPS + 1));
         assert_eq!(tus.send(from, &story.file.as_bytes()[from..to]).await.0, 204);
-        taken.push(take(&server, &story, &mut luck, to).await);
+        backups.push(make_backup(&server, &story, &mut random, to).await);
     }
-    let first = &taken[0].before;
-    assert!(first.iter().any(|(_, done)| *done < ROWS as u64), "a backup came while tasks ran: {first:?}");
+    let first = &backups[0].before;
+    assert!(first.iter().any(|(_, done)| *done < ROWS as u64), "the backup was made while tasks ran: {first:?}");
     drop(server);
-    for some in taken.chunks(5) {
-        join_all(some.iter().map(|taken| runs_to_its_end(taken, &story, &hooks))).await;
+    for some in backups.chunks(5) {
+        join_all(some.iter().map(|backup| runs_to_its_end(backup, &story, &hooks))).await;
     }
 }
 
@@ -134,17 +134,17 @@ async fn restored(backup: &Path) -> Server {
     Server::at(&SETTINGS, data).await
 }
 
-async fn runs_to_its_end(taken: &Taken, story: &Story, hooks: &Receiver) {
-    let server = restored(&taken.place.path().join("backup")).await;
-    for (id, before) in &taken.before {
+async fn runs_to_its_end(backup: &Backup, story: &Story, hooks: &Receiver) {
+    let server = restored(&backup.place.path().join("backup")).await;
+    for (id, before) in &backup.before {
         let now = done(&server, id).await;
-        assert!(now >= *before, "{id} is at {now}, and was at {before} before the backup");
+        assert!(now >= *before, "{id} is at {now}, but was at {before} before the backup");
     }
     let tus = Tus::at(&server, story.upload.clone());
     let offset = tus.offset().await;
-    assert_eq!(offset, taken.sent, "every acknowledged byte is there");
+    assert_eq!(offset, backup.sent, "every acknowledged byte is in the backup");
     assert_eq!(tus.send(offset, &story.file.as_bytes()[offset..]).await.0, 204);
-    // The backup may have been made between a pause and the resume behind it.
+    // The backup may have been made between the pause and the resume.
     let first = &story.imports[0].0;
     if ["PAUSING", "PAUSED"].contains(&server.task(first).await["state"].as_str().unwrap()) {
         server.until(first, "PAUSED").await;
@@ -168,11 +168,11 @@ async fn runs_to_its_end(taken: &Taken, story: &Story, hooks: &Receiver) {
     for id in &story.timers {
         assert!(hooks.hooks().iter().any(|hook| hook.id() == *id), "{id} was delivered");
     }
-    has_no_remains(&server).await;
+    has_no_stray_files(&server).await;
 }
 
-/// No file is left that no task, upload or dataset names.
-async fn has_no_remains(server: &Server) {
+/// Every file belongs to a task, an upload or a dataset.
+async fn has_no_stray_files(server: &Server) {
     let query = "{ tasks(first: 500) { edges { node { id kind state } } } datasets(first: 100) { nodes { name } } }";
     let data = server.data(query, json!({})).await;
     let names: Vec<_> = data["tasks"]["edges"].as_array().unwrap().iter().collect();
@@ -182,7 +182,7 @@ async fn has_no_remains(server: &Server) {
         for name in super::folder::names(server, folder) {
             let churned =
                 data["datasets"]["nodes"].as_array().unwrap().iter().any(|dataset| dataset["name"] == "churn");
-            assert!(known(&name) || churned, "{folder}/{name} belongs to nothing");
+            assert!(known(&name) || churned, "{folder}/{name} belongs to no task or dataset");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Copies of a data folder that were made without Pausa, while a server wrote to it.
+//! Copies of a data folder that other programs make while a server writes to it.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::harness::server::{Server, run};
 
 const COPIES: usize = 8;
 
-/// Copies a folder as `cp -r` does. Files that disappear meanwhile are passed over.
+/// Copies a folder with `cp -r`. Ignores files that disappear meanwhile.
 async fn copied(from: &Path) -> TempDir {
     let place = tempfile::tempdir().unwrap();
     Command::new("cp").arg("-r").arg(format!("{}/.", from.display())).arg(place.path()).output().await.unwrap();
@@ -20,7 +20,7 @@ async fn copied(from: &Path) -> TempDir {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_of_a_running_server_says_why_it_does_not_start() {
+async fn a_copy_of_a_running_server_refuses_to_start_and_says_why() {
     let mut server = Server::with(&[("PAUSA_MAX_RUNNING", "8")]).await;
     let file = csv::people(30_000);
     let upload = server.upload(&*file).await;
@@ -40,7 +40,7 @@ async fn a_copy_of_a_running_server_says_why_it_does_not_start() {
     for id in &tasks {
         server.until(id, "COMPLETED").await;
     }
-    // The server itself starts again after a crash, and so does a copy that was made meanwhile, once that is affirmed.
+    // The server itself starts again after a crash. So does a copy made before, once the lock file is deleted.
     server.kill().await;
     let copy = copied(server.folder()).await;
     assert!(run(copy.path(), &[]).await.1.contains("delete"));
@@ -48,7 +48,7 @@ async fn a_copy_of_a_running_server_says_why_it_does_not_start() {
     let copy = Server::at(&[], copy).await;
     is_exact(&copy, "slow", &file).await;
     server.restart().await;
-    // A copy of what ended cleanly needs nothing.
+    // A copy made after a clean end starts at once.
     assert_eq!(server.terminate().await, Some(0));
     let copy = Server::at(&[], copied(server.folder()).await).await;
     is_exact(&copy, "again", &file).await;

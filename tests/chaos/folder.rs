@@ -1,11 +1,11 @@
-//! What a server keeps on disk, and what it must not.
+//! Checks of the files that a server keeps on disk.
 
 use std::path::Path;
 
 use crate::harness::csv;
 use crate::harness::server::Server;
 
-/// The names in a folder below the server's own.
+/// Returns the names in a folder of the server's data folder.
 pub fn names(server: &Server, folder: &str) -> Vec<String> {
     let entries = std::fs::read_dir(server.folder().join(Path::new(folder))).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -13,7 +13,7 @@ pub fn names(server: &Server, folder: &str) -> Vec<String> {
     names
 }
 
-/// Nothing is left of any work: only the segments of published imports, and the results of finished tasks.
+/// Checks that only the segments of published imports and the results of finished tasks are left.
 pub fn is_tidy(server: &Server, imports: &[&str], results: &[&str]) {
     let sorted = |names: &[&str], end: &str| {
         let mut names: Vec<_> = names.iter().map(|name| format!("{name}{end}")).collect();
@@ -26,18 +26,18 @@ pub fn is_tidy(server: &Server, imports: &[&str], results: &[&str]) {
     assert!(!names(server, "files/uploads").iter().any(|name| name.contains("part")), "unfinished uploads");
 }
 
-/// The dataset holds the cells of the file, in their order.
+/// Checks that the dataset has the cells of the file, in order.
 pub async fn is_exact(server: &Server, dataset: &str, file: &str) {
     same_cells(&server.exported(dataset).await, file);
     assert_eq!(server.rows(dataset).await, Some(csv::cells(file.as_bytes()).len() as u64 - 1));
 }
 
-/// Both texts hold the same cells; the first difference is shown.
+/// Checks that both texts have the same cells. Shows the first difference.
 pub fn same_cells(found: &[u8], file: &str) {
-    let (found, wanted) = (csv::cells(found), csv::cells(file.as_bytes()));
-    let differs = found.iter().zip(&wanted).position(|(found, wanted)| found != wanted);
+    let (found, expected) = (csv::cells(found), csv::cells(file.as_bytes()));
+    let differs = found.iter().zip(&expected).position(|(found, expected)| found != expected);
     if let Some(row) = differs {
-        panic!("row {row} is {:?} where {:?} belongs", found[row], wanted[row]);
+        panic!("row {row} is {:?} where {:?} belongs", found[row], expected[row]);
     }
-    assert_eq!(found.len(), wanted.len(), "rows with the header");
+    assert_eq!(found.len(), expected.len(), "rows with the header");
 }

@@ -1,4 +1,4 @@
-//! kill -9 at random moments, over and over: every row is there once, and progress never goes back.
+//! kill -9 at random moments, many times: each row is stored exactly once, and progress never goes back.
 
 use std::io::{Cursor, Read};
 
@@ -6,19 +6,19 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::folder::{is_exact, is_tidy, same_cells};
-use super::luck::Luck;
+use super::random::Random;
 use crate::harness::csv;
 use crate::harness::server::Server;
 use crate::harness::watch::Watch;
 
 const KILLS: u32 = 20;
 
-/// SHA-256 of `3.` and so many decimals.
+/// SHA-256 of `3.` and the decimals.
 const SHA256: &str = "6fba00bd4d732bf518635d1e28e5292c8db6ee4c26285fe43d5ae9d104655cd9";
 const DIGITS: u32 = 100_000;
 
-/// A task under way: what was last read of it.
-struct Under {
+/// A task, as it was last read.
+struct Observed {
     id: String,
     step: u64,
     done: u64,
@@ -26,17 +26,17 @@ struct Under {
     over: bool,
 }
 
-impl Under {
-    fn new(id: String, step: u64) -> Under {
-        Under { id, step, done: 0, paused: false, over: false }
+impl Observed {
+    fn new(id: String, step: u64) -> Observed {
+        Observed { id, step, done: 0, paused: false, over: false }
     }
 
     fn runs(&self) -> bool {
         !self.over && !self.paused
     }
 
-    /// Takes note of what is read: nothing goes back, nothing fails, and what is paused stands still.
-    fn note(&mut self, task: &Value) {
+    /// Checks and records what is read: progress does not go back, no task fails, and a paused task does not move.
+    fn observe(&mut self, task: &Value) {
         let done = task["progress"]["done"].as_u64().unwrap();
         assert!(done >= self.done, "{} went back to {done} from {}", self.id, self.done);
         assert_ne!(task["state"], "FAILED", "{task}");
@@ -49,29 +49,29 @@ impl Under {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn twenty_kills_lose_nothing_and_double_nothing() {
-    let mut luck = Luck::new();
+async fn twenty_kills_lose_no_row_and_duplicate_none() {
+    let mut random = Random::new();
     let mut server = Server::with(&[("PAUSA_MAX_RUNNING", "8"), ("PAUSA_CRASH_LIMIT", "100")]).await;
     let (slow, quick) = (csv::people(6000), csv::wide(60_000, 4));
     let (slow_upload, quick_upload) = (server.upload(&*slow).await, server.upload(&*quick).await);
     let slow_id = server.import(&slow_upload, json!({ "dataset": "slow", "maxRowsPerSecond": 1000 })).await;
     let quick_id = server.import(&quick_upload, json!({ "dataset": "quick", "maxRowsPerSecond": 30_000 })).await;
     let pi = server.pi(DIGITS).await;
-    let mut tasks = vec![Under::new(slow_id, 200), Under::new(quick_id, 8000), Under::new(pi, 5000)];
+    let mut tasks = vec![Observed::new(slow_id, 200), Observed::new(quick_id, 8000), Observed::new(pi, 5000)];
     for kill in 1..=KILLS {
-        // Once the dataset is there, it is exported again and again.
+        // Once the dataset exists, it is exported again and again.
         if tasks[1].over && tasks[3..].iter().all(|task| task.over) {
-            tasks.push(Under::new(server.export("quick").await, 10_000));
+            tasks.push(Observed::new(server.export("quick").await, 10_000));
         }
         keep_one_running(&server, &mut tasks).await;
-        move_on(&server, &mut tasks, &mut luck).await;
-        pause_one(&server, &mut tasks, &mut luck).await;
+        wait_for_progress(&server, &mut tasks, &mut random).await;
+        pause_one(&server, &mut tasks, &mut random).await;
         keep_one_running(&server, &mut tasks).await;
         server.kill().await;
         server.restart().await;
         for task in &mut tasks {
-            task.note(&server.task(&task.id).await);
-            if task.paused && (luck.once_in(2) || kill == KILLS) {
+            task.observe(&server.task(&task.id).await);
+            if task.paused && (random.once_in(2) || kill == KILLS) {
                 task.paused = false;
                 server.control("resume", &task.id).await;
             }
@@ -80,43 +80,43 @@ async fn twenty_kills_lose_nothing_and_double_nothing() {
     finish(&server, &mut tasks, &slow, &quick).await;
 }
 
-/// Waits until a task that runs has moved by a random amount, and a random moment longer.
-async fn move_on(server: &Server, tasks: &mut [Under], luck: &mut Luck) {
+/// Waits until a running task has progressed by a random amount, and a random time longer.
+async fn wait_for_progress(server: &Server, tasks: &mut [Observed], random: &mut Random) {
     let running: Vec<_> = (0..tasks.len()).filter(|n| tasks[*n].runs()).collect();
-    let task = &mut tasks[luck.pick(&running)];
-    let wanted = task.done + luck.between(1, task.step);
+    let task = &mut tasks[random.pick(&running)];
+    let wanted = task.done + random.between(1, task.step);
     let mut watch = Watch::progress(&server.url, &task.id).await;
     loop {
         let now = watch.next().await.unwrap();
-        task.note(&now);
+        task.observe(&now);
         if task.over || task.done >= wanted {
             break;
         }
     }
-    // So many questions are the random moment: nothing else is waited for.
-    for _ in 0..luck.between(0, 30) {
+    // This number of requests is the random delay.
+    for _ in 0..random.between(0, 30) {
         server.get("/healthz").await;
     }
 }
 
-/// Pauses one of the tasks now and then, but not the last one that runs.
-async fn pause_one(server: &Server, tasks: &mut [Under], luck: &mut Luck) {
+/// Pauses one of the tasks now and then, but not the last running one.
+async fn pause_one(server: &Server, tasks: &mut [Observed], random: &mut Random) {
     let running: Vec<_> = (0..tasks.len()).filter(|n| tasks[*n].runs()).collect();
-    if running.len() < 2 || luck.once_in(2) {
+    if running.len() < 2 || random.once_in(2) {
         return;
     }
-    let task = &mut tasks[luck.pick(&running[1..])];
+    let task = &mut tasks[random.pick(&running[1..])];
     let mut answer = server.verb("pause", &task.id).await;
     let now = answer["data"]["pause"].take();
     if now["state"] == "PAUSED" {
-        task.note(&now);
+        task.observe(&now);
         task.paused = true;
     }
 }
 
-/// Something is under way, however slow the machine was until now.
-async fn keep_one_running(server: &Server, tasks: &mut Vec<Under>) {
-    if tasks.iter().any(Under::runs) {
+/// Starts a task if none runs, however slow the machine was until now.
+async fn keep_one_running(server: &Server, tasks: &mut Vec<Observed>) {
+    if tasks.iter().any(Observed::runs) {
         return;
     }
     match tasks.iter_mut().find(|task| task.paused) {
@@ -124,14 +124,14 @@ async fn keep_one_running(server: &Server, tasks: &mut Vec<Under>) {
             task.paused = false;
             server.control("resume", &task.id).await;
         }
-        None => tasks.push(Under::new(server.export("quick").await, 10_000)),
+        None => tasks.push(Observed::new(server.export("quick").await, 10_000)),
     }
 }
 
-async fn finish(server: &Server, tasks: &mut [Under], slow: &str, quick: &str) {
+async fn finish(server: &Server, tasks: &mut [Observed], slow: &str, quick: &str) {
     for task in tasks.iter_mut() {
         server.until(&task.id, "COMPLETED").await;
-        task.note(&server.task(&task.id).await);
+        task.observe(&server.task(&task.id).await);
     }
     assert_eq!((tasks[0].done, tasks[1].done), (6000, 60_000));
     is_exact(server, "slow", slow).await;

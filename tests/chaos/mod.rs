@@ -1,16 +1,16 @@
-//! The real server under bad luck: killed, frozen, asked for everything at once. Whatever happens, the rows are exact.
+//! The real server is killed, frozen and flooded with requests. Whatever happens, the rows are exact.
 
 mod backups;
 mod copies;
-mod ends;
 mod folder;
 mod frozen;
 mod kills;
-mod lanes;
-pub mod luck;
 mod nodes;
+pub mod random;
 mod restarts;
-mod slow;
-pub mod two;
+mod slow_files;
+mod stops;
+pub mod two_nodes;
 mod uploads;
 mod verbs;
+mod write_slots;

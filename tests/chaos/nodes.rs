@@ -1,16 +1,16 @@
-//! Two nodes on one store: either answers for any task, and one that dies is replaced.
+//! Two nodes on one store: each answers requests for any task, and replaces the other if that dies.
 
 use serde_json::json;
 
 use super::folder::is_exact;
-use super::luck::Luck;
-use super::two::{Two, runner, taken_over};
+use super::random::Random;
+use super::two_nodes::{TwoNodes, runner, taken_over};
 use crate::harness::csv;
 use crate::harness::watch::Watch;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_is_paused_at_the_node_that_does_not_run_it() {
-    let mut two = Two::start(&[]).await;
+    let mut two = TwoNodes::start(&[]).await;
     let file = csv::people(6000);
     let upload = two.a.upload(&*file).await;
     let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 4000 })).await;
@@ -24,7 +24,7 @@ async fn a_task_is_paused_at_the_node_that_does_not_run_it() {
         done = paused["progress"]["done"].as_u64().unwrap();
         assert_eq!(there.task(&id).await["progress"]["done"], done);
         here.control("resume", &id).await;
-        // Both may take it now; who did is known once it moves.
+        // Both may claim it now. Its progress shows which one did.
         there.until_done(&id, done + 1).await;
     }
     two.b.until(&id, "COMPLETED").await;
@@ -34,7 +34,7 @@ async fn a_task_is_paused_at_the_node_that_does_not_run_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn progress_is_watched_at_the_node_that_does_not_run_it() {
-    let mut two = Two::start(&[]).await;
+    let mut two = TwoNodes::start(&[]).await;
     let file = csv::people(3000);
     let upload = two.b.upload(&*file).await;
     let id = two.b.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 3000 })).await;
@@ -48,12 +48,12 @@ async fn progress_is_watched_at_the_node_that_does_not_run_it() {
     }
     assert_eq!((&last["state"], &last["progress"]["done"]), (&json!("COMPLETED"), &json!(3000)));
     assert!(seen.is_sorted(), "{seen:?}");
-    assert!(seen.len() >= 4, "it moved as it was watched: {seen:?}");
+    assert!(seen.len() >= 4, "it progressed while it was watched: {seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_change_of_state_is_told_once_where_it_is_made() {
-    let mut two = Two::start(&[]).await;
+async fn each_change_of_state_is_delivered_once() {
+    let mut two = TwoNodes::start(&[]).await;
     let file = csv::people(500);
     let upload = two.a.upload(&*file).await;
     let query = "subscription($filter: TaskFilter) { taskChanges(filter: $filter) { id state } }";
@@ -62,7 +62,7 @@ async fn each_change_of_state_is_told_once_where_it_is_made() {
     for node in [&two.a, &two.b] {
         watches.push(Watch::open(&node.url, "taskChanges", query, filter.clone()).await);
     }
-    // A question over the same socket's server shows that the subscriptions have begun.
+    // An answer of the same server shows that the subscriptions have begun.
     let warm = two.a.import(&upload, json!({ "dataset": "warm", "label": "watched" })).await;
     for watch in &mut watches {
         watch.until(|task| task["id"] == warm && task["state"] == "COMPLETED").await;
@@ -87,14 +87,14 @@ async fn each_change_of_state_is_told_once_where_it_is_made() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_dies_is_replaced() {
-    let mut luck = Luck::new();
-    let mut two = Two::start(&[("PAUSA_LEASE_SECONDS", "1")]).await;
+    let mut random = Random::new();
+    let mut two = TwoNodes::start(&[("PAUSA_LEASE_SECONDS", "1")]).await;
     let file = csv::people(6000);
     let upload = two.a.upload(&*file).await;
     let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 3000 })).await;
     let mut done = 0;
     for death in 1..=3 {
-        done = two.a.until_done(&id, done + luck.between(100, 900)).await["progress"]["done"].as_u64().unwrap();
+        done = two.a.until_done(&id, done + random.between(100, 900)).await["progress"]["done"].as_u64().unwrap();
         let (here, there) = two.roles(&id).await;
         here.kill().await;
         taken_over(there, &id, death, done).await;
@@ -102,7 +102,7 @@ async fn a_node_that_dies_is_replaced() {
         assert_ne!(runner(&task), "nobody");
         here.restart().await;
     }
-    // The last death: it ends at the other node while the first one is away.
+    // After the last kill, the task ends on the other node while the first one is down.
     let (here, there) = two.roles(&id).await;
     here.kill().await;
     let task = there.until(&id, "COMPLETED").await;
@@ -111,21 +111,21 @@ async fn a_node_that_dies_is_replaced() {
     assert_eq!(two.stagings().await, 0);
 }
 
-/// Word between nodes is lost while a node's connection is: it reads anew what is watched once it hears again.
+/// Events between nodes are lost while a node is not connected. It reads watched tasks again once it is.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watcher_misses_nothing_where_the_connection_breaks() {
-    let mut two = Two::start(&[("PAUSA_LEASE_SECONDS", "60")]).await;
+async fn a_watcher_misses_nothing_when_the_connection_breaks() {
+    let mut two = TwoNodes::start(&[("PAUSA_LEASE_SECONDS", "60")]).await;
     let upload = two.a.upload(csv::people(6000)).await;
     let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 1000 })).await;
     two.a.until_done(&id, 100).await;
-    let cut = two.cutter();
+    let disconnector = two.disconnector();
     let (here, there) = two.roles(&id).await;
     let mut watch = Watch::progress(&there.url, &id).await;
     watch.until(|task| task["state"] == "RUNNING").await;
     there.signal(rustix::process::Signal::STOP);
-    assert_eq!(cut.cut().await, 2, "both nodes listen");
+    assert_eq!(disconnector.disconnect().await, 2, "both nodes listen");
     assert_eq!(here.control("pause", &id).await, "PAUSED");
     there.signal(rustix::process::Signal::CONT);
-    // Nothing more happens to the task, so nothing else could tell.
+    // Nothing else happens to the task, so no other event could show it.
     watch.until(|task| task["state"] == "PAUSED").await;
 }

@@ -1,4 +1,4 @@
-//! Clean ends and new starts: what runs is given back, what is paused stays paused.
+//! Clean shutdowns and new starts: running tasks are released, paused tasks stay paused.
 
 use std::process::Stdio;
 
@@ -6,13 +6,13 @@ use serde_json::json;
 use tokio::process::Command;
 
 use super::folder::is_exact;
-use super::luck::Luck;
+use super::random::Random;
 use crate::harness::csv;
 use crate::harness::server::{PATIENCE, Server};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clean_end_gives_tasks_back_and_spends_no_attempt() {
-    let mut luck = Luck::new();
+async fn a_clean_shutdown_releases_tasks_and_counts_no_attempt() {
+    let mut random = Random::new();
     let mut server = Server::with(&[("PAUSA_MAX_RUNNING", "4")]).await;
     let file = csv::people(5000);
     let upload = server.upload(&*file).await;
@@ -21,7 +21,7 @@ async fn a_clean_end_gives_tasks_back_and_spends_no_attempt() {
         ids.push(server.import(&upload, json!({ "dataset": dataset, "maxRowsPerSecond": 2500 })).await);
     }
     for round in 1..=3 {
-        server.until_done(&ids[1], round * luck.between(200, 900)).await;
+        server.until_done(&ids[1], round * random.between(200, 900)).await;
         let before = server.task(&ids[2]).await["progress"]["done"].as_u64().unwrap();
         assert_eq!(server.terminate().await, Some(0));
         server.restart().await;
@@ -44,7 +44,7 @@ async fn a_clean_end_gives_tasks_back_and_spends_no_attempt() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_paused_stays_paused_over_a_kill() {
+async fn a_paused_task_stays_paused_after_a_kill() {
     let mut server = Server::start().await;
     let file = csv::people(3000);
     let upload = server.upload(&*file).await;
@@ -55,7 +55,7 @@ async fn what_is_paused_stays_paused_over_a_kill() {
     for _ in 0..3 {
         server.kill().await;
         server.restart().await;
-        assert_eq!(server.task(&id).await, before, "not a field of it changes");
+        assert_eq!(server.task(&id).await, before, "no field changes");
     }
     server.control("resume", &id).await;
     server.until(&id, "COMPLETED").await;
@@ -83,7 +83,7 @@ async fn a_second_process_on_the_same_folder_is_refused() {
             store.display()
         )
     );
-    assert!(server.get("/healthz").await.status().is_success(), "the first one goes on");
+    assert!(server.get("/healthz").await.status().is_success(), "the first process continues");
     let id = server.pi(1000).await;
     server.until(&id, "COMPLETED").await;
 }

@@ -3,14 +3,14 @@
 use reqwest::Method;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::two::Two;
+use super::two_nodes::TwoNodes;
 use crate::harness::csv;
 use crate::harness::server::PATIENCE;
 use crate::harness::tus::{Tus, asked};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_one_node_receives_the_other_does_not_write_to_and_either_goes_on() {
-    let two = Two::start(&[]).await;
+async fn while_one_node_receives_an_upload_the_other_refuses_it_and_either_resumes_it() {
+    let two = TwoNodes::start(&[]).await;
     let file = csv::people(100_000).into_bytes();
     let half = file.len() / 2;
     let begun = Tus::begin(&two.a, file.len()).await;

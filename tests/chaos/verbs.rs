@@ -1,21 +1,21 @@
-//! Everything asked at once: each answer is one whole change after another, and the rows are exact.
+//! Concurrent requests: each answer shows one complete change, and the rows are exact.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::folder::{is_exact, is_tidy};
-use super::luck::Luck;
+use super::random::Random;
 use crate::harness::csv;
 use crate::harness::server::Server;
 
 const CLIENTS: usize = 4;
-const ASKED: usize = 40;
+const REQUESTS: usize = 40;
 
-/// One client asks at random; each answer is a state or a refusal that says why.
-async fn client(server: &Server, tasks: &[String], doomed: &str, mut luck: Luck) {
-    for _ in 0..ASKED {
-        let id = tasks[usize::try_from(luck.between(0, tasks.len() as u64 - 1)).unwrap()].as_str();
-        let verb = if id == doomed && luck.once_in(10) { "terminate" } else { luck.pick(&["pause", "resume"]) };
+/// Sends random requests. Each answer is a state, or a refusal that says why.
+async fn client(server: &Server, tasks: &[String], doomed: &str, mut random: Random) {
+    for _ in 0..REQUESTS {
+        let id = tasks[usize::try_from(random.between(0, tasks.len() as u64 - 1)).unwrap()].as_str();
+        let verb = if id == doomed && random.once_in(10) { "terminate" } else { random.pick(&["pause", "resume"]) };
         let answer = server.verb(verb, id).await;
         match answer["data"][verb]["state"].as_str() {
             Some(_) => {}
@@ -24,8 +24,8 @@ async fn client(server: &Server, tasks: &[String], doomed: &str, mut luck: Luck)
     }
 }
 
-/// Each line of a history begins where the one before it ended.
-fn is_whole(task: &Value) {
+/// Checks that each change in the history begins with the state in which the one before it ended.
+fn has_complete_history(task: &Value) {
     let history = task["history"].as_array().unwrap();
     assert_eq!(history[0]["from"], Value::Null);
     for pair in history.windows(2) {
@@ -35,8 +35,8 @@ fn is_whole(task: &Value) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn four_clients_ask_at_random() {
-    let mut luck = Luck::new();
+async fn four_clients_send_random_requests() {
+    let mut random = Random::new();
     let server = Server::with(&[("PAUSA_MAX_RUNNING", "4")]).await;
     let file = csv::people(4000);
     let upload = server.upload(&*file).await;
@@ -45,10 +45,10 @@ async fn four_clients_ask_at_random() {
         tasks.push(server.import(&upload, json!({ "dataset": dataset, "maxRowsPerSecond": 2000 })).await);
     }
     let doomed = tasks[2].clone();
-    let clients = (0..CLIENTS).map(|_| client(&server, &tasks, &doomed, luck.split()));
+    let clients = (0..CLIENTS).map(|_| client(&server, &tasks, &doomed, random.split()));
     join_all(clients).await;
 
-    // The last word to each: go on, and to the doomed one: end.
+    // The last requests: resume the first two, and terminate the other.
     server.verb("terminate", &doomed).await;
     for id in &tasks[..2] {
         server.verb("resume", id).await;
@@ -57,7 +57,7 @@ async fn four_clients_ask_at_random() {
     let ended = server.until(&doomed, if server.rows("doomed").await.is_some() { "COMPLETED" } else { "TERMINATED" });
     assert_eq!(ended.await["attempt"], 0);
     for id in &tasks {
-        is_whole(&server.task(id).await);
+        has_complete_history(&server.task(id).await);
     }
     is_exact(&server, "one", &file).await;
     is_exact(&server, "two", &file).await;
@@ -70,7 +70,7 @@ async fn four_clients_ask_at_random() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn fifty_pauses_and_resumes_in_a_row() {
+async fn fifty_pauses_and_resumes_lose_nothing() {
     let server = Server::start().await;
     let file = csv::people(3000);
     let upload = server.upload(&*file).await;
@@ -87,6 +87,6 @@ async fn fifty_pauses_and_resumes_in_a_row() {
     server.until(&id, "COMPLETED").await;
     let task = server.task(&id).await;
     assert_eq!((&task["attempt"], &task["rowsImported"]), (&json!(0), &json!(3000)));
-    is_whole(&task);
+    has_complete_history(&task);
     is_exact(&server, "people", &file).await;
 }

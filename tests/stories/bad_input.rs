@@ -79,11 +79,11 @@ async fn files_that_are_no_tables_fail_with_their_line_and_leave_no_row() {
     let server = Server::start().await;
     let table: [(&[u8], &str); 6] = [
         (b"", "empty"),
-        (b"a,b\n1,2\n3\n", "line 3: 1 field"),
-        (b"a,b\n1,2\n3,4,5\n", "line 3: 3 fields"),
-        (b"a,b\n1,\xff\n", "line 2, column \"b\""),
-        (b"a,b\n1,\"2\n3,4\n", "line 2: a quote is not closed"),
-        (b"a,b\n1,2\n3,\"cut o", "is the file cut off?"),
+        (b"a,b\n1,2\n3\n", "Line 3 has 1 field,"),
+        (b"a,b\n1,2\n3,4,5\n", "Line 3 has 3 fields,"),
+        (b"a,b\n1,\xff\n", "Line 2, column \"b\""),
+        (b"a,b\n1,\"2\n3,4\n", "Line 2: a quoted field is not closed"),
+        (b"a,b\n1,2\n3,\"cut o", "The file may be truncated."),
     ];
     for (file, expected) in table {
         let upload = server.upload(file).await;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use pausa::clock::Clock;
-use pausa::runner::{BadInput, Context, Failure, Kind, Plan, Stop};
+use pausa::runner::{BadInput, Context, Failure, Kind, StopReason, TaskPlan};
 use pausa::task::{ResultFile, Unit};
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -53,11 +53,11 @@ impl Kind for Staged {
         "staged"
     }
 
-    fn plan(&self, _spec: &Value) -> Result<Plan, BadInput> {
-        Ok(Plan { unit: Unit::Terms, total: None, unique_key: None, upload: None, concurrency_key: None })
+    fn plan(&self, _spec: &Value) -> Result<TaskPlan, BadInput> {
+        Ok(TaskPlan { unit: Unit::Terms, total: None, unique_key: None, upload: None, concurrency_key: None })
     }
 
-    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
+    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason> {
         let spec: Value = context.spec()?;
         self.begun.fetch_add(1, Ordering::SeqCst);
         if spec["runWaits"] == true {

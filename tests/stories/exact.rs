@@ -86,5 +86,5 @@ async fn a_cell_of_many_megabytes_comes_back_and_one_without_end_is_refused() {
     let id = server.import(&upload, json!({ "dataset": "endless" })).await;
     server.until(&id, "FAILED").await;
     let message = server.task(&id).await["error"]["message"].take();
-    assert_eq!(message, "line 2: a record is longer than 64 MiB: is a quote left open?");
+    assert_eq!(message, "Line 2: the record is longer than 64 MiB. A quote may be left open.");
 }

@@ -111,8 +111,8 @@ async fn bad_rows_go_to_the_rejects_and_come_back_mended() {
     let answer = server.get(told["rejects"]["url"].as_str().unwrap()).await;
     assert!(answer.headers()["content-disposition"].to_str().unwrap().contains("people.rejects.csv"));
     let bytes = answer.bytes().await.unwrap();
-    let expected = b"pausa_line,pausa_column,pausa_reason,n,age\r\n501,,1 field but the header has 2,500\r\n\
-        1501,age,byte 1 of the cell is not UTF-8,1500,\xff\r\n\
+    let expected = b"pausa_line,pausa_column,pausa_reason,n,age\r\n501,,1 field instead of 2,500\r\n\
+        1501,age,byte 1 is not valid UTF-8,1500,\xff\r\n\
         2501,age,\"\"\"old\"\" is not an INTEGER from -9223372036854775808 to 9223372036854775807\",2500,old\r\n";
     assert_eq!(bytes.escape_ascii().to_string(), expected.escape_ascii().to_string());
     assert_eq!(server.get(&format!("/download/{id}")).await.status(), 404);
@@ -144,10 +144,10 @@ async fn too_many_bad_rows_leave_their_rejects(mut server: Server) {
     let id = server.import(&upload, input).await;
     server.until(&id, "FAILED").await;
     let told = rejects(&server, &id).await;
-    let expected = "2 rows are bad, but maxBadRows is 1; the last, line 40003: 1 field but the header has 2";
+    let expected = "2 rows are bad, but maxBadRows is 1. Last bad row: Line 40003 has 1 field, but the header has 2.";
     assert_eq!((&told["error"]["message"], &told["rowsRejected"]), (&json!(expected), &json!(2)));
-    let file = "pausa_line,pausa_column,pausa_reason,a,b\r\n20002,,1 field but the header has 2,3\r\n\
-        40003,,1 field but the header has 2,4\r\n";
+    let file = "pausa_line,pausa_column,pausa_reason,a,b\r\n20002,,1 field instead of 2,3\r\n\
+        40003,,1 field instead of 2,4\r\n";
     assert_eq!(rejected(&server, &id).await, file);
     assert_eq!(
         (server.rows("people").await, server.get(&format!("/download/{id}")).await.status().as_u16()),

@@ -112,22 +112,14 @@ async fn files_that_are_damaged_or_undecodable_fail_with_where_and_leave_nothing
     let middle = broken.len() / 2;
     broken[middle] ^= 0x55;
     let table: [(Vec<u8>, Value, &str); 8] = [
-        (packed[..packed.len() / 2].to_vec(), json!(null), "its gzip file is cut off: it ends after"),
-        (packed[..5].to_vec(), json!(null), "its gzip file is cut off: it ends after 5 bytes"),
+        (packed[..packed.len() / 2].to_vec(), json!(null), "The gzip file is truncated: unexpected end after"),
+        (packed[..5].to_vec(), json!(null), "The gzip file is truncated: unexpected end after 5 bytes."),
         (wrong_sum, json!(null), "its gzip file is damaged"),
         ([packed, b"rubbish".to_vec()].concat(), json!(null), "its gzip file is"),
-        (frame[..frame.len() / 2].to_vec(), json!(null), "its zstd file is cut off"),
+        (frame[..frame.len() / 2].to_vec(), json!(null), "The zstd file is truncated"),
         (broken, json!(null), "its zstd file is damaged"),
-        (
-            b"a\n\xaa\n".to_vec(),
-            json!("windows-1253"),
-            "line 2, column \"a\": character 1 of the cell is not windows-1253",
-        ),
-        (
-            b"a\0\n\0x\0\x00\xd8".to_vec(),
-            json!("utf-16"),
-            "line 2, column \"a\": character 2 of the cell is not UTF-16",
-        ),
+        (b"a\n\xaa\n".to_vec(), json!("windows-1253"), "Line 2, column \"a\": character 1 is not valid windows-1253."),
+        (b"a\0\n\0x\0\x00\xd8".to_vec(), json!("utf-16"), "Line 2, column \"a\": character 2 is not valid UTF-16."),
     ];
     for (file, encoding, expected) in table {
         let upload = server.upload(file).await;
@@ -267,7 +259,7 @@ async fn answers_that_are_no_file_are_told_and_no_password_is() {
     let server = server().await;
     let to = |location: &str| format!("HTTP/1.1 302 Found\r\nlocation: {location}");
     let table = [
-        ("HTTP/1.1 404 Not Found".to_owned(), "the server of its URL answered 404 Not Found"),
+        ("HTTP/1.1 404 Not Found".to_owned(), "The server of the URL responded with 404 Not Found"),
         ("HTTP/1.1 401 Unauthorized".to_owned(), "401 Unauthorized"),
         ("HTTP/1.1 204 No Content".to_owned(), "204 No Content"),
         (to("/again"), "too many redirects: at most 10 are followed"),

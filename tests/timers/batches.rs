@@ -1,4 +1,4 @@
-//! Many timers started in one call: all of them, or none, on either database.
+//! Many timers started by one call: all or none, on both databases.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::{after, and, with};
-use crate::chaos::luck::Luck;
+use crate::chaos::random::Random;
 use crate::harness::postgres::Postgres;
 use crate::harness::receiver::Receiver;
 use crate::harness::server::Server;
@@ -17,14 +17,14 @@ const START: &str = "mutation($inputs: [StartTimerInput!]!) { startTimers(inputs
 const START_ONE: &str = "mutation($input: StartTimerInput!) { startTimer(input: $input) { id } }";
 const NOWHERE: &str = "http://127.0.0.1:9/hook";
 
-/// Runs the story on a server with SQLite, and on one with PostgreSQL.
+/// Runs the story on SQLite and on PostgreSQL.
 async fn on_both(settings: &[(&str, &str)], story: impl AsyncFn(Server)) {
     story(with(settings).await).await;
     let place = Place::postgres().await;
     story(with(&[settings, &[("PAUSA_DATABASE_URL", place.url.as_str())]].concat()).await).await;
 }
 
-/// So many timers that fire in an hour, labelled by their place.
+/// Returns inputs of timers that fire in an hour, labelled by their index.
 fn hours(count: usize) -> Vec<Value> {
     (0..count).map(|n| and(after(NOWHERE, 3600.0), json!({ "label": n.to_string() }))).collect()
 }
@@ -39,7 +39,7 @@ async fn start(server: &Server, inputs: &[Value]) -> Vec<String> {
     tasks.iter().map(|task| task["id"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The code and the field of the refusal.
+/// Returns code and field of the refusal.
 async fn refused(server: &Server, inputs: &[Value]) -> (String, String) {
     let error = server.refusal(START, json!({ "inputs": inputs })).await["extensions"].take();
     let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
@@ -51,7 +51,7 @@ async fn count(server: &Server) -> u64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_are_started_by_one_call_and_fire() {
+async fn one_call_starts_a_thousand_timers_and_all_fire() {
     on_both(&[], async |server| {
         let receiver = Receiver::kind().await;
         let mut changes =
@@ -65,7 +65,7 @@ async fn a_thousand_are_started_by_one_call_and_fire() {
             let change = changes.next().await.unwrap();
             told.insert(change["id"].as_str().unwrap().to_owned());
         }
-        assert_eq!(told, ids, "subscribers are told of each");
+        assert_eq!(told, ids, "subscribers receive each");
         let came: HashSet<_> = receiver.until(1000).await.iter().map(|hook| hook.id()).collect();
         assert_eq!(came, ids);
         let last = ids.iter().next().unwrap();
@@ -77,7 +77,7 @@ async fn a_thousand_are_started_by_one_call_and_fire() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_is_refused_starts_none() {
+async fn one_refused_timer_starts_none() {
     on_both(&[], async |server| {
         let table = [
             (json!({ "url": "ftp://example.org" }), "inputs.17.url"),
@@ -99,7 +99,7 @@ async fn one_that_is_refused_starts_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_that_is_sent_again_starts_only_what_is_new() {
+async fn a_repeated_batch_starts_only_new_timers() {
     on_both(&[], async |server| {
         let keyed = |n: usize| and(hours(n + 1).pop().unwrap(), json!({ "idempotencyKey": format!("order {n}") }));
         let batch: Vec<_> = (0..10).map(keyed).collect();
@@ -109,7 +109,7 @@ async fn a_batch_that_is_sent_again_starts_only_what_is_new() {
         let second = start(&server, &mixed).await;
         assert_eq!(second[..5], first[5..], "those that are known");
         assert_eq!(count(&server).await, 15);
-        // A key means the same in a start of one.
+        // A key means the same for a single start.
         let alone = server.data(START_ONE, json!({ "input": keyed(3) })).await;
         assert_eq!(alone["startTimer"]["id"], json!(first[3]));
 
@@ -121,20 +121,20 @@ async fn a_batch_that_is_sent_again_starts_only_what_is_new() {
         let query = json!({ "inputs": [keyed(32), keyed(33), other(7)] });
         let error = server.refusal(START, query).await["extensions"].take();
         assert_eq!(error, json!({ "code": "CONFLICT", "taskId": first[7], "field": "inputs.2.idempotencyKey" }));
-        assert_eq!(count(&server).await, 17, "none of a refused call");
+        assert_eq!(count(&server).await, 17, "a refused call starts none");
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_for_which_there_is_no_room_is_refused_as_a_whole() {
+async fn a_batch_beyond_the_limit_of_waiting_tasks_is_refused_completely() {
     on_both(&[("PAUSA_MAX_WAITING", "10")], async |server| {
         for _ in 0..3 {
             let error = server.refusal(START, json!({ "inputs": hours(11) })).await["extensions"].take();
             assert_eq!((&error["code"], &error["field"]), (&json!("TOO_BUSY"), &Value::Null));
         }
         assert_eq!(count(&server).await, 0);
-        assert_eq!(start(&server, &hours(6)).await.len(), 6, "a refusal takes no room");
+        assert_eq!(start(&server, &hours(6)).await.len(), 6, "a refused batch does not count");
         assert_eq!(refused(&server, &hours(5)).await.0, "TOO_BUSY");
         assert_eq!(start(&server, &hours(4)).await.len(), 4);
         assert_eq!(count(&server).await, 10);
@@ -142,12 +142,11 @@ async fn a_batch_for_which_there_is_no_room_is_refused_as_a_whole() {
     .await;
 }
 
-/// The answer is given once all are on disk: killed right after it, none is lost, and none is there of a call without an answer
-/// but all of its timers.
+/// The answer comes once all timers are on disk: a kill right after it loses none. A call without an answer started all or none.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_right_after_the_answer_all_are_there() {
+async fn a_kill_right_after_the_answer_loses_none() {
     let postgres = Postgres::start();
-    let (url, mut luck) = (postgres.url(), Luck::new());
+    let (url, mut random) = (postgres.url(), Random::new());
     for settings in [vec![], vec![("PAUSA_DATABASE_URL", url.as_str())]] {
         let mut server = with(&settings).await;
         for kills in 1..=5 {
@@ -159,15 +158,15 @@ async fn killed_right_after_the_answer_all_are_there() {
             server.restart().await;
             assert_eq!(count(&server).await, 1000 * kills);
         }
-        // Killed while it starts them: it has all or none of them.
+        // Killed during the start: all or none exist.
         for _ in 0..5 {
             let before = count(&server).await;
             let body = json!({ "query": START, "variables": { "inputs": hours(1000) } });
             let call = server.client().post(format!("{}/graphql", server.url)).json(&body).send();
             let call = tokio::spawn(call);
-            tokio::time::sleep(Duration::from_millis(luck.between(0, 400))).await;
+            tokio::time::sleep(Duration::from_millis(random.between(0, 400))).await;
             server.kill().await;
-            // It got an answer, or the connection broke off.
+            // The call got an answer, or the connection broke off.
             let _ = call.await.unwrap();
             server.restart().await;
             let added = count(&server).await - before;

@@ -1,4 +1,4 @@
-//! The logic of moments by a clock that the story moves: hours pass at once, and to the microsecond.
+//! Due times by a clock that the story sets: hours pass at once, exact to the microsecond.
 
 use jiff::{SignedDuration, Timestamp};
 use pausa::clock::Clock;
@@ -8,7 +8,7 @@ use crate::harness::embedded::Embedded;
 use crate::harness::receiver::{Answer, Receiver};
 use crate::harness::server::PATIENCE;
 
-/// The smallest step of time.
+/// Smallest step of time.
 const TICK: SignedDuration = SignedDuration::from_micros(1);
 
 struct Story {
@@ -40,8 +40,8 @@ impl Story {
         self.server.ask(&format!("{{ task(id: \"{id}\") {{ {fields} }} }}")).await["data"]["task"].take()
     }
 
-    /// Watches it until its first try is in its history and the next one has its moment.
-    async fn tried(&self, id: &str) {
+    /// Waits until the first attempt is in the history and the next one is scheduled.
+    async fn attempted(&self, id: &str) {
         let query =
             "subscription($id: ID!) { taskProgress(id: $id) { state ... on TimerTask { deliveries { status } } } }";
         let mut watch = self.server.watch(query, id).await;
@@ -53,19 +53,19 @@ impl Story {
         assert!(answer.get("errors").is_none(), "{answer}");
     }
 
-    /// A timer that is due now fires, and with it whatever else is due.
+    /// Waits until a new timer that is due now has fired, and with it all others that are due.
     async fn settle(&self) {
         let now = self.timer("").await;
         self.server.until(&now, "COMPLETED").await;
     }
 
-    /// The lateness of each attempt, in milliseconds.
+    /// Returns the lateness of each attempt, in milliseconds.
     async fn lateness(&self, id: &str) -> Vec<f64> {
         let deliveries = self.task(id).await["deliveries"].take();
         deliveries.as_array().unwrap().iter().map(|attempt| attempt["latenessMs"].as_f64().unwrap()).collect()
     }
 
-    /// How often the webhook of that task came.
+    /// Returns how often the webhook of the task came.
     fn came(&self, id: &str) -> usize {
         self.receiver.hooks().iter().filter(|hook| hook.id() == id).count()
     }
@@ -93,12 +93,12 @@ async fn a_day_and_an_hour_are_90000_seconds_and_not_a_microsecond_less() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_that_asks_for_two_hours_is_given_them() {
+async fn a_receiver_may_request_a_delay_of_two_hours() {
     let story = Story::begin(&[]).await;
     story.receiver.change(|_, _| Answer::RetryAfter(503, "7200"));
     let id = story.timer("minutes: 1").await;
     story.clock.advance(SignedDuration::from_mins(1));
-    story.tried(&id).await;
+    story.attempted(&id).await;
     story.receiver.change(|_, _| Answer::Status(204));
     story.clock.advance(SignedDuration::from_hours(2) - TICK);
     story.settle().await;
@@ -110,7 +110,7 @@ async fn a_receiver_that_asks_for_two_hours_is_given_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pause_outlasts_the_moment_and_ends_when_it_was_to_end() {
+async fn a_pause_lasts_beyond_the_due_time_until_its_expiry() {
     let story = Story::begin(&[("PAUSA_MAX_PAUSE_SECONDS", "7200"), ("PAUSA_PAUSE_EXPIRY", "RESUME")]).await;
     let (late, early) = (story.timer("hours: 1").await, story.timer("hours: 3").await);
     for id in [&late, &early] {
@@ -124,7 +124,7 @@ async fn a_pause_outlasts_the_moment_and_ends_when_it_was_to_end() {
     );
     story.clock.advance(TICK);
     story.server.until(&late, "COMPLETED").await;
-    assert_eq!(story.lateness(&late).await, [0.0], "it is due since the pause ended");
+    assert_eq!(story.lateness(&late).await, [0.0], "it has been due since the pause ended");
     story.server.until(&early, "SCHEDULED").await;
     story.clock.advance(SignedDuration::from_hours(1));
     story.server.until(&early, "COMPLETED").await;
@@ -133,7 +133,7 @@ async fn a_pause_outlasts_the_moment_and_ends_when_it_was_to_end() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lateness_counts_from_the_moment_at_which_the_attempt_became_due() {
+async fn lateness_counts_from_the_time_at_which_the_attempt_became_due() {
     let story = Story::begin(&[]).await;
     let (paused, failed, retried) =
         (story.timer("hours: 1").await, story.timer("hours: 1").await, story.timer("hours: 1").await);
@@ -146,7 +146,7 @@ async fn lateness_counts_from_the_moment_at_which_the_attempt_became_due() {
     });
     story.clock.advance(SignedDuration::from_hours(1) + TICK * 1000);
     story.server.until(&failed, "FAILED").await;
-    story.tried(&retried).await;
+    story.attempted(&retried).await;
     story.clock.advance(SignedDuration::from_hours(2) + TICK * 2000);
     story.server.until(&retried, "COMPLETED").await;
     for id in [&paused, &failed] {
@@ -154,21 +154,21 @@ async fn lateness_counts_from_the_moment_at_which_the_attempt_became_due() {
         story.server.until(id, "COMPLETED").await;
     }
     assert_eq!(story.lateness(&paused).await, [0.0], "a resume makes it due");
-    assert_eq!(story.lateness(&failed).await, [1.0, 0.0], "so does the resume of one that has failed");
-    assert_eq!(story.lateness(&retried).await, [1.0, 2.0], "a retry has a moment of its own");
+    assert_eq!(story.lateness(&failed).await, [1.0, 0.0], "so does the resume of a failed timer");
+    assert_eq!(story.lateness(&retried).await, [1.0, 2.0], "a retry has its own due time");
     assert!(story.server.end().await);
 }
 
-/// The store puts off what a full host cannot take yet: that is lateness, counted from the same moment.
+/// Timers for a host at its limit are deferred. That counts as lateness, from the same due time.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lateness_counts_the_wait_for_a_host_that_is_full() {
+async fn lateness_includes_the_wait_for_a_host_at_its_limit() {
     let story = Story::begin(&[("PAUSA_TIMER_MAX_SENDING", "2"), ("PAUSA_TIMER_MAX_SENDING_PER_HOST", "1")]).await;
     let other = Receiver::kind().await;
     let resumed = story.timer("seconds: 1").await;
     story.control("pause", &resumed).await;
     story.clock.advance(SignedDuration::from_secs(100));
     story.receiver.change(|_, _| Answer::Never);
-    // One is being sent and two wait for their turn in memory: there is room for no more.
+    // One is being sent and two are reserved: no other can be reserved.
     let sent = story.timer("").await;
     story.receiver.until(1).await;
     let waits = [story.timer("").await, story.timer("").await];
@@ -176,7 +176,7 @@ async fn lateness_counts_the_wait_for_a_host_that_is_full() {
         story.server.until(id, "RUNNING").await;
     }
     story.control("resume", &resumed).await;
-    // What is due for another host is taken with the look at the store that defers the resumed one.
+    // The timer for another host is claimed together with the deferral of the resumed one.
     let taken = story.timer_for(&other.url, "").await;
     story.server.until(&taken, "COMPLETED").await;
     assert_eq!(story.task(&resumed).await["state"], "QUEUED");
@@ -189,14 +189,14 @@ async fn lateness_counts_the_wait_for_a_host_that_is_full() {
     story.clock.advance(SignedDuration::from_secs(20));
     story.server.until(&resumed, "COMPLETED").await;
     assert_eq!(story.lateness(&waits[0]).await, [20_000.0]);
-    // It may have been taken as soon as there was room.
+    // It may have been claimed as soon as a reservation was free.
     let late = story.lateness(&resumed).await[0];
     assert!([20_000.0, 40_000.0].contains(&late), "{late} ms after its resume");
     assert!(story.server.end().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_over_is_kept_for_its_time_and_no_longer() {
+async fn finished_timers_are_deleted_after_the_retention_time() {
     let story = Story::begin(&[("PAUSA_RETENTION_SECONDS", "86400")]).await;
     let id = story.timer("").await;
     story.server.until(&id, "COMPLETED").await;

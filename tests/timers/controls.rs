@@ -7,7 +7,7 @@ use super::{after, and, server, states, with};
 use crate::harness::now;
 use crate::harness::receiver::{Answer, Receiver};
 
-/// Waits until another timer, due later, has fired: what was due before it and did not is not on its way.
+/// Waits until another timer, due later, has fired: a timer that was due before it and has not fired will not fire.
 async fn pass(server: &crate::harness::server::Server, url: &str, seconds: f64) {
     let id = server.timer(after(url, seconds)).await;
     server.until(&id, "COMPLETED").await;
@@ -20,14 +20,14 @@ async fn a_paused_timer_does_not_fire_until_it_is_resumed() {
     assert_eq!(server.control("pause", &late).await, "PAUSED");
     assert_eq!(server.control("pause", &early).await, "PAUSED");
     pass(&server, &receiver.url, 0.4).await;
-    assert_eq!(receiver.count(), 1, "the other one alone");
+    assert_eq!(receiver.count(), 1, "only the other one");
     assert_eq!(server.control("resume", &early).await, "SCHEDULED");
     assert_eq!(server.control("resume", &late).await, "QUEUED");
     server.until(&late, "COMPLETED").await;
-    assert_eq!(receiver.count(), 2, "at once, as its time has passed");
+    assert_eq!(receiver.count(), 2, "at once, because it is overdue");
     server.until(&early, "COMPLETED").await;
     let (task, hook) = (server.task(&early).await, receiver.hooks().pop().unwrap());
-    assert!(hook.at >= task["firesAt"].as_str().unwrap().parse::<Timestamp>().unwrap(), "and never early");
+    assert!(hook.at >= task["firesAt"].as_str().unwrap().parse::<Timestamp>().unwrap(), "not before its due time");
     assert_eq!(states(&task), ["SCHEDULED", "PAUSED", "SCHEDULED", "RUNNING", "COMPLETED"]);
 }
 
@@ -42,9 +42,9 @@ async fn a_terminated_timer_never_fires() {
     assert_eq!(refused["errors"][0]["extensions"]["code"], "INVALID_STATE");
 }
 
-/// Hundreds are stopped in the very moment in which they are due: each fires, or is stopped, and none does both.
+/// Hundreds of timers are stopped at the moment at which they are due: each fires or is stopped, and none does both.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn stopped_as_it_is_due_it_fires_or_is_stopped() {
+async fn a_timer_that_is_stopped_when_due_fires_or_stops() {
     let (server, receiver) = (server().await, Receiver::kind().await);
     for verb in ["pause", "terminate"] {
         let due = now() + jiff::SignedDuration::from_millis(600);
@@ -61,7 +61,7 @@ async fn stopped_as_it_is_due_it_fires_or_is_stopped() {
             match state.as_str() {
                 "COMPLETED" => assert_eq!(came, 1),
                 "PAUSED" => assert_eq!(came, 0, "{answer}"),
-                // Its request may have been on its way when it was given up.
+                // Its request may have been in progress when it was abandoned.
                 "TERMINATED" => assert!(came <= 1, "{answer}"),
                 other => panic!("{other}: {answer}"),
             }
@@ -70,19 +70,19 @@ async fn stopped_as_it_is_due_it_fires_or_is_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_is_being_sent_is_stopped_too() {
+async fn a_timer_that_is_being_sent_is_stopped_too() {
     let server = server().await;
     let receiver = Receiver::start(|_, before| if before == 0 { Answer::Never } else { Answer::Status(200) }).await;
     let input = |delivery: &str| and(after(&receiver.url, 0.0), json!({ "delivery": delivery }));
 
-    // A termination gives it up at once.
+    // A termination abandons the request at once.
     let id = server.timer(input("AT_LEAST_ONCE")).await;
     receiver.until(1).await;
     assert_eq!(server.control("terminate", &id).await, "TERMINATED");
-    let given_up = &server.task(&id).await["deliveries"][0];
-    assert_eq!(given_up["error"], "it was stopped before there was an answer");
+    let abandoned = &server.task(&id).await["deliveries"][0];
+    assert_eq!(abandoned["error"], "stopped before a response");
 
-    // A pause waits for an answer for a moment, and then repeats it once resumed.
+    // A pause waits shortly for the response. The request is repeated after the resume.
     let id = server.timer(input("AT_LEAST_ONCE")).await;
     receiver.until(2).await;
     server.control("pause", &id).await;
@@ -91,17 +91,17 @@ async fn one_that_is_being_sent_is_stopped_too() {
     server.until(&id, "COMPLETED").await;
     assert_eq!(receiver.count(), 3);
 
-    // At most once is not repeated.
+    // A timer with AT_MOST_ONCE is not repeated.
     let id = server.timer(input("AT_MOST_ONCE")).await;
     receiver.until(4).await;
     server.control("pause", &id).await;
     let task = server.until(&id, "FAILED").await;
-    assert_eq!(task["error"]["message"], "it was stopped before there was an answer");
+    assert_eq!(task["error"]["message"], "The delivery failed: stopped before a response.");
     assert_eq!(receiver.count(), 4);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_clean_stop_gives_timers_back_and_spends_no_try() {
+async fn a_clean_shutdown_releases_timers_and_counts_no_attempt() {
     let (mut server, receiver) = (server().await, Receiver::kind().await);
     let id = server.timer(after(&receiver.url, 0.5)).await;
     assert_eq!(server.terminate().await, Some(0));
@@ -111,7 +111,7 @@ async fn a_clean_stop_gives_timers_back_and_spends_no_try() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn too_many_that_wait_are_refused_with_when_to_come_again() {
+async fn too_many_waiting_tasks_are_refused_with_a_retry_delay() {
     let (server, receiver) = (with(&[("PAUSA_MAX_WAITING", "3")]).await, Receiver::kind().await);
     let ids = [server.timer(after(&receiver.url, 60.0)).await, server.timer(after(&receiver.url, 60.0)).await];
     let soon = server.timer(after(&receiver.url, 0.2)).await;

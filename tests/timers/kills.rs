@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{after, and, with};
-use crate::chaos::luck::Luck;
-use crate::chaos::two::Two;
+use crate::chaos::random::Random;
+use crate::chaos::two_nodes::TwoNodes;
 use crate::harness::now;
 use crate::harness::receiver::{Answer, Receiver};
 use crate::harness::server::Server;
@@ -39,7 +39,7 @@ async fn create(url: String, input: Value, acknowledged: watch::Sender<u64>) -> 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_kills_miss_none_that_was_acknowledged() {
-    let mut luck = Luck::new();
+    let mut random = Random::new();
     let mut server = with(&[("PAUSA_CRASH_LIMIT", "100")]).await;
     let receiver = Receiver::kind().await;
     let (mut least, mut most) = (Vec::new(), Vec::new());
@@ -48,12 +48,12 @@ async fn twenty_kills_miss_none_that_was_acknowledged() {
         let clients: Vec<_> = (0..4)
             .map(|n| {
                 let delivery = if n % 2 == 0 { "AT_LEAST_ONCE" } else { "AT_MOST_ONCE" };
-                let delay = 0.001 * luck.between(0, 60) as f64;
+                let delay = 0.001 * random.between(0, 60) as f64;
                 let input = and(after(&receiver.url, delay), json!({ "delivery": delivery }));
                 tokio::spawn(create(server.url.clone(), input, acknowledged.clone()))
             })
             .collect();
-        let enough = luck.between(5, 60);
+        let enough = random.between(5, 60);
         acknowledged.subscribe().wait_for(|count| *count >= enough).await.unwrap();
         server.kill().await;
         for (n, client) in clients.into_iter().enumerate() {
@@ -71,7 +71,7 @@ async fn twenty_kills_miss_none_that_was_acknowledged() {
         let task = ended(&server, id).await;
         if task["state"] == "FAILED" {
             let message = task["error"]["message"].as_str().unwrap();
-            assert_eq!(message, "a crash hid whether it was sent, so it is not sent again");
+            assert_eq!(message, "A crash interrupted the delivery. It may have been sent, so it is not sent again.");
             unknown += 1;
         }
     }
@@ -145,7 +145,7 @@ async fn what_was_due_while_no_node_was_up_fires_after_oldest_first() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_nodes_fire_each_timer_once() {
     let settings = [("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true"), ("PAUSA_LEASE_SECONDS", "1")];
-    let (mut two, receiver) = (Two::start(&settings).await, Receiver::kind().await);
+    let (mut two, receiver) = (TwoNodes::start(&settings).await, Receiver::kind().await);
     let input = after(&receiver.url, 1.0);
     let made = (0..600).map(|n| if n % 2 == 0 { two.a.timer(input.clone()) } else { two.b.timer(input.clone()) });
     let ids = futures_util::future::join_all(made).await;
@@ -183,7 +183,10 @@ async fn what_was_taken_and_not_sent_is_not_unknown() {
     server.restart().await;
     assert_eq!(ended(&server, &taken).await["state"], "COMPLETED");
     let unknown = ended(&server, &sent).await;
-    assert_eq!(unknown["error"]["message"], "a crash hid whether it was sent, so it is not sent again");
+    assert_eq!(
+        unknown["error"]["message"],
+        "A crash interrupted the delivery. It may have been sent, so it is not sent again."
+    );
     let counts = counts(&receiver);
     assert_eq!((counts[&sent], counts[&taken]), (1, 1));
 }

@@ -1,11 +1,11 @@
-//! Timers, against the real server and a real receiver.
+//! Timers, with the real server and a real receiver.
 
 mod answers;
 mod batches;
 mod clock;
 mod controls;
+mod hosts;
 mod kills;
-mod lanes;
 mod sending;
 mod shutdown;
 
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::harness::server::Server;
 
-/// A server that may ask loopback, and whose tries follow each other quickly.
+/// Starts a server that may send to loopback, with short delays between attempts.
 async fn server() -> Server {
     with(&[]).await
 }
@@ -24,18 +24,18 @@ async fn with(settings: &[(&str, &str)]) -> Server {
     Server::with(&[&base, settings].concat()).await
 }
 
-/// A timer for `url` after so many seconds.
+/// Returns the input of a timer for `url` after `seconds`.
 fn after(url: &str, seconds: f64) -> Value {
     json!({ "url": url, "when": { "after": { "seconds": seconds } } })
 }
 
-/// The same with more of its input.
+/// Returns the input with more fields.
 fn and(mut input: Value, more: Value) -> Value {
     input.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     input
 }
 
-/// The states of its history.
+/// Returns the states in the task's history.
 fn states(task: &Value) -> Vec<&str> {
     task["history"].as_array().unwrap().iter().map(|line| line["to"].as_str().unwrap()).collect()
 }

@@ -1,4 +1,4 @@
-//! What is sent, where and when.
+//! Requests: address, time, headers and body.
 
 use axum::http::Version;
 use jiff::{SignedDuration, Timestamp};
@@ -15,7 +15,7 @@ fn moment(text: &Value) -> Timestamp {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_post_goes_to_the_address_with_the_id_behind_its_path() {
+async fn the_task_id_is_appended_to_the_path_of_the_address() {
     let (server, receiver) = (server().await, Receiver::kind().await);
     let table = [
         ("", "/ID"),
@@ -40,7 +40,7 @@ async fn a_post_goes_to_the_address_with_the_id_behind_its_path() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_fires_at_its_moment_and_never_before() {
+async fn a_timer_fires_when_due_and_never_before() {
     let (server, receiver) = (server().await, Receiver::kind().await);
     let mut ids = Vec::new();
     for n in 0..40 {
@@ -66,7 +66,7 @@ async fn it_fires_at_its_moment_and_never_before() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn days_are_exact_and_the_past_is_now() {
+async fn delays_are_exact_and_a_past_time_fires_at_once() {
     let (server, receiver) = (server().await, Receiver::kind().await);
     let query = "mutation($input: StartTimerInput!) { startTimer(input: $input) {
         id state createdAt startAt firesAt secondsLeft } }";
@@ -95,7 +95,7 @@ async fn days_are_exact_and_the_past_is_now() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bodies_and_headers_are_sent_as_they_were_given() {
+async fn bodies_and_headers_are_sent_unchanged() {
     let (server, receiver) = (server().await, Receiver::kind().await);
     let table = [
         (json!({ "body": "{\"a\": \"Zürich\"}" }), "application/json"),
@@ -118,7 +118,7 @@ async fn bodies_and_headers_are_sent_as_they_were_given() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_signed_one_is_verified_by_the_public_library_with_each_key() {
+async fn the_public_library_verifies_the_signature_with_each_key() {
     let keys = ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"];
     let server = with(&[("PAUSA_WEBHOOK_SECRET", &keys.join(","))]).await;
     let receiver = Receiver::start(|_, before| Answer::Status(if before < 2 { 500 } else { 200 })).await;
@@ -132,13 +132,13 @@ async fn a_signed_one_is_verified_by_the_public_library_with_each_key() {
         let other = Webhook::new("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA").unwrap();
         assert!(other.verify(&hook.body, &hook.headers).is_err());
         assert!(Webhook::new(keys[0]).unwrap().verify(b"{\"total\": 4}", &hook.headers).is_err());
-        assert_eq!(hook.header("webhook-id"), id, "the same over all tries");
+        assert_eq!(hook.header("webhook-id"), id, "the same in all attempts");
     }
 }
 
-/// What may not be asked, and the field that is wrong.
+/// Invalid inputs, with the field that is wrong.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_sent_is_refused_and_starts_nothing() {
+async fn invalid_input_is_refused_and_starts_nothing() {
     let query = "mutation($input: StartTimerInput!) { startTimer(input: $input) { id } }";
     let now = json!({ "after": {} });
     let header = |name: &str, value: &str| json!({ "headers": [{ "name": name, "value": value }] });
@@ -185,9 +185,9 @@ async fn what_cannot_be_sent_is_refused_and_starts_nothing() {
     assert_eq!(server.data("{ tasks { totalCount } }", json!({})).await["tasks"]["totalCount"], 0);
 }
 
-/// A host's name may stand for an address of the private network: that is found as it is looked up for the sending.
+/// A host name may resolve to a private address. That is checked when it is resolved for sending.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_name_that_stands_for_a_private_address_is_not_asked() {
+async fn a_host_name_that_resolves_to_a_private_address_is_refused() {
     let server = Server::start().await;
     let id = server.timer(after("http://localhost:9/hook?key=s3cret", 0.0)).await;
     let task = server.until(&id, "FAILED").await;
@@ -219,9 +219,9 @@ async fn the_same_key_starts_one_timer() {
     assert_eq!(receiver.count(), 1);
 }
 
-/// By https many webhooks for one host share a connection, as HTTP/2 lets them.
+/// Webhooks for one https host share a connection by HTTP/2.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_share_one_connection_of_http_2() {
+async fn webhooks_for_one_host_share_an_http_2_connection() {
     let (receiver, certificate) = Receiver::secure().await;
     let known = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(known.path(), certificate).unwrap();
@@ -239,7 +239,7 @@ async fn many_share_one_connection_of_http_2() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_that_nobody_signed_is_told_of() {
+async fn an_untrusted_certificate_is_named_in_the_error() {
     let (receiver, _) = Receiver::secure().await;
     let server = with(&[("PAUSA_TIMER_ATTEMPTS", "1")]).await;
     let id = server.timer(after(&receiver.url, 0.0)).await;

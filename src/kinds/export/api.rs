@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Enum, InputObject, Object};
 
 use super::NAME;
-use super::spec::{self, Spec};
+use super::spec::{self, ExportSpec};
 use crate::datasets::{self, ColumnFilter, DatasetName};
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
@@ -28,7 +28,7 @@ pub struct ExportFields(Arc<Task>);
 impl ExportFields {
     /// Name of the exported dataset.
     async fn dataset(&self) -> Result<String> {
-        let spec: Spec = serde_json::from_str(&self.0.spec).map_err(error::internal)?;
+        let spec: ExportSpec = serde_json::from_str(&self.0.spec).map_err(error::internal)?;
         Ok(spec.dataset.to_string())
     }
 
@@ -40,7 +40,7 @@ impl ExportFields {
 
 /// Compression of the exported file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(remote = "spec::Compression")]
+#[graphql(remote = "spec::FileCompression")]
 pub enum Compression {
     /// No compression: NAME.csv.
     None,
@@ -116,7 +116,7 @@ impl ExportStart {
     }
 }
 
-fn parse_input(input: StartExportInput) -> Result<Spec> {
+fn parse_input(input: StartExportInput) -> Result<ExportSpec> {
     let dataset: DatasetName =
         input.dataset.parse().map_err(|error: datasets::InvalidName| error::bad_input("dataset", error.to_string()))?;
     let rate = input.max_rows_per_second;
@@ -129,7 +129,7 @@ fn parse_input(input: StartExportInput) -> Result<Spec> {
         from: filter.from,
         to: filter.to,
     });
-    Ok(Spec {
+    Ok(ExportSpec {
         dataset,
         columns: input.columns,
         filters: filters.collect(),
@@ -140,7 +140,7 @@ fn parse_input(input: StartExportInput) -> Result<Spec> {
 }
 
 /// Refuses columns and conditions that do not fit the current dataset.
-async fn check_selection(services: &Services, spec: &Spec) -> Result<()> {
+async fn check_selection(services: &Services, spec: &ExportSpec) -> Result<()> {
     let found = services.datasets.get(&spec.dataset).await.map_err(error::from_datasets)?;
     let dataset = found.ok_or_else(|| error::from_datasets(datasets::Error::Missing(spec.dataset.clone())))?;
     let checked = spec.selection(&dataset.columns);

@@ -1,84 +1,84 @@
-//! How pieces of CSV are packed so that they can be made apart from each other and written one behind the other: each is
-//! deflated by itself and ends on a whole byte (RFC 1951, 3.2.4), so a file goes on where a crash left it.
+//! Compresses chunks of CSV independently of each other. Each is deflated by itself and ends on a byte boundary (RFC 1951, 3.2.4),
+//! so a file resumes after a crash.
 
 use flate2::{Compress, Compression as Level, FlushCompress, Status};
 
-use super::spec::{Compression, Written};
+use super::spec::{FileCompression, WrittenFile};
 
-/// An empty last block, which ends a deflated stream.
+/// Empty last block, which ends a deflate stream.
 const LAST_BLOCK: [u8; 2] = [0x03, 0x00];
 
-/// 1980-01-01, the first day of zip's calendar: the same rows give the same bytes.
+/// 1980-01-01, the first date of zip. Constant, so that the same rows give the same bytes.
 const ZIP_DATE: u16 = 0x0021;
 
-/// Sizes from here on do not fit zip's own fields.
+/// Sizes from here on need zip64 fields.
 const ZIP64: u64 = u32::MAX as u64;
 
-/// What a zip needs to be read: deflate; or large sizes.
+/// Version needed to extract: with deflate, and with zip64.
 const VERSION: u16 = 20;
 const VERSION_ZIP64: u16 = 45;
 
-/// Sizes and CRC follow the file; its name is UTF-8.
+/// Sizes and CRC follow the file. The name is UTF-8.
 const FLAGS: u16 = 0x0808;
 
 const DEFLATED: u16 = 8;
 
-/// A regular file that its owner may write and all may read, as Unix tells it.
+/// Unix attributes: a regular file, mode 0644.
 const ATTRIBUTES: u32 = 0o100_644 << 16;
 
-/// CSV on its way into the file.
+/// Compressed chunk of CSV.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Packed {
-    /// The bytes of the file.
+pub struct CompressedChunk {
+    /// Compressed bytes.
     pub bytes: Vec<u8>,
-    /// Bytes of CSV in them.
+    /// Size of the CSV, in bytes.
     pub plain: u64,
-    /// The CRC-32 of these.
+    /// CRC-32 of the CSV.
     pub crc: u32,
 }
 
-impl Compression {
-    /// Packs a piece; no CSV gives no bytes.
-    pub fn pack(self, csv: Vec<u8>) -> Packed {
+impl FileCompression {
+    /// Compresses a chunk. No CSV gives no bytes.
+    pub fn compress(self, csv: Vec<u8>) -> CompressedChunk {
         let plain = csv.len() as u64;
-        if self == Compression::None || csv.is_empty() {
-            return Packed { bytes: csv, plain, crc: 0 };
+        if self == FileCompression::None || csv.is_empty() {
+            return CompressedChunk { bytes: csv, plain, crc: 0 };
         }
-        Packed { crc: crc32fast::hash(&csv), bytes: deflate(&csv), plain }
+        CompressedChunk { crc: crc32fast::hash(&csv), bytes: deflate(&csv), plain }
     }
 
-    /// What stands before the first piece.
+    /// Returns the bytes before the first chunk.
     pub fn head(self, name: &str) -> Vec<u8> {
         match self {
-            Compression::None => Vec::new(),
-            // No name and no time; made on any system.
-            Compression::Gzip => vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff],
-            Compression::Zip => local_header(name),
+            FileCompression::None => Vec::new(),
+            // No name, no time, unknown system.
+            FileCompression::Gzip => vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff],
+            FileCompression::Zip => local_header(name),
         }
     }
 
-    /// What stands behind the last piece.
-    pub fn tail(self, name: &str, written: &Written) -> Vec<u8> {
+    /// Returns the bytes after the last chunk.
+    pub fn tail(self, name: &str, written: &WrittenFile) -> Vec<u8> {
         match self {
-            Compression::None => Vec::new(),
-            Compression::Gzip => {
+            FileCompression::None => Vec::new(),
+            FileCompression::Gzip => {
                 let mut tail = LAST_BLOCK.to_vec();
                 tail.extend(written.crc.to_le_bytes());
-                // The size of gzip is counted modulo 2^32.
+                // gzip stores the size modulo 2^32.
                 tail.extend((written.plain as u32).to_le_bytes());
                 tail
             }
-            Compression::Zip => end_of_zip(name, written),
+            FileCompression::Zip => end_of_zip(name, written),
         }
     }
 
-    /// The CRC of `written` and a piece behind it.
-    pub fn crc(self, written: &Written, piece: &Packed) -> u32 {
-        if self == Compression::None {
+    /// Returns the CRC of `written` and a chunk after it.
+    pub fn crc(self, written: &WrittenFile, chunk: &CompressedChunk) -> u32 {
+        if self == FileCompression::None {
             return 0;
         }
         let mut crc = crc32fast::Hasher::new_with_initial_len(written.crc, written.plain);
-        crc.combine(&crc32fast::Hasher::new_with_initial_len(piece.crc, piece.plain));
+        crc.combine(&crc32fast::Hasher::new_with_initial_len(chunk.crc, chunk.plain));
         crc.finalize()
     }
 }
@@ -89,7 +89,7 @@ fn deflate(csv: &[u8]) -> Vec<u8> {
     loop {
         let rest = &csv[usize::try_from(stream.total_in()).unwrap_or(csv.len())..];
         let status = stream.compress_vec(rest, &mut bytes, FlushCompress::Sync);
-        // Room that is left over says that all is flushed.
+        // If capacity is left over, everything is flushed.
         let done = bytes.len() < bytes.capacity() && stream.total_in() == csv.len() as u64;
         if done || !matches!(status, Ok(Status::Ok | Status::BufError)) {
             return bytes;
@@ -98,7 +98,7 @@ fn deflate(csv: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The header of the one file (APPNOTE.TXT, 4.3.7).
+/// Returns the header of the only file (APPNOTE.TXT, 4.3.7).
 fn local_header(name: &str) -> Vec<u8> {
     let mut header = b"PK\x03\x04".to_vec();
     put16(&mut header, &[VERSION, FLAGS, DEFLATED, 0, ZIP_DATE]);
@@ -108,9 +108,8 @@ fn local_header(name: &str) -> Vec<u8> {
     header
 }
 
-/// The data descriptor, the central directory and its end (APPNOTE.TXT, 4.3.9 to 4.3.16), in their 64-bit form where a size
-/// needs it.
-fn end_of_zip(name: &str, written: &Written) -> Vec<u8> {
+/// Returns the data descriptor, the central directory and its end (APPNOTE.TXT, 4.3.9 to 4.3.16), as zip64 if a size needs it.
+fn end_of_zip(name: &str, written: &WrittenFile) -> Vec<u8> {
     let before = local_header(name).len() as u64;
     let packed = written.bytes - before + LAST_BLOCK.len() as u64;
     let large = packed >= ZIP64 || written.plain >= ZIP64;
@@ -129,12 +128,12 @@ fn end_of_zip(name: &str, written: &Written) -> Vec<u8> {
     end
 }
 
-fn central_header(end: &mut Vec<u8>, name: &str, written: &Written, packed: u64) {
+fn central_header(end: &mut Vec<u8>, name: &str, written: &WrittenFile, packed: u64) {
     let large = packed >= ZIP64 || written.plain >= ZIP64;
     let version = if large { VERSION_ZIP64 } else { VERSION };
     let (short_packed, short_plain) = if large { (u32::MAX, u32::MAX) } else { (packed as u32, written.plain as u32) };
     end.extend(b"PK\x01\x02");
-    // Made by Unix, whose attributes follow below.
+    // Made by Unix: its attributes follow below.
     put16(end, &[(3 << 8) | version, version, FLAGS, DEFLATED, 0, ZIP_DATE]);
     put32(end, &[written.crc, short_packed, short_plain]);
     put16(end, &[length(name), if large { 20 } else { 0 }, 0, 0, 0]);
@@ -165,7 +164,7 @@ fn end_of_directory(end: &mut Vec<u8>, start: u64, size: u64) {
     put16(end, &[0]);
 }
 
-/// A dataset's name is short.
+/// Names of datasets are short.
 fn length(name: &str) -> u16 {
     u16::try_from(name.len()).unwrap_or(u16::MAX)
 }

@@ -1,34 +1,34 @@
-//! Exports: what is chosen of a dataset, as it stood when the export began, as RFC 4180 CSV, packed where that is wanted.
+//! Exports: write selected rows of a dataset, as of the start of the export, to a CSV file (RFC 4180), compressed if requested.
 //!
-//! - [`spec`]: what is to be done and how far it came
-//! - [`pieces`]: counting and reading; [`container`]: packing; [`write`], [`output`]: the file
+//! - [`spec`]: spec and cursor
+//! - [`chunks`]: counts and reads rows; [`container`]: compresses them; [`writer`], [`file`]: write the file
 
 pub mod api;
+mod chunks;
 mod container;
-mod output;
-mod pieces;
+mod file;
 mod spec;
-mod write;
+mod writer;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use self::output::Output;
-use self::pieces::Source;
-use self::spec::{Cursor, Spec, Written};
-use self::write::Writing;
+use self::chunks::ChunkSource;
+use self::file::ExportFile;
+use self::spec::{ExportCursor, ExportSpec, WrittenFile};
+use self::writer::ExportWriter;
 use super::KindParts;
 use crate::datasets::{Column, CsvLines, Datasets, Snapshot};
 use crate::files::Fingerprint;
-use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
+use crate::runner::{BadInput, Context, Failure, Kind, Report, StopReason, TaskPlan};
 use crate::task::{ResultFile, Unit};
 
 /// The kind's name in the store.
 pub const NAME: &str = "export";
 
-/// The file in the task's folder.
+/// Name of the file in the task's folder.
 const FILE: &str = "export";
 
 /// The kind `export`.
@@ -50,14 +50,14 @@ impl Kind for Export {
         NAME
     }
 
-    fn plan(&self, spec: &serde_json::Value) -> Result<Plan, BadInput> {
-        super::read_spec::<Spec>(spec)?;
-        Ok(Plan { unit: Unit::Rows, total: None, unique_key: None, upload: None, concurrency_key: None })
+    fn plan(&self, spec: &serde_json::Value) -> Result<TaskPlan, BadInput> {
+        super::read_spec::<ExportSpec>(spec)?;
+        Ok(TaskPlan { unit: Unit::Rows, total: None, unique_key: None, upload: None, concurrency_key: None })
     }
 
-    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
+    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason> {
         let (datasets, own) = (Arc::clone(&self.datasets), context.clone());
-        // An abort does not end it: what it began in the database has ended when it returns.
+        // Continues after an abort: its queries in the database have ended when it returns.
         context.uninterrupted(async move { export(datasets.as_ref(), &own).await.map(Some) }).await?
     }
 
@@ -72,63 +72,63 @@ impl Kind for Export {
     }
 }
 
-async fn export(datasets: &dyn Datasets, context: &Context) -> Result<ResultFile, Stop> {
-    let spec: Spec = context.spec()?;
+async fn export(datasets: &dyn Datasets, context: &Context) -> Result<ResultFile, StopReason> {
+    let spec: ExportSpec = context.spec()?;
     let snapshot = datasets.pin(context.id().into(), &spec.dataset).await.map_err(Failure::from)?;
     let path = context.work().await?.join(FILE);
-    let whole = write(datasets, context, (&spec, &snapshot), &path).await?;
-    let whole = super::seal(context, path, Some(whole)).await.map_err(output::lost)?;
+    let fingerprint = write_file(datasets, context, (&spec, &snapshot), &path).await?;
+    let fingerprint = super::seal(context, path, Some(fingerprint)).await.map_err(file::io_failure)?;
     Ok(ResultFile {
         name: spec.file_name(),
-        size: whole.size,
+        size: fingerprint.size,
         content_type: spec.content_type().to_owned(),
-        sha256: whole.sha256,
+        sha256: fingerprint.sha256,
     })
 }
 
-async fn write(
+async fn write_file(
     datasets: &dyn Datasets,
     context: &Context,
-    (spec, snapshot): (&Spec, &Snapshot),
+    (spec, snapshot): (&ExportSpec, &Snapshot),
     path: &Path,
-) -> Result<Fingerprint, Stop> {
+) -> Result<Fingerprint, StopReason> {
     let selection = spec.selection(&snapshot.columns).map_err(|error| Failure::input(error.to_string()))?;
-    let source = Source::new(datasets.reader(snapshot, &selection), snapshot.rows, spec);
-    let mut cursor: Cursor = context.cursor()?.unwrap_or_default();
+    let source = ChunkSource::new(datasets.reader(snapshot, &selection), snapshot.rows, spec);
+    let mut cursor: ExportCursor = context.cursor()?.unwrap_or_default();
     if !selection.is_every_row() {
         source.count(context, &mut cursor, snapshot.columns.len()).await?;
     }
     let total = if selection.is_every_row() { snapshot.rows } else { cursor.matching };
-    let (cursor, output) = open(context, spec, path, cursor, &selection.columns(&snapshot.columns)).await?;
-    let mut writing = Writing::new(context, spec, cursor, total, output);
-    writing.run(&source).await?;
-    let (cursor, output) = writing.end()?;
-    let tail = spec.compression.tail(&spec.entry_name(), &output.written());
-    let whole = output.frame(context, tail).await?.finish(context).await?;
-    context.note(&cursor, Report { phase: "exporting", done: cursor.rows, total: Some(total) })?;
-    Ok(whole)
+    let (cursor, file) = open_file(context, spec, path, cursor, &selection.columns(&snapshot.columns)).await?;
+    let mut writer = ExportWriter::new(context, spec, cursor, total, file);
+    writer.run(&source).await?;
+    let (cursor, file) = writer.end()?;
+    let tail = spec.compression.tail(&spec.entry_name(), &file.written());
+    let fingerprint = file.write_frame(context, tail).await?.finish(context).await?;
+    context.set_checkpoint(&cursor, Report { phase: "exporting", done: cursor.rows, total: Some(total) })?;
+    Ok(fingerprint)
 }
 
-/// The file, with what stands before its rows, and how far it came. A run that died as it finished has sealed the file under
-/// another name: then it is written anew.
-async fn open(
+/// Opens the file and writes what comes before its rows. Returns it with its cursor. If an earlier run crashed after it had sealed
+/// the file under another name, the file is written again.
+async fn open_file(
     context: &Context,
-    spec: &Spec,
+    spec: &ExportSpec,
     path: &Path,
-    cursor: Cursor,
+    cursor: ExportCursor,
     columns: &[&Column],
-) -> Result<(Cursor, Output), Failure> {
+) -> Result<(ExportCursor, ExportFile), Failure> {
     let compression = spec.compression;
     if cursor.file.bytes > 0
-        && let Some(output) = Output::open(context, path, cursor.file.clone(), compression).await?
+        && let Some(file) = ExportFile::open(context, path, cursor.file.clone(), compression).await?
     {
-        return Ok((cursor, output));
+        return Ok((cursor, file));
     }
-    let output = Output::open(context, path, Written::default(), compression).await?;
-    let output = output.ok_or_else(|| Failure::internal("the exported file cannot be begun"))?;
-    let output = output.frame(context, compression.head(&spec.entry_name())).await?;
-    let header = compression.pack(CsvLines::header(columns, spec.guard_formulas));
-    let output = output.add(context, header).await?;
-    let cursor = Cursor { read: 0, rows: 0, file: Written::default(), ..cursor };
-    Ok((cursor, output))
+    let file = ExportFile::open(context, path, WrittenFile::default(), compression).await?;
+    let file = file.ok_or_else(|| Failure::internal("The export file cannot be created."))?;
+    let file = file.write_frame(context, compression.head(&spec.entry_name())).await?;
+    let header = compression.compress(CsvLines::header(columns, spec.guard_formulas));
+    let file = file.write_chunk(context, header).await?;
+    let cursor = ExportCursor { read: 0, rows: 0, file: WrittenFile::default(), ..cursor };
+    Ok((cursor, file))
 }

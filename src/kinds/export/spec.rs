@@ -1,95 +1,95 @@
-//! What an export is to do, and how far it came.
+//! Spec and cursor of an export, as stored with the task.
 
 use serde::{Deserialize, Serialize};
 
 use crate::datasets::{Column, ColumnFilter, DatasetName, InvalidSelection, Selection};
 
-/// What an export is to do.
+/// Spec of an export.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Spec {
-    /// The dataset.
+pub struct ExportSpec {
+    /// Dataset to export.
     pub dataset: DatasetName,
-    /// The names of its columns that are wanted, in order; none: all.
+    /// Names of the columns, in order. None: all.
     pub columns: Option<Vec<String>>,
-    /// All must hold.
+    /// Filters. A row must match all.
     pub filters: Vec<ColumnFilter>,
-    /// How the file is packed.
-    pub compression: Compression,
-    /// Cells that a spreadsheet would run as a formula are guarded.
+    /// Compression of the file.
+    pub compression: FileCompression,
+    /// Guard cells that a spreadsheet would run as a formula.
     pub guard_formulas: bool,
-    /// At most so many rows a second.
+    /// Rate limit in rows per second. None: unlimited.
     pub max_rows_per_second: Option<f64>,
 }
 
-/// How a file is packed.
+/// Compression of an exported file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Compression {
-    /// Not at all.
+pub enum FileCompression {
+    /// Uncompressed.
     None,
-    /// As gzip (RFC 1952).
+    /// gzip (RFC 1952).
     Gzip,
-    /// As the one file of a zip archive.
+    /// zip archive with one file.
     Zip,
 }
 
-impl Spec {
-    /// What is read of a dataset with these columns.
+impl ExportSpec {
+    /// Returns the selection from a dataset with these columns.
     ///
     /// # Errors
-    /// A column or a filter that does not fit them.
+    /// A column or a filter that does not exist or fit.
     pub fn selection(&self, columns: &[Column]) -> Result<Selection, InvalidSelection> {
         Selection::of(columns, self.columns.as_deref(), &self.filters)
     }
 
-    /// The name of the file for people.
+    /// Returns the name of the file for clients.
     pub fn file_name(&self) -> String {
         match self.compression {
-            Compression::None => self.entry_name(),
-            Compression::Gzip => format!("{}.gz", self.entry_name()),
-            Compression::Zip => format!("{}.zip", self.dataset),
+            FileCompression::None => self.entry_name(),
+            FileCompression::Gzip => format!("{}.gz", self.entry_name()),
+            FileCompression::Zip => format!("{}.zip", self.dataset),
         }
     }
 
-    /// The name of the CSV file, unpacked.
+    /// Returns the name of the uncompressed file.
     pub fn entry_name(&self) -> String {
         format!("{}.csv", self.dataset)
     }
 
-    /// Its media type.
+    /// Returns the media type of the file.
     pub fn content_type(&self) -> &'static str {
         match self.compression {
-            Compression::None => "text/csv; charset=utf-8",
-            Compression::Gzip => "application/gzip",
-            Compression::Zip => "application/zip",
+            FileCompression::None => "text/csv; charset=utf-8",
+            FileCompression::Gzip => "application/gzip",
+            FileCompression::Zip => "application/zip",
         }
     }
 }
 
-/// How far an export came.
+/// Cursor of an export.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cursor {
-    /// The number of the last row that was looked at to count those that match.
+pub struct ExportCursor {
+    /// Number of the last row that was checked for a match, to count them.
     pub counted: u64,
-    /// Rows that match, of those.
+    /// Number of matching rows among them.
     pub matching: u64,
-    /// The number of the last row that was looked at to write those that match.
+    /// Number of the last row that was read, to write those that match.
     pub read: u64,
-    /// Rows in the file.
+    /// Number of rows in the file.
     pub rows: u64,
-    /// What is in the file; what lies behind is written anew.
-    pub file: Written,
+    /// Synced content of the file. What comes after it is written again.
+    pub file: WrittenFile,
 }
 
-/// What is in the file.
+/// Content of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
-    /// Its bytes.
+pub struct WrittenFile {
+    /// Size in bytes.
     pub bytes: u64,
-    /// The state of their SHA-256, in hexadecimal; empty before the first one.
+    /// State of the SHA-256, in hex. Empty before the first byte.
     pub hash: String,
-    /// Bytes of CSV that they hold.
+    /// Size of the uncompressed CSV, in bytes.
     pub plain: u64,
-    /// The CRC-32 of these.
+    /// CRC-32 of the uncompressed CSV.
     pub crc: u32,
 }

@@ -7,7 +7,7 @@ use async_graphql::{Context, Enum, ID, InputObject, Object, OneofObject};
 use encoding_rs::Encoding;
 use serde_json::json;
 
-use super::spec::{BadRows, Format, Source, Spec};
+use super::spec::{BadRows, CsvFormat, FileSource, ImportSpec};
 use super::{NAME, load, source};
 use crate::datasets::{Column, DatasetName, PublishMode};
 use crate::gql::column::ColumnTypeEnum;
@@ -32,7 +32,7 @@ pub struct ImportFields(Arc<Task>);
 impl ImportFields {
     /// Name of the dataset that the import fills.
     async fn dataset(&self) -> Result<String> {
-        let spec: Spec = serde_json::from_str(&self.0.spec).map_err(error::internal)?;
+        let spec: ImportSpec = serde_json::from_str(&self.0.spec).map_err(error::internal)?;
         Ok(spec.dataset.to_string())
     }
 
@@ -40,7 +40,7 @@ impl ImportFields {
     /// TERMINATED.
     async fn rows_rejected(&self) -> Result<Count> {
         let rolled_back = self.0.state == State::Terminated;
-        let cursor = self.0.cursor.as_deref().filter(|_| !rolled_back).map(load::parse).transpose();
+        let cursor = self.0.cursor.as_deref().filter(|_| !rolled_back).map(load::parse_cursor).transpose();
         Ok(Count(cursor.map_err(error::internal)?.map_or(0, |cursor| cursor.rejected)))
     }
 
@@ -185,8 +185,12 @@ impl ImportStart {
 }
 
 /// Makes the idempotency key of a start. An upload counts by its SHA-256, so sending the same file again is the same input.
-async fn idempotency_key(ctx: &Context<'_>, key: Option<String>, source: &Source) -> Result<Option<IdempotencyKey>> {
-    let (Some(text), Source::Upload(id)) = (&key, source) else { return idempotency::key(ctx, key) };
+async fn idempotency_key(
+    ctx: &Context<'_>,
+    key: Option<String>,
+    source: &FileSource,
+) -> Result<Option<IdempotencyKey>> {
+    let (Some(text), FileSource::Upload(id)) = (&key, source) else { return idempotency::key(ctx, key) };
     let services = ctx.data_unchecked::<Services>();
     let upload = services.store.upload(id).await.map_err(error::from_store)?;
     let mut input = idempotency::input(ctx)?;
@@ -194,7 +198,7 @@ async fn idempotency_key(ctx: &Context<'_>, key: Option<String>, source: &Source
     Ok(Some(idempotency::key_for(text.clone(), &input)))
 }
 
-async fn parse_input(services: &Services, input: StartImportInput) -> Result<Spec> {
+async fn parse_input(services: &Services, input: StartImportInput) -> Result<ImportSpec> {
     let dataset: DatasetName = input
         .dataset
         .parse()
@@ -210,14 +214,16 @@ async fn parse_input(services: &Services, input: StartImportInput) -> Result<Spe
         (OnBadRow::Fail, Some(_)) => return Err(error::bad_input("maxBadRows", "maxBadRows requires onBadRow: SKIP.")),
     };
     let source = match input.source {
-        ImportSource::Upload(UploadScalar(id)) => Source::Upload(check_upload(services, "source.upload", id).await?),
-        ImportSource::UploadId(ID(id)) => Source::Upload(check_upload(services, "source.uploadId", id).await?),
-        ImportSource::Url(url) => Source::Url(url),
+        ImportSource::Upload(UploadScalar(id)) => {
+            FileSource::Upload(check_upload(services, "source.upload", id).await?)
+        }
+        ImportSource::UploadId(ID(id)) => FileSource::Upload(check_upload(services, "source.uploadId", id).await?),
+        ImportSource::Url(url) => FileSource::Url(url),
         ImportSource::Path(name) => check_path(services, name).await?,
     };
-    let csv = input.csv.map_or_else(|| Ok(Format::default()), parse_format)?;
+    let csv = input.csv.map_or_else(|| Ok(CsvFormat::default()), parse_format)?;
     let (mode, infer_types) = (input.mode.into(), input.infer_types);
-    Ok(Spec { source, dataset, mode, csv, columns, infer_types, bad_rows, max_rows_per_second: rate })
+    Ok(ImportSpec { source, dataset, mode, csv, columns, infer_types, bad_rows, max_rows_per_second: rate })
 }
 
 fn parse_columns(input: Vec<ColumnInput>) -> Result<Vec<Column>> {
@@ -242,15 +248,15 @@ async fn check_upload(services: &Services, field: &str, id: String) -> Result<St
     }
 }
 
-async fn check_path(services: &Services, name: String) -> Result<Source> {
+async fn check_path(services: &Services, name: String) -> Result<FileSource> {
     let folder = services.import_dir.clone();
     let found =
-        tokio::task::spawn_blocking(move || source::below(folder.as_deref(), &name).map(|_| Source::Path(name)));
+        tokio::task::spawn_blocking(move || source::below(folder.as_deref(), &name).map(|_| FileSource::Path(name)));
     found.await.map_err(error::internal)?.map_err(error::from_input)
 }
 
-fn parse_format(input: CsvFormatInput) -> Result<Format> {
-    let default = Format::default();
+fn parse_format(input: CsvFormatInput) -> Result<CsvFormat> {
+    let default = CsvFormat::default();
     let delimiter_given = input.delimiter.is_some();
     let delimiter = parse_ascii("csv.delimiter", input.delimiter, default.delimiter)?;
     let quote = parse_ascii("csv.quote", input.quote, default.quote)?;
@@ -258,7 +264,7 @@ fn parse_format(input: CsvFormatInput) -> Result<Format> {
         return Err(error::bad_input("csv.quote", "csv.delimiter and csv.quote must differ."));
     }
     let encoding = input.encoding.map(parse_encoding).transpose()?;
-    Ok(Format { delimiter, delimiter_given, quote, header: input.header, null_value: input.null_value, encoding })
+    Ok(CsvFormat { delimiter, delimiter_given, quote, header: input.header, null_value: input.null_value, encoding })
 }
 
 fn parse_encoding(label: String) -> Result<String> {
@@ -283,7 +289,7 @@ fn parse_ascii(field: &str, text: Option<String>, default: u8) -> Result<u8> {
 }
 
 /// Refuses a start that would fail as soon as it runs.
-async fn check_dataset(services: &Services, spec: &Spec) -> Result<()> {
+async fn check_dataset(services: &Services, spec: &ImportSpec) -> Result<()> {
     if let Some(holder) = services.store.holder(&super::unique_key(&spec.dataset)).await.map_err(error::from_store)? {
         let text = format!("Task {} is filling the dataset. Wait for it, or terminate it.", holder.id);
         return Err(error::conflict(holder.id, text));

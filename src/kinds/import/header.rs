@@ -1,11 +1,11 @@
-//! Columns from a header: its own names as they stand, numbered where they would clash.
+//! Columns from a header. Names stay as they are; duplicates get a number.
 
 use std::collections::HashSet;
 
 use crate::datasets::{Column, ColumnType};
 
-/// The columns that a header names. An empty name becomes `column_N`; a name that is there already (but for upper and
-/// lower case, which SQLite does not tell apart) gets `_2`, `_3`, …
+/// Returns the columns of a header. An empty name becomes `column_N`. A duplicate gets `_2`, `_3`, … Names are compared without
+/// case, as SQLite does.
 pub fn columns<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Column> {
     let names: Vec<_> = names.enumerate().map(|(n, name)| or_numbered(name, n + 1)).collect();
     let mut taken: HashSet<String> = HashSet::new();
@@ -19,7 +19,7 @@ pub fn columns<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Column> {
     columns
 }
 
-/// `column_1` to `column_N`, for a file without a header.
+/// Returns `column_1` to `column_N`, for a file without a header.
 pub fn numbered(count: usize) -> Vec<Column> {
     (1..=count).map(|n| Column { name: or_numbered("", n), kind: ColumnType::Text }).collect()
 }
@@ -34,7 +34,7 @@ fn suffixed(name: &str, taken: &HashSet<String>, theirs: &HashSet<String>) -> St
         !taken.contains(&folded) && !theirs.contains(&folded)
     };
     let numbers = 2..=taken.len() + theirs.len() + 2;
-    // More numbers than names: one of them is free.
+    // There are more numbers than names, so one of them is free.
     numbers.map(|n| format!("{name}_{n}")).find(free).unwrap_or_else(|| name.to_owned())
 }
 
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_names_stay_and_clashing_ones_are_numbered() {
+    fn odd_names_stay_and_duplicates_are_numbered() {
         assert_eq!(names(&["a", "a", "A"]), ["a", "a_2", "A_3"]);
         assert_eq!(names(&["", "column_1", ""]), ["column_1", "column_1_2", "column_3"]);
         assert_eq!(names(&["a", "a_2", "a"]), ["a", "a_2", "a_3"]);

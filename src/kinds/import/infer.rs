@@ -1,76 +1,76 @@
-//! Guessing the types of columns from a sample, so that no text loses its meaning.
+//! Infers column types from a sample, so that no text loses its meaning.
 //!
-//! What people write with care stays TEXT: leading zeros, telephone numbers, numbers with more digits than a number of
-//! 64 bits holds, exponents, words for truth other than true and false.
+//! These stay TEXT: leading zeros, telephone numbers, numbers with more digits than 64 bits hold, exponents, and words for
+//! booleans other than true and false.
 
 use crate::datasets::ColumnType;
 
-/// The most rows of a sample, and the most bytes.
+/// Maximum number of rows in a sample.
 pub const SAMPLE_ROWS: usize = 10_000;
-/// The bytes at which a sample ends.
+/// Size at which a sample ends, in bytes.
 pub const SAMPLE_BYTES: usize = 4 << 20;
 
-/// Digits that a whole number of 64 bits always holds, and those that a real one does.
+/// Maximum number of digits that an integer of 64 bits always holds, and that a floating-point number does.
 const INTEGER_DIGITS: usize = 18;
 const REAL_DIGITS: usize = 15;
 
-/// What the cells of one column allow. Begun by [`Guess::default`], narrowed by each cell.
+/// Types that the cells of one column allow. Starts with all types; each cell removes some.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Guess {
-    /// Types that every cell so far has, the narrowest first.
-    left: Vec<ColumnType>,
+pub struct TypeInference {
+    /// Types that fit every cell so far, the narrowest first.
+    candidates: Vec<ColumnType>,
     seen: bool,
 }
 
-impl Default for Guess {
-    fn default() -> Guess {
+impl Default for TypeInference {
+    fn default() -> TypeInference {
         use ColumnType::{Boolean, Date, Integer, Real, Timestamp};
-        Guess { left: vec![Boolean, Integer, Real, Date, Timestamp], seen: false }
+        TypeInference { candidates: vec![Boolean, Integer, Real, Date, Timestamp], seen: false }
     }
 }
 
-impl Guess {
-    /// Takes a cell into account; an empty one says nothing.
-    pub fn see(&mut self, text: &str) {
+impl TypeInference {
+    /// Removes the types that a cell does not fit. An empty cell fits all.
+    pub fn observe(&mut self, text: &str) {
         if !text.is_empty() {
             self.seen = true;
-            self.left.retain(|kind| is(*kind, text));
+            self.candidates.retain(|kind| fits(*kind, text));
         }
     }
 
-    /// The type: TEXT where nothing else fits every cell, or no cell said anything.
-    pub fn kind(&self) -> ColumnType {
-        self.left.first().copied().filter(|_| self.seen).unwrap_or_default()
+    /// Returns the inferred type. TEXT if no other type fits every cell, or all cells are empty.
+    pub fn column_type(&self) -> ColumnType {
+        self.candidates.first().copied().filter(|_| self.seen).unwrap_or_default()
     }
 }
 
-fn is(kind: ColumnType, text: &str) -> bool {
+fn fits(kind: ColumnType, text: &str) -> bool {
     match kind {
         ColumnType::Text => true,
-        ColumnType::Integer => integer(text).is_some_and(|digits| digits <= INTEGER_DIGITS),
-        ColumnType::Real => real(text).is_some_and(|digits| digits <= REAL_DIGITS),
+        ColumnType::Integer => integer_digits(text).is_some_and(|digits| digits <= INTEGER_DIGITS),
+        ColumnType::Real => real_digits(text).is_some_and(|digits| digits <= REAL_DIGITS),
         ColumnType::Boolean => ["true", "false"].iter().any(|word| word.eq_ignore_ascii_case(text)),
-        ColumnType::Date => unblanked(text) && kind.canonical(text).is_ok(),
-        ColumnType::Timestamp => unblanked(text) && text.len() > "2026-01-31".len() && kind.canonical(text).is_ok(),
+        ColumnType::Date => is_trimmed(text) && kind.canonical(text).is_ok(),
+        ColumnType::Timestamp => is_trimmed(text) && text.len() > "2026-01-31".len() && kind.canonical(text).is_ok(),
     }
 }
 
-fn unblanked(text: &str) -> bool {
+fn is_trimmed(text: &str) -> bool {
     text.trim() == text
 }
 
-/// The digits of a whole number that is written as numbers are.
-fn integer(text: &str) -> Option<usize> {
+/// Returns the number of digits of an integer. None if the text is not one, or has leading zeros.
+fn integer_digits(text: &str) -> Option<usize> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let natural = digits == "0" && text == digits || !digits.starts_with('0');
     (plain && natural).then_some(digits.len())
 }
 
-/// The digits of a number with or without a fraction.
-fn real(text: &str) -> Option<usize> {
-    let Some((whole, fraction)) = text.split_once('.') else { return integer(text) };
-    let whole = integer(if whole == "-0" { "0" } else { whole })?;
+/// Returns the number of digits of a decimal number. None if the text is not one.
+fn real_digits(text: &str) -> Option<usize> {
+    let Some((whole, fraction)) = text.split_once('.') else { return integer_digits(text) };
+    let whole = integer_digits(if whole == "-0" { "0" } else { whole })?;
     let plain = !fraction.is_empty() && fraction.bytes().all(|byte| byte.is_ascii_digit());
     plain.then_some(whole + fraction.len())
 }
@@ -79,14 +79,14 @@ fn real(text: &str) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn guess(cells: &[&str]) -> ColumnType {
-        let mut guess = Guess::default();
-        cells.iter().for_each(|cell| guess.see(cell));
-        guess.kind()
+    fn inferred(cells: &[&str]) -> ColumnType {
+        let mut inference = TypeInference::default();
+        cells.iter().for_each(|cell| inference.observe(cell));
+        inference.column_type()
     }
 
     #[test]
-    fn types_are_taken_where_every_cell_fits() {
+    fn a_type_is_inferred_if_every_cell_fits_it() {
         let table: [(&[&str], ColumnType); 19] = [
             (&[], ColumnType::Text),
             (&["", ""], ColumnType::Text),
@@ -109,7 +109,7 @@ mod tests {
             (&["2024-02-29", "2024-02-30"], ColumnType::Text),
         ];
         for (cells, kind) in table {
-            assert_eq!(guess(cells), kind, "{cells:?}");
+            assert_eq!(inferred(cells), kind, "{cells:?}");
         }
     }
 }

@@ -1,65 +1,65 @@
-//! The run of an import: its file is opened, its columns are found, and what is read goes to the [`writer`](super::writer).
+//! Runs an import: opens its file, finds its columns, and passes what it reads to the [`writer`](super::writer).
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::brake::per_commit;
-use super::columns::Wanted;
-use super::records::{Piece, Records};
-use super::source::input::Input;
-use super::spec::{Cursor, Identity, Spec};
-use super::writer::{Writer, stopped_by};
+use super::super::rate_limiter::rows_per_commit;
+use super::columns::KnownColumns;
+use super::records::{RecordBatch, RecordReader};
+use super::source::growing::GrowingFile;
+use super::spec::{FileIdentity, ImportCursor, ImportSpec};
+use super::writer::{ImportWriter, stopped_by};
 use super::{Import, inspect, rejects, report, source};
 use crate::datasets::{Batch, Datasets, ImportPlan, PublishMode, Staging};
-use crate::runner::{Context, Failure, Stop};
+use crate::runner::{Context, Failure, StopReason};
 use crate::task::{Code, ResultFile};
 
-/// Batches that are read ahead of the writer.
+/// Maximum number of batches that are read ahead of the writer.
 const AHEAD: usize = 2;
 
-/// Loads the rest of the file into the staging, and answers the file of rejects.
-pub async fn run(import: &Import, context: &Context) -> Result<Option<ResultFile>, Stop> {
-    let spec: Spec = context.spec()?;
-    if let Some(cursor) = context.cursor::<Cursor>()?.filter(|cursor| cursor.rejects.is_some()) {
-        let cursor = cursor.afresh();
-        context.note(&cursor, report(&cursor))?;
+/// Loads the rest of the file into the staging. Returns the rejects file.
+pub async fn run(import: &Import, context: &Context) -> Result<Option<ResultFile>, StopReason> {
+    let spec: ImportSpec = context.spec()?;
+    if let Some(cursor) = context.cursor::<ImportCursor>()?.filter(|cursor| cursor.rejects.is_some()) {
+        let cursor = cursor.without_rejects();
+        context.set_checkpoint(&cursor, report(&cursor))?;
     }
     let (datasets, id, epoch) = (Arc::clone(&import.datasets), context.id(), context.epoch());
-    let begun = context.uninterrupted(async move { datasets.staged_cursor(id, epoch).await }).await?;
-    let begun = begun.map_err(stopped_by)?.as_deref().map(parse).transpose()?;
-    let source = source::open(import, context, &spec, begun.as_ref()).await?;
-    let has_begun = begun.is_some();
-    let rows = |text, file| {
+    let staged = context.uninterrupted(async move { datasets.staged_cursor(id, epoch).await }).await?;
+    let cursor = staged.map_err(stopped_by)?.as_deref().map(parse_cursor).transpose()?;
+    let source = source::open(import, context, &spec, cursor.as_ref()).await?;
+    let resumed = cursor.is_some();
+    let load = |text, file| {
         let (datasets, own, spec) = (Arc::clone(&import.datasets), context.clone(), spec.clone());
-        // An abort does not end it: what it began in the database has ended when it returns.
+        // Continues after an abort: its writes in the database have ended when it returns.
         let loading =
-            context.uninterrupted(async move { rows(datasets.as_ref(), &own, &spec, text, file, has_begun).await });
+            context.uninterrupted(async move { load_text(datasets.as_ref(), &own, &spec, text, file, resumed).await });
         async move { loading.await? }
     };
-    source.beside(context, &spec.csv, rows).await
+    source.read_with(context, &spec.csv, load).await
 }
 
-/// Loads the rows of `text`.
-async fn rows(
+/// Loads the rows of `text`. `resumed`: an earlier run committed some.
+async fn load_text(
     datasets: &dyn Datasets,
     context: &Context,
-    spec: &Spec,
-    text: Input,
-    file: Identity,
-    begun: bool,
-) -> Result<Option<ResultFile>, Stop> {
-    let mut records = open(datasets, context, spec, text, file, begun).await?;
+    spec: &ImportSpec,
+    text: GrowingFile,
+    file: FileIdentity,
+    resumed: bool,
+) -> Result<Option<ResultFile>, StopReason> {
+    let mut records = open_records(datasets, context, spec, text, file, resumed).await?;
     let plan = ImportPlan { dataset: spec.dataset.clone(), mode: spec.mode, columns: records.columns().to_vec() };
     let mut staging = datasets.stage(context.id(), context.epoch(), &plan).await.map_err(stopped_by)?;
     if let Some(text) = staging.cursor() {
-        records = records.resume(parse(text)?)?;
+        records = records.resume(parse_cursor(text)?)?;
     }
     match spec.max_rows_per_second {
-        Some(rate) => records.limit_batch(per_commit(rate)),
+        Some(rate) => records.limit_batch(usize::try_from(rows_per_commit(rate)).unwrap_or(usize::MAX)),
         None => records.grow_batches(staging.rows_per_write()),
     }
-    let loaded = load(context, spec, staging.as_mut(), records).await;
+    let loaded = load_records(context, spec, staging.as_mut(), records).await;
     staging.close().await.map_err(stopped_by)?;
     let header = || rejects::header(&plan.columns, &spec.csv);
     match loaded {
@@ -69,46 +69,52 @@ async fn rows(
     }
 }
 
-/// Seals the rejects of an import that has more bad rows than it may, and notes the file with the cursor.
-async fn keep_rejects(datasets: &dyn Datasets, context: &Context, header: Vec<u8>, stop: Stop) -> Result<Stop, Stop> {
-    if !matches!(stop, Stop::Failed(_)) {
+/// Seals the rejects of an import with too many bad rows, and adds the file to the cursor.
+async fn keep_rejects(
+    datasets: &dyn Datasets,
+    context: &Context,
+    header: Vec<u8>,
+    stop: StopReason,
+) -> Result<StopReason, StopReason> {
+    if !matches!(stop, StopReason::Failed(_)) {
         return Ok(stop);
     }
     let cursor = datasets.staged_cursor(context.id(), context.epoch()).await.map_err(stopped_by)?;
-    let Some(mut cursor) = cursor.as_deref().map(parse).transpose()?.filter(|cursor| cursor.exceeded.is_some()) else {
+    let Some(mut cursor) = cursor.as_deref().map(parse_cursor).transpose()?.filter(|cursor| cursor.exceeded.is_some())
+    else {
         return Ok(stop);
     };
     cursor.rejects = Some(rejects::seal(context, datasets, header).await?);
-    context.note(&cursor, report(&cursor))?;
+    context.set_checkpoint(&cursor, report(&cursor))?;
     Ok(stop)
 }
 
-/// The cursor in a staging.
-pub fn parse(text: &str) -> Result<Cursor, Failure> {
+/// Parses the cursor of a staging.
+pub fn parse_cursor(text: &str) -> Result<ImportCursor, Failure> {
     serde_json::from_str(text)
-        .map_err(|error| Failure::permanent(Code::Internal, format!("its cursor {text}: {error}")))
+        .map_err(|error| Failure::permanent(Code::Internal, format!("The stored cursor {text} is invalid: {error}.")))
 }
 
-/// Opens the text at its first row, if it is CSV; `begun`: rows of it are imported already.
-async fn open(
+/// Opens the text at its first row, if it is CSV.
+async fn open_records(
     datasets: &dyn Datasets,
     context: &Context,
-    spec: &Spec,
-    text: Input,
-    file: Identity,
-    begun: bool,
-) -> Result<Records, Stop> {
-    let present = match spec.mode {
+    spec: &ImportSpec,
+    text: GrowingFile,
+    file: FileIdentity,
+    resumed: bool,
+) -> Result<RecordReader, StopReason> {
+    let existing = match spec.mode {
         PublishMode::Append => datasets.get(&spec.dataset).await.map_err(stopped_by)?.map(|dataset| dataset.columns),
         PublishMode::Create | PublishMode::Replace => None,
     };
     let spec = spec.clone();
     let opened = context.blocking(move || {
-        let wanted = Wanted { asked: &spec.columns, present: present.as_deref() };
-        let start = inspect::begin(&text, &spec.csv, &wanted, begun)?;
-        let mut records = Records::open(text, file, spec.csv, start)?;
-        records.lay_out(&wanted, spec.infer_types)?;
-        records.treat_bad_rows(spec.bad_rows);
+        let known = KnownColumns { requested: &spec.columns, existing: existing.as_deref() };
+        let start = inspect::first_record(&text, &spec.csv, &known, resumed)?;
+        let mut records = RecordReader::open(text, file, spec.csv, start)?;
+        records.set_columns(&known, spec.infer_types)?;
+        records.set_bad_rows(spec.bad_rows);
         Ok::<_, Failure>(records)
     });
     tokio::select! {
@@ -118,38 +124,43 @@ async fn open(
     }
 }
 
-/// Loads to the end, and answers the cursor there.
-async fn load(context: &Context, spec: &Spec, staging: &mut dyn Staging, records: Records) -> Result<Cursor, Stop> {
+/// Loads to the end of the file. Returns the cursor there.
+async fn load_records(
+    context: &Context,
+    spec: &ImportSpec,
+    staging: &mut dyn Staging,
+    records: RecordReader,
+) -> Result<ImportCursor, StopReason> {
     let start = records.cursor().clone();
-    // Told with the first rows, which come at once.
-    context.note(&start, report(&start))?;
+    // Written with the first rows, which follow at once.
+    context.set_checkpoint(&start, report(&start))?;
     context.check_stop()?;
-    let (spare, spares) = mpsc::channel(AHEAD + 1 + staging.write_slots());
-    let (pieces, inbox) = mpsc::channel(AHEAD);
-    let writer = Writer::new(context, spec, staging, &records, spare);
+    let (recycle, recycled) = mpsc::channel(AHEAD + 1 + staging.write_slots());
+    let (sender, batches) = mpsc::channel(AHEAD);
+    let writer = ImportWriter::new(context, spec, staging, &records, recycle);
     let width = records.columns().len();
     let reader = context.clone();
-    let reading = context.blocking(move || read(&reader, records, width, &pieces, spares));
-    // The writer owns its end of the channel, so that the reader ends with it.
-    let (read, written) = tokio::join!(reading, writer.run(inbox));
+    let reading = context.blocking(move || read_ahead(&reader, records, width, &sender, recycled));
+    // The writer owns the receiver, so that the reader ends with it.
+    let (read, written) = tokio::join!(reading, writer.run(batches));
     read?;
     written
 }
 
-/// Reads ahead until the file ends, the run is to stop, or the writer has gone.
-fn read(
+/// Reads ahead until the file ends, the run must stop, or the writer has ended.
+fn read_ahead(
     context: &Context,
-    mut records: Records,
+    mut records: RecordReader,
     width: usize,
-    pieces: &mpsc::Sender<Result<Piece, Stop>>,
-    mut spares: mpsc::Receiver<Batch>,
+    batches: &mpsc::Sender<Result<RecordBatch, StopReason>>,
+    mut recycled: mpsc::Receiver<Batch>,
 ) {
     loop {
-        let mut batch = spares.try_recv().unwrap_or_else(|_| Batch::new(width));
-        batch.clear();
-        let Some(piece) = records.next(batch, || context.check_stop()).transpose() else { return };
-        let failed = piece.is_err();
-        if pieces.blocking_send(piece).is_err() || failed {
+        let mut rows = recycled.try_recv().unwrap_or_else(|_| Batch::new(width));
+        rows.clear();
+        let Some(batch) = records.next(rows, || context.check_stop()).transpose() else { return };
+        let failed = batch.is_err();
+        if batches.blocking_send(batch).is_err() || failed {
             return;
         }
     }

@@ -1,20 +1,20 @@
-//! Imports: a CSV file into a dataset, row by row exact through any interruption.
+//! Imports: load a CSV file into a dataset, exactly, through any interruption.
 //!
-//! [`records`] reads, [`writer`] writes; the rows and the place in the file are one transaction in the datasets' database,
-//! so a run goes on at the byte where the last commit ended. Nobody sees a row before [`Kind::publish`].
+//! [`source`] opens the file, [`inspect`] checks its first bytes, [`records`] reads, [`writer`] writes. The rows and the cursor are
+//! one transaction in the database of the datasets, so a run resumes at the byte where the last commit ended. No row is
+//! visible before [`Kind::publish`].
 
 pub mod api;
-mod brake;
 mod columns;
-mod framed;
 mod header;
 mod infer;
 mod inspect;
-mod lines;
 mod load;
+mod position;
 mod records;
 mod rejects;
-mod shape;
+mod row_schema;
+mod sentinel;
 pub mod source;
 pub mod spec;
 #[cfg(test)]
@@ -31,10 +31,10 @@ use async_trait::async_trait;
 
 use super::KindParts;
 use crate::datasets::{DatasetName, Datasets};
-use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
+use crate::runner::{BadInput, Context, Failure, Kind, Report, StopReason, TaskPlan};
 use crate::task::{ResultFile, State, Task, Unit};
 use outbound::Outbound;
-use spec::{Cursor, Source, Spec};
+use spec::{FileSource, ImportCursor, ImportSpec};
 
 /// The kind's name in the store.
 pub const NAME: &str = "import";
@@ -69,17 +69,17 @@ impl Kind for Import {
         NAME
     }
 
-    fn plan(&self, spec: &serde_json::Value) -> Result<Plan, BadInput> {
-        let spec: Spec = super::read_spec(spec)?;
+    fn plan(&self, spec: &serde_json::Value) -> Result<TaskPlan, BadInput> {
+        let spec: ImportSpec = super::read_spec(spec)?;
         let upload = match &spec.source {
-            Source::Upload(id) => Some(id.clone()),
-            Source::Path(_) => None,
-            Source::Url(url) => {
+            FileSource::Upload(id) => Some(id.clone()),
+            FileSource::Path(_) => None,
+            FileSource::Url(url) => {
                 self.outbound.check_url(url).map_err(|refused| BadInput::new("source.url", refused.to_string()))?;
                 None
             }
         };
-        Ok(Plan {
+        Ok(TaskPlan {
             unit: Unit::Rows,
             total: None,
             unique_key: Some(unique_key(&spec.dataset)),
@@ -88,7 +88,7 @@ impl Kind for Import {
         })
     }
 
-    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
+    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason> {
         load::run(self, context).await
     }
 
@@ -96,13 +96,13 @@ impl Kind for Import {
         self.datasets.publish(context.id(), context.epoch(), context.now()).await?;
         match rejects {
             Some(_) => super::publish_file(context, rejects).await,
-            // A run before this one may have FAILED and left its rejects.
+            // An earlier run may have FAILED and kept its rejects.
             None => super::delete_files(context).await,
         }
     }
 
     async fn fail(&self, context: &Context) -> Result<(), Failure> {
-        let (spec, cursor) = (context.spec::<Spec>()?, context.noted::<Cursor>()?);
+        let (spec, cursor) = (context.spec::<ImportSpec>()?, context.latest_cursor::<ImportCursor>()?);
         let Some(kept) = cursor.and_then(|cursor| cursor.rejects) else { return self.rollback(context).await };
         super::publish_file(context, Some(&rejects::file(&spec.dataset, kept))).await?;
         Ok(self.datasets.discard(context.id(), context.epoch()).await?)
@@ -119,8 +119,8 @@ impl Kind for Import {
 
     async fn reconcile(&self, context: &Context) -> Result<(), Failure> {
         let Some(text) = self.datasets.staged_cursor(context.id(), context.epoch()).await? else { return Ok(()) };
-        let cursor = load::parse(&text)?;
-        context.note(&cursor, report(&cursor))
+        let cursor = load::parse_cursor(&text)?;
+        context.set_checkpoint(&cursor, report(&cursor))
     }
 
     fn result_file(&self, _task: &Task) -> Option<ResultFile> {
@@ -131,8 +131,8 @@ impl Kind for Import {
         match task.state {
             State::Completed => task.result.clone(),
             State::Failed => {
-                let spec: Spec = serde_json::from_str(&task.spec).ok()?;
-                let kept = load::parse(task.cursor.as_deref()?).ok()?.rejects?;
+                let spec: ImportSpec = serde_json::from_str(&task.spec).ok()?;
+                let kept = load::parse_cursor(task.cursor.as_deref()?).ok()?.rejects?;
                 Some(rejects::file(&spec.dataset, kept))
             }
             _ => None,
@@ -140,12 +140,12 @@ impl Kind for Import {
     }
 }
 
-/// What only one unfinished import holds: the dataset that it fills.
+/// Returns the unique key of an import: its dataset. Only one unfinished import may fill it.
 pub fn unique_key(dataset: &DatasetName) -> String {
     format!("dataset:{dataset}")
 }
 
-/// What people are told at `cursor`.
-fn report(cursor: &Cursor) -> Report {
+/// Returns the progress at `cursor`.
+fn report(cursor: &ImportCursor) -> Report {
     Report { phase: "importing", done: cursor.rows, total: cursor.total() }
 }

@@ -1,4 +1,4 @@
-//! Records out of a CSV file, in batches, each with the cursor behind it.
+//! Reads records from a CSV file, in batches, each with the cursor after it.
 
 #[cfg(any(test, fuzzing))]
 pub mod splitting;
@@ -7,275 +7,287 @@ use std::io;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::columns::Wanted;
-use super::framed::{Framed, mark};
-use super::infer::{Guess, SAMPLE_BYTES, SAMPLE_ROWS};
-use super::lines::{Lines, Place};
-use super::shape::{Bad, Shape};
-use super::source::input::{Input, Reading};
-use super::spec::{BadRows, Cursor, Format, Identity};
+use super::columns::KnownColumns;
+use super::infer::{SAMPLE_BYTES, SAMPLE_ROWS, TypeInference};
+use super::position::{FilePosition, LineNumbers};
+use super::row_schema::{RowError, RowSchema};
+use super::sentinel::{SentinelReader, sentinel};
+use super::source::growing::{GrowingFile, GrowingFileReader};
+use super::spec::{BadRows, CsvFormat, FileIdentity, ImportCursor};
 use super::{header, inspect, rejects, source};
 use crate::datasets::{Batch, Column};
-use crate::runner::{Failure, Stop};
+use crate::runner::{Failure, StopReason};
 
-/// Records of a batch where nothing else is said, and the bytes after which one of so many is full.
-const RECORDS: usize = 8192;
-const BYTES: usize = 1 << 20;
+/// Default number of records in a batch, and the size in bytes at which such a batch is full.
+const BATCH_RECORDS: usize = 8192;
+const BATCH_BYTES: usize = 1 << 20;
 
-/// Records between two looks at whether the run is to stop: well under a millisecond.
-const HEED_EVERY: usize = 256;
+/// Number of records between two checks for a stop: well under a millisecond.
+const CHECK_INTERVAL: usize = 256;
 
-/// Bytes of a file that are read at once.
-const BUFFER: usize = 256 * 1024;
+/// Size of a read, in bytes.
+const READ_BYTES: usize = 256 * 1024;
 
-/// A CSV file at some record.
-pub struct Records {
-    input: Input,
-    reader: Reader<Framed<Reading>>,
-    /// Bytes that are read at once.
+/// Reader of a CSV file, at some record.
+pub struct RecordReader {
+    input: GrowingFile,
+    reader: Reader<SentinelReader<GrowingFileReader>>,
+    /// Size of a read, in bytes.
     buffer: usize,
-    /// Where the first record begins.
-    start: Place,
-    /// Where the reader began, and how many bytes its guard put before that.
-    base: Place,
-    guard: u64,
+    /// Position of the first record.
+    start: FilePosition,
+    /// Position at which the reader began, and the number of bytes that were inserted before it.
+    base: FilePosition,
+    inserted: u64,
     record: ByteRecord,
-    format: Format,
-    shape: Shape,
+    format: CsvFormat,
+    schema: RowSchema,
     bad_rows: BadRows,
-    cursor: Cursor,
+    cursor: ImportCursor,
     batch_records: usize,
-    /// Batches grow up to so many records.
-    most_records: usize,
-    /// The byte at which the present piece begins.
-    piece_start: u64,
+    /// Maximum number of records of a growing batch.
+    max_batch_records: usize,
+    /// Byte at which the current batch begins.
+    batch_start: u64,
 }
 
-/// Rows, where each begins, the lines of those that are none, and the cursor behind them.
-pub struct Piece {
+/// Batch of records: rows with their positions, lines of the rejects file, and the cursor after them.
+pub struct RecordBatch {
     /// The rows.
-    pub batch: Batch,
-    /// Where each row's record begins.
-    pub starts: Vec<Place>,
-    /// Lines for the file of rejects.
+    pub rows: Batch,
+    /// Position of each row's record.
+    pub starts: Vec<FilePosition>,
+    /// Lines for the rejects file.
     pub rejects: Vec<u8>,
-    /// What to commit with them.
-    pub cursor: Cursor,
+    /// Cursor to commit with them.
+    pub cursor: ImportCursor,
 }
 
-impl Records {
-    /// Opens a file, whose first record begins at `start`, at its first row. Its columns are TEXT as yet, and the first bad row
-    /// is an error.
+impl RecordReader {
+    /// Opens a file at its first row. The first record begins at `start`. Until the columns are laid out, all are TEXT, and the
+    /// first bad row is an error.
     ///
     /// # Errors
     /// A file without a header, or one that cannot be read.
-    pub fn open(input: Input, identity: Identity, format: Format, start: Place) -> Result<Records, Failure> {
-        let cursor = Cursor { offset: start.offset, line: start.line, ..Cursor::start(identity) };
-        let mut records = Records {
-            reader: reader(&input, &cursor, &format, BUFFER),
-            buffer: BUFFER,
+    pub fn open(
+        input: GrowingFile,
+        identity: FileIdentity,
+        format: CsvFormat,
+        start: FilePosition,
+    ) -> Result<RecordReader, Failure> {
+        let cursor = ImportCursor { offset: start.offset, line: start.line, ..ImportCursor::start(identity) };
+        let mut records = RecordReader {
+            reader: reader(&input, &cursor, &format, READ_BYTES),
+            buffer: READ_BYTES,
             input,
-            base: Place::from(&cursor),
+            base: FilePosition::from(&cursor),
             start,
-            guard: u64::from(start.offset > 0),
+            inserted: u64::from(start.offset > 0),
             record: ByteRecord::new(),
-            shape: Shape::new(Vec::new(), 0, format.null_value.clone()),
+            schema: RowSchema::new(Vec::new(), 0, format.null_value.clone()),
             format,
             bad_rows: BadRows::Fail,
             cursor: cursor.clone(),
-            batch_records: RECORDS,
-            most_records: RECORDS,
-            piece_start: 0,
+            batch_records: BATCH_RECORDS,
+            max_batch_records: BATCH_RECORDS,
+            batch_start: 0,
         };
         let Some(start) = records.read_record()? else {
-            return Err(Failure::input("the file is empty: its first line must name the columns"));
+            return Err(Failure::input("The file is empty. The first line must name the columns."));
         };
-        records.shape = records.shape.out_of(records.input.encoding());
-        let (ahead, columns) = records.name_columns(start)?;
-        let shape = Shape::new(columns, ahead, records.format.null_value.clone());
-        records.shape = shape.out_of(records.input.encoding());
+        records.schema = records.schema.with_encoding(records.input.encoding());
+        let (ignored, columns) = records.name_columns(start)?;
+        let schema = RowSchema::new(columns, ignored, records.format.null_value.clone());
+        records.schema = schema.with_encoding(records.input.encoding());
         if records.format.header { Ok(records) } else { records.resume(cursor) }
     }
 
-    /// Gives the columns their names and types; with `infer` a sample of the rows is read.
+    /// Sets the names and types of the columns. `infer`: infers types from a sample of the rows.
     ///
     /// # Errors
     /// Columns that the file does not have.
-    pub fn lay_out(&mut self, wanted: &Wanted<'_>, infer: bool) -> Result<(), Failure> {
+    pub fn set_columns(&mut self, known: &KnownColumns<'_>, infer: bool) -> Result<(), Failure> {
         let sample = if infer { self.sample()? } else { Vec::new() };
         let columns = match self.format.header {
-            true => wanted.named(self.columns(), &sample)?,
-            false => wanted.numbered(self.columns().len(), &sample)?,
+            true => known.named(self.columns(), &sample)?,
+            false => known.numbered(self.columns().len(), &sample)?,
         };
-        self.shape = self.shape.clone().with(columns);
+        self.schema = self.schema.clone().with_columns(columns);
         Ok(())
     }
 
-    /// What becomes of bad rows from here on.
-    pub fn treat_bad_rows(&mut self, bad_rows: BadRows) {
+    /// Sets what happens to bad rows.
+    pub fn set_bad_rows(&mut self, bad_rows: BadRows) {
         self.bad_rows = bad_rows;
     }
 
-    /// At most so many records a batch.
+    /// Limits batches to this number of records.
     pub fn limit_batch(&mut self, records: usize) {
-        self.batch_records = records.clamp(1, RECORDS);
-        self.most_records = self.batch_records;
+        self.batch_records = records.clamp(1, BATCH_RECORDS);
+        self.max_batch_records = self.batch_records;
     }
 
-    /// Each batch twice as large as the one before it, up to so many records: what is taken back at a stop is little at first,
-    /// so that an import comes on however soon it is stopped again.
+    /// Doubles the size of each batch, up to this number of records. A stop rolls back little at first, so that an import
+    /// progresses however soon it is stopped again.
     pub fn grow_batches(&mut self, records: usize) {
-        self.most_records = records.max(self.batch_records);
+        self.max_batch_records = records.max(self.batch_records);
     }
 
-    /// The columns.
+    /// Returns the columns.
     pub fn columns(&self) -> &[Column] {
-        self.shape.columns()
+        self.schema.columns()
     }
 
-    /// What to commit before the first row.
-    pub fn cursor(&self) -> &Cursor {
+    /// Returns the cursor before the next row.
+    pub fn cursor(&self) -> &ImportCursor {
         &self.cursor
     }
 
-    /// Goes on where an earlier run committed.
+    /// Resumes at the cursor of an earlier run.
     ///
     /// # Errors
-    /// A file that is not the one of the cursor.
-    pub fn resume(mut self, cursor: Cursor) -> Result<Records, Failure> {
+    /// A file that changed since.
+    pub fn resume(mut self, cursor: ImportCursor) -> Result<RecordReader, Failure> {
         if cursor.file != self.cursor.file {
             return Err(Failure::input(
-                "its file changed since the import began: terminate it and start a new one with the new file",
+                "The file changed since the import began. Terminate the import and start a new one with the new file.",
             ));
         }
         self.reader = reader(&self.input, &cursor, &self.format, self.buffer);
-        self.base = Place::from(&cursor);
-        self.guard = u64::from(cursor.offset > 0);
+        self.base = FilePosition::from(&cursor);
+        self.inserted = u64::from(cursor.offset > 0);
         self.cursor = cursor;
         Ok(self)
     }
 
-    /// The next rows, into a batch that is empty; none at the end of the file.
+    /// Reads the next rows into an empty batch. None at the end of the file.
     ///
     /// # Errors
-    /// A row that is bad, with its line, where bad rows are not passed over; that the piece before had more of them than it
-    /// may; or what `check_stop` says, which is asked now and then.
-    pub fn next(&mut self, batch: Batch, check_stop: impl Fn() -> Result<(), Stop>) -> Result<Option<Piece>, Stop> {
-        let mut piece = Piece { batch, starts: Vec::new(), rejects: Vec::new(), cursor: self.cursor.clone() };
-        self.piece_start = self.cursor.offset;
+    /// A bad row, with its line, if bad rows are not skipped. Too many bad rows in the batch before. An error of `check_stop`, which
+    /// is called now and then.
+    pub fn next(
+        &mut self,
+        rows: Batch,
+        check_stop: impl Fn() -> Result<(), StopReason>,
+    ) -> Result<Option<RecordBatch>, StopReason> {
+        let mut batch = RecordBatch { rows, starts: Vec::new(), rejects: Vec::new(), cursor: self.cursor.clone() };
+        self.batch_start = self.cursor.offset;
         let (growing, mut records) = (self.input.size().is_none(), 0);
-        let most_bytes = BYTES.max(BYTES / RECORDS * self.batch_records);
+        let max_bytes = BATCH_BYTES.max(BATCH_BYTES / BATCH_RECORDS * self.batch_records);
         if let Some(text) = &self.cursor.exceeded {
             return Err(Failure::input(text.clone()).into());
         }
         while self.cursor.exceeded.is_none()
             && records < self.batch_records
-            && piece.batch.bytes() + piece.rejects.len() < most_bytes
+            && batch.rows.bytes() + batch.rejects.len() < max_bytes
         {
-            if growing && records > 0 && self.is_scarce(records) {
+            if growing && records > 0 && self.would_wait(records) {
                 break;
             }
-            if records % HEED_EVERY == 0 {
+            if records % CHECK_INTERVAL == 0 {
                 check_stop()?;
             }
             let Some(start) = self.read_record()? else { break };
             records += 1;
-            match self.shape.push(&self.record, &mut piece.batch) {
+            match self.schema.push(&self.record, &mut batch.rows) {
                 Ok(()) => {
                     self.cursor.rows += 1;
-                    piece.starts.push(start);
+                    batch.starts.push(start);
                 }
-                Err(bad) => piece.rejects.extend(self.reject(&bad, start)?),
+                Err(error) => batch.rejects.extend(self.reject(&error, start)?),
             }
         }
-        self.batch_records = self.batch_records.saturating_mul(2).min(self.most_records);
+        self.batch_records = self.batch_records.saturating_mul(2).min(self.max_batch_records);
         self.cursor.expected = self.input.expected();
-        piece.cursor = self.cursor.clone();
-        Ok((records > 0).then_some(piece))
+        batch.cursor = self.cursor.clone();
+        Ok((records > 0).then_some(batch))
     }
 
-    /// The lines of the file.
-    pub fn lines(&self) -> Lines {
-        Lines(self.input.clone())
+    /// Returns the lines of the file.
+    pub fn lines(&self) -> LineNumbers {
+        LineNumbers(self.input.clone())
     }
 
-    /// What there is of a growing file may hold no whole record more: those that are read should not wait for it.
-    fn is_scarce(&self, records: usize) -> bool {
-        let read = self.cursor.offset.saturating_sub(self.piece_start);
+    /// Returns true if a growing file may not hold another complete record yet: those that are read should not wait for it.
+    fn would_wait(&self, records: usize) -> bool {
+        let read = self.cursor.offset.saturating_sub(self.batch_start);
         !self.input.is_ready(self.cursor.offset + 2 * read / records as u64)
     }
 
-    /// Reads the next record and answers where it begins; none at the end.
-    fn read_record(&mut self) -> Result<Option<Place>, Failure> {
-        let start = Place::from(&self.cursor);
+    /// Reads the next record. Returns its position, or None at the end of the file.
+    fn read_record(&mut self) -> Result<Option<FilePosition>, Failure> {
+        let start = FilePosition::from(&self.cursor);
         let more = self.reader.read_byte_record(&mut self.record);
         if !more.map_err(|error| self.unreadable(&error))? {
             return Ok(None);
         }
         let position = self.reader.position();
-        let end = (position.byte() + self.base.offset).saturating_sub(self.guard);
-        // Behind the last byte the size is known.
+        let end = (position.byte() + self.base.offset).saturating_sub(self.inserted);
+        // After the last byte, the size is known.
         let size = self.input.size().unwrap_or(u64::MAX);
         if end > size.saturating_add(1) {
-            let behind = self.record.len() == 1 && self.record.get(0) == Some(&[mark(&self.format)]);
-            return if behind { Ok(None) } else { Err(self.unclosed(start)?) };
+            let at_end = self.record.len() == 1 && self.record.get(0) == Some(&[sentinel(&self.format)]);
+            return if at_end { Ok(None) } else { Err(self.unclosed(start)?) };
         }
         self.cursor.offset = end.min(size);
-        self.cursor.line = (position.line() - 1 + self.base.line).saturating_sub(self.guard);
+        self.cursor.line = (position.line() - 1 + self.base.line).saturating_sub(self.inserted);
         self.reader.get_mut().record_ended();
         Ok(Some(start))
     }
 
-    /// What the rejects get of a bad record.
-    fn reject(&mut self, bad: &Bad, start: Place) -> Result<Vec<u8>, Failure> {
+    /// Returns the line of a bad record for the rejects file.
+    fn reject(&mut self, error: &RowError, start: FilePosition) -> Result<Vec<u8>, Failure> {
         let line = self.lines().at(start)?;
-        let BadRows::Skip(most) = self.bad_rows else { return Err(self.hinted(bad.at(line))) };
+        let BadRows::Skip(limit) = self.bad_rows else { return Err(self.with_hint(error.at(line))) };
         self.cursor.rejected += 1;
-        let exceeded = rejects::exceeded(most, self.cursor.rejected, bad, line);
-        self.cursor.exceeded = exceeded.map(|text| self.hinted(text).message);
-        Ok(rejects::reject(bad, line, &self.record, self.shape.ahead(), &self.format))
+        let exceeded = rejects::exceeded(limit, self.cursor.rejected, error, line);
+        self.cursor.exceeded = exceeded.map(|text| self.with_hint(text).message);
+        Ok(rejects::reject(error, line, &self.record, self.schema.ignored(), &self.format))
     }
 
-    /// Columns of text as the first record names them, and the cells before them that are passed over.
-    fn name_columns(&self, start: Place) -> Result<(usize, Vec<Column>), Failure> {
+    /// Returns the number of leading fields to ignore, and TEXT columns as the first record names them.
+    fn name_columns(&self, start: FilePosition) -> Result<(usize, Vec<Column>), Failure> {
         if !self.format.header {
             return Ok((0, header::numbered(self.record.len())));
         }
-        let ahead = rejects::ahead(&self.record);
-        let names: Result<Vec<_>, _> = self.record.iter().skip(ahead).map(std::str::from_utf8).collect();
+        let ignored = rejects::ignored_columns(&self.record);
+        let names: Result<Vec<_>, _> = self.record.iter().skip(ignored).map(std::str::from_utf8).collect();
         match names {
-            Ok(names) => Ok((ahead, header::columns(names.into_iter()))),
-            Err(_) => Err(self.hinted(self.shape.undecodable(&self.record).at(self.lines().at(start)?))),
+            Ok(names) => Ok((ignored, header::columns(names.into_iter()))),
+            Err(_) => Err(self.with_hint(self.schema.undecodable(&self.record).at(self.lines().at(start)?))),
         }
     }
 
-    /// What the first rows allow each column to be. Those that are bad say nothing.
-    fn sample(&self) -> Result<Vec<Guess>, Failure> {
-        let mut records = Records::open(self.input.clone(), self.cursor.file.clone(), self.format.clone(), self.start)?;
-        let mut guesses = vec![Guess::default(); self.columns().len()];
-        let mut batch = Batch::new(guesses.len());
+    /// Infers the type of each column from the first rows. Bad rows are ignored.
+    fn sample(&self) -> Result<Vec<TypeInference>, Failure> {
+        let mut records =
+            RecordReader::open(self.input.clone(), self.cursor.file.clone(), self.format.clone(), self.start)?;
+        let mut inferred = vec![TypeInference::default(); self.columns().len()];
+        let mut batch = Batch::new(inferred.len());
         for _ in 0..SAMPLE_ROWS {
             if batch.bytes() >= SAMPLE_BYTES || records.read_record()?.is_none() {
                 break;
             }
-            // A bad row is dealt with when it is imported.
-            let _ = records.shape.push(&records.record, &mut batch);
+            // A bad row is handled when it is imported.
+            let _ = records.schema.push(&records.record, &mut batch);
         }
         for row in batch.rows() {
-            guesses.iter_mut().zip(row).for_each(|(guess, cell)| guess.see(cell.unwrap_or_default()));
+            inferred.iter_mut().zip(row).for_each(|(inference, cell)| inference.observe(cell.unwrap_or_default()));
         }
-        Ok(guesses)
+        Ok(inferred)
     }
 
-    fn unclosed(&self, start: Place) -> Result<Failure, Failure> {
+    fn unclosed(&self, start: FilePosition) -> Result<Failure, Failure> {
         let line = self.lines().at(start)?;
-        Ok(self.hinted(format!("line {line}: a quote is not closed before the end of the file: is the file cut off?")))
+        Ok(self.with_hint(format!(
+            "Line {line}: a quoted field is not closed before the end of the file. The file may be truncated."
+        )))
     }
 
-    /// What is wrong with the present record, and what the file looks like.
-    fn hinted(&self, text: String) -> Failure {
+    /// Returns the error of the current record, with a hint on what the file looks like.
+    fn with_hint(&self, text: String) -> Failure {
         match inspect::hint(&self.input, &self.format, &self.record) {
-            Some(hint) => Failure::input(format!("{text}. {hint}")),
+            Some(hint) => Failure::input(format!("{text} {hint}")),
             None => Failure::input(text),
         }
     }
@@ -283,21 +295,26 @@ impl Records {
     fn unreadable(&self, error: &csv::Error) -> Failure {
         match error.kind() {
             csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let line = self.lines().at(Place::from(&self.cursor)).unwrap_or(self.cursor.line);
-                Failure::input(format!("line {line}: {error}"))
+                let line = self.lines().at(FilePosition::from(&self.cursor)).unwrap_or(self.cursor.line);
+                Failure::input(format!("Line {line}: {error}."))
             }
-            csv::ErrorKind::Io(error) => source::unreadable(error),
+            csv::ErrorKind::Io(error) => source::read_failure(error),
             _ => Failure::internal(error.to_string()),
         }
     }
 }
 
-fn reader(input: &Input, from: &Cursor, format: &Format, buffer: usize) -> Reader<Framed<Reading>> {
+fn reader(
+    input: &GrowingFile,
+    from: &ImportCursor,
+    format: &CsvFormat,
+    buffer: usize,
+) -> Reader<SentinelReader<GrowingFileReader>> {
     ReaderBuilder::new()
         .has_headers(false)
         .flexible(true)
         .delimiter(format.delimiter)
         .quote(format.quote)
         .buffer_capacity(buffer)
-        .from_reader(Framed::new(input.from(from.offset), from.offset > 0, format))
+        .from_reader(SentinelReader::new(input.reader_at(from.offset), from.offset > 0, format))
 }

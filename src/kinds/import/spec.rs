@@ -1,147 +1,147 @@
-//! What an import is to do, and how far it came.
+//! Spec and cursor of an import, as stored with the task.
 
 use serde::{Deserialize, Serialize};
 
 use crate::datasets::{Column, DatasetName, PublishMode};
 
-/// What an import is to do.
+/// Spec of an import.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Spec {
-    /// Where the file lies.
-    pub source: Source,
-    /// The dataset to fill.
+pub struct ImportSpec {
+    /// Source of the file.
+    pub source: FileSource,
+    /// Target dataset.
     pub dataset: DatasetName,
-    /// What becomes of rows that are there already.
+    /// What happens to existing rows.
     pub mode: PublishMode,
-    /// How the file is written.
-    pub csv: Format,
-    /// The names and types that the user gave.
+    /// Format of the file.
+    pub csv: CsvFormat,
+    /// Names and types that the user gave.
     pub columns: Vec<Column>,
-    /// Columns whose types nobody gave get those that a sample shows.
+    /// Infer the types of other columns from a sample.
     pub infer_types: bool,
-    /// What becomes of records that are no rows.
+    /// What happens to records that are not rows.
     pub bad_rows: BadRows,
-    /// At most so many rows a second.
+    /// Rate limit in rows per second. None: unlimited.
     pub max_rows_per_second: Option<f64>,
 }
 
-/// What becomes of records that are no rows.
+/// What happens to records that are not rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BadRows {
     /// The first one fails the import.
     Fail,
-    /// They go to the rejects; past so many the import fails.
+    /// They go to the rejects. The import fails if there are more than this number. None: no limit.
     Skip(Option<u64>),
 }
 
-/// Where the file lies.
+/// Source of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// An upload, by its id.
+pub enum FileSource {
+    /// ID of an upload.
     Upload(String),
-    /// A file below the server's import folder.
+    /// Path of a file in the server's import folder.
     Path(String),
-    /// A URL of http or https, with its password if it has one: never to be shown.
+    /// URL (http or https). May contain a password: never shown.
     Url(String),
 }
 
-/// How the file is written.
+/// Format of a CSV file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Format {
-    /// Between two cells; one ASCII character.
+pub struct CsvFormat {
+    /// Field delimiter, one ASCII character.
     pub delimiter: u8,
-    /// The client set the delimiter, so the file is not checked for another one. True in specs stored without it.
-    #[serde(default = "given")]
+    /// The client set the delimiter, so the file is not checked for another one. Default in stored specs: true.
+    #[serde(default = "default_delimiter_given")]
     pub delimiter_given: bool,
-    /// Around a cell; one ASCII character.
+    /// Quote character, one ASCII character.
     pub quote: u8,
     /// The first record names the columns.
     pub header: bool,
-    /// An unquoted or quoted cell of exactly this text is null.
+    /// A field with exactly this text is null, quoted or not.
     pub null_value: Option<String>,
-    /// Its encoding, as the WHATWG's standard names it; UTF-8 or what a byte-order mark tells, where none is given.
+    /// Encoding, by its WHATWG name. None: that of the byte-order mark, else UTF-8.
     pub encoding: Option<String>,
 }
 
-impl Default for Format {
-    fn default() -> Format {
+impl Default for CsvFormat {
+    fn default() -> CsvFormat {
         let (delimiter, quote, delimiter_given) = (b',', b'"', false);
-        Format { delimiter, delimiter_given, quote, header: true, null_value: None, encoding: None }
+        CsvFormat { delimiter, delimiter_given, quote, header: true, null_value: None, encoding: None }
     }
 }
 
-fn given() -> bool {
+fn default_delimiter_given() -> bool {
     true
 }
 
-/// How far an import came: what is committed together with the rows.
+/// Cursor of an import, committed together with the rows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cursor {
-    /// The file that it reads.
-    pub file: Identity,
-    /// The byte at which the next record begins.
+pub struct ImportCursor {
+    /// The file that is read.
+    pub file: FileIdentity,
+    /// Byte at which the next record begins.
     pub offset: u64,
-    /// The line, from 1, that this byte lies in.
+    /// Line of this byte, from 1.
     pub line: u64,
-    /// Rows written.
+    /// Number of rows written.
     pub rows: u64,
-    /// Records that went to the rejects.
+    /// Number of rejected records.
     pub rejected: u64,
-    /// Bytes that the whole text has or is thought to have, where that is known.
+    /// Size of the text in bytes, if it is known or can be estimated.
     pub expected: Option<u64>,
-    /// The error of an import that has more bad rows than it may: nothing is read after them.
+    /// Error of an import with too many bad rows. Nothing is read after them.
     #[serde(default)]
     pub exceeded: Option<String>,
-    /// The file of rejects that such an import leaves when it FAILED.
+    /// Rejects file that such an import keeps when it is FAILED.
     #[serde(default)]
-    pub rejects: Option<Rejects>,
+    pub rejects: Option<RejectsFile>,
 }
 
-/// A file of rejects.
+/// A rejects file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Rejects {
-    /// Bytes.
+pub struct RejectsFile {
+    /// Size in bytes.
     pub size: u64,
-    /// SHA-256 in lowercase hex.
+    /// SHA-256, lowercase hex.
     pub sha256: String,
 }
 
-/// What tells a file from another one that took its place.
+/// Identity of a file. It differs if another file takes its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Identity {
-    /// Bytes; 0 where a server did not tell.
+pub struct FileIdentity {
+    /// Size in bytes. 0 if the server did not send it.
     pub size: u64,
-    /// The last change, in microseconds since 1970; 0 for what was fetched.
+    /// Time of the last change, in microseconds since 1970. 0 for downloads.
     pub modified: i64,
-    /// What tells the fetched version of a URL from others.
+    /// Version of a download: its ETag, its date, or a unique ID.
     pub version: Option<String>,
 }
 
-impl Cursor {
-    /// The beginning of a file.
-    pub fn start(file: Identity) -> Cursor {
-        Cursor { file, offset: 0, line: 1, rows: 0, rejected: 0, expected: None, exceeded: None, rejects: None }
+impl ImportCursor {
+    /// The start of a file.
+    pub fn start(file: FileIdentity) -> ImportCursor {
+        ImportCursor { file, offset: 0, line: 1, rows: 0, rejected: 0, expected: None, exceeded: None, rejects: None }
     }
 
-    /// The same without what an earlier run that FAILED left.
-    pub fn afresh(self) -> Cursor {
-        Cursor { rejected: 0, exceeded: None, rejects: None, ..self }
+    /// The same without the rejects of an earlier run that FAILED.
+    pub fn without_rejects(self) -> ImportCursor {
+        ImportCursor { rejected: 0, exceeded: None, rejects: None, ..self }
     }
 
-    /// The same where `refused` of the rows went to the rejects.
-    pub fn less(mut self, refused: u64) -> Cursor {
+    /// The same with `refused` of the rows counted as rejected.
+    pub fn with_refused(mut self, refused: u64) -> ImportCursor {
         self.rows = self.rows.saturating_sub(refused);
         self.rejected += refused;
         self
     }
 
-    /// The rows that the whole file will give: estimated by the share of bytes that is read, exact at the end.
+    /// Returns the total number of rows, estimated from the bytes that are read. Exact at the end.
     pub fn total(&self) -> Option<u64> {
         let expected = self.expected.filter(|_| self.rows > 0 && self.offset > 0)?;
-        let whole = u128::from(self.rows) * u128::from(expected) / u128::from(self.offset);
-        Some(u64::try_from(whole).unwrap_or(u64::MAX).max(self.rows))
+        let total = u128::from(self.rows) * u128::from(expected) / u128::from(self.offset);
+        Some(u64::try_from(total).unwrap_or(u64::MAX).max(self.rows))
     }
 }
 
@@ -150,9 +150,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_delimiter_that_was_stored_without_the_flag_counts_as_set() {
+    fn a_delimiter_stored_without_the_flag_counts_as_set() {
         let stored = r#"{ "delimiter": 44, "quote": 34, "header": true, "null_value": null, "encoding": null }"#;
-        let format: Format = serde_json::from_str(stored).unwrap();
-        assert_eq!(format, Format { delimiter_given: true, ..Format::default() });
+        let format: CsvFormat = serde_json::from_str(stored).unwrap();
+        assert_eq!(format, CsvFormat { delimiter_given: true, ..CsvFormat::default() });
     }
 }

@@ -1,5 +1,5 @@
-//! Writing what is read: batch after batch, each with the cursor behind it in one transaction. Where the database has
-//! lanes, the next batch streams in while one commits. A row that the database refuses is a bad row like any other.
+//! Writes batches, each with its cursor in one transaction. If the database has several write slots, the next batch streams
+//! while one commits. A row that the database refuses is a bad row like any other.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -7,147 +7,182 @@ use std::time::Duration;
 use csv::ByteRecord;
 use tokio::sync::mpsc;
 
-use super::brake::Brake;
-use super::lines::{Lines, Place};
-use super::records::{Piece, Records};
-use super::shape::Bad;
-use super::spec::{BadRows, Cursor, Format, Spec};
+use super::super::rate_limiter::RateLimiter;
+use super::position::{FilePosition, LineNumbers};
+use super::records::{RecordBatch, RecordReader};
+use super::row_schema::RowError;
+use super::spec::{BadRows, CsvFormat, ImportCursor, ImportSpec};
 use super::{rejects, report};
+use crate::clock::Clock;
 use crate::datasets::{self, Batch, Checkpoint, Error, Staging, WriteOutcome};
-use crate::runner::{Context, Failure, Stop};
+use crate::runner::{Context, Failure, StopReason};
 
-/// After so long without a piece what was committed last is told: a checkpoint passes over what comes sooner.
-const QUIET: Duration = Duration::from_millis(100);
+/// Time without a batch after which the last commit is reported. Checkpoints may skip commits that come sooner.
+const REPORT_DELAY: Duration = Duration::from_millis(100);
 
-/// Keeps the staging's lanes busy and says what is committed.
-pub struct Writer<'a> {
+/// Writes to the staging and reports what is committed.
+pub struct ImportWriter<'a> {
     context: &'a Context,
     staging: &'a mut dyn Staging,
-    brake: Option<Brake>,
-    spare: mpsc::Sender<Batch>,
-    lines: Lines,
-    format: Format,
+    rate_limiter: Option<RateLimiter>,
+    recycle: mpsc::Sender<Batch>,
+    lines: LineNumbers,
+    format: CsvFormat,
     bad_rows: BadRows,
-    /// Rows that the database refused, which the reader counts as rows.
+    /// Number of rows that the database refused. The reader counts them as rows.
     refused: u64,
-    under_way: VecDeque<UnderWay>,
-    /// The cursor of the last commit.
-    last: Cursor,
-    /// All that is committed was told: what a checkpoint passed over is not.
-    told: bool,
+    /// Batches that are written and not yet committed, oldest first.
+    pending: VecDeque<PendingBatch>,
+    /// Cursor of the last commit.
+    last: ImportCursor,
+    /// The last commit was reported.
+    reported: bool,
 }
 
-/// What is read and not yet committed, beside its rows.
-struct UnderWay {
-    starts: Vec<Place>,
+/// Batch that is not yet committed, without its rows.
+struct PendingBatch {
+    starts: Vec<FilePosition>,
     rejects: Vec<u8>,
-    cursor: Cursor,
+    cursor: ImportCursor,
 }
 
-impl<'a> Writer<'a> {
-    /// Writes what `records` will give; batches come back by `spare`.
+impl<'a> ImportWriter<'a> {
+    /// Writes the batches of `records`. Empty batches are returned by `recycle`.
     pub fn new(
         context: &'a Context,
-        spec: &Spec,
+        spec: &ImportSpec,
         staging: &'a mut dyn Staging,
-        records: &Records,
-        spare: mpsc::Sender<Batch>,
-    ) -> Writer<'a> {
+        records: &RecordReader,
+        recycle: mpsc::Sender<Batch>,
+    ) -> ImportWriter<'a> {
         let last = records.cursor().clone();
-        let brake = spec.max_rows_per_second.map(|rate| Brake::new(rate, last.rows));
+        let now = Clock::monotonic();
+        let rate_limiter = spec.max_rows_per_second.map(|rate| RateLimiter::new(rate, last.rows, now));
         let (format, bad_rows, lines) = (spec.csv.clone(), spec.bad_rows, records.lines());
-        let under_way = VecDeque::new();
-        Writer { context, staging, brake, spare, lines, format, bad_rows, refused: 0, under_way, last, told: true }
+        let pending = VecDeque::new();
+        ImportWriter {
+            context,
+            staging,
+            rate_limiter,
+            recycle,
+            lines,
+            format,
+            bad_rows,
+            refused: 0,
+            pending,
+            last,
+            reported: true,
+        }
     }
 
-    /// Writes until the reader ends, and answers the last cursor.
+    /// Writes until the reader ends. Returns the last cursor.
     ///
     /// # Errors
-    /// A stop that was asked for: what is told as the last progress is what is committed then.
-    pub async fn run(mut self, inbox: mpsc::Receiver<Result<Piece, Stop>>) -> Result<Cursor, Stop> {
-        let ended = self.write_all(inbox).await;
-        if let Err(Stop::Interrupted) = ended {
-            self.settle().await?;
-            self.context.note(&self.last, report(&self.last))?;
+    /// A requested stop: the last progress is then what is committed.
+    pub async fn run(
+        mut self,
+        batches: mpsc::Receiver<Result<RecordBatch, StopReason>>,
+    ) -> Result<ImportCursor, StopReason> {
+        let ended = self.write_all(batches).await;
+        if let Err(StopReason::Interrupted) = ended {
+            self.cancel_pending().await?;
+            self.context.set_checkpoint(&self.last, report(&self.last))?;
         }
         ended.map(|()| self.last)
     }
 
-    async fn write_all(&mut self, mut inbox: mpsc::Receiver<Result<Piece, Stop>>) -> Result<(), Stop> {
-        // A slowed import writes a batch and waits.
-        let lanes = if self.brake.is_some() { 1 } else { self.staging.write_slots() };
+    async fn write_all(
+        &mut self,
+        mut batches: mpsc::Receiver<Result<RecordBatch, StopReason>>,
+    ) -> Result<(), StopReason> {
+        // An import with a rate limit writes one batch and waits.
+        let slots = if self.rate_limiter.is_some() { 1 } else { self.staging.write_slots() };
         let mut end = None;
-        while end.is_none() || !self.under_way.is_empty() {
+        while end.is_none() || !self.pending.is_empty() {
             tokio::select! {
                 biased;
                 stop = self.context.stopped() => return Err(stop),
-                written = self.staging.finish_write(), if !self.under_way.is_empty() => self.heard(written).await?,
-                piece = inbox.recv(), if end.is_none() && self.under_way.len() < lanes && !self.is_over() => match piece {
-                    Some(Ok(piece)) => self.take(piece).await?,
-                    // What was read before is written, so that the first fault in the file is the one that is told.
+                written = self.staging.finish_write(), if !self.pending.is_empty() => self.on_written(written).await?,
+                batch = batches.recv(), if end.is_none() && self.pending.len() < slots && !self.has_exceeded() => match batch {
+                    Some(Ok(batch)) => self.begin_batch(batch).await?,
+                    // Earlier batches are written first, so that the first error in the file is reported.
                     Some(Err(stop)) => end = Some(Err(stop)),
                     None => end = Some(Ok(())),
                 },
-                // The file is slow in coming.
-                () = tokio::time::sleep(QUIET), if !self.told && self.under_way.is_empty() => self.tell().await?,
+                // The file comes slowly.
+                () = tokio::time::sleep(REPORT_DELAY), if !self.reported && self.pending.is_empty() => self.report_last().await?,
             }
         }
         end.unwrap_or(Ok(()))
     }
 
-    /// A write with more bad rows than the import may have is under way: nothing may follow it.
-    fn is_over(&self) -> bool {
-        self.under_way.iter().any(|write| write.cursor.exceeded.is_some())
+    /// Returns true if a pending batch exceeds the limit of bad rows: no batch may follow it.
+    fn has_exceeded(&self) -> bool {
+        self.pending.iter().any(|write| write.cursor.exceeded.is_some())
     }
 
-    async fn take(&mut self, Piece { batch, starts, rejects, cursor }: Piece) -> Result<(), Stop> {
-        let cursor = cursor.less(self.refused);
-        self.begin(batch, UnderWay { starts, rejects, cursor }).await
+    async fn begin_batch(
+        &mut self,
+        RecordBatch { rows, starts, rejects, cursor }: RecordBatch,
+    ) -> Result<(), StopReason> {
+        let cursor = cursor.with_refused(self.refused);
+        self.begin(rows, PendingBatch { starts, rejects, cursor }).await
     }
 
-    async fn begin(&mut self, batch: Batch, under_way: UnderWay) -> Result<(), Stop> {
-        let cursor = serde_json::to_string(&under_way.cursor).map_err(|error| Failure::internal(error.to_string()))?;
-        let checkpoint = Checkpoint { cursor, rejects: under_way.rejects.clone() };
-        self.staging.begin_write(batch, checkpoint).await.map_err(stopped_by)?;
-        self.under_way.push_back(under_way);
+    async fn begin(&mut self, rows: Batch, pending: PendingBatch) -> Result<(), StopReason> {
+        let cursor = serde_json::to_string(&pending.cursor).map_err(|error| Failure::internal(error.to_string()))?;
+        let checkpoint = Checkpoint { cursor, rejects: pending.rejects.clone() };
+        self.staging.begin_write(rows, checkpoint).await.map_err(stopped_by)?;
+        self.pending.push_back(pending);
         Ok(())
     }
 
-    /// The oldest write has ended.
-    async fn heard(&mut self, written: WriteOutcome) -> Result<(), Stop> {
-        let Some(ended) = self.under_way.pop_front() else { return Ok(()) };
+    /// Handles the end of the oldest write.
+    async fn on_written(&mut self, written: WriteOutcome) -> Result<(), StopReason> {
+        let Some(ended) = self.pending.pop_front() else { return Ok(()) };
         match written.outcome {
             Ok(()) => {}
             Err(Error::Cell { row, column, reason }) => {
                 let column = Some(column).filter(|column| !column.is_empty());
-                return self.reject(ended, written.batch, row, &Bad { column, reason }).await;
+                return self.reject(ended, written.batch, row, &RowError::Value { column, reason }).await;
             }
             Err(error) => return Err(stopped_by(error)),
         }
-        // The reader may have come to its end and want no more batches.
-        let _ = self.spare.try_send(written.batch);
-        (self.last, self.told) = (ended.cursor, false);
+        // The reader may have ended and need no more batches.
+        let _ = self.recycle.try_send(written.batch);
+        (self.last, self.reported) = (ended.cursor, false);
         if let Some(text) = &self.last.exceeded {
             return Err(Failure::input(text.clone()).into());
         }
         self.context.checkpoint(&self.last, report(&self.last)).await?;
-        match &mut self.brake {
-            Some(brake) => brake.wait(self.last.rows, self.context).await,
-            None => Ok(()),
+        self.wait_for_rate().await
+    }
+
+    async fn wait_for_rate(&mut self) -> Result<(), StopReason> {
+        let Some(limiter) = &self.rate_limiter else { return Ok(()) };
+        tokio::select! {
+            stop = self.context.stopped() => Err(stop),
+            () = tokio::time::sleep(limiter.delay(self.last.rows, Clock::monotonic())) => Ok(()),
         }
     }
 
-    /// Says how far it came, where nothing follows at once that would say it.
-    async fn tell(&mut self) -> Result<(), Stop> {
-        self.told = true;
+    /// Reports the last commit, if no other follows soon.
+    async fn report_last(&mut self) -> Result<(), StopReason> {
+        self.reported = true;
         self.context.checkpoint(&self.last, report(&self.last)).await
     }
 
-    /// Puts a row that the database refused to the rejects, and writes the others anew.
-    async fn reject(&mut self, mut from: UnderWay, mut batch: Batch, row: usize, bad: &Bad) -> Result<(), Stop> {
+    /// Moves a row that the database refused to the rejects, and writes the other rows again.
+    async fn reject(
+        &mut self,
+        mut from: PendingBatch,
+        mut batch: Batch,
+        row: usize,
+        bad: &RowError,
+    ) -> Result<(), StopReason> {
         let (lines, start) = (self.lines.clone(), from.starts.get(row).copied());
         let line = self.context.blocking(move || start.map_or(Ok(0), |start| lines.at(start))).await??;
-        let BadRows::Skip(most) = self.bad_rows else { return Err(Failure::input(bad.at(line)).into()) };
+        let BadRows::Skip(limit) = self.bad_rows else { return Err(Failure::input(bad.at(line)).into()) };
         if let Some(cells) = batch.rows().nth(row) {
             let record: ByteRecord = cells.map(Option::unwrap_or_default).collect();
             from.rejects.extend(rejects::reject(bad, line, &record, 0, &self.format));
@@ -155,42 +190,42 @@ impl<'a> Writer<'a> {
         batch.remove_row(row);
         from.starts.remove(row);
         self.refused += 1;
-        from.cursor = from.cursor.less(1);
-        let exceeded = rejects::exceeded(most, from.cursor.rejected, bad, line);
+        from.cursor = from.cursor.with_refused(1);
+        let exceeded = rejects::exceeded(limit, from.cursor.rejected, bad, line);
         from.cursor.exceeded = from.cursor.exceeded.or(exceeded);
         let over = from.cursor.exceeded.is_some();
         if over {
-            // Its rows are rolled back anyway; the rejects are kept.
+            // Its rows are rolled back anyway. The rejects are kept.
             batch.clear();
             from.starts.clear();
             from.cursor.rows = self.last.rows;
         }
         let mut again = vec![(batch, from)];
-        // Those behind it were taken back with it.
-        while let Some(mut behind) = self.under_way.pop_front() {
+        // The writes after it were rolled back with it.
+        while let Some(mut next) = self.pending.pop_front() {
             let written = self.staging.finish_write().await;
             match written.outcome {
                 Err(Error::Cancelled | Error::Cell { .. }) => {}
                 Err(error) => return Err(stopped_by(error)),
-                Ok(()) => return Err(Failure::internal("a write came before the one that it follows").into()),
+                Ok(()) => return Err(Failure::internal("A write committed before the one that it follows.").into()),
             }
-            behind.cursor = behind.cursor.less(1);
-            // What follows too many bad rows is not written.
-            again.extend((!over).then_some((written.batch, behind)));
+            next.cursor = next.cursor.with_refused(1);
+            // Nothing is written after too many bad rows.
+            again.extend((!over).then_some((written.batch, next)));
         }
-        for (batch, under_way) in again {
-            self.begin(batch, under_way).await?;
+        for (batch, pending) in again {
+            self.begin(batch, pending).await?;
         }
         Ok(())
     }
 
-    /// Takes back what does not commit already, and hears the ends of all writes.
-    async fn settle(&mut self) -> Result<(), Stop> {
+    /// Cancels writes that have not begun to commit, and waits for the end of all writes.
+    async fn cancel_pending(&mut self) -> Result<(), StopReason> {
         self.staging.cancel_writes();
-        while let Some(ended) = self.under_way.pop_front() {
+        while let Some(ended) = self.pending.pop_front() {
             match self.staging.finish_write().await.outcome {
                 Ok(()) => self.last = ended.cursor,
-                // What is not committed is read again by the next run.
+                // The next run reads again what is not committed.
                 Err(Error::Cancelled | Error::Cell { .. }) => {}
                 Err(error) => return Err(stopped_by(error)),
             }
@@ -199,10 +234,10 @@ impl<'a> Writer<'a> {
     }
 }
 
-/// What an error of the datasets means for the run.
-pub fn stopped_by(error: datasets::Error) -> Stop {
+/// Returns what an error of the datasets means for the run.
+pub fn stopped_by(error: datasets::Error) -> StopReason {
     match error {
-        datasets::Error::LeaseLost => Stop::LeaseLost,
+        datasets::Error::LeaseLost => StopReason::LeaseLost,
         other => Failure::from(other).into(),
     }
 }

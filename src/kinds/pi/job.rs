@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{parts, text};
 use crate::clock::Clock;
-use crate::runner::{Context, Failure, Report, Stop};
+use crate::runner::{Context, Failure, Report, StopReason};
 use pi_digits::{Name, Piece, Plan, Series, Step, Stopped, What, WriteError};
 
 /// The sum is cut into at most so many parts.
@@ -51,7 +51,7 @@ pub struct Job<'a> {
 
 impl<'a> Job<'a> {
     /// Takes up what is on disk, or begins anew where that is not whole. With `guard` digits to spare, or as many as before.
-    pub async fn resume(context: &'a Context, digits: u32, guard: Option<u32>) -> Result<Job<'a>, Stop> {
+    pub async fn resume(context: &'a Context, digits: u32, guard: Option<u32>) -> Result<Job<'a>, StopReason> {
         let cursor = context.cursor::<Cursor>()?;
         let told = cursor.map_or(0, |cursor| cursor.told);
         let guard = guard.or(cursor.map(|cursor| cursor.guard));
@@ -69,7 +69,7 @@ impl<'a> Job<'a> {
     }
 
     /// Does what is left. None where the digits to spare do not settle the last one wanted: so many are to be tried next.
-    pub async fn run(mut self, zip: text::Zip) -> Result<Option<u32>, Stop> {
+    pub async fn run(mut self, zip: text::Zip) -> Result<Option<u32>, StopReason> {
         while let Some(step) = self.plan.steps.get(self.done).cloned() {
             if step.what == What::Text {
                 break;
@@ -77,14 +77,14 @@ impl<'a> Job<'a> {
             let (series, mut stack) = (self.series, std::mem::take(&mut self.stack));
             let what = step.what.clone();
             let computed = self.compute(&step, move |stop| what.run(series, &mut stack, stop).map(|()| stack));
-            self.stack = computed.await?.map_err(|Stopped| Stop::Interrupted)?;
+            self.stack = computed.await?.map_err(|Stopped| StopReason::Interrupted)?;
             self.done += 1;
             self.keep().await?;
         }
         self.write(zip).await
     }
 
-    async fn write(&mut self, zip: text::Zip) -> Result<Option<u32>, Stop> {
+    async fn write(&mut self, zip: text::Zip) -> Result<Option<u32>, StopReason> {
         let (series, step) = (self.series, self.plan.steps.last().cloned());
         let (Some(Piece::Value(value)), Some(step)) = (self.stack.pop(), step) else {
             return Err(Failure::internal("the value of pi was not computed").into());
@@ -93,7 +93,7 @@ impl<'a> Job<'a> {
         match written {
             Ok(()) => Ok(None),
             Err(WriteError::Unsettled) => Ok(Some(series.wider().guard())),
-            Err(WriteError::Stopped) => Err(Stop::Interrupted),
+            Err(WriteError::Stopped) => Err(StopReason::Interrupted),
             Err(WriteError::Io(error)) => Err(Failure::io("the zip file", &error).into()),
         }
     }
@@ -103,7 +103,7 @@ impl<'a> Job<'a> {
         &mut self,
         step: &Step,
         work: impl FnOnce(pi_digits::Stop<'_>) -> T + Send + 'static,
-    ) -> Result<T, Stop> {
+    ) -> Result<T, StopReason> {
         let worked = Arc::new(AtomicU64::new(0));
         let (counted, context) = (Arc::clone(&worked), self.context.clone());
         let computing = self.context.compute(move || {
@@ -123,7 +123,7 @@ impl<'a> Job<'a> {
     }
 
     /// Keeps the stack on disk, unless it was kept a moment ago.
-    async fn keep(&mut self) -> Result<(), Stop> {
+    async fn keep(&mut self) -> Result<(), StopReason> {
         let (at, took) = self.keeping;
         if at.elapsed() < KEEP_EVERY.max(took * KEEP_SHARE) {
             return self.tell(0.0).await;
@@ -144,7 +144,7 @@ impl<'a> Job<'a> {
     }
 
     /// Tells the work that is done: that of the steps, and `more` of the next one.
-    async fn tell(&mut self, more: f64) -> Result<(), Stop> {
+    async fn tell(&mut self, more: f64) -> Result<(), StopReason> {
         let (cursor, report) = self.report(more);
         self.context.checkpoint(&cursor, report).await
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use self::job::Job;
 use self::text::Zip;
 use super::KindParts;
-use crate::runner::{BadInput, Context, Failure, Kind, Plan, Stop};
+use crate::runner::{BadInput, Context, Failure, Kind, StopReason, TaskPlan};
 use crate::task::{ResultFile, TaskId, Unit};
 
 /// The kind's name in the store.
@@ -46,13 +46,13 @@ impl Kind for Pi {
         NAME
     }
 
-    fn plan(&self, spec: &serde_json::Value) -> Result<Plan, BadInput> {
+    fn plan(&self, spec: &serde_json::Value) -> Result<TaskPlan, BadInput> {
         let spec: Spec = super::read_spec(spec)?;
         if !(1..=self.limit).contains(&spec.digits) {
             let message = format!("{} is not a number of digits from 1 to {}", spec.digits, self.limit);
             return Err(BadInput::new("digits", message));
         }
-        Ok(Plan {
+        Ok(TaskPlan {
             unit: Unit::Digits,
             total: Some(u64::from(spec.digits)),
             unique_key: None,
@@ -61,7 +61,7 @@ impl Kind for Pi {
         })
     }
 
-    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
+    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason> {
         let (spec, mut guard) = (context.spec::<Spec>()?, None);
         let path = context.work().await?.join(format!("digits-{}.zip", context.epoch()));
         loop {
@@ -82,7 +82,7 @@ impl Kind for Pi {
     }
 }
 
-async fn seal(context: &Context, path: PathBuf) -> Result<ResultFile, Stop> {
+async fn seal(context: &Context, path: PathBuf) -> Result<ResultFile, StopReason> {
     let sealed = super::seal(context, path, None).await;
     let sealed = sealed.map_err(|error| Failure::io("the zip file", &error))?;
     Ok(ResultFile {

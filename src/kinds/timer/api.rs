@@ -8,8 +8,8 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use url::Url;
 
-use super::spec::{self, Spec};
-use super::{Cursor, NAME};
+use super::spec::{self, TimerSpec};
+use super::{NAME, TimerCursor};
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::DateTime;
@@ -56,14 +56,14 @@ impl TimerFields {
     /// The last 100 attempts, oldest first.
     #[graphql(complexity = "100 * child_complexity + 1")]
     async fn deliveries(&self) -> Result<Vec<Delivered>> {
-        let cursor = self.0.cursor.as_deref().map(serde_json::from_str::<Cursor>).transpose();
+        let cursor = self.0.cursor.as_deref().map(serde_json::from_str::<TimerCursor>).transpose();
         let cursor = cursor.map_err(error::internal)?.unwrap_or_default();
         Ok(cursor.deliveries.into_iter().map(Delivered::from).collect())
     }
 }
 
 impl TimerFields {
-    fn spec(&self) -> Result<Spec> {
+    fn spec(&self) -> Result<TimerSpec> {
         serde_json::from_str(&self.0.spec).map_err(error::internal)
     }
 }
@@ -82,8 +82,8 @@ pub struct Delivered {
     error: Option<String>,
 }
 
-impl From<super::Delivered> for Delivered {
-    fn from(try_: super::Delivered) -> Delivered {
+impl From<super::DeliveryRecord> for Delivered {
+    fn from(try_: super::DeliveryRecord) -> Delivered {
         let lateness_ms = SignedDuration::from_micros(i64::try_from(try_.late).unwrap_or(i64::MAX)).as_secs_f64() * 1e3;
         Delivered { at: try_.at.into(), lateness_ms, status: try_.status.map(i32::from), error: try_.error }
     }
@@ -91,7 +91,7 @@ impl From<super::Delivered> for Delivered {
 
 /// Delivery guarantee when the outcome of an attempt is unknown, for example after a crash or a timeout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(remote = "spec::Delivery")]
+#[graphql(remote = "spec::DeliveryGuarantee")]
 pub enum Delivery {
     /// Repeats the attempt. The receiver may get the request twice, with the same webhook-id.
     AtLeastOnce,
@@ -187,7 +187,7 @@ impl StartTimerInput {
             .map_or(at, |whole| if whole < at { whole + SignedDuration::from_micros(1) } else { whole });
         let headers = self.headers.unwrap_or_default().into_iter().map(|header| (header.name, header.value)).collect();
         let (delivery, timeout) = (self.delivery.into(), self.timeout_seconds);
-        let spec = Spec { url: self.url, at, delivery, body: self.body, headers, timeout };
+        let spec = TimerSpec { url: self.url, at, delivery, body: self.body, headers, timeout };
         let options = StartOptions::new(self.label, Some(at), idempotency_key).map_err(error::from_input)?;
         Ok((serde_json::to_value(spec).map_err(error::internal)?, options))
     }

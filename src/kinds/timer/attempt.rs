@@ -1,4 +1,4 @@
-//! One try: the request, and what came of it.
+//! One attempt: the request and its outcome.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,45 +6,45 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Timer;
-use super::spec::Spec;
-use crate::runner::Stop;
+use super::spec::TimerSpec;
+use crate::runner::StopReason;
 use crate::task::TaskId;
 use outbound::{Reply, RequestError};
 
-/// Bytes of an answer's body that are read, and characters of it that are shown.
-const READ: usize = 16 * 1024;
-const SHOWN: usize = 200;
+/// Maximum number of bytes that are read of a response body, and of characters that are shown.
+const READ_BYTES: usize = 16 * 1024;
+const SHOWN_CHARACTERS: usize = 200;
 
-/// What came of a try.
+/// Outcome of an attempt.
 #[derive(Debug)]
-pub enum Outcome {
-    /// An answer.
-    Answer(Answer),
-    /// No answer.
+pub enum DeliveryOutcome {
+    /// A response.
+    Response(WebhookResponse),
+    /// No response.
     Failed(RequestError),
-    /// None in time.
+    /// No response within this time, in seconds.
     TimedOut(f64),
-    /// It was ended while it was under way.
-    Cut(Stop),
+    /// The attempt was stopped before a response.
+    Stopped(StopReason),
 }
 
-/// An answer, as far as it matters.
+/// Response of the receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// The status.
+pub struct WebhookResponse {
+    /// Status code.
     pub status: u16,
-    /// The status and the beginning of the body, for people.
+    /// Status line and start of the body, for people.
     pub text: String,
-    /// Its Retry-After.
+    /// Value of Retry-After.
     pub retry_after: Option<String>,
 }
 
 impl Timer {
     /// Sends the webhook once.
-    pub(super) async fn send(&self, id: TaskId, spec: &Spec, at: Timestamp) -> Outcome {
+    pub(super) async fn send(&self, id: TaskId, spec: &TimerSpec, at: Timestamp) -> DeliveryOutcome {
         let address = match self.outbound.check_url(&spec.url) {
             Ok(address) => address.with_segment(&id.to_string()),
-            Err(refused) => return Outcome::Failed(refused.into()),
+            Err(refused) => return DeliveryOutcome::Failed(refused.into()),
         };
         let body = spec.body.clone().unwrap_or_default();
         let (id, seconds) = (id.to_string(), at.as_second());
@@ -55,53 +55,54 @@ impl Timer {
         headers.extend(signature.as_deref().map(|signature| ("webhook-signature", signature)));
         let sent = async {
             let reply = self.outbound.post(&address, &headers, body.into_bytes()).await?;
-            Ok(read(reply).await)
+            Ok(read_response(reply).await)
         };
         match tokio::time::timeout(Duration::from_secs_f64(spec.timeout), sent).await {
-            Ok(Ok(answer)) => Outcome::Answer(answer),
-            Ok(Err(failed)) => Outcome::Failed(failed),
-            Err(_) => Outcome::TimedOut(spec.timeout),
+            Ok(Ok(response)) => DeliveryOutcome::Response(response),
+            Ok(Err(failed)) => DeliveryOutcome::Failed(failed),
+            Err(_) => DeliveryOutcome::TimedOut(spec.timeout),
         }
     }
 }
 
-/// The status is the answer; a body that breaks off does not change it.
-async fn read(reply: Reply) -> Answer {
+/// Reads a response. A body that breaks off does not change the outcome.
+async fn read_response(reply: Reply) -> WebhookResponse {
     let (status, line) = (reply.status(), reply.status_text());
     let retry_after = reply.header("retry-after").map(str::to_owned);
-    let body = reply.body(READ).await.unwrap_or_default();
-    let shown: String = String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).take(SHOWN).collect();
+    let body = reply.body(READ_BYTES).await.unwrap_or_default();
+    let shown: String =
+        String::from_utf8_lossy(&body).chars().filter(|c| !c.is_control()).take(SHOWN_CHARACTERS).collect();
     let text = if shown.is_empty() { format!("HTTP {line}") } else { format!("HTTP {line}: {shown}") };
-    Answer { status, text, retry_after }
+    WebhookResponse { status, text, retry_after }
 }
 
-impl Outcome {
-    /// The status of the answer.
+impl DeliveryOutcome {
+    /// Returns the status code of the response.
     pub fn status(&self) -> Option<u16> {
         match self {
-            Outcome::Answer(answer) => Some(answer.status),
+            DeliveryOutcome::Response(response) => Some(response.status),
             _ => None,
         }
     }
 
-    /// It is a success.
+    /// Returns true for any 2xx.
     pub fn is_success(&self) -> bool {
         self.status().is_some_and(|status| (200..300).contains(&status))
     }
 
-    /// Why it is none.
+    /// Returns the error text. None for a success.
     pub fn error(&self) -> Option<String> {
         (!self.is_success()).then(|| self.to_string())
     }
 }
 
-impl fmt::Display for Outcome {
+impl fmt::Display for DeliveryOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Answer(answer) => f.write_str(&answer.text),
-            Outcome::Failed(failed) => write!(f, "{failed}"),
-            Outcome::TimedOut(seconds) => write!(f, "no answer within {seconds} seconds"),
-            Outcome::Cut(_) => f.write_str("it was stopped before there was an answer"),
+            DeliveryOutcome::Response(response) => f.write_str(&response.text),
+            DeliveryOutcome::Failed(failed) => f.write_str(failed.to_string().trim_end_matches('.')),
+            DeliveryOutcome::TimedOut(seconds) => write!(f, "no response within {seconds} seconds"),
+            DeliveryOutcome::Stopped(_) => f.write_str("stopped before a response"),
         }
     }
 }

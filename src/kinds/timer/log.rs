@@ -1,37 +1,47 @@
-//! The log line of a delivery: the only one that a timer writes by itself.
+//! Logs attempts: one line for each.
 
-use super::Delivered;
-use super::verdict::Verdict;
+use super::DeliveryRecord;
+use super::decision::AttemptDecision;
 use crate::runner::Context;
 
-/// Writes a line at the level of `$macro`.
+/// Logs a line at the level of `$macro`.
 macro_rules! line {
-    ($macro:ident, $context:ident, $attempt:ident, $delivered:ident, $text:literal) => {
+    ($macro:ident, $context:ident, $attempt:ident, $record:ident, $text:literal) => {
         tracing::$macro!(
             task = %$context.id(),
             kind = super::NAME,
             epoch = $context.epoch(),
             node = $context.node(),
             attempt = $attempt,
-            status = $delivered.status,
-            lateness_us = $delivered.late,
-            duration_ms = duration($context, $delivered),
-            error = $delivered.error,
+            status = $record.status,
+            lateness_us = $record.late,
+            duration_ms = duration($context, $record),
+            error = $record.error,
             $text
         )
     };
 }
 
-/// Logs what became of an attempt. `last` says that no other follows.
-pub(super) fn delivery(context: &Context, attempt: u32, delivered: &Delivered, verdict: Verdict, last: bool) {
-    match verdict {
-        Verdict::Delivered => line!(info, context, attempt, delivered, "timer delivered"),
-        Verdict::Stop => line!(info, context, attempt, delivered, "timer attempt stopped"),
-        Verdict::Again(_) if !last => line!(warn, context, attempt, delivered, "timer attempt failed; retrying"),
-        Verdict::Again(_) | Verdict::Final(_) => line!(warn, context, attempt, delivered, "timer failed"),
+/// Logs an attempt. `last`: no other follows.
+pub(super) fn log_attempt(
+    context: &Context,
+    attempt: u32,
+    record: &DeliveryRecord,
+    decision: AttemptDecision,
+    last: bool,
+) {
+    match decision {
+        AttemptDecision::Succeeded => line!(info, context, attempt, record, "timer delivered"),
+        AttemptDecision::Stopped => line!(info, context, attempt, record, "timer attempt stopped"),
+        AttemptDecision::RetryAt(_) if !last => {
+            line!(warn, context, attempt, record, "timer attempt failed; retrying")
+        }
+        AttemptDecision::RetryAt(_) | AttemptDecision::Fail(_) => {
+            line!(warn, context, attempt, record, "timer failed")
+        }
     }
 }
 
-fn duration(context: &Context, delivered: &Delivered) -> i64 {
-    i64::try_from(delivered.at.duration_until(context.now()).as_millis()).unwrap_or(i64::MAX)
+fn duration(context: &Context, record: &DeliveryRecord) -> i64 {
+    i64::try_from(record.at.duration_until(context.now()).as_millis()).unwrap_or(i64::MAX)
 }

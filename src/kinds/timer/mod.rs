@@ -1,13 +1,13 @@
-//! Timers: a POST to an address at a moment. [`spec`] says what is sent, [`attempt`] makes one try, [`verdict`] decides what
-//! its outcome means, [`signature`] lets the receiver know who sent it.
+//! Timers: send a POST request at a moment. [`spec`] says what is sent, [`attempt`] sends it once, [`decision`] decides what follows,
+//! [`signature`] signs the request.
 
 pub mod api;
 mod attempt;
-mod counted;
+mod count;
+mod decision;
 mod log;
 mod signature;
 pub mod spec;
-mod verdict;
 
 use std::time::Duration;
 
@@ -15,23 +15,23 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use self::attempt::Outcome;
+use self::attempt::DeliveryOutcome;
+use self::decision::AttemptDecision;
 use self::signature::Signer;
-use self::spec::{Delivery, Spec};
-use self::verdict::Verdict;
+use self::spec::{DeliveryGuarantee, TimerSpec};
 use super::KindParts;
 use crate::metrics::{Sent, Timers};
-use crate::runner::{BadInput, Context, Failure, Kind, Plan, Report, Stop};
+use crate::runner::{BadInput, Context, Failure, Kind, Report, StopReason, TaskPlan};
 use crate::task::{Code, ResultFile, Unit};
 use outbound::Outbound;
 
 /// The kind's name in the store.
 pub const NAME: &str = "timer";
 
-/// Tries that are kept; of more, the last ones.
-const KEPT: usize = 100;
+/// Maximum number of attempts that are kept: the last ones.
+const MAX_DELIVERIES: usize = 100;
 
-/// How long an attempt that is under way may continue after a pause was requested. A shutdown leaves it nearly all of its grace.
+/// Maximum time that an attempt in progress continues after a pause. After a shutdown it continues for most of the grace.
 const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// The kind `timer`.
@@ -43,33 +43,33 @@ pub struct Timer {
     backoff: Duration,
 }
 
-/// The tries of a timer.
+/// Attempts of a timer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Cursor {
-    /// Oldest first.
-    pub deliveries: Vec<Delivered>,
-    /// When a try began that must not be made twice.
+pub struct TimerCursor {
+    /// The last attempts, oldest first.
+    pub deliveries: Vec<DeliveryRecord>,
+    /// When an attempt began that must not be repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sending: Option<Timestamp>,
 }
 
-/// One try.
+/// One attempt, as stored.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Delivered {
-    /// When it was sent.
+pub struct DeliveryRecord {
+    /// Time of the request.
     pub at: Timestamp,
-    /// Microseconds from the moment at which it became due to its sending.
+    /// Delay between the due time and the request, in microseconds.
     pub late: u64,
-    /// The status of the answer, where there was one.
+    /// Status code of the response, if there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// Why it was no success.
+    /// Error text, if the attempt failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
 impl Timer {
-    /// The kind, over `parts`.
+    /// Makes the kind from `parts`.
     pub fn new(parts: &KindParts<'_>) -> Timer {
         let KindParts { config, outbound, timers, .. } = parts;
         let signer = Signer::new(config.webhook_secrets.iter().map(|secret| secret.0.clone()).collect());
@@ -84,10 +84,10 @@ impl Kind for Timer {
         NAME
     }
 
-    fn plan(&self, spec: &serde_json::Value) -> Result<Plan, BadInput> {
-        let spec: Spec = super::read_spec(spec)?;
+    fn plan(&self, spec: &serde_json::Value) -> Result<TaskPlan, BadInput> {
+        let spec: TimerSpec = super::read_spec(spec)?;
         let concurrency_key = spec.check(&self.outbound)?.authority();
-        Ok(Plan {
+        Ok(TaskPlan {
             unit: Unit::Deliveries,
             total: Some(1),
             unique_key: None,
@@ -96,96 +96,127 @@ impl Kind for Timer {
         })
     }
 
-    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, Stop> {
-        let spec: Spec = context.spec()?;
-        let mut cursor: Cursor = context.cursor()?.unwrap_or_default();
+    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason> {
+        let spec: TimerSpec = context.spec()?;
+        let mut cursor: TimerCursor = context.cursor()?.unwrap_or_default();
         let due = context.due_since().unwrap_or(spec.at);
-        let late = |at: Timestamp| u64::try_from(due.duration_until(at).as_micros()).unwrap_or(0);
-        if spec.delivery == Delivery::AtMostOnce {
+        if spec.delivery == DeliveryGuarantee::AtMostOnce {
             if let Some(at) = cursor.sending.take() {
-                let error = "a crash hid whether it was sent, so it is not sent again";
-                let unknown = Delivered { at, late: late(at), status: None, error: Some(error.to_owned()) };
-                log::delivery(context, context.failures() + 1, &unknown, Verdict::Final(Code::Unavailable), true);
-                cursor.add(unknown);
-                context.note(&cursor, report(0))?;
-                self.metrics.sent(Sent::Unknown);
-                return Err(Failure::permanent(Code::Unavailable, error).into());
+                return Err(self.fail_unknown(context, cursor, at, lateness(due, at))?.into());
             }
-            cursor.announce(context).await?;
+            cursor.commit_sending(context).await?;
         } else {
-            // No request begins once a stop was requested.
+            // No request begins after a stop was requested.
             context.check_stop()?;
         }
-        let at = context.now();
-        let late = late(at);
-        self.metrics.late(Duration::from_micros(late));
-        let outcome = tokio::select! {
-            outcome = self.send(context.id(), &spec, at) => outcome,
-            stop = context.cut_off(PATIENCE) => Outcome::Cut(stop),
-        };
-        let tries = context.failures() + 1;
-        let verdict = verdict::of(&outcome, spec.delivery, context.now(), self.wait(context.failures()));
-        let delivered = Delivered { at, late, status: outcome.status(), error: outcome.error() };
-        log::delivery(context, tries, &delivered, verdict, tries >= self.attempts);
-        self.metrics.sent(counted::sent(&outcome, verdict, tries >= self.attempts));
-        cursor.add(delivered);
-        let stop = match verdict {
-            Verdict::Delivered => {
-                context.note(&cursor, report(1))?;
-                return Ok(None);
-            }
-            Verdict::Stop => match outcome {
-                Outcome::Cut(stop) => stop,
-                _ => Stop::Interrupted,
-            },
-            Verdict::Final(code) => Failure::permanent(code, outcome.to_string()).into(),
-            Verdict::Again(_) if tries >= self.attempts => Failure::permanent(
-                Code::Unavailable,
-                format!("{tries} tries, none with success; the last one: {outcome}"),
-            )
-            .into(),
-            Verdict::Again(again) => {
-                let text = format!("try {tries} of {}: {outcome}", self.attempts);
-                Failure::unavailable(text).again(again).into()
-            }
-        };
-        context.note(&cursor, report(0))?;
-        Err(stop)
+        self.attempt(context, &spec, cursor, due).await
     }
 
     async fn rollback(&self, _context: &Context) -> Result<(), Failure> {
-        // What was sent cannot be taken back, and nothing else is kept.
+        // What was sent cannot be rolled back, and nothing else is stored.
         Ok(())
     }
 }
 
 impl Timer {
-    /// The wait before the try after so many failures: full jitter, as in "Exponential Backoff And Jitter" (AWS, 2015).
-    fn wait(&self, failures: u32) -> Duration {
-        const LONGEST: Duration = Duration::from_secs(3600);
-        let most = self.backoff.saturating_mul(2_u32.saturating_pow(failures.min(20))).min(LONGEST);
+    /// Makes one attempt and sets the checkpoint after it.
+    async fn attempt(
+        &self,
+        context: &Context,
+        spec: &TimerSpec,
+        mut cursor: TimerCursor,
+        due: Timestamp,
+    ) -> Result<Option<ResultFile>, StopReason> {
+        let at = context.now();
+        let late = lateness(due, at);
+        self.metrics.late(Duration::from_micros(late));
+        let outcome = tokio::select! {
+            outcome = self.send(context.id(), spec, at) => outcome,
+            stop = context.request_deadline(PATIENCE) => DeliveryOutcome::Stopped(stop),
+        };
+        let attempt = context.failures() + 1;
+        let last = attempt >= self.attempts;
+        let decision = decision::decide(&outcome, spec.delivery, context.now(), self.backoff(context.failures()));
+        let record = DeliveryRecord { at, late, status: outcome.status(), error: outcome.error() };
+        log::log_attempt(context, attempt, &record, decision, last);
+        self.metrics.sent(count::sent(&outcome, decision, last));
+        cursor.add(record);
+        if decision == AttemptDecision::Succeeded {
+            context.set_checkpoint(&cursor, report(1))?;
+            return Ok(None);
+        }
+        context.set_checkpoint(&cursor, report(0))?;
+        Err(self.stop_reason(decision, outcome, attempt))
+    }
+
+    /// Returns why the run ends after an attempt without success.
+    fn stop_reason(&self, decision: AttemptDecision, outcome: DeliveryOutcome, attempt: u32) -> StopReason {
+        match (decision, outcome) {
+            (AttemptDecision::Fail(code), outcome) => {
+                Failure::permanent(code, format!("The delivery failed: {outcome}.")).into()
+            }
+            (AttemptDecision::RetryAt(_), outcome) if attempt >= self.attempts => {
+                let text = format!("All {attempt} attempts failed. Last error: {outcome}.");
+                Failure::permanent(Code::Unavailable, text).into()
+            }
+            (AttemptDecision::RetryAt(at), outcome) => {
+                let text = format!("Attempt {attempt} of {} failed: {outcome}.", self.attempts);
+                Failure::unavailable(text).retry_at(at).into()
+            }
+            (_, DeliveryOutcome::Stopped(stop)) => stop,
+            (AttemptDecision::Succeeded | AttemptDecision::Stopped, _) => StopReason::Interrupted,
+        }
+    }
+
+    /// Records an attempt at `at` whose outcome a crash hid. Returns the failure of the timer.
+    fn fail_unknown(
+        &self,
+        context: &Context,
+        mut cursor: TimerCursor,
+        at: Timestamp,
+        late: u64,
+    ) -> Result<Failure, Failure> {
+        let error = "A crash interrupted the delivery. It may have been sent, so it is not sent again.";
+        let record = DeliveryRecord { at, late, status: None, error: Some(error.to_owned()) };
+        let decision = AttemptDecision::Fail(Code::Unavailable);
+        log::log_attempt(context, context.failures() + 1, &record, decision, true);
+        cursor.add(record);
+        context.set_checkpoint(&cursor, report(0))?;
+        self.metrics.sent(Sent::Unknown);
+        Ok(Failure::permanent(Code::Unavailable, error))
+    }
+
+    /// Returns the delay before the next attempt, with full jitter as in "Exponential Backoff And Jitter" (AWS, 2015).
+    fn backoff(&self, failures: u32) -> Duration {
+        const MAX_BACKOFF: Duration = Duration::from_secs(3600);
+        let most = self.backoff.saturating_mul(2_u32.saturating_pow(failures.min(20))).min(MAX_BACKOFF);
         let random = uuid::Uuid::new_v4().as_u64_pair().1 & 0xFFFF_FFFF;
         most.mul_f64(random as f64 / f64::from(u32::MAX))
     }
 }
 
-impl Cursor {
-    /// Writes down that the webhook is being sent: where that is not on disk, it was not.
-    async fn announce(&mut self, context: &Context) -> Result<(), Stop> {
+impl TimerCursor {
+    /// Commits that the webhook is being sent. If this is not on disk, it was not sent.
+    async fn commit_sending(&mut self, context: &Context) -> Result<(), StopReason> {
         self.sending = Some(context.now());
-        let announced = context.commit(self, report(0)).await;
+        let committed = context.commit(self, report(0)).await;
         self.sending = None;
-        if announced.is_err() {
-            context.note(self, report(0))?;
+        if committed.is_err() {
+            context.set_checkpoint(self, report(0))?;
         }
-        announced
+        committed
     }
 
-    fn add(&mut self, delivered: Delivered) {
-        self.deliveries.push(delivered);
-        let over = self.deliveries.len().saturating_sub(KEPT);
+    fn add(&mut self, record: DeliveryRecord) {
+        self.deliveries.push(record);
+        let over = self.deliveries.len().saturating_sub(MAX_DELIVERIES);
         self.deliveries.drain(..over);
     }
+}
+
+/// Returns the delay from `due` to `at`, in microseconds.
+fn lateness(due: Timestamp, at: Timestamp) -> u64 {
+    u64::try_from(due.duration_until(at).as_micros()).unwrap_or(0)
 }
 
 fn report(done: u64) -> Report {

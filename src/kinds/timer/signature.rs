@@ -1,21 +1,21 @@
-//! Signatures of webhooks, by the specification of Standard Webhooks, version 1.0.0: HMAC-SHA256 over the id, the seconds and
-//! the body, with points between them.
+//! Signs webhooks by the Standard Webhooks specification 1.0.0: HMAC-SHA256 of `id.seconds.body`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// Signs with each of its keys, so that receivers can change from one to the next.
+/// Signs with each of its keys, so that receivers can rotate keys.
 pub struct Signer(Vec<Vec<u8>>);
 
 impl Signer {
-    /// Signs with these keys; without any, not at all.
+    /// A signer with these keys. Without keys, nothing is signed.
     pub fn new(keys: Vec<Vec<u8>>) -> Signer {
         Signer(keys)
     }
 
-    /// The value of `webhook-signature`: `v1,` and the signature in base64, for each key, with blanks between them.
+    /// Returns the value of `webhook-signature`: `v1,` and the signature in base64 for each key, separated by spaces. None without
+    /// keys.
     pub fn sign(&self, id: &str, timestamp: i64, body: &str) -> Option<String> {
         let signed = format!("{id}.{timestamp}.{body}");
         // HMAC takes keys of every length.

@@ -1,4 +1,4 @@
-//! What a timer sends, where and when.
+//! Spec of a timer, as stored with the task.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -6,76 +6,76 @@ use serde::{Deserialize, Serialize};
 use crate::runner::BadInput;
 use outbound::{CheckedUrl, Outbound, check_header};
 
-/// The longest body, in bytes, and the most headers.
-const BODY: usize = 256 * 1024;
-const HEADERS: usize = 50;
+/// Maximum size of the body in bytes, and maximum number of headers.
+const MAX_BODY: usize = 256 * 1024;
+const MAX_HEADERS: usize = 50;
 
-/// The seconds that a try may take.
-const TIMEOUT: std::ops::RangeInclusive<f64> = 0.1..=600.0;
+/// Range of the timeout, in seconds.
+const TIMEOUT_RANGE: std::ops::RangeInclusive<f64> = 0.1..=600.0;
 
-/// What is this server's own to say, in the names of Standard Webhooks.
-const OURS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+/// Headers that the server sets, by the Standard Webhooks specification.
+const SERVER_HEADERS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
 
-/// What a timer is to do.
+/// Spec of a timer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Spec {
-    /// The task's id is put behind its path.
+pub struct TimerSpec {
+    /// URL. The task ID is appended to its path.
     pub url: String,
-    /// When it fires.
+    /// Time at which it fires.
     pub at: Timestamp,
-    /// What becomes of a try whose outcome nobody knows.
-    pub delivery: Delivery,
-    /// What is sent.
+    /// Delivery guarantee when the outcome of an attempt is unknown.
+    pub delivery: DeliveryGuarantee,
+    /// Body of the request.
     pub body: Option<String>,
-    /// Names and values.
+    /// Names and values of additional headers.
     pub headers: Vec<(String, String)>,
-    /// Seconds that a try may take.
+    /// Timeout of an attempt, in seconds.
     pub timeout: f64,
 }
 
-/// What becomes of a try whose outcome nobody knows.
+/// Delivery guarantee when the outcome of an attempt is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Delivery {
-    /// It is made again.
+pub enum DeliveryGuarantee {
+    /// The attempt is repeated.
     AtLeastOnce,
-    /// It is not.
+    /// The attempt is not repeated.
     AtMostOnce,
 }
 
-impl Spec {
-    /// The address, where all of it can be sent.
+impl TimerSpec {
+    /// Validates the spec. Returns the address.
     ///
     /// # Errors
-    /// The field that cannot.
+    /// The field that is invalid.
     pub fn check(&self, outbound: &Outbound) -> Result<CheckedUrl, BadInput> {
-        if !TIMEOUT.contains(&self.timeout) {
-            let (from, to) = (TIMEOUT.start(), TIMEOUT.end());
+        if !TIMEOUT_RANGE.contains(&self.timeout) {
+            let (from, to) = (TIMEOUT_RANGE.start(), TIMEOUT_RANGE.end());
             return Err(BadInput::new(
                 "timeoutSeconds",
-                format!("{} is not from {from} to {to} seconds", self.timeout),
+                format!("timeoutSeconds must be between {from} and {to}, got {}.", self.timeout),
             ));
         }
         let length = self.body.as_ref().map_or(0, String::len);
-        if length > BODY {
-            return Err(BadInput::new("body", format!("the body has {length} bytes, and may have {BODY}")));
+        if length > MAX_BODY {
+            return Err(BadInput::new("body", format!("body has {length} bytes; the maximum is {MAX_BODY}.")));
         }
-        if self.headers.len() > HEADERS {
+        if self.headers.len() > MAX_HEADERS {
             return Err(BadInput::new(
                 "headers",
-                format!("{} headers are given, and {HEADERS} may be", self.headers.len()),
+                format!("headers has {} entries; the maximum is {MAX_HEADERS}.", self.headers.len()),
             ));
         }
         for (name, value) in &self.headers {
-            if OURS.iter().any(|ours| name.eq_ignore_ascii_case(ours)) {
-                return Err(BadInput::new("headers", format!("{name} is set by the server and cannot be given")));
+            if SERVER_HEADERS.iter().any(|own| name.eq_ignore_ascii_case(own)) {
+                return Err(BadInput::new("headers", format!("{name} is set by the server and cannot be changed.")));
             }
             check_header(name, value).map_err(|refused| BadInput::new("headers", refused.to_string()))?;
         }
         outbound.check_url(&self.url).map_err(|refused| BadInput::new("url", refused.to_string()))
     }
 
-    /// The media type of the body, where no header names one.
+    /// Returns the media type of the body, if no header sets one.
     pub fn content_type(&self) -> Option<&'static str> {
         let named = self.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
         let body = self.body.as_deref().filter(|body| !named && !body.is_empty())?;

@@ -1,52 +1,52 @@
-//! The delimiter that the first records show.
+//! Detects the delimiter by the first records.
 //!
-//! Another delimiter is evident if it splits every one of the first 20 records into the same number of fields, at least two,
-//! and the delimiter in force does not. With fewer than three records the first must look like a header: free text that
-//! holds a semicolon is no table.
+//! Another delimiter is evident if it splits each of the first 20 records into the same number of fields, at least two, and the
+//! configured one does not. With fewer than three records, the first must look like a header: free text with a semicolon is
+//! not a table.
 
-use super::super::spec::Format;
-use super::rows::{self, Dialect, Row};
-use super::sample::Sample;
+use super::super::spec::CsvFormat;
+use super::rows::{self, CsvDialect, SampleRow};
+use super::sample::FileSample;
 
-/// Delimiters that files have, the likeliest first, with their names.
-const KNOWN: [(u8, &str); 5] = [(b'\t', "tab"), (b';', "semicolon"), (b',', "comma"), (b'|', "pipe"), (b':', "colon")];
+/// Common delimiters with their names, the likeliest first.
+const COMMON: [(u8, &str); 5] = [(b'\t', "tab"), (b';', "semicolon"), (b',', "comma"), (b'|', "pipe"), (b':', "colon")];
 
-/// Maximum length of a name in a header, in bytes, for the header to be evidence by itself.
-const NAME: usize = 63;
+/// Maximum size of a name in a header that is evidence by itself, in bytes.
+const MAX_NAME: usize = 63;
 
 /// A delimiter that splits the first records evenly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Evident {
+pub struct DetectedDelimiter {
     delimiter: u8,
     records: usize,
     fields: usize,
 }
 
-/// The delimiter other than the format's that splits the first records evenly, the one with the most fields. `rows` are the
-/// records that the format's own delimiter gives.
-pub fn evident(sample: &Sample, format: &Format, rows: &[Row<'_>]) -> Option<Evident> {
+/// Returns another delimiter that splits the first records evenly: the one with the most fields. `rows` are the records by the
+/// format's own delimiter.
+pub fn evident(sample: &FileSample, format: &CsvFormat, rows: &[SampleRow<'_>]) -> Option<DetectedDelimiter> {
     let header = rows.first().map_or(0, |row| row.fields.len());
     if rows::are_even(rows) {
         return None;
     }
-    let mut best: Option<Evident> = None;
-    for (delimiter, _) in KNOWN.into_iter().filter(|(known, _)| ![format.delimiter, format.quote].contains(known)) {
-        let split = sample.rows(&Dialect { delimiter, ..Dialect::of(format) }, rows::FIRST);
+    let mut best: Option<DetectedDelimiter> = None;
+    for (delimiter, _) in COMMON.into_iter().filter(|(known, _)| ![format.delimiter, format.quote].contains(known)) {
+        let split = sample.rows(&CsvDialect { delimiter, ..CsvDialect::of(format) }, rows::SAMPLE_RECORDS);
         let fields = split.first().map_or(0, |row| row.fields.len());
         let better = fields >= header && best.is_none_or(|best| fields > best.fields);
         if better && rows::are_even(&split) && is_convincing(delimiter, &split, sample, format) {
-            best = Some(Evident { delimiter, records: split.len(), fields });
+            best = Some(DetectedDelimiter { delimiter, records: split.len(), fields });
         }
     }
     best
 }
 
-/// Even records by this delimiter are no coincidence.
-fn is_convincing(delimiter: u8, rows: &[Row<'_>], sample: &Sample, format: &Format) -> bool {
+/// Returns true if even records by this delimiter are not a coincidence.
+fn is_convincing(delimiter: u8, rows: &[SampleRow<'_>], sample: &FileSample, format: &CsvFormat) -> bool {
     let header = rows.first().is_some_and(|row| format.header && row.fields.iter().all(|name| is_name(name, format)));
     let fields = rows.first().map_or(0, |row| row.fields.len());
     match (delimiter, rows.len()) {
-        // Times and addresses have colons too.
+        // Times and addresses also have colons.
         (b':', records) => records > 2 && fields > 2 && header,
         (_, 1) => header && sample.complete,
         (b'\t', _) | (_, 3..) => true,
@@ -54,16 +54,16 @@ fn is_convincing(delimiter: u8, rows: &[Row<'_>], sample: &Sample, format: &Form
     }
 }
 
-/// A field that may be the name of a column.
-fn is_name(field: &[u8], format: &Format) -> bool {
+/// Returns true if the field may be the name of a column.
+fn is_name(field: &[u8], format: &CsvFormat) -> bool {
     let name = rows::unquoted(field, format.quote);
     let begins = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'_' || !byte.is_ascii();
-    name.first().is_some_and(begins) && name.len() <= NAME && !name.ends_with(b" ")
+    name.first().is_some_and(begins) && name.len() <= MAX_NAME && !name.ends_with(b" ")
 }
 
-impl Evident {
-    /// The refusal of the file. `rows` are the records that the format's own delimiter gives.
-    pub fn refusal(&self, rows: &[Row<'_>], format: &Format) -> String {
+impl DetectedDelimiter {
+    /// Returns the refusal of the file. `rows` are the records by the format's own delimiter.
+    pub fn refusal(&self, rows: &[SampleRow<'_>], format: &CsvFormat) -> String {
         let counts = rows.iter().map(|row| row.fields.len());
         let (least, most) = (counts.clone().min().unwrap_or(1), counts.max().unwrap_or(1));
         let found = if least == most { most.to_string() } else { format!("{least} to {most}") };
@@ -83,24 +83,24 @@ impl Evident {
         )
     }
 
-    /// The same beside another error.
+    /// Returns the same as a hint for another error.
     pub fn hint(&self) -> String {
         let is = name(self.delimiter);
         format!("The file looks {is}-separated: {}.", setting(self.delimiter))
     }
 }
 
-/// Excel's first line, which names the delimiter.
+/// Excel's `sep=` line, which names the delimiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SepLine {
-    /// The delimiter that it names.
+    /// Delimiter.
     pub delimiter: u8,
-    /// Bytes, without its line end.
+    /// Size in bytes, without its line end.
     pub length: usize,
 }
 
-/// The `sep=` line at the beginning of a file.
-pub fn sep_line(sample: &Sample) -> Option<SepLine> {
+/// Returns the `sep=` line at the start of a file.
+pub fn sep_line(sample: &FileSample) -> Option<SepLine> {
     let text = sample.text();
     let length = text.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
     let length = length.or(sample.complete.then_some(text.len()))?;
@@ -114,8 +114,8 @@ pub fn sep_line(sample: &Sample) -> Option<SepLine> {
 }
 
 impl SepLine {
-    /// The refusal of a file whose delimiter is set otherwise.
-    pub fn refusal(&self, format: &Format) -> String {
+    /// Returns the refusal of a file with another configured delimiter.
+    pub fn refusal(&self, format: &CsvFormat) -> String {
         let (is, by) = (name(self.delimiter), name(format.delimiter));
         let whose = if format.delimiter_given { "csv.delimiter" } else { "the default delimiter" };
         let given = setting(self.delimiter);
@@ -125,13 +125,13 @@ impl SepLine {
     }
 }
 
-/// The setting that reads a file with this delimiter.
+/// Returns the setting for a file with this delimiter.
 fn setting(delimiter: u8) -> String {
     let text: String = char::from(delimiter).escape_default().filter(|letter| *letter != '\'').collect();
     format!("set csv: {{ delimiter: \"{text}\" }}")
 }
 
 fn name(delimiter: u8) -> String {
-    let known = KNOWN.iter().find(|(known, _)| *known == delimiter);
+    let known = COMMON.iter().find(|(known, _)| *known == delimiter);
     known.map_or_else(|| format!("{:?}", char::from(delimiter)), |(_, name)| (*name).to_owned())
 }

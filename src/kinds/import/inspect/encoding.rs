@@ -1,16 +1,16 @@
-//! The encoding that bytes which are no UTF-8 are likely in.
+//! Detects the likely encoding of text that is not UTF-8.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 
-use super::sample::Sample;
+use super::sample::FileSample;
 
-/// Bytes that show UTF-16 without a byte-order mark.
-const WIDE: usize = 4096;
+/// Number of bytes that are checked for UTF-16.
+const CHECKED_BYTES: usize = 4096;
 
-/// Refuses UTF-16 without a byte-order mark: of each two bytes, one is NUL in at least half of them.
-pub fn wide(sample: &Sample) -> Option<String> {
+/// Refuses UTF-16 without a byte-order mark: in at least half of the pairs of bytes, one is NUL.
+pub fn utf_16(sample: &FileSample) -> Option<String> {
     let bytes = sample.text();
-    let (pairs, _) = bytes[..bytes.len().min(WIDE)].as_chunks::<2>();
+    let (pairs, _) = bytes[..bytes.len().min(CHECKED_BYTES)].as_chunks::<2>();
     let nul = |n: usize| pairs.iter().filter(|pair| pair[n] == 0).count();
     let (first, second) = (nul(0), nul(1));
     let label = match pairs.len() {
@@ -22,8 +22,8 @@ pub fn wide(sample: &Sample) -> Option<String> {
     Some(format!("The file looks like UTF-16 without a byte-order mark. Set csv: {{ encoding: \"{label}\" }}."))
 }
 
-/// What to do about `record`, which is no UTF-8.
-pub fn hint(sample: &Sample, record: &[u8]) -> String {
+/// Returns a hint for `record`, which is not UTF-8.
+pub fn hint(sample: &FileSample, record: &[u8]) -> String {
     let (mut valid, mut invalid) = (0, 0);
     for chunk in sample.text().utf8_chunks() {
         valid += chunk.valid().chars().filter(|letter| !letter.is_ascii()).count();

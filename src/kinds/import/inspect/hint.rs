@@ -1,29 +1,29 @@
-//! What a file that failed at some record looks like, told beside the error.
+//! Hints on what a file looks like, added to the error of a record.
 
 use csv::ByteRecord;
 
-use super::super::source::input::Input;
-use super::super::spec::Format;
-use super::rows::{self, Dialect, Row};
-use super::sample::Sample;
+use super::super::source::growing::GrowingFile;
+use super::super::spec::CsvFormat;
+use super::rows::{self, CsvDialect, SampleRow};
+use super::sample::FileSample;
 use super::{delimiter, encoding, escape, not_csv, signature};
 
-/// Returns what may be wrong with a file that failed at `record`, and what to do.
-pub fn hint(input: &Input, format: &Format, record: &ByteRecord) -> Option<String> {
-    // The error itself is what matters.
-    let sample = Sample::read(input).ok()?;
+/// Returns what may be wrong with the file of a bad `record`, and what to do.
+pub fn hint(input: &GrowingFile, format: &CsvFormat, record: &ByteRecord) -> Option<String> {
+    // Without a sample, the error has no hint.
+    let sample = FileSample::read(input).ok()?;
     of(&sample, format, record, input.encoding() == "UTF-8")
 }
 
-/// The same for a sample; `utf8` if the text is as it came.
-pub fn of(sample: &Sample, format: &Format, record: &ByteRecord, utf8: bool) -> Option<String> {
+/// The same for a sample. `utf8`: the original file is in UTF-8.
+pub fn of(sample: &FileSample, format: &CsvFormat, record: &ByteRecord, utf8: bool) -> Option<String> {
     if let Some(found) = signature::of(sample).or_else(|| not_csv(sample)) {
         return Some(found);
     }
     if std::str::from_utf8(record.as_slice()).is_err() {
         return (utf8 && format.encoding.is_none()).then(|| encoding::hint(sample, record.as_slice()));
     }
-    let mut rows = sample.rows(&Dialect::of(format), rows::FIRST);
+    let mut rows = sample.rows(&CsvDialect::of(format), rows::SAMPLE_RECORDS);
     if delimiter::sep_line(sample).is_some() && !rows.is_empty() {
         rows.remove(0);
         return comments(&rows, record).or_else(|| layout(&rows, format));
@@ -33,15 +33,15 @@ pub fn of(sample: &Sample, format: &Format, record: &ByteRecord, utf8: bool) -> 
     other.or_else(escaped).or_else(|| comments(&rows, record)).or_else(|| layout(&rows, format))
 }
 
-fn comments(rows: &[Row<'_>], record: &ByteRecord) -> Option<String> {
+fn comments(rows: &[SampleRow<'_>], record: &ByteRecord) -> Option<String> {
     let first = rows.first().and_then(|row| row.fields.first().copied());
     let comment = first.into_iter().chain(record.get(0)).find(|field| field.starts_with(b"#"));
     comment.map(|_| "The lines that begin with # look like comments. Remove them.".to_owned())
 }
 
-/// What the numbers of fields show.
-fn layout(rows: &[Row<'_>], format: &Format) -> Option<String> {
-    if let Some(line) = escape::spaced(rows, format.quote) {
+/// Returns a hint from the numbers of fields.
+fn layout(rows: &[SampleRow<'_>], format: &CsvFormat) -> Option<String> {
+    if let Some(line) = escape::space_before_quote(rows, format.quote) {
         let text =
             format!("Line {line} has a space between a delimiter and a quote, so the quote does not count. Remove it.");
         return Some(text);
@@ -68,8 +68,8 @@ fn layout(rows: &[Row<'_>], format: &Format) -> Option<String> {
     }
 }
 
-/// The line at which records of several fields begin after lines of one.
-fn preamble(rows: &[Row<'_>]) -> Option<usize> {
+/// Returns the line at which records of several fields begin, after lines of one.
+fn preamble(rows: &[SampleRow<'_>]) -> Option<usize> {
     let begin = rows.iter().position(|row| row.fields.len() > 1)?;
     let table = &rows[begin..];
     (table.len() > 1 && rows::are_even(table)).then(|| table[0].line)

@@ -1,12 +1,12 @@
-//! Text formats other than CSV.
+//! Detects text formats other than CSV.
 
 use serde::de::IgnoredAny;
 use serde_json::Deserializer;
 
-use super::sample::Sample;
+use super::sample::FileSample;
 
 /// Refuses a text that is evidently in another format.
-pub fn of(sample: &Sample) -> Option<String> {
+pub fn of(sample: &FileSample) -> Option<String> {
     let text = sample.text().trim_ascii_start();
     let (what, advice) = match text.first()? {
         b'<' => tags(text)?,
@@ -33,7 +33,7 @@ fn tags(text: &[u8]) -> Option<(&'static str, &'static str)> {
     }
 }
 
-/// One value, or one value after the other, to the end of the sample.
+/// Detects one JSON value, or several, up to the end of the sample.
 fn json(text: &[u8]) -> Option<(&'static str, &'static str)> {
     let mut values = 0;
     for value in Deserializer::from_slice(text).into_iter::<IgnoredAny>() {

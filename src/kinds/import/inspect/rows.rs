@@ -1,78 +1,78 @@
-//! The first records of a text, as some delimiter splits them.
+//! Splits the first records of a text by some delimiter.
 
-use super::super::spec::Format;
+use super::super::spec::CsvFormat;
 
-/// Number of records, the header among them, that a delimiter is judged by.
-pub const FIRST: usize = 20;
+/// Number of records that a delimiter is judged by, with the header.
+pub const SAMPLE_RECORDS: usize = 20;
 
-/// How a text is split.
+/// Delimiter, quote and escape of a CSV text.
 #[derive(Clone, Copy, Debug)]
-pub struct Dialect {
-    /// Between two fields.
+pub struct CsvDialect {
+    /// Field delimiter.
     pub delimiter: u8,
-    /// Around a field.
+    /// Quote character.
     pub quote: u8,
-    /// Before a quote that is part of the field. Null: such a quote is doubled.
+    /// Escape character before a quote in a quoted field. None: such a quote is doubled.
     pub escape: Option<u8>,
 }
 
-impl Dialect {
-    /// The format's own.
-    pub fn of(format: &Format) -> Dialect {
-        Dialect { delimiter: format.delimiter, quote: format.quote, escape: None }
+impl CsvDialect {
+    /// The dialect of a format.
+    pub fn of(format: &CsvFormat) -> CsvDialect {
+        CsvDialect { delimiter: format.delimiter, quote: format.quote, escape: None }
     }
 }
 
-/// A record.
+/// Record of a sample.
 #[derive(Debug)]
-pub struct Row<'a> {
-    /// The line, from 1, at which it begins.
+pub struct SampleRow<'a> {
+    /// Line at which it begins, from 1.
     pub line: usize,
-    /// The fields as they stand, with their quotes.
+    /// Raw fields, with their quotes.
     pub fields: Vec<&'a [u8]>,
-    /// Quotes stand only around fields and doubled in them, as RFC 4180 says.
+    /// Quotes conform to RFC 4180: only around fields, and doubled in them.
     pub proper: bool,
 }
 
-/// The first `most` records of a text. A record that a text which is not `complete` cuts off is left out, and so is one whose
-/// quote is not closed.
-pub fn split<'a>(text: &'a [u8], complete: bool, dialect: &Dialect, most: usize) -> Vec<Row<'a>> {
-    let mut scan = Scan { text, complete, dialect: *dialect, at: 0, line: 1 };
+/// Returns the first `most` records of a text. Leaves out a last record that is truncated (if the text is not `complete`), and one
+/// with an open quote.
+pub fn split<'a>(text: &'a [u8], complete: bool, dialect: &CsvDialect, most: usize) -> Vec<SampleRow<'a>> {
+    let mut scan = SampleScanner { text, complete, dialect: *dialect, at: 0, line: 1 };
     std::iter::from_fn(|| scan.row()).take(most).collect()
 }
 
-/// Each record has the same number of fields, at least two.
-pub fn are_even(rows: &[Row<'_>]) -> bool {
+/// Returns true if all records have the same number of fields, at least two.
+pub fn are_even(rows: &[SampleRow<'_>]) -> bool {
     let fields = rows.first().map_or(0, |row| row.fields.len());
     fields > 1 && rows.iter().all(|row| row.fields.len() == fields)
 }
 
-/// The records are what a program that writes CSV makes of two or more columns.
-pub fn is_clean(rows: &[Row<'_>]) -> bool {
+/// Returns true if the records are even and conform to RFC 4180.
+pub fn is_clean(rows: &[SampleRow<'_>]) -> bool {
     are_even(rows) && rows.iter().all(|row| row.proper)
 }
 
-/// A field's text, without quotes around it.
+/// Returns the field without the quotes around it.
 pub fn unquoted(field: &[u8], quote: u8) -> &[u8] {
     field.strip_prefix(&[quote]).and_then(|field| field.strip_suffix(&[quote])).unwrap_or(field)
 }
 
-struct Scan<'a> {
+struct SampleScanner<'a> {
     text: &'a [u8],
     complete: bool,
-    dialect: Dialect,
+    dialect: CsvDialect,
     at: usize,
     line: usize,
 }
 
-impl<'a> Scan<'a> {
-    fn row(&mut self) -> Option<Row<'a>> {
+impl<'a> SampleScanner<'a> {
+    fn row(&mut self) -> Option<SampleRow<'a>> {
         while let Some(byte @ (b'\r' | b'\n')) = self.next_byte() {
             self.line += usize::from(byte == b'\n');
             self.at += 1;
         }
         self.next_byte()?;
-        let mut row = Row { line: self.line, fields: Vec::new(), proper: true };
+        let mut row = SampleRow { line: self.line, fields: Vec::new(), proper: true };
         loop {
             let start = self.at;
             row.proper &= self.field()?;
@@ -85,7 +85,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Passes over a field, and answers whether its quotes are proper. None if a quote is not closed.
+    /// Skips a field. Returns true if its quotes conform to RFC 4180, and None if a quote is not closed.
     fn field(&mut self) -> Option<bool> {
         let mut proper = true;
         if self.next_byte() == Some(self.dialect.quote) {
@@ -99,9 +99,9 @@ impl<'a> Scan<'a> {
         Some(proper)
     }
 
-    /// Passes over a quote and all to the one that closes it.
+    /// Skips a quoted field, to its closing quote.
     fn quoted(&mut self) -> Option<()> {
-        let Dialect { quote, escape, .. } = self.dialect;
+        let CsvDialect { quote, escape, .. } = self.dialect;
         self.at += 1;
         loop {
             let byte = self.next_byte()?;

@@ -1,14 +1,14 @@
-//! Binary formats, by their first bytes.
+//! Detects binary formats by their first bytes.
 
-use super::sample::Sample;
+use super::sample::FileSample;
 
-/// Bytes in which a binary file shows what no text has.
+/// Number of bytes that are checked for binary data.
 const HEAD: usize = 4096;
 
-/// Where a tar archive names itself.
-const TAR: usize = 257;
+/// Offset of the signature of a tar archive.
+const TAR_OFFSET: usize = 257;
 
-/// First bytes and what they stand for.
+/// First bytes and names of formats.
 const FORMATS: [(&[u8], &str); 34] = [
     (b"PK\x03\x04", "a zip archive"),
     (b"PK\x05\x06", "an empty zip archive"),
@@ -46,35 +46,35 @@ const FORMATS: [(&[u8], &str); 34] = [
     (b"\xca\xfe\xba\xbe", "an executable"),
 ];
 
-/// Refuses a binary file by its first bytes. It must also hold what no text has.
-pub fn of(sample: &Sample) -> Option<String> {
+/// Refuses a binary file by its first bytes. It must also contain binary data.
+pub fn of(sample: &FileSample) -> Option<String> {
     let text = sample.text();
     let head = &text[..text.len().min(HEAD)];
-    if !is_no_text(head, sample.complete && text.len() <= HEAD) {
+    if !is_binary(head, sample.complete && text.len() <= HEAD) {
         return None;
     }
-    if text.get(TAR..TAR + 5) == Some(b"ustar") {
+    if text.get(TAR_OFFSET..TAR_OFFSET + 5) == Some(b"ustar") {
         return Some(refused("a tar archive"));
     }
     let (_, what) = FORMATS.iter().find(|(first, _)| head.starts_with(first))?;
     Some(refused(if head.starts_with(b"PK\x03\x04") { zip(text) } else { what }))
 }
 
-/// Refuses what is mostly bytes that no text has.
-pub fn binary(sample: &Sample) -> Option<String> {
+/// Refuses a file with many control characters.
+pub fn binary(sample: &FileSample) -> Option<String> {
     let head = &sample.text()[..sample.text().len().min(HEAD)];
     let control = |byte: &&u8| matches!(byte, 0..=8 | 14..=26 | 28..=31 | 127);
     let controls = head.iter().filter(control).count();
     (controls > 4 && controls * 10 > head.len()).then(|| refused("binary data"))
 }
 
-/// There is a NUL, or bytes that are no UTF-8.
-fn is_no_text(head: &[u8], complete: bool) -> bool {
-    let broken = std::str::from_utf8(head).is_err_and(|error| complete || error.error_len().is_some());
-    broken || head.contains(&0)
+/// Returns true if there is a NUL or invalid UTF-8.
+fn is_binary(head: &[u8], complete: bool) -> bool {
+    let invalid = std::str::from_utf8(head).is_err_and(|error| complete || error.error_len().is_some());
+    invalid || head.contains(&0)
 }
 
-/// Office documents are zip archives, told by the names of the files in them.
+/// Names a zip archive. Office documents are zip archives with certain files in them.
 fn zip(text: &[u8]) -> &'static str {
     let holds = |name: &[u8]| text.windows(name.len()).any(|part| part == name);
     if holds(b"opendocument.spreadsheet") {

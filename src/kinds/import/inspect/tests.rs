@@ -1,39 +1,39 @@
-//! What is refused and what is not: tables, and exports of any text.
+//! Files that are refused and files that are accepted, and exports of any text.
 
 use csv::ByteRecord;
 use proptest::prelude::*;
 
-use super::super::columns::Wanted;
-use super::super::lines::Place;
-use super::super::spec::Format;
+use super::super::columns::KnownColumns;
+use super::super::position::FilePosition;
+use super::super::spec::CsvFormat;
 use super::hint::of as hinted;
-use super::rows::Dialect;
-use super::sample::Sample;
+use super::rows::CsvDialect;
+use super::sample::FileSample;
 use super::{refusal, start};
 use crate::datasets::Column;
 
-const NOTHING: Wanted<'_> = Wanted { asked: &[], present: None };
+const NOTHING: KnownColumns<'_> = KnownColumns { requested: &[], existing: None };
 
-fn default() -> Format {
-    Format::default()
+fn default() -> CsvFormat {
+    CsvFormat::default()
 }
 
-fn bare() -> Format {
-    Format { header: false, ..Format::default() }
+fn bare() -> CsvFormat {
+    CsvFormat { header: false, ..CsvFormat::default() }
 }
 
-fn set(delimiter: u8) -> Format {
-    Format { delimiter, delimiter_given: true, ..Format::default() }
+fn set(delimiter: u8) -> CsvFormat {
+    CsvFormat { delimiter, delimiter_given: true, ..CsvFormat::default() }
 }
 
-/// Why a complete file is refused.
-fn refused(text: &[u8], format: &Format) -> Option<String> {
-    refusal(&Sample::of(text, true), format, &NOTHING)
+/// Returns why a complete file is refused.
+fn refused(text: &[u8], format: &CsvFormat) -> Option<String> {
+    refusal(&FileSample::of(text, true), format, &NOTHING)
 }
 
 #[test]
 fn another_delimiter_must_split_every_line_evenly() {
-    let refused_files: [(&str, Format, &str); 11] = [
+    let refused_files: [(&str, CsvFormat, &str); 11] = [
         ("a\tb\n1\t2\n", default(), "tab-separated: its first 2 lines each have 2 fields by tab and 1 by comma"),
         ("a b\tc; d\n1\t2;\n", default(), "tab-separated"),
         ("1\tx\n2\ty\n", bare(), "tab-separated"),
@@ -47,10 +47,10 @@ fn another_delimiter_must_split_every_line_evenly() {
         ("user:id:shell\nroot:0:sh\nbin:1:sh\n", default(), "3 fields by colon"),
     ];
     for (text, format, expected) in refused_files {
-        let told = refused(text.as_bytes(), &format).unwrap_or_default();
-        assert!(told.contains(expected), "{text:?}: {told:?}");
+        let message = refused(text.as_bytes(), &format).unwrap_or_default();
+        assert!(message.contains(expected), "{text:?}: {message:?}");
     }
-    let accepted: [(&str, Format); 17] = [
+    let accepted: [(&str, CsvFormat); 17] = [
         ("", default()),
         ("\n\n", default()),
         ("a,b\n1,2\n", default()),
@@ -75,31 +75,31 @@ fn another_delimiter_must_split_every_line_evenly() {
 }
 
 #[test]
-fn records_that_the_sample_cuts_off_are_no_evidence() {
-    let cut = Sample::of(b"a;b\n1;2\n3", false);
+fn truncated_records_are_not_evidence() {
+    let cut = FileSample::of(b"a;b\n1;2\n3", false);
     assert!(refusal(&cut, &default(), &NOTHING).is_some());
-    let one = Sample::of(b"a;b", false);
+    let one = FileSample::of(b"a;b", false);
     assert_eq!(refusal(&one, &default(), &NOTHING), None);
-    let letter = Sample::of(b"a,b\n1,\xc3", false);
+    let letter = FileSample::of(b"a,b\n1,\xc3", false);
     assert_eq!(refusal(&letter, &default(), &NOTHING), None);
 }
 
 #[test]
-fn names_that_the_client_or_the_dataset_gives_are_believed() {
-    let sample = Sample::of(b"a;b\n1;2\n", true);
+fn names_of_the_client_or_the_dataset_take_precedence() {
+    let sample = FileSample::of(b"a;b\n1;2\n", true);
     let columns = [Column::text("a;b")];
-    assert_eq!(refusal(&sample, &default(), &Wanted { asked: &columns, present: None }), None);
-    assert_eq!(refusal(&sample, &default(), &Wanted { asked: &[], present: Some(&columns) }), None);
-    assert!(refusal(&sample, &default(), &Wanted { asked: &[Column::text("a")], present: None }).is_some());
-    let rows = Sample::of(b"1;2\n3;4\n5;6\n", true);
-    assert_eq!(refusal(&rows, &bare(), &Wanted { asked: &[], present: Some(&columns) }), None);
+    assert_eq!(refusal(&sample, &default(), &KnownColumns { requested: &columns, existing: None }), None);
+    assert_eq!(refusal(&sample, &default(), &KnownColumns { requested: &[], existing: Some(&columns) }), None);
+    assert!(refusal(&sample, &default(), &KnownColumns { requested: &[Column::text("a")], existing: None }).is_some());
+    let rows = FileSample::of(b"1;2\n3;4\n5;6\n", true);
+    assert_eq!(refusal(&rows, &bare(), &KnownColumns { requested: &[], existing: Some(&columns) }), None);
     let two = [Column::text("a"), Column::text("b")];
-    assert!(refusal(&rows, &bare(), &Wanted { asked: &two, present: None }).is_some());
+    assert!(refusal(&rows, &bare(), &KnownColumns { requested: &two, existing: None }).is_some());
 }
 
 #[test]
-fn the_sep_line_is_passed_over_where_it_names_the_delimiter_in_force() {
-    let table: [(&str, Format, u64); 7] = [
+fn a_sep_line_with_the_configured_delimiter_is_skipped() {
+    let table: [(&str, CsvFormat, u64); 7] = [
         ("sep=;\na;b\n", set(b';'), 5),
         ("\u{feff}SEP=;\r\na;b\r\n", set(b';'), 8),
         ("\"sep=,\"\na,b\n", default(), 7),
@@ -109,16 +109,16 @@ fn the_sep_line_is_passed_over_where_it_names_the_delimiter_in_force() {
         ("sep=;\n", set(b';'), 5),
     ];
     for (text, format, offset) in table {
-        let sample = Sample::of(text.as_bytes(), true);
+        let sample = FileSample::of(text.as_bytes(), true);
         assert_eq!(refusal(&sample, &format, &NOTHING), None, "{text:?}");
-        assert_eq!(start(&sample, &format, &NOTHING), Place { offset, line: 1 }, "{text:?}");
+        assert_eq!(start(&sample, &format, &NOTHING), FilePosition { offset, line: 1 }, "{text:?}");
     }
-    let sample = Sample::of(b"sep=;\n1\n", true);
+    let sample = FileSample::of(b"sep=;\n1\n", true);
     assert!(refusal(&sample, &default(), &NOTHING).is_some());
     assert!(refusal(&sample, &set(b','), &NOTHING).is_some());
     let named = [Column::text("sep=;")];
-    let wanted = Wanted { asked: &[], present: Some(&named) };
-    assert_eq!((refusal(&sample, &default(), &wanted), start(&sample, &default(), &wanted)), (None, Place::START));
+    let known = KnownColumns { requested: &[], existing: Some(&named) };
+    assert_eq!((refusal(&sample, &default(), &known), start(&sample, &default(), &known)), (None, FilePosition::START));
 }
 
 #[test]
@@ -148,8 +148,8 @@ fn other_formats_are_named() {
         (b"\x01\x02\x03\x04\x05", "binary data"),
     ];
     for (text, expected) in table {
-        let told = refused(text, &default()).unwrap_or_default();
-        assert!(told.starts_with(&format!("The file looks like {expected}, not CSV. ")), "{expected}: {told:?}");
+        let message = refused(text, &default()).unwrap_or_default();
+        assert!(message.starts_with(&format!("The file looks like {expected}, not CSV. ")), "{expected}: {message:?}");
     }
     let accepted: [&[u8]; 9] = [
         b"PAR1\n1\n",
@@ -165,7 +165,7 @@ fn other_formats_are_named() {
     for text in accepted {
         assert_eq!(refused(text, &default()), None, "{}", text.escape_ascii());
     }
-    assert_eq!(refused(b"{\"a\":1}\n{\"a\":2}\n", &set(b'\t')), None, "a delimiter that is set is believed");
+    assert_eq!(refused(b"{\"a\":1}\n{\"a\":2}\n", &set(b'\t')), None, "the client set the delimiter");
 }
 
 #[test]
@@ -176,11 +176,11 @@ fn utf_16_without_a_mark_is_named() {
 }
 
 #[test]
-fn backslashes_escape_quotes_only_where_nothing_else_fits() {
+fn backslash_escapes_are_detected_only_if_nothing_else_fits() {
     let refused_files = ["a,b\n\"x \\\"q\\\" y\",1\n", "a,b\n1,\"\\\"q\\\"\"\n", "a\n\"say \\\"hi\\\" now\"\n"];
     for text in refused_files {
-        let told = refused(text.as_bytes(), &default()).unwrap_or_default();
-        assert!(told.starts_with("Line 2: quotes in the file are escaped with a backslash"), "{text:?}: {told}");
+        let message = refused(text.as_bytes(), &default()).unwrap_or_default();
+        assert!(message.starts_with("Line 2: quotes in the file are escaped with a backslash"), "{text:?}: {message}");
     }
     let accepted = ["a,b\n\"C:\\\",1\n", "a,b\n\"\\\",\"\\\"\n", "a,b\n1,x \\\"q\\\" y\n", "a,b\n\"x \"q\" y\",1\n"];
     for text in accepted {
@@ -188,12 +188,12 @@ fn backslashes_escape_quotes_only_where_nothing_else_fits() {
     }
 }
 
-/// A file, its record that failed, its format, and what the hint says.
-type Hinted<'a> = (&'a [u8], &'a [&'a [u8]], Format, &'a str);
+/// A file, its bad record, its format, and a part of the hint.
+type HintCase<'a> = (&'a [u8], &'a [&'a [u8]], CsvFormat, &'a str);
 
 #[test]
 fn a_hint_says_what_the_file_looks_like() {
-    let table: [Hinted<'_>; 9] = [
+    let table: [HintCase<'_>; 9] = [
         (b"a,b\n1,2,\n", &[b"1", b"2", b""], default(), "ends with a delimiter"),
         (b"# x\na,b\n1,2\n", &[b"a", b"b"], default(), "look like comments"),
         (b"a,b\n1,2\n# end\n", &[b"# end"], default(), "look like comments"),
@@ -206,14 +206,14 @@ fn a_hint_says_what_the_file_looks_like() {
     ];
     for (text, record, format, expected) in table {
         let record: ByteRecord = record.iter().copied().collect();
-        let told = hinted(&Sample::of(text, true), &format, &record, true).unwrap_or_default();
-        assert!(told.contains(expected), "{}: {told:?}", text.escape_ascii());
+        let message = hinted(&FileSample::of(text, true), &format, &record, true).unwrap_or_default();
+        assert!(message.contains(expected), "{}: {message:?}", text.escape_ascii());
     }
     let record: ByteRecord = [b"3"].into_iter().collect();
-    assert_eq!(hinted(&Sample::of(b"a,b\n1,2\n3\n", true), &default(), &record, true), None);
+    assert_eq!(hinted(&FileSample::of(b"a,b\n1,2\n3\n", true), &default(), &record, true), None);
 }
 
-/// A file as an export writes it.
+/// Returns a file as an export writes it.
 fn exported(rows: &[Vec<String>]) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new();
     writer.terminator(csv::Terminator::CRLF);
@@ -222,7 +222,7 @@ fn exported(rows: &[Vec<String>]) -> Vec<u8> {
     writer.into_inner().unwrap()
 }
 
-/// A row's cells: any text, and what the checks look for. A NUL is in no text of most programs.
+/// Field of a row: any text without NUL, and text that the checks look for.
 fn cell() -> impl Strategy<Value = String> {
     prop_oneof![
         "[^\0]{1,8}",
@@ -253,22 +253,22 @@ proptest! {
     #[test]
     fn an_export_of_two_columns_or_more_is_never_refused(rows in table(2..6), header: bool, cut in 0usize..200) {
         let text = exported(&rows);
-        let format = Format { header, ..Format::default() };
+        let format = CsvFormat { header, ..CsvFormat::default() };
         prop_assert_eq!(refused(&text, &format), None);
-        let part = Sample::of(&text[..text.len().saturating_sub(cut)], false);
-        // Of a first record that is longer than the sample nothing is known.
-        prop_assume!(!part.rows(&Dialect::of(&format), 1).is_empty());
+        let part = FileSample::of(&text[..text.len().saturating_sub(cut)], false);
+        // Nothing is known if the first record is longer than the sample.
+        prop_assume!(!part.rows(&CsvDialect::of(&format), 1).is_empty());
         prop_assert_eq!(refusal(&part, &format, &NOTHING), None);
-        prop_assert_eq!(start(&part, &format, &NOTHING), Place::START);
+        prop_assert_eq!(start(&part, &format, &NOTHING), FilePosition::START);
     }
 
     #[test]
-    fn an_export_of_one_column_is_taken_where_its_delimiter_is_set_or_its_name_is_given(rows in table(1..2)) {
+    fn an_export_of_one_column_is_accepted_if_its_delimiter_is_set(rows in table(1..2)) {
         let text = exported(&rows);
         let excel = rows[0][0].len() == 5 && rows[0][0].starts_with("sep=");
         if !excel {
             prop_assert_eq!(refused(&text, &set(b',')), None);
-            prop_assert_eq!(refused(&text, &Format { header: false, ..set(b',') }), None);
+            prop_assert_eq!(refused(&text, &CsvFormat { header: false, ..set(b',') }), None);
         }
     }
 
@@ -281,8 +281,8 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_looked_at(bytes in prop::collection::vec(any::<u8>(), 0..300), complete: bool) {
-        let sample = Sample::of(&bytes, complete);
+    fn any_bytes_are_checked_without_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), complete: bool) {
+        let sample = FileSample::of(&bytes, complete);
         let _ = refusal(&sample, &default(), &NOTHING);
         let record: ByteRecord = [bytes.as_slice()].into_iter().collect();
         let _ = hinted(&sample, &default(), &record, true);

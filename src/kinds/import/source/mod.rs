@@ -1,15 +1,15 @@
-//! Where a file's bytes come from, and the text that is read of them.
+//! Opens the source of an import: its bytes, and the text that they decode to.
 //!
-//! A file of plain UTF-8 on this machine is read where it lies. What is fetched ([`fetch`]), packed or in another encoding
-//! ([`decode`]) goes into files of the task's folder ([`spool`]), which are read while they fill.
+//! A local file in plain UTF-8 is read in place. Downloads ([`download`]), compressed files and other encodings ([`decode`]) go to
+//! files in the task's folder ([`spool`]), which are read while they grow.
 
 mod decode;
-mod fetch;
-pub mod input;
+mod decompress;
+mod download;
+pub mod growing;
 mod local;
 mod reply;
 mod spool;
-mod unpack;
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -17,48 +17,53 @@ use std::io;
 
 pub use local::below;
 
-use self::decode::Form;
-use self::fetch::Fetch;
-use self::input::Input;
+use self::decode::SourceFormat;
+use self::download::Download;
+use self::growing::GrowingFile;
 use self::spool::Spool;
 use super::Import;
-use super::spec::{Cursor, Format, Identity, Source, Spec};
-use crate::runner::{Context, Failure, Stop};
+use super::spec::{CsvFormat, FileIdentity, FileSource, ImportCursor, ImportSpec};
+use crate::runner::{Context, Failure, StopReason};
 
-/// A file, perhaps still on its way here.
-pub struct Opened {
-    raw: Input,
-    identity: Identity,
-    fetch: Option<Fetch>,
+/// An opened source. May still be downloading.
+pub struct OpenedSource {
+    raw: GrowingFile,
+    identity: FileIdentity,
+    fetch: Option<Download>,
     limit: u64,
 }
 
-/// Finds the file. `begun` is how far the import came before.
-pub async fn open(import: &Import, context: &Context, spec: &Spec, begun: Option<&Cursor>) -> Result<Opened, Stop> {
+/// Opens the source. `cursor` is that of an earlier run.
+pub async fn open(
+    import: &Import,
+    context: &Context,
+    spec: &ImportSpec,
+    cursor: Option<&ImportCursor>,
+) -> Result<OpenedSource, StopReason> {
     let limit = import.limit;
-    if let Source::Url(url) = &spec.source {
-        let (spool, identity, fetch) = Fetch::open(import, context, url, begun).await?;
-        return Ok(Opened { raw: spool, identity, fetch, limit });
+    if let FileSource::Url(url) = &spec.source {
+        let (spool, identity, fetch) = Download::open(import, context, url, cursor).await?;
+        return Ok(OpenedSource { raw: spool, identity, fetch, limit });
     }
     let (source, files, folder) = (spec.source.clone(), context.files().clone(), import.folder.clone());
     let (raw, identity) = context.blocking(move || local::open(&source, &files, folder.as_deref())).await??;
-    Ok(Opened { raw, identity, fetch: None, limit })
+    Ok(OpenedSource { raw, identity, fetch: None, limit })
 }
 
-impl Opened {
-    /// Gives the text to `rows`, and fills what is not there yet while that runs. When it answers nothing fills any more.
-    pub async fn beside<T, F>(
+impl OpenedSource {
+    /// Calls `load` with the text. Downloads and decodes meanwhile. Both have ended when this returns.
+    pub async fn read_with<T, F>(
         self,
         context: &Context,
-        format: &Format,
-        rows: impl FnOnce(Input, Identity) -> F,
-    ) -> Result<T, Stop>
+        format: &CsvFormat,
+        load: impl FnOnce(GrowingFile, FileIdentity) -> F,
+    ) -> Result<T, StopReason>
     where
-        F: Future<Output = Result<T, Stop>>,
+        F: Future<Output = Result<T, StopReason>>,
     {
-        let Opened { raw, identity, fetch, limit } = self;
-        let _halt = Halt(raw.clone());
-        let stopping = halted_at_stop(context, raw.clone());
+        let OpenedSource { raw, identity, fetch, limit } = self;
+        let _halt = CancelReading(raw.clone());
+        let stopping = cancel_when_stopped(context, raw.clone());
         let fetching = async {
             if let Some(fetch) = fetch {
                 fetch.run(context).await;
@@ -66,27 +71,27 @@ impl Opened {
             pending::<Infallible>().await
         };
         let reading = async {
-            let form = form(context, &raw, format).await?;
+            let form = detect_format(context, &raw, format).await?;
             if form.is_plain() {
-                return rows(raw, identity).await;
+                return load(raw, identity).await;
             }
-            let spool = spool(context, &identity, limit).await?;
+            let spool = open_text_spool(context, &identity, limit).await?;
             let text = spool.input().clone();
-            let _halt = Halt(text.clone());
-            let stopping = halted_at_stop(context, text.clone());
-            form.name(&text);
+            let _halt = CancelReading(text.clone());
+            let stopping = cancel_when_stopped(context, text.clone());
+            form.set_encoding(&text);
             let decoding = async {
                 if text.size().is_some() {
                     return pending::<Infallible>().await;
                 }
-                // A thread that panicked tells nobody by itself.
+                // A thread that panics does not end the text.
                 if let Err(failure) = context.blocking(move || decode::decode(&raw, form, spool)).await {
                     text.fail(failure);
                 }
                 pending::<Infallible>().await
             };
             tokio::select! {
-                outcome = rows(text.clone(), identity) => outcome,
+                outcome = load(text.clone(), identity) => outcome,
                 never = decoding => match never {},
                 never = stopping => match never {},
             }
@@ -99,38 +104,38 @@ impl Opened {
     }
 }
 
-/// Calls reading off when it is dropped: whoever waits for more of the file, wakes.
-struct Halt(Input);
+/// Cancels reading when dropped: whoever waits for more of the file wakes up.
+struct CancelReading(GrowingFile);
 
-impl Drop for Halt {
+impl Drop for CancelReading {
     fn drop(&mut self) {
-        self.0.halt();
+        self.0.cancel();
     }
 }
 
-/// Who waits for more of the file hears at once that the run must stop.
-async fn halted_at_stop(context: &Context, input: Input) -> Infallible {
+/// Cancels reading as soon as the run must stop.
+async fn cancel_when_stopped(context: &Context, input: GrowingFile) -> Infallible {
     context.stopped().await;
-    input.halt();
+    input.cancel();
     pending().await
 }
 
-async fn form(context: &Context, raw: &Input, format: &Format) -> Result<Form, Stop> {
+async fn detect_format(context: &Context, raw: &GrowingFile, format: &CsvFormat) -> Result<SourceFormat, StopReason> {
     let (raw, label) = (raw.clone(), format.encoding.clone());
     tokio::select! {
         biased;
         stop = context.stopped() => Err(stop),
-        form = context.blocking(move || Form::of(&raw, label.as_deref())) => Ok(form??),
+        form = context.blocking(move || SourceFormat::detect(&raw, label.as_deref())) => Ok(form??),
     }
 }
 
-async fn spool(context: &Context, identity: &Identity, limit: u64) -> Result<Spool, Failure> {
+async fn open_text_spool(context: &Context, identity: &FileIdentity, limit: u64) -> Result<Spool, Failure> {
     let (folder, identity) = (context.work().await?, identity.clone());
     context.blocking(move || Spool::open(&folder, "plain", &identity, limit)).await?
 }
 
-/// What kept the file from being read: the reason why it will not become whole, where that is it.
-pub fn unreadable(error: &io::Error) -> Failure {
-    let told = error.get_ref().and_then(|inner| inner.downcast_ref::<Failure>());
-    told.cloned().unwrap_or_else(|| Failure::io("its file", error))
+/// Returns the failure of a read. If the file cannot become complete, that is the reason.
+pub fn read_failure(error: &io::Error) -> Failure {
+    let failure = error.get_ref().and_then(|inner| inner.downcast_ref::<Failure>());
+    failure.cloned().unwrap_or_else(|| Failure::io("the file", error))
 }

@@ -1,118 +1,120 @@
-//! What a server answers to who asks for a file or its rest, and what that says of the version.
+//! Requests a file, or the rest of one, from a server: the response and the version that it has.
 
 use std::time::Duration;
 
 use jiff::fmt::rfc2822::DateTimeParser;
 
-use super::super::spec::Identity;
-use super::fetch::Broken;
+use super::super::spec::FileIdentity;
+use super::download::DownloadError;
 use super::spool::too_large;
 use crate::runner::Failure;
 use outbound::{CheckedUrl, Outbound, Reply};
 
-/// An answer that can be used.
-pub enum Start {
-    /// The file from a byte on.
+/// Usable response.
+pub enum DownloadStart {
+    /// The file from some byte on.
     Body {
-        /// The answer, whose body is to come.
+        /// The response, whose body follows.
         reply: Reply,
-        /// The byte.
+        /// The first byte of the body.
         from: u64,
-        /// Bytes of the whole file, where the server tells.
+        /// Size of the complete file, if the server sent it.
         size: Option<u64>,
-        /// What names the version.
+        /// Version of the file, if the server sent it.
         version: Option<String>,
     },
-    /// All of the file is here already.
-    Whole,
+    /// The complete file is downloaded already.
+    Complete,
 }
 
-impl Start {
-    /// It is surely the version of `identity`, of which `here` bytes are here.
-    pub fn proves(&self, identity: &Identity, here: u64) -> bool {
+impl DownloadStart {
+    /// Returns true if this is certainly the version of `identity`, of which `downloaded` bytes exist.
+    pub fn is_same_version(&self, identity: &FileIdentity, downloaded: u64) -> bool {
         match self {
-            Start::Whole => true,
-            Start::Body { from, version, .. } => {
-                (*from > 0 && *from == here) || (version.is_some() && *version == identity.version)
+            DownloadStart::Complete => true,
+            DownloadStart::Body { from, version, .. } => {
+                (*from > 0 && *from == downloaded) || (version.is_some() && *version == identity.version)
             }
         }
     }
 
-    /// What tells this version from others: its name, or one that no other has.
-    pub fn identity(&self) -> Identity {
+    /// Returns the identity of this version: its name, or a unique ID.
+    pub fn identity(&self) -> FileIdentity {
         let (size, version) = match self {
-            Start::Whole => (None, None),
-            Start::Body { size, version, .. } => (*size, version.clone()),
+            DownloadStart::Complete => (None, None),
+            DownloadStart::Body { size, version, .. } => (*size, version.clone()),
         };
         let version = version.unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
-        Identity { size: size.unwrap_or(0), modified: 0, version: Some(version) }
+        FileIdentity { size: size.unwrap_or(0), modified: 0, version: Some(version) }
     }
 }
 
-/// Asks for the file of `identity` from `at` on.
-pub async fn ask(
+/// Requests the file of `identity` from `at` on.
+pub async fn request(
     outbound: &Outbound,
     address: &CheckedUrl,
-    identity: &Identity,
+    identity: &FileIdentity,
     at: u64,
     limit: u64,
-) -> Result<Start, Broken> {
+) -> Result<DownloadStart, DownloadError> {
     let range = format!("bytes={at}-");
     let mut headers = vec![("accept", "text/csv, */*;q=0.9"), ("accept-encoding", "identity")];
-    if let Some(version) = identity.version.as_deref().filter(|version| at > 0 && is_named(version)) {
+    if let Some(version) = identity.version.as_deref().filter(|version| at > 0 && is_from_server(version)) {
         headers.extend([("range", range.as_str()), ("if-range", version)]);
     }
     let reply = outbound.get(address, &headers).await?;
     let start = match reply.status() {
-        200 => body(reply, 0),
-        206 => rest(reply, identity, at)?,
-        416 if total(&reply) == Some(at) => Start::Whole,
-        416 => return Err(Broken::Failed(changed())),
-        408 | 425 | 429 | 500..=599 => return Err(again(&reply)),
+        200 => full_body(reply, 0),
+        206 => partial_body(reply, identity, at)?,
+        416 if total(&reply) == Some(at) => DownloadStart::Complete,
+        416 => return Err(DownloadError::Permanent(changed())),
+        408 | 425 | 429 | 500..=599 => return Err(retryable(&reply)),
         _ => {
-            let text = format!("the server of its URL answered {}", reply.status_text());
-            return Err(Broken::Failed(Failure::input(text)));
+            let text = format!("The server of the URL responded with {}.", reply.status_text());
+            return Err(DownloadError::Permanent(Failure::input(text)));
         }
     };
     match &start {
-        Start::Body { size: Some(size), .. } if *size > limit => Err(Broken::Failed(too_large(limit))),
+        DownloadStart::Body { size: Some(size), .. } if *size > limit => {
+            Err(DownloadError::Permanent(too_large(limit)))
+        }
         _ => Ok(start),
     }
 }
 
-/// The file is another one than that of which rows are read.
+/// Returns the failure of an import whose file changed.
 pub fn changed() -> Failure {
-    Failure::input("the file at its URL changed since the import began: terminate it and start a new one")
+    Failure::input("The file at the URL changed since the import began. Terminate the import and start a new one.")
 }
 
-fn body(reply: Reply, from: u64) -> Start {
+fn full_body(reply: Reply, from: u64) -> DownloadStart {
     let length = reply.header("content-length").and_then(|length| length.parse::<u64>().ok());
     let size = if from > 0 { total(&reply) } else { length };
     let version = version(&reply);
-    Start::Body { reply, from, size, version }
+    DownloadStart::Body { reply, from, size, version }
 }
 
-/// A part, which must begin where it was asked to.
-fn rest(reply: Reply, identity: &Identity, at: u64) -> Result<Start, Broken> {
+/// Checks that a partial response begins at the requested byte.
+fn partial_body(reply: Reply, identity: &FileIdentity, at: u64) -> Result<DownloadStart, DownloadError> {
     let from: Option<u64> =
         reply.header("content-range").and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse().ok());
     let other = version(&reply).is_some_and(|version| identity.version.as_ref() != Some(&version));
     match from {
-        Some(from) if from == at && at > 0 && !other => Ok(body(reply, at)),
-        Some(_) if other => Err(Broken::Failed(changed())),
-        _ => Err(Broken::Failed(Failure::input(
-            "the server of its URL sent another part of the file than was asked for",
+        Some(from) if from == at && at > 0 && !other => Ok(full_body(reply, at)),
+        Some(_) if other => Err(DownloadError::Permanent(changed())),
+        _ => Err(DownloadError::Permanent(Failure::input(
+            "The server of the URL sent a different part of the file than requested.",
         ))),
     }
 }
 
-/// The size behind the `/` of Content-Range.
+/// Returns the total size in Content-Range.
 fn total(reply: &Reply) -> Option<u64> {
     reply.header("content-range")?.rsplit_once('/')?.1.parse().ok()
 }
 
-/// What names the version for If-Range: a strong ETag, or a Last-Modified that is strong by RFC 9110, 8.8.2.2: older than
-/// the answer by a second at least.
+/// Returns the version for If-Range: a strong ETag, or a Last-Modified that is strong by RFC 9110, 8.8.2.2, which means at least a
+/// second older than the response.
 fn version(reply: &Reply) -> Option<String> {
     if let Some(tag) = reply.header("etag").filter(|tag| tag.starts_with('"')) {
         return Some(tag.to_owned());
@@ -123,12 +125,12 @@ fn version(reply: &Reply) -> Option<String> {
     (age >= 1).then(|| modified.to_owned())
 }
 
-/// A name that a server gave, and not one that was made up here.
-fn is_named(version: &str) -> bool {
+/// Returns true if the server sent this version. False for a unique ID of this program.
+fn is_from_server(version: &str) -> bool {
     version.starts_with('"') || version.ends_with("GMT")
 }
 
-fn again(reply: &Reply) -> Broken {
+fn retryable(reply: &Reply) -> DownloadError {
     let after = reply.header("retry-after").and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
-    Broken::Again(format!("it answered {}", reply.status_text()), after)
+    DownloadError::Retryable(format!("it responded with {}", reply.status_text()), after)
 }

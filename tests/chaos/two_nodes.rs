@@ -1,4 +1,4 @@
-//! Two processes on one PostgreSQL store, and which of them runs a task.
+//! Two nodes on one PostgreSQL store, and which of them runs a task.
 
 use std::path::Path;
 
@@ -11,26 +11,26 @@ use crate::harness::watch::Watch;
 use crate::store::place::Place;
 
 /// Two nodes that share a store, datasets and files.
-pub struct Two {
+pub struct TwoNodes {
     pub a: Server,
     pub b: Server,
     place: Place,
     files: TempDir,
 }
 
-impl Two {
-    /// Both nodes, with the same settings beside those that they share.
-    pub async fn start(settings: &[(&str, &str)]) -> Two {
+impl TwoNodes {
+    /// Starts both nodes with additional settings.
+    pub async fn start(settings: &[(&str, &str)]) -> TwoNodes {
         let place = Place::postgres().await;
         let files = tempfile::tempdir().unwrap();
         let folder = format!("file://{}", files.path().display());
         let shared = [("PAUSA_DATABASE_URL", place.url.as_str()), ("PAUSA_FILES_URL", &folder)];
         let node = async |name| Server::with(&[&shared, settings, &[("PAUSA_NODE", name)]].concat()).await;
         let (a, b) = (node("a").await, node("b").await);
-        Two { a, b, place, files }
+        TwoNodes { a, b, place, files }
     }
 
-    /// The node that runs the task, and the other one.
+    /// Returns the node that runs the task, and the other one.
     pub async fn roles(&mut self, id: &str) -> (&mut Server, &mut Server) {
         let task = self.a.task(id).await;
         match runner(&task) {
@@ -40,24 +40,24 @@ impl Two {
         }
     }
 
-    /// The folder of files that both use.
+    /// Returns the folder of files that both use.
     pub fn files(&self) -> &Path {
         self.files.path()
     }
 
-    /// What cuts the nodes off from each other's words.
-    pub fn cutter(&self) -> Cutter {
-        Cutter(self.place.url.clone())
+    /// Returns what disconnects the nodes' event connections.
+    pub fn disconnector(&self) -> Disconnector {
+        Disconnector(self.place.url.clone())
     }
 
-    /// The stagings that are left in the database.
+    /// Returns the number of stagings in the database.
     pub async fn stagings(&self) -> u64 {
         let unpublished = "UPDATE pausa_datasets.staging SET epoch = epoch WHERE NOT published";
         self.place.execute(unpublished).await.unwrap()
     }
 }
 
-/// Watches a task at `server` until its run of that attempt has moved it past `done`.
+/// Watches a task at `server` until the run of that attempt has progressed beyond `done`.
 pub async fn taken_over(server: &Server, id: &str, attempt: u64, done: u64) {
     let mut watch = Watch::progress(&server.url, id).await;
     let moved = |task: &Value| task["attempt"] == attempt && task["progress"]["done"].as_u64().unwrap() > done;
@@ -65,19 +65,19 @@ pub async fn taken_over(server: &Server, id: &str, attempt: u64, done: u64) {
     assert_eq!(server.task(id).await["attempt"], attempt);
 }
 
-/// Who took the task last.
+/// Returns who claimed the task last.
 pub fn runner(task: &Value) -> &str {
     let history = task["history"].as_array().unwrap();
     let taken = history.iter().rev().find(|change| change["to"] == "RUNNING" && change["from"] == "QUEUED");
     taken.and_then(|change| change["by"].as_str()).unwrap_or("nobody")
 }
 
-/// Ends the connections by which nodes hear of each other.
-pub struct Cutter(String);
+/// Ends the connections by which nodes receive each other's events.
+pub struct Disconnector(String);
 
-impl Cutter {
-    /// How many there were.
-    pub async fn cut(&self) -> usize {
+impl Disconnector {
+    /// Ends them. Returns how many there were.
+    pub async fn disconnect(&self) -> usize {
         let mut connection = PgConnection::connect(&self.0).await.unwrap();
         let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
             WHERE datname = current_database() AND query LIKE 'LISTEN%'";

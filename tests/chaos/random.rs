@@ -1,18 +1,18 @@
-//! Luck that can be had again: `CHAOS_SEED=N` repeats the choices of a run that printed N.
+//! Random choices that can be repeated: `CHAOS_SEED=N` repeats those of a run that printed N.
 
-/// A generator of choices (SplitMix64).
-pub struct Luck(u64);
+/// Random number generator (SplitMix64).
+pub struct Random(u64);
 
-impl Luck {
-    /// A new seed, or the one that is asked for; it is printed.
-    pub fn new() -> Luck {
+impl Random {
+    /// A generator with a new seed, or that of CHAOS_SEED. Prints the seed.
+    pub fn new() -> Random {
         let asked = std::env::var("CHAOS_SEED").ok().map(|seed| seed.parse().expect("CHAOS_SEED is a number"));
         let seed = asked.unwrap_or_else(|| u64::from(uuid::Uuid::new_v4().as_fields().0));
         println!("CHAOS_SEED={seed}");
-        Luck(seed)
+        Random(seed)
     }
 
-    /// A number from `low` to `high`.
+    /// Returns a number from `low` to `high`.
     pub fn between(&mut self, low: u64, high: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,19 +20,19 @@ impl Luck {
         low + (mixed ^ (mixed >> 31)) % (high - low + 1)
     }
 
-    /// True once in so many times.
+    /// Returns true with a probability of 1 in `times`.
     pub fn once_in(&mut self, times: u64) -> bool {
         self.between(1, times) == 1
     }
 
-    /// One of them.
+    /// Returns one of the choices.
     pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
         let last = u64::try_from(of.len()).unwrap() - 1;
         of[usize::try_from(self.between(0, last)).unwrap()]
     }
 
-    /// A generator of its own for a client beside others.
-    pub fn split(&mut self) -> Luck {
-        Luck(self.between(0, u64::MAX - 1))
+    /// Returns an independent generator, for a concurrent client.
+    pub fn split(&mut self) -> Random {
+        Random(self.between(0, u64::MAX - 1))
     }
 }

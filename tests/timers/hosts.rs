@@ -1,4 +1,4 @@
-//! One receiver that hangs, beside others.
+//! A receiver that does not answer, beside others.
 
 use std::collections::HashSet;
 
@@ -8,7 +8,7 @@ use super::{after, and, with};
 use crate::harness::receiver::{Answer, Receiver};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_that_hangs_holds_up_no_other() {
+async fn a_receiver_that_does_not_answer_delays_no_other() {
     let server = with(&[("PAUSA_TIMER_MAX_SENDING", "16"), ("PAUSA_TIMER_MAX_SENDING_PER_HOST", "8")]).await;
     let hanging = Receiver::start(|_, _| Answer::Never).await;
     let quick = futures_util::future::join_all((0..20).map(|_| Receiver::kind())).await;
@@ -23,8 +23,8 @@ async fn a_receiver_that_hangs_holds_up_no_other() {
     for receiver in &quick {
         receiver.until(5).await;
     }
-    assert_eq!(hanging.count(), 8, "no more at once than the setting says");
-    // All of the many that wait are stopped at once.
+    assert_eq!(hanging.count(), 8, "no more at once than the setting allows");
+    // All waiting timers are terminated by one request.
     let query = "mutation { controlTasks(verb: TERMINATE, filter: { kinds: [TIMER], label: \"stuck\" })
         { matched changed } }";
     let summary = server.data(query, json!({})).await["controlTasks"].take();
@@ -35,12 +35,12 @@ async fn a_receiver_that_hangs_holds_up_no_other() {
     let came = hanging.count();
     let later = server.timer(after(&quick[0].url, 0.1)).await;
     server.until(&later, "COMPLETED").await;
-    assert_eq!(hanging.count(), came, "nothing is sent for what was stopped");
+    assert_eq!(hanging.count(), came, "terminated timers are not sent");
 }
 
-/// A burst for one receiver is more than may be sent at once: all of it arrives, once each.
+/// More timers for one receiver than may be sent at once: each arrives once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_is_worked_off() {
+async fn a_burst_for_one_receiver_arrives_completely() {
     let server = with(&[("PAUSA_TIMER_MAX_SENDING", "8"), ("PAUSA_TIMER_MAX_SENDING_PER_HOST", "4")]).await;
     let receiver = Receiver::kind().await;
     let input = after(&receiver.url, 0.5);

@@ -1,4 +1,4 @@
-//! The file of an import that does not answer for longer than a run is given to stop: PAUSED and TERMINATED wait for it.
+//! The file of an import blocks for longer than a run may take to stop: PAUSED and TERMINATED wait for it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::harness::csv;
 use crate::harness::server::Server;
 
-/// A server with an import under way, and the path of its segment.
+/// Returns a server with a running import, and the path of its segment.
 async fn importing() -> (Server, String, PathBuf) {
     let server = Server::start().await;
     let upload = server.upload(csv::people(200_000)).await;
@@ -27,15 +27,16 @@ fn locked(segment: &Path) -> Connection {
     segment
 }
 
-/// Whether the server's process has the file open.
+/// Returns true if the server's process has the file open.
 fn is_open(server: &Server, file: &Path) -> bool {
     let files = std::fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
     let mut links = files.filter_map(|fd| std::fs::read_link(fd.unwrap().path()).ok());
     links.any(|link| link == file)
 }
 
-/// Asks until the stop is confirmed or the run is aborted: each call answers after a second, and a run has two to stop.
-async fn ask(server: &Server, verb: &str, id: &str) -> String {
+/// Repeats the request until the stop is confirmed or the run is aborted. Each call answers after a second, and a run has two to
+/// stop.
+async fn request(server: &Server, verb: &str, id: &str) -> String {
     for _ in 0..3 {
         let state = server.control(verb, id).await;
         if !state.ends_with("ING") {
@@ -45,14 +46,14 @@ async fn ask(server: &Server, verb: &str, id: &str) -> String {
     server.task(id).await["state"].as_str().unwrap().to_owned()
 }
 
-/// Pauses while the segment is locked, again and again until that meets a write: answers then, and unlocks.
+/// Pauses while the segment is locked, until a pause meets a write in progress.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pause_waits_for_the_write_of_a_run_that_is_aborted() {
     let (server, id, path) = importing().await;
     loop {
         let segment = locked(&path);
         let state = server.control("pause", &id).await;
-        let state = if state == "PAUSED" { state } else { ask(&server, "pause", &id).await };
+        let state = if state == "PAUSED" { state } else { request(&server, "pause", &id).await };
         assert!(state != "PAUSED" || !is_open(&server, &path), "PAUSED while its file is written");
         drop(segment);
         let paused = server.until(&id, "PAUSED").await;
@@ -77,7 +78,7 @@ async fn a_stop_waits_for_a_run_that_was_aborted_as_it_opened_its_segment() {
         let segment = locked(&path);
         server.control("resume", &id).await;
         server.until(&id, "RUNNING").await;
-        let state = ask(&server, verb, &id).await;
+        let state = request(&server, verb, &id).await;
         assert!(state != end || !is_open(&server, &path), "{end} while its file is open");
         drop(segment);
         server.until(&id, end).await;

@@ -1,17 +1,17 @@
-//! kill -9 while a task is asked to pause or to end: the next start brings it there.
+//! kill -9 while a task is pausing or terminating: the next start completes the request.
 
 use serde_json::{Value, json};
 
 use super::folder::{is_exact, is_tidy, same_cells};
-use super::luck::Luck;
+use super::random::Random;
 use crate::harness::csv;
 use crate::harness::server::Server;
 
 const BULK: &str = "mutation($verb: ControlVerb!, $id: ID!) {
     controlTasks(verb: $verb, filter: { ids: [$id] }) { changed tasks { state } } }";
 
-/// Asks without waiting for the stop, and kills the server at once.
-async fn ask_and_die(server: &mut Server, verb: &str, id: &str) -> Value {
+/// Sends the request without waiting for the stop, and kills the server at once.
+async fn request_and_kill(server: &mut Server, verb: &str, id: &str) -> Value {
     let answer = server.data(BULK, json!({ "verb": verb, "id": id })).await;
     server.kill().await;
     server.restart().await;
@@ -19,21 +19,21 @@ async fn ask_and_die(server: &mut Server, verb: &str, id: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pause_that_a_kill_came_between_is_a_pause() {
-    let mut luck = Luck::new();
+async fn a_pause_that_a_kill_interrupts_is_completed() {
+    let mut random = Random::new();
     let mut server = Server::start().await;
     let file = csv::wide(50_000, 4);
     let upload = server.upload(&*file).await;
     let id = server.import(&upload, json!({ "dataset": "wide", "maxRowsPerSecond": 20_000 })).await;
     let mut done = 0;
     for _ in 0..5 {
-        server.until_done(&id, done + luck.between(1, 4000)).await;
-        assert_eq!(ask_and_die(&mut server, "PAUSE", &id).await, "PAUSING");
+        server.until_done(&id, done + random.between(1, 4000)).await;
+        assert_eq!(request_and_kill(&mut server, "PAUSE", &id).await, "PAUSING");
         let paused = server.until(&id, "PAUSED").await;
         let now = paused["progress"]["done"].as_u64().unwrap();
         assert!(now >= done, "{now} after {done}");
         done = now;
-        // It says what is committed: nothing moves before it is resumed, over another kill too.
+        // The progress is what is committed. It does not change before the resume, even after another kill.
         server.kill().await;
         server.restart().await;
         let task = server.task(&id).await;
@@ -45,8 +45,8 @@ async fn a_pause_that_a_kill_came_between_is_a_pause() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_end_that_a_kill_came_between_is_an_end_and_leaves_nothing() {
-    let mut luck = Luck::new();
+async fn a_termination_that_a_kill_interrupts_is_completed_and_leaves_nothing() {
+    let mut random = Random::new();
     let mut server = Server::start().await;
     let file = csv::wide(40_000, 4);
     let upload = server.upload(&*file).await;
@@ -59,9 +59,9 @@ async fn an_end_that_a_kill_came_between_is_an_end_and_leaves_nothing() {
             _ => server.export("kept").await,
         };
         if round % 3 < 2 {
-            server.until_done(&id, luck.between(1, 8000)).await;
+            server.until_done(&id, random.between(1, 8000)).await;
         }
-        let state = ask_and_die(&mut server, "TERMINATE", &id).await;
+        let state = request_and_kill(&mut server, "TERMINATE", &id).await;
         if round % 3 < 2 {
             assert_eq!(state, "TERMINATING");
         }
@@ -75,17 +75,17 @@ async fn an_end_that_a_kill_came_between_is_an_end_and_leaves_nothing() {
         }
         assert_eq!(server.rows("again").await, None);
     }
-    // What was ended is free again, and what was there is untouched.
+    // The name of the terminated import is free again, and the other dataset is unchanged.
     let id = server.import(&upload, json!({ "dataset": "again" })).await;
     server.until(&id, "COMPLETED").await;
     is_exact(&server, "again", &file).await;
     is_exact(&server, "kept", &file).await;
 }
 
-/// Tasks so short that a kill hits any part of them: their start, their one commit, the publishing, or the moment after.
+/// Tasks so short that a kill hits any part of them: their start, their only commit, the publishing, or the moment after.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn short_tasks_survive_a_kill_at_any_moment() {
-    let mut luck = Luck::new();
+    let mut random = Random::new();
     let mut server = Server::start().await;
     let file = csv::people(2000);
     let upload = server.upload(&*file).await;
@@ -97,8 +97,8 @@ async fn short_tasks_survive_a_kill_at_any_moment() {
         imports.push(server.import(&upload, json!({ "dataset": dataset })).await);
         results.push(server.export("kept").await);
         results.push(server.pi(3000).await);
-        // So many questions are the random moment: nothing else is waited for.
-        for _ in 0..luck.between(0, 40) {
+        // This number of requests is the random delay.
+        for _ in 0..random.between(0, 40) {
             server.get("/healthz").await;
         }
         server.kill().await;

@@ -1,11 +1,11 @@
-//! Imports into PostgreSQL at full speed, when several writes are always under way: killed, and frozen with one open.
+//! Imports into PostgreSQL at full speed, with several writes in progress: killed, and frozen with an open transaction.
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::folder::is_exact;
-use super::luck::Luck;
-use super::two::Two;
+use super::random::Random;
+use super::two_nodes::TwoNodes;
 use crate::datasets::database::TestDatabase;
 use crate::harness::csv;
 use crate::harness::postgres::Postgres;
@@ -15,7 +15,7 @@ use crate::harness::watch::Watch;
 const ROWS: usize = 150_000;
 const MANY: usize = 500_000;
 
-/// Watches a task until it has moved past `done`, or to its end.
+/// Watches a task until its progress exceeds `done`, or it ends.
 async fn moved(server: &Server, id: &str, done: u64) -> Value {
     let mut watch = Watch::progress(&server.url, id).await;
     let past = |task: &Value| task["progress"]["done"].as_u64().unwrap() > done;
@@ -23,8 +23,8 @@ async fn moved(server: &Server, id: &str, done: u64) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kills_at_full_speed_leave_the_rows_in_their_order() {
-    let mut luck = Luck::new();
+async fn kills_at_full_speed_leave_the_rows_in_order() {
+    let mut random = Random::new();
     let place = TestDatabase::postgres().await;
     let mut server = Server::with(&[("PAUSA_DATASETS_URL", &place.url), ("PAUSA_CRASH_LIMIT", "100")]).await;
     let file = csv::wide(ROWS, 4);
@@ -32,7 +32,7 @@ async fn kills_at_full_speed_leave_the_rows_in_their_order() {
     let id = server.import(&upload, json!({ "dataset": "wide" })).await;
     let mut done = 0;
     for _ in 0..6 {
-        let now = moved(&server, &id, done + luck.between(0, 15_000)).await;
+        let now = moved(&server, &id, done + random.between(0, 15_000)).await;
         server.kill().await;
         server.restart().await;
         let after = server.task(&id).await["progress"]["done"].as_u64().unwrap();
@@ -46,7 +46,7 @@ async fn kills_at_full_speed_leave_the_rows_in_their_order() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pauses_at_full_speed_lose_nothing() {
-    let mut luck = Luck::new();
+    let mut random = Random::new();
     let place = TestDatabase::postgres().await;
     let server = Server::with(&[("PAUSA_DATASETS_URL", &place.url)]).await;
     let file = csv::wide(ROWS, 4);
@@ -54,14 +54,14 @@ async fn pauses_at_full_speed_lose_nothing() {
     let id = server.import(&upload, json!({ "dataset": "wide" })).await;
     let mut done = 0;
     for _ in 0..8 {
-        moved(&server, &id, done + luck.between(0, 12_000)).await;
+        moved(&server, &id, done + random.between(0, 12_000)).await;
         let answer = server.verb("pause", &id).await;
         let paused = &answer["data"]["pause"];
         if paused["state"] != "PAUSED" {
             break;
         }
         done = paused["progress"]["done"].as_u64().unwrap();
-        // What it says is there, perhaps with rows that the disk had not confirmed; and nothing moves.
+        // The shown rows are stored, perhaps with rows that the disk had not confirmed. The progress does not change.
         let committed = "SELECT rows FROM pausa_datasets.staging";
         let there = place.number(committed).await;
         assert!(there >= i64::try_from(done).unwrap(), "{there} of {done}");
@@ -74,15 +74,15 @@ async fn pauses_at_full_speed_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_froze_with_writes_open_keeps_nobody_from_the_end() {
-    let mut luck = Luck::new();
-    let mut two = Two::start(&[("PAUSA_LEASE_SECONDS", "1")]).await;
-    // So large that it is never at its end yet.
+async fn a_node_that_is_frozen_with_open_writes_does_not_block_the_end() {
+    let mut random = Random::new();
+    let mut two = TwoNodes::start(&[("PAUSA_LEASE_SECONDS", "1")]).await;
+    // So large that it does not end before.
     let file = csv::wide(MANY, 4);
     let upload = two.a.upload(&*file).await;
     for end in ["terminate", "complete"] {
         let id = two.a.import(&upload, json!({ "dataset": "wide" })).await;
-        two.a.until_done(&id, luck.between(1, 20_000)).await;
+        two.a.until_done(&id, random.between(1, 20_000)).await;
         let (frozen, other) = two.roles(&id).await;
         frozen.signal(Signal::STOP);
         if end == "terminate" {
@@ -94,7 +94,7 @@ async fn a_node_that_froze_with_writes_open_keeps_nobody_from_the_end() {
             is_exact(other, "wide", &file).await;
         }
         frozen.signal(Signal::CONT);
-        // It has found out once it takes work again, and has changed nothing.
+        // Once it claims work again, it has noticed, and has changed nothing.
         let next = frozen.pi(20_000).await;
         frozen.until(&next, "COMPLETED").await;
         assert_eq!(frozen.rows("wide").await, (end == "complete").then_some(MANY as u64));
@@ -102,11 +102,11 @@ async fn a_node_that_froze_with_writes_open_keeps_nobody_from_the_end() {
     }
 }
 
-/// Commits do not wait for the disk: what the database forgets in a crash was never told as progress. And that it is away
-/// spends none of the tries.
+/// Commits do not wait for the disk: what the database loses in a crash was never reported as progress. The outage counts no
+/// attempt.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_crashes_takes_no_progress_back() {
-    let mut luck = Luck::new();
+async fn a_crash_of_the_database_takes_back_no_progress() {
+    let mut random = Random::new();
     let postgres = Postgres::start();
     let url = postgres.url();
     let retry = [("PAUSA_RETRY_BACKOFF_SECONDS", "0.1"), ("PAUSA_RETRY_LIMIT", "1")];
@@ -116,7 +116,7 @@ async fn a_database_that_crashes_takes_no_progress_back() {
     let id = server.import(&upload, json!({ "dataset": "wide" })).await;
     let mut told = 0;
     for _ in 0..2 {
-        let now = moved(&server, &id, told + luck.between(0, 30_000)).await;
+        let now = moved(&server, &id, told + random.between(0, 30_000)).await;
         told = now["progress"]["done"].as_u64().unwrap();
         postgres.crash();
         if now["state"] == "COMPLETED" {

@@ -1,0 +1,276 @@
+//! Downloads a file from a URL into the task's folder. An interrupted download is resumed.
+//!
+//! By RFC 9110: the rest is requested by Range, with an If-Range of the strong ETag or Last-Modified, so that only the same version is
+//! resumed. If the server sends no such version or no parts, the file is downloaded again, and its bytes must equal those that
+//! exist already.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::super::Import;
+use super::super::spec::{FileIdentity, ImportCursor};
+use super::growing::GrowingFile;
+use super::reply::{self, DownloadStart};
+use super::spool::{self, BATCH, Spool};
+use crate::runner::{Context, Failure, StopReason};
+use outbound::{CheckedUrl, Outbound, Reply, RequestError};
+
+/// Maximum number of attempts in a row without a new byte, and the delay before the second. It doubles with each.
+const ATTEMPTS: u32 = 6;
+const BACKOFF: Duration = Duration::from_millis(250);
+
+/// Maximum delay that a server may request.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// Maximum time that bytes wait for more before they go to disk.
+const GATHER_TIME: Duration = Duration::from_millis(50);
+
+/// Name of the file with the version of the download.
+const VERSION_FILE: &str = "version";
+
+/// A download that is not complete.
+pub struct Download {
+    outbound: Outbound,
+    address: CheckedUrl,
+    identity: FileIdentity,
+    spool: Spool,
+    start: Option<DownloadStart>,
+    limit: u64,
+}
+
+/// Why a transfer ended early.
+pub enum DownloadError {
+    /// A retry may succeed. The server may have requested a delay.
+    Retryable(String, Option<Duration>),
+    /// A retry would not succeed.
+    Permanent(Failure),
+}
+
+impl Download {
+    /// Resumes the download of an earlier run, or begins one. Returns no download if the file is complete.
+    ///
+    /// # Errors
+    /// A URL that is not allowed or does not exist, or a server that is unavailable for too long.
+    pub async fn open(
+        import: &Import,
+        context: &Context,
+        url: &str,
+        cursor: Option<&ImportCursor>,
+    ) -> Result<(GrowingFile, FileIdentity, Option<Download>), StopReason> {
+        let outbound = import.outbound.clone();
+        let address = outbound.check_url(url).map_err(|refused| Failure::input(refused.to_string()))?;
+        let (folder, limit) = (context.work().await?, import.limit);
+        let known = match cursor {
+            Some(cursor) => Some(cursor.file.clone()),
+            None => stored_version(context, &folder).await?,
+        };
+        if let Some(identity) = known {
+            let spool = open_spool(context, &folder, &identity, limit).await?;
+            let complete = spool.input().size().is_some();
+            let mut download = Download { outbound, address, identity, spool, start: None, limit };
+            if cursor.is_none() && !complete {
+                download = download.begin(context, &folder).await?;
+            }
+            return Ok((download.spool.input().clone(), download.identity.clone(), (!complete).then_some(download)));
+        }
+        let identity = FileIdentity { size: 0, modified: 0, version: None };
+        let spool = open_spool(context, &folder, &identity, limit).await?;
+        let download = Download { outbound, address, identity, spool, start: None, limit };
+        let download = download.begin(context, &folder).await?;
+        Ok((download.spool.input().clone(), download.identity.clone(), Some(download)))
+    }
+
+    /// Sends the first request, before a row is read: until then a newer version may replace what is downloaded.
+    async fn begin(mut self, context: &Context, folder: &Path) -> Result<Download, StopReason> {
+        let mut attempts = 0;
+        let start = loop {
+            let response = tokio::select! {
+                biased;
+                stop = context.stopped() => return Err(stop),
+                response = self.request() => response,
+            };
+            match response {
+                Ok(start) => break start,
+                Err(error) => wait_before_retry(context, error, &mut attempts).await?,
+            }
+        };
+        if self.spool.synced() == 0 || !start.is_same_version(&self.identity, self.spool.synced()) {
+            self.identity = start.identity();
+            let (folder, identity, limit) = (folder.to_owned(), self.identity.clone(), self.limit);
+            self.spool = context.blocking(move || start_over(&folder, &identity, limit)).await??;
+        }
+        self.start = Some(start);
+        Ok(self)
+    }
+
+    /// Downloads the file. Its readers get the error.
+    pub async fn run(mut self, context: &Context) {
+        let input = self.spool.input().clone();
+        let mut attempts = 0;
+        loop {
+            let before = self.spool.synced();
+            let error = match self.transfer(context).await {
+                Ok(None) => return,
+                Ok(Some((download, error))) => {
+                    self = download;
+                    error
+                }
+                Err(failure) => return input.fail(failure),
+            };
+            if self.spool.synced() > before {
+                attempts = 0;
+            }
+            match wait_before_retry(context, error, &mut attempts).await {
+                Ok(()) => {}
+                Err(StopReason::Failed(failure)) => return input.fail(failure),
+                // The run observes the stop itself.
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Downloads until the file is complete (None), or the transfer breaks off.
+    async fn transfer(mut self, context: &Context) -> Result<Option<(Download, DownloadError)>, Failure> {
+        let response = match self.start.take() {
+            Some(start) => Ok(start),
+            None => self.request().await,
+        };
+        let start = match response {
+            Ok(start) => start,
+            Err(error) => return Ok(Some((self, error))),
+        };
+        let verified = start.is_same_version(&self.identity, self.spool.synced());
+        let DownloadStart::Body { mut reply, from, size, .. } = start else {
+            let mut spool = self.spool;
+            return context.blocking(move || spool.finish()).await?.map(|()| None);
+        };
+        self.spool.resume_at(from);
+        let (mut batch, mut end) = gather(&mut reply).await;
+        loop {
+            let more = end.is_none();
+            let mut spool = self.spool;
+            let write =
+                context.blocking(move || write_batch(&mut spool, &batch, verified, size, !more).map(|()| spool));
+            let gathered = async { if more { gather(&mut reply).await } else { (Vec::new(), None) } };
+            let (written, next) = tokio::join!(write, gathered);
+            self.spool = written??;
+            match end {
+                Some(Ok(())) => {
+                    let mut spool = self.spool;
+                    return context.blocking(move || spool.finish()).await?.map(|()| None);
+                }
+                Some(Err(failed)) => return Ok(Some((self, failed.into()))),
+                None => (batch, end) = next,
+            }
+        }
+    }
+
+    async fn request(&self) -> Result<DownloadStart, DownloadError> {
+        let at = self.spool.synced();
+        reply::request(&self.outbound, &self.address, &self.identity, at, self.limit).await
+    }
+}
+
+/// Returns the next bytes of the body, as many as come soon, and the result if the body ended.
+async fn gather(reply: &mut Reply) -> (Vec<u8>, Option<Result<(), RequestError>>) {
+    let mut batch = Vec::new();
+    let mut due = None;
+    while batch.len() < BATCH {
+        let chunk = match due {
+            None => reply.chunk().await,
+            Some(due) => match timeout_at(due, reply.chunk()).await {
+                Ok(chunk) => chunk,
+                Err(_) => break,
+            },
+        };
+        match chunk {
+            Ok(Some(bytes)) => batch.extend_from_slice(&bytes),
+            Ok(None) => return (batch, Some(Ok(()))),
+            Err(failed) => return (batch, Some(Err(failed))),
+        }
+        due = due.or_else(|| Some(Instant::now() + GATHER_TIME));
+    }
+    (batch, None)
+}
+
+/// Writes bytes. If the version is not `verified`, they must equal those that exist already.
+fn write_batch(spool: &mut Spool, batch: &[u8], verified: bool, size: Option<u64>, last: bool) -> Result<(), Failure> {
+    if !verified && spool.differs(batch)? {
+        return Err(reply::changed());
+    }
+    spool.push(batch, size)?;
+    // Bytes that come slowly are readable at once.
+    if last || batch.len() < BATCH { spool.flush(size) } else { Ok(()) }
+}
+
+/// Waits before a retry.
+///
+/// # Errors
+/// A permanent error, or the last attempt.
+async fn wait_before_retry(context: &Context, error: DownloadError, attempts: &mut u32) -> Result<(), StopReason> {
+    let (text, after) = match error {
+        DownloadError::Permanent(failure) => return Err(failure.into()),
+        DownloadError::Retryable(text, after) => (text, after),
+    };
+    *attempts += 1;
+    if *attempts >= ATTEMPTS {
+        return Err(Failure::unavailable(format!(
+            "The download failed {ATTEMPTS} times in a row. Last error: {text}."
+        ))
+        .into());
+    }
+    tracing::warn!(task = %context.id(), error = text, attempt = *attempts, "download failed; retrying");
+    let backoff = after.map_or(BACKOFF * 2u32.pow(*attempts - 1), |after| after.min(MAX_RETRY_AFTER));
+    tokio::select! {
+        stop = context.stopped() => Err(stop),
+        () = tokio::time::sleep(backoff) => Ok(()),
+    }
+}
+
+async fn open_spool(context: &Context, folder: &Path, identity: &FileIdentity, limit: u64) -> Result<Spool, Failure> {
+    let (folder, identity) = (folder.to_owned(), identity.clone());
+    context.blocking(move || Spool::open(&folder, "source", &identity, limit)).await?
+}
+
+/// Returns the version that an earlier run began to download.
+async fn stored_version(context: &Context, folder: &Path) -> Result<Option<FileIdentity>, Failure> {
+    let path = folder.join(VERSION_FILE);
+    context.blocking(move || serde_json::from_slice(&fs::read(path).ok()?).ok()).await
+}
+
+/// Deletes what is downloaded of other versions, and begins with this one.
+fn start_over(folder: &Path, identity: &FileIdentity, limit: u64) -> Result<Spool, Failure> {
+    for path in copies(folder).map_err(|error| spool::io_failure(&error))? {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(spool::io_failure(&error)),
+            _ => {}
+        }
+    }
+    spool::put(&folder.join(VERSION_FILE), identity).map_err(|error| spool::io_failure(&error))?;
+    Spool::open(folder, "source", identity, limit)
+}
+
+fn copies(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if name.starts_with("source-") || name.starts_with("plain-") {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}
+
+impl From<RequestError> for DownloadError {
+    fn from(failed: RequestError) -> DownloadError {
+        match failed {
+            RequestError::Url(refused) => DownloadError::Permanent(Failure::input(refused.to_string())),
+            RequestError::Connect(text) | RequestError::Broken(text) => DownloadError::Retryable(text, None),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Checkpoints: what is committed, and writing it to the task store.
+
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::super::kind::{Failure, StopReason};
+use super::super::report::{LatestCheckpoint, Report};
+use super::{Context, parse_cursor};
+use crate::clock::Clock;
+use crate::store::{self, Durability, Last};
+use crate::task::{Code, Progress, State};
+
+/// Delay between two writes while the store is unavailable.
+const STORE_RETRY: Duration = Duration::from_millis(250);
+
+impl Context {
+    /// Reports what is committed: the task resumes from here after a stop or a crash.
+    ///
+    /// Writes to the task store in the background, ten times a second and at each 32nd of the total. Waits for that write if
+    /// the next one is due. A power loss may take back the last ten seconds of checkpoints.
+    ///
+    /// # Errors
+    /// [`StopReason::Interrupted`] if a pause, a termination or a shutdown was requested, [`StopReason::LeaseLost`] if a newer
+    /// run owns the task: return it at once.
+    pub async fn checkpoint<C: Serialize + Sync>(&self, cursor: &C, report: Report) -> Result<(), StopReason> {
+        self.set_checkpoint(cursor, report)?;
+        self.check_stop()?;
+        let mut writing = self.0.writing.lock().await;
+        if writing.has_ended() {
+            writing.end().await?;
+        }
+        let Some(durability) = self.latest().write_due(Clock::monotonic()) else { return Ok(()) };
+        writing.end().await?;
+        let (checkpoint, context, token) = (self.begin_write(durability), self.clone(), self.0.threads.token());
+        writing.begin(async move {
+            let _token = token;
+            context.write(checkpoint, durability).await
+        });
+        Ok(())
+    }
+
+    /// Does the same, and returns once the checkpoint is on disk: what only the cursor before it needed may then be deleted.
+    ///
+    /// # Errors
+    /// As [`Context::checkpoint`].
+    pub async fn commit<C: Serialize + Sync>(&self, cursor: &C, report: Report) -> Result<(), StopReason> {
+        self.set_checkpoint(cursor, report)?;
+        self.check_stop()?;
+        let mut writing = self.0.writing.lock().await;
+        writing.end().await?;
+        self.write(self.begin_write(Durability::Immediate), Durability::Immediate).await?;
+        self.check_stop()
+    }
+
+    /// Sets the checkpoint that is written next, at the latest with the end of the run. Does not write and does not check for
+    /// a stop.
+    ///
+    /// # Errors
+    /// A permanent failure if the cursor cannot be serialized.
+    pub fn set_checkpoint<C: Serialize>(&self, cursor: &C, report: Report) -> Result<(), Failure> {
+        let cursor = serde_json::to_string(cursor).map_err(|error| {
+            Failure::permanent(Code::Internal, format!("The cursor cannot be serialized: {error}."))
+        })?;
+        let progress = Progress {
+            phase: report.phase.to_owned(),
+            unit: self.0.task.progress.unit,
+            done: report.done,
+            total: report.total,
+            active: self.0.task.progress.active + self.0.started.elapsed(),
+            updated_at: self.now(),
+        };
+        self.latest().set(cursor, progress);
+        Ok(())
+    }
+
+    /// Returns the cursor that this run set last, by [`Context::set_checkpoint`] or a checkpoint. None before the first.
+    ///
+    /// # Errors
+    /// A permanent failure if the text does not fit `C`.
+    pub fn latest_cursor<C: DeserializeOwned>(&self) -> Result<Option<C>, Failure> {
+        let cursor = self.latest_checkpoint().and_then(|(cursor, _)| cursor);
+        parse_cursor(cursor.as_deref())
+    }
+
+    /// Returns the checkpoint that this run set last.
+    pub(in super::super) fn latest_checkpoint(&self) -> Last {
+        self.latest().get().clone()
+    }
+
+    /// Returns the checkpoint to write now.
+    fn begin_write(&self, durability: Durability) -> Last {
+        let mut latest = self.latest();
+        latest.begin_write(durability, Clock::monotonic());
+        latest.get().clone()
+    }
+
+    /// Writes a checkpoint, retrying while the store is unavailable.
+    async fn write(&self, checkpoint: Last, durability: Durability) -> Result<(), StopReason> {
+        let Some((cursor, progress)) = checkpoint else { return Ok(()) };
+        loop {
+            match self.0.store.report(self.fence_token(), cursor.clone(), progress.clone(), durability).await {
+                Ok(task) => {
+                    self.count_progress(&task);
+                    // The state shows a request whose wake-up was lost.
+                    let stops = matches!(task.state, State::Pausing | State::Terminating);
+                    return if stops { Err(StopReason::Interrupted) } else { Ok(()) };
+                }
+                Err(error) if error.is_lease_lost() => return Err(StopReason::LeaseLost),
+                Err(error) => self.wait_for_store(&error).await?,
+            }
+        }
+    }
+
+    async fn wait_for_store(&self, error: &store::Error) -> Result<(), StopReason> {
+        tracing::warn!(
+            task = %self.id(),
+            kind = self.0.task.kind,
+            epoch = self.epoch(),
+            %error,
+            "store unavailable; retrying to write a checkpoint"
+        );
+        tokio::select! {
+            stop = self.stopped() => Err(stop),
+            () = tokio::time::sleep(STORE_RETRY) => Ok(()),
+        }
+    }
+
+    /// The checkpoint stays valid if a thread panics while it holds the lock.
+    fn latest(&self) -> MutexGuard<'_, LatestCheckpoint> {
+        self.0.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

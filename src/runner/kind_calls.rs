@@ -1,0 +1,62 @@
+//! Calls of a kind at the end of a run: publish, reconcile, roll back, fail.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use tracing::Instrument;
+
+use super::Context;
+use super::drive::TaskRun;
+use super::kind::{Failure, Kind};
+use crate::task::ResultFile;
+
+/// A call of a kind at the end of a run.
+pub(super) enum KindCall {
+    Publish(Option<ResultFile>),
+    Reconcile,
+    RollBack,
+    Fail,
+}
+
+/// Makes the call on a tokio task of its own, so that a panic in it is an error like any other.
+pub(super) async fn call(kind: &Arc<dyn Kind>, context: &Context, call: KindCall) -> Result<(), Failure> {
+    let (kind, context) = (Arc::clone(kind), context.clone());
+    let work = async move {
+        match call {
+            KindCall::Publish(result) => kind.publish(&context, result.as_ref()).await,
+            KindCall::Reconcile => kind.reconcile(&context).await,
+            KindCall::RollBack => kind.rollback(&context).await,
+            KindCall::Fail => kind.fail(&context).await,
+        }
+    };
+    let handle = tokio::spawn(work.in_current_span());
+    handle.await.unwrap_or_else(|error| match error.try_into_panic() {
+        Ok(panic) => Err(panic_failure("The kind", &*panic)),
+        Err(_) => Err(Failure::internal("The call of the kind was aborted.")),
+    })
+}
+
+/// Returns the failure of what panicked.
+pub(super) fn panic_failure(what: &str, panic: &(dyn Any + Send)) -> Failure {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Failure::internal(format!("{what} panicked: {}", text.unwrap_or("(no message)")))
+}
+
+impl TaskRun {
+    /// Rolls back what the task wrote. Returns None if a newer run owns the task: files carry no epoch, so this would delete
+    /// the files of that run.
+    pub(super) async fn roll_back(&self, kind: &Arc<dyn Kind>, rollback: KindCall) -> Option<Result<(), Failure>> {
+        loop {
+            match self.runner.0.store.get(self.task.id).await {
+                Ok(Some(stored)) if self.owns(&stored) => break,
+                Ok(_) => {
+                    self.log_lease_lost("lease lost; stopping run without rolling back");
+                    return None;
+                }
+                Err(error) => self.wait_for_store(&error).await,
+            }
+        }
+        Some(call(kind, &self.context, rollback).await)
+    }
+}
