@@ -114,10 +114,10 @@ async fn files_that_are_damaged_or_undecodable_fail_with_where_and_leave_nothing
     let table: [(Vec<u8>, Value, &str); 8] = [
         (packed[..packed.len() / 2].to_vec(), json!(null), "The gzip file is truncated: unexpected end after"),
         (packed[..5].to_vec(), json!(null), "The gzip file is truncated: unexpected end after 5 bytes."),
-        (wrong_sum, json!(null), "its gzip file is damaged"),
-        ([packed, b"rubbish".to_vec()].concat(), json!(null), "its gzip file is"),
+        (wrong_sum, json!(null), "The gzip file is damaged"),
+        ([packed, b"rubbish".to_vec()].concat(), json!(null), "The gzip file is"),
         (frame[..frame.len() / 2].to_vec(), json!(null), "The zstd file is truncated"),
-        (broken, json!(null), "its zstd file is damaged"),
+        (broken, json!(null), "The zstd file is damaged"),
         (b"a\n\xaa\n".to_vec(), json!("windows-1253"), "Line 2, column \"a\": character 1 is not valid windows-1253."),
         (b"a\0\n\0x\0\x00\xd8".to_vec(), json!("utf-16"), "Line 2, column \"a\": character 2 is not valid UTF-16."),
     ];
