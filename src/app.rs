@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api;
 use crate::backup;
-use crate::bus::Bus;
+use crate::bus::{self, Bus};
 use crate::clock::Clock;
 use crate::config::{Config, HttpLimits, PauseEnd, Role};
 use crate::datasets::{self, Datasets};
@@ -23,8 +23,8 @@ use crate::gql::services::{self, Services};
 use crate::http::{self, Site, UploadLocks};
 use crate::kinds::{self, KindParts};
 use crate::metrics::Metrics;
-use crate::runner::{Kind, Runner, RunnerSettings, ShortTaskLimits, Wakeups, transitions};
-use crate::store::{self, Hint, OnChange, Store, Word};
+use crate::runner::{Kind, Runner, RunnerSettings, ShortTaskLimits, Wakeups, events};
+use crate::store::{self, Store};
 use crate::task::Verb;
 use outbound::Outbound;
 
@@ -58,6 +58,9 @@ pub enum StartError {
     /// The task store.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// The connection for the events of other nodes failed.
+    #[error(transparent)]
+    Events(#[from] bus::postgres::ListenError),
     /// The datasets.
     #[error("the datasets: {0}")]
     Datasets(#[from] datasets::Error),
@@ -103,7 +106,7 @@ impl App {
         let lock = lock(&config)?;
         let (bus, wakeups, metrics) = (Bus::default(), Wakeups::default(), Metrics::default());
         let settings = settings(&config, &clock);
-        let on_change = on_change(&settings.node, &bus, &wakeups, &metrics);
+        let on_change = events::on_change(&settings.node, &bus, &wakeups, &metrics);
         let store = Store::connect(&config.store_url(), on_change).await?.measured(metrics.store.clone());
         let datasets = datasets::measured(datasets::connect(&config.datasets()).await?, metrics.datasets.clone());
         let outbound = Outbound::new(outbound_settings(&config))?;
@@ -120,8 +123,9 @@ impl App {
         );
         let tasks = metrics.tasks.clone();
         let runner = Runner::new(settings, store.clone(), files.clone(), clock.clone(), kinds, wakeups.clone(), tasks);
-        if let Some(words) = store.changes().await? {
-            tokio::spawn(follow(store.clone(), words, bus.clone(), wakeups.clone(), metrics.clone()));
+        if let Some(source) = store.event_source() {
+            let others = bus::postgres::listen(&config.store_url(), source).await?;
+            tokio::spawn(events::follow(bus.clone(), others, store.clone(), wakeups.clone(), metrics.clone()));
         }
         if config.role != Role::Api {
             runner.start().await?;
@@ -177,56 +181,6 @@ impl App {
             backup::store_identity::clear(&lock)?;
         }
         Ok(quiet)
-    }
-}
-
-/// Everybody who must hear of a change on this node.
-fn on_change(node: &str, bus: &Bus, wakeups: &Wakeups, metrics: &Metrics) -> OnChange {
-    let (node, bus, wakeups, metrics) = (node.to_owned(), bus.clone(), wakeups.clone(), metrics.clone());
-    Arc::new(move |task, change| {
-        let state_changed = change.is_some();
-        if let Some(change) = change {
-            transitions::log(&node, task, change);
-            metrics.tasks.changed(task);
-        }
-        wakeups.observe(task);
-        wakeups.notify(&Hint::of(task, state_changed));
-        bus.publish(task, state_changed);
-    })
-}
-
-/// Hears what other nodes changed. A task is read only where somebody watches it or it runs here, once for all; after
-/// missed words, all of these are.
-async fn follow(
-    store: Store,
-    mut words: tokio::sync::mpsc::Receiver<Word>,
-    bus: Bus,
-    wakeups: Wakeups,
-    metrics: Metrics,
-) {
-    while let Some(word) = words.recv().await {
-        let (ids, state_changed) = match word {
-            Word::Changed(hint) => {
-                wakeups.notify(&hint);
-                metrics.tasks.stops.observe(hint.id, hint.state);
-                let wanted = wakeups.runs_here(hint.id) || bus.wants(hint.id, hint.version, hint.state_changed);
-                (wanted.then_some(hint.id).into_iter().collect(), hint.state_changed)
-            }
-            Word::Missed => {
-                metrics.events.gap();
-                ([bus.watched_ids(), wakeups.runs()].concat(), false)
-            }
-        };
-        for id in ids {
-            match store.get(id).await {
-                Ok(Some(task)) => {
-                    wakeups.observe(&task);
-                    bus.publish(&task, state_changed);
-                }
-                Ok(None) => {}
-                Err(error) => tracing::warn!(task = %id, %error, "could not read a task that another node changed"),
-            }
-        }
     }
 }
 

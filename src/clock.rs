@@ -1,4 +1,4 @@
-//! Time and ids, as arguments: nothing else in the crate asks the machine for the time.
+//! Time and IDs as arguments. Nothing else in the crate reads the time of the machine.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,41 +9,58 @@ use uuid::{ContextV7, Uuid};
 
 use crate::task::TaskId;
 
-/// Tells the time and makes ids. Cloning is cheap; the clones share one source.
-#[derive(Clone)]
-pub struct Clock(Arc<Source>);
+/// Delay between two attempts while a database is unavailable.
+const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-struct Source {
+/// Returns the time and makes IDs. Cloning is cheap; clones share one time.
+#[derive(Clone)]
+pub struct Clock(Arc<ClockSource>);
+
+struct ClockSource {
     ids: Mutex<ContextV7>,
-    /// The present moment of a test; none: the machine tells.
+    /// Time of a test. None: the time of the machine.
     frozen: Option<watch::Sender<Timestamp>>,
 }
 
+/// Repeats `attempt` until it succeeds, 250 ms after each failure. `log` gets each error.
+pub async fn until_available<T, E, F>(mut attempt: impl FnMut() -> F, log: impl Fn(&E)) -> T
+where
+    F: Future<Output = Result<T, E>>,
+{
+    loop {
+        match attempt().await {
+            Ok(value) => return value,
+            Err(error) => log(&error),
+        }
+        tokio::time::sleep(RETRY_DELAY).await;
+    }
+}
+
 impl Clock {
-    /// The machine's own clock.
+    /// Returns the clock of the machine.
     pub fn system() -> Clock {
         Clock::from(None)
     }
 
-    /// A clock that stands still until [`Clock::advance`] moves it.
+    /// Returns a clock that stops at `now` until [`Clock::advance`] moves it.
     pub fn test(now: Timestamp) -> Clock {
         Clock::from(Some(watch::Sender::new(now)))
     }
 
     fn from(frozen: Option<watch::Sender<Timestamp>>) -> Clock {
-        Clock(Arc::new(Source { ids: Mutex::new(ContextV7::new()), frozen }))
+        Clock(Arc::new(ClockSource { ids: Mutex::new(ContextV7::new()), frozen }))
     }
 
-    /// The present moment, in whole microseconds as the store keeps them.
+    /// Returns the current time, in whole microseconds as the store keeps it.
     pub fn now(&self) -> Timestamp {
         let now = self.0.frozen.as_ref().map_or_else(system_now, |now| *now.borrow());
         Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
     }
 
-    /// Sleeps until `at`, and never less.
+    /// Sleeps until `at`. Never returns earlier.
     pub async fn sleep_until(&self, at: Timestamp) {
         if let Some(now) = &self.0.frozen {
-            // The sender is this clock's own.
+            // The clock owns the sender, so the channel is open.
             let _ = now.subscribe().wait_for(|now| *now >= at).await;
             return;
         }
@@ -54,23 +71,23 @@ impl Clock {
         }
     }
 
-    /// A reading that never goes back, for measuring how long something took.
+    /// Returns a monotonic time, to measure durations.
     #[expect(clippy::disallowed_methods, reason = "this module is where time is read")]
     pub fn monotonic() -> Instant {
         Instant::now()
     }
 
-    /// A new task's id: a UUID of version 7, so that ids sort by the moment they were made.
+    /// Returns a new task ID: a UUID of version 7, so that IDs sort by the time of their creation.
     pub fn task_id(&self) -> TaskId {
         TaskId::from(self.uuid())
     }
 
-    /// A new UUID of version 7.
+    /// Returns a new UUID of version 7.
     pub fn uuid(&self) -> Uuid {
         uuid_at(self.now(), &lock(&self.0.ids))
     }
 
-    /// Moves a test clock, and wakes who sleeps until then; the machine's own clock stays as it is.
+    /// Moves a test clock and wakes those who sleep until then. Has no effect on the clock of the machine.
     pub fn advance(&self, by: SignedDuration) {
         if let Some(now) = &self.0.frozen {
             now.send_modify(|now| *now += by);
@@ -89,7 +106,7 @@ fn uuid_at(now: Timestamp, ids: &ContextV7) -> Uuid {
     Uuid::new_v7(uuid::Timestamp::from_unix(ids, seconds, nanos))
 }
 
-/// A poisoned lock still guards a whole value here: each critical section writes it in one step.
+/// Locks a value that stays consistent even if a holder of the lock panics.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
@@ -99,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_test_clock_moves_only_when_told_and_its_ids_sort() {
+    fn a_test_clock_moves_only_by_advance_and_its_ids_sort() {
         let start = Timestamp::from_second(1_700_000_000).unwrap();
         let clock = Clock::test(start);
         let first = clock.task_id();
@@ -110,7 +127,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_sleeps_wakes_when_the_test_clock_is_there() {
+    async fn a_sleep_ends_when_the_test_clock_reaches_its_end() {
         let start = Timestamp::from_second(1_700_000_000).unwrap();
         let clock = Clock::test(start);
         clock.sleep_until(start).await;
@@ -122,7 +139,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_machine_never_wakes_anybody_too_early() {
+    async fn a_sleep_by_the_clock_of_the_machine_never_ends_early() {
         let clock = Clock::system();
         let at = clock.now() + SignedDuration::from_millis(3);
         clock.sleep_until(at).await;

@@ -140,7 +140,7 @@ fn variables() -> Result<Vec<(String, String)>, String> {
 
 async fn migrate(config: &Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
     std::fs::create_dir_all(&config.data_dir)?;
-    Store::connect(&config.store_url(), std::sync::Arc::new(|_, _| {})).await?.close().await;
+    Store::connect(&config.store_url(), std::sync::Arc::new(|_| {})).await?.close().await;
     println!("The task store is up to date.");
     Ok(ExitCode::SUCCESS)
 }

@@ -22,7 +22,7 @@ const LAYERS: [&[&str]; 10] = [
 
 /// Crates that only some places may name.
 const KEPT: [(&str, &[&str]); 7] = [
-    ("sqlx", &["src/store", "src/datasets"]),
+    ("sqlx", &["src/store", "src/datasets", "src/bus/postgres.rs"]),
     ("rusqlite", &["src/datasets/sqlite", "src/backup"]),
     ("async_graphql", &["src/gql", "src/api", "src/kinds/api.rs", "src/kinds/*/api.rs"]),
     ("axum", &["src/http", "src/app.rs"]),

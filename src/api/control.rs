@@ -164,7 +164,7 @@ impl Services {
         };
         let task = self.confirmed(pausing).await?;
         if task.state == State::Pausing {
-            self.store.keep(id).await.map_err(error::from_store)?;
+            self.store.sync_task(id).await.map_err(error::from_store)?;
         }
         Ok(task)
     }
@@ -190,7 +190,7 @@ impl Services {
         verb: Verb,
         ask: ControlRequest,
     ) -> std::result::Result<Arc<Task>, store::Error> {
-        let request = async { self.store.ask(id, verb, ask).await.map(Some) };
+        let request = async { self.store.control(id, verb, ask).await.map(Some) };
         self.measured(id, verb, request).await?.ok_or_else(|| store::Error::not_found(id))
     }
 

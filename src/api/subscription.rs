@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use async_graphql::{Context, ID, Subscription as GraphqlSubscription};
 use futures_util::stream::{self, Stream};
-use tokio::sync::broadcast::error::RecvError;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::filter::TaskFilter;
 use super::kinds::TaskObject;
-use crate::bus::Change;
+use crate::bus::{Received, Snapshot, Subscription as Events};
 use crate::gql::error::{self, Result};
 use crate::gql::services::Services;
 use crate::metrics::Subscribed;
@@ -58,7 +57,7 @@ impl Subscription {
         let services = ctx.data_unchecked::<Services>();
         let filter = filter.unwrap_or_default().parse(services)?;
         let subscribed = services.events.subscribed("taskChanges");
-        Ok(changes(filter, services.bus.all(), services.store.clone(), subscribed))
+        Ok(changes(filter, services.bus.subscribe(), services.store.clone(), subscribed))
     }
 }
 
@@ -106,37 +105,33 @@ impl Watcher {
 }
 
 /// The task of a change; none if it was deleted meanwhile.
-async fn changed(change: Change, store: &Store) -> Option<Arc<Task>> {
-    match change {
-        Change::Task(task) => Some(task),
-        Change::Large(id) => store.get(id).await.unwrap_or_else(|error| {
+async fn changed(snapshot: Snapshot, store: &Store) -> Option<Arc<Task>> {
+    match snapshot {
+        Snapshot::Task(task) => Some(task),
+        Snapshot::Large(id) => store.get(id).await.unwrap_or_else(|error| {
             tracing::warn!(task = %id, %error, "a changed task was not read");
             None
         }),
     }
 }
 
-fn changes(
-    filter: Filter,
-    inbox: broadcast::Receiver<Change>,
-    store: Store,
-    subscribed: Subscribed,
-) -> impl Stream<Item = TaskObject> {
-    let start = (filter, inbox, store, Vec::new(), subscribed);
-    stream::unfold(start, |(filter, mut inbox, store, mut anew, subscribed)| async move {
+fn changes(filter: Filter, events: Events, store: Store, subscribed: Subscribed) -> impl Stream<Item = TaskObject> {
+    let start = (filter, events, store, Vec::new(), subscribed);
+    stream::unfold(start, |(filter, mut events, store, mut anew, subscribed)| async move {
         loop {
             if let Some(task) = anew.pop() {
                 subscribed.delivered();
-                return Some((TaskObject::from(task), (filter, inbox, store, anew, subscribed)));
+                return Some((TaskObject::from(task), (filter, events, store, anew, subscribed)));
             }
-            match inbox.recv().await {
-                Ok(change) => anew.extend(changed(change, &store).await.filter(|task| filter.matches(task))),
-                Err(RecvError::Lagged(missed)) => {
+            match events.next().await? {
+                Received::Delivered(snapshot) => {
+                    anew.extend(changed(snapshot, &store).await.filter(|task| filter.matches(task)));
+                }
+                Received::Gap { missed } => {
                     subscribed.lagged(missed);
                     let page = Page { limit: ANEW, ..Page::default() };
                     anew = store.list(&filter, page).await.unwrap_or_default().0;
                 }
-                Err(RecvError::Closed) => return None,
             }
         }
     })

@@ -9,6 +9,7 @@ mod claim;
 pub mod context;
 mod deletion;
 mod drive;
+pub mod events;
 pub mod kind;
 mod kind_calls;
 mod lease;
@@ -42,11 +43,12 @@ pub use report::Report;
 pub use reservations::ShortTaskLimits;
 pub use start::{RefusedStarts, StartError, StartOptions};
 
+use crate::bus::ChangeEvent;
 use crate::clock::Clock;
 use crate::files::Files;
 use crate::metrics::Tasks;
-use crate::store::{Hint, Store};
-use crate::task::{PauseExpiry, ResultFile, State, Task, TaskId, Verb};
+use crate::store::Store;
+use crate::task::{PauseExpiry, ResultFile, State, Task, Verb};
 use registry::Registry;
 use reservations::Reservations;
 use wakeup_timer::WakeupTimer;
@@ -123,29 +125,19 @@ pub struct Wakeups {
 }
 
 impl Wakeups {
-    /// Returns the IDs of the tasks that run on this node.
-    pub fn runs(&self) -> Vec<TaskId> {
-        self.registry.ids()
-    }
-
-    /// Returns true if the task runs on this node.
-    pub fn runs_here(&self, id: TaskId) -> bool {
-        self.registry.contains(id)
-    }
-
     /// Tells the task's run on this node that the task changed.
     pub fn observe(&self, task: &Task) {
         self.registry.observe(task);
     }
 
     /// Wakes the loop that handles this change of a task, made here or on another node.
-    pub fn notify(&self, word: &Hint) {
-        let set = |timer: &WakeupTimer| word.due_at.into_iter().for_each(|due| timer.set(due));
-        match word.state {
-            State::Scheduled | State::Queued if word.short => set(&self.short),
+    pub fn notify(&self, event: &ChangeEvent) {
+        let set = |timer: &WakeupTimer| event.due_at.into_iter().for_each(|due| timer.set(due));
+        match event.state {
+            State::Scheduled | State::Queued if event.short => set(&self.short),
             State::Queued => self.work.notify_one(),
             State::Scheduled | State::Paused => set(&self.times),
-            state if state.may_be_owned() && !word.owned => self.work.notify_one(),
+            state if state.may_be_owned() && !event.owned => self.work.notify_one(),
             _ => {}
         }
     }

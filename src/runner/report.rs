@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use super::kind::{Failure, StopReason};
-use crate::store::{Durability, Last};
+use crate::store::{Durability, LastReport};
 use crate::task::Progress;
 
 /// Time between two writes of progress. The last progress is always written.
@@ -31,7 +31,7 @@ pub struct Report {
 
 /// Latest checkpoint of a run, which may not be in the task store yet.
 pub struct LatestCheckpoint {
-    checkpoint: Last,
+    checkpoint: LastReport,
     /// When the last write began, and the amount done then.
     written: Option<(Instant, u64)>,
     /// When the last write began that survives a power loss.
@@ -45,7 +45,7 @@ impl LatestCheckpoint {
     }
 
     /// Returns the checkpoint.
-    pub fn get(&self) -> &Last {
+    pub fn get(&self) -> &LastReport {
         &self.checkpoint
     }
 

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Clock;
-use crate::store::Choice;
+use crate::store::ClaimDecision;
 
 /// Maximum number of reserved tasks of a key beyond its active ones: claimed early, or waiting for a permit.
 const AHEAD: usize = 256;
@@ -171,19 +171,19 @@ impl KeyReservations {
 
 impl Capacity {
     /// Decides if a task of `key` is claimed or deferred. Its attempt became due at `due`.
-    pub fn choose(&mut self, key: &str, due: Timestamp) -> Choice {
+    pub fn choose(&mut self, key: &str, due: Timestamp) -> ClaimDecision {
         let (now, per_key) = (self.now, self.per_key);
         let unused = || KeyCapacity { free: per_key, interval: INITIAL_INTERVAL, deferred_until: now };
         let capacity = self.keys.entry(key.to_owned()).or_insert_with(unused);
         if capacity.free > 0 {
             capacity.free -= 1;
-            return Choice::Take;
+            return ClaimDecision::Take;
         }
         let overdue = Duration::try_from(due.duration_until(now)).unwrap_or_default();
         let latest = after(now, overdue.clamp(MAX_DEFERRAL_OF_NEW, MAX_DEFERRAL_OF_OLD));
         let until = capacity.deferred_until.max(after(now, MIN_DEFERRAL)).min(latest);
         capacity.deferred_until = after(until, capacity.interval);
-        Choice::PutOff(until)
+        ClaimDecision::Defer(until)
     }
 }
 

@@ -12,8 +12,8 @@ fn now() -> Timestamp {
 
 fn deferred(capacity: &mut Capacity, due: Timestamp) -> Timestamp {
     match capacity.choose("full", due) {
-        Choice::PutOff(until) => until,
-        Choice::Take => panic!("the key is full"),
+        ClaimDecision::Defer(until) => until,
+        ClaimDecision::Take => panic!("the key is full"),
     }
 }
 
@@ -24,7 +24,7 @@ fn a_full_key_defers_its_own_tasks_one_after_the_other_and_no_others() {
     let mut capacity = reservations.capacity(now());
     let (first, second) = (deferred(&mut capacity, now()), deferred(&mut capacity, now()));
     assert!(first >= after(now(), MIN_DEFERRAL) && second > first && second <= after(now(), MAX_DEFERRAL_OF_NEW));
-    assert_eq!(capacity.choose("other", now()), Choice::Take);
+    assert_eq!(capacity.choose("other", now()), ClaimDecision::Take);
     reservations.record_deferrals(&capacity);
     let third = deferred(&mut reservations.capacity(now()), now());
     assert!(third > second, "the next claim continues after the deferred tasks");
@@ -33,7 +33,7 @@ fn a_full_key_defers_its_own_tasks_one_after_the_other_and_no_others() {
     let overdue = (0..100_000).map(|_| deferred(&mut capacity, now() - HORIZON)).last();
     assert_eq!(overdue, Some(after(now(), HORIZON)));
     drop(reserved);
-    assert_eq!(reservations.capacity(now()).choose("full", now()), Choice::Take);
+    assert_eq!(reservations.capacity(now()).choose("full", now()), ClaimDecision::Take);
 }
 
 /// Returns the permits that are free at once.

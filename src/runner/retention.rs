@@ -37,7 +37,7 @@ async fn delete_batch(runner: &Runner, moment: Timestamp) -> Result<bool, store:
     let tasks = inner.store.finished(moment, BATCH).await?;
     let short: Vec<_> = tasks.iter().filter(|task| task.is_short()).map(|task| task.id).collect();
     if !short.is_empty() {
-        inner.store.forget_short(&short).await?;
+        inner.store.delete_short(&short).await?;
     }
     for task in tasks.iter().filter(|task| !task.is_short()) {
         if runner.delete(task).await? {

@@ -38,6 +38,6 @@ pub(super) async fn run_schedule_loop(runner: Runner) {
 async fn change_due(runner: &Runner) -> Result<Option<Timestamp>, store::Error> {
     let inner = &runner.0;
     inner.wakeups.times.clear();
-    while inner.store.due(inner.clock.now(), BATCH).await?.len() >= BATCH {}
+    while inner.store.process_due(inner.clock.now(), BATCH).await?.len() >= BATCH {}
     inner.store.next_due().await
 }

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::Runner;
 use super::drive::RunPermit;
-use crate::store::{self, Moments};
+use crate::store::{self, DueWindow};
 use crate::task::{State, Task};
 
 /// Time before its due time at which a task is claimed: longer than the store takes to write the claim.
@@ -66,9 +66,9 @@ async fn claim_due(runner: &Runner, since_last: Duration) -> Result<Option<Times
     let (overdue, ahead) = (now - OVERDUE, now + AHEAD);
     let Some(next) = next.filter(|next| *next <= ahead) else { return Ok(next) };
     let limit = claim_limit(since_last, inner.store.is_starting());
-    claim_some(runner, now, Moments { after: overdue, until: ahead }, limit).await?;
+    claim_some(runner, now, DueWindow { after: overdue, until: ahead }, limit).await?;
     if next <= overdue {
-        claim_some(runner, now, Moments { after: Timestamp::MIN, until: overdue }, limit).await?;
+        claim_some(runner, now, DueWindow { after: Timestamp::MIN, until: overdue }, limit).await?;
     }
     Ok(Some(now))
 }
@@ -81,7 +81,7 @@ fn claim_limit(since_last: Duration, clients_wait: bool) -> usize {
     intervals.max(1).saturating_mul(YIELDING_LIMIT).min(CLAIM_LIMIT)
 }
 
-async fn claim_some(runner: &Runner, now: Timestamp, due: Moments, limit: usize) -> Result<(), store::Error> {
+async fn claim_some(runner: &Runner, now: Timestamp, due: DueWindow, limit: usize) -> Result<(), store::Error> {
     let inner = &runner.0;
     let limit = limit.min(inner.reservations.free());
     if limit == 0 {

@@ -154,10 +154,10 @@ mod tests {
 
     const CLAIM: ChangeFn = |task| task.claim("a", later(1));
     const CLAIM_AGAIN: ChangeFn = |task| task.claim("b", later(9));
-    const DUE: ChangeFn = |task| task.due(later(4));
-    const PAUSE: ChangeFn = |task| task.ask(Verb::Pause, &client());
-    const RESUME: ChangeFn = |task| task.ask(Verb::Resume, &client());
-    const TERMINATE: ChangeFn = |task| task.ask(Verb::Terminate, &client());
+    const DUE: ChangeFn = |task| task.process_due(later(4));
+    const PAUSE: ChangeFn = |task| task.control(Verb::Pause, &client());
+    const RESUME: ChangeFn = |task| task.control(Verb::Resume, &client());
+    const TERMINATE: ChangeFn = |task| task.control(Verb::Terminate, &client());
     const RELEASE: ChangeFn = |task| task.end(End::Release, &ControlRequest::by("node a", later(3)));
     const RETRY: ChangeFn =
         |task| task.end(End::Retry(error(), NextAttempt::At(later(4))), &ControlRequest::by("node a", later(3)));
@@ -176,8 +176,8 @@ mod tests {
             (&[CLAIM, PAUSE, RESUME], "resumed before it had paused"),
             (&[CLAIM, PAUSE, RELEASE, RESUME], "resume requested"),
             (&[CLAIM, PAUSE, RELEASE, RESUME, CLAIM_AGAIN], "resumed at 0 rows"),
-            (&[|task| task.ask(Verb::Pause, &expiry(Verb::Resume)), DUE], "pause expired; resuming"),
-            (&[|task| task.ask(Verb::Pause, &expiry(Verb::Terminate)), DUE], "pause expired; terminating"),
+            (&[|task| task.control(Verb::Pause, &expiry(Verb::Resume)), DUE], "pause expired; resuming"),
+            (&[|task| task.control(Verb::Pause, &expiry(Verb::Terminate)), DUE], "pause expired; terminating"),
             (&[CLAIM, TERMINATE], "termination requested"),
             (&[CLAIM, RELEASE], "released at 0 rows"),
             (&[CLAIM, EXPIRE], "queued again: the lease of its node expired"),

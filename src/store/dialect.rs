@@ -2,35 +2,35 @@
 
 /// What differs between the databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
+pub enum SqlDialect {
     /// One writer at a time: a row that was read in a write cannot change under it.
     Sqlite,
     /// Rows are locked as they are read to be changed.
     Postgres,
 }
 
-impl Dialect {
+impl SqlDialect {
     /// Behind a select of what is to be changed.
     pub fn lock(self) -> &'static str {
         match self {
-            Dialect::Sqlite => "",
-            Dialect::Postgres => " FOR UPDATE",
+            SqlDialect::Sqlite => "",
+            SqlDialect::Postgres => " FOR UPDATE",
         }
     }
 
     /// The same, without rows that others hold.
     pub fn lock_free(self) -> &'static str {
         match self {
-            Dialect::Sqlite => "",
-            Dialect::Postgres => " FOR UPDATE SKIP LOCKED",
+            SqlDialect::Sqlite => "",
+            SqlDialect::Postgres => " FOR UPDATE SKIP LOCKED",
         }
     }
 
     /// The way to the rows. SQLite would take the index of the states, read all that wait and sort them.
     pub fn by(self, index: &str) -> String {
         match self {
-            Dialect::Sqlite => format!(" INDEXED BY {index}"),
-            Dialect::Postgres => String::new(),
+            SqlDialect::Sqlite => format!(" INDEXED BY {index}"),
+            SqlDialect::Postgres => String::new(),
         }
     }
 
@@ -38,12 +38,12 @@ impl Dialect {
     pub fn rows(self, parameter: usize, columns: &[Column]) -> String {
         match self {
             // It would write out and read each row again for each of its columns.
-            Dialect::Sqlite => {
+            SqlDialect::Sqlite => {
                 let columns = listed(columns, |column| format!("value->>'{0}' AS {0}", column.name));
                 let lines = format!("SELECT jsonb(value) AS value FROM json_each(${parameter})");
                 format!("WITH lines AS MATERIALIZED ({lines}), new AS (SELECT {columns} FROM lines) ")
             }
-            Dialect::Postgres => {
+            SqlDialect::Postgres => {
                 let columns = listed(columns, |column| format!("{} {}", column.name, column.holds));
                 let lines = format!("json_to_recordset(CAST(${parameter} AS JSON)) AS line ({columns})");
                 format!("WITH new AS MATERIALIZED (SELECT * FROM {lines}) ")
@@ -55,8 +55,8 @@ impl Dialect {
     /// takes the size of the table for.
     pub fn among(self, column: &str) -> String {
         match self {
-            Dialect::Sqlite => format!("{column} IN (SELECT value FROM json_each($1))"),
-            Dialect::Postgres => {
+            SqlDialect::Sqlite => format!("{column} IN (SELECT value FROM json_each($1))"),
+            SqlDialect::Postgres => {
                 format!(
                     "{column} = ANY (ARRAY(SELECT value FROM json_array_elements_text(CAST($1 AS JSON)) AS list (value)))"
                 )
@@ -67,8 +67,8 @@ impl Dialect {
     /// Behind a select of what must stay until the end of the transaction.
     pub fn keep(self) -> &'static str {
         match self {
-            Dialect::Sqlite => "",
-            Dialect::Postgres => " FOR KEY SHARE",
+            SqlDialect::Sqlite => "",
+            SqlDialect::Postgres => " FOR KEY SHARE",
         }
     }
 }

@@ -1,134 +1,125 @@
-//! Ends of runs. Those that come at the same time are written together.
+//! Ends of runs. Ends that come at the same time are written together.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use sqlx::AnyConnection;
 
-use super::lines::{self, Written};
-use super::op::Op;
+use super::change::{check_fence, next_version};
+use super::group_commit::{all_or_each, interrupted};
 use super::sql::Sql;
-use super::together::{all_or_each, broke_off};
-use super::write::{Changed, check_fence};
-use super::{Error, FenceToken, Store, row};
+use super::write::{Committed, Write};
+use super::{Error, FenceToken, Store, lines, row};
 use crate::clock::Clock;
 use crate::task::change::End;
-use crate::task::{ControlRequest, Progress, Refusal, Task, TaskId};
+use crate::task::{ControlRequest, Progress, Refusal, Task, TaskChange, TaskId};
 
-/// What a run reported last: its cursor and its progress.
-pub type Last = Option<(Option<String>, Progress)>;
+/// Cursor and progress that a run reported last. None if it reported nothing.
+pub type LastReport = Option<(Option<String>, Progress)>;
 
 /// The end of a run.
 #[derive(Clone)]
-pub(super) struct Ending {
-    /// The task as its run knows it.
+pub(super) struct RunEnd {
+    /// The task as the run knows it.
     task: Arc<Task>,
-    last: Last,
+    last: LastReport,
     end: End,
-    ask: ControlRequest,
+    request: ControlRequest,
 }
 
+/// Ends of runs that are written together.
+struct RunEnds(Vec<RunEnd>);
+
+type Outcomes = Vec<Result<Arc<Task>, Error>>;
+
 impl Store {
-    /// The run of `task`, as this one has it, ends, with what it last reported.
+    /// Ends the run of `task`, with its last report.
+    ///
+    /// # Errors
+    /// [`Refusal::LeaseLost`] if the run does not have the task any more.
     #[tracing::instrument(target = "otlp.store", name = "store.end", skip_all)]
-    pub async fn end(&self, task: &Arc<Task>, last: Last, end: End, ask: ControlRequest) -> Result<Arc<Task>, Error> {
-        let (store, ending) = (self.clone(), Ending { task: Arc::clone(task), last, end, ask });
-        let run = move |endings: Vec<Ending>| {
+    pub async fn end(
+        &self,
+        task: &Arc<Task>,
+        last: LastReport,
+        end: End,
+        request: ControlRequest,
+    ) -> Result<Arc<Task>, Error> {
+        let (store, run_end) = (self.clone(), RunEnd { task: Arc::clone(task), last, end, request });
+        let run = move |ends: Vec<RunEnd>| {
             let store = store.clone();
-            async move { all_or_each(endings, |endings| store.end_all(endings)).await }
+            async move { all_or_each(ends, |ends| store.end_all(ends)).await }
         };
         let begin = Clock::monotonic();
-        let ended = self.ends.call(ending, run).await.unwrap_or_else(broke_off);
+        let ended = self.ends.call(run_end, run).await.unwrap_or_else(interrupted);
         self.calls.ended("end", begin, ended.as_ref().is_err_and(Error::is_unavailable));
         ended
     }
 
-    /// Short tasks are mostly as their runs know them: then they need not be read.
-    async fn end_all(&self, endings: Vec<Ending>) -> Result<Vec<Result<Arc<Task>, Error>>, Error> {
-        let (known, mut others): (Vec<_>, Vec<_>) = endings.iter().cloned().partition(|ending| ending.task.is_short());
+    /// Short tasks mostly are as their runs know them, so they are written without being read.
+    async fn end_all(&self, ends: Vec<RunEnd>) -> Result<Outcomes, Error> {
+        let (known, mut others): (Vec<_>, Vec<_>) = ends.iter().cloned().partition(|end| end.task.is_short());
         let mut ended = HashMap::new();
         if !known.is_empty() {
-            let unchanged = self.end_unchanged(known.clone()).await?;
-            ended.extend(unchanged.into_iter().map(|(task, _)| (task.id, Ok(task))));
-            others.extend(known.into_iter().filter(|ending| !ended.contains_key(&ending.task.id)));
+            let unchanged = self.commit(Write::statement(RunEnds(known.clone()), end_unchanged)).await?;
+            ended.extend(unchanged.into_iter().map(|task| (task.id, Ok(task))));
+            others.extend(known.into_iter().filter(|end| !ended.contains_key(&end.task.id)));
         }
         if !others.is_empty() {
-            let ids: Vec<_> = others.iter().map(|ending| ending.task.id).collect();
-            ended.extend(ids.into_iter().zip(self.end_anew(others).await?));
+            let ids: Vec<_> = others.iter().map(|end| end.task.id).collect();
+            ended.extend(ids.into_iter().zip(self.commit(Write::transaction(RunEnds(others), end_anew)).await?));
         }
-        // One run ends a task, and ends it once: a second end in the same group finds no task to end.
+        // A run ends once: a second end of the same task in this group finds no task.
         let mut outcome = |id| ended.remove(&id).unwrap_or_else(|| Err(Error::not_found(id)));
-        Ok(endings.iter().map(|ending| outcome(ending.task.id)).collect())
-    }
-
-    /// Ends runs whose tasks are as the runs know them; answers those.
-    async fn end_unchanged(&self, endings: Vec<Ending>) -> Result<Vec<Changed>, Error> {
-        let (sql, endings) = (Arc::clone(&self.sql), Arc::new(endings));
-        let op: Op<Vec<Changed>> = Op::statement(move |conn| {
-            let (sql, endings) = (Arc::clone(&sql), Arc::clone(&endings));
-            Box::pin(async move { end_unchanged(conn, &sql, &endings).await })
-        });
-        self.write_and_tell(op, Vec::clone).await
-    }
-
-    async fn end_anew(&self, endings: Vec<Ending>) -> Result<Vec<Result<Arc<Task>, Error>>, Error> {
-        let (sql, endings) = (Arc::clone(&self.sql), Arc::new(endings));
-        let op: Op<Vec<Result<Changed, Error>>> = Op::transaction(move |conn| {
-            let (sql, endings) = (Arc::clone(&sql), Arc::clone(&endings));
-            Box::pin(async move { end_anew(conn, &sql, &endings).await })
-        });
-        let ended = |outcomes: &Vec<Result<Changed, Error>>| outcomes.iter().flatten().cloned().collect();
-        let outcomes = self.write_and_tell(op, ended).await?;
-        Ok(outcomes.into_iter().map(|outcome| outcome.map(|(task, _)| task)).collect())
+        Ok(ends.iter().map(|end| outcome(end.task.id)).collect())
     }
 }
 
-/// Ends runs whose tasks nobody changed since the runs have them.
-async fn end_unchanged(conn: &mut AnyConnection, sql: &Sql, endings: &[Ending]) -> sqlx::Result<Vec<Changed>> {
-    let ended = endings.iter().filter_map(|ending| end(Task::clone(&ending.task), ending).ok());
-    // Rows are locked in the order of their ids, here as everywhere.
-    let written: BTreeMap<TaskId, Written> = ended.map(|written| (written.0.id, written)).collect();
-    let written: Vec<_> = written.into_values().collect();
-    if written.is_empty() {
-        return Ok(Vec::new());
-    }
-    let ids = lines::update_unchanged(conn, sql, &written).await?;
-    Ok(written.into_iter().filter(|(task, _)| ids.contains(&task.id)).collect())
-}
-
-/// Ends runs, each as far as it still holds its task.
-async fn end_anew(
+/// Ends runs whose tasks have not changed since the runs read them. Returns these tasks.
+async fn end_unchanged(
     conn: &mut AnyConnection,
     sql: &Sql,
-    endings: &[Ending],
-) -> sqlx::Result<Vec<Result<Changed, Error>>> {
-    let ids: Vec<_> = endings.iter().map(|ending| ending.task.id.to_string()).collect();
+    RunEnds(ends): &RunEnds,
+) -> sqlx::Result<Committed<Vec<Arc<Task>>>> {
+    let changes = ends.iter().filter_map(|end| apply(Task::clone(&end.task), end).ok());
+    // All transactions lock rows in the order of their IDs.
+    let changes: BTreeMap<TaskId, TaskChange> = changes.map(|change| (change.task.id, change)).collect();
+    let mut changes: Vec<_> = changes.into_values().collect();
+    if !changes.is_empty() {
+        let written = lines::update_unchanged(conn, sql, &changes).await?;
+        changes.retain(|change| written.contains(&change.task.id));
+    }
+    Ok(Committed::of(changes))
+}
+
+/// Reads the tasks and ends their runs, except those that do not have their task any more.
+async fn end_anew(conn: &mut AnyConnection, sql: &Sql, RunEnds(ends): &RunEnds) -> sqlx::Result<Committed<Outcomes>> {
+    let ids: Vec<_> = ends.iter().map(|end| end.task.id.to_string()).collect();
     let rows = sqlx::query(sql.get_all_locked.clone()).bind(lines::json(&ids)?).fetch_all(&mut *conn).await?;
     let tasks = rows.iter().map(row::task).collect::<sqlx::Result<Vec<_>>>()?;
     let mut tasks: HashMap<TaskId, Task> = tasks.into_iter().map(|task| (task.id, task)).collect();
-    let mut written: Vec<Written> = Vec::with_capacity(endings.len());
-    let mut outcomes = Vec::with_capacity(endings.len());
-    for ending in endings {
-        let Some(task) = tasks.remove(&ending.task.id) else {
-            outcomes.push(Err(Error::not_found(ending.task.id)));
+    let mut changes = Vec::with_capacity(ends.len());
+    let mut outcomes = Vec::with_capacity(ends.len());
+    for end in ends {
+        let Some(task) = tasks.remove(&end.task.id) else {
+            outcomes.push(Err(Error::not_found(end.task.id)));
             continue;
         };
-        let ended = end(task, ending);
-        outcomes.push(ended.clone().map_err(Error::from));
-        written.extend(ended);
+        let change = apply(task, end);
+        outcomes.push(change.as_ref().map(|change| Arc::clone(&change.task)).map_err(|refusal| refusal.clone().into()));
+        changes.extend(change);
     }
-    if !written.is_empty() {
-        lines::update(conn, sql, &written).await?;
+    if !changes.is_empty() {
+        lines::update(conn, sql, &changes).await?;
     }
-    Ok(outcomes)
+    Ok(Committed { value: outcomes, changes })
 }
 
-fn end(mut task: Task, ending: &Ending) -> Result<Written, Refusal> {
-    check_fence(&task, FenceToken::of(&ending.task))?;
-    if let Some((cursor, progress)) = ending.last.clone() {
+fn apply(mut task: Task, end: &RunEnd) -> Result<TaskChange, Refusal> {
+    check_fence(&task, FenceToken::of(&end.task))?;
+    if let Some((cursor, progress)) = end.last.clone() {
         task.report(cursor, progress);
     }
-    let change = task.end(ending.end.clone(), &ending.ask)?;
-    task.version += 1;
-    Ok((Arc::new(task), change))
+    let transition = task.end(end.end.clone(), &end.request)?;
+    Ok(next_version(task, transition))
 }

@@ -1,19 +1,15 @@
 //! Tasks written as rows: many at once, as one JSON list that the database takes apart.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
 use serde::Serialize;
 use sqlx::{AnyConnection, SqlStr};
 
-use super::dialect::Dialect;
-use super::hint;
+use super::dialect::SqlDialect;
 use super::row::{self, signed};
 use super::sql::Sql;
-use crate::task::{StateChange, Task, TaskId};
-
-/// A task as it is to be written, with the line of its history where its state changed.
-pub type Written = (Arc<Task>, Option<StateChange>);
+use crate::bus::{ChangeEvent, postgres};
+use crate::task::{StateChange, Task, TaskChange, TaskId};
 
 /// A row of the tasks: its fields have the names of the columns. What is left out is null.
 #[derive(Serialize)]
@@ -96,70 +92,79 @@ struct ChangeLine<'a> {
     reason: Option<&'a str>,
 }
 
-/// What the other nodes are told of a task.
+/// Event for the other nodes, sent if the task is written.
 #[derive(Serialize)]
-struct Said {
+struct EventLine {
     id: String,
-    word: String,
+    event: String,
 }
 
-/// Writes new tasks and the first lines of their histories.
-pub async fn insert(conn: &mut AnyConnection, sql: &Sql, written: &[Written]) -> sqlx::Result<()> {
+/// Writes new tasks and the first entries of their histories.
+pub async fn insert(conn: &mut AnyConnection, sql: &Sql, changes: &[TaskChange]) -> sqlx::Result<()> {
     let new = |task| Line { fixed: Some(fixed(task)), ..line(task) };
-    put(conn, sql, &sql.insert, written, new).await.map(drop)
+    write(conn, sql, &sql.insert, changes, new).await.map(drop)
 }
 
-/// Writes tasks back over the versions that were read, which are those before theirs.
-pub async fn update(conn: &mut AnyConnection, sql: &Sql, written: &[Written]) -> sqlx::Result<()> {
-    match update_unchanged(conn, sql, written).await?.len() == written.len() {
+/// Writes tasks back over the versions before theirs.
+///
+/// # Errors
+/// [`sqlx::Error::Protocol`] if one of the tasks has changed since it was read.
+pub async fn update(conn: &mut AnyConnection, sql: &Sql, changes: &[TaskChange]) -> sqlx::Result<()> {
+    match update_unchanged(conn, sql, changes).await?.len() == changes.len() {
         true => Ok(()),
         false => Err(sqlx::Error::Protocol("a task changed while it was being changed".to_owned())),
     }
 }
 
-/// The same for those of them that nobody changed meanwhile; answers which.
+/// Writes back the tasks that have not changed since they were read. Returns their IDs.
 pub async fn update_unchanged(
     conn: &mut AnyConnection,
     sql: &Sql,
-    written: &[Written],
+    changes: &[TaskChange],
 ) -> sqlx::Result<HashSet<TaskId>> {
-    put(conn, sql, &sql.update, written, line).await
+    write(conn, sql, &sql.update, changes, line).await
 }
 
-/// Writes tasks and their histories, and tells the other nodes; answers which tasks were written.
-async fn put<'a>(
+/// Writes tasks and their histories, and sends the events to the other nodes. Returns the IDs of the written tasks.
+async fn write<'a>(
     conn: &mut AnyConnection,
     sql: &Sql,
-    to: &SqlStr,
-    written: &'a [Written],
+    statement: &SqlStr,
+    changes: &'a [TaskChange],
     line: impl Fn(&'a Task) -> Line<'a>,
 ) -> sqlx::Result<HashSet<TaskId>> {
-    let tasks: Vec<_> = written.iter().map(|(task, _)| line(task)).collect();
-    let statement = sqlx::query(to.clone()).bind(json(&tasks)?);
+    let tasks: Vec<_> = changes.iter().map(|change| line(&change.task)).collect();
+    let statement = sqlx::query(statement.clone()).bind(json(&tasks)?);
     let rows = match sql.dialect {
-        Dialect::Sqlite => statement.fetch_all(&mut *conn).await?,
-        Dialect::Postgres => {
-            let say = |(task, change): &Written| Said {
-                id: task.id.to_string(),
-                word: hint::say(task, change.is_some(), &sql.source),
-            };
-            let said: Vec<_> = written.iter().map(say).collect();
-            statement.bind(changes(written, |_| true)?).bind(json(&said)?).fetch_all(&mut *conn).await?
+        SqlDialect::Sqlite => statement.fetch_all(&mut *conn).await?,
+        SqlDialect::Postgres => {
+            let (histories, events) = (history_lines(changes, |_| true)?, event_lines(changes, &sql.source)?);
+            statement.bind(histories).bind(events).fetch_all(&mut *conn).await?
         }
     };
     let ids: HashSet<_> = rows.iter().map(row::id).collect::<sqlx::Result<_>>()?;
-    if sql.dialect == Dialect::Sqlite && written.iter().any(|(_, change)| change.is_some()) {
-        let changes = changes(written, |id| ids.contains(id))?;
-        sqlx::query(sql.add_changes.clone()).bind(changes).execute(conn).await?;
+    if sql.dialect == SqlDialect::Sqlite && changes.iter().any(|change| change.transition.is_some()) {
+        let histories = history_lines(changes, |id| ids.contains(id))?;
+        sqlx::query(sql.add_changes.clone()).bind(histories).execute(conn).await?;
     }
     Ok(ids)
 }
 
-/// The new lines in the histories of those tasks.
-fn changes(written: &[Written], of: impl Fn(&TaskId) -> bool) -> sqlx::Result<String> {
-    let written = written.iter().filter(|(task, _)| of(&task.id));
-    let lines: Vec<_> = written.filter_map(|(task, change)| Some(change_line(task, change.as_ref()?))).collect();
+/// Encodes the new entries in the histories of the tasks that `includes` accepts.
+fn history_lines(changes: &[TaskChange], includes: impl Fn(&TaskId) -> bool) -> sqlx::Result<String> {
+    let changes = changes.iter().filter(|change| includes(&change.task.id));
+    let lines: Vec<_> =
+        changes.filter_map(|change| Some(change_line(&change.task, change.transition.as_ref()?))).collect();
     json(&lines)
+}
+
+/// Encodes the events of the changes.
+fn event_lines(changes: &[TaskChange], source: &str) -> sqlx::Result<String> {
+    let line = |change: &TaskChange| EventLine {
+        id: change.task.id.to_string(),
+        event: postgres::encode(&ChangeEvent::from(change), source),
+    };
+    json(&changes.iter().map(line).collect::<Vec<_>>())
 }
 
 /// The list as the statements take it.

@@ -7,7 +7,7 @@ use sqlx::SqlSafeStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use super::Error;
-use super::dialect::Dialect;
+use super::dialect::SqlDialect;
 
 type Step = (i64, &'static str, &'static str);
 
@@ -34,10 +34,10 @@ pub fn newest() -> i64 {
 }
 
 /// Runs the steps that the database has not had yet. Nodes that start together wait for each other.
-pub async fn run(pool: &AnyPool, dialect: Dialect) -> Result<(), Error> {
+pub async fn run(pool: &AnyPool, dialect: SqlDialect) -> Result<(), Error> {
     let steps = match dialect {
-        Dialect::Sqlite => SQLITE,
-        Dialect::Postgres => POSTGRES,
+        SqlDialect::Sqlite => SQLITE,
+        SqlDialect::Postgres => POSTGRES,
     };
     let migrations = steps.iter().map(|&(version, name, text)| {
         Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, text.into_sql_str(), false)

@@ -1,29 +1,28 @@
-//! Where tasks are kept: the verbs. [`sql`] has every statement, [`sqlite`] and [`postgres`] what differs.
+//! The task store. [`Store`] has the verbs; `sql` has every statement; `sqlite` and `postgres` have what differs.
 //!
-//! Each verb reads the task in a transaction, changes it by [`crate::task`]'s own functions and writes it back over
-//! the version that it read. Runs carry their [`FenceToken`]; a key with an old epoch writes nothing.
+//! Each verb reads a task in a transaction, changes it by the functions of [`crate::task`], and writes it back over the version
+//! that it read. A write of a run carries a [`FenceToken`]; it changes nothing if the token is outdated.
 
 mod backlog;
+mod backlog_limit;
 mod batch;
+mod change;
 mod dialect;
 mod ends;
 mod error;
-mod hint;
+mod group_commit;
 mod lines;
 mod list;
 mod migrate;
 mod nodes;
-mod op;
 mod postgres;
 mod purges;
 mod retention;
-mod room;
 mod row;
 mod short;
 mod sql;
 mod sqlite;
 mod starts;
-mod together;
 mod uploads;
 mod write;
 
@@ -31,94 +30,88 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sqlx::{AnyPool, SqlStr};
-use tokio::sync::{Semaphore, mpsc};
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+use sqlx::{Any, AnyConnection, AnyPool, SqlStr};
+use tokio::sync::Semaphore;
 
 pub use backlog::Backlog;
 pub use batch::RefusedBatch;
-pub use ends::Last;
+pub use ends::LastReport;
 pub use error::Error;
-pub use hint::Hint;
 pub use list::{Filter, LIST_BYTES, Page};
-pub use op::Durability;
-pub use postgres::Word;
-pub use short::{Choice, Moments};
+pub use short::{ClaimDecision, DueWindow};
 pub use uploads::Upload;
+pub use write::Durability;
 
 use crate::clock::Clock;
 use crate::metrics::Calls;
-use crate::task::{ControlRequest, IdempotencyKey, Progress, Refusal, State, StateChange, Task, TaskId, Verb};
+use crate::task::{ControlRequest, IdempotencyKey, Progress, State, StateChange, Task, TaskChange, TaskId, Verb};
+use backlog_limit::BacklogLimit;
 use batch::BATCHES;
-use dialect::Dialect;
-use ends::Ending;
-use op::Op;
-use room::Room;
+use change::{ChangeFn, Select, check_fence};
+use dialect::SqlDialect;
+use ends::RunEnd;
+use group_commit::GroupCommit;
 use sql::Sql;
-use starts::New;
-use together::Together;
-use write::{Changed, Outcome, Select, check_fence};
+use starts::NewRow;
+use write::{Committed, Write, WriteFn};
 
-/// Called with every task that this node changed, once that is on disk, and with the change of its state, if that changed.
-pub type OnChange = Arc<dyn Fn(&Arc<Task>, Option<&StateChange>) + Send + Sync>;
+/// Called with each change that this process made, after its commit.
+pub type OnChange = Arc<dyn Fn(&TaskChange) + Send + Sync>;
 
 /// The task store. Clones share one set of connections.
 #[derive(Clone)]
 pub struct Store {
     pool: AnyPool,
-    writer: Writer,
+    /// SQLite's single writer. None on PostgreSQL.
+    writer: Option<sqlite::Writer>,
     sql: Arc<Sql>,
     on_change: OnChange,
-    room: Arc<Room>,
+    backlog_limit: Arc<BacklogLimit>,
     calls: Calls,
-    creates: Together<New, Result<Started, Error>>,
+    starts: GroupCommit<NewRow, Result<Started, Error>>,
     batches: Arc<Semaphore>,
-    ends: Together<Ending, Result<Arc<Task>, Error>>,
+    ends: GroupCommit<RunEnd, Result<Arc<Task>, Error>>,
 }
 
-#[derive(Clone)]
-enum Writer {
-    Sqlite(sqlite::Writer),
-    /// The URL, for listening.
-    Postgres(Arc<str>),
-}
+/// Number of changes that are announced before other tokio tasks may run.
+const ANNOUNCED_AT_ONCE: usize = 64;
 
-/// Changes that are told without a pause.
-const TOLD_AT_ONCE: usize = 64;
-
-/// What a run carries into each of its writes.
+/// Identifies a claim of a task. Each write of a run carries the token of its claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FenceToken {
-    /// The task.
+    /// ID of the task.
     pub id: TaskId,
-    /// The claim under which it runs.
+    /// Epoch of the claim.
     pub epoch: i64,
 }
 
 impl FenceToken {
-    /// That of the run which has `task`.
+    /// Returns the token of the claim that `task` has.
     pub fn of(task: &Task) -> FenceToken {
         FenceToken { id: task.id, epoch: task.epoch }
     }
 }
 
-/// What a start gave.
+/// Outcome of a start.
 #[derive(Clone, Debug)]
 pub enum Started {
     /// A new task.
     New(Arc<Task>),
-    /// The task that an earlier start with the same key made.
+    /// The task of an earlier start with the same idempotency key.
     Same(Arc<Task>),
 }
 
 impl Started {
-    /// The task, new or not.
+    /// Returns the task, new or not.
     pub fn task(&self) -> &Arc<Task> {
         match self {
             Started::New(task) | Started::Same(task) => task,
         }
     }
 
-    /// The same, by value.
+    /// Returns the task, new or not, by value.
     pub fn into_task(self) -> Arc<Task> {
         match self {
             Started::New(task) | Started::Same(task) => task,
@@ -127,69 +120,74 @@ impl Started {
 }
 
 impl Store {
-    /// Connects to `url` (`sqlite:PATH` or `postgres://…`) and brings its tables up to date.
+    /// Connects to `url` (`sqlite:PATH` or `postgres://…`) and migrates its tables.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] where it cannot be reached, [`Error::Failed`] for an unknown scheme or a failed migration.
+    /// [`Error::Unavailable`] if the database cannot be reached, [`Error::Failed`] for an unknown scheme or a failed migration.
     pub async fn connect(url: &str, on_change: OnChange) -> Result<Store, Error> {
         sqlx::any::install_default_drivers();
         let (pool, dialect) = match url.split(':').next() {
-            Some("sqlite") => (sqlite::open(url).await?, Dialect::Sqlite),
-            Some("postgres" | "postgresql") => (postgres::open(url).await?, Dialect::Postgres),
-            _ => return Err(Error::Failed("its URL must begin with sqlite: or postgres://".to_owned())),
+            Some("sqlite") => (sqlite::open(url).await?, SqlDialect::Sqlite),
+            Some("postgres" | "postgresql") => (postgres::open(url).await?, SqlDialect::Postgres),
+            _ => return Err(Error::Failed("the URL must begin with sqlite: or postgres://".to_owned())),
         };
         migrate::run(&pool, dialect).await?;
+        let sql = Arc::new(Sql::new(dialect));
         let writer = match dialect {
-            Dialect::Sqlite => Writer::Sqlite(sqlite::Writer::start(url).await?),
-            Dialect::Postgres => Writer::Postgres(url.into()),
+            SqlDialect::Sqlite => Some(sqlite::Writer::start(url, Arc::clone(&sql)).await?),
+            SqlDialect::Postgres => None,
         };
-        let (sql, room) = (Arc::new(Sql::new(dialect)), Arc::new(Room::new(dialect)));
-        let (creates, ends, batches) = (Together::default(), Together::default(), Arc::new(Semaphore::new(BATCHES)));
-        let calls = Calls::default();
-        Ok(Store { pool, writer, sql, on_change, room, calls, creates, batches, ends })
+        Ok(Store {
+            pool,
+            writer,
+            sql,
+            on_change,
+            backlog_limit: Arc::new(BacklogLimit::new(dialect)),
+            calls: Calls::default(),
+            starts: GroupCommit::default(),
+            batches: Arc::new(Semaphore::new(BATCHES)),
+            ends: GroupCommit::default(),
+        })
     }
 
-    /// The same store; its calls are counted there.
+    /// Returns the store with its calls counted in `calls`.
     pub fn measured(self, calls: Calls) -> Store {
         Store { calls, ..self }
     }
 
-    /// Open connections of the pool, those of them that are idle, and the most that there may be.
+    /// Returns the numbers of open connections, of idle ones among them, and of allowed ones.
     pub fn connections(&self) -> (u32, usize, u32) {
         (self.pool.size(), self.pool.num_idle(), self.pool.options().get_max_connections())
     }
 
-    /// The file that holds the store, where it is one: only one process may serve it.
+    /// Returns the file of a SQLite store, which only one process may serve. None for other URLs.
     pub fn file(url: &str) -> Option<PathBuf> {
         sqlite::path(url)
     }
 
-    /// The newest schema that a SQLite store may have: a later version made any other.
+    /// Returns the newest version of a SQLite store's tables that this program knows.
     pub fn newest_schema() -> i64 {
         migrate::newest()
     }
 
-    /// Only this process can write here, so whatever other nodes are listed are dead.
+    /// Returns true if only this process can write to the store. All other listed nodes are dead then.
     pub fn is_exclusive(&self) -> bool {
-        self.sql.dialect == Dialect::Sqlite
+        self.sql.dialect == SqlDialect::Sqlite
     }
 
-    /// Changes that other nodes make, where several share the store; none where this is the only one.
-    pub async fn changes(&self) -> Result<Option<mpsc::Receiver<Word>>, Error> {
-        match &self.writer {
-            Writer::Sqlite(_) => Ok(None),
-            Writer::Postgres(url) => postgres::listen(url, self.sql.source.clone()).await.map(Some),
-        }
+    /// Returns the ID under which this process sends its events to other nodes. None if the store is exclusive.
+    pub fn event_source(&self) -> Option<&str> {
+        (!self.is_exclusive()).then_some(&self.sql.source)
     }
 
-    /// The task of that id.
+    /// Returns the task, or None if it does not exist.
     #[tracing::instrument(target = "otlp.store", name = "store.get", skip_all)]
     pub async fn get(&self, id: TaskId) -> Result<Option<Arc<Task>>, Error> {
         let row = self.read(sqlx::query(self.sql.get.clone()).bind(id.to_string()).fetch_optional(&self.pool)).await?;
         Ok(row.as_ref().map(row::task).transpose()?.map(Arc::new))
     }
 
-    /// The task that an earlier start of this kind with this key and input made.
+    /// Returns the task of an earlier start of this kind with this key and input.
     ///
     /// # Errors
     /// [`Error::KeyReused`] if the key belongs to another kind or input.
@@ -201,75 +199,74 @@ impl Store {
         earlier.map(|earlier| starts::repeated(kind, key, &earlier)).transpose()
     }
 
-    /// The unfinished task that holds `what`.
+    /// Returns the unfinished task that holds the unique key.
     #[tracing::instrument(target = "otlp.store", name = "store.holder", skip_all)]
-    pub async fn holder(&self, what: &str) -> Result<Option<Arc<Task>>, Error> {
-        let row =
-            self.read(sqlx::query(self.sql.holder.clone()).bind(what.to_owned()).fetch_optional(&self.pool)).await?;
+    pub async fn holder(&self, unique_key: &str) -> Result<Option<Arc<Task>>, Error> {
+        let row = self
+            .read(sqlx::query(self.sql.holder.clone()).bind(unique_key.to_owned()).fetch_optional(&self.pool))
+            .await?;
         Ok(row.as_ref().map(row::task).transpose()?.map(Arc::new))
     }
 
-    /// The newest 500 changes of state, oldest first.
+    /// Returns the latest 500 changes of state, oldest first.
     #[tracing::instrument(target = "otlp.store", name = "store.history", skip_all)]
     pub async fn history(&self, id: TaskId) -> Result<Vec<StateChange>, Error> {
         let rows = self.read(sqlx::query(sql::HISTORY).bind(id.to_string()).fetch_all(&self.pool)).await?;
         Ok(rows.iter().rev().map(row::change).collect::<sqlx::Result<_>>()?)
     }
 
-    /// What a client asks of a task.
-    #[tracing::instrument(target = "otlp.store", name = "store.ask", skip_all)]
-    pub async fn ask(&self, id: TaskId, verb: Verb, ask: ControlRequest) -> Result<Arc<Task>, Error> {
-        self.change(id, move |task| task.ask(verb, &ask)).await
+    /// Applies a control request to a task.
+    #[tracing::instrument(target = "otlp.store", name = "store.control", skip_all)]
+    pub async fn control(&self, id: TaskId, verb: Verb, request: ControlRequest) -> Result<Arc<Task>, Error> {
+        self.change(id, Durability::Immediate, move |task| task.control(verb, &request)).await
     }
 
-    /// Asks a task that runs to pause, and tells its run at once: what the run says as it stops takes that to the disk too.
-    /// Who does not wait for it calls [`Store::keep`]. None where the task does not run, and nothing is changed.
+    /// Requests a pause of a running task. The run is notified before the request is on disk: the end of the run writes it.
+    /// A caller that does not wait for that end calls [`Store::sync_task`]. None, without a change, if the task does not run.
     #[tracing::instrument(target = "otlp.store", name = "store.pause_running", skip_all)]
-    pub async fn pause_running(&self, id: TaskId, ask: ControlRequest) -> Result<Option<Arc<Task>>, Error> {
+    pub async fn pause_running(&self, id: TaskId, request: ControlRequest) -> Result<Option<Arc<Task>>, Error> {
         let pause = move |task: &mut Task| match task.state {
-            State::Running | State::Pausing => task.ask(Verb::Pause, &ask),
+            State::Running | State::Pausing => task.control(Verb::Pause, &request),
             _ => Ok(None),
         };
-        let task = self.change_durably(id, Durability::Deferred, pause).await?;
+        let task = self.change(id, Durability::Deferred, pause).await?;
         Ok(Some(task).filter(|task| task.state == State::Pausing))
     }
 
-    /// Takes to the disk what was told of the task, by a new version of it.
-    #[tracing::instrument(target = "otlp.store", name = "store.keep", skip_all)]
-    pub async fn keep(&self, id: TaskId) -> Result<(), Error> {
-        let sql = Arc::clone(&self.sql);
-        let op: Op<Option<Arc<Task>>> = Op::transaction(move |conn| {
-            let sql = Arc::clone(&sql);
-            Box::pin(async move { write::keep(conn, &sql, id).await })
-        });
-        self.write_and_tell(op, |kept| kept.iter().map(|task| (Arc::clone(task), None)).collect()).await.map(drop)
+    /// Writes the earlier changes of the task to disk, by a new version of it.
+    #[tracing::instrument(target = "otlp.store", name = "store.sync_task", skip_all)]
+    pub async fn sync_task(&self, id: TaskId) -> Result<(), Error> {
+        self.commit(Write::transaction(id, change::sync)).await
     }
 
-    /// A run reports what is committed.
+    /// Writes the progress of a run.
+    ///
+    /// # Errors
+    /// [`crate::task::Refusal::LeaseLost`] if the token is outdated.
     #[tracing::instrument(target = "otlp.store", name = "store.report", skip_all)]
     pub async fn report(
         &self,
-        key: FenceToken,
+        token: FenceToken,
         cursor: Option<String>,
         progress: Progress,
-        durable: Durability,
+        durability: Durability,
     ) -> Result<Arc<Task>, Error> {
-        self.change_durably(key.id, durable, move |task| {
-            check_fence(task, key)?;
+        let report = move |task: &mut Task| {
+            check_fence(task, token)?;
             task.report(cursor.clone(), progress.clone());
             Ok(None)
-        })
-        .await
+        };
+        self.change(token.id, durability, report).await
     }
 
-    /// The store answers.
+    /// Checks that the database answers.
     #[tracing::instrument(target = "otlp.store", name = "store.ping", skip_all)]
     pub async fn ping(&self) -> Result<(), Error> {
         self.read(sqlx::query(sql::PING).fetch_one(&self.pool)).await?;
         Ok(())
     }
 
-    /// The next moment at which something happens by itself, but for short tasks.
+    /// Returns when the next task is due by itself. Short tasks are not considered.
     #[tracing::instrument(target = "otlp.store", name = "store.next_due", skip_all)]
     pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
         let (start, expiry) = (self.next(&self.sql.next_start).await?, self.next(&self.sql.next_expiry).await?);
@@ -281,75 +278,66 @@ impl Store {
         Ok(row::moment_if(&row, "due_at")?)
     }
 
-    /// Changes one task by `f`, which may be called again.
-    async fn change<F>(&self, id: TaskId, f: F) -> Result<Arc<Task>, Error>
+    /// Changes one task.
+    async fn change<F>(&self, id: TaskId, durability: Durability, change: F) -> Result<Arc<Task>, Error>
     where
-        F: Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync + 'static,
+        F: ChangeFn + 'static,
     {
-        self.change_durably(id, Durability::Immediate, f).await
+        let write = Write::transaction((id, change), change::change_one);
+        self.commit(Write { durability, ..write }).await?
     }
 
-    async fn change_durably<F>(&self, id: TaskId, durable: Durability, f: F) -> Result<Arc<Task>, Error>
+    /// Changes each of the selected tasks, except those that refuse.
+    async fn change_all<F>(&self, select: Select, change: F) -> Result<Vec<Arc<Task>>, Error>
     where
-        F: Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync + 'static,
+        F: ChangeFn + 'static,
     {
-        let (sql, f) = (Arc::clone(&self.sql), Arc::new(f));
-        let op: Op<Outcome> = Op::transaction(move |conn| {
-            let (sql, f) = (Arc::clone(&sql), Arc::clone(&f));
-            Box::pin(async move { write::change(conn, &sql, id, &*f).await })
-        });
-        let op = op.durable(durable);
-        let changed = self.write_and_tell(op, |outcome| match outcome {
-            Ok((_, written)) => written.iter().cloned().collect(),
-            Err(_) => Vec::new(),
-        });
-        Ok(changed.await??.0)
+        self.commit(Write::transaction((select, change), change::change_all)).await
     }
 
-    /// Changes each of the tasks that `select` finds by `f`, leaving those that refuse.
-    async fn change_all<F>(&self, select: Select, f: F) -> Result<Vec<Arc<Task>>, Error>
+    /// Writes, then announces the changes. Both happen even if the caller is dropped meanwhile.
+    async fn commit<I, T, F>(&self, write: Write<I, F>) -> Result<T, Error>
     where
-        F: Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync + 'static,
-    {
-        let (sql, f, select) = (Arc::clone(&self.sql), Arc::new(f), Arc::new(select));
-        let op: Op<Vec<Changed>> = Op::transaction(move |conn| {
-            let (sql, f, select) = (Arc::clone(&sql), Arc::clone(&f), Arc::clone(&select));
-            Box::pin(async move { write::change_all(conn, &sql, &select, &*f).await })
-        });
-        let changed = self.write_and_tell(op, Vec::clone).await?;
-        Ok(changed.into_iter().map(|(task, _)| task).collect())
-    }
-
-    /// Writes, then tells of it; both are done even where the caller goes away meanwhile.
-    async fn write_and_tell<T, F>(&self, op: Op<T>, changed: F) -> Result<T, Error>
-    where
+        I: Send + Sync + 'static,
         T: Send + 'static,
-        F: FnOnce(&T) -> Vec<Changed> + Send + 'static,
+        F: for<'c> WriteFn<'c, I, Committed<T>> + 'static,
     {
         let store = self.clone();
-        let told = tokio::spawn(async move {
-            let value = store.write(op).await?;
-            for (n, (task, change)) in changed(&value).iter().enumerate() {
-                // Subscribers read on between the changes of a large batch.
-                if n % TOLD_AT_ONCE == TOLD_AT_ONCE - 1 {
+        let committed = tokio::spawn(async move {
+            let Committed { value, changes } = store.write(write).await?;
+            for (n, change) in changes.iter().enumerate() {
+                if n % ANNOUNCED_AT_ONCE == ANNOUNCED_AT_ONCE - 1 {
+                    // Subscribers read on between the changes of a large batch.
                     tokio::task::yield_now().await;
                 }
-                (store.on_change)(task, change.as_ref());
+                (store.on_change)(change);
             }
             Ok(value)
         });
-        told.await.unwrap_or_else(|error| Err(Error::Failed(format!("a write broke off: {error}"))))
+        committed.await.unwrap_or_else(|error| Err(Error::Failed(format!("a write was interrupted: {error}"))))
     }
 
-    async fn write<T: Send + 'static>(&self, op: Op<T>) -> Result<T, Error> {
+    async fn write<I, T, F>(&self, write: Write<I, F>) -> Result<T, Error>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'c> WriteFn<'c, I, T> + 'static,
+    {
         let begin = Clock::monotonic();
         let written = match &self.writer {
-            // Its writes share transactions.
-            Writer::Sqlite(writer) => writer.write(op).await,
-            Writer::Postgres(_) => postgres::write(&self.pool, &op).await,
+            Some(writer) => writer.write(write).await,
+            None => postgres::write(&self.pool, &self.sql, &write).await,
         };
         self.calls.ended("write", begin, written.as_ref().is_err_and(Error::is_unavailable));
         written
+    }
+
+    /// Runs one statement that changes no task. Returns the number of changed rows.
+    async fn execute<Q>(&self, query: Q) -> Result<u64, Error>
+    where
+        Q: Fn() -> Query<'static, Any, AnyArguments> + Send + Sync + 'static,
+    {
+        self.write(Write::transaction(query, execute)).await
     }
 
     async fn read<T>(&self, query: impl Future<Output = sqlx::Result<T>>) -> Result<T, Error> {
@@ -359,8 +347,15 @@ impl Store {
         read
     }
 
-    /// Gives every connection back.
+    /// Closes all connections.
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+async fn execute<Q>(conn: &mut AnyConnection, _sql: &Sql, query: &Q) -> sqlx::Result<u64>
+where
+    Q: Fn() -> Query<'static, Any, AnyArguments> + Send + Sync,
+{
+    Ok(query().execute(conn).await?.rows_affected())
 }

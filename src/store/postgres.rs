@@ -1,55 +1,43 @@
-//! The store in PostgreSQL: a transaction for each write, and word of the writes of other nodes.
+//! The store in PostgreSQL: each write has a transaction of its own.
 
 use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
-use sqlx::postgres::PgListener;
 use sqlx::{AnyPool, Connection};
-use tokio::sync::mpsc;
 
 use super::Error;
-use super::hint::{self, Hint};
-use super::op::{Extent, Op};
+use super::sql::Sql;
+use super::write::{Scope, Write, WriteFn};
 
 const CONNECTIONS: u32 = 16;
 
-/// The store's tables live in a schema of their own, apart from the datasets. Statistics lag behind tables that grow by
-/// thousands of rows a second, and plans are kept: one that was made for a small table would read all of a large one, and one
-/// that sorts what it takes for few rows would fetch all that is due. So rows are read by an index, in its order. Where there
-/// is none the plan seems dear enough to be compiled each time, which takes longer than to run it.
+/// Settings of each connection.
+///
+/// The tables have a schema of their own, apart from the datasets. Rows are always read by an index, in its order: statistics
+/// lag behind tables that grow by thousands of rows a second, and plans are cached. A plan made for a small table would scan
+/// all of a large one, and a plan that sorts few rows would fetch all that are due. Without such plans the estimated cost is so
+/// high that each statement would be compiled, which takes longer than to run it. So compilation is off.
 const SETTINGS: [&str; 4] =
     ["SET search_path = pausa", "SET enable_seqscan = off", "SET enable_bitmapscan = off", "SET jit = off"];
 
-/// A connection that was in use a moment ago is not asked whether it is there still.
-const FRESH: Duration = Duration::from_secs(1);
+/// A connection that was idle for less time is not checked before its use.
+const CHECK_AFTER: Duration = Duration::from_secs(1);
 
-/// How long a call waits for a connection before it says that the store is away.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Maximum time that a call waits for a connection.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The wait between two tries to hear other nodes again.
-const AWAY: Duration = Duration::from_millis(250);
+/// Maximum number of attempts of a write that conflicts with writes of other nodes.
+const ATTEMPTS: usize = 5;
 
-/// Times that a write is tried again where another node's write came between.
-const TRIES: usize = 5;
-
-/// What a node hears of the others.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
-    /// A task changed.
-    Changed(Hint),
-    /// The connection was lost, and what was said meanwhile with it; from now on words are heard again.
-    Missed,
-}
-
-/// Connects, and makes the schema.
+/// Connects and creates the schema.
 pub async fn open(url: &str) -> Result<AnyPool, Error> {
     let pool = AnyPoolOptions::new()
         .max_connections(CONNECTIONS)
-        .acquire_timeout(PATIENCE)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .before_acquire(|conn, used| {
             Box::pin(async move {
-                if used.idle_for > FRESH {
+                if used.idle_for > CHECK_AFTER {
                     conn.ping().await?;
                 }
                 Ok(true)
@@ -69,7 +57,7 @@ pub async fn open(url: &str) -> Result<AnyPool, Error> {
     Ok(pool)
 }
 
-/// Two nodes that start together may both try to make the schema.
+/// Ignores the error of a node that creates the schema at the same time as another one.
 fn exists_already(error: sqlx::Error) -> Result<sqlx::any::AnyQueryResult, sqlx::Error> {
     match error.as_database_error().and_then(|database| database.code()).as_deref() {
         Some("23505" | "42P06") => Ok(sqlx::any::AnyQueryResult::default()),
@@ -77,80 +65,35 @@ fn exists_already(error: sqlx::Error) -> Result<sqlx::any::AnyQueryResult, sqlx:
     }
 }
 
-/// Runs `op`, again where another write came between.
-pub async fn write<T>(pool: &AnyPool, op: &Op<T>) -> Result<T, Error> {
-    let mut tries = 1;
+/// Runs the write, again if it conflicts with another one.
+pub async fn write<I, T, F>(pool: &AnyPool, sql: &Sql, write: &Write<I, F>) -> Result<T, Error>
+where
+    F: for<'c> WriteFn<'c, I, T>,
+{
+    let mut attempts = 1;
     loop {
-        let outcome = match op.extent {
-            Extent::Statement => alone(pool, op).await,
-            Extent::Transaction => transaction(pool, op).await,
-        };
-        match outcome {
-            Err(error) if tries < TRIES && came_between(&error) => tries += 1,
-            other => return Ok(other?),
+        match attempt(pool, sql, write).await {
+            Err(error) if attempts < ATTEMPTS && is_conflict(&error) => attempts += 1,
+            outcome => return Ok(outcome?),
         }
     }
 }
 
-async fn alone<T>(pool: &AnyPool, op: &Op<T>) -> sqlx::Result<T> {
-    (op.run)(&mut *pool.acquire().await?).await
-}
-
-async fn transaction<T>(pool: &AnyPool, op: &Op<T>) -> sqlx::Result<T> {
+async fn attempt<I, T, F>(pool: &AnyPool, sql: &Sql, write: &Write<I, F>) -> sqlx::Result<T>
+where
+    F: for<'c> WriteFn<'c, I, T>,
+{
+    if write.scope == Scope::Statement {
+        return (write.run)(&mut *pool.acquire().await?, sql, &write.input).await;
+    }
     let mut transaction = pool.begin().await?;
-    let value = (op.run)(&mut transaction).await?;
+    let value = (write.run)(&mut transaction, sql, &write.input).await?;
     transaction.commit().await?;
     Ok(value)
 }
 
-/// Unique violation, serialization failure or deadlock.
-fn came_between(error: &sqlx::Error) -> bool {
+/// Returns true for a unique violation, a serialization failure or a deadlock.
+fn is_conflict(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(|database| database.code());
     matches!(code.as_deref(), Some("23505" | "40001" | "40P01"))
-}
-
-/// The ids of tasks as other nodes than `source` change them, with the version. Connects anew by itself, and says so.
-pub async fn listen(url: &str, source: String) -> Result<mpsc::Receiver<Word>, Error> {
-    let mut listener = connected(url).await?;
-    let (words, inbox) = mpsc::channel(1024);
-    let url = url.to_owned();
-    tokio::spawn(async move {
-        loop {
-            hear(&mut listener, &source, &words).await;
-            listener = again(&url).await;
-            if words.send(Word::Missed).await.is_err() {
-                return;
-            }
-        }
-    });
-    Ok(inbox)
-}
-
-async fn connected(url: &str) -> sqlx::Result<PgListener> {
-    let mut listener = PgListener::connect(url).await?;
-    listener.listen("pausa_tasks").await?;
-    Ok(listener)
-}
-
-async fn again(url: &str) -> PgListener {
-    loop {
-        match connected(url).await {
-            Ok(listener) => return listener,
-            Err(error) => {
-                tracing::warn!(%error, "could not listen for changes by other nodes; retrying");
-                tokio::time::sleep(AWAY).await;
-            }
-        }
-    }
-}
-
-/// Passes on what is heard until the connection is lost, or nobody listens any more.
-async fn hear(listener: &mut PgListener, source: &str, words: &mpsc::Sender<Word>) {
-    while let Ok(Some(word)) = listener.try_recv().await {
-        if let Some(hint) = hint::hear(word.payload(), source)
-            && words.send(Word::Changed(hint)).await.is_err()
-        {
-            return;
-        }
-    }
 }

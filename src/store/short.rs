@@ -1,4 +1,4 @@
-//! Short tasks, which are taken by the thousand each second.
+//! Verbs of short tasks, thousands of which are claimed each second.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,64 +6,64 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sqlx::Row;
 
-use super::write::Select;
+use super::change::Select;
 use super::{Error, Store, lines, row};
 use crate::task::Task;
 
-/// Which short tasks are looked at: those that are due after the one moment and not after the other.
+/// A range of due times.
 #[derive(Clone, Copy, Debug)]
-pub struct Moments {
-    /// Not these any more.
+pub struct DueWindow {
+    /// Exclusive start.
     pub after: Timestamp,
-    /// The last of these.
+    /// Inclusive end.
     pub until: Timestamp,
 }
 
-/// What becomes of a short task that is due.
+/// Decision about a short task that is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// This node takes it.
+pub enum ClaimDecision {
+    /// The node claims the task.
     Take,
-    /// Its lane is full: it is looked at again then.
-    PutOff(Timestamp),
+    /// The concurrency key of the task is at its limit. The task becomes due at this moment.
+    Defer(Timestamp),
 }
 
 impl Store {
-    /// Looks at no more than `limit` short tasks of these moments, the earliest first: takes or puts off each as `choose`
-    /// says. Answers both; those that were taken are RUNNING.
+    /// Claims or defers at most `limit` short tasks that are due in `window`, earliest first, as `choose` decides. Returns the
+    /// claimed ones, which are RUNNING, and the deferred ones.
     #[tracing::instrument(target = "otlp.store", name = "store.claim_short", skip_all)]
     pub async fn claim_short<F>(
         &self,
         node: &str,
         now: Timestamp,
-        moments: Moments,
+        window: DueWindow,
         limit: usize,
         choose: F,
     ) -> Result<Vec<Arc<Task>>, Error>
     where
-        F: Fn(&Task) -> Choice + Send + Sync + 'static,
+        F: Fn(&Task) -> ClaimDecision + Send + Sync + 'static,
     {
-        let (after, until) = (moments.after.as_microsecond(), moments.until.as_microsecond());
+        let (after, until) = (window.after.as_microsecond(), window.until.as_microsecond());
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let node = node.to_owned();
-        let select = Select::Brief { node: node.clone(), after, until, limit };
+        let select = Select::Short { node: node.clone(), after, until, limit };
         let take = move |task: &mut Task| match choose(task) {
-            Choice::Take => task.claim(&node, now),
-            Choice::PutOff(until) => {
-                task.put_off(until);
+            ClaimDecision::Take => task.claim(&node, now),
+            ClaimDecision::Defer(until) => {
+                task.defer(until);
                 Ok(None)
             }
         };
         self.change_all(select, take).await
     }
 
-    /// When the next short task is due.
+    /// Returns when the next short task is due.
     #[tracing::instrument(target = "otlp.store", name = "store.next_short", skip_all)]
     pub async fn next_short(&self) -> Result<Option<Timestamp>, Error> {
         self.next(&self.sql.next_short).await
     }
 
-    /// Those of the tasks that changed since they were read, as they are now.
+    /// Reads those of the tasks that have changed since they were read.
     #[tracing::instrument(target = "otlp.store", name = "store.changed_since", skip_all)]
     pub async fn changed_since(&self, known: &[Arc<Task>]) -> Result<Vec<Arc<Task>>, Error> {
         let versions: HashMap<_, _> = known.iter().map(|task| (task.id, task.version)).collect();

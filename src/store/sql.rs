@@ -1,14 +1,16 @@
-//! Every statement, once. The text is the same on SQLite and PostgreSQL but for what [`Dialect`] says.
+//! Every statement, once. The text is the same on SQLite and PostgreSQL but for what [`SqlDialect`] says.
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
-use super::dialect::{CHANGE, CHANGING, Column, Dialect, FIXED, NEW, listed, names, text};
+use crate::bus::postgres;
+
+use super::dialect::{CHANGE, CHANGING, Column, FIXED, NEW, SqlDialect, listed, names, text};
 
 /// The statements, made once for a database.
 #[derive(Debug)]
 pub struct Sql {
-    pub dialect: Dialect,
-    /// What tells this store's announcements from those of others.
+    pub dialect: SqlDialect,
+    /// Identifies the events of this process.
     pub source: String,
     pub insert: SqlStr,
     pub update: SqlStr,
@@ -34,12 +36,12 @@ pub struct Sql {
     pub owned: SqlStr,
     pub delete: SqlStr,
     pub due_purges: SqlStr,
-    pub upload_kept: SqlStr,
+    pub complete_upload_locked: SqlStr,
     pub upload_locked: SqlStr,
     pub unused: SqlStr,
     pub finished: SqlStr,
     pub next_finished: SqlStr,
-    pub forget_short: SqlStr,
+    pub delete_short: SqlStr,
     pub unfinished: SqlStr,
     pub oldest_queued: SqlStr,
     pub overdue: SqlStr,
@@ -59,7 +61,7 @@ pub const JOIN: &str = "INSERT INTO nodes (name, lease_until) VALUES ($1, $2) \
     ON CONFLICT (name) DO UPDATE SET lease_until = excluded.lease_until";
 pub const HEARTBEAT: &str = "UPDATE nodes SET lease_until = $2 WHERE name = $1";
 pub const NEXT_LEASE_END: &str = "SELECT MIN(lease_until) AS lease_until FROM nodes WHERE name <> $1";
-pub const FORGET_NODE: &str = "DELETE FROM nodes WHERE name = $1";
+pub const DELETE_NODE: &str = "DELETE FROM nodes WHERE name = $1";
 pub const ADD_UPLOAD: &str = "INSERT INTO uploads (id, name, metadata, size, sha256, created_at, used_at) \
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 pub const UPLOAD: &str = "SELECT id, name, metadata, size, sha256, created_at, used_at FROM uploads WHERE id = $1";
@@ -80,7 +82,7 @@ pub const PING: &str = "SELECT COUNT(*) AS n FROM nodes";
 
 impl Sql {
     /// The statements in `dialect`.
-    pub fn new(dialect: Dialect) -> Sql {
+    pub fn new(dialect: SqlDialect) -> Sql {
         let select = select();
         let lock = dialect.lock();
         let free = dialect.lock_free();
@@ -88,8 +90,8 @@ impl Sql {
         Sql {
             dialect,
             source: uuid::Uuid::new_v4().to_string(),
-            insert: sql(told(dialect, insert(dialect))),
-            update: sql(told(dialect, update(dialect))),
+            insert: sql(announced(dialect, insert(dialect))),
+            update: sql(announced(dialect, update(dialect))),
             add_changes: sql(add_changes(dialect, 1)),
             get: sql(format!("{select} WHERE id = $1")),
             get_locked: sql(format!("{select} WHERE id = $1{lock}")),
@@ -131,7 +133,7 @@ impl Sql {
                  WHERE due_at <= $1 ORDER BY due_at LIMIT $2{free}"
             )),
             delete: sql("DELETE FROM tasks WHERE id = $1 AND version = $2".to_owned()),
-            upload_kept: sql(format!("SELECT sha256 FROM uploads WHERE id = $1{}", dialect.keep())),
+            complete_upload_locked: sql(format!("SELECT sha256 FROM uploads WHERE id = $1{}", dialect.keep())),
             upload_locked: sql(format!("SELECT id FROM uploads WHERE id = $1{lock}")),
             finished: sql(format!(
                 "{select}{} WHERE finished_at IS NOT NULL AND finished_at <= $1 ORDER BY finished_at LIMIT $2",
@@ -141,7 +143,7 @@ impl Sql {
                 "SELECT MIN(finished_at) AS due_at FROM tasks{} WHERE finished_at IS NOT NULL",
                 dialect.by("tasks_finished")
             )),
-            forget_short: sql(format!(
+            delete_short: sql(format!(
                 "DELETE FROM tasks WHERE {} AND lane IS NOT NULL AND finished_at IS NOT NULL",
                 dialect.among("id")
             )),
@@ -166,7 +168,7 @@ impl Sql {
 }
 
 /// Counts unfinished tasks by kind and state: of each index that has some of them, the first $1 in its order.
-fn unfinished(dialect: Dialect) -> String {
+fn unfinished(dialect: SqlDialect) -> String {
     let part = |index: &str, filter: &str, order: &str| {
         let by = dialect.by(index);
         format!("SELECT * FROM (SELECT kind, state FROM tasks{by} WHERE {filter} ORDER BY {order} LIMIT $1) AS part")
@@ -183,7 +185,7 @@ fn unfinished(dialect: Dialect) -> String {
 }
 
 /// The first moment that an index has.
-fn next(dialect: Dialect, index: &str, of: &str) -> String {
+fn next(dialect: SqlDialect, index: &str, of: &str) -> String {
     format!("SELECT MIN(due_at) AS due_at FROM tasks{} WHERE {of}", dialect.by(index))
 }
 
@@ -197,7 +199,7 @@ fn columns() -> Vec<Column> {
 }
 
 /// Writes the tasks of the JSON list $1; answers their ids.
-fn insert(dialect: Dialect) -> String {
+fn insert(dialect: SqlDialect) -> String {
     let columns: Vec<_> = FIXED.into_iter().chain(NEW).collect();
     let (rows, names) = (dialect.rows(1, &columns), names(&columns));
     // SQLite takes a WHERE to tell the end of the FROM.
@@ -206,12 +208,12 @@ fn insert(dialect: Dialect) -> String {
 
 /// Writes back those tasks of the JSON list $1 that nobody changed since they were read: each has the version after it.
 /// Answers their ids.
-fn update(dialect: Dialect) -> String {
+fn update(dialect: SqlDialect) -> String {
     let columns: Vec<_> = [text("id")].into_iter().chain(CHANGING).collect();
     let (rows, sets) = (dialect.rows(1, &columns), listed(&CHANGING, |column| format!("{0} = new.{0}", column.name)));
     let by_id = match dialect {
-        Dialect::Sqlite => "",
-        Dialect::Postgres => " AND tasks.id = ANY (ARRAY(SELECT id FROM new))",
+        SqlDialect::Sqlite => "",
+        SqlDialect::Postgres => " AND tasks.id = ANY (ARRAY(SELECT id FROM new))",
     };
     format!(
         "{rows}UPDATE tasks SET {sets} FROM new \
@@ -220,26 +222,27 @@ fn update(dialect: Dialect) -> String {
 }
 
 /// The lines of the JSON list in that parameter are added to the histories.
-fn add_changes(dialect: Dialect, parameter: usize) -> String {
+fn add_changes(dialect: SqlDialect, parameter: usize) -> String {
     let (rows, names) = (dialect.rows(parameter, &CHANGE), names(&CHANGE));
     let which = match dialect {
-        Dialect::Sqlite => "TRUE",
-        Dialect::Postgres => "task_id IN (SELECT id FROM written)",
+        SqlDialect::Sqlite => "TRUE",
+        SqlDialect::Postgres => "task_id IN (SELECT id FROM written)",
     };
     format!("{rows}INSERT INTO task_changes ({names}) SELECT {names} FROM new WHERE {which}")
 }
 
-/// On PostgreSQL a statement that writes tasks also adds the list $2 to the histories and sends the words of the list $3 to
-/// the other nodes, each for a task that was written: it is a transaction by itself, and takes one round trip.
-fn told(dialect: Dialect, write: String) -> String {
+/// On PostgreSQL a statement that writes tasks also adds the list $2 to the histories and sends the events of the list $3, each
+/// if its task was written. So it is atomic by itself and takes one round trip.
+fn announced(dialect: SqlDialect, write: String) -> String {
     match dialect {
-        Dialect::Sqlite => write,
-        Dialect::Postgres => format!(
+        SqlDialect::Sqlite => write,
+        SqlDialect::Postgres => format!(
             "WITH written AS ({write}), added AS ({}) \
-             SELECT said.id, CAST(pg_notify('pausa_tasks', said.word) AS TEXT) \
-             FROM json_to_recordset(CAST($3 AS JSON)) AS said (id TEXT, word TEXT) \
-             WHERE said.id IN (SELECT id FROM written)",
-            add_changes(dialect, 2)
+             SELECT events.id, CAST({} AS TEXT) \
+             FROM json_to_recordset(CAST($3 AS JSON)) AS events (id TEXT, event TEXT) \
+             WHERE events.id IN (SELECT id FROM written)",
+            add_changes(dialect, 2),
+            postgres::notify("events.event")
         ),
     }
 }

@@ -1,7 +1,7 @@
-//! The store in a file: one writer that commits what many callers asked for together.
+//! The store in a file: one connection writes, and writes that come together share a commit.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use sqlx::any::AnyPoolOptions;
@@ -9,15 +9,15 @@ use sqlx::{AnyConnection, AnyPool, Connection};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Error;
-use super::op::{Durability, Op};
+use super::sql::Sql;
+use super::write::{Durability, Write, WriteFn};
 use crate::config::SqliteUrl;
 
-/// Begins what is on disk when it is acknowledged.
-const AT_ONCE: &str = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
+/// Begins a transaction that is on disk once it is committed.
+const IMMEDIATE: &str = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
 
-/// Begins what is written when it is acknowledged, and on disk with the next commit that is: the log is one file, in the order
-/// of the commits.
-const WITH_NEXT: &str = "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE";
+/// Begins a transaction that is on disk with the next immediate one: the log is one file, in the order of the commits.
+const DEFERRED: &str = "PRAGMA synchronous = NORMAL; BEGIN IMMEDIATE";
 
 const PRAGMAS: [&str; 5] = [
     "PRAGMA journal_mode = WAL",
@@ -27,23 +27,17 @@ const PRAGMAS: [&str; 5] = [
     "PRAGMA cache_size = -4000",
 ];
 
-/// Callers whose writes share one commit.
+/// Maximum number of writes in a commit.
 const GROUP: usize = 256;
 
-/// Readers at once; WAL lets them read beside the writer.
+/// Maximum number of connections that read. WAL lets them read while the writer writes.
 const READERS: u32 = 4;
 
-type Job = (Op<()>, oneshot::Sender<Result<(), Error>>);
-
-/// Hands writes to the one connection that writes.
-#[derive(Clone)]
-pub struct Writer(mpsc::Sender<Job>);
-
-/// Opens the file, which is made where there is none.
+/// Opens the file, and creates it if it does not exist.
 pub async fn open(url: &str) -> Result<AnyPool, Error> {
     let pool = AnyPoolOptions::new()
         .max_connections(READERS)
-        // A file does not go away.
+        // A connection to a file cannot be lost.
         .test_before_acquire(false)
         .after_connect(|conn, _| Box::pin(prepare(conn)))
         .connect(&with_create(url))
@@ -51,7 +45,7 @@ pub async fn open(url: &str) -> Result<AnyPool, Error> {
     Ok(pool)
 }
 
-/// Path of the file that the URL names. None for a database in memory.
+/// Returns the path of the file that the URL names. None for a database in memory.
 pub fn path(url: &str) -> Option<PathBuf> {
     SqliteUrl::parse(url)?.path
 }
@@ -67,70 +61,107 @@ async fn prepare(conn: &mut AnyConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
+/// Hands writes to the one connection that writes.
+#[derive(Clone)]
+pub struct Writer(mpsc::Sender<Box<dyn Job>>);
+
+/// A write of any type, with the caller that waits for its outcome.
+trait Job: Send {
+    fn durability(&self) -> Durability;
+
+    /// Runs the write in the transaction that was begun on `conn`. Writes of many types share a queue and a transaction, so
+    /// the future is boxed here.
+    fn run<'c>(&'c mut self, conn: &'c mut AnyConnection, sql: &'c Sql) -> BoxFuture<'c, sqlx::Result<()>>;
+
+    /// Tells the caller how the transaction ended.
+    fn answer(self: Box<Self>, outcome: Result<(), Error>);
+}
+
+struct PendingWrite<I, T, F> {
+    write: Write<I, F>,
+    value: Option<T>,
+    caller: oneshot::Sender<Result<T, Error>>,
+}
+
+impl<I, T, F> Job for PendingWrite<I, T, F>
+where
+    I: Send + Sync,
+    T: Send,
+    F: for<'c> WriteFn<'c, I, T>,
+{
+    fn durability(&self) -> Durability {
+        self.write.durability
+    }
+
+    fn run<'c>(&'c mut self, conn: &'c mut AnyConnection, sql: &'c Sql) -> BoxFuture<'c, sqlx::Result<()>> {
+        let PendingWrite { write, value, .. } = self;
+        Box::pin(async move {
+            *value = Some((write.run)(conn, sql, &write.input).await?);
+            Ok(())
+        })
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), Error>) {
+        let PendingWrite { value, caller, .. } = *self;
+        // The caller may have been dropped.
+        let _ = caller.send(outcome.and_then(|()| value.ok_or_else(closed)));
+    }
+}
+
+fn closed() -> Error {
+    Error::Unavailable("the store is shutting down".to_owned())
+}
+
 impl Writer {
-    /// Starts the writer on a connection of its own; it ends with the last clone of this handle.
-    pub async fn start(url: &str) -> Result<Writer, Error> {
+    /// Starts the writer on a connection of its own. It ends with the last clone of this handle.
+    pub async fn start(url: &str, sql: Arc<Sql>) -> Result<Writer, Error> {
         let mut conn = AnyConnection::connect(&with_create(url)).await?;
         prepare(&mut conn).await?;
-        let (jobs, mut inbox) = mpsc::channel::<Job>(GROUP * 4);
+        let (jobs, mut inbox) = mpsc::channel::<Box<dyn Job>>(GROUP * 4);
         tokio::spawn(async move {
             let mut group = Vec::with_capacity(GROUP);
             while inbox.recv_many(&mut group, GROUP).await > 0 {
-                commit(&mut conn, std::mem::take(&mut group)).await;
+                commit(&mut conn, &sql, std::mem::take(&mut group)).await;
             }
         });
         Ok(Writer(jobs))
     }
 
-    /// Runs `op` in a transaction, perhaps together with those of other callers; answers once it is committed.
-    pub async fn write<T: Send + 'static>(&self, op: Op<T>) -> Result<T, Error> {
-        let slot = Arc::new(Mutex::new(None));
-        let filled = Arc::clone(&slot);
-        let (durable, op) = (op.durable, Arc::new(op));
-        let run: Op<()> = Op::transaction(move |conn| {
-            let (op, slot) = (Arc::clone(&op), Arc::clone(&filled));
-            Box::pin(async move {
-                let value = (op.run)(conn).await?;
-                *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(value);
-                Ok(())
-            })
-        });
-        let gone = || Error::Unavailable("it is shutting down".to_owned());
-        let (done, answer) = oneshot::channel();
-        self.0.send((run.durable(durable), done)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())??;
-        let value = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-        value.ok_or_else(gone)
+    /// Runs the write in a transaction, which it may share with writes of other callers. Returns once it is committed.
+    pub async fn write<I, T, F>(&self, write: Write<I, F>) -> Result<T, Error>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        F: for<'c> WriteFn<'c, I, T> + 'static,
+    {
+        let (caller, outcome) = oneshot::channel();
+        let job = Box::new(PendingWrite { write, value: None, caller });
+        self.0.send(job).await.map_err(|_| closed())?;
+        outcome.await.map_err(|_| closed())?
     }
 }
 
-/// One commit for all; where one of them fails, each in a transaction of its own, so that it fails alone.
-async fn commit(conn: &mut AnyConnection, group: Vec<Job>) {
-    let ops: Vec<_> = group.iter().map(|(op, _)| op).collect();
-    let together = transaction(conn, &ops).await;
-    if together.is_ok() || group.len() == 1 {
-        let mut together = Some(together);
-        for (_, done) in group {
-            // A caller that has gone away wants no answer.
-            let _ = done.send(together.take().unwrap_or(Ok(())));
-        }
+/// Commits all writes together. If that fails, commits each by itself, so that one that fails does not affect the others.
+async fn commit(conn: &mut AnyConnection, sql: &Sql, mut group: Vec<Box<dyn Job>>) {
+    let outcome = transaction(conn, sql, &mut group).await;
+    if outcome.is_ok() || group.len() == 1 {
+        group.into_iter().for_each(|job| job.answer(outcome.clone()));
         return;
     }
-    for (op, done) in group {
-        let _ = done.send(transaction(conn, &[&op]).await);
+    for mut job in group {
+        let outcome = transaction(conn, sql, std::slice::from_mut(&mut job)).await;
+        job.answer(outcome);
     }
 }
 
-fn transaction<'a>(conn: &'a mut AnyConnection, ops: &'a [&'a Op<()>]) -> BoxFuture<'a, Result<(), Error>> {
-    Box::pin(async move {
-        let at_once = ops.iter().any(|op| op.durable == Durability::Immediate);
-        let mut transaction = conn.begin_with(if at_once { AT_ONCE } else { WITH_NEXT }).await?;
-        for op in ops {
-            (op.run)(&mut transaction).await?;
-        }
-        transaction.commit().await?;
-        Ok(())
-    })
+async fn transaction(conn: &mut AnyConnection, sql: &Sql, jobs: &mut [Box<dyn Job>]) -> Result<(), Error> {
+    let immediate = jobs.iter().any(|job| job.durability() == Durability::Immediate);
+    let mut transaction = conn.begin_with(if immediate { IMMEDIATE } else { DEFERRED }).await?;
+    for job in jobs {
+        job.run(&mut transaction, sql).await?;
+    }
+    transaction.commit().await?;
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Starts of tasks. Those that are asked for at the same time are written together.
+//! Starts of tasks. Starts that come at the same time are written together.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,133 +6,129 @@ use std::sync::Arc;
 use sqlx::AnyConnection;
 
 use super::batch::BATCHES;
-use super::lines::{self, Written};
-use super::op::{Extent, Op};
+use super::change::conflicting_task;
+use super::group_commit::{all_or_each, interrupted};
 use super::sql::Sql;
-use super::together::{all_or_each, broke_off};
-use super::write::{Changed, in_the_way};
-use super::{Error, Room, Started, Store, row, uploads};
+use super::write::{Committed, Scope, Write};
+use super::{BacklogLimit, Error, Started, Store, lines, row, uploads};
 use crate::clock::Clock;
-use crate::task::{IdempotencyKey, Refusal, StateChange, Task};
+use crate::task::{IdempotencyKey, Refusal, StateChange, Task, TaskChange};
 
-/// A task that is to be written.
+/// A task to be written.
 #[derive(Clone)]
-pub(super) struct New {
+pub(super) struct NewRow {
     pub task: Task,
     pub by: String,
     pub max_waiting: u64,
 }
 
+/// Tasks to be written, with the limit of waiting tasks.
+pub(super) type NewRows = (Vec<NewRow>, Arc<BacklogLimit>);
+
+type Outcomes = Vec<Result<Started, Error>>;
+
 impl Store {
-    /// Writes a new task, unless its idempotency key, what it holds or `max_waiting` stands against it.
+    /// Writes a new task.
+    ///
+    /// # Errors
+    /// If its idempotency key belongs to another input, another task holds its unique key, its upload is missing, or
+    /// `max_waiting` tasks wait already.
     #[tracing::instrument(target = "otlp.store", name = "store.create", skip_all)]
     pub async fn create(&self, task: Task, by: &str, max_waiting: u64) -> Result<Started, Error> {
-        let (store, new) = (self.clone(), New { task, by: by.to_owned(), max_waiting });
-        let run = move |news: Vec<New>| {
+        let (store, row) = (self.clone(), NewRow { task, by: by.to_owned(), max_waiting });
+        let run = move |rows: Vec<NewRow>| {
             let store = store.clone();
-            async move { all_or_each(news, |news| store.create_all(news)).await }
+            async move { all_or_each(rows, |rows| store.create_all(rows)).await }
         };
         let begin = Clock::monotonic();
-        let started = self.creates.call(new, run).await.unwrap_or_else(broke_off);
+        let started = self.starts.call(row, run).await.unwrap_or_else(interrupted);
         self.calls.ended("start", begin, started.as_ref().is_err_and(Error::is_unavailable));
         started
     }
 
-    /// Somebody waits for a start right now.
+    /// Returns true if a caller waits for a start.
     pub fn is_starting(&self) -> bool {
-        self.creates.is_busy() || self.batches.available_permits() < BATCHES
+        self.starts.is_busy() || self.batches.available_permits() < BATCHES
     }
 
-    async fn create_all(&self, news: Vec<New>) -> Result<Vec<Result<Started, Error>>, Error> {
-        // What is read is held by a transaction; else the unique indexes say what stands against a start.
-        let alone = news.iter().all(|new| new.task.upload.is_none());
-        let (sql, room, news) = (Arc::clone(&self.sql), Arc::clone(&self.room), Arc::new(news));
-        let starts = Arc::clone(&news);
-        let op: Op<Vec<Result<Started, Error>>> = Op::transaction(move |conn| {
-            let (sql, room, news) = (Arc::clone(&sql), Arc::clone(&room), Arc::clone(&news));
-            Box::pin(async move { create_all(conn, &sql, &room, &news).await })
-        });
-        let extent = if alone { Extent::Statement } else { Extent::Transaction };
-        let started = move |outcomes: &Vec<Result<Started, Error>>| {
-            outcomes
-                .iter()
-                .zip(starts.iter())
-                .filter_map(|(outcome, new)| new.written(outcome.as_ref().ok()?))
-                .collect()
-        };
-        self.write_and_tell(Op { extent, ..op }, started).await
+    async fn create_all(&self, rows: Vec<NewRow>) -> Result<Outcomes, Error> {
+        let scope = scope(&rows);
+        let write = Write::transaction((rows, Arc::clone(&self.backlog_limit)), create_all);
+        self.commit(Write { scope, ..write }).await
     }
 }
 
-impl New {
-    /// The task and its change of state, if this start made it.
-    pub fn written(&self, started: &Started) -> Option<Changed> {
-        match started {
-            Started::New(task) => Some((Arc::clone(task), Some(self.change()))),
-            Started::Same(_) => None,
-        }
-    }
+/// Starts that read an upload lock its row, which needs a transaction. Unique indexes check the others.
+pub(super) fn scope(rows: &[NewRow]) -> Scope {
+    if rows.iter().all(|row| row.task.upload.is_none()) { Scope::Statement } else { Scope::Transaction }
+}
 
-    /// The first line of the task's history.
-    fn change(&self) -> StateChange {
+impl NewRow {
+    /// The task with the first entry of its history.
+    fn change(&self) -> TaskChange {
         let Task { state, created_at, .. } = self.task;
-        StateChange { from: None, to: state, at: created_at, by: self.by.clone(), reason: None }
+        let transition = StateChange { from: None, to: state, at: created_at, by: self.by.clone(), reason: None };
+        TaskChange { task: Arc::new(self.task.clone()), transition: Some(transition) }
     }
 }
 
-/// Writes new tasks, each unless something stands against it.
+/// Writes new tasks, except those that are refused.
 async fn create_all(
     conn: &mut AnyConnection,
     sql: &Sql,
-    room: &Room,
-    news: &[New],
-) -> sqlx::Result<Vec<Result<Started, Error>>> {
-    let (mut outcomes, mut written) = decide(conn, sql, news).await?;
-    let limit = news.iter().map(|new| new.max_waiting).min().unwrap_or(u64::MAX);
-    let (fit, waiting) = room.take(conn, written.len() as u64, limit).await?;
-    for (late, _) in written.drain(usize::try_from(fit).unwrap_or(usize::MAX)..) {
+    (rows, backlog_limit): &NewRows,
+) -> sqlx::Result<Committed<Outcomes>> {
+    let (mut outcomes, mut changes) = decide(conn, sql, rows).await?;
+    let limit = rows.iter().map(|row| row.max_waiting).min().unwrap_or(u64::MAX);
+    let (allowed, waiting) = backlog_limit.take(conn, changes.len() as u64, limit).await?;
+    for late in changes.drain(usize::try_from(allowed).unwrap_or(usize::MAX)..) {
         let of_it =
-            |outcome: &&mut Result<Started, Error>| matches!(outcome, Ok(started) if started.task().id == late.id);
+            |outcome: &&mut Result<Started, Error>| matches!(outcome, Ok(started) if started.task().id == late.task.id);
         outcomes.iter_mut().filter(of_it).for_each(|outcome| *outcome = Err(Error::TooBusy { waiting, limit }));
     }
-    if !written.is_empty() {
-        lines::insert(conn, sql, &written).await?;
+    if !changes.is_empty() {
+        lines::insert(conn, sql, &changes).await?;
     }
-    Ok(outcomes)
+    Ok(Committed { value: outcomes, changes })
 }
 
-/// Decides what becomes of each start, and which tasks are to be written for them. Writes nothing.
+/// Decides the outcome of each start, and which tasks are to be written. Writes nothing.
 pub(super) async fn decide(
     conn: &mut AnyConnection,
     sql: &Sql,
-    news: &[New],
-) -> sqlx::Result<(Vec<Result<Started, Error>>, Vec<Written>)> {
-    let mut same = of_keys(conn, sql, news).await?;
-    let mut outcomes = Vec::with_capacity(news.len());
-    let mut written: Vec<Written> = Vec::new();
-    for new in news {
-        let task = &new.task;
+    rows: &[NewRow],
+) -> sqlx::Result<(Outcomes, Vec<TaskChange>)> {
+    let mut same = tasks_of_keys(conn, sql, rows).await?;
+    let mut outcomes = Vec::with_capacity(rows.len());
+    let mut changes: Vec<TaskChange> = Vec::new();
+    for row in rows {
+        let task = &row.task;
         let key = task.idempotency_key.as_ref();
         let outcome = match key.and_then(|key| Some((key, same.get(&key.text)?))) {
             Some((key, earlier)) => repeated(&task.kind, key, earlier).map(Started::Same),
-            None => match stands_against(conn, sql, task).await? {
+            None => match obstacle(conn, sql, task).await? {
                 Some(error) => Err(error),
                 None => {
-                    let task = Arc::new(task.clone());
+                    let change = row.change();
+                    let task = Arc::clone(&change.task);
                     same.extend(key.map(|key| (key.text.clone(), Arc::clone(&task))));
-                    written.push((Arc::clone(&task), Some(new.change())));
+                    changes.push(change);
                     Ok(Started::New(task))
                 }
             },
         };
         outcomes.push(outcome);
     }
-    Ok((outcomes, written))
+    Ok((outcomes, changes))
 }
 
-/// The tasks that earlier starts with the same keys made.
-async fn of_keys(conn: &mut AnyConnection, sql: &Sql, news: &[New]) -> sqlx::Result<HashMap<String, Arc<Task>>> {
-    let keys: Vec<_> = news.iter().filter_map(|new| Some(new.task.idempotency_key.as_ref()?.text.as_str())).collect();
+/// Returns the tasks of earlier starts with the same idempotency keys.
+async fn tasks_of_keys(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    rows: &[NewRow],
+) -> sqlx::Result<HashMap<String, Arc<Task>>> {
+    let keys: Vec<_> = rows.iter().filter_map(|row| Some(row.task.idempotency_key.as_ref()?.text.as_str())).collect();
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
@@ -141,7 +137,7 @@ async fn of_keys(conn: &mut AnyConnection, sql: &Sql, news: &[New]) -> sqlx::Res
     Ok(tasks.into_iter().filter_map(|task| Some((task.idempotency_key.as_ref()?.text.clone(), task))).collect())
 }
 
-/// The task that `key` belongs to.
+/// Returns the task that `key` belongs to.
 ///
 /// # Errors
 /// [`Error::KeyReused`] if that task was started with another kind or input.
@@ -152,12 +148,13 @@ pub(super) fn repeated(kind: &str, key: &IdempotencyKey, earlier: &Arc<Task>) ->
     Err(Error::KeyReused { key: key.text.clone(), task: earlier.id })
 }
 
-async fn stands_against(conn: &mut AnyConnection, sql: &Sql, task: &Task) -> sqlx::Result<Option<Error>> {
-    if let Some(holder) = in_the_way(conn, sql, task).await? {
+/// Returns why the task cannot be written, if so.
+async fn obstacle(conn: &mut AnyConnection, sql: &Sql, task: &Task) -> sqlx::Result<Option<Error>> {
+    if let Some(holder) = conflicting_task(conn, sql, task).await? {
         return Ok(Some(Refusal::Conflict(holder).into()));
     }
     match &task.upload {
-        Some(upload) if !uploads::kept(conn, sql, upload).await? => Ok(Some(Error::NoUpload(upload.clone()))),
+        Some(upload) if !uploads::lock_complete(conn, sql, upload).await? => Ok(Some(Error::NoUpload(upload.clone()))),
         _ => Ok(None),
     }
 }

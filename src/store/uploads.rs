@@ -1,7 +1,7 @@
-//! The verbs of uploads: what clients sent or are sending, until it is deleted.
+//! Verbs of uploads: files that clients sent or are sending.
 //!
-//! An upload stays as long as a task names it. Whether one does is decided in the transaction that deletes it, with the
-//! row locked: a task that is started meanwhile either comes first and keeps it, or finds that it is gone.
+//! An upload stays as long as a task refers to it. The transaction that deletes an upload locks its row and then checks that. So
+//! a task that is started meanwhile either keeps the upload or finds that it does not exist.
 
 use jiff::Timestamp;
 use sqlx::any::AnyArguments;
@@ -9,57 +9,57 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, Row};
 
 use super::sql::{self, Sql};
-use super::{Error, Op, Store, row};
+use super::write::Write;
+use super::{Error, Store, row};
 
-/// A file that a client sent, or is sending.
+/// A file that a client sent or is sending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upload {
-    /// Its id.
+    /// ID of the upload.
     pub id: String,
-    /// The name that the client gave it.
+    /// File name given by the client.
     pub name: Option<String>,
-    /// What else the client said of it, as it said it (tus: Upload-Metadata).
+    /// Upload-Metadata of the tus protocol, as the client sent it.
     pub metadata: Option<String>,
-    /// Bytes of the whole file; none where the client will say it later.
+    /// Size of the complete file, in bytes. None if the client has not sent it yet.
     pub size: Option<u64>,
-    /// SHA-256 of all bytes, in lower-case hexadecimal; none until the file is whole and on disk.
+    /// SHA-256 of the file, lowercase hex. None until the file is complete and on disk.
     pub sha256: Option<String>,
-    /// When it was begun, or came in one go.
+    /// Time at which the upload began.
     pub created_at: Timestamp,
-    /// When it was last written to, or a task that read it was last deleted.
+    /// Time of the last write, or of the deletion of the last task that read it.
     pub used_at: Timestamp,
 }
 
 impl Upload {
-    /// All of it is here: a task may read it.
-    pub fn is_whole(&self) -> bool {
+    /// Returns true if the file is complete, so that tasks may read it.
+    pub fn is_complete(&self) -> bool {
         self.sha256.is_some()
     }
 }
 
 impl Store {
-    /// Notes an upload.
+    /// Adds an upload.
     #[tracing::instrument(target = "otlp.store", name = "store.add_upload", skip_all)]
     pub async fn add_upload(&self, upload: &Upload) -> Result<(), Error> {
         let upload = upload.clone();
-        self.write(Op::transaction(move |conn| {
-            let query = sqlx::query(sql::ADD_UPLOAD)
+        let add = move || {
+            sqlx::query(sql::ADD_UPLOAD)
                 .bind(upload.id.clone())
                 .bind(upload.name.clone())
                 .bind(upload.metadata.clone())
                 .bind(upload.size.map(row::signed))
                 .bind(upload.sha256.clone())
                 .bind(upload.created_at.as_microsecond())
-                .bind(upload.used_at.as_microsecond());
-            Box::pin(async move { query.execute(conn).await.map(drop) })
-        }))
-        .await
+                .bind(upload.used_at.as_microsecond())
+        };
+        self.execute(add).await.map(drop)
     }
 
-    /// The upload of that id.
+    /// Returns the upload, or None if it does not exist.
     #[tracing::instrument(target = "otlp.store", name = "store.upload", skip_all)]
     pub async fn upload(&self, id: &str) -> Result<Option<Upload>, Error> {
-        // No upload has such an ID, and PostgreSQL does not even compare it.
+        // No upload has such an ID, and PostgreSQL rejects it.
         if id.contains('\0') {
             return Ok(None);
         }
@@ -76,99 +76,83 @@ impl Store {
         }))
     }
 
-    /// Somebody writes to it. False where it is gone.
+    /// Records that the upload is used. False if it does not exist.
     #[tracing::instrument(target = "otlp.store", name = "store.use_upload", skip_all)]
     pub async fn use_upload(&self, id: &str, at: Timestamp) -> Result<bool, Error> {
         let id = id.to_owned();
-        self.one_upload(move || used(Some(id.clone()), at)).await
+        Ok(self.execute(move || used(Some(id.clone()), at)).await? == 1)
     }
 
-    /// Notes how many bytes it will have. False where that was said before, or it is gone.
+    /// Records the size of the complete file. False if the size is known already, or the upload does not exist.
     #[tracing::instrument(target = "otlp.store", name = "store.size_upload", skip_all)]
     pub async fn size_upload(&self, id: &str, size: u64) -> Result<bool, Error> {
         let id = id.to_owned();
-        self.one_upload(move || sqlx::query(sql::SIZE_UPLOAD).bind(id.clone()).bind(row::signed(size))).await
+        let set_size = move || sqlx::query(sql::SIZE_UPLOAD).bind(id.clone()).bind(row::signed(size));
+        Ok(self.execute(set_size).await? == 1)
     }
 
-    /// It is whole and on disk. False where it is gone.
+    /// Records that the file is complete and on disk. False if the upload does not exist.
     #[tracing::instrument(target = "otlp.store", name = "store.complete_upload", skip_all)]
     pub async fn complete_upload(&self, id: &str, size: u64, sha256: &str, at: Timestamp) -> Result<bool, Error> {
         let (id, sha256) = (id.to_owned(), sha256.to_owned());
-        self.one_upload(move || {
+        let complete = move || {
             let query = sqlx::query(sql::COMPLETE_UPLOAD).bind(id.clone()).bind(row::signed(size));
             query.bind(sha256.clone()).bind(at.as_microsecond())
-        })
-        .await
+        };
+        Ok(self.execute(complete).await? == 1)
     }
 
-    /// Forgets an upload that no task reads. False where one does, or it is gone.
+    /// Deletes an upload. False if a task refers to it, or it does not exist.
     #[tracing::instrument(target = "otlp.store", name = "store.delete_upload", skip_all)]
     pub async fn delete_upload(&self, id: &str) -> Result<bool, Error> {
-        let (id, lock) = (id.to_owned(), self.sql.upload_locked.clone());
-        self.write(Op::transaction(move |conn| {
-            let (id, lock) = (id.clone(), lock.clone());
-            Box::pin(async move {
-                sqlx::query(lock).bind(id.clone()).fetch_optional(&mut *conn).await?;
-                delete(conn, &id, i64::MAX).await
-            })
-        }))
-        .await
+        self.write(Write::transaction(id.to_owned(), delete_one)).await
     }
 
-    /// Forgets uploads, whole or not, that no task reads and nobody used since `before`: at most `limit` of them, the
-    /// oldest first. Each is told to one caller only, who deletes its file.
+    /// Deletes at most `limit` uploads, complete or not, that no task refers to and that were not used since `before`, oldest
+    /// first. Returns their IDs. Each ID is returned to one caller only, who deletes the file.
     #[tracing::instrument(target = "otlp.store", name = "store.delete_unused", skip_all)]
     pub async fn delete_unused(&self, before: Timestamp, limit: u32) -> Result<Vec<String>, Error> {
-        let (before, unused) = (before.as_microsecond(), self.sql.unused.clone());
-        self.write(Op::transaction(move |conn| {
-            let query = sqlx::query(unused.clone()).bind(before).bind(i64::from(limit));
-            Box::pin(async move {
-                let mut deleted = Vec::new();
-                for row in query.fetch_all(&mut *conn).await? {
-                    let id: String = row.try_get("id")?;
-                    if delete(conn, &id, before).await? {
-                        deleted.push(id);
-                    }
-                }
-                Ok(deleted)
-            })
-        }))
-        .await
+        self.write(Write::transaction((before.as_microsecond(), i64::from(limit)), delete_unused)).await
     }
 
-    /// When the upload was last used that no task reads and that nobody used for longest.
+    /// Returns when the least recently used upload that no task refers to was last used.
     #[tracing::instrument(target = "otlp.store", name = "store.next_unused", skip_all)]
     pub async fn next_unused(&self) -> Result<Option<Timestamp>, Error> {
         let row = self.read(sqlx::query(sql::NEXT_UNUSED).fetch_one(&self.pool)).await?;
         Ok(row::moment_if(&row, "used_at")?)
     }
-
-    /// A statement that changes one upload, or none.
-    async fn one_upload<F>(&self, query: F) -> Result<bool, Error>
-    where
-        F: Fn() -> Query<'static, Any, AnyArguments> + Send + Sync + 'static,
-    {
-        self.write(Op::transaction(move |conn| {
-            let query = query();
-            Box::pin(async move { Ok(query.execute(conn).await?.rows_affected() == 1) })
-        }))
-        .await
-    }
 }
 
-/// Notes that an upload was used; where there is none, nothing.
+/// Statement that records that an upload was used. Has no effect without an ID.
 pub(super) fn used(id: Option<String>, at: Timestamp) -> Query<'static, Any, AnyArguments> {
     sqlx::query(sql::USE_UPLOAD).bind(id).bind(at.as_microsecond())
 }
 
-/// The upload is whole, and stays until the transaction ends.
-pub(super) async fn kept(conn: &mut AnyConnection, sql: &Sql, id: &str) -> sqlx::Result<bool> {
-    let row = sqlx::query(sql.upload_kept.clone()).bind(id.to_owned()).fetch_optional(conn).await?;
+/// Returns true if the upload is complete. It stays until the transaction ends.
+pub(super) async fn lock_complete(conn: &mut AnyConnection, sql: &Sql, id: &str) -> sqlx::Result<bool> {
+    let row = sqlx::query(sql.complete_upload_locked.clone()).bind(id.to_owned()).fetch_optional(conn).await?;
     let Some(row) = row else { return Ok(false) };
     Ok(row.try_get::<Option<String>, _>("sha256")?.is_some())
 }
 
-/// Deletes a row that this transaction has locked, by a statement that sees every task that was written before the lock.
+async fn delete_one(conn: &mut AnyConnection, sql: &Sql, id: &String) -> sqlx::Result<bool> {
+    sqlx::query(sql.upload_locked.clone()).bind(id.clone()).fetch_optional(&mut *conn).await?;
+    delete(conn, id, i64::MAX).await
+}
+
+async fn delete_unused(conn: &mut AnyConnection, sql: &Sql, (before, limit): &(i64, i64)) -> sqlx::Result<Vec<String>> {
+    let unused = sqlx::query(sql.unused.clone()).bind(*before).bind(*limit).fetch_all(&mut *conn).await?;
+    let mut deleted = Vec::new();
+    for row in unused {
+        let id: String = row.try_get("id")?;
+        if delete(conn, &id, *before).await? {
+            deleted.push(id);
+        }
+    }
+    Ok(deleted)
+}
+
+/// Deletes an upload whose row this transaction has locked. The statement sees every task that was written before the lock.
 async fn delete(conn: &mut AnyConnection, id: &str, before: i64) -> sqlx::Result<bool> {
     let query = sqlx::query(sql::DELETE_UPLOAD).bind(id.to_owned()).bind(before);
     Ok(query.execute(conn).await?.rows_affected() == 1)

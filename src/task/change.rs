@@ -173,7 +173,7 @@ impl Task {
     }
 
     /// A client, or an expired pause, asks for `verb`.
-    pub fn ask(&mut self, verb: Verb, ask: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
+    pub fn control(&mut self, verb: Verb, ask: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
         let early = self.start_at.is_some_and(|start| start > ask.at);
         let event = match verb {
             Verb::Pause => Event::Pause,
@@ -198,10 +198,12 @@ impl Task {
     }
 
     /// The moment that it waited for has come: its start, its next try, or the end of its pause.
-    pub fn due(&mut self, at: Timestamp) -> Result<Option<StateChange>, Refusal> {
+    pub fn process_due(&mut self, at: Timestamp) -> Result<Option<StateChange>, Refusal> {
         let ask = ControlRequest::by("system", at);
         match self.expiry {
-            Some(expiry) if self.state == State::Paused => self.ask(expiry.then, &ask.with_reason("the pause expired")),
+            Some(expiry) if self.state == State::Paused => {
+                self.control(expiry.then, &ask.with_reason("the pause expired"))
+            }
             _ => self.step(Event::Due, &ask),
         }
     }
@@ -227,7 +229,7 @@ impl Task {
     }
 
     /// A short task that waits is put off until `until`, as its lane is full.
-    pub fn put_off(&mut self, until: Timestamp) {
+    pub fn defer(&mut self, until: Timestamp) {
         self.due_at = self.due_at.max(Some(until));
     }
 

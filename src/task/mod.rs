@@ -8,6 +8,7 @@ pub mod id;
 pub mod state;
 pub mod text;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -253,4 +254,13 @@ pub struct StateChange {
     pub by: String,
     /// Why, where somebody said so.
     pub reason: Option<String>,
+}
+
+/// A task after a change, with the transition if its state as clients see it changed.
+#[derive(Clone, Debug)]
+pub struct TaskChange {
+    /// The task after the change.
+    pub task: Arc<Task>,
+    /// Entry of its history. None if the state did not change.
+    pub transition: Option<StateChange>,
 }

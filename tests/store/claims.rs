@@ -81,7 +81,7 @@ pub async fn an_old_epoch_writes_nothing(place: &Place) {
     assert_eq!(store.history(old.id).await.unwrap().len(), 4, "started, taken, given back, taken");
     report(&store, &new, None, rows(2)).await.unwrap();
 
-    let missing = store.ask(crate::harness::task_id(), Verb::Pause, ask()).await;
+    let missing = store.control(crate::harness::task_id(), Verb::Pause, ask()).await;
     assert!(matches!(missing, Err(pausa::store::Error::Refused(Refusal::NotFound(_)))));
 }
 
@@ -113,7 +113,7 @@ pub async fn progress_since_the_claim_counts_when_the_limit_of_attempts_is_reach
     let waits = end(&store, &task, End::Retry(error.clone(), limited)).await;
     assert_eq!((waits.state, waits.due_at), (State::Scheduled, Some(at(2))), "a second after it failed");
     let again = async |now| {
-        store.due(at(now), 10).await.unwrap();
+        store.process_due(at(now), 10).await.unwrap();
         store.claim("a", at(now), 1).await.unwrap().remove(0)
     };
     // The run was claimed after one failure, has made progress since, and fails again: that is the first in a row.
@@ -137,7 +137,7 @@ pub async fn progress_forgives_earlier_failures(place: &Place) {
     let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
     let waits = end(&store, &task, End::Retry(error, NextAttempt::At(at(5)))).await;
     assert_eq!((waits.failures, waits.attempt, waits.owner.as_deref()), (1, 1, None));
-    store.due(at(5), 10).await.unwrap();
+    store.process_due(at(5), 10).await.unwrap();
     store.claim("b", at(5), 1).await.unwrap();
     let died = store.rescue(at(60), DEATHS).await.unwrap().remove(0);
     assert_eq!((died.failures, died.crashes, died.attempt), (1, 1, 2));

@@ -24,7 +24,7 @@ pub async fn each_change_is_heard_once(place: &Place) {
     let (store, heard) = place.heard().await;
     store.join("a", at(0), LEASE).await.unwrap();
     let task = create(&store, task_with(|new| new.start_at = Some(at(1)))).await;
-    store.due(at(1), 10).await.unwrap();
+    store.process_due(at(1), 10).await.unwrap();
     let run = claimed(&store).await;
     report(&store, &run, None, rows(1)).await.unwrap();
     control(&store, &task, Verb::Pause).await;
@@ -72,7 +72,7 @@ pub async fn what_did_not_change_is_not_heard(place: &Place) {
     told(&heard);
     control(&store, &task, Verb::Resume).await;
     assert!(store.end(&task, None, End::Release, ask()).await.is_err());
-    assert!(store.due(at(100), 10).await.unwrap().is_empty());
+    assert!(store.process_due(at(100), 10).await.unwrap().is_empty());
     let before = store.get(task.id).await.unwrap().unwrap();
     assert_eq!(told(&heard), []);
     assert_eq!(before.version, 2);
@@ -84,7 +84,7 @@ pub async fn a_caller_that_goes_away_takes_no_word_with_it(place: &Place) {
     let task = create(&store, plain()).await;
     told(&heard);
     {
-        let mut asking = Box::pin(store.ask(task.id, Verb::Pause, ask()));
+        let mut asking = Box::pin(store.control(task.id, Verb::Pause, ask()));
         // Polled once, so that it is on its way, and then dropped.
         assert!(futures_util::poll!(asking.as_mut()).is_pending());
     }
@@ -116,7 +116,7 @@ pub async fn a_run_hears_of_its_pause_first_and_what_waits_is_left_to_the_verb(p
     let expiry = Some(PauseExpiry { at: at(500), then: Verb::Resume });
     let again = store.pause_running(run.id, ControlRequest { expiry, ..ask() }).await.unwrap().unwrap();
     assert_eq!((again.expiry, again.version), (expiry, pausing.version + 1));
-    store.keep(run.id).await.unwrap();
+    store.sync_task(run.id).await.unwrap();
     assert_eq!(told(&heard)[1..], [(State::Pausing, again.version + 1, false)]);
     assert_eq!(end(&store, &run, End::Release).await.state, State::Paused);
     assert_eq!(store.pause_running(run.id, ask()).await.unwrap(), None);

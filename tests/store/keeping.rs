@@ -54,7 +54,7 @@ pub async fn everything_is_there_after_opening_it_again(place: &Place) {
     end(&store, &*running(&store).await, End::Retry(error, NextAttempt::At(at(90)))).await;
     let paused = create(&store, plain()).await;
     let expiry = Some(PauseExpiry { at: at(500), then: Verb::Resume });
-    store.ask(paused.id, Verb::Pause, pausa::task::ControlRequest { expiry, ..ask() }).await.unwrap();
+    store.control(paused.id, Verb::Pause, pausa::task::ControlRequest { expiry, ..ask() }).await.unwrap();
     let page = Page { limit: 10, ..Page::default() };
     let before = store.list(&Filter::default(), page).await.unwrap().0;
     let histories = join_all(before.iter().map(|task| store.history(task.id))).await;

@@ -95,7 +95,7 @@ async fn backward(store: &Store, filter: &Filter, limit: u32) -> Vec<TaskId> {
 pub async fn the_history_says_who_and_why(place: &Place) {
     let store = place.with_nodes().await;
     let task = create(&store, plain()).await;
-    store.ask(task.id, Verb::Pause, ask().with_reason("lunch; it's noon")).await.unwrap();
+    store.control(task.id, Verb::Pause, ask().with_reason("lunch; it's noon")).await.unwrap();
     control(&store, &task, Verb::Pause).await;
     control(&store, &task, Verb::Resume).await;
     let claimed = store.claim("a", at(3), 1).await.unwrap().remove(0);

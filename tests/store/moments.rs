@@ -13,18 +13,18 @@ pub async fn a_start_in_the_future_waits_for_its_moment(place: &Place) {
     assert_eq!((later.state, soon.state), (State::Scheduled, State::Scheduled));
     assert!(store.claim("a", at(1), 10).await.unwrap().is_empty());
     assert_eq!(store.next_due().await.unwrap(), Some(at(30)));
-    assert!(store.due(at(29), 10).await.unwrap().is_empty());
+    assert!(store.process_due(at(29), 10).await.unwrap().is_empty());
 
-    let moved = store.due(at(60), 1).await.unwrap();
+    let moved = store.process_due(at(60), 1).await.unwrap();
     assert_eq!((moved.len(), moved[0].id, moved[0].state), (1, soon.id, State::Queued), "the nearest first");
     assert_eq!(store.next_due().await.unwrap(), Some(at(60)));
-    assert_eq!(store.due(at(60), 10).await.unwrap().len(), 1);
+    assert_eq!(store.process_due(at(60), 10).await.unwrap().len(), 1);
     assert_eq!(store.next_due().await.unwrap(), None);
 
     // Paused and resumed before its start, it waits again.
     let start = create(&store, task_with(|new| new.start_at = Some(at(90)))).await;
     assert_eq!(control(&store, &start, Verb::Pause).await.due_at, None);
-    assert!(store.due(at(100), 10).await.unwrap().is_empty(), "a paused task does not start");
+    assert!(store.process_due(at(100), 10).await.unwrap().is_empty(), "a paused task does not start");
     let resumed = control(&store, &start, Verb::Resume).await;
     assert_eq!((resumed.state, resumed.due_at), (State::Scheduled, Some(at(90))));
 }
@@ -35,13 +35,13 @@ pub async fn a_failed_try_waits_for_the_next(place: &Place) {
     let error = TaskError { code: "UNAVAILABLE".into(), message: "the disk is full".into() };
     let waits = end(&store, &task, End::Retry(error.clone(), NextAttempt::At(at(7)))).await;
     assert_eq!((waits.state, waits.due_at, waits.error.as_ref()), (State::Scheduled, Some(at(7)), Some(&error)));
-    assert_eq!(store.due(at(7), 10).await.unwrap()[0].state, State::Queued);
+    assert_eq!(store.process_due(at(7), 10).await.unwrap()[0].state, State::Queued);
 
     let task = store.claim("a", at(8), 1).await.unwrap().remove(0);
     control(&store, &task, Verb::Pause).await;
     let paused = end(&store, &task, End::Retry(error, NextAttempt::At(at(9)))).await;
     assert_eq!((paused.state, paused.due_at), (State::Paused, None), "a pause is not ended by a try");
-    assert!(store.due(at(1000), 10).await.unwrap().is_empty());
+    assert!(store.process_due(at(1000), 10).await.unwrap().is_empty());
 }
 
 fn until(seconds: i64, then: Verb) -> ControlRequest {
@@ -51,19 +51,19 @@ fn until(seconds: i64, then: Verb) -> ControlRequest {
 pub async fn a_pause_ends_as_it_was_asked_to(place: &Place) {
     let store = place.with_nodes().await;
     let resumes = create(&store, plain()).await;
-    store.ask(resumes.id, Verb::Pause, until(50, Verb::Resume)).await.unwrap();
+    store.control(resumes.id, Verb::Pause, until(50, Verb::Resume)).await.unwrap();
     // A second pause moves the end; one that says nothing of it leaves it.
-    store.ask(resumes.id, Verb::Pause, until(20, Verb::Resume)).await.unwrap();
+    store.control(resumes.id, Verb::Pause, until(20, Verb::Resume)).await.unwrap();
     let paused = control(&store, &resumes, Verb::Pause).await;
     assert_eq!((paused.state, paused.due_at), (State::Paused, Some(at(20))));
 
     let ends = create(&store, plain()).await;
     let default = ControlRequest { default_expiry: Some(PauseExpiry { at: at(30), then: Verb::Terminate }), ..ask() };
-    store.ask(ends.id, Verb::Pause, default).await.unwrap();
+    store.control(ends.id, Verb::Pause, default).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(at(20)));
-    assert!(store.due(at(19), 10).await.unwrap().is_empty());
+    assert!(store.process_due(at(19), 10).await.unwrap().is_empty());
 
-    let moved: Vec<_> = store.due(at(40), 10).await.unwrap().iter().map(|task| (task.id, task.state)).collect();
+    let moved: Vec<_> = store.process_due(at(40), 10).await.unwrap().iter().map(|task| (task.id, task.state)).collect();
     assert_eq!(moved, [(resumes.id, State::Queued), (ends.id, State::Terminating)]);
     let why = store.history(ends.id).await.unwrap().pop().unwrap();
     assert_eq!((why.by.as_str(), why.reason.as_deref()), ("system", Some("the pause expired")));
@@ -72,10 +72,10 @@ pub async fn a_pause_ends_as_it_was_asked_to(place: &Place) {
 
     // The end counts from the moment that the run let go, too.
     let task = store.claim("a", at(41), 1).await.unwrap().remove(0);
-    store.ask(task.id, Verb::Pause, until(45, Verb::Resume)).await.unwrap();
-    assert!(store.due(at(60), 10).await.unwrap().is_empty(), "it is not paused yet");
+    store.control(task.id, Verb::Pause, until(45, Verb::Resume)).await.unwrap();
+    assert!(store.process_due(at(60), 10).await.unwrap().is_empty(), "it is not paused yet");
     end(&store, &task, End::Release).await;
-    assert_eq!(store.due(at(60), 10).await.unwrap()[0].state, State::Queued);
+    assert_eq!(store.process_due(at(60), 10).await.unwrap()[0].state, State::Queued);
 }
 
 pub async fn an_end_that_failed_is_not_tried_before_its_moment(place: &Place) {

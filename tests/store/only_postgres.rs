@@ -2,49 +2,60 @@
 
 use std::sync::Arc;
 
-use pausa::store::{Hint, Word};
-use pausa::task::Verb;
+use pausa::bus::{ChangeEvent, Received, postgres};
+use pausa::store::Store;
+use pausa::task::{Task, TaskChange, Verb};
 use tokio::sync::mpsc::Receiver;
 
 use super::place::{Place, at, control, create, plain, report, rows, running, short};
 use crate::harness::server::PATIENCE;
 
-async fn next(words: &mut Receiver<Word>) -> Hint {
-    match tokio::time::timeout(PATIENCE, words.recv()).await.unwrap().unwrap() {
-        Word::Changed(hint) => hint,
-        Word::Missed => panic!("the connection was lost"),
+async fn listen(place: &Place, store: &Store) -> Receiver<Received<ChangeEvent>> {
+    postgres::listen(&place.url, store.event_source().unwrap()).await.unwrap()
+}
+
+async fn next(events: &mut Receiver<Received<ChangeEvent>>) -> ChangeEvent {
+    match tokio::time::timeout(PATIENCE, events.recv()).await.unwrap().unwrap() {
+        Received::Delivered(event) => event,
+        Received::Gap { .. } => panic!("the connection was lost"),
     }
 }
 
+/// The event of a change that led to this task.
+fn event(task: &Arc<Task>, state_changed: bool) -> ChangeEvent {
+    let change = TaskChange { task: Arc::clone(task), transition: None };
+    ChangeEvent { state_changed, ..ChangeEvent::from(&change) }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_hears_of_the_changes_of_another() {
+async fn a_node_receives_the_events_of_another() {
     let place = Place::postgres().await;
     let (here, there) = (place.open().await, place.with_nodes().await);
     assert!(!here.is_exclusive());
-    let mut hints = here.changes().await.unwrap().unwrap();
+    let mut events = listen(&place, &here).await;
     let task = create(&there, plain()).await;
-    assert_eq!(next(&mut hints).await, Hint::of(&task, true));
-    assert_eq!(here.get(task.id).await.unwrap().unwrap(), task, "it is there as soon as it is heard of");
+    assert_eq!(next(&mut events).await, event(&task, true));
+    assert_eq!(here.get(task.id).await.unwrap().unwrap(), task, "an event is sent with the commit");
 
     let claimed = there.claim("a", at(1), 1).await.unwrap().remove(0);
     let reported = report(&there, &claimed, None, rows(3)).await.unwrap();
     let pausing = control(&there, &task, Verb::Pause).await;
-    assert_eq!(next(&mut hints).await, Hint::of(&claimed, true));
-    assert_eq!(next(&mut hints).await, Hint::of(&reported, false));
-    assert_eq!(next(&mut hints).await, Hint::of(&pausing, true));
+    assert_eq!(next(&mut events).await, event(&claimed, true));
+    assert_eq!(next(&mut events).await, event(&reported, false));
+    assert_eq!(next(&mut events).await, event(&pausing, true));
     let short = create(&there, short(60)).await;
-    assert_eq!(next(&mut hints).await, Hint::of(&short, true), "and when it is due");
+    assert_eq!(next(&mut events).await, event(&short, true), "and when it is due");
 }
 
-/// Each store hears of its own changes as it makes them; the word that goes round is for the others.
+/// A node handles its own changes as it makes them; events are for the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_does_not_hear_of_its_own_changes_again() {
+async fn a_node_does_not_receive_its_own_events() {
     let place = Place::postgres().await;
     let (here, there) = (place.open().await, place.open().await);
-    let mut hints = here.changes().await.unwrap().unwrap();
+    let mut events = listen(&place, &here).await;
     create(&here, plain()).await;
     let theirs = create(&there, plain()).await;
-    assert_eq!(next(&mut hints).await.id, theirs.id);
+    assert_eq!(next(&mut events).await.id, theirs.id);
 }
 
 /// Two stores that open an empty database at the same time both find their tables.

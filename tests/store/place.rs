@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use pausa::store::{Choice, Durability, Error, FenceToken, Moments, Store};
+use pausa::store::{ClaimDecision, DueWindow, Durability, Error, FenceToken, Store};
 use pausa::task::change::End;
-use pausa::task::{ControlRequest, NewTask, Progress, Refusal, StateChange, Task, Unit, Verb};
+use pausa::task::{ControlRequest, NewTask, Progress, Refusal, Task, TaskChange, Unit, Verb};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
@@ -53,7 +53,7 @@ impl Place {
 
     /// The store, as one process sees it.
     pub async fn open(&self) -> Store {
-        Store::connect(&self.url, Arc::new(|_, _| {})).await.unwrap()
+        Store::connect(&self.url, Arc::new(|_| {})).await.unwrap()
     }
 
     /// The store with the nodes `a` and `b`, both alive.
@@ -69,8 +69,8 @@ impl Place {
     pub async fn heard(&self) -> (Store, Heard) {
         let heard = Heard::default();
         let ear = Arc::clone(&heard);
-        let tell = move |task: &Arc<Task>, change: Option<&StateChange>| {
-            ear.lock().unwrap().push((Arc::clone(task), change.is_some()));
+        let tell = move |change: &TaskChange| {
+            ear.lock().unwrap().push((Arc::clone(&change.task), change.transition.is_some()));
         };
         (Store::connect(&self.url, Arc::new(tell)).await.unwrap(), heard)
     }
@@ -119,8 +119,8 @@ pub fn short(due: i64) -> Task {
 
 /// What a node takes at the second `now` of short tasks that are due until another.
 pub async fn take_short(store: &Store, node: &str, now: i64, until: i64) -> Vec<Arc<Task>> {
-    let moments = Moments { after: Timestamp::MIN, until: at(until) };
-    store.claim_short(node, at(now), moments, 100, |_| Choice::Take).await.unwrap()
+    let window = DueWindow { after: Timestamp::MIN, until: at(until) };
+    store.claim_short(node, at(now), window, 100, |_| ClaimDecision::Take).await.unwrap()
 }
 
 /// Progress of so many rows.
@@ -162,5 +162,5 @@ pub async fn end(store: &Store, task: &Task, end: End) -> Arc<Task> {
 
 /// Asks `verb` of a task.
 pub async fn control(store: &Store, task: &Task, verb: Verb) -> Arc<Task> {
-    store.ask(task.id, verb, ask()).await.unwrap()
+    store.control(task.id, verb, ask()).await.unwrap()
 }

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
-use pausa::store::{Choice, Moments};
+use pausa::store::{ClaimDecision, DueWindow};
 use pausa::task::change::{End, NextAttempt};
 use pausa::task::{State, TaskError, Verb};
 
@@ -28,7 +28,7 @@ pub async fn they_are_taken_a_moment_before_their_time(place: &Place) {
     assert_eq!(store.next_short().await.unwrap(), Some(at(-5)));
     assert_eq!(store.next_due().await.unwrap(), None, "they wait apart");
     assert!(store.claim("a", at(60), 10).await.unwrap().is_empty(), "they take no slot");
-    assert!(store.due(at(60), 10).await.unwrap().is_empty());
+    assert!(store.process_due(at(60), 10).await.unwrap().is_empty());
 
     let taken = take_short(&store, "a", 9, 10).await;
     assert_eq!(taken.iter().map(|task| task.id).collect::<Vec<_>>(), [overdue.id, at_once.id, sooner.id]);
@@ -47,12 +47,12 @@ pub async fn what_is_looked_at_has_bounds(place: &Place) {
     for due in 1..=9 {
         create(&store, short(due)).await;
     }
-    let moments = Moments { after: at(2), until: at(8) };
+    let moments = DueWindow { after: at(2), until: at(8) };
     let second = |due: Option<Timestamp>| due.unwrap().duration_since(at(0)).as_secs();
     let some = store.claim_short("a", at(1), moments, 4, move |task| match second(task.due_at) {
-        4 => Choice::PutOff(at(50)),
-        5 => Choice::PutOff(at(1)),
-        _ => Choice::Take,
+        4 => ClaimDecision::Defer(at(50)),
+        5 => ClaimDecision::Defer(at(1)),
+        _ => ClaimDecision::Take,
     });
     let some = some.await.unwrap();
     assert_eq!(
@@ -81,7 +81,7 @@ pub async fn one_that_was_taken_early_and_paused_waits_again(place: &Place) {
 
     // Resumed after its time, it is due at once.
     control(&store, &task, Verb::Pause).await;
-    let late = store.ask(task.id, Verb::Resume, pausa::task::ControlRequest::by("client", at(30))).await.unwrap();
+    let late = store.control(task.id, Verb::Resume, pausa::task::ControlRequest::by("client", at(30))).await.unwrap();
     assert_eq!((late.state, late.due_at, late.due_since), (State::Queued, Some(at(30)), Some(at(30))));
     assert_eq!(take_short(&store, "a", 30, 30).await[0].id, task.id);
 }
@@ -103,7 +103,8 @@ pub async fn a_death_and_a_failed_try_leave_them_in_their_order(place: &Place) {
     assert_eq!((store.next_short().await.unwrap(), again.due_since), (Some(at(70)), Some(at(70))));
     let failed = end(&store, &taken[1], End::Fail(error)).await;
     assert_eq!((failed.state, failed.due_at), (State::Failed, None));
-    let resumed = store.ask(other.id, Verb::Resume, pausa::task::ControlRequest::by("client", at(80))).await.unwrap();
+    let resumed =
+        store.control(other.id, Verb::Resume, pausa::task::ControlRequest::by("client", at(80))).await.unwrap();
     assert_eq!((resumed.state, resumed.due_since), (State::Queued, Some(at(80))));
 }
 

@@ -130,7 +130,7 @@ pub async fn a_failed_task_is_not_resumed_while_another_holds_its_place(place: &
     let failed = end(&store, &first, End::Fail(error)).await;
     let second = create(&store, filling()).await;
 
-    let refused = store.ask(first.id, Verb::Resume, super::place::ask()).await;
+    let refused = store.control(first.id, Verb::Resume, super::place::ask()).await;
     assert!(matches!(refused, Err(Error::Refused(Refusal::Conflict(holder))) if holder == second.id));
     assert_eq!(store.get(first.id).await.unwrap().unwrap(), failed, "nothing is changed");
     assert!(failed.epoch > 0);

@@ -75,10 +75,10 @@ async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
     let run = |end| async {
         refusal(store.end(&Arc::new(task.clone()), None, end, ControlRequest::by("node a", at(NOW))).await)
     };
-    let ask = |verb| async move { refusal(store.ask(task.id, verb, ControlRequest::by("client", at(NOW))).await) };
+    let ask = |verb| async move { refusal(store.control(task.id, verb, ControlRequest::by("client", at(NOW))).await) };
     match event {
         Event::Due => {
-            store.due(at(NOW * START), 100).await.unwrap();
+            store.process_due(at(NOW * START), 100).await.unwrap();
             None
         }
         Event::Claim => {
@@ -125,7 +125,7 @@ async fn bring(store: &Store, state: State, early: bool) -> Option<Arc<Task>> {
     let task = create(store, task_with(|new| new.start_at = start_at)).await;
     let waits = matches!(state, S::Scheduled | S::Queued);
     let task = if early || waits { task } else { store.claim("a", at(1), 1).await.unwrap().remove(0) };
-    let ask = |verb| store.ask(task.id, verb, ControlRequest::by("client", at(2)));
+    let ask = |verb| store.control(task.id, verb, ControlRequest::by("client", at(2)));
     let end = |end| store.end(&task, None, end, ControlRequest::by("node a", at(3)));
     let error = || TaskError { code: "INTERNAL".into(), message: "a story's".into() };
     let brought = match state {

@@ -59,7 +59,7 @@ pub async fn upload(State(site): State<Site>, Path(id): Path<String>, request: R
 async fn look(site: &Site, id: &str) -> TusResult {
     let mut upload = known(site, id).await?;
     let mut offset = upload.size.unwrap_or(0);
-    if !upload.is_whole() {
+    if !upload.is_complete() {
         let lock = site.upload_locks.take(id).await;
         let (mut part, now) = opened(site, id).await?;
         offset = part.sync().await.map_err(unkept)?;

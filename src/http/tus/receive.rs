@@ -155,7 +155,7 @@ async fn pour(
 
 /// The upload as it is, noted as whole where all of it is here.
 pub async fn completed(site: &Site, upload: Upload, part: &mut Part) -> Result<Upload, Box<Response>> {
-    if upload.is_whole() || upload.size != Some(part.size()) {
+    if upload.is_complete() || upload.size != Some(part.size()) {
         return Ok(upload);
     }
     let whole = part.finish().await.map_err(unkept)?;

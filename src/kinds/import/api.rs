@@ -236,7 +236,7 @@ fn parse_columns(input: Vec<ColumnInput>) -> Result<Vec<Column>> {
 
 async fn check_upload(services: &Services, field: &str, id: String) -> Result<String> {
     match services.store.upload(&id).await.map_err(error::from_store)? {
-        Some(upload) if upload.is_whole() => Ok(upload.id),
+        Some(upload) if upload.is_complete() => Ok(upload.id),
         Some(upload) => {
             let received = services.files.received(&id).await.map_err(error::internal)?;
             let of_size = upload.size.map_or(String::new(), |size| format!(" of {size}"));

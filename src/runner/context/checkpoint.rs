@@ -10,7 +10,7 @@ use super::super::kind::{Failure, StopReason};
 use super::super::report::{LatestCheckpoint, Report};
 use super::{Context, parse_cursor};
 use crate::clock::Clock;
-use crate::store::{self, Durability, Last};
+use crate::store::{self, Durability, LastReport};
 use crate::task::{Code, Progress, State};
 
 /// Delay between two writes while the store is unavailable.
@@ -86,19 +86,19 @@ impl Context {
     }
 
     /// Returns the checkpoint that this run set last.
-    pub(in super::super) fn latest_checkpoint(&self) -> Last {
+    pub(in super::super) fn latest_checkpoint(&self) -> LastReport {
         self.latest().get().clone()
     }
 
     /// Returns the checkpoint to write now.
-    fn begin_write(&self, durability: Durability) -> Last {
+    fn begin_write(&self, durability: Durability) -> LastReport {
         let mut latest = self.latest();
         latest.begin_write(durability, Clock::monotonic());
         latest.get().clone()
     }
 
     /// Writes a checkpoint, retrying while the store is unavailable.
-    async fn write(&self, checkpoint: Last, durability: Durability) -> Result<(), StopReason> {
+    async fn write(&self, checkpoint: LastReport, durability: Durability) -> Result<(), StopReason> {
         let Some((cursor, progress)) = checkpoint else { return Ok(()) };
         loop {
             match self.0.store.report(self.fence_token(), cursor.clone(), progress.clone(), durability).await {

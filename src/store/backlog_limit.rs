@@ -1,60 +1,65 @@
-//! How many more tasks may wait, without counting them at every start.
+//! Limit of waiting tasks, without a count at each start.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sqlx::{AnyConnection, Row};
 
-use super::dialect::Dialect;
+use super::dialect::SqlDialect;
 use super::row;
 use super::sql;
 use crate::clock::Clock;
 
-/// A full house of so many is counted at once where somebody asks again; a larger one only so often.
+/// Maximum limit at which tasks are counted again at each refused start.
 const SMALL: u64 = 10_000;
-const AGAIN: Duration = Duration::from_secs(1);
 
-/// Room for tasks that wait. They are counted anew once as many have come as there was room for: so those that ended
-/// meanwhile are noticed in time, and the limit holds.
-pub struct Room {
+/// Minimum time between two counts if the limit is larger and reached.
+const RECOUNT_AFTER: Duration = Duration::from_secs(1);
+
+/// Number of tasks that may still be added to those that wait. Waiting tasks are counted again once that many were added: so
+/// tasks that ended meanwhile are noticed, and the limit holds.
+pub struct BacklogLimit {
     shared: bool,
-    counted: Mutex<Counted>,
+    counted: Mutex<WaitingCount>,
 }
 
 #[derive(Clone, Copy, Default)]
-struct Counted {
+struct WaitingCount {
     limit: u64,
     left: u64,
     waiting: u64,
     full: Option<Instant>,
 }
 
-impl Room {
-    /// Nothing is known yet.
-    pub fn new(dialect: Dialect) -> Room {
-        Room { shared: dialect == Dialect::Postgres, counted: Mutex::default() }
+impl BacklogLimit {
+    /// Returns a limit without a count.
+    pub fn new(dialect: SqlDialect) -> BacklogLimit {
+        BacklogLimit { shared: dialect == SqlDialect::Postgres, counted: Mutex::default() }
     }
 
-    /// Takes room for as many of `wanted` as there is; answers how many, and how many wait where that is fewer.
+    /// Reserves as many of `wanted` places as are free. Returns their number, and how many tasks wait if it is smaller.
     pub async fn take(&self, conn: &mut AnyConnection, wanted: u64, limit: u64) -> sqlx::Result<(u64, u64)> {
         let known = *self.counted();
-        let rests = limit > SMALL && known.full.is_some_and(|at| at.elapsed() < AGAIN);
+        let rests = limit > SMALL && known.full.is_some_and(|at| at.elapsed() < RECOUNT_AFTER);
         if known.limit == limit && (known.left >= wanted || rests) {
             let taken = wanted.min(known.left);
-            *self.counted() = Counted { left: known.left - taken, ..known };
+            *self.counted() = WaitingCount { left: known.left - taken, ..known };
             return Ok((taken, known.waiting));
         }
         let waiting = waiting(conn, limit).await?;
         let left = limit.saturating_sub(waiting);
         let taken = wanted.min(left);
         let rest = left - taken;
-        // Other nodes take of the same room, so this one counts again half-way.
+        // Other nodes add tasks too, so this one counts again after half of the free places.
         let left = if self.shared { rest / 2 } else { rest };
-        *self.counted() = Counted { limit, left, waiting, full: (rest == 0).then(Clock::monotonic) };
+        *self.counted() = WaitingCount { limit, left, waiting, full: (rest == 0).then(Clock::monotonic) };
         Ok((taken, waiting))
     }
 
-    /// Takes room for all of `wanted` or none; if there is too little, returns how many tasks wait.
+    /// Reserves all of `wanted` places or none.
+    ///
+    /// # Errors
+    /// The number of waiting tasks, if too few places are free.
     pub async fn take_all(&self, conn: &mut AnyConnection, wanted: u64, limit: u64) -> sqlx::Result<Result<(), u64>> {
         let (taken, waiting) = self.take(conn, wanted, limit).await?;
         if taken == wanted {
@@ -64,8 +69,8 @@ impl Room {
         Ok(Err(waiting))
     }
 
-    /// A panic while it was locked leaves whole numbers.
-    fn counted(&self) -> MutexGuard<'_, Counted> {
+    /// Locks numbers that stay consistent even if a holder of the lock panics.
+    fn counted(&self) -> MutexGuard<'_, WaitingCount> {
         self.counted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Doing together what many callers ask for at the same time.
+//! Calls that come at the same time are run together.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,32 +7,32 @@ use tokio::sync::oneshot;
 
 use super::Error;
 
-/// Calls that are done together at most.
+/// Maximum number of calls that are run together.
 const GROUP: usize = 64;
 
-/// Calls that come while one is under way wait for it and are then done together. Clones share them.
-pub struct Together<I, O>(Arc<Mutex<Waiting<I, O>>>);
+/// Runs the calls that come during a run together in the next one. Clones share the calls.
+pub struct GroupCommit<I, O>(Arc<Mutex<WaitingCalls<I, O>>>);
 
-struct Waiting<I, O> {
+struct WaitingCalls<I, O> {
     calls: Vec<(I, oneshot::Sender<O>)>,
-    /// Somebody works them off.
+    /// True while a tokio task runs the calls.
     busy: bool,
 }
 
-impl<I, O> Clone for Together<I, O> {
+impl<I, O> Clone for GroupCommit<I, O> {
     fn clone(&self) -> Self {
-        Together(Arc::clone(&self.0))
+        GroupCommit(Arc::clone(&self.0))
     }
 }
 
-impl<I, O> Default for Together<I, O> {
+impl<I, O> Default for GroupCommit<I, O> {
     fn default() -> Self {
-        Together(Arc::new(Mutex::new(Waiting { calls: Vec::new(), busy: false })))
+        GroupCommit(Arc::new(Mutex::new(WaitingCalls { calls: Vec::new(), busy: false })))
     }
 }
 
-impl<I: Send + 'static, O: Send + 'static> Together<I, O> {
-    /// Does `call` by `run`, perhaps together with those of others: it answers each in their order. None where it broke off.
+impl<I: Send + 'static, O: Send + 'static> GroupCommit<I, O> {
+    /// Runs `call`, perhaps together with others. `run` returns the outcomes in the order of the calls. None if it panicked.
     pub async fn call<R, F>(&self, call: I, run: R) -> Option<O>
     where
         R: Fn(Vec<I>) -> F + Send + 'static,
@@ -46,34 +46,34 @@ impl<I: Send + 'static, O: Send + 'static> Together<I, O> {
         };
         if first {
             let calls = self.clone();
-            tokio::spawn(async move { calls.work_off(run).await });
+            tokio::spawn(async move { calls.run_all(run).await });
         }
         answer.await.ok()
     }
 
-    /// Calls are under way.
+    /// Returns true while calls are run or wait.
     pub fn is_busy(&self) -> bool {
         self.waiting().busy
     }
 
-    async fn work_off<R, F>(self, run: R)
+    async fn run_all<R, F>(self, run: R)
     where
         R: Fn(Vec<I>) -> F,
         F: Future<Output = Vec<O>>,
     {
         loop {
-            // Those that are ready to call now come along.
+            // Callers that are ready now join the group.
             tokio::task::yield_now().await;
             let Some((calls, done)) = self.next() else { return };
             let answers = run(calls).await;
             for (done, answer) in done.into_iter().zip(answers) {
-                // A caller that has gone away wants no answer.
+                // The caller may have been dropped.
                 let _ = done.send(answer);
             }
         }
     }
 
-    /// The next group; none where nobody waits, and the next caller works off its own.
+    /// Takes the next group. None if no call waits; the next caller then runs its own.
     fn next(&self) -> Option<(Vec<I>, Vec<oneshot::Sender<O>>)> {
         let mut waiting = self.waiting();
         let group = waiting.calls.len().min(GROUP);
@@ -81,13 +81,13 @@ impl<I: Send + 'static, O: Send + 'static> Together<I, O> {
         (group > 0).then(|| waiting.calls.drain(..group).unzip())
     }
 
-    /// A panic while it was locked leaves a whole list.
-    fn waiting(&self) -> MutexGuard<'_, Waiting<I, O>> {
+    /// Locks a list that stays consistent even if a holder of the lock panics.
+    fn waiting(&self) -> MutexGuard<'_, WaitingCalls<I, O>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// All in one transaction; where the database throws that out, each in one of its own, so that one fails alone.
+/// Runs all calls in one transaction. If the database rejects it, runs each in its own, so that one call fails alone.
 pub async fn all_or_each<I, O, F>(calls: Vec<I>, run: impl Fn(Vec<I>) -> F) -> Vec<Result<O, Error>>
 where
     I: Clone,
@@ -99,7 +99,7 @@ where
             let mut outcomes = Vec::with_capacity(calls.len());
             for call in calls {
                 let alone = run(vec![call]).await;
-                outcomes.push(alone.and_then(|mut only| only.pop().unwrap_or_else(|| broke_off())));
+                outcomes.push(alone.and_then(|mut only| only.pop().unwrap_or_else(|| interrupted())));
             }
             outcomes
         }
@@ -107,7 +107,7 @@ where
     }
 }
 
-/// A call that came to no end.
-pub fn broke_off<T>() -> Result<T, Error> {
-    Err(Error::Failed("a write broke off".to_owned()))
+/// The error of a call whose run panicked.
+pub fn interrupted<T>() -> Result<T, Error> {
+    Err(Error::Failed("a write was interrupted".to_owned()))
 }

@@ -1,0 +1,95 @@
+//! Tests of what a node does with the events of other nodes.
+
+use std::sync::Mutex;
+
+use super::*;
+use crate::clock::Clock;
+use crate::task::{NewTask, Unit};
+
+/// A node whose store has some tasks, one of which it runs.
+#[derive(Default)]
+struct TestNode {
+    stored: Vec<Arc<Task>>,
+    running: Vec<TaskId>,
+    reads: Mutex<Vec<TaskId>>,
+    observed: Mutex<Vec<TaskId>>,
+    gaps: Mutex<u32>,
+}
+
+impl Node for &TestNode {
+    fn on_event(&self, _event: &ChangeEvent) {}
+
+    fn on_gap(&self) {
+        *self.gaps.lock().unwrap() += 1;
+    }
+
+    fn on_task(&self, task: &Task) {
+        self.observed.lock().unwrap().push(task.id);
+    }
+
+    fn running(&self) -> Vec<TaskId> {
+        self.running.clone()
+    }
+
+    fn is_running(&self, id: TaskId) -> bool {
+        self.running.contains(&id)
+    }
+
+    async fn read(&self, id: TaskId) -> Option<Arc<Task>> {
+        self.reads.lock().unwrap().push(id);
+        self.stored.iter().find(|task| task.id == id).cloned()
+    }
+}
+
+fn task(version: i64) -> Arc<Task> {
+    let clock = Clock::test(Timestamp::UNIX_EPOCH);
+    let new = NewTask::new("import", "{}", Unit::Rows);
+    Arc::new(Task { version, ..Task::new(clock.task_id(), new, clock.now()) })
+}
+
+/// Lets the bus handle these events, to the last one.
+async fn follow(bus: &Bus, node: &TestNode, events: impl IntoIterator<Item = Received<ChangeEvent>>) {
+    let (sender, receiver) = mpsc::channel(16);
+    for event in events {
+        sender.send(event).await.unwrap();
+    }
+    drop(sender);
+    bus.follow(receiver, node).await;
+}
+
+fn event(task: &Task, state_changed: bool) -> Received<ChangeEvent> {
+    let change = TaskChange { task: Arc::new(task.clone()), transition: None };
+    Received::Delivered(ChangeEvent { state_changed, ..ChangeEvent::from(&change) })
+}
+
+#[tokio::test]
+async fn after_a_gap_watched_and_running_tasks_are_read_and_subscribers_of_all_tasks_are_told() {
+    let (watched, running, other) = (task(7), task(3), task(2));
+    let bus = Bus::default();
+    let known = Arc::new(Task { version: 4, ..Task::clone(&watched) });
+    let (watch, mut all) = (bus.watch(&known), bus.subscribe());
+    let node = TestNode {
+        stored: vec![Arc::clone(&watched), Arc::clone(&running), other],
+        running: vec![running.id],
+        ..TestNode::default()
+    };
+    follow(&bus, &node, [Received::Gap { missed: 0 }]).await;
+    assert_eq!(*node.gaps.lock().unwrap(), 1);
+    assert_eq!(*node.reads.lock().unwrap(), [watched.id, running.id]);
+    assert_eq!(*node.observed.lock().unwrap(), [watched.id, running.id]);
+    assert_eq!(watch.borrow().version, 7);
+    assert!(matches!(all.next().await, Some(Received::Gap { missed: 0 })));
+}
+
+#[tokio::test]
+async fn a_task_that_nobody_here_needs_is_not_read() {
+    let (bus, changed) = (Bus::default(), task(5));
+    let node = TestNode { stored: vec![Arc::clone(&changed)], ..TestNode::default() };
+    follow(&bus, &node, [event(&changed, true)]).await;
+    assert!(node.reads.lock().unwrap().is_empty());
+
+    let mut all = bus.subscribe();
+    follow(&bus, &node, [event(&changed, false), event(&changed, true), event(&changed, true)]).await;
+    assert_eq!(*node.reads.lock().unwrap(), [changed.id], "one read serves all");
+    assert!(matches!(all.next().await, Some(Received::Delivered(Snapshot::Task(task))) if task.version == 5));
+}
