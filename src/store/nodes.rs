@@ -125,7 +125,7 @@ async fn expire_node(
     now: Timestamp,
     limit: u32,
 ) -> sqlx::Result<Vec<TaskChange>> {
-    let request = ControlRequest::by("system", now).with_reason(format!("The lease of node {node} expired."));
+    let request = ControlRequest::by("system", now).with_reason(format!("the lease of node {node} expired"));
     let expire = |task: &mut Task| task.lease_expired(limit, &request);
     let rows = sqlx::query(sql.owned.clone()).bind(node.to_owned()).fetch_all(&mut *conn).await?;
     let released = change_rows(conn, sql, &rows, &expire).await?;

@@ -27,7 +27,7 @@ pub async fn what_a_silent_node_held_is_given_free(place: &Place) {
         assert!(is_lease_lost(&report(&store, task, None, rows(1)).await), "{state}");
     }
     let why = store.history(runs.id).await.unwrap().pop().unwrap();
-    assert_eq!((why.by.as_str(), why.reason.as_deref()), ("system", Some("node a fell silent")));
+    assert_eq!((why.by.as_str(), why.reason.as_deref()), ("system", Some("the lease of node a expired")));
 
     // The ends are taken up apart from what is to run.
     let mut ends = store.claim_ends("b", at(11), 2).await.unwrap();
