@@ -105,7 +105,7 @@ impl Store {
     /// Deletes an upload. False if a task refers to it, or it does not exist.
     #[tracing::instrument(target = "otlp.store", name = "store.delete_upload", skip_all)]
     pub async fn delete_upload(&self, id: &str) -> Result<bool, Error> {
-        self.write(Write::transaction(id.to_owned(), delete_one)).await
+        self.write(Write::transaction((id.to_owned(), i64::MAX), delete_one)).await
     }
 
     /// Deletes at most `limit` uploads, complete or not, that no task refers to and that were not used since `before`, oldest
@@ -135,9 +135,9 @@ pub(super) async fn lock_complete(conn: &mut AnyConnection, sql: &Sql, id: &str)
     Ok(row.try_get::<Option<String>, _>("sha256")?.is_some())
 }
 
-async fn delete_one(conn: &mut AnyConnection, sql: &Sql, id: &String) -> sqlx::Result<bool> {
+async fn delete_one(conn: &mut AnyConnection, sql: &Sql, (id, before): &(String, i64)) -> sqlx::Result<bool> {
     sqlx::query(sql.upload_locked.clone()).bind(id.clone()).fetch_optional(&mut *conn).await?;
-    delete(conn, id, i64::MAX).await
+    delete(conn, id, *before).await
 }
 
 async fn delete_unused(conn: &mut AnyConnection, sql: &Sql, (before, limit): &(i64, i64)) -> sqlx::Result<Vec<String>> {
