@@ -3,7 +3,7 @@
 use async_graphql::{Error, ErrorExtensions, Value};
 
 use crate::datasets;
-use crate::runner::{BadInput, StartError};
+use crate::runner::{BadInput, TaskStartError};
 use crate::store;
 use crate::task::{Code, Refusal, State, TaskId, id::MalformedId};
 
@@ -108,10 +108,10 @@ pub fn from_input(BadInput { field, message }: BadInput) -> Error {
 }
 
 /// Translates the refusal of a start.
-pub fn from_start(error: StartError) -> Error {
+pub fn from_start(error: TaskStartError) -> Error {
     match error {
-        StartError::Input(input) => from_input(input),
-        StartError::Store(error) => from_store(error),
+        TaskStartError::Input(input) => from_input(input),
+        TaskStartError::Store(error) => from_store(error),
     }
 }
 

@@ -41,7 +41,7 @@ pub use context::Context;
 pub use kind::{BadInput, Failure, Kind, Retry, StopReason, TaskPlan};
 pub use report::Report;
 pub use reservations::ShortTaskLimits;
-pub use start::{RefusedStarts, StartError, StartOptions};
+pub use start::{RefusedStarts, StartOptions, TaskStartError};
 
 use crate::bus::ChangeEvent;
 use crate::clock::Clock;

@@ -43,7 +43,7 @@ impl StartOptions {
 
 /// Why no task was started.
 #[derive(Debug, thiserror::Error)]
-pub enum StartError {
+pub enum TaskStartError {
     /// The input is invalid.
     #[error(transparent)]
     Input(#[from] BadInput),
@@ -59,7 +59,7 @@ pub struct RefusedStarts {
     /// Index of the refused start. None if all are refused together.
     pub place: Option<usize>,
     /// The reason.
-    pub error: StartError,
+    pub error: TaskStartError,
 }
 
 impl From<RefusedBatch> for RefusedStarts {
@@ -75,7 +75,7 @@ impl Runner {
         kind: &str,
         spec: serde_json::Value,
         options: StartOptions,
-    ) -> Result<Started, StartError> {
+    ) -> Result<Started, TaskStartError> {
         let task = self.new_task(kind, &spec, options)?;
         Ok(self.0.store.create(task, "client", self.0.settings.max_waiting).await?)
     }
@@ -97,7 +97,7 @@ impl Runner {
         Ok(self.0.store.create_batch(tasks, "client", self.0.settings.max_waiting).await?)
     }
 
-    fn new_task(&self, kind: &str, spec: &serde_json::Value, options: StartOptions) -> Result<Task, StartError> {
+    fn new_task(&self, kind: &str, spec: &serde_json::Value, options: StartOptions) -> Result<Task, TaskStartError> {
         let unknown = || BadInput::new("name", format!("Unknown kind of task: {kind:?}."));
         let plan = self.kind(kind).ok_or_else(unknown)?.plan(spec)?;
         let new = NewTask {

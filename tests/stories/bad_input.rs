@@ -1,4 +1,4 @@
-//! Input that cannot be done: a code, a message that says where and what next, and nothing left behind.
+//! Invalid input: a code, a message that says where and what to do, and nothing left behind.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::server::Server;
 
-/// Every file below a folder, but those of the databases themselves.
+/// Returns every file in a folder, without those of the databases.
 fn files(folder: &Path) -> Vec<String> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
@@ -27,7 +27,7 @@ async fn nothing_is_left(server: &Server) {
 }
 
 #[tokio::test]
-async fn what_cannot_be_done_starts_nothing() {
+async fn invalid_input_starts_nothing() {
     let server = Server::start().await;
     let pi = "mutation($digits: Int!) { startPiJob(input: { digits: $digits }) { id } }";
     for digits in
@@ -50,14 +50,14 @@ async fn what_cannot_be_done_starts_nothing() {
     ];
     for (input, field) in inputs {
         let error = server.refusal(import, json!({ "input": input })).await;
-        let told = (&error["extensions"]["code"], &error["extensions"]["field"]);
-        assert_eq!(told, (&json!("BAD_USER_INPUT"), &json!(field)), "{error}");
+        let found = (&error["extensions"]["code"], &error["extensions"]["field"]);
+        assert_eq!(found, (&json!("BAD_USER_INPUT"), &json!(field)), "{error}");
     }
     nothing_is_left(&server).await;
 }
 
 #[tokio::test]
-async fn ids_that_are_unknown_or_no_ids() {
+async fn unknown_and_invalid_ids_are_refused() {
     let server = Server::start().await;
     for (id, code) in
         [("01890000-0000-7000-8000-000000000000", "NOT_FOUND"), ("nonsense", "BAD_USER_INPUT"), ("", "BAD_USER_INPUT")]
@@ -75,7 +75,7 @@ async fn ids_that_are_unknown_or_no_ids() {
 }
 
 #[tokio::test]
-async fn files_that_are_no_tables_fail_with_their_line_and_leave_no_row() {
+async fn files_that_are_not_tables_fail_with_their_line_and_leave_no_row() {
     let server = Server::start().await;
     let table: [(&[u8], &str); 6] = [
         (b"", "empty"),
@@ -101,8 +101,8 @@ async fn files_that_are_no_tables_fail_with_their_line_and_leave_no_row() {
     assert_eq!(server.rows("people").await, Some(1));
 }
 
-/// Content that is no CSV is refused before a row is written, whatever the mode, and the dataset is free afterwards.
-async fn what_is_no_csv_leaves_nothing(database: Option<&str>) {
+/// Content that is not CSV is refused before a row is written, in each mode, and the dataset is free afterwards.
+async fn content_that_is_not_csv_leaves_nothing(database: Option<&str>) {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("rows.csv"), "a\tb\n1\t2\n").unwrap();
     let import_dir = [("PAUSA_IMPORT_DIR", folder.path().to_str().unwrap())];
@@ -128,18 +128,18 @@ async fn what_is_no_csv_leaves_nothing(database: Option<&str>) {
 }
 
 #[tokio::test]
-async fn what_is_no_csv_leaves_nothing_on_sqlite() {
-    what_is_no_csv_leaves_nothing(None).await;
+async fn content_that_is_not_csv_leaves_nothing_on_sqlite() {
+    content_that_is_not_csv_leaves_nothing(None).await;
 }
 
 #[tokio::test]
-async fn what_is_no_csv_leaves_nothing_on_postgresql() {
+async fn content_that_is_not_csv_leaves_nothing_on_postgresql() {
     let (_held, url) = crate::datasets::database::database("no_csv").await;
-    what_is_no_csv_leaves_nothing(Some(&url)).await;
+    content_that_is_not_csv_leaves_nothing(Some(&url)).await;
 }
 
 #[tokio::test]
-async fn odd_but_right_is_done() {
+async fn odd_but_valid_files_are_imported() {
     let server = Server::start().await;
     let table: [(&[u8], Value, &[&str], u64); 5] = [
         (b"a,b\n", json!({ "dataset": "select" }), &["a", "b"], 0),
@@ -166,7 +166,7 @@ async fn odd_but_right_is_done() {
 }
 
 #[tokio::test]
-async fn files_of_the_import_folder_and_no_others() {
+async fn only_files_in_the_import_folder_are_imported() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("outside.csv"), "a\n1\n").unwrap();
     let inside = folder.path().join("in");
@@ -186,8 +186,8 @@ async fn files_of_the_import_folder_and_no_others() {
 }
 
 #[tokio::test]
-async fn settings_that_are_wrong_stop_the_start() {
-    for (name, value, told) in [
+async fn invalid_settings_prevent_the_start() {
+    for (name, value, found) in [
         ("PAUSA_LEASE_SECONDS", "soon", "setting lease_seconds = \"soon\""),
         ("PAUSA_NONSENSE", "1", "unknown setting PAUSA_NONSENSE"),
         ("PAUSA_DATABASE_URL", "oracle://me:hunter2@db/x", "postgres://USER:PASSWORD@HOST/DATABASE"),
@@ -195,6 +195,6 @@ async fn settings_that_are_wrong_stop_the_start() {
         let program =
             tokio::process::Command::new(env!("CARGO_BIN_EXE_pausa")).env(name, value).output().await.unwrap();
         let text = String::from_utf8(program.stderr).unwrap();
-        assert!(!program.status.success() && text.contains(told) && !text.contains("hunter2"), "{name}: {text}");
+        assert!(!program.status.success() && text.contains(found) && !text.contains("hunter2"), "{name}: {text}");
     }
 }

@@ -1,4 +1,4 @@
-//! Verbs: at every state, twice, in a row, over many tasks, with an expiry, at a time.
+//! Verbs: in every state, repeated, for many tasks, with an expiry, at a time.
 
 use serde_json::{Value, json};
 
@@ -55,7 +55,7 @@ async fn every_kind_pauses_resumes_and_terminates() {
 }
 
 #[tokio::test]
-async fn what_is_over_refuses_every_verb_and_can_be_deleted() {
+async fn a_finished_task_refuses_every_verb_and_can_be_deleted() {
     let server = Server::start().await;
     let done = server.pi(10).await;
     server.until(&done, "COMPLETED").await;
@@ -81,7 +81,7 @@ async fn what_is_over_refuses_every_verb_and_can_be_deleted() {
 }
 
 #[tokio::test]
-async fn fifty_rapid_pauses_lose_and_double_nothing() {
+async fn fifty_rapid_pauses_lose_and_duplicate_no_row() {
     let server = Server::start().await;
     let file = csv::people(20_000);
     let upload = server.upload(file.clone()).await;
@@ -96,7 +96,7 @@ async fn fifty_rapid_pauses_lose_and_double_nothing() {
 }
 
 #[tokio::test]
-async fn many_tasks_are_stopped_by_one_verb() {
+async fn one_verb_stops_many_tasks() {
     let server = Server::start().await;
     let start =
         "mutation { startPiJob(input: { digits: 1000, label: \"batch\", startAt: \"2999-01-01T00:00:00Z\" }) { id } }";
@@ -117,7 +117,7 @@ async fn many_tasks_are_stopped_by_one_verb() {
 }
 
 #[tokio::test]
-async fn a_pause_ends_by_itself_as_it_was_told_even_over_a_crash() {
+async fn a_pause_expires_as_requested_even_after_a_crash() {
     let mut server = Server::start().await;
     let upload = server.upload(csv::people(5_000)).await;
     let pause =
@@ -143,7 +143,7 @@ async fn a_pause_ends_by_itself_as_it_was_told_even_over_a_crash() {
 }
 
 #[tokio::test]
-async fn a_dataset_is_filled_by_one_import_at_a_time() {
+async fn only_one_import_at_a_time_fills_a_dataset() {
     let server = Server::start().await;
     let upload = server.upload(csv::people(1_000)).await;
     let first = server.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 10 })).await;
@@ -171,7 +171,7 @@ async fn a_dataset_is_filled_by_one_import_at_a_time() {
 }
 
 #[tokio::test]
-async fn a_start_that_is_sent_twice_starts_one_task() {
+async fn a_repeated_start_starts_one_task() {
     let server = Server::start().await;
     let start = "mutation { startPiJob(input: { digits: 10, idempotencyKey: \"order 7\" }) { id } }";
     let answers = futures_util::future::join_all((0..10).map(|_| server.data(start, json!({})))).await;

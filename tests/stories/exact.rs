@@ -1,4 +1,4 @@
-//! What goes in comes out, whatever it holds and however much it is.
+//! Every cell is preserved byte for byte, whatever it contains and however large the file is.
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -37,7 +37,7 @@ fn written(table: &Table) -> Vec<u8> {
 }
 
 #[test]
-fn any_table_of_texts_survives_import_and_export() {
+fn any_table_of_texts_is_preserved_by_import_and_export() {
     let runtime = Runtime::new().unwrap();
     let server = runtime.block_on(Server::start());
     let mut runner = TestRunner::new(Config { cases: 40, failure_persistence: None, ..Config::default() });
@@ -68,13 +68,13 @@ async fn peak(rows: usize) -> u64 {
 }
 
 #[tokio::test]
-async fn ten_times_the_file_takes_the_same_memory() {
+async fn a_file_ten_times_as_large_needs_the_same_memory() {
     let (small, large) = (peak(60_000).await, peak(600_000).await);
     assert!(large * 10 < small * 13, "{small} KiB for 60,000 rows, {large} KiB for 600,000");
 }
 
 #[tokio::test]
-async fn a_cell_of_many_megabytes_comes_back_and_one_without_end_is_refused() {
+async fn a_cell_of_many_megabytes_is_preserved_and_an_unclosed_one_is_refused() {
     let server = Server::start().await;
     let long = "x\r\n".repeat(10 << 20);
     let upload = server.upload(format!("n,text\n1,\"{long}\"\n")).await;

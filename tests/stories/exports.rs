@@ -1,4 +1,4 @@
-//! Exports: chosen, counted, packed, guarded, interrupted; and datasets that go straight to a client.
+//! Exports: selected, counted, compressed, guarded, interrupted; and streams of datasets.
 
 use std::io::Read;
 
@@ -47,7 +47,7 @@ fn unpacked(compression: &str, file: Vec<u8>) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn chosen_rows_are_counted_before_the_first_is_written() {
+async fn selected_rows_are_counted_before_the_first_is_written() {
     let server = Server::start().await;
     let file = csv::people(30_000);
     let columns = json!([{ "name": "n", "type": "INTEGER" }]);
@@ -71,7 +71,7 @@ async fn chosen_rows_are_counted_before_the_first_is_written() {
 }
 
 #[tokio::test]
-async fn what_does_not_fit_the_dataset_starts_nothing() {
+async fn selections_that_do_not_fit_the_dataset_start_nothing() {
     let server = Server::start().await;
     let columns = json!([{ "name": "n", "type": "INTEGER" }]);
     fill(&server, &csv::people(10), json!({ "dataset": "people", "columns": columns })).await;
@@ -99,7 +99,7 @@ async fn what_does_not_fit_the_dataset_starts_nothing() {
 }
 
 #[tokio::test]
-async fn formulas_are_guarded_where_that_is_wanted() {
+async fn formulas_are_guarded_if_requested() {
     let file = "name,=head\r\n=1+1,-5\r\n\"@a,b\",+3.2\r\nplain,-x\r\n";
     let server = filled(&[], file).await;
     assert_eq!(String::from_utf8(server.exported("people").await).unwrap(), file);
@@ -173,7 +173,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_terminated_export_leaves_no_file_and_holds_nothing() {
+async fn a_terminated_export_leaves_no_file_and_no_pin() {
     let server = filled(&[("PAUSA_MAX_RUNNING", "3")], &csv::people(20_000)).await;
     let mut ids = Vec::new();
     for compression in ["NONE", "GZIP", "ZIP"] {
@@ -198,7 +198,7 @@ async fn a_terminated_export_leaves_no_file_and_holds_nothing() {
 }
 
 #[tokio::test]
-async fn a_dataset_goes_straight_to_a_client() {
+async fn a_dataset_is_streamed_to_a_client() {
     let file = csv::people(1000);
     let server = filled(&[], &file).await;
     let whole = server.get("/datasets/people.csv").await;
@@ -244,7 +244,7 @@ async fn until_segments(server: &Server, count: usize) {
 }
 
 #[tokio::test]
-async fn a_slow_client_reads_the_dataset_as_it_was() {
+async fn a_slow_client_reads_the_dataset_as_of_the_request() {
     let file = csv::wide(300_000, 10);
     let mut server = filled(&[], &file).await;
     let mut slow = server.get("/datasets/people.csv").await;
@@ -277,7 +277,7 @@ async fn a_slow_client_reads_the_dataset_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_server_that_ends_breaks_a_stream_off_for_all_to_see() {
+async fn a_shutdown_ends_a_stream_visibly_incomplete() {
     let file = csv::wide(300_000, 10);
     let mut server = filled(&[], &file).await;
     let mut stream = server.get("/datasets/people.csv").await;

@@ -1,4 +1,4 @@
-//! A table of odd files, tests/data: each NAME.csv with NAME.json, which says how it is imported and what comes out.
+//! Odd files in tests/data: NAME.csv, and NAME.json with the input of the import and the expected outcome.
 
 use std::path::Path;
 
@@ -8,16 +8,16 @@ use serde_json::{Value, json};
 use crate::harness::server::Server;
 use crate::harness::watch::Watch;
 
-/// What is told of one file: either its rows or its error.
+/// Expected outcome of a file: either its rows or its error.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Told {
-    /// What startImport gets beside source and dataset.
+struct OddFile {
+    /// Input of startImport, without source and dataset.
     #[serde(default)]
     input: Value,
     #[serde(default)]
     columns: Vec<String>,
-    /// TEXT where it is not given.
+    /// Default: TEXT.
     types: Option<Vec<String>>,
     #[serde(default)]
     rows: Value,
@@ -26,27 +26,27 @@ struct Told {
 }
 
 #[tokio::test]
-async fn each_odd_file_gives_what_is_told_of_it_on_sqlite() {
-    each_odd_file_gives_what_is_told_of_it(&Server::start().await).await;
+async fn each_odd_file_has_its_expected_outcome_on_sqlite() {
+    each_odd_file_has_its_expected_outcome(&Server::start().await).await;
 }
 
 #[tokio::test]
-async fn each_odd_file_gives_what_is_told_of_it_on_postgresql() {
+async fn each_odd_file_has_its_expected_outcome_on_postgresql() {
     let (_held, url) = crate::datasets::database::database("odd_files").await;
-    each_odd_file_gives_what_is_told_of_it(&Server::with(&[("PAUSA_DATABASE_URL", &url)]).await).await;
+    each_odd_file_has_its_expected_outcome(&Server::with(&[("PAUSA_DATABASE_URL", &url)]).await).await;
 }
 
-async fn each_odd_file_gives_what_is_told_of_it(server: &Server) {
+async fn each_odd_file_has_its_expected_outcome(server: &Server) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let mut names: Vec<_> = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
     names.sort();
-    assert!(names.len() > 40, "{} files are told of", names.len());
+    assert!(names.len() > 40, "only {} files", names.len());
     let mut wrong = Vec::new();
     for (number, path) in names.iter().enumerate() {
-        let told: Told = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let odd: OddFile = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         let file = std::fs::read(path.with_extension("csv")).unwrap();
-        let (expected, found) = (told.outcome(), outcome(server, &format!("odd_{number}"), file, told.input).await);
+        let (expected, found) = (odd.outcome(), outcome(server, &format!("odd_{number}"), file, odd.input).await);
         if found != expected {
             wrong.push(format!("{}: expected {expected:#}, found {found:#}", path.display()));
         }
@@ -54,8 +54,8 @@ async fn each_odd_file_gives_what_is_told_of_it(server: &Server) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-impl Told {
-    /// What comes of the file, as [`outcome`] says it.
+impl OddFile {
+    /// Returns the expected outcome, in the form of [`outcome`].
     fn outcome(&self) -> Value {
         if let Some(error) = &self.error {
             return json!({ "error": error, "rows": null });
@@ -67,7 +67,7 @@ impl Told {
     }
 }
 
-/// What comes of a file.
+/// Imports a file. Returns its rows and rejects, or its error.
 async fn outcome(server: &Server, dataset: &str, file: Vec<u8>, input: Value) -> Value {
     let upload = server.upload(file).await;
     let mut input = if input.is_null() { json!({}) } else { input };

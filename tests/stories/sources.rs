@@ -1,4 +1,4 @@
-//! Where a file comes from, what it is packed with and encoded in, and what a server may do while it is fetched.
+//! Sources of imports: uploads and URLs, compression, encodings, and servers that misbehave.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -62,7 +62,7 @@ fn halves(text: &str, pack: fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn packed_files_and_other_encodings_as_uploads_and_from_a_url() {
+async fn compressed_files_and_other_encodings_are_imported_from_uploads_and_urls() {
     let server = server().await;
     let people = csv::people(3_000);
     let cafe = "n,word\n1,caf\u{e9} \u{20ac}\n2,\u{fc}ber\n";
@@ -101,7 +101,7 @@ async fn packed_files_and_other_encodings_as_uploads_and_from_a_url() {
 }
 
 #[tokio::test]
-async fn files_that_are_damaged_or_undecodable_fail_with_where_and_leave_nothing() {
+async fn damaged_and_undecodable_files_fail_with_their_position_and_leave_nothing() {
     let server = server().await;
     let people = csv::people(2_000);
     let (packed, frame) = (gzip(people.as_bytes()), summed(people.as_bytes()));
@@ -132,7 +132,7 @@ async fn files_that_are_damaged_or_undecodable_fail_with_where_and_leave_nothing
 }
 
 #[tokio::test]
-async fn a_download_that_breaks_off_goes_on_where_it_was() {
+async fn an_interrupted_download_is_resumed() {
     let server = server().await;
     let file = csv::wide(100_000, 3);
     let body = file.clone().into_bytes();
@@ -151,7 +151,7 @@ async fn a_download_that_breaks_off_goes_on_where_it_was() {
 }
 
 #[tokio::test]
-async fn a_server_that_gives_no_parts_sends_the_file_again_and_it_must_be_the_same() {
+async fn a_server_without_ranges_sends_the_file_again_and_it_must_be_the_same() {
     let server = server().await;
     let file = csv::wide(50_000, 3);
     for tag in [None, Some("\"v1\"")] {
@@ -173,7 +173,7 @@ async fn a_server_that_gives_no_parts_sends_the_file_again_and_it_must_be_the_sa
 }
 
 #[tokio::test]
-async fn a_file_that_changed_while_it_was_fetched_fails_and_says_so() {
+async fn a_file_that_changes_during_the_download_fails_and_says_so() {
     let server = server().await;
     let file = csv::wide(50_000, 3).into_bytes();
     for ranges in [true, false] {
@@ -196,7 +196,7 @@ async fn a_file_that_changed_while_it_was_fetched_fails_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_slow_server_is_left_at_a_pause_and_nothing_stays_of_what_is_terminated() {
+async fn a_pause_disconnects_from_a_slow_server_and_a_termination_leaves_nothing() {
     let server = server().await;
     let file = csv::wide(50_000, 3);
     for (dataset, body) in [("plain", file.clone().into_bytes()), ("packed", gzip(file.as_bytes()))] {
@@ -219,7 +219,7 @@ async fn a_slow_server_is_left_at_a_pause_and_nothing_stays_of_what_is_terminate
 }
 
 #[tokio::test]
-async fn kills_in_the_middle_of_a_packed_file_that_is_fetched_lose_and_double_nothing() {
+async fn kills_during_the_download_of_a_compressed_file_lose_and_duplicate_nothing() {
     let mut server = Server::with(&[("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true"), ("PAUSA_CRASH_LIMIT", "100")]).await;
     let file = csv::people(30_000);
     for (dataset, body) in [("packed", gzip(file.as_bytes())), ("wide", utf_16(&file, true, true))] {
@@ -238,7 +238,7 @@ async fn kills_in_the_middle_of_a_packed_file_that_is_fetched_lose_and_double_no
 }
 
 #[tokio::test]
-async fn a_file_that_is_too_large_is_so_packed_or_not() {
+async fn a_file_is_too_large_compressed_or_not() {
     let server = Server::with(&[("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true"), ("PAUSA_MAX_UPLOAD_BYTES", "1000000")]).await;
     let bomb = gzip(&b"a\n".repeat(20_000_000));
     let upload = server.upload(bomb.clone()).await;
@@ -255,7 +255,7 @@ async fn a_file_that_is_too_large_is_so_packed_or_not() {
 }
 
 #[tokio::test]
-async fn answers_that_are_no_file_are_told_and_no_password_is() {
+async fn error_responses_are_shown_and_passwords_are_not() {
     let server = server().await;
     let to = |location: &str| format!("HTTP/1.1 302 Found\r\nlocation: {location}");
     let table = [
@@ -277,7 +277,7 @@ async fn answers_that_are_no_file_are_told_and_no_password_is() {
 }
 
 #[tokio::test]
-async fn what_is_no_csv_is_refused_by_its_first_lines_while_it_comes() {
+async fn content_that_is_not_csv_is_refused_during_the_download() {
     let server = server().await;
     let page = b"<!DOCTYPE html>\n<html><body>Sign in</body></html>\n".to_vec();
     let rows = (1..=100).map(|n| format!("{n};{n}\n")).collect::<String>();
@@ -304,7 +304,7 @@ async fn what_is_no_csv_is_refused_by_its_first_lines_while_it_comes() {
 }
 
 #[tokio::test]
-async fn the_private_network_is_not_asked_unless_it_is_allowed() {
+async fn private_addresses_are_refused_unless_allowed() {
     let server = Server::start().await;
     let origin = Origin::start(Script { body: b"a\n1\n".to_vec(), ..Script::default() }).await;
     for url in [origin.url.as_str(), "http://me:hunter2@[::1]/", "http://0x7f.1/", "file:///etc/passwd", "rows.csv"] {

@@ -38,7 +38,7 @@ pub struct Export {
 }
 
 impl Export {
-    /// The kind, over `parts`.
+    /// Makes the kind from `parts`.
     pub fn new(parts: &KindParts<'_>) -> Export {
         Export { datasets: Arc::clone(parts.datasets) }
     }

@@ -52,7 +52,7 @@ pub struct Import {
 }
 
 impl Import {
-    /// The kind, over `parts`.
+    /// Makes the kind from `parts`.
     pub fn new(parts: &KindParts<'_>) -> Import {
         Import {
             datasets: Arc::clone(parts.datasets),

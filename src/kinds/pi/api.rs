@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, InputObject, Object};
 
-use super::{NAME, Spec};
+use super::{NAME, PiSpec};
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::DateTime;
@@ -27,7 +27,7 @@ pub struct PiFields(Arc<Task>);
 impl PiFields {
     /// Number of digits after the decimal point.
     async fn digits(&self) -> Result<i32> {
-        let spec: Spec = serde_json::from_str(&self.0.spec).map_err(error::internal)?;
+        let spec: PiSpec = serde_json::from_str(&self.0.spec).map_err(error::internal)?;
         Ok(i32::try_from(spec.digits).unwrap_or(i32::MAX))
     }
 }
@@ -65,7 +65,7 @@ impl PiStart {
         let out_of_range =
             || error::bad_input("digits", format!("digits must be between 1 and {limit}, got {}.", input.digits));
         let digits = u32::try_from(input.digits).ok().filter(|digits| (1..=limit).contains(digits));
-        let spec = Spec { digits: digits.ok_or_else(out_of_range)? };
+        let spec = PiSpec { digits: digits.ok_or_else(out_of_range)? };
         let spec = serde_json::to_value(spec).map_err(error::internal)?;
         services.start(NAME, spec, options).await.map(PiTask::from)
     }

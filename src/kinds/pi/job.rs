@@ -1,4 +1,4 @@
-//! A computation under way: the steps of its plan one after the other, what is finished kept on disk now and then.
+//! Runs the steps of a computation one after the other, and saves their results.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,48 +12,48 @@ use crate::clock::Clock;
 use crate::runner::{Context, Failure, Report, StopReason};
 use pi_digits::{Name, Piece, Plan, Series, Step, Stopped, What, WriteError};
 
-/// The sum is cut into at most so many parts.
+/// Maximum number of parts of the sum.
 const PARTS: usize = 32;
 
-/// What is finished is kept on disk no more often than this, and for no more than a tenth of the time.
-const KEEP_EVERY: Duration = Duration::from_millis(250);
-const KEEP_SHARE: u32 = 10;
+/// Minimum time between two saves, and minimum ratio of that time to the duration of the last save.
+const SAVE_INTERVAL: Duration = Duration::from_millis(250);
+const SAVE_RATIO: u32 = 10;
 
-/// Progress within a step is told so often.
-const TELL_EVERY: Duration = Duration::from_millis(10);
+/// Time between two progress reports within a step.
+const REPORT_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How far a computation came.
+/// Cursor of a computation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cursor {
-    /// Digits that are computed behind those wanted.
+pub struct PiCursor {
+    /// Number of guard digits, computed beyond the requested ones.
     guard: u32,
-    /// Steps of the plan whose outcome is on disk.
+    /// Number of steps of the plan whose results are saved.
     steps: usize,
-    /// Digits that were told: progress does not go back with what is computed anew.
-    #[serde(default)]
-    told: u64,
+    /// Digits that were reported. Progress does not go back when steps are repeated.
+    #[serde(default, rename = "told")]
+    reported: u64,
 }
 
-/// A computation under way.
-pub struct Job<'a> {
+/// A running computation.
+pub struct PiJob<'a> {
     context: &'a Context,
     series: Series,
     plan: Plan,
     stack: Vec<Piece>,
-    /// Steps that are done.
+    /// Number of steps that are done.
     done: usize,
-    /// Steps after which the stack is on disk, and its pieces.
-    kept: (usize, Vec<Name>),
-    /// When it was kept, and how long that took.
-    keeping: (Instant, Duration),
-    told: u64,
+    /// Number of steps after which the stack was saved, and its pieces.
+    saved: (usize, Vec<Name>),
+    /// When the stack was saved, and how long that took.
+    last_save: (Instant, Duration),
+    reported: u64,
 }
 
-impl<'a> Job<'a> {
-    /// Takes up what is on disk, or begins anew where that is not whole. With `guard` digits to spare, or as many as before.
-    pub async fn resume(context: &'a Context, digits: u32, guard: Option<u32>) -> Result<Job<'a>, StopReason> {
-        let cursor = context.cursor::<Cursor>()?;
-        let told = cursor.map_or(0, |cursor| cursor.told);
+impl<'a> PiJob<'a> {
+    /// Resumes from what is saved, or starts over if that is incomplete. Uses `guard` guard digits, or as many as before.
+    pub async fn resume(context: &'a Context, digits: u32, guard: Option<u32>) -> Result<PiJob<'a>, StopReason> {
+        let cursor = context.cursor::<PiCursor>()?;
+        let reported = cursor.map_or(0, |cursor| cursor.reported);
         let guard = guard.or(cursor.map(|cursor| cursor.guard));
         let series = guard.map_or(Series::new(digits), |guard| Series::with_guard(digits, guard));
         let plan = Plan::of(series, PARTS);
@@ -61,15 +61,15 @@ impl<'a> Job<'a> {
         let steps = cursor.map_or(0, |cursor| cursor.steps).min(plan.steps.len());
         let loaded = parts::load(context, &plan, steps).await?;
         let (stack, done) = loaded.map_or((Vec::new(), 0), |stack| (stack, steps));
-        let kept = (done, plan.stack(done));
-        let keeping = (Clock::monotonic(), Duration::ZERO);
-        let mut job = Job { context, series, plan, stack, done, kept, keeping, told };
-        job.tell(0.0).await?;
+        let saved = (done, plan.stack(done));
+        let last_save = (Clock::monotonic(), Duration::ZERO);
+        let mut job = PiJob { context, series, plan, stack, done, saved, last_save, reported };
+        job.report_progress(0.0).await?;
         Ok(job)
     }
 
-    /// Does what is left. None where the digits to spare do not settle the last one wanted: so many are to be tried next.
-    pub async fn run(mut self, zip: text::Zip) -> Result<Option<u32>, StopReason> {
+    /// Runs the remaining steps. Returns the next number of guard digits to try if they do not determine the last digit.
+    pub async fn run(mut self, zip: text::PiZip) -> Result<Option<u32>, StopReason> {
         while let Some(step) = self.plan.steps.get(self.done).cloned() {
             if step.what == What::Text {
                 break;
@@ -79,15 +79,15 @@ impl<'a> Job<'a> {
             let computed = self.compute(&step, move |stop| what.run(series, &mut stack, stop).map(|()| stack));
             self.stack = computed.await?.map_err(|Stopped| StopReason::Interrupted)?;
             self.done += 1;
-            self.keep().await?;
+            self.save_stack().await?;
         }
         self.write(zip).await
     }
 
-    async fn write(&mut self, zip: text::Zip) -> Result<Option<u32>, StopReason> {
+    async fn write(&mut self, zip: text::PiZip) -> Result<Option<u32>, StopReason> {
         let (series, step) = (self.series, self.plan.steps.last().cloned());
         let (Some(Piece::Value(value)), Some(step)) = (self.stack.pop(), step) else {
-            return Err(Failure::internal("the value of pi was not computed").into());
+            return Err(Failure::internal("The value of pi was not computed.").into());
         };
         let written = self.compute(&step, move |stop| zip.write(series, value, stop)).await?;
         match written {
@@ -98,7 +98,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Works on the computing threads, and tells how far that is.
+    /// Runs `work` on the computing threads, and reports its progress.
     async fn compute<T: Send + 'static>(
         &mut self,
         step: &Step,
@@ -112,56 +112,56 @@ impl<'a> Job<'a> {
                 context.stop_requested()
             })
         });
-        let (mut computing, mut due) = (pin!(computing), tokio::time::interval(TELL_EVERY));
+        let (mut computing, mut due) = (pin!(computing), tokio::time::interval(REPORT_INTERVAL));
         loop {
             tokio::select! {
                 biased;
                 outcome = &mut computing => return Ok(outcome?),
-                _ = due.tick() => self.tell((worked.load(Ordering::Relaxed) as f64).min(step.work)).await?,
+                _ = due.tick() => self.report_progress((worked.load(Ordering::Relaxed) as f64).min(step.work)).await?,
             }
         }
     }
 
-    /// Keeps the stack on disk, unless it was kept a moment ago.
-    async fn keep(&mut self) -> Result<(), StopReason> {
-        let (at, took) = self.keeping;
-        if at.elapsed() < KEEP_EVERY.max(took * KEEP_SHARE) {
-            return self.tell(0.0).await;
+    /// Saves the stack, unless it was saved a moment ago.
+    async fn save_stack(&mut self) -> Result<(), StopReason> {
+        let (at, took) = self.last_save;
+        if at.elapsed() < SAVE_INTERVAL.max(took * SAVE_RATIO) {
+            return self.report_progress(0.0).await;
         }
         let begin = Clock::monotonic();
         let names: Vec<_> = self.stack.iter().map(Piece::name).collect();
-        for (piece, name) in self.stack.iter().zip(&names).filter(|(_, name)| !self.kept.1.contains(name)) {
+        for (piece, name) in self.stack.iter().zip(&names).filter(|(_, name)| !self.saved.1.contains(name)) {
             parts::save(self.context, name, piece.to_bytes()).await?;
         }
-        let (_, before) = std::mem::replace(&mut self.kept, (self.done, names));
+        let (_, before) = std::mem::replace(&mut self.saved, (self.done, names));
         let (cursor, report) = self.report(0.0);
         self.context.commit(&cursor, report).await?;
-        for name in before.iter().filter(|name| !self.kept.1.contains(name)) {
-            parts::forget(self.context, name).await?;
+        for name in before.iter().filter(|name| !self.saved.1.contains(name)) {
+            parts::delete(self.context, name).await?;
         }
-        self.keeping = (Clock::monotonic(), begin.elapsed());
+        self.last_save = (Clock::monotonic(), begin.elapsed());
         Ok(())
     }
 
-    /// Tells the work that is done: that of the steps, and `more` of the next one.
-    async fn tell(&mut self, more: f64) -> Result<(), StopReason> {
+    /// Reports the work that is done: that of the steps, and `more` of the next one.
+    async fn report_progress(&mut self, more: f64) -> Result<(), StopReason> {
         let (cursor, report) = self.report(more);
         self.context.checkpoint(&cursor, report).await
     }
 
-    fn report(&mut self, more: f64) -> (Cursor, Report) {
+    fn report(&mut self, more: f64) -> (PiCursor, Report) {
         let work = |steps: &[Step]| steps.iter().map(|step| step.work).sum::<f64>();
         let (done, left) = self.plan.steps.split_at(self.done);
         let share = (work(done) + more) / (work(done) + work(left));
         let digits = u64::from(self.series.digits());
-        // A share of a u32 fits; the last digit is done only when all is.
-        self.told = self.told.max((share * digits as f64) as u64).min(digits.saturating_sub(1));
+        // A share of a u32 fits. The last digit counts only when everything is done.
+        self.reported = self.reported.max((share * digits as f64) as u64).min(digits.saturating_sub(1));
         let phase = match left.first().map(|step| &step.what) {
             Some(What::Part(_) | What::Join(_)) => "summing",
             Some(What::Root | What::Division) => "dividing",
             Some(What::Text) | None => "writing",
         };
-        let cursor = Cursor { guard: self.series.guard(), steps: self.kept.0, told: self.told };
-        (cursor, Report { phase, done: self.told, total: Some(digits) })
+        let cursor = PiCursor { guard: self.series.guard(), steps: self.saved.0, reported: self.reported };
+        (cursor, Report { phase, done: self.reported, total: Some(digits) })
     }
 }

@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use self::job::Job;
-use self::text::Zip;
+use self::job::PiJob;
+use self::text::PiZip;
 use super::KindParts;
 use crate::runner::{BadInput, Context, Failure, Kind, StopReason, TaskPlan};
 use crate::task::{ResultFile, TaskId, Unit};
@@ -22,19 +22,19 @@ pub const NAME: &str = "pi";
 
 /// The kind `pi`.
 pub struct Pi {
-    /// The most digits that are computed for anybody.
+    /// Maximum number of digits.
     pub limit: u32,
 }
 
-/// What a computation of pi is to do.
+/// Spec of a computation of pi.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Spec {
-    /// Digits after the decimal point.
+pub struct PiSpec {
+    /// Number of digits after the decimal point.
     pub digits: u32,
 }
 
 impl Pi {
-    /// The kind, over `parts`.
+    /// Makes the kind from `parts`.
     pub fn new(parts: &KindParts<'_>) -> Pi {
         Pi { limit: parts.config.max_pi_digits }
     }
@@ -47,9 +47,9 @@ impl Kind for Pi {
     }
 
     fn plan(&self, spec: &serde_json::Value) -> Result<TaskPlan, BadInput> {
-        let spec: Spec = super::read_spec(spec)?;
+        let spec: PiSpec = super::read_spec(spec)?;
         if !(1..=self.limit).contains(&spec.digits) {
-            let message = format!("{} is not a number of digits from 1 to {}", spec.digits, self.limit);
+            let message = format!("digits must be between 1 and {}, got {}.", self.limit, spec.digits);
             return Err(BadInput::new("digits", message));
         }
         Ok(TaskPlan {
@@ -62,11 +62,11 @@ impl Kind for Pi {
     }
 
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason> {
-        let (spec, mut guard) = (context.spec::<Spec>()?, None);
+        let (spec, mut guard) = (context.spec::<PiSpec>()?, None);
         let path = context.work().await?.join(format!("digits-{}.zip", context.epoch()));
         loop {
-            let zip = Zip { path: path.clone(), name: format!("{}.txt", name(context.id())) };
-            guard = Job::resume(context, spec.digits, guard).await?.run(zip).await?;
+            let zip = PiZip { path: path.clone(), name: format!("{}.txt", base_name(context.id())) };
+            guard = PiJob::resume(context, spec.digits, guard).await?.run(zip).await?;
             if guard.is_none() {
                 return seal(context, path).await.map(Some);
             }
@@ -86,14 +86,14 @@ async fn seal(context: &Context, path: PathBuf) -> Result<ResultFile, StopReason
     let sealed = super::seal(context, path, None).await;
     let sealed = sealed.map_err(|error| Failure::io("the zip file", &error))?;
     Ok(ResultFile {
-        name: format!("{}.zip", name(context.id())),
+        name: format!("{}.zip", base_name(context.id())),
         size: sealed.size,
         content_type: "application/zip".to_owned(),
         sha256: sealed.sha256,
     })
 }
 
-/// The name of the zip and of the text in it, without their endings.
-fn name(id: TaskId) -> String {
+/// Returns the name of the zip and of the text in it, without extension.
+fn base_name(id: TaskId) -> String {
     format!("digits_of_pi_{id}")
 }

@@ -1,4 +1,4 @@
-//! What is computed so far, each number a file in the task's folder.
+//! Saves the numbers of a computation: each is a file in the task's folder.
 
 use tokio::fs;
 
@@ -6,14 +6,14 @@ use crate::files;
 use crate::runner::{Context, Failure, StopReason};
 use pi_digits::{Name, Piece, Plan};
 
-/// Keeps a piece, on disk for good.
+/// Saves a piece, synced to disk.
 pub async fn save(context: &Context, name: &Name, bytes: Vec<u8>) -> Result<(), StopReason> {
     let path = context.work().await?.join(name.to_string());
     let saved = context.uninterrupted(async move { files::put(&path, &bytes).await });
-    Ok(saved.await?.map_err(lost)?)
+    Ok(saved.await?.map_err(io_failure)?)
 }
 
-/// The pieces that lie on the stack after `steps` steps; none where one of them is not there or not whole.
+/// Loads the pieces on the stack after `steps` steps. None if one of them is missing or incomplete.
 pub async fn load(context: &Context, plan: &Plan, steps: usize) -> Result<Option<Vec<Piece>>, StopReason> {
     let folder = context.work().await?;
     let mut stack = Vec::new();
@@ -21,7 +21,7 @@ pub async fn load(context: &Context, plan: &Plan, steps: usize) -> Result<Option
         let bytes = match fs::read(folder.join(name.to_string())).await {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(lost(error).into()),
+            Err(error) => return Err(io_failure(error).into()),
         };
         match Piece::from_bytes(&bytes) {
             Some(piece) if piece.name() == name => stack.push(piece),
@@ -31,15 +31,15 @@ pub async fn load(context: &Context, plan: &Plan, steps: usize) -> Result<Option
     Ok(Some(stack))
 }
 
-/// Deletes a piece that is needed no more.
-pub async fn forget(context: &Context, name: &Name) -> Result<(), StopReason> {
+/// Deletes a piece that is not needed any more.
+pub async fn delete(context: &Context, name: &Name) -> Result<(), StopReason> {
     let path = context.work().await?.join(name.to_string());
     match context.uninterrupted(fs::remove_file(path)).await? {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(lost(error).into()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_failure(error).into()),
         _ => Ok(()),
     }
 }
 
-fn lost(error: std::io::Error) -> Failure {
-    Failure::io("the finished parts of the computation", &error)
+fn io_failure(error: std::io::Error) -> Failure {
+    Failure::io("the saved parts of the computation", &error)
 }

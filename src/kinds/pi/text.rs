@@ -1,4 +1,4 @@
-//! The digits as a text in a zip.
+//! Writes the digits as a text in a zip archive.
 
 use std::fs::File;
 use std::io;
@@ -9,29 +9,29 @@ use zip::{CompressionMethod, ZipWriter};
 
 use pi_digits::{Pi, Series, Stop, WriteError};
 
-/// Digits hardly compress: 0.415 of a byte each is the best there is. This is the first level that makes codes for what it
-/// finds, and takes 0.477; more effort gains at most 0.008.
-const LEVEL: i64 = 2;
+/// Compression level. Digits need at least 0.415 bytes each. This is the first level with dynamic codes: 0.477 bytes. Higher levels
+/// save at most 0.008.
+const COMPRESSION_LEVEL: i64 = 2;
 
-/// Past this many bytes a zip needs its 64-bit form; a little less, as it has a head.
-const LARGE: u64 = u32::MAX as u64 - (1 << 20);
+/// Size from which zip64 is used: a little below the limit of 4 GiB, because of the headers.
+const ZIP64_SIZE: u64 = u32::MAX as u64 - (1 << 20);
 
-/// A zip to be.
-pub struct Zip {
-    /// Where it is made.
+/// A zip archive to write.
+pub struct PiZip {
+    /// Path of the archive.
     pub path: PathBuf,
-    /// The name of the text in it.
+    /// Name of the text in it.
     pub name: String,
 }
 
-impl Zip {
-    /// Writes `3.` and the digits of `value` as they are computed. Sealing the file syncs it.
+impl PiZip {
+    /// Writes `3.` and the digits of `value` as they are computed. Does not sync the file: sealing does.
     pub fn write(self, series: Series, value: Pi, stop: Stop<'_>) -> Result<(), WriteError> {
         let mut zip = ZipWriter::new(File::create(self.path)?);
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)
-            .compression_level(Some(LEVEL))
-            .large_file(u64::from(series.digits()) >= LARGE);
+            .compression_level(Some(COMPRESSION_LEVEL))
+            .large_file(u64::from(series.digits()) >= ZIP64_SIZE);
         zip.start_file(self.name, options).map_err(io::Error::from)?;
         value.write(series, &mut zip, stop)?;
         zip.finish().map_err(io::Error::from)?;
