@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -16,14 +16,14 @@ use crate::api;
 use crate::backup;
 use crate::bus::{self, Bus};
 use crate::clock::Clock;
-use crate::config::{Config, HttpLimits, PauseEnd, Role};
-use crate::datasets::{self, Datasets};
-use crate::files::Files;
-use crate::gql::services::{self, Services};
-use crate::http::{self, Site, UploadLocks};
+use crate::config::{Config, PauseEnd, Role};
+use crate::datasets;
+use crate::files::{Files, UploadLocks};
+use crate::http;
 use crate::kinds::{self, KindParts};
 use crate::metrics::Metrics;
 use crate::runner::{Kind, Runner, RunnerSettings, ShortTaskLimits, Wakeups, events};
+use crate::state::AppState;
 use crate::store::{self, Store};
 use crate::task::Verb;
 use outbound::Outbound;
@@ -34,20 +34,15 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// An upload that nobody wrote to for so long has ended.
 const RECEIVING: SignedDuration = SignedDuration::from_hours(1);
 
-/// A server that is ready to serve: its tasks run from now on.
+/// A server that is ready to serve. Its tasks run already.
 pub struct App {
-    runner: Runner,
-    store: Store,
+    state: AppState,
     routes: Router,
-    ending: CancellationToken,
-    sockets: TaskTracker,
-    grace: Duration,
-    limits: HttpLimits,
-    held: Held,
+    owned: OwnedResources,
 }
 
-/// What this process alone may hold as long as it lives.
-struct Held {
+/// Resources owned by this process for its lifetime.
+struct OwnedResources {
     lock: Option<std::fs::File>,
     _folder: Option<tempfile::TempDir>,
 }
@@ -130,30 +125,23 @@ impl App {
         if config.role != Role::Api {
             runner.start().await?;
         }
-        let (ending, sockets) = (CancellationToken::new(), TaskTracker::new());
-        let site = Site {
-            store: store.clone(),
-            files,
-            datasets: Arc::clone(&datasets),
-            runner: runner.clone(),
+        let state = AppState {
+            started_at: clock.now(),
+            upload_locks: UploadLocks::default(),
+            csv_streams: Arc::new(Semaphore::new(config.http.max_streams)),
+            next_backlog_count: Arc::default(),
+            ending: CancellationToken::new(),
+            connections: TaskTracker::new(),
+            config: Arc::new(config),
             clock,
             metrics,
-            counted: http::Counted::default(),
-            max_upload_bytes: config.max_upload_bytes,
-            upload_life: config.upload_life,
-            upload_locks: UploadLocks::default(),
-            allowed_origins: config.allowed_origins.clone(),
-            streams: Arc::new(Semaphore::new(config.http.max_streams)),
-            limits: config.http.clone(),
-            socket_limits: config.websocket.clone(),
-            ending: ending.clone(),
-            sockets: sockets.clone(),
+            store,
+            files,
+            datasets,
+            bus,
+            runner,
         };
-        let services = services(&config, &site, bus, datasets);
-        let routes = routes(&config, site, services);
-        let held = Held { lock, _folder: folder };
-        let (grace, limits) = (config.shutdown_grace, config.http);
-        Ok(App { runner, store, routes, ending, sockets, grace, limits, held })
+        Ok(App { routes: routes(&state), state, owned: OwnedResources { lock, _folder: folder } })
     }
 
     /// Serves `listener` until `shutdown`, then lets every task come to a checkpoint and gives it back. True where all of
@@ -162,49 +150,32 @@ impl App {
     /// # Errors
     /// Where the listener fails.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<bool> {
-        let (ending, stopped) = (self.ending.clone(), CancellationToken::new());
-        let stop = stopped.clone();
-        let mut server = tokio::spawn(http::serve(listener, self.routes, self.limits, stop));
+        let AppState { config, runner, store, ending, connections, .. } = self.state;
+        let stop = CancellationToken::new();
+        let mut server = tokio::spawn(http::serve(listener, self.routes, config.http.clone(), stop.clone()));
         tokio::select! {
             ended = &mut server => return ended.map(|()| false).map_err(std::io::Error::other),
             () = shutdown => {}
         }
         ending.cancel();
-        let deadline = tokio::time::Instant::now() + self.grace;
-        let quiet = self.runner.shutdown(deadline).await;
-        self.sockets.close();
-        stopped.cancel();
+        let deadline = tokio::time::Instant::now() + config.shutdown_grace;
+        let quiet = runner.shutdown(deadline).await;
+        connections.close();
+        stop.cancel();
         // What is still open when the grace is over is cut off with the process.
-        let _ = tokio::time::timeout_at(deadline, async { tokio::join!(self.sockets.wait(), server) }).await;
-        let closed = tokio::time::timeout(CLOSING, self.store.close()).await.is_ok();
-        if let Some(lock) = self.held.lock.filter(|_| quiet && closed) {
+        let _ = tokio::time::timeout_at(deadline, async { tokio::join!(connections.wait(), server) }).await;
+        let closed = tokio::time::timeout(CLOSING, store.close()).await.is_ok();
+        if let Some(lock) = self.owned.lock.filter(|_| quiet && closed) {
             backup::store_identity::clear(&lock)?;
         }
         Ok(quiet)
     }
 }
 
-fn services(config: &Config, site: &Site, bus: Bus, datasets: Arc<dyn Datasets>) -> Services {
-    let started_at: Timestamp = site.clock.now();
-    Services {
-        store: site.store.clone(),
-        files: site.files.clone(),
-        runner: site.runner.clone(),
-        bus,
-        events: site.metrics.events.clone(),
-        stops: site.metrics.tasks.stops.clone(),
-        datasets,
-        clock: site.clock.clone(),
-        import_dir: config.import_dir.clone(),
-        limits: services::Limits { max_pi_digits: config.max_pi_digits, max_upload_bytes: config.max_upload_bytes },
-        started_at,
-    }
-}
-
-fn routes(config: &Config, site: Site, services: Services) -> Router {
-    match config.role {
-        Role::Worker => http::operation(site),
-        Role::All | Role::Api => http::routes(site, api::schema(services)),
+fn routes(state: &AppState) -> Router {
+    match state.config.role {
+        Role::Worker => http::worker_routes(state.clone()),
+        Role::All | Role::Api => http::routes(state.clone(), api::schema(state.clone())),
     }
 }
 

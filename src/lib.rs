@@ -7,6 +7,7 @@
 //! - [`kinds`]: import, export, pi.
 //! - [`datasets`]: the tables that imports fill; [`files`]: uploads and results; [`bus`]: who hears of a change.
 //! - [`backup`]: copies of the embedded mode's folder, also while a server runs.
+//! - [`state`]: the parts of a node that answer requests.
 //! - [`gql`]: what the API of every kind uses; [`api`]: queries, mutations and subscriptions; [`http`]: the routes.
 //! - [`metrics`]: what a node counts; [`config`], [`clock`], [`telemetry`], [`app`]: settings, time, the log and traces, and
 //!   the wiring of it all; [`spans`]: parts of traces.
@@ -33,6 +34,7 @@ pub mod kinds;
 pub mod metrics;
 pub mod runner;
 pub mod spans;
+pub mod state;
 pub mod store;
 pub mod task;
 pub mod telemetry;

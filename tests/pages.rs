@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::Router;
-use pausa::http::{playground, start};
+use pausa::http::{playground, start_page};
 use reqwest::Response;
 use tokio::net::TcpListener;
 
@@ -12,7 +12,7 @@ const PACKED: &str = "/graphiql/graphiql.min.js";
 async fn served() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("an address");
-    let router: Router = playground::router().merge(start::router());
+    let router: Router = playground::router().merge(start_page::router());
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
 }

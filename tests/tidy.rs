@@ -7,13 +7,14 @@ use pausa::task::Code;
 
 /// From the left, where everything is put together, to the right, where nothing is known of the rest. Each may use what
 /// stands to its right.
-const LAYERS: [&[&str]; 10] = [
+const LAYERS: [&[&str]; 11] = [
     &["main"],
     &["app", "telemetry"],
     &["http"],
     &["api"],
     &["kinds"],
     &["gql"],
+    &["state"],
     &["runner"],
     &["backup"],
     &["store", "bus", "files", "datasets"],

@@ -3,10 +3,10 @@
 use async_graphql::{ID, InputObject};
 
 use crate::gql::error::{self, Result};
-use crate::gql::services::Services;
 use crate::gql::task::TaskState;
 use crate::kinds::api::TaskKind;
 use crate::runner::BadInput;
+use crate::state::AppState;
 use crate::store::Filter;
 use crate::task::State;
 
@@ -25,10 +25,10 @@ pub struct TaskFilter {
 
 impl TaskFilter {
     /// Translates the filter for the store.
-    pub fn parse(self, services: &Services) -> Result<Filter> {
+    pub fn parse(self, app: &AppState) -> Result<Filter> {
         let ids =
             self.ids.map(|ids| ids.iter().map(|id| error::parse_task_id(id)).collect::<Result<_>>()).transpose()?;
-        let kinds = self.kinds.map(|kinds| kinds.iter().flat_map(|kind| names(services, *kind)).collect());
+        let kinds = self.kinds.map(|kinds| kinds.iter().flat_map(|kind| names(app, *kind)).collect());
         let states = self.states.map(|states| states.into_iter().map(State::from).collect());
         BadInput::check_text("filter.label", self.label.as_deref(), usize::MAX).map_err(error::from_input)?;
         Ok(Filter { ids, kinds, states, label: self.label })
@@ -36,6 +36,6 @@ impl TaskFilter {
 }
 
 /// The names under which the store keeps tasks of `kind`.
-fn names(services: &Services, kind: TaskKind) -> Vec<String> {
-    services.runner.kind_names().filter(|name| TaskKind::of(name) == kind).map(str::to_owned).collect()
+fn names(app: &AppState, kind: TaskKind) -> Vec<String> {
+    app.runner.kind_names().filter(|name| TaskKind::of(name) == kind).map(str::to_owned).collect()
 }

@@ -9,13 +9,13 @@ mod subscription;
 
 use async_graphql::{MergedObject, Schema, SchemaBuilder};
 
-use self::control::Control;
+use self::control::ControlMutation;
 use self::datasets::DatasetMutation;
 use self::kinds::Starts;
 use self::query::Query;
 use self::subscription::Subscription;
 use crate::gql::budget::BudgetExtension;
-use crate::gql::services::Services;
+use crate::state::AppState;
 
 /// Maximum nesting of selections.
 const DEPTH: usize = 15;
@@ -31,11 +31,11 @@ pub type Api = Schema<Query, Mutation, Subscription>;
 
 /// Mutations.
 #[derive(Default, MergedObject)]
-pub struct Mutation(Starts, Control, DatasetMutation);
+pub struct Mutation(Starts, ControlMutation, DatasetMutation);
 
-/// Builds the schema over `services`.
-pub fn schema(services: Services) -> Api {
-    builder().data(services).finish()
+/// Builds the schema over `app`.
+pub fn schema(app: AppState) -> Api {
+    builder().data(app).finish()
 }
 
 /// Returns the schema in the schema definition language (SDL).

@@ -12,7 +12,7 @@ use crate::datasets::DatasetName;
 use crate::gql::error::{self, Result};
 use crate::gql::paging::{self, PageArguments};
 use crate::gql::scalars::{Count, DateTime};
-use crate::gql::services::Services;
+use crate::state::AppState;
 use crate::store::{Filter, Page};
 use crate::task::Task;
 
@@ -27,8 +27,8 @@ pub struct Query;
 impl Query {
     /// Returns a task. An unknown ID is refused with NOT_FOUND, so the field is never null without an error.
     async fn task(&self, ctx: &Context<'_>, #[graphql(desc = "ID of the task.")] id: ID) -> Result<Option<TaskObject>> {
-        let services = ctx.data_unchecked::<Services>();
-        let task = services.store.get(error::parse_task_id(&id)?).await.map_err(error::from_store)?;
+        let app = ctx.data_unchecked::<AppState>();
+        let task = app.store.get(error::parse_task_id(&id)?).await.map_err(error::from_store)?;
         let task = task.ok_or_else(|| error::task_not_found(&*id))?;
         Ok(Some(task.into()))
     }
@@ -46,9 +46,9 @@ impl Query {
         #[graphql(desc = "Maximum number of nodes from the end, 0 to 500. Excludes first.")] last: Option<i32>,
         #[graphql(desc = "Only nodes before this cursor.")] before: Option<String>,
     ) -> Result<TaskConnection> {
-        let services = ctx.data_unchecked::<Services>();
-        let filter = filter.unwrap_or_default().parse(services)?;
-        list(services, filter, &PageArguments { first, after, last, before }).await
+        let app = ctx.data_unchecked::<AppState>();
+        let filter = filter.unwrap_or_default().parse(app)?;
+        list(app, filter, &PageArguments { first, after, last, before }).await
     }
 
     /// Returns a dataset. Null if no dataset has this name.
@@ -57,9 +57,9 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "Name of the dataset.")] name: String,
     ) -> Result<Option<DatasetObject>> {
-        let services = ctx.data_unchecked::<Services>();
+        let app = ctx.data_unchecked::<AppState>();
         let Ok(name) = name.parse::<DatasetName>() else { return Ok(None) };
-        Ok(services.datasets.get(&name).await.map_err(error::from_datasets)?.map(DatasetObject))
+        Ok(app.datasets.get(&name).await.map_err(error::from_datasets)?.map(DatasetObject))
     }
 
     /// Lists datasets, ordered by name.
@@ -73,22 +73,22 @@ impl Query {
         #[graphql(desc = "Maximum number of nodes from the end, 0 to 500. Excludes first.")] last: Option<i32>,
         #[graphql(desc = "Only nodes before this cursor.")] before: Option<String>,
     ) -> Result<DatasetConnection> {
-        let services = ctx.data_unchecked::<Services>();
-        datasets::list(services, &PageArguments { first, after, last, before }).await
+        let app = ctx.data_unchecked::<AppState>();
+        datasets::list(app, &PageArguments { first, after, last, before }).await
     }
 
     /// Describes the node that answers, and its limits.
     async fn server(&self, ctx: &Context<'_>) -> Server {
-        let services = ctx.data_unchecked::<Services>();
+        let app = ctx.data_unchecked::<AppState>();
         let limits = Limits {
-            max_pi_digits: i32::try_from(services.limits.max_pi_digits).unwrap_or(i32::MAX),
-            max_upload_bytes: Count(services.limits.max_upload_bytes),
-            max_running_tasks: i32::try_from(services.runner.settings().max_running).unwrap_or(i32::MAX),
+            max_pi_digits: i32::try_from(app.config.max_pi_digits).unwrap_or(i32::MAX),
+            max_upload_bytes: Count(app.config.max_upload_bytes),
+            max_running_tasks: i32::try_from(app.runner.settings().max_running).unwrap_or(i32::MAX),
         };
         Server {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            node: services.runner.settings().node.clone(),
-            started_at: services.started_at.into(),
+            node: app.runner.settings().node.clone(),
+            started_at: app.started_at.into(),
             limits,
         }
     }
@@ -125,12 +125,12 @@ pub struct TaskTotal(Filter);
 impl TaskTotal {
     /// Number of matching tasks, on all pages.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<Count> {
-        let services = ctx.data_unchecked::<Services>();
-        services.store.count(&self.0).await.map(Count).map_err(error::from_store)
+        let app = ctx.data_unchecked::<AppState>();
+        app.store.count(&self.0).await.map(Count).map_err(error::from_store)
     }
 }
 
-async fn list(services: &Services, filter: Filter, page: &PageArguments) -> Result<TaskConnection> {
+async fn list(app: &AppState, filter: Filter, page: &PageArguments) -> Result<TaskConnection> {
     let (limit, from_end) = page.limit()?;
     let cursor = |field: &str, text: &Option<String>| {
         let parsed = text.as_deref().map(str::parse).transpose();
@@ -138,7 +138,7 @@ async fn list(services: &Services, filter: Filter, page: &PageArguments) -> Resu
     };
     let (after, before) = (cursor("after", &page.after)?, cursor("before", &page.before)?);
     let wanted = Page { after, before, from_end, limit: limit + 1 };
-    let (mut tasks, more) = services.store.list(&filter, wanted).await.map_err(error::from_store)?;
+    let (mut tasks, more) = app.store.list(&filter, wanted).await.map_err(error::from_store)?;
     let (mut has_previous, mut has_next) = page.trim(&mut tasks, limit, from_end);
     if from_end {
         has_previous |= more;

@@ -12,8 +12,8 @@ use super::filter::TaskFilter;
 use super::kinds::TaskObject;
 use crate::bus::{Received, Snapshot, Subscription as Events};
 use crate::gql::error::{self, Result};
-use crate::gql::services::Services;
 use crate::metrics::Subscribed;
+use crate::state::AppState;
 use crate::store::{Filter, Page, Store};
 use crate::task::Task;
 
@@ -36,15 +36,14 @@ impl Subscription {
         ctx: &Context<'_>,
         #[graphql(desc = "ID of the task.")] id: ID,
     ) -> Result<impl Stream<Item = TaskObject>> {
-        let services = ctx.data_unchecked::<Services>();
+        let app = ctx.data_unchecked::<AppState>();
         let id = error::parse_task_id(&id)?;
-        let read = || async {
-            services.store.get(id).await.map_err(error::from_store)?.ok_or_else(|| error::task_not_found(id))
-        };
-        let changes = services.bus.watch(&read().await?);
+        let read =
+            || async { app.store.get(id).await.map_err(error::from_store)?.ok_or_else(|| error::task_not_found(id)) };
+        let changes = app.bus.watch(&read().await?);
         // Read again: what changed between the first read and the watch is in neither.
         let now = read().await?;
-        Ok(paced(now, changes, services.events.subscribed("taskProgress")))
+        Ok(paced(now, changes, app.metrics.events.subscribed("taskProgress")))
     }
 
     /// Sends each matching task after each change of its state, from now on. A client that falls more than 1,024 changes
@@ -54,10 +53,10 @@ impl Subscription {
         ctx: &Context<'_>,
         #[graphql(desc = "Only tasks that match. Default: all.")] filter: Option<TaskFilter>,
     ) -> Result<impl Stream<Item = TaskObject>> {
-        let services = ctx.data_unchecked::<Services>();
-        let filter = filter.unwrap_or_default().parse(services)?;
-        let subscribed = services.events.subscribed("taskChanges");
-        Ok(changes(filter, services.bus.subscribe(), services.store.clone(), subscribed))
+        let app = ctx.data_unchecked::<AppState>();
+        let filter = filter.unwrap_or_default().parse(app)?;
+        let subscribed = app.metrics.events.subscribed("taskChanges");
+        Ok(changes(filter, app.bus.subscribe(), app.store.clone(), subscribed))
     }
 }
 

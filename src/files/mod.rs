@@ -5,6 +5,7 @@
 mod part;
 mod reading;
 mod upload;
+mod upload_locks;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,6 +19,7 @@ use tokio::io::AsyncReadExt;
 pub use part::Part;
 pub use reading::Reading;
 pub use upload::{Incoming, Received};
+pub use upload_locks::{UploadLock, UploadLocks};
 
 use crate::disk;
 use crate::task::TaskId;

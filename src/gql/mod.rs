@@ -7,5 +7,5 @@ pub mod idempotency;
 pub mod paging;
 pub mod progress;
 pub mod scalars;
-pub mod services;
+mod starts;
 pub mod task;

@@ -8,7 +8,7 @@ use super::budget::Budget;
 use super::error::{self, Result};
 use super::progress::ProgressObject;
 use super::scalars::{Count, DateTime};
-use super::services::Services;
+use crate::state::AppState;
 use crate::task::{self, State, Task, Verb};
 
 /// Lifecycle state of a task.
@@ -181,7 +181,7 @@ impl<K: OutputType + Copy> TaskFields<K> {
 
     /// File that the task produced. Null before COMPLETED, and for kinds that produce none.
     pub async fn result(&self, ctx: &Context<'_>) -> Option<ResultFileObject> {
-        let file = ctx.data_unchecked::<Services>().runner.result_file(&self.task)?;
+        let file = ctx.data_unchecked::<AppState>().runner.result_file(&self.task)?;
         Some(ResultFileObject::at(format!("/download/{}", self.task.id), &file))
     }
 
@@ -217,9 +217,9 @@ impl<K: OutputType + Copy> TaskFields<K> {
 
     /// The newest 500 state changes, oldest first, each with its author and reason.
     pub async fn history(&self, ctx: &Context<'_>) -> Result<Vec<StateChangeObject>> {
-        let services = ctx.data_unchecked::<Services>();
+        let app = ctx.data_unchecked::<AppState>();
         let permit = ctx.data_unchecked::<Budget>().changes.permit().await?;
-        let changes = services.store.history(self.task.id).await.map_err(error::from_store)?;
+        let changes = app.store.history(self.task.id).await.map_err(error::from_store)?;
         permit.spend(changes.len());
         Ok(changes.into_iter().map(Into::into).collect())
     }

@@ -1,4 +1,4 @@
-//! What a connection is doing: waiting for a request, reading headers, answering, or unable to send.
+//! Activity of a connection: waiting for a request, reading headers, responding, or blocked while sending.
 
 use std::io;
 use std::pin::Pin;
@@ -13,50 +13,55 @@ use tokio::time::{Instant, sleep};
 
 use crate::config::HttpLimits;
 
-/// The state of one connection. Clones share it.
+/// Activity of one connection. Clones share it.
 #[derive(Clone)]
-pub struct Activity(Arc<Shared>);
+pub struct Activity(Arc<ActivityInner>);
 
-struct Shared {
+struct ActivityInner {
     limits: HttpLimits,
-    state: Mutex<State>,
+    state: Mutex<ConnectionState>,
 }
 
-struct State {
-    /// Requests whose answers are not sent yet.
+struct ConnectionState {
+    /// Requests whose responses are not completely sent.
     requests: usize,
-    /// The end of the last request, or the opening of the connection.
+    /// Time at which the last request ended, or the connection opened.
     idle_since: Instant,
-    /// The first byte that came after that.
+    /// Time of the first byte received after that.
     headers_since: Option<Instant>,
-    /// The protocol, once a byte has come.
+    /// True for HTTP/2. None before the first byte.
     is_http2: Option<bool>,
-    /// The first attempt to send since which the client has taken nothing.
+    /// Time of the first attempt to send since the client last accepted a byte.
     blocked_since: Option<Instant>,
 }
 
-/// A request under way, until it is dropped.
-pub struct Request {
+/// An active request, until it is dropped.
+pub struct ActiveRequest {
     activity: Activity,
     upgraded: bool,
 }
 
 impl Activity {
-    /// A connection that was opened now. Its first request must arrive as headers must.
+    /// Begins the activity of a new connection. Its first request must arrive within the header timeout.
     pub fn new(limits: HttpLimits) -> Activity {
         let now = Instant::now();
-        let state =
-            State { requests: 0, idle_since: now, headers_since: Some(now), is_http2: None, blocked_since: None };
-        Activity(Arc::new(Shared { limits, state: Mutex::new(state) }))
+        let state = ConnectionState {
+            requests: 0,
+            idle_since: now,
+            headers_since: Some(now),
+            is_http2: None,
+            blocked_since: None,
+        };
+        Activity(Arc::new(ActivityInner { limits, state: Mutex::new(state) }))
     }
 
-    /// Notes that a request has begun.
-    pub fn begin(&self) -> Request {
+    /// Records the start of a request.
+    pub fn begin(&self) -> ActiveRequest {
         self.state().requests += 1;
-        Request { activity: self.clone(), upgraded: false }
+        ActiveRequest { activity: self.clone(), upgraded: false }
     }
 
-    /// Returns when a time limit of the connection has passed.
+    /// Returns when a timeout of the connection has passed.
     pub async fn overdue(&self) {
         let HttpLimits { headers, idle, .. } = self.0.limits;
         let step = headers.min(idle) / 4;
@@ -69,18 +74,18 @@ impl Activity {
         let HttpLimits { headers, idle, send, .. } = self.0.limits;
         let state = self.state();
         let passed = |since: Option<Instant>, limit: Duration| since.is_some_and(|since| since.elapsed() >= limit);
-        let waited = match state.headers_since {
+        let waited_too_long = match state.headers_since {
             _ if state.requests > 0 => false,
             Some(since) => passed(Some(since), headers),
             None => passed(Some(state.idle_since), idle),
         };
-        waited || passed(state.blocked_since, send)
+        waited_too_long || passed(state.blocked_since, send)
     }
 
     fn has_read(&self, bytes: &[u8]) {
         let mut state = self.state();
         let is_http2 = *state.is_http2.get_or_insert_with(|| bytes.starts_with(b"PRI "));
-        // In HTTP/2 the bytes may be those of an answer that is over, or of a ping.
+        // In HTTP/2 the bytes may belong to a finished response, or to a ping.
         if state.requests == 0 && state.headers_since.is_none() && !is_http2 {
             state.headers_since = Some(Instant::now());
         }
@@ -95,19 +100,19 @@ impl Activity {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, ConnectionState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Request {
-    /// Notes that the request opens a tunnel: the connection is never idle again.
+impl ActiveRequest {
+    /// Records that the request opens a tunnel. The connection is never idle again.
     pub fn upgrade(&mut self) {
         self.upgraded = true;
     }
 }
 
-impl Drop for Request {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         if self.upgraded {
             return;
@@ -119,22 +124,21 @@ impl Drop for Request {
     }
 }
 
-/// A TCP stream whose activity is noted. It counts as an open connection until it is dropped, also after an upgrade to a
-/// WebSocket.
-pub struct Watched {
+/// A TCP stream with its activity. It counts as an open connection until it is dropped, also after an upgrade to a WebSocket.
+pub struct TrackedStream {
     stream: TcpStream,
     activity: Activity,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Watched {
-    /// The stream of a connection that was given a permit.
-    pub fn new(stream: TcpStream, activity: Activity, permit: OwnedSemaphorePermit) -> Watched {
-        Watched { stream, activity, _permit: permit }
+impl TrackedStream {
+    /// Wraps the stream of a connection that holds a permit.
+    pub fn new(stream: TcpStream, activity: Activity, permit: OwnedSemaphorePermit) -> TrackedStream {
+        TrackedStream { stream, activity, _permit: permit }
     }
 }
 
-impl AsyncRead for Watched {
+impl AsyncRead for TrackedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -149,7 +153,7 @@ impl AsyncRead for Watched {
     }
 }
 
-impl AsyncWrite for Watched {
+impl AsyncWrite for TrackedStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
         self.activity.has_written(&written);

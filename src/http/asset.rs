@@ -1,4 +1,4 @@
-//! Files that are compiled into the binary and answered over HTTP: always revalidated, never loaded from elsewhere.
+//! Files that are compiled into the binary. Clients revalidate them at each use.
 
 use axum::body::Body;
 use axum::http::header::{
@@ -10,27 +10,27 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-/// What a page of this server may load: only what this server sends, and its own WebSocket.
+/// Content-Security-Policy of pages: they load only from this server and open only its WebSocket.
 pub const CONTENT_POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
      style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self' data:; \
      object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// One file of the binary.
+/// A file compiled into the binary.
 #[derive(Debug)]
 pub struct Asset {
-    /// The last part of its address.
+    /// Last part of its path.
     pub name: &'static str,
-    /// Its media type.
+    /// Media type.
     pub media_type: &'static str,
-    /// Its content, as it is sent.
+    /// Content, as it is sent.
     pub content: &'static [u8],
-    /// Whether `content` is compressed with gzip.
+    /// True if `content` is compressed with gzip.
     pub gzipped: bool,
 }
 
 impl Asset {
-    /// The answer to GET or HEAD: 200 with the file, 304 where the client has it already, and 406 where the file is
-    /// kept compressed and the client refuses gzip.
+    /// Responds to GET or HEAD: 200 with the file, 304 if the client has it, 406 if the file is compressed and the client
+    /// refuses gzip.
     pub fn answer(&self, request: &HeaderMap) -> Response {
         let tag = self.tag();
         if self.gzipped && !accepts_gzip(request) {
@@ -63,7 +63,7 @@ impl Asset {
         }
     }
 
-    /// A strong validator: the first half of the SHA-256 of the bytes that are sent.
+    /// Strong ETag: the first half of the SHA-256 of the sent bytes.
     fn tag(&self) -> String {
         let hash = Sha256::digest(self.content);
         let half: String = hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
@@ -72,32 +72,33 @@ impl Asset {
 }
 
 fn refusal() -> Response {
-    let text = "This file is kept compressed: accept Content-Encoding gzip.\n";
+    let text = "This file is compressed. Accept Content-Encoding gzip.\n";
     (StatusCode::NOT_ACCEPTABLE, [(VARY, "Accept-Encoding")], text).into_response()
 }
 
-/// RFC 9110, 13.1.2: `*` or a list of tags, compared weakly.
+/// Returns true if If-None-Match is `*` or has the tag, compared weakly (RFC 9110, 13.1.2).
 fn has_already(request: &HeaderMap, tag: &str) -> bool {
-    listed(request, IF_NONE_MATCH).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
+    list_entries(request, IF_NONE_MATCH).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
 }
 
-/// RFC 9110, 12.5.3: no header accepts every coding; gzip counts before `*`, and `q=0` refuses.
+/// Returns true if Accept-Encoding allows gzip (RFC 9110, 12.5.3). No header allows every coding; gzip takes precedence over
+/// `*`; `q=0` refuses.
 fn accepts_gzip(request: &HeaderMap) -> bool {
     if !request.contains_key(ACCEPT_ENCODING) {
         return true;
     }
-    let weight = |coding: &str| listed(request, ACCEPT_ENCODING).find_map(|entry| weight_of(entry, coding));
+    let weight = |coding: &str| list_entries(request, ACCEPT_ENCODING).find_map(|entry| weight_of(entry, coding));
     weight("gzip").or_else(|| weight("x-gzip")).or_else(|| weight("*")).is_some_and(|q| q > 0.0)
 }
 
-/// The weight of `entry`, such as `gzip;q=0.5`, where it names `coding`; one that cannot be read counts as 0.
+/// Returns the weight of `entry`, such as `gzip;q=0.5`, if it names `coding`. An invalid weight counts as 0.
 fn weight_of(entry: &str, coding: &str) -> Option<f32> {
     let (name, rest) = entry.split_once(';').unwrap_or((entry, "q=1"));
     let weight = rest.trim().trim_start_matches(['q', 'Q']).trim_start_matches('=');
     name.trim().eq_ignore_ascii_case(coding).then(|| weight.parse().unwrap_or(0.0))
 }
 
-fn listed(request: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+fn list_entries(request: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     let values = request.get_all(name).into_iter().collect::<Vec<_>>().into_iter();
     values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
 }

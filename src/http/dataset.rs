@@ -14,12 +14,13 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 
+use super::file_response;
 use super::uploads::error;
-use super::{Site, file_response};
 use crate::datasets::{
     self, Column, ColumnFilter, CsvLines, DatasetName, PIN_LIFE, PageLimit, PinHolder, RowWindow, Selection,
     SnapshotReader,
 };
+use crate::state::AppState;
 use crate::task::Code;
 
 /// Rows of a window, and bytes at which a page ends.
@@ -52,7 +53,7 @@ enum StreamItem {
 
 /// A stream under way.
 struct CsvStream {
-    site: Site,
+    app: AppState,
     holder: PinHolder,
     reader: Arc<dyn SnapshotReader>,
     rows: u64,
@@ -63,7 +64,7 @@ struct CsvStream {
 
 /// The dataset's rows: 404 where there is no such dataset, 400 for columns that it has not and filters that do not fit them.
 pub async fn stream(
-    State(site): State<Site>,
+    State(app): State<AppState>,
     Path(file): Path<String>,
     asked: Result<Query<CsvQuery>, axum::extract::rejection::QueryRejection>,
     method: Method,
@@ -79,37 +80,36 @@ pub async fn stream(
         Ok(Query(asked)) => asked,
         Err(problem) => return error(StatusCode::BAD_REQUEST, Code::BadUserInput, &problem.body_text()),
     };
-    let begun =
-        if method == Method::HEAD { look(&site, &name, &asked).await } else { begin(site, &name, &asked).await };
+    let begun = if method == Method::HEAD { look(&app, &name, &asked).await } else { begin(app, &name, &asked).await };
     begun.map_or_else(|refusal| *refusal, |body| described(body, &name))
 }
 
 /// Whether it could begin.
-async fn look(site: &Site, name: &DatasetName, asked: &CsvQuery) -> Result<Body, Box<Response>> {
-    let found = site.datasets.get(name).await.map_err(refuse)?;
+async fn look(app: &AppState, name: &DatasetName, asked: &CsvQuery) -> Result<Body, Box<Response>> {
+    let found = app.datasets.get(name).await.map_err(refuse)?;
     let dataset = found.ok_or_else(|| refuse(datasets::Error::Missing(name.clone())))?;
     select(&dataset.columns, asked)?;
     Ok(Body::empty())
 }
 
-async fn begin(site: Site, name: &DatasetName, asked: &CsvQuery) -> Result<Body, Box<Response>> {
-    let _body = look(&site, name, asked).await?;
-    let permit = Arc::clone(&site.streams).try_acquire_owned().map_err(|_| too_busy(&site))?;
-    let holder = PinHolder::Stream(site.clock.task_id());
-    let snapshot = site.datasets.pin(holder, name).await.map_err(refuse)?;
+async fn begin(app: AppState, name: &DatasetName, asked: &CsvQuery) -> Result<Body, Box<Response>> {
+    let _body = look(&app, name, asked).await?;
+    let permit = Arc::clone(&app.csv_streams).try_acquire_owned().map_err(|_| too_busy(&app))?;
+    let holder = PinHolder::Stream(app.clock.task_id());
+    let snapshot = app.datasets.pin(holder, name).await.map_err(refuse)?;
     let selection = match select(&snapshot.columns, asked) {
         Ok(selection) => selection,
         Err(refusal) => {
-            let_go(&site, holder).await;
+            let_go(&app, holder).await;
             return Err(refusal);
         }
     };
     let header = CsvLines::header(&selection.columns(&snapshot.columns), asked.guard_formulas);
-    let reader = site.datasets.reader(&snapshot, &selection);
+    let reader = app.datasets.reader(&snapshot, &selection);
     let (to, parts) = mpsc::channel(1);
-    let tracker = site.sockets.clone();
+    let tracker = app.connections.clone();
     let (rows, guard) = (snapshot.rows, asked.guard_formulas);
-    tracker.spawn(CsvStream { site, holder, reader, rows, guard, _permit: permit, to }.run(header));
+    tracker.spawn(CsvStream { app, holder, reader, rows, guard, _permit: permit, to }.run(header));
     Ok(Body::from_stream(body(parts)))
 }
 
@@ -138,13 +138,13 @@ impl CsvStream {
             sent = self.send(header) => sent,
             kept = self.keep() => kept,
             () = self.to.closed() => Ok(()),
-            () = self.site.ending.cancelled() => Ok(()),
+            () = self.app.ending.cancelled() => Ok(()),
         };
         if let Err(problem) = ended {
             tracing::warn!(error = %problem, "dataset stream failed");
         }
         self.reader.stop();
-        let_go(&self.site, self.holder).await;
+        let_go(&self.app, self.holder).await;
     }
 
     async fn send(&self, header: Vec<u8>) -> Result<(), datasets::Error> {
@@ -153,7 +153,7 @@ impl CsvStream {
         let mut pages = pin!(datasets::pages(Arc::clone(&self.reader), all, WINDOW, limit));
         let mut bytes = header;
         loop {
-            let taken = timeout(self.site.limits.send, self.to.send(StreamItem::Bytes(bytes.into()))).await;
+            let taken = timeout(self.app.config.http.send, self.to.send(StreamItem::Bytes(bytes.into()))).await;
             if !matches!(taken, Ok(Ok(()))) {
                 return Ok(());
             }
@@ -171,7 +171,7 @@ impl CsvStream {
     async fn keep(&self) -> Result<(), datasets::Error> {
         loop {
             tokio::time::sleep(PIN_LIFE / 4).await;
-            match self.site.datasets.renew(self.holder).await {
+            match self.app.datasets.renew(self.holder).await {
                 Err(datasets::Error::Unavailable(problem)) => {
                     tracing::warn!(error = problem, "datasets unavailable; retrying to renew the snapshot of a stream")
                 }
@@ -193,8 +193,8 @@ fn body(parts: mpsc::Receiver<StreamItem>) -> impl Stream<Item = Result<Bytes, s
     })
 }
 
-async fn let_go(site: &Site, holder: PinHolder) {
-    if let Err(problem) = site.datasets.unpin(holder).await {
+async fn let_go(app: &AppState, holder: PinHolder) {
+    if let Err(problem) = app.datasets.unpin(holder).await {
         tracing::warn!(error = %problem, "could not release the snapshot of a stream; it expires by itself");
     }
 }
@@ -215,8 +215,8 @@ fn described(body: Body, name: &DatasetName) -> Response {
 }
 
 /// 503: as many datasets are streamed as may be at once.
-fn too_busy(site: &Site) -> Box<Response> {
-    let text = format!("{} datasets are streamed already: try again", site.limits.max_streams);
+fn too_busy(app: &AppState) -> Box<Response> {
+    let text = format!("{} datasets are streamed already: try again", app.config.http.max_streams);
     let answer = error(StatusCode::SERVICE_UNAVAILABLE, Code::TooBusy, &text);
     Box::new(file_response::with(answer, header::RETRY_AFTER, RETRY_AFTER))
 }

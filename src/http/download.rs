@@ -4,23 +4,34 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 
+use super::file_response;
 use super::uploads::error;
-use super::{Site, file_response};
+use crate::state::AppState;
 use crate::store;
 use crate::task::{self, Code, ResultFile, Task};
 
 /// The task's result: 404 for an unknown id, 409 with the state where it is not COMPLETED, 410 where the file is gone.
-pub async fn result(State(site): State<Site>, Path(id): Path<String>, method: Method, headers: HeaderMap) -> Response {
-    file(&site, &id, |task| site.runner.result_file(task), &method, &headers).await
+pub async fn result(
+    State(app): State<AppState>,
+    Path(id): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    file(&app, &id, |task| app.runner.result_file(task), &method, &headers).await
 }
 
 /// The rejected rows of an import, in the same way; those of one that FAILED past maxBadRows too.
-pub async fn rejects(State(site): State<Site>, Path(id): Path<String>, method: Method, headers: HeaderMap) -> Response {
-    file(&site, &id, |task| site.runner.rejects_file(task), &method, &headers).await
+pub async fn rejects(
+    State(app): State<AppState>,
+    Path(id): Path<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    file(&app, &id, |task| app.runner.rejects_file(task), &method, &headers).await
 }
 
 async fn file(
-    site: &Site,
+    app: &AppState,
     id: &str,
     of: impl Fn(&Task) -> Option<ResultFile>,
     method: &Method,
@@ -28,7 +39,7 @@ async fn file(
 ) -> Response {
     let unknown = || error(StatusCode::NOT_FOUND, Code::NotFound, "there is no such task");
     let Ok(id) = id.parse() else { return unknown() };
-    let task = match site.store.get(id).await {
+    let task = match app.store.get(id).await {
         Ok(Some(task)) => task,
         Ok(None) => return unknown(),
         Err(problem) => return away(&problem),
@@ -38,7 +49,7 @@ async fn file(
             let text = format!("task {} is {}: its file is there once it is COMPLETED", task.id, task.state);
             error(StatusCode::CONFLICT, Code::InvalidState, &text)
         }
-        Some(file) => file_response::send(method, headers, site.files.result(task.id), &file).await,
+        Some(file) => file_response::send(method, headers, app.files.result(task.id), &file).await,
         None => error(StatusCode::NOT_FOUND, Code::NotFound, "this task left no such file"),
     }
 }

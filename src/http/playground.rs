@@ -1,4 +1,4 @@
-//! The playground: GraphiQL, complete without internet.
+//! The playground: GraphiQL. It loads nothing from the internet.
 
 use axum::Router;
 use axum::extract::{Path, Request};
@@ -44,16 +44,17 @@ const fn packed(name: &'static str, media_type: &'static str, content: &'static 
     Asset { name, media_type, content, gzipped: true }
 }
 
-/// The routes /graphiql and /graphiql/FILE. They need no state of the server.
+/// The routes /graphiql and /graphiql/FILE.
 pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new().route("/graphiql", get(page)).route("/graphiql/{file}", get(file))
 }
 
-/// Answers the page where a browser opens the API's own address: a GET without a query that asks for text/html first.
+/// Returns the playground if a browser opens the API's address: a GET without a query that prefers text/html.
 pub async fn for_browsers(request: Request, next: Next) -> Response {
     let accept = request.headers().get(ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
-    let opened = request.method() == Method::GET && request.uri().query().is_none() && accept.starts_with("text/html");
-    if opened { INDEX.answer(request.headers()) } else { next.run(request).await }
+    let is_browser =
+        request.method() == Method::GET && request.uri().query().is_none() && accept.starts_with("text/html");
+    if is_browser { INDEX.answer(request.headers()) } else { next.run(request).await }
 }
 
 async fn page(request: HeaderMap) -> Response {

@@ -1,4 +1,4 @@
-//! Serves connections: HTTP/1.1, HTTP/2 and upgrades to WebSockets, within the limits of the settings.
+//! Accepts connections and serves HTTP/1.1, HTTP/2 and WebSockets, within the limits of the settings.
 
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
@@ -23,15 +23,15 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::activity::{self, Activity, Watched};
+use super::activity::{ActiveRequest, Activity, TrackedStream};
 use crate::config::HttpLimits;
 
 /// Maximum time for a connection to close once its time limit has passed.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// Serves `routes` until `stop`, and returns when the requests that were under way have been answered.
+/// Serves `routes` until `stop` is cancelled. Returns when every active request has been answered.
 pub async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, stop: CancellationToken) {
-    let mut listener = listener.tap_io(send_at_once);
+    let mut listener = listener.tap_io(disable_nagle);
     let (permits, connections) = (Arc::new(Semaphore::new(limits.max_connections)), TaskTracker::new());
     let server = Arc::new(builder(&limits));
     loop {
@@ -46,9 +46,9 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, st
             break;
         };
         let activity = Activity::new(limits.clone());
-        let stream = TokioIo::new(Watched::new(stream, activity.clone(), permit));
+        let stream = TokioIo::new(TrackedStream::new(stream, activity.clone(), permit));
         let (server, stop) = (Arc::clone(&server), stop.clone());
-        let routes = Routes { routes: TowerToHyperService::new(routes.clone()), activity: activity.clone() };
+        let routes = ConnectionRoutes { routes: TowerToHyperService::new(routes.clone()), activity: activity.clone() };
         connections.spawn(async move {
             let mut connection = pin!(server.serve_connection_with_upgrades(stream, routes));
             let ended = tokio::select! {
@@ -58,7 +58,7 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, st
             };
             connection.as_mut().graceful_shutdown();
             match ended {
-                Some(patience) => drop(timeout(patience, connection).await),
+                Some(limit) => drop(timeout(limit, connection).await),
                 None => drop(connection.await),
             }
         });
@@ -70,51 +70,51 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, st
 
 fn builder(limits: &HttpLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // Header and idle timeouts are those of `Activity`, which knows both protocols.
+    // `Activity` enforces the header and idle timeouts for both protocols.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
     let http2 = &mut builder.http2();
     http2.timer(TokioTimer::new()).keep_alive_interval(limits.idle).keep_alive_timeout(limits.headers);
-    // WebSockets over HTTP/2 come by CONNECT.
+    // WebSockets over HTTP/2 use CONNECT.
     http2.enable_connect_protocol();
     builder
 }
 
-/// An event is small: held back until the client has acknowledged the one before, it would come up to 40 ms late.
-fn send_at_once(stream: &mut TcpStream) {
+/// Disables Nagle's algorithm, which would delay small events by up to 40 ms.
+fn disable_nagle(stream: &mut TcpStream) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "could not set TCP_NODELAY on a connection");
     }
 }
 
-/// The routes as one connection asks them.
+/// The routes, for the requests of one connection.
 #[derive(Clone)]
-struct Routes {
+struct ConnectionRoutes {
     routes: TowerToHyperService<Router>,
     activity: Activity,
 }
 
-impl Service<Request<Incoming>> for Routes {
-    type Response = Response<Answer>;
+impl Service<Request<Incoming>> for ConnectionRoutes {
+    type Response = Response<TrackedBody>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Answer>, Infallible>>;
+    type Future = BoxFuture<'static, Result<Response<TrackedBody>, Infallible>>;
 
-    fn call(&self, asked: Request<Incoming>) -> Self::Future {
-        let mut request = self.activity.begin();
-        if asked.method() == Method::CONNECT {
-            request.upgrade();
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let mut active = self.activity.begin();
+        if request.method() == Method::CONNECT {
+            active.upgrade();
         }
-        let answer = self.routes.call(asked);
-        async move { Ok(answer.await?.map(|body| Answer { body, _request: request })) }.boxed()
+        let response = self.routes.call(request);
+        async move { Ok(response.await?.map(|body| TrackedBody { body, _active: active })) }.boxed()
     }
 }
 
-/// The body of an answer; its request is under way until it is sent.
-struct Answer {
+/// The body of a response. Its request is active until the body is sent.
+struct TrackedBody {
     body: Body,
-    _request: activity::Request,
+    _active: ActiveRequest,
 }
 
-impl HttpBody for Answer {
+impl HttpBody for TrackedBody {
     type Data = <Body as HttpBody>::Data;
     type Error = <Body as HttpBody>::Error;
 

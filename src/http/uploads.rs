@@ -12,8 +12,9 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use serde_json::json;
 
-use super::{Site, tus};
+use super::tus;
 use crate::files::Received;
+use crate::state::AppState;
 use crate::store::{self, Upload};
 use crate::task::{Code, text};
 use graphql_transport::{UploadError, UploadSink};
@@ -21,7 +22,7 @@ use graphql_transport::{UploadError, UploadSink};
 type UploadBody<'a> = BoxStream<'a, Result<Bytes, io::Error>>;
 
 /// Where the file parts of GraphQL requests go.
-pub struct GraphqlUploads(pub Site);
+pub struct GraphqlUploads(pub AppState);
 
 #[async_trait]
 impl UploadSink for GraphqlUploads {
@@ -39,19 +40,19 @@ impl UploadSink for GraphqlUploads {
 }
 
 /// POST /uploads: the beginning of a resumable upload where the client speaks tus; else the body is the file, or the first file part of a multipart/form-data body.
-pub async fn receive(State(site): State<Site>, headers: HeaderMap, body: Body) -> Response {
+pub async fn receive(State(app): State<AppState>, headers: HeaderMap, body: Body) -> Response {
     if tus::speaks(&headers) {
-        return tus::create(&site, &headers, body).await;
+        return tus::create(&app, &headers, body).await;
     }
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if length.is_some_and(|length| length > site.max_upload_bytes.saturating_add(1 << 16)) {
-        return refuse(&UploadError::TooLarge { limit: site.max_upload_bytes });
+    if length.is_some_and(|length| length > app.config.max_upload_bytes.saturating_add(1 << 16)) {
+        return refuse(&UploadError::TooLarge { limit: app.config.max_upload_bytes });
     }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let pieces = body.into_data_stream().map_err(io::Error::other);
     let kept = match multer::parse_boundary(kind) {
-        Ok(boundary) => first_file(&site, multer::Multipart::new(pieces, boundary)).await,
-        Err(_) => keep(&site, None, pieces.boxed()).await.map(Some),
+        Ok(boundary) => first_file(&app, multer::Multipart::new(pieces, boundary)).await,
+        Err(_) => keep(&app, None, pieces.boxed()).await.map(Some),
     };
     match kept {
         Ok(Some(upload)) => {
@@ -63,23 +64,23 @@ pub async fn receive(State(site): State<Site>, headers: HeaderMap, body: Body) -
     }
 }
 
-async fn first_file(site: &Site, mut form: multer::Multipart<'_>) -> Result<Option<Upload>, UploadError> {
+async fn first_file(app: &AppState, mut form: multer::Multipart<'_>) -> Result<Option<Upload>, UploadError> {
     while let Some(field) = form.next_field().await.map_err(|error| UploadError::of_body(&error))? {
         if let Some(name) = field.file_name().map(str::to_owned) {
-            return keep(site, Some(name), field.map_err(io::Error::other).boxed()).await.map(Some);
+            return keep(app, Some(name), field.map_err(io::Error::other).boxed()).await.map(Some);
         }
     }
     Ok(None)
 }
 
 /// Streams a file to disk and notes it. Nothing is left of one that is cut off or too large.
-async fn keep(site: &Site, name: Option<String>, mut body: UploadBody<'_>) -> Result<Upload, UploadError> {
+async fn keep(app: &AppState, name: Option<String>, mut body: UploadBody<'_>) -> Result<Upload, UploadError> {
     if let Some(name) = &name {
         text::check(name, text::FILE_NAME).map_err(|invalid| UploadError::Name(invalid.to_string()))?;
     }
-    let limit = site.max_upload_bytes;
-    let id = site.clock.uuid().to_string();
-    let mut incoming = site.files.receive(&id, limit).await.map_err(failed)?;
+    let limit = app.config.max_upload_bytes;
+    let id = app.clock.uuid().to_string();
+    let mut incoming = app.files.receive(&id, limit).await.map_err(failed)?;
     let problem = loop {
         match body.next().await {
             None => break None,
@@ -96,20 +97,20 @@ async fn keep(site: &Site, name: Option<String>, mut body: UploadBody<'_>) -> Re
         return Err(problem);
     }
     let whole = incoming.finish().await.map_err(failed)?;
-    let now = site.clock.now();
+    let now = app.clock.now();
     let (size, sha256) = (Some(whole.size), Some(whole.sha256));
     let upload = Upload { id, name, metadata: None, size, sha256, created_at: now, used_at: now };
-    if let Err(error) = site.store.add_upload(&upload).await {
-        site.files.delete_upload(&upload.id).await.map_err(failed)?;
+    if let Err(error) = app.store.add_upload(&upload).await {
+        app.files.delete_upload(&upload.id).await.map_err(failed)?;
         return Err(failed(error));
     }
     Ok(upload)
 }
 
 /// Deletes an upload unless a task reads it.
-async fn forget(site: &Site, id: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    if site.store.delete_upload(id).await? {
-        site.files.delete_upload(id).await?;
+async fn forget(app: &AppState, id: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    if app.store.delete_upload(id).await? {
+        app.files.delete_upload(id).await?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use axum::response::Response;
 use jiff::fmt::rfc2822::DateTimePrinter;
 
 use super::{TusResult, bad, refused};
-use crate::http::Site;
+use crate::state::AppState;
 use crate::store::Upload;
 use crate::task::Code;
 
@@ -69,7 +69,7 @@ pub fn stamped(answer: TusResult) -> Response {
 }
 
 /// What is known of an upload: its size and metadata, and until when it stays.
-pub fn described(answer: Response, site: &Site, upload: &Upload) -> Response {
+pub fn described(answer: Response, app: &AppState, upload: &Upload) -> Response {
     let answer = match upload.size {
         Some(size) => with(answer, LENGTH, &size.to_string()),
         None => with(answer, DEFER, "1"),
@@ -78,12 +78,12 @@ pub fn described(answer: Response, site: &Site, upload: &Upload) -> Response {
         Some(metadata) => with(answer, METADATA, metadata),
         None => answer,
     };
-    expiring(answer, site, upload)
+    expiring(answer, app, upload)
 }
 
 /// Until when an upload stays that nobody goes on with.
-pub fn expiring(answer: Response, site: &Site, upload: &Upload) -> Response {
-    let at = site.upload_life.and_then(|life| upload.used_at.checked_add(life).ok());
+pub fn expiring(answer: Response, app: &AppState, upload: &Upload) -> Response {
+    let at = app.config.upload_life.and_then(|life| upload.used_at.checked_add(life).ok());
     match at.and_then(|at| DateTimePrinter::new().timestamp_to_rfc9110_string(&at).ok()) {
         Some(date) => with(answer, EXPIRES, &date),
         None => answer,

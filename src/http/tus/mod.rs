@@ -7,7 +7,6 @@
 
 mod create;
 mod headers;
-mod locks;
 mod metadata;
 mod receive;
 
@@ -16,35 +15,34 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::Site;
 use super::uploads::{error, refuse, unkept};
 use crate::files::Part;
+use crate::state::AppState;
 use crate::store::Upload;
 use crate::task::Code;
 pub use headers::{EXPOSED, announce, speaks};
 use headers::{OFFSET, described, with};
-pub use locks::UploadLocks;
 
 /// An answer, or a refusal.
 type TusResult = Result<Response, Box<Response>>;
 
 /// POST /uploads with a Tus-Resumable header: a new upload.
-pub async fn create(site: &Site, headers: &HeaderMap, body: Body) -> Response {
+pub async fn create(app: &AppState, headers: &HeaderMap, body: Body) -> Response {
     headers::stamped(match headers::checked(headers) {
-        Ok(()) => create::create(site, headers, body).await,
+        Ok(()) => create::create(app, headers, body).await,
         Err(refusal) => Err(refusal),
     })
 }
 
 /// HEAD, PATCH and DELETE /uploads/ID; as POST too, with the method in X-HTTP-Method-Override.
-pub async fn upload(State(site): State<Site>, Path(id): Path<String>, request: Request) -> Response {
+pub async fn upload(State(app): State<AppState>, Path(id): Path<String>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let answer = match headers::checked(&head.headers) {
         Err(refusal) => Err(refusal),
         Ok(()) => match headers::method(&head.method, &head.headers) {
-            Method::HEAD => look(&site, &id).await,
-            Method::PATCH => receive::patch(&site, id, &head.headers, body).await,
-            Method::DELETE => terminate(&site, &id).await,
+            Method::HEAD => look(&app, &id).await,
+            Method::PATCH => receive::patch(&app, id, &head.headers, body).await,
+            Method::DELETE => terminate(&app, &id).await,
             _ => {
                 let text = "an upload is asked for by HEAD, continued by PATCH and deleted by DELETE";
                 let answer = error(StatusCode::METHOD_NOT_ALLOWED, Code::BadUserInput, text);
@@ -56,48 +54,48 @@ pub async fn upload(State(site): State<Site>, Path(id): Path<String>, request: R
 }
 
 /// How far it came. Whoever still writes to it is stopped first, so that what is said stays true.
-async fn look(site: &Site, id: &str) -> TusResult {
-    let mut upload = known(site, id).await?;
+async fn look(app: &AppState, id: &str) -> TusResult {
+    let mut upload = known(app, id).await?;
     let mut offset = upload.size.unwrap_or(0);
     if !upload.is_complete() {
-        let lock = site.upload_locks.take(id).await;
-        let (mut part, now) = opened(site, id).await?;
+        let lock = app.upload_locks.take(id).await;
+        let (mut part, now) = opened(app, id).await?;
         offset = part.sync().await.map_err(unkept)?;
-        upload = receive::completed(site, now, &mut part).await?;
+        upload = receive::completed(app, now, &mut part).await?;
         drop(part);
         drop(lock);
     }
-    let answer = described(StatusCode::OK.into_response(), site, &upload);
+    let answer = described(StatusCode::OK.into_response(), app, &upload);
     let answer = with(answer, header::CACHE_CONTROL, "no-store");
     Ok(with(answer, OFFSET, &offset.to_string()))
 }
 
 /// Deletes it, unless a task reads it.
-async fn terminate(site: &Site, id: &str) -> TusResult {
-    let upload = known(site, id).await?;
-    let _lock = site.upload_locks.take(id).await;
-    if !site.store.delete_upload(&upload.id).await.map_err(unkept)? {
-        known(site, id).await?;
+async fn terminate(app: &AppState, id: &str) -> TusResult {
+    let upload = known(app, id).await?;
+    let _lock = app.upload_locks.take(id).await;
+    if !app.store.delete_upload(&upload.id).await.map_err(unkept)? {
+        known(app, id).await?;
         return Err(refused(StatusCode::CONFLICT, Code::InvalidState, "a task reads it: delete the task first"));
     }
-    site.files.delete_upload(&upload.id).await.map_err(unkept)?;
+    app.files.delete_upload(&upload.id).await.map_err(unkept)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn known(site: &Site, id: &str) -> Result<Upload, Box<Response>> {
-    let found = site.store.upload(id).await.map_err(unkept)?;
+async fn known(app: &AppState, id: &str) -> Result<Upload, Box<Response>> {
+    let found = app.store.upload(id).await.map_err(unkept)?;
     found.ok_or_else(|| refused(StatusCode::NOT_FOUND, Code::NotFound, "there is no such upload"))
 }
 
 /// Its file, which nobody else writes to, and its row as it then is.
-async fn opened(site: &Site, id: &str) -> Result<(Part, Upload), Box<Response>> {
-    let Some(part) = site.files.part(id).await.map_err(unkept)? else {
+async fn opened(app: &AppState, id: &str) -> Result<(Part, Upload), Box<Response>> {
+    let Some(part) = app.files.part(id).await.map_err(unkept)? else {
         return Err(refused(StatusCode::LOCKED, Code::Conflict, "another node is receiving it: try again in a moment"));
     };
-    match known(site, id).await {
+    match known(app, id).await {
         Ok(upload) => Ok((part, upload)),
         Err(refusal) => {
-            site.files.delete_upload(id).await.map_err(unkept)?;
+            app.files.delete_upload(id).await.map_err(unkept)?;
             Err(refusal)
         }
     }

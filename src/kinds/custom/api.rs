@@ -8,10 +8,10 @@ use serde_json::Value;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::DateTime;
-use crate::gql::services::Services;
 use crate::gql::task::task_type;
 use crate::kinds::api::TaskKind;
 use crate::runner::StartOptions;
+use crate::state::AppState;
 use crate::task::{State, Task};
 
 task_type! {
@@ -69,13 +69,13 @@ impl CustomStart {
         ctx: &Context<'_>,
         #[graphql(desc = "Kind, its input and options.")] input: StartCustomInput,
     ) -> Result<CustomTask> {
-        let services = ctx.data_unchecked::<Services>();
+        let app = ctx.data_unchecked::<AppState>();
         if TaskKind::of(&input.name) != TaskKind::Custom {
             let text = format!("{:?} has its own mutation. Use that instead of startCustom.", input.name);
             return Err(error::bad_input("name", text));
         }
         let (key, start_at) = (idempotency::key(ctx, input.idempotency_key)?, input.start_at.map(|at| at.0));
         let options = StartOptions::new(input.label, start_at, key).map_err(error::from_input)?;
-        services.start(&input.name, input.spec.0, options).await.map(CustomTask::from)
+        app.start(&input.name, input.spec.0, options).await.map(CustomTask::from)
     }
 }

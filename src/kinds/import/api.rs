@@ -14,10 +14,10 @@ use crate::gql::column::ColumnTypeEnum;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::{Count, DateTime, UploadScalar};
-use crate::gql::services::Services;
 use crate::gql::task::{ResultFileObject, task_type};
 use crate::kinds::api::TaskKind;
 use crate::runner::StartOptions;
+use crate::state::AppState;
 use crate::task::{IdempotencyKey, State, Task};
 
 task_type! {
@@ -48,7 +48,7 @@ impl ImportFields {
     /// imported file. After the cells are corrected, it can be imported with APPEND: its first three columns are skipped. Null
     /// if there are no rejects, and before the import is COMPLETED or FAILED because of maxBadRows.
     async fn rejects(&self, ctx: &Context<'_>) -> Option<ResultFileObject> {
-        let file = ctx.data_unchecked::<Services>().runner.rejects_file(&self.0)?;
+        let file = ctx.data_unchecked::<AppState>().runner.rejects_file(&self.0)?;
         Some(ResultFileObject::at(format!("/download/{}/rejects", self.0.id), &file))
     }
 
@@ -170,17 +170,17 @@ impl ImportStart {
         ctx: &Context<'_>,
         #[graphql(desc = "File, dataset and options.")] input: StartImportInput,
     ) -> Result<ImportTask> {
-        let services = ctx.data_unchecked::<Services>();
+        let app = ctx.data_unchecked::<AppState>();
         let (label, start_at) = (input.label.clone(), input.start_at.map(|at| at.0));
         let key = input.idempotency_key.clone();
-        let spec = parse_input(services, input).await?;
+        let spec = parse_input(app, input).await?;
         let idempotency_key = idempotency_key(ctx, key, &spec.source).await?;
         let options = StartOptions::new(label, start_at, idempotency_key).map_err(error::from_input)?;
-        if services.repeated(NAME, &options).await?.is_none() {
-            check_dataset(services, &spec).await?;
+        if app.repeated(NAME, &options).await?.is_none() {
+            check_dataset(app, &spec).await?;
         }
         let spec = serde_json::to_value(&spec).map_err(error::internal)?;
-        services.start(NAME, spec, options).await.map(ImportTask::from)
+        app.start(NAME, spec, options).await.map(ImportTask::from)
     }
 }
 
@@ -191,14 +191,14 @@ async fn idempotency_key(
     source: &FileSource,
 ) -> Result<Option<IdempotencyKey>> {
     let (Some(text), FileSource::Upload(id)) = (&key, source) else { return idempotency::key(ctx, key) };
-    let services = ctx.data_unchecked::<Services>();
-    let upload = services.store.upload(id).await.map_err(error::from_store)?;
+    let app = ctx.data_unchecked::<AppState>();
+    let upload = app.store.upload(id).await.map_err(error::from_store)?;
     let mut input = idempotency::input(ctx)?;
     input["input"]["source"] = json!({ "sha256": upload.and_then(|upload| upload.sha256) });
     Ok(Some(idempotency::key_for(text.clone(), &input)))
 }
 
-async fn parse_input(services: &Services, input: StartImportInput) -> Result<ImportSpec> {
+async fn parse_input(app: &AppState, input: StartImportInput) -> Result<ImportSpec> {
     let dataset: DatasetName = input
         .dataset
         .parse()
@@ -214,12 +214,10 @@ async fn parse_input(services: &Services, input: StartImportInput) -> Result<Imp
         (OnBadRow::Fail, Some(_)) => return Err(error::bad_input("maxBadRows", "maxBadRows requires onBadRow: SKIP.")),
     };
     let source = match input.source {
-        ImportSource::Upload(UploadScalar(id)) => {
-            FileSource::Upload(check_upload(services, "source.upload", id).await?)
-        }
-        ImportSource::UploadId(ID(id)) => FileSource::Upload(check_upload(services, "source.uploadId", id).await?),
+        ImportSource::Upload(UploadScalar(id)) => FileSource::Upload(check_upload(app, "source.upload", id).await?),
+        ImportSource::UploadId(ID(id)) => FileSource::Upload(check_upload(app, "source.uploadId", id).await?),
         ImportSource::Url(url) => FileSource::Url(url),
-        ImportSource::Path(name) => check_path(services, name).await?,
+        ImportSource::Path(name) => check_path(app, name).await?,
     };
     let csv = input.csv.map_or_else(|| Ok(CsvFormat::default()), parse_format)?;
     let (mode, infer_types) = (input.mode.into(), input.infer_types);
@@ -234,11 +232,11 @@ fn parse_columns(input: Vec<ColumnInput>) -> Result<Vec<Column>> {
     Ok(input.into_iter().map(|column| Column { name: column.name, kind: column.kind.into() }).collect())
 }
 
-async fn check_upload(services: &Services, field: &str, id: String) -> Result<String> {
-    match services.store.upload(&id).await.map_err(error::from_store)? {
+async fn check_upload(app: &AppState, field: &str, id: String) -> Result<String> {
+    match app.store.upload(&id).await.map_err(error::from_store)? {
         Some(upload) if upload.is_complete() => Ok(upload.id),
         Some(upload) => {
-            let received = services.files.received(&id).await.map_err(error::internal)?;
+            let received = app.files.received(&id).await.map_err(error::internal)?;
             let of_size = upload.size.map_or(String::new(), |size| format!(" of {size}"));
             let text =
                 format!("Upload {id} is incomplete: {received}{of_size} bytes received. Send the rest first (tus).");
@@ -248,8 +246,8 @@ async fn check_upload(services: &Services, field: &str, id: String) -> Result<St
     }
 }
 
-async fn check_path(services: &Services, name: String) -> Result<FileSource> {
-    let folder = services.import_dir.clone();
+async fn check_path(app: &AppState, name: String) -> Result<FileSource> {
+    let folder = app.config.import_dir.clone();
     let found =
         tokio::task::spawn_blocking(move || source::below(folder.as_deref(), &name).map(|_| FileSource::Path(name)));
     found.await.map_err(error::internal)?.map_err(error::from_input)
@@ -289,12 +287,12 @@ fn parse_ascii(field: &str, text: Option<String>, default: u8) -> Result<u8> {
 }
 
 /// Refuses a start that would fail as soon as it runs.
-async fn check_dataset(services: &Services, spec: &ImportSpec) -> Result<()> {
-    if let Some(holder) = services.store.holder(&super::unique_key(&spec.dataset)).await.map_err(error::from_store)? {
+async fn check_dataset(app: &AppState, spec: &ImportSpec) -> Result<()> {
+    if let Some(holder) = app.store.holder(&super::unique_key(&spec.dataset)).await.map_err(error::from_store)? {
         let text = format!("Task {} is filling the dataset. Wait for it, or terminate it.", holder.id);
         return Err(error::conflict(holder.id, text));
     }
-    let exists = services.datasets.get(&spec.dataset).await.map_err(error::from_datasets)?.is_some();
+    let exists = app.datasets.get(&spec.dataset).await.map_err(error::from_datasets)?.is_some();
     match (spec.mode, exists) {
         (PublishMode::Create, true) => Err(error::from_datasets(crate::datasets::Error::Exists(spec.dataset.clone()))),
         (PublishMode::Append, false) => {

@@ -8,10 +8,10 @@ use super::{NAME, PiSpec};
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::DateTime;
-use crate::gql::services::Services;
 use crate::gql::task::task_type;
 use crate::kinds::api::TaskKind;
 use crate::runner::StartOptions;
+use crate::state::AppState;
 use crate::task::Task;
 
 task_type! {
@@ -58,15 +58,15 @@ impl PiStart {
         ctx: &Context<'_>,
         #[graphql(desc = "Number of digits and options.")] input: StartPiJobInput,
     ) -> Result<PiTask> {
-        let services = ctx.data_unchecked::<Services>();
+        let app = ctx.data_unchecked::<AppState>();
         let (key, start_at) = (idempotency::key(ctx, input.idempotency_key)?, input.start_at.map(|at| at.0));
         let options = StartOptions::new(input.label, start_at, key).map_err(error::from_input)?;
-        let limit = services.limits.max_pi_digits;
+        let limit = app.config.max_pi_digits;
         let out_of_range =
             || error::bad_input("digits", format!("digits must be between 1 and {limit}, got {}.", input.digits));
         let digits = u32::try_from(input.digits).ok().filter(|digits| (1..=limit).contains(digits));
         let spec = PiSpec { digits: digits.ok_or_else(out_of_range)? };
         let spec = serde_json::to_value(spec).map_err(error::internal)?;
-        services.start(NAME, spec, options).await.map(PiTask::from)
+        app.start(NAME, spec, options).await.map(PiTask::from)
     }
 }

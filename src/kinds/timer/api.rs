@@ -13,10 +13,10 @@ use super::{NAME, TimerCursor};
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::DateTime;
-use crate::gql::services::Services;
 use crate::gql::task::task_type;
 use crate::kinds::api::TaskKind;
 use crate::runner::StartOptions;
+use crate::state::AppState;
 use crate::task::{Code, IdempotencyKey, Task};
 
 /// Maximum number of timers in one call.
@@ -44,7 +44,7 @@ impl TimerFields {
 
     /// Time until firesAt, in seconds. 0 from then on.
     async fn seconds_left(&self, ctx: &Context<'_>) -> Result<f64> {
-        let now = ctx.data_unchecked::<Services>().clock.now();
+        let now = ctx.data_unchecked::<AppState>().clock.now();
         Ok(now.duration_until(self.spec()?.at).as_secs_f64().max(0.0))
     }
 
@@ -205,10 +205,10 @@ impl TimerStart {
         ctx: &Context<'_>,
         #[graphql(desc = "Request, time and options.")] mut input: StartTimerInput,
     ) -> Result<TimerTask> {
-        let services = ctx.data_unchecked::<Services>();
+        let app = ctx.data_unchecked::<AppState>();
         let key = idempotency::key(ctx, input.idempotency_key.take())?;
-        let (spec, options) = input.into_start(services.clock.now(), key)?;
-        services.start(NAME, spec, options).await.map(TimerTask::from)
+        let (spec, options) = input.into_start(app.clock.now(), key)?;
+        app.start(NAME, spec, options).await.map(TimerTask::from)
     }
 
     /// Starts many timers in one commit. If one is refused, none is started, and the error names its field, such as
@@ -222,19 +222,19 @@ impl TimerStart {
         )]
         inputs: Vec<StartTimerInput>,
     ) -> Result<Vec<TimerTask>> {
-        let services = ctx.data_unchecked::<Services>();
+        let app = ctx.data_unchecked::<AppState>();
         if inputs.len() > MAX_TIMERS {
             return Err(error::bad_input(
                 "inputs",
                 format!("inputs has {} timers. At most {MAX_TIMERS} are allowed.", inputs.len()),
             ));
         }
-        let (keys, now) = (idempotency_keys(ctx, &inputs)?, services.clock.now());
+        let (keys, now) = (idempotency_keys(ctx, &inputs)?, app.clock.now());
         let mut starts = Vec::with_capacity(inputs.len());
         for (index, (input, key)) in inputs.into_iter().zip(keys).enumerate() {
             starts.push(input.into_start(now, key).map_err(|refused| error::at_input(index, refused))?);
         }
-        let tasks = services.start_all(NAME, starts).await?;
+        let tasks = app.start_all(NAME, starts).await?;
         Ok(tasks.into_iter().map(TimerTask::from).collect())
     }
 }

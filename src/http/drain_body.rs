@@ -1,8 +1,7 @@
-//! The bodies of requests, within limits of time.
+//! Time limits of request bodies.
 //!
-//! A body that brings no byte for too long fails. And a client that is refused while it still sends gets to read why: the rest
-//! of its body is taken in and dropped, within limits. A connection that is closed with bytes unread is reset, and most clients
-//! then lose the answer.
+//! A body that delivers no byte for too long fails. The rest of a body that no handler reads is received and dropped, within
+//! limits: a connection that closes with unread bytes is reset, and most clients then lose the response.
 
 use std::io;
 use std::pin::Pin;
@@ -15,43 +14,43 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// The most that is taken in after an answer, in bytes.
-const MOST: usize = 64 << 20;
-/// How long that may take.
-const LONGEST: Duration = Duration::from_secs(5);
+/// Maximum bytes that are drained after a response.
+const MAX_DRAINED: usize = 64 << 20;
+/// Maximum time to drain a body.
+const MAX_DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// Lets a body fail that brings no byte for `silence`, and the rest of one that is not read to its end run dry.
-pub fn linger(request: Request, silence: Duration) -> Request {
+/// Makes the body fail if it delivers no byte for `silence`, and drains what the handler leaves unread.
+pub fn drain_body(request: Request, silence: Duration) -> Request {
     if request.body().is_end_stream() {
         return request;
     }
     request.map(|body| {
         let body = Some(body.into_data_stream());
-        Body::from_stream(Lingering { body, silence, deadline: None, waits: false })
+        Body::from_stream(DrainedBody { body, silence, deadline: None, waiting: false })
     })
 }
 
-/// A body, until it has ended.
-struct Lingering {
+/// A request body. Dropped before its end, it is drained.
+struct DrainedBody {
     body: Option<BodyDataStream>,
     silence: Duration,
     deadline: Option<Pin<Box<Sleep>>>,
-    /// The deadline is that of the next byte.
-    waits: bool,
+    /// True if `deadline` counts from the last byte.
+    waiting: bool,
 }
 
-impl Lingering {
-    /// Ready when no byte has come for too long.
+impl DrainedBody {
+    /// Ready when no byte has arrived for too long.
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
         let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(self.silence)));
-        if !std::mem::replace(&mut self.waits, true) {
+        if !std::mem::replace(&mut self.waiting, true) {
             deadline.as_mut().reset(Instant::now() + self.silence);
         }
         deadline.as_mut().poll(context)
     }
 }
 
-impl Stream for Lingering {
+impl Stream for DrainedBody {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -60,11 +59,11 @@ impl Stream for Lingering {
             Poll::Ready(next) => next.map(|piece| piece.map_err(io::Error::other)),
             Poll::Pending => {
                 std::task::ready!(self.poll_silence(context));
-                let text = format!("no byte of the body came for {} seconds", self.silence.as_secs_f64());
+                let text = format!("the request body delivered no data for {} seconds", self.silence.as_secs_f64());
                 Some(Err(io::Error::new(io::ErrorKind::TimedOut, text)))
             }
         };
-        self.waits = false;
+        self.waiting = false;
         if !matches!(next, Some(Ok(_))) {
             self.body = None;
         }
@@ -72,18 +71,18 @@ impl Stream for Lingering {
     }
 }
 
-impl Drop for Lingering {
+impl Drop for DrainedBody {
     fn drop(&mut self) {
         let (Some(body), Ok(runtime)) = (self.body.take(), tokio::runtime::Handle::try_current()) else { return };
-        runtime.spawn(tokio::time::timeout(LONGEST, drain(body)));
+        runtime.spawn(tokio::time::timeout(MAX_DRAIN_TIME, drain(body)));
     }
 }
 
 async fn drain(mut body: BodyDataStream) {
-    let mut taken = 0;
+    let mut drained = 0;
     while let Some(Ok(bytes)) = body.next().await {
-        taken += bytes.len();
-        if taken > MOST {
+        drained += bytes.len();
+        if drained > MAX_DRAINED {
             return;
         }
     }

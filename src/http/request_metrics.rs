@@ -1,4 +1,4 @@
-//! Counts requests, and the files that go in and out with them.
+//! Metrics of requests, uploads and downloads.
 
 use std::time::Duration;
 
@@ -15,28 +15,28 @@ use graphql_transport::{Observer, OperationKind};
 use crate::clock::Clock;
 use crate::metrics::{Graphql, Metrics, Transfer};
 
-/// The routes, with each request counted by the pattern that it matches.
-pub fn observed(routes: Router, metrics: Metrics) -> Router {
+/// Counts each request by its route's pattern.
+pub fn add_metrics(routes: Router, metrics: Metrics) -> Router {
     routes.layer(from_fn(move |request, next| {
         let metrics = metrics.clone();
-        async move { observe(&metrics, request, next).await }
+        async move { measure_request(&metrics, request, next).await }
     }))
 }
 
-async fn observe(metrics: &Metrics, request: Request, next: Next) -> Response {
+async fn measure_request(metrics: &Metrics, request: Request, next: Next) -> Response {
     let begin = Clock::monotonic();
     let pattern = request.extensions().get::<MatchedPath>().cloned();
     let route = pattern.as_ref().map_or("unmatched", MatchedPath::as_str);
     let method = request.method().clone();
     let request = if is_upload(&method, route, request.headers()) {
-        request.map(|body| counted(body, metrics.uploads.begin()))
+        request.map(|body| count_bytes(body, metrics.uploads.begin()))
     } else {
         request
     };
     let response = next.run(request).await;
     metrics.http.answered(method.as_str(), route, response.status().as_u16(), begin.elapsed());
     if is_download(&method, route) && response.status().is_success() {
-        return response.map(|body| counted(body, metrics.downloads.begin()));
+        return response.map(|body| count_bytes(body, metrics.downloads.begin()));
     }
     response
 }
@@ -53,8 +53,8 @@ fn is_download(method: &Method, route: &str) -> bool {
     method == Method::GET && (route.starts_with("/download/") || route.starts_with("/datasets/"))
 }
 
-/// Counts the bytes of a body as they pass. The transfer lasts as long as the body.
-fn counted(body: Body, transfer: Transfer) -> Body {
+/// Counts the bytes of a body as they pass. The transfer ends with the body.
+fn count_bytes(body: Body, transfer: Transfer) -> Body {
     Body::from_stream(body.into_data_stream().inspect_ok(move |bytes| transfer.add(bytes.len())))
 }
 

@@ -1,4 +1,4 @@
-//! The start page: what Pausa is, where its addresses are, and a first try.
+//! The start page: what Pausa is, its addresses, and a first request.
 
 use axum::Router;
 use axum::http::HeaderMap;
@@ -14,7 +14,7 @@ const PAGE: Asset = Asset {
     gzipped: false,
 };
 
-/// The route `/`. It needs no state of the server.
+/// The route `/`.
 pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new().route("/", get(page))
 }

@@ -1,4 +1,4 @@
-//! A span for each request, in the trace that the client names by `traceparent`.
+//! Spans of requests, in the trace that the client names by `traceparent`.
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
@@ -9,12 +9,12 @@ use tracing::{Instrument, Span, info_span};
 
 use crate::spans;
 
-/// The routes, with a span around each request until its response begins.
-pub fn traced(routes: Router) -> Router {
-    routes.layer(from_fn(trace))
+/// Adds a span around each request, until its response begins.
+pub fn add_spans(routes: Router) -> Router {
+    routes.layer(from_fn(trace_request))
 }
 
-async fn trace(request: Request, next: Next) -> Response {
+async fn trace_request(request: Request, next: Next) -> Response {
     let span = span(&request);
     if span.is_none() {
         return next.run(request).await;
@@ -27,7 +27,7 @@ async fn trace(request: Request, next: Next) -> Response {
     response
 }
 
-/// The span has the route's pattern: a path may hold names, and a query keys.
+/// Makes the span. It has the route's pattern, because a path may contain names and a query keys.
 fn span(request: &Request) -> Span {
     let pattern = request.extensions().get::<MatchedPath>();
     let (method, route) = (request.method().as_str(), pattern.map_or("unmatched", MatchedPath::as_str));
