@@ -3,7 +3,7 @@
 //! - [`kind`]: what a kind implements; [`context`]: what its run may use; [`report`]: its progress
 //! - [`drive`]: the way of a claimed task: [`run_kind`] -> [`record_end`] -> [`kind_calls`]
 //! - loops of a node: [`claim`], [`short`] (with [`reservations`]), [`lease`], [`schedule`], [`retention`], [`uploads`], [`purge`]
-//! - [`registry`]: signals to the runs of this node; [`transitions`]: their log lines
+//! - [`registry`]: signals to the runs of this node; [`events`]: what changes of tasks trigger; [`transitions`]: their log lines
 
 mod claim;
 pub mod context;

@@ -1,9 +1,8 @@
 //! Reads records from a CSV file, in batches, each with the cursor after it.
 
+mod errors;
 #[cfg(any(test, fuzzing))]
 pub mod splitting;
-
-use std::io;
 
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
@@ -14,7 +13,7 @@ use super::row_schema::{RowError, RowSchema};
 use super::sentinel::{SentinelReader, sentinel};
 use super::source::growing::{GrowingFile, GrowingFileReader};
 use super::spec::{BadRows, CsvFormat, FileIdentity, ImportCursor};
-use super::{header, inspect, rejects, source};
+use super::{header, rejects};
 use crate::datasets::{Batch, Column};
 use crate::runner::{Failure, StopReason};
 
@@ -275,32 +274,6 @@ impl RecordReader {
             inferred.iter_mut().zip(row).for_each(|(inference, cell)| inference.observe(cell.unwrap_or_default()));
         }
         Ok(inferred)
-    }
-
-    fn unclosed(&self, start: FilePosition) -> Result<Failure, Failure> {
-        let line = self.lines().at(start)?;
-        Ok(self.with_hint(format!(
-            "Line {line}: a quoted field is not closed before the end of the file. The file may be truncated."
-        )))
-    }
-
-    /// Returns the error of the current record, with a hint on what the file looks like.
-    fn with_hint(&self, text: String) -> Failure {
-        match inspect::hint(&self.input, &self.format, &self.record) {
-            Some(hint) => Failure::input(format!("{text} {hint}")),
-            None => Failure::input(text),
-        }
-    }
-
-    fn unreadable(&self, error: &csv::Error) -> Failure {
-        match error.kind() {
-            csv::ErrorKind::Io(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let line = self.lines().at(FilePosition::from(&self.cursor)).unwrap_or(self.cursor.line);
-                Failure::input(format!("Line {line}: {error}."))
-            }
-            csv::ErrorKind::Io(error) => source::read_failure(error),
-            _ => Failure::internal(error.to_string()),
-        }
     }
 }
 

@@ -178,30 +178,34 @@ impl<'a> ImportWriter<'a> {
         mut from: PendingBatch,
         mut batch: Batch,
         row: usize,
-        bad: &RowError,
+        error: &RowError,
     ) -> Result<(), StopReason> {
         let (lines, start) = (self.lines.clone(), from.starts.get(row).copied());
         let line = self.context.blocking(move || start.map_or(Ok(0), |start| lines.at(start))).await??;
-        let BadRows::Skip(limit) = self.bad_rows else { return Err(Failure::input(bad.at(line)).into()) };
+        let BadRows::Skip(limit) = self.bad_rows else { return Err(Failure::input(error.at(line)).into()) };
         if let Some(cells) = batch.rows().nth(row) {
             let record: ByteRecord = cells.map(Option::unwrap_or_default).collect();
-            from.rejects.extend(rejects::reject(bad, line, &record, 0, &self.format));
+            from.rejects.extend(rejects::reject(error, line, &record, 0, &self.format));
         }
         batch.remove_row(row);
         from.starts.remove(row);
         self.refused += 1;
         from.cursor = from.cursor.with_refused(1);
-        let exceeded = rejects::exceeded(limit, from.cursor.rejected, bad, line);
+        let exceeded = rejects::exceeded(limit, from.cursor.rejected, error, line);
         from.cursor.exceeded = from.cursor.exceeded.or(exceeded);
-        let over = from.cursor.exceeded.is_some();
-        if over {
+        if from.cursor.exceeded.is_some() {
             // Its rows are rolled back anyway. The rejects are kept.
             batch.clear();
             from.starts.clear();
             from.cursor.rows = self.last.rows;
         }
+        self.write_again(batch, from).await
+    }
+
+    /// Writes a batch again, and those after it, which were rolled back with it. Nothing is written after too many bad rows.
+    async fn write_again(&mut self, batch: Batch, from: PendingBatch) -> Result<(), StopReason> {
+        let exceeded = from.cursor.exceeded.is_some();
         let mut again = vec![(batch, from)];
-        // The writes after it were rolled back with it.
         while let Some(mut next) = self.pending.pop_front() {
             let written = self.staging.finish_write().await;
             match written.outcome {
@@ -210,8 +214,7 @@ impl<'a> ImportWriter<'a> {
                 Ok(()) => return Err(Failure::internal("A write committed before the one that it follows.").into()),
             }
             next.cursor = next.cursor.with_refused(1);
-            // Nothing is written after too many bad rows.
-            again.extend((!over).then_some((written.batch, next)));
+            again.extend((!exceeded).then_some((written.batch, next)));
         }
         for (batch, pending) in again {
             self.begin(batch, pending).await?;

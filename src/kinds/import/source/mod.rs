@@ -29,7 +29,7 @@ use crate::runner::{Context, Failure, StopReason};
 pub struct OpenedSource {
     raw: GrowingFile,
     identity: FileIdentity,
-    fetch: Option<Download>,
+    download: Option<Download>,
     limit: u64,
 }
 
@@ -42,12 +42,12 @@ pub async fn open(
 ) -> Result<OpenedSource, StopReason> {
     let limit = import.limit;
     if let FileSource::Url(url) = &spec.source {
-        let (spool, identity, fetch) = Download::open(import, context, url, cursor).await?;
-        return Ok(OpenedSource { raw: spool, identity, fetch, limit });
+        let (raw, identity, download) = Download::open(import, context, url, cursor).await?;
+        return Ok(OpenedSource { raw, identity, download, limit });
     }
     let (source, files, folder) = (spec.source.clone(), context.files().clone(), import.folder.clone());
     let (raw, identity) = context.blocking(move || local::open(&source, &files, folder.as_deref())).await??;
-    Ok(OpenedSource { raw, identity, fetch: None, limit })
+    Ok(OpenedSource { raw, identity, download: None, limit })
 }
 
 impl OpenedSource {
@@ -61,46 +61,60 @@ impl OpenedSource {
     where
         F: Future<Output = Result<T, StopReason>>,
     {
-        let OpenedSource { raw, identity, fetch, limit } = self;
-        let _halt = CancelReading(raw.clone());
+        let OpenedSource { raw, identity, download, limit } = self;
+        let _cancel = CancelReading(raw.clone());
         let stopping = cancel_when_stopped(context, raw.clone());
-        let fetching = async {
-            if let Some(fetch) = fetch {
-                fetch.run(context).await;
+        let downloading = async {
+            if let Some(download) = download {
+                download.run(context).await;
             }
             pending::<Infallible>().await
         };
         let reading = async {
-            let form = detect_format(context, &raw, format).await?;
-            if form.is_plain() {
+            let source_format = detect_format(context, &raw, format).await?;
+            if source_format.is_plain() {
                 return load(raw, identity).await;
             }
             let spool = open_text_spool(context, &identity, limit).await?;
-            let text = spool.input().clone();
-            let _halt = CancelReading(text.clone());
-            let stopping = cancel_when_stopped(context, text.clone());
-            form.set_encoding(&text);
-            let decoding = async {
-                if text.size().is_some() {
-                    return pending::<Infallible>().await;
-                }
-                // A thread that panics does not end the text.
-                if let Err(failure) = context.blocking(move || decode::decode(&raw, form, spool)).await {
-                    text.fail(failure);
-                }
-                pending::<Infallible>().await
-            };
-            tokio::select! {
-                outcome = load(text.clone(), identity) => outcome,
-                never = decoding => match never {},
-                never = stopping => match never {},
-            }
+            decode_with(context, raw, source_format, spool, |text| load(text, identity)).await
         };
         tokio::select! {
             outcome = reading => outcome,
-            never = fetching => match never {},
+            never = downloading => match never {},
             never = stopping => match never {},
         }
+    }
+}
+
+/// Calls `load` with the text that is decoded into `spool`. Decodes meanwhile.
+async fn decode_with<T, F>(
+    context: &Context,
+    raw: GrowingFile,
+    source_format: SourceFormat,
+    spool: Spool,
+    load: impl FnOnce(GrowingFile) -> F,
+) -> Result<T, StopReason>
+where
+    F: Future<Output = Result<T, StopReason>>,
+{
+    let text = spool.input().clone();
+    let _cancel = CancelReading(text.clone());
+    let stopping = cancel_when_stopped(context, text.clone());
+    source_format.set_encoding(&text);
+    let decoding = async {
+        if text.size().is_some() {
+            return pending::<Infallible>().await;
+        }
+        // A thread that panics does not end the text.
+        if let Err(failure) = context.blocking(move || decode::decode(&raw, source_format, spool)).await {
+            text.fail(failure);
+        }
+        pending::<Infallible>().await
+    };
+    tokio::select! {
+        outcome = load(text.clone()) => outcome,
+        never = decoding => match never {},
+        never = stopping => match never {},
     }
 }
 
