@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::filter::TaskFilter;
 use super::kinds::TaskObject;
-use crate::bus::{Received, Snapshot, Subscription as Events};
+use crate::bus::{ChangeSubscription, Received, Snapshot};
 use crate::gql::error::{self, Result};
 use crate::metrics::Subscribed;
 use crate::state::AppState;
@@ -114,7 +114,7 @@ async fn changed(snapshot: Snapshot, store: &Store) -> Option<Arc<Task>> {
     }
 }
 
-fn changes(filter: Filter, events: Events, store: Store, subscribed: Subscribed) -> impl Stream<Item = TaskObject> {
+fn changes(filter: Filter, events: ChangeSubscription, store: Store, subscribed: Subscribed) -> impl Stream<Item = TaskObject> {
     let start = (filter, events, store, Vec::new(), subscribed);
     stream::unfold(start, |(filter, mut events, store, mut anew, subscribed)| async move {
         loop {

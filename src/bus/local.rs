@@ -114,15 +114,16 @@ impl Broadcast {
         self.sender.receiver_count() > 0 && !lock(&self.sent).contains(id, version)
     }
 
-    pub fn subscribe(&self) -> Subscription {
-        Subscription(self.sender.subscribe())
+    /// Adds a subscriber.
+    pub fn subscribe(&self) -> ChangeSubscription {
+        ChangeSubscription(self.sender.subscribe())
     }
 }
 
 /// Receives the changes of state of all tasks.
-pub struct Subscription(broadcast::Receiver<Received<Snapshot>>);
+pub struct ChangeSubscription(broadcast::Receiver<Received<Snapshot>>);
 
-impl Subscription {
+impl ChangeSubscription {
     /// Returns the next event, or the notice of lost ones. None if the bus is gone.
     pub async fn next(&mut self) -> Option<Received<Snapshot>> {
         match self.0.recv().await {

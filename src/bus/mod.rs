@@ -12,7 +12,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-pub use local::{Snapshot, Subscription};
+pub use local::{ChangeSubscription, Snapshot};
 
 use crate::task::{State, Task, TaskChange, TaskId};
 use local::{Broadcast, Watches};
@@ -109,7 +109,7 @@ impl Bus {
     }
 
     /// Subscribes to all changes of state from now on.
-    pub fn subscribe(&self) -> Subscription {
+    pub fn subscribe(&self) -> ChangeSubscription {
         self.broadcast.subscribe()
     }
 

@@ -10,7 +10,6 @@ const MAX_UNFINISHED_FRACTION: f64 = 0.999_999;
 
 /// Unit in which progress is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[graphql(remote = "Unit")]
 pub enum ProgressUnit {
     /// Rows of a dataset.
     Rows,
@@ -18,10 +17,23 @@ pub enum ProgressUnit {
     Bytes,
     /// Decimal digits.
     Digits,
-    /// Terms of a series.
+    /// Terms of a series, or the unit of a kind that the embedding program defines.
     Terms,
     /// Delivered webhooks.
     Deliveries,
+}
+
+impl From<&Unit> for ProgressUnit {
+    /// A unit of the embedding program is shown as TERMS.
+    fn from(unit: &Unit) -> ProgressUnit {
+        match unit {
+            Unit::Rows => ProgressUnit::Rows,
+            Unit::Bytes => ProgressUnit::Bytes,
+            Unit::Digits => ProgressUnit::Digits,
+            Unit::Terms | Unit::Custom(_) => ProgressUnit::Terms,
+            Unit::Deliveries => ProgressUnit::Deliveries,
+        }
+    }
 }
 
 /// Progress of a task as of the last commit. It never goes back.
@@ -53,7 +65,7 @@ impl ProgressObject {
 
     /// Unit of `done` and `total`.
     async fn unit(&self) -> ProgressUnit {
-        self.progress.unit.into()
+        ProgressUnit::from(&self.progress.unit)
     }
 
     /// Committed amount. It never decreases, also after a pause, a crash or a change of node.

@@ -7,14 +7,14 @@ use tokio::sync::{OwnedSemaphorePermit, watch};
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-use super::kind::{Failure, Kind, Retry};
+use super::kind::{Failure, Kind};
 use super::kind_calls::{self, KindCall};
 use super::registry::RunSignal;
 use super::reservations::Reservation;
 use super::{Context, Runner};
 use crate::spans;
 use crate::task::change::End;
-use crate::task::{Code, State, Task};
+use crate::task::{Code, Retry, State, Task};
 
 /// The right to run, which a run holds until it ends.
 pub(super) enum RunPermit {

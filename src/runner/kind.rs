@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::Context;
-use crate::task::{Code, ResultFile, State, Task, TaskError, TaskErrorCode, Unit, text};
+use crate::task::{Code, ResultFile, Retry, State, Task, TaskError, TaskErrorCode, Unit, text};
 
 /// Kind of long-running task. Its runs can be paused, resumed and terminated, because [`Context::checkpoint`] is the only way
 /// to report progress, and returns an error when a run must stop.
@@ -130,19 +130,6 @@ pub struct Failure {
     pub message: String,
     /// What follows the failure.
     pub retry: Retry,
-}
-
-/// What follows a failure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// The task is FAILED: another attempt would fail in the same way.
-    Never,
-    /// Retries with growing delays, up to the limit in the settings.
-    Limited,
-    /// Retries without limit while a dependency is unavailable.
-    UntilAvailable,
-    /// Retries at that moment. The kind decides which attempt is the last.
-    At(Timestamp),
 }
 
 impl Failure {

@@ -8,6 +8,7 @@ use tracing::Instrument;
 use super::Context;
 use super::drive::TaskRun;
 use super::kind::{Failure, Kind};
+use crate::clock::until_available;
 use crate::task::ResultFile;
 
 /// A call of a kind at the end of a run.
@@ -47,15 +48,11 @@ impl TaskRun {
     /// Rolls back what the task wrote. Returns None if a newer run owns the task: files carry no epoch, so this would delete
     /// the files of that run.
     pub(super) async fn roll_back(&self, kind: &Arc<dyn Kind>, rollback: KindCall) -> Option<Result<(), Failure>> {
-        loop {
-            match self.runner.0.store.get(self.task.id).await {
-                Ok(Some(stored)) if self.owns(&stored) => break,
-                Ok(_) => {
-                    self.log_lease_lost("lease lost; stopping run without rolling back");
-                    return None;
-                }
-                Err(error) => self.wait_for_store(&error).await,
-            }
+        let read = || self.runner.0.store.get(self.task.id);
+        let stored = until_available(read, |error| self.log_unavailable(error)).await;
+        if !stored.is_some_and(|stored| self.owns(&stored)) {
+            self.log_lease_lost("lease lost; stopping run without rolling back");
+            return None;
         }
         Some(call(kind, &self.context, rollback).await)
     }

@@ -38,7 +38,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use context::Context;
-pub use kind::{BadInput, Failure, Kind, Retry, StopReason, TaskPlan};
+pub use crate::task::Retry;
+pub use kind::{BadInput, Failure, Kind, StopReason, TaskPlan};
 pub use report::Report;
 pub use reservations::ShortTaskLimits;
 pub use start::{RefusedStarts, StartOptions, TaskStartError};

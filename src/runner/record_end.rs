@@ -1,35 +1,22 @@
 //! The end of a run: what follows a failure, and writing the end to the store.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::drive::TaskRun;
-use super::kind::{Failure, Retry};
+use super::kind::Failure;
+use crate::clock::until_available;
 use crate::store;
-use crate::task::change::{End, NextAttempt};
-use crate::task::{ControlRequest, Refusal, State, Task};
-
-/// Delay between two writes while the store is unavailable.
-const STORE_RETRY: Duration = Duration::from_millis(250);
-
-/// Maximum delay before another attempt.
-const MAX_BACKOFF: Duration = Duration::from_secs(3600);
-
-/// Maximum delay before another attempt of a task that waits for an unavailable service.
-const MAX_UNAVAILABLE_BACKOFF: Duration = Duration::from_secs(30);
+use crate::task::change::End;
+use crate::task::{ControlRequest, Refusal, RetryPolicy, State, Task};
 
 impl TaskRun {
-    /// Returns the end that a failure leads to: another attempt, or FAILED after too many in a row. The store decides by the
-    /// task as it is when the end is written.
+    /// Returns the end that a failure leads to: another attempt, or FAILED after too many in a row. The task decides, as it is
+    /// when the end is written.
     pub(super) fn retry_or_fail(&self, failure: Failure) -> End {
-        match failure.retry {
-            Retry::Never => End::Fail(failure.into()),
-            Retry::Limited => {
-                let limit = self.runner.0.settings.retry_limit;
-                End::Retry(failure.into(), self.backoff(MAX_BACKOFF, Some(limit)))
-            }
-            Retry::UntilAvailable | Retry::At(_) => self.retry(failure),
-        }
+        let settings = &self.runner.0.settings;
+        let policy = RetryPolicy { backoff: settings.retry_backoff, limit: settings.retry_limit };
+        let retry = failure.retry;
+        End::Retry(failure.into(), retry, policy)
     }
 
     /// Returns the end that leads to another attempt, however many failed.
@@ -40,39 +27,29 @@ impl TaskRun {
             State::Terminating => self.warn(Some(&failure), "rollback failed; retrying"),
             _ => {}
         }
-        let next = match failure.retry {
-            Retry::At(due) => NextAttempt::At(due),
-            Retry::UntilAvailable => self.backoff(MAX_UNAVAILABLE_BACKOFF, None),
-            Retry::Never | Retry::Limited => self.backoff(MAX_BACKOFF, None),
-        };
-        End::Retry(failure.into(), next)
-    }
-
-    fn backoff(&self, longest: Duration, limit: Option<u32>) -> NextAttempt {
-        NextAttempt::Backoff { first: self.runner.0.settings.retry_backoff, longest, limit }
+        self.retry_or_fail(Failure { retry: failure.retry.without_limit(), ..failure })
     }
 
     /// Writes the end to the store, retrying while it is unavailable. Returns the task as stored, or None if this run lost
     /// its lease.
     pub(super) async fn record_end(&self, end: End) -> Option<Arc<Task>> {
+        until_available(|| self.try_record_end(end.clone()), |error| self.log_unavailable(error)).await
+    }
+
+    async fn try_record_end(&self, end: End) -> Result<Option<Arc<Task>>, store::Error> {
         let store = &self.runner.0.store;
-        loop {
-            match store.end(&self.task, self.context.latest_checkpoint(), end.clone(), self.end_request()).await {
-                Ok(task) => {
-                    self.context.count_progress(&task);
-                    return Some(task);
-                }
-                // The state changed as the run ended: the new state decides what follows.
-                Err(store::Error::Refused(Refusal::Illegal(_))) => match store.get(self.context.id()).await {
-                    Ok(task) => return task,
-                    Err(error) => self.wait_for_store(&error).await,
-                },
-                Err(error) if error.is_lease_lost() => {
-                    self.runner.0.metrics.run_lost();
-                    return None;
-                }
-                Err(error) => self.wait_for_store(&error).await,
+        match store.end(&self.task, self.context.latest_checkpoint(), end, self.end_request()).await {
+            Ok(task) => {
+                self.context.count_progress(&task);
+                Ok(Some(task))
             }
+            // The state changed as the run ended: the new state decides what follows.
+            Err(store::Error::Refused(Refusal::Illegal(_))) => store.get(self.context.id()).await,
+            Err(error) if error.is_lease_lost() => {
+                self.runner.0.metrics.run_lost();
+                Ok(None)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -82,8 +59,8 @@ impl TaskRun {
         if inner.ending.is_cancelled() { request.with_reason("the node shuts down") } else { request }
     }
 
-    pub(super) async fn wait_for_store(&self, error: &store::Error) {
+    /// Logs that the store is unavailable at the end of the run.
+    pub(super) fn log_unavailable(&self, error: &store::Error) {
         self.warn(Some(error), "store unavailable; retrying to record the end of the run");
-        tokio::time::sleep(STORE_RETRY).await;
     }
 }

@@ -6,7 +6,8 @@ use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use super::drive::{RunPermit, TaskRun};
-use super::kind::{Kind, Retry, StopReason};
+use super::kind::{Kind, StopReason};
+use crate::task::Retry;
 use super::kind_calls::panic_failure;
 use super::reservations::ActivePermit;
 use crate::task::ResultFile;

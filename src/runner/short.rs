@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Runner;
 use super::drive::RunPermit;
+use crate::clock::until_available;
 use crate::store::{self, DueWindow};
 use crate::task::{State, Task};
 
@@ -27,9 +28,6 @@ const CLAIM_LIMIT: usize = 64;
 /// The same for each CLAIM_INTERVAL since the last claim, while clients wait for starts: those go first.
 const YIELDING_LIMIT: usize = 10;
 
-/// Delay after a failure of the store.
-const STORE_RETRY: Duration = Duration::from_millis(250);
-
 /// Claims short tasks when they are due, until the node shuts down.
 pub(super) async fn run_short_task_loop(runner: Runner) {
     let inner = &runner.0;
@@ -37,17 +35,15 @@ pub(super) async fn run_short_task_loop(runner: Runner) {
     while !inner.ending.is_cancelled() {
         let begin = Instant::now();
         // Not raced against the shutdown: each claimed task is registered and runs.
-        let next = claim_due(&runner, begin - last).await;
+        let next = until_available(
+            || claim_due(&runner, begin - last),
+            |error| tracing::warn!(%error, "store unavailable; retrying to claim short tasks that are due"),
+        )
+        .await;
         last = begin;
         let sleep = async {
             tokio::time::sleep_until(begin + CLAIM_INTERVAL).await;
-            match next {
-                Ok(next) => inner.wakeups.short.sleep(&inner.clock, next, AHEAD).await,
-                Err(error) => {
-                    tracing::warn!(%error, "store unavailable; retrying to claim short tasks that are due");
-                    tokio::time::sleep(STORE_RETRY).await;
-                }
-            }
+            inner.wakeups.short.sleep(&inner.clock, next, AHEAD).await;
             inner.reservations.wait_until_free().await;
         };
         tokio::select! {
@@ -57,9 +53,13 @@ pub(super) async fn run_short_task_loop(runner: Runner) {
     }
 }
 
-/// Claims tasks that are due, as far as reservations are free. Returns when the next claim is due.
+/// Claims tasks that are due, as far as reservations are free, unless the node shuts down. Returns when the next claim is
+/// due.
 async fn claim_due(runner: &Runner, since_last: Duration) -> Result<Option<Timestamp>, store::Error> {
     let inner = &runner.0;
+    if inner.ending.is_cancelled() {
+        return Ok(None);
+    }
     inner.wakeups.short.clear();
     let next = inner.store.next_short().await?;
     let now = inner.clock.now();

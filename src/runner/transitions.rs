@@ -1,6 +1,6 @@
 //! Logs each change of a task's state, on the node that made the change.
 
-use crate::task::{Progress, State, StateChange, Task, Unit};
+use crate::task::{Progress, State, StateChange, Task};
 
 /// Logs these fields at a level that is known only at run time.
 macro_rules! line {
@@ -87,14 +87,7 @@ fn describe(task: &Task, change: &StateChange) -> String {
 
 /// Formats an amount, such as `512,000 rows`.
 fn amount(progress: &Progress) -> String {
-    let unit = match progress.unit {
-        Unit::Rows => "rows",
-        Unit::Bytes => "bytes",
-        Unit::Digits => "digits",
-        Unit::Terms => "terms",
-        Unit::Deliveries => "deliveries",
-    };
-    format!("{} {unit}", grouped(progress.done))
+    format!("{} {}", grouped(progress.done), progress.unit.as_str().to_lowercase())
 }
 
 /// Formats a number with a comma before each group of three digits.
@@ -116,10 +109,12 @@ mod tests {
 
     use super::*;
     use crate::clock::Clock;
-    use crate::task::change::{End, NextAttempt};
-    use crate::task::{Code, ControlRequest, NewTask, PauseExpiry, TaskError, Verb};
+    use crate::task::change::End;
+    use crate::task::{Code, ControlRequest, NewTask, PauseExpiry, Retry, RetryPolicy, TaskError, Unit, Verb};
 
     const AT: Timestamp = Timestamp::UNIX_EPOCH;
+
+    const POLICY: RetryPolicy = RetryPolicy { backoff: std::time::Duration::ZERO, limit: 1 };
 
     #[test]
     fn numbers_are_grouped_by_three_digits() {
@@ -160,7 +155,7 @@ mod tests {
     const TERMINATE: ChangeFn = |task| task.control(Verb::Terminate, &client());
     const RELEASE: ChangeFn = |task| task.end(End::Release, &ControlRequest::by("node a", later(3)));
     const RETRY: ChangeFn =
-        |task| task.end(End::Retry(error(), NextAttempt::At(later(4))), &ControlRequest::by("node a", later(3)));
+        |task| task.end(End::Retry(error(), Retry::At(later(4)), POLICY), &ControlRequest::by("node a", later(3)));
     const FAIL: ChangeFn = |task| task.end(End::Fail(error()), &ControlRequest::by("node a", later(3)));
     const DONE: ChangeFn = |task| task.end(End::Done, &ControlRequest::by("node a", later(3)));
     const EXPIRE: ChangeFn =

@@ -1,4 +1,4 @@
-//! What waits, counted for those who operate the server.
+//! Counts of unfinished tasks, for metrics.
 
 use jiff::Timestamp;
 use sqlx::Row;
@@ -6,27 +6,27 @@ use sqlx::Row;
 use super::{Error, Store, row};
 use crate::task::State;
 
-/// Tasks of a state that are counted, short ones and others apart: so what a count costs is bounded.
+/// Maximum number of tasks that are counted in each state, short tasks and others apart. Bounds the cost of a count.
 const COUNTED: i64 = 100_000;
 
-/// Queued tasks that are looked at for the one that waits longest.
+/// Maximum number of queued tasks that are searched for the one that waits longest.
 const LOOKED_AT: i64 = 1_000;
 
-/// What waits.
+/// Counts of unfinished tasks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Backlog {
-    /// Unfinished tasks by kind and state, none of them 0.
+    /// Number of unfinished tasks by kind and state. Contains no 0.
     pub counts: Vec<(String, State, u64)>,
-    /// When the task was queued that has been in the queue for longest, short ones left out.
+    /// Time at which the longest waiting task was queued. Short tasks are not considered.
     pub oldest_queued: Option<Timestamp>,
-    /// Short tasks that are due and that no node has taken.
+    /// Number of short tasks that are due and not claimed.
     pub overdue: u64,
-    /// When the oldest of these was due.
+    /// Due time of the first of them.
     pub oldest_overdue: Option<Timestamp>,
 }
 
 impl Store {
-    /// Counts unfinished tasks. Every part reads an index in its order, and no further than to its limit.
+    /// Counts unfinished tasks. Reads indexes in their order, up to a limit.
     #[tracing::instrument(target = "otlp.store", name = "store.backlog", skip_all)]
     pub async fn backlog(&self, now: Timestamp) -> Result<Backlog, Error> {
         let counts = sqlx::query(self.sql.unfinished.clone()).bind(COUNTED);

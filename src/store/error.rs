@@ -1,24 +1,24 @@
-//! What may go wrong in the store.
+//! Errors of the store.
 
 use crate::task::{Refusal, TaskId};
 
 /// A refusal, or a failure of the database.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The task stays as it is.
+    /// The change was refused.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// Too many tasks wait already.
-    #[error("{waiting} tasks wait already, and the limit is {limit}: try again later")]
+    /// Too many tasks wait.
+    #[error("{waiting} tasks are waiting; the limit is {limit}. Try again later.")]
     TooBusy {
-        /// Tasks that wait.
+        /// Number of waiting tasks.
         waiting: u64,
         /// The setting `max_waiting`.
         limit: u64,
     },
     /// The idempotency key of a start belongs to a start of another kind or with another input.
     #[error(
-        "the idempotency key {key:?} was used for task {task} with a different input: repeat that input, or use a new key"
+        "The idempotency key {key:?} was used for task {task} with a different input. Repeat that input or use a new key."
     )]
     KeyReused {
         /// The key.
@@ -26,32 +26,32 @@ pub enum Error {
         /// The task that the key belongs to.
         task: TaskId,
     },
-    /// The upload that a new task would read is not there, or not whole.
-    #[error("there is no whole upload {0}: send the file first, all of it")]
+    /// The upload of a new task does not exist or is not complete.
+    #[error("Upload {0} does not exist or is not complete. Send the whole file first.")]
     NoUpload(String),
-    /// The database cannot be reached: nothing was changed, and the same call may go through later.
-    #[error("the task store is away: {0}")]
+    /// The database is unavailable. Nothing was changed, and the same call may succeed later.
+    #[error("task store unavailable: {0}")]
     Unavailable(String),
-    /// The database has no room left.
-    #[error("the task store has no room left: {0}")]
+    /// The disk of the database is full.
+    #[error("the disk of the task store is full: {0}")]
     Full(String),
-    /// Anything else that the database says.
+    /// Any other error of the database.
     #[error("the task store failed: {0}")]
     Failed(String),
 }
 
 impl Error {
-    /// No task of that id.
+    /// Returns the error for a task that does not exist.
     pub fn not_found(id: TaskId) -> Error {
         Error::Refused(Refusal::NotFound(id))
     }
 
-    /// The database cannot be reached.
+    /// Returns true if the database is unavailable.
     pub fn is_unavailable(&self) -> bool {
         matches!(self, Error::Unavailable(_))
     }
 
-    /// The run that meets this must stop without another write.
+    /// Returns true if the run must stop without another write.
     pub fn is_lease_lost(&self) -> bool {
         matches!(self, Error::Refused(Refusal::LeaseLost | Refusal::NotFound(_)))
     }
@@ -72,7 +72,7 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// PostgreSQL's SQLSTATE (classes 08 and 57P, 53300, 53100) and SQLite's result codes (BUSY 5, IOERR 10, FULL 13).
+/// Classifies SQLSTATEs of PostgreSQL (classes 08 and 57P, 53300, 53100) and result codes of SQLite (BUSY 5, FULL 13).
 fn by_code(code: &str, text: String) -> Error {
     match code {
         "53100" | "13" => Error::Full(text),

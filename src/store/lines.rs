@@ -1,87 +1,38 @@
-//! Tasks written as rows: many at once, as one JSON list that the database takes apart.
+//! Writes tasks as rows: many in one statement, as a JSON list that the database takes apart.
 
 use std::collections::HashSet;
 
-use serde::Serialize;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use sqlx::{AnyConnection, SqlStr};
 
+use super::columns::{TASK_COLUMNS, TaskColumn, Value, WrittenAt};
 use super::dialect::SqlDialect;
-use super::row::{self, signed};
+use super::row;
 use super::sql::Sql;
 use crate::bus::{ChangeEvent, postgres};
 use crate::task::{StateChange, Task, TaskChange, TaskId};
 
-/// A row of the tasks: its fields have the names of the columns. What is left out is null.
-#[derive(Serialize)]
-struct Line<'a> {
-    id: String,
-    #[serde(flatten)]
-    fixed: Option<Fixed<'a>>,
-    version: i64,
-    state: &'static str,
-    epoch: i64,
-    owner: Option<&'a str>,
-    cursor: Option<&'a str>,
-    phase: &'a str,
-    done: i64,
-    total: Option<i64>,
-    active: i64,
-    progress_at: i64,
-    attempt: u32,
-    crashes: u32,
-    failures: u32,
-    #[serde(flatten)]
-    error: Option<ErrorOf<'a>>,
-    #[serde(flatten)]
-    result: Option<ResultOf<'a>>,
-    started_at: Option<i64>,
-    finished_at: Option<i64>,
-    paused_at: Option<i64>,
-    due_at: Option<i64>,
-    due_since: Option<i64>,
-    #[serde(flatten)]
-    expiry: Option<ExpiryOf>,
+/// A row of the table `tasks`, with the columns that are written at some times. Null values are left out.
+struct TaskLine<'t> {
+    task: &'t Task,
+    included: fn(&TaskColumn) -> bool,
 }
 
-/// What a task keeps from its start to its end.
-#[derive(Serialize)]
-struct Fixed<'a> {
-    kind: &'a str,
-    label: Option<&'a str>,
-    spec: &'a str,
-    unit: &'static str,
-    created_at: i64,
-    start_at: Option<i64>,
-    exclusive: Option<&'a str>,
-    idempotency_key: Option<&'a str>,
-    input_sha256: Option<&'a str>,
-    upload_id: Option<&'a str>,
-    lane: Option<&'a str>,
-    trace_parent: Option<&'a str>,
+impl Serialize for TaskLine<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for column in TASK_COLUMNS.iter().filter(|column| (self.included)(column)) {
+            match (column.get)(self.task) {
+                Value::Null => {}
+                value => map.serialize_entry(column.def.name, &value)?,
+            }
+        }
+        map.end()
+    }
 }
 
-#[derive(Serialize)]
-struct ErrorOf<'a> {
-    error_code: &'a str,
-    error_message: &'a str,
-}
-
-#[derive(Serialize)]
-struct ResultOf<'a> {
-    result_name: &'a str,
-    result_size: i64,
-    result_type: &'a str,
-    result_sha256: &'a str,
-}
-
-#[derive(Serialize)]
-struct ExpiryOf {
-    expires_at: i64,
-    expire_then: &'static str,
-}
-
-/// A row of the histories.
-#[derive(Serialize)]
+/// A row of the table `task_changes`.
+#[derive(serde::Serialize)]
 struct ChangeLine<'a> {
     task_id: String,
     version: i64,
@@ -93,7 +44,7 @@ struct ChangeLine<'a> {
 }
 
 /// Event for the other nodes, sent if the task is written.
-#[derive(Serialize)]
+#[derive(serde::Serialize)]
 struct EventLine {
     id: String,
     event: String,
@@ -101,8 +52,7 @@ struct EventLine {
 
 /// Writes new tasks and the first entries of their histories.
 pub async fn insert(conn: &mut AnyConnection, sql: &Sql, changes: &[TaskChange]) -> sqlx::Result<()> {
-    let new = |task| Line { fixed: Some(fixed(task)), ..line(task) };
-    write(conn, sql, &sql.insert, changes, new).await.map(drop)
+    write(conn, sql, &sql.insert, changes, |column| column.written != WrittenAt::Change).await.map(drop)
 }
 
 /// Writes tasks back over the versions before theirs.
@@ -110,7 +60,7 @@ pub async fn insert(conn: &mut AnyConnection, sql: &Sql, changes: &[TaskChange])
 /// # Errors
 /// [`sqlx::Error::Protocol`] if one of the tasks has changed since it was read.
 pub async fn update(conn: &mut AnyConnection, sql: &Sql, changes: &[TaskChange]) -> sqlx::Result<()> {
-    match update_unchanged(conn, sql, changes).await?.len() == changes.len() {
+    match write(conn, sql, &sql.update, changes, is_updated).await?.len() == changes.len() {
         true => Ok(()),
         false => Err(sqlx::Error::Protocol("a task changed while it was being changed".to_owned())),
     }
@@ -122,18 +72,23 @@ pub async fn update_unchanged(
     sql: &Sql,
     changes: &[TaskChange],
 ) -> sqlx::Result<HashSet<TaskId>> {
-    write(conn, sql, &sql.update, changes, line).await
+    write(conn, sql, &sql.update, changes, is_updated).await
+}
+
+/// The columns that the statement `update` needs: those that change, and the ID.
+fn is_updated(column: &TaskColumn) -> bool {
+    column.written != WrittenAt::Start || column.def.name == "id"
 }
 
 /// Writes tasks and their histories, and sends the events to the other nodes. Returns the IDs of the written tasks.
-async fn write<'a>(
+async fn write(
     conn: &mut AnyConnection,
     sql: &Sql,
     statement: &SqlStr,
-    changes: &'a [TaskChange],
-    line: impl Fn(&'a Task) -> Line<'a>,
+    changes: &[TaskChange],
+    included: fn(&TaskColumn) -> bool,
 ) -> sqlx::Result<HashSet<TaskId>> {
-    let tasks: Vec<_> = changes.iter().map(|change| line(&change.task)).collect();
+    let tasks: Vec<_> = changes.iter().map(|change| TaskLine { task: &change.task, included }).collect();
     let statement = sqlx::query(statement.clone()).bind(json(&tasks)?);
     let rows = match sql.dialect {
         SqlDialect::Sqlite => statement.fetch_all(&mut *conn).await?,
@@ -167,65 +122,9 @@ fn event_lines(changes: &[TaskChange], source: &str) -> sqlx::Result<String> {
     json(&changes.iter().map(line).collect::<Vec<_>>())
 }
 
-/// The list as the statements take it.
+/// Encodes a list as the statements expect it.
 pub fn json<T: Serialize>(list: &[T]) -> sqlx::Result<String> {
     serde_json::to_string(list).map_err(|error| sqlx::Error::Encode(Box::new(error)))
-}
-
-fn line(task: &Task) -> Line<'_> {
-    let progress = &task.progress;
-    Line {
-        id: task.id.to_string(),
-        fixed: None,
-        version: task.version,
-        state: task.state.as_str(),
-        epoch: task.epoch,
-        owner: task.owner.as_deref(),
-        cursor: task.cursor.as_deref(),
-        phase: &progress.phase,
-        done: signed(progress.done),
-        total: progress.total.map(signed),
-        active: i64::try_from(progress.active.as_micros()).unwrap_or(i64::MAX),
-        progress_at: progress.updated_at.as_microsecond(),
-        attempt: task.attempt,
-        crashes: task.crashes,
-        failures: task.failures,
-        error: task
-            .error
-            .as_ref()
-            .map(|error| ErrorOf { error_code: error.code.as_str(), error_message: &error.message }),
-        result: task.result.as_ref().map(|file| ResultOf {
-            result_name: &file.name,
-            result_size: signed(file.size),
-            result_type: &file.content_type,
-            result_sha256: &file.sha256,
-        }),
-        started_at: task.started_at.map(|at| at.as_microsecond()),
-        finished_at: task.finished_at.map(|at| at.as_microsecond()),
-        paused_at: task.paused_at.map(|at| at.as_microsecond()),
-        due_at: task.due_at.map(|at| at.as_microsecond()),
-        due_since: task.due_since.map(|at| at.as_microsecond()),
-        expiry: task
-            .expiry
-            .map(|expiry| ExpiryOf { expires_at: expiry.at.as_microsecond(), expire_then: expiry.then.as_str() }),
-    }
-}
-
-fn fixed(task: &Task) -> Fixed<'_> {
-    Fixed {
-        kind: &task.kind,
-        label: task.label.as_deref(),
-        spec: &task.spec,
-        unit: task.progress.unit.as_str(),
-        created_at: task.created_at.as_microsecond(),
-        start_at: task.start_at.map(|at| at.as_microsecond()),
-        exclusive: task.unique_key.as_deref(),
-        idempotency_key: task.idempotency_key.as_ref().map(|key| key.text.as_str()),
-        input_sha256: task.idempotency_key.as_ref().and_then(|key| key.input_sha256.as_deref()),
-        upload_id: task.upload.as_deref(),
-        lane: task.concurrency_key.as_deref(),
-        trace_parent: task.trace_parent.as_deref(),
-    }
 }
 
 fn change_line<'a>(task: &Task, change: &'a StateChange) -> ChangeLine<'a> {

@@ -11,13 +11,13 @@ use sqlx::{Any, AssertSqlSafe, Row};
 use super::{Error, Store, row, sql};
 use crate::task::{State, Task, TaskId};
 
-/// Maximum size of a part of the list, in bytes of the tasks' inputs, cursors and texts.
+/// Maximum size of a page, in bytes of the tasks' inputs, cursors and texts.
 pub const LIST_BYTES: usize = 4 << 20;
 
-/// Which tasks: those that match every part that is given.
+/// Conditions on tasks. A task matches if it fulfils all of them.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Any of these ids.
+    /// Any of these IDs.
     pub ids: Option<Vec<TaskId>>,
     /// Any of these kinds.
     pub kinds: Option<Vec<String>>,
@@ -27,21 +27,21 @@ pub struct Filter {
     pub label: Option<String>,
 }
 
-/// Which part of a list: tasks between two ids, counted from the newest or from the oldest.
+/// Part of a list: tasks between two IDs, from the newest or from the oldest.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Page {
-    /// Older than this one.
+    /// Only tasks older than this one.
     pub after: Option<TaskId>,
-    /// Newer than this one.
+    /// Only tasks newer than this one.
     pub before: Option<TaskId>,
-    /// Take the oldest of them instead of the newest.
+    /// True to take the oldest of them instead of the newest.
     pub from_end: bool,
-    /// At most so many.
+    /// Maximum number of tasks.
     pub limit: u32,
 }
 
 impl Filter {
-    /// Whether the task is one of them.
+    /// Returns true if the task matches.
     pub fn matches(&self, task: &Task) -> bool {
         let among = |list: &Option<Vec<State>>| list.as_ref().is_none_or(|list| list.contains(&task.state.shown()));
         self.ids.as_ref().is_none_or(|ids| ids.contains(&task.id))
@@ -50,7 +50,7 @@ impl Filter {
             && self.label.as_ref().is_none_or(|label| task.label.as_ref() == Some(label))
     }
 
-    /// The conditions, and the texts that they bind, in order.
+    /// Returns the SQL conditions and their parameters, in order.
     fn conditions(&self) -> (Vec<String>, Vec<String>) {
         let mut conditions = Vec::new();
         let mut texts: Vec<String> = Vec::new();
@@ -80,8 +80,8 @@ impl Filter {
 }
 
 impl Store {
-    /// A part of the list, newest first, and if it ended early: it has one task at least, and otherwise at most
-    /// [`LIST_BYTES`].
+    /// Returns a page of the list, newest first, and true if it is shorter because of [`LIST_BYTES`]. A page has at least one
+    /// task if any matches.
     #[tracing::instrument(target = "otlp.store", name = "store.list", skip_all)]
     pub async fn list(&self, filter: &Filter, page: Page) -> Result<(Vec<Arc<Task>>, bool), Error> {
         let (mut conditions, mut texts) = filter.conditions();
@@ -100,7 +100,7 @@ impl Store {
         Ok((tasks, more))
     }
 
-    /// How many tasks match.
+    /// Returns the number of matching tasks.
     #[tracing::instrument(target = "otlp.store", name = "store.count", skip_all)]
     pub async fn count(&self, filter: &Filter) -> Result<u64, Error> {
         let (conditions, texts) = filter.conditions();
@@ -110,7 +110,7 @@ impl Store {
     }
 }
 
-/// The tasks of the rows, until they have [`LIST_BYTES`]; true if there are more.
+/// Reads tasks up to [`LIST_BYTES`]. True if there are more.
 async fn within_bytes(mut rows: BoxStream<'_, sqlx::Result<AnyRow>>) -> sqlx::Result<(Vec<Arc<Task>>, bool)> {
     let (mut tasks, mut bytes) = (Vec::new(), 0);
     while let Some(row) = rows.try_next().await? {
@@ -128,7 +128,7 @@ fn where_all(conditions: &[String]) -> String {
     if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) }
 }
 
-/// The conditions hold only column names and places, never a client's text.
+/// Builds a query. The conditions contain only column names and parameters, never a text of a client.
 fn bound(text: &str, values: Vec<String>) -> Query<'static, Any, AnyArguments> {
     values.into_iter().fold(sqlx::query(AssertSqlSafe(text.to_owned())), |query, value| query.bind(value))
 }

@@ -1,4 +1,4 @@
-//! The tables, made and brought up to date.
+//! Migrations of the tables.
 
 use std::borrow::Cow;
 
@@ -9,31 +9,34 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 use super::Error;
 use super::dialect::SqlDialect;
 
-type Step = (i64, &'static str, &'static str);
+/// Version, name and statements of a migration.
+type MigrationStep = (i64, &'static str, &'static str);
 
-const SQLITE: &[Step] = &[
+const SQLITE: &[MigrationStep] = &[
     (1, "tasks", include_str!("../../migrations/sqlite/0001_tasks.sql")),
     (2, "brief", include_str!("../../migrations/sqlite/0002_brief.sql")),
     (3, "idempotency", include_str!("../../migrations/sqlite/0003_idempotency.sql")),
     (4, "due_since", include_str!("../../migrations/sqlite/0004_due_since.sql")),
     (5, "trace_parent", include_str!("../../migrations/sqlite/0005_trace_parent.sql")),
     (7, "purges", include_str!("../../migrations/sqlite/0007_purges.sql")),
+    (8, "unit_name", include_str!("../../migrations/sqlite/0008_unit_name.sql")),
 ];
-const POSTGRES: &[Step] = &[
+const POSTGRES: &[MigrationStep] = &[
     (1, "tasks", include_str!("../../migrations/postgres/0001_tasks.sql")),
     (2, "brief", include_str!("../../migrations/postgres/0002_brief.sql")),
     (3, "idempotency", include_str!("../../migrations/postgres/0003_idempotency.sql")),
     (4, "due_since", include_str!("../../migrations/postgres/0004_due_since.sql")),
     (5, "trace_parent", include_str!("../../migrations/postgres/0005_trace_parent.sql")),
     (7, "purges", include_str!("../../migrations/postgres/0007_purges.sql")),
+    (8, "unit_name", include_str!("../../migrations/postgres/0008_unit_name.sql")),
 ];
 
-/// The newest step for SQLite.
+/// Returns the version of the newest migration for SQLite.
 pub fn newest() -> i64 {
     SQLITE.last().map_or(0, |(version, _, _)| *version)
 }
 
-/// Runs the steps that the database has not had yet. Nodes that start together wait for each other.
+/// Applies the migrations that the database lacks. Nodes that start together wait for each other.
 pub async fn run(pool: &AnyPool, dialect: SqlDialect) -> Result<(), Error> {
     let steps = match dialect {
         SqlDialect::Sqlite => SQLITE,

@@ -7,6 +7,7 @@ mod backlog;
 mod backlog_limit;
 mod batch;
 mod change;
+pub mod columns;
 mod dialect;
 mod ends;
 mod error;

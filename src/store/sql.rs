@@ -1,12 +1,13 @@
-//! Every statement, once. The text is the same on SQLite and PostgreSQL but for what [`SqlDialect`] says.
+//! Every statement, once. SQLite and PostgreSQL have the same text except for what [`SqlDialect`] returns.
 
 use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 
 use crate::bus::postgres;
 
-use super::dialect::{CHANGE, CHANGING, Column, FIXED, NEW, SqlDialect, listed, names, text};
+use super::columns::{ColumnDef, HISTORY_COLUMNS, TASK_COLUMNS, WrittenAt};
+use super::dialect::{SqlDialect, listed, names};
 
-/// The statements, made once for a database.
+/// The statements, built once for a database.
 #[derive(Debug)]
 pub struct Sql {
     pub dialect: SqlDialect,
@@ -20,7 +21,7 @@ pub struct Sql {
     pub get_all_locked: SqlStr,
     pub by_key: SqlStr,
     pub by_keys: SqlStr,
-    /// SQLite writes histories by a statement of their own.
+    /// Adds entries to histories. Only for SQLite; on PostgreSQL `insert` and `update` do it.
     pub add_changes: SqlStr,
     pub holder: SqlStr,
     pub claim: SqlStr,
@@ -47,12 +48,12 @@ pub struct Sql {
     pub overdue: SqlStr,
 }
 
-/// What waits for a moment, as the indexes of these moments have it: short tasks, starts and new tries, ends of pauses.
+/// Conditions of the indexes of due times: short tasks, starts and retries, ends of pauses.
 const SHORT: &str = "state IN ('SCHEDULED', 'QUEUED') AND lane IS NOT NULL";
 const STARTS: &str = "state = 'SCHEDULED' AND lane IS NULL";
 const EXPIRES: &str = "state = 'PAUSED' AND due_at IS NOT NULL";
 
-/// Counts no further than to the limit.
+/// Counts waiting tasks, at most $1.
 pub const WAITING: &str = "SELECT COUNT(*) AS n FROM \
     (SELECT 1 AS one FROM tasks WHERE state IN ('SCHEDULED', 'QUEUED') LIMIT $1) AS waiting";
 pub const HISTORY: &str = "SELECT from_state, to_state, at, by_whom, reason FROM task_changes \
@@ -81,7 +82,7 @@ pub const NEXT_PURGE: &str = "SELECT MIN(due_at) AS due_at FROM purges";
 pub const PING: &str = "SELECT COUNT(*) AS n FROM nodes";
 
 impl Sql {
-    /// The statements in `dialect`.
+    /// Builds the statements in `dialect`.
     pub fn new(dialect: SqlDialect) -> Sql {
         let select = select();
         let lock = dialect.lock();
@@ -125,7 +126,7 @@ impl Sql {
             next_short: sql(next(dialect, "tasks_brief", SHORT)),
             next_start: sql(next(dialect, "tasks_due", STARTS)),
             next_expiry: sql(next(dialect, "tasks_expiry", EXPIRES)),
-            listed: sql(format!("SELECT name FROM nodes WHERE name = $1{}", dialect.keep())),
+            listed: sql(format!("SELECT name FROM nodes WHERE name = $1{}", dialect.lock_key())),
             dead_nodes: sql(format!("SELECT name FROM nodes WHERE lease_until < $1{free}")),
             owned: sql(format!("{select} WHERE owner = $1{lock}")),
             due_purges: sql(format!(
@@ -133,7 +134,7 @@ impl Sql {
                  WHERE due_at <= $1 ORDER BY due_at LIMIT $2{free}"
             )),
             delete: sql("DELETE FROM tasks WHERE id = $1 AND version = $2".to_owned()),
-            complete_upload_locked: sql(format!("SELECT sha256 FROM uploads WHERE id = $1{}", dialect.keep())),
+            complete_upload_locked: sql(format!("SELECT sha256 FROM uploads WHERE id = $1{}", dialect.lock_key())),
             upload_locked: sql(format!("SELECT id FROM uploads WHERE id = $1{lock}")),
             finished: sql(format!(
                 "{select}{} WHERE finished_at IS NOT NULL AND finished_at <= $1 ORDER BY finished_at LIMIT $2",
@@ -167,7 +168,7 @@ impl Sql {
     }
 }
 
-/// Counts unfinished tasks by kind and state: of each index that has some of them, the first $1 in its order.
+/// Counts unfinished tasks by kind and state: at most $1 of each index.
 fn unfinished(dialect: SqlDialect) -> String {
     let part = |index: &str, filter: &str, order: &str| {
         let by = dialect.by(index);
@@ -184,33 +185,36 @@ fn unfinished(dialect: SqlDialect) -> String {
     format!("SELECT kind, state, COUNT(*) AS n FROM ({all}) AS unfinished GROUP BY kind, state")
 }
 
-/// The first moment that an index has.
+/// Earliest due time in an index.
 fn next(dialect: SqlDialect, index: &str, of: &str) -> String {
     format!("SELECT MIN(due_at) AS due_at FROM tasks{} WHERE {of}", dialect.by(index))
 }
 
-/// A select of whole tasks.
+/// SELECT of tasks, with the columns in the order of [`TASK_COLUMNS`].
 pub fn select() -> String {
-    format!("SELECT {} FROM tasks", names(&columns()))
+    format!("SELECT {} FROM tasks", names(&columns(|_| true)))
 }
 
-fn columns() -> Vec<Column> {
-    FIXED.into_iter().chain(CHANGING).collect()
+/// The columns of a task that are written at these times.
+fn columns(included: impl Fn(WrittenAt) -> bool) -> Vec<ColumnDef> {
+    TASK_COLUMNS.iter().filter(|column| included(column.written)).map(|column| column.def).collect()
 }
 
-/// Writes the tasks of the JSON list $1; answers their ids.
+/// Writes the new tasks of the JSON list $1. Returns their IDs.
 fn insert(dialect: SqlDialect) -> String {
-    let columns: Vec<_> = FIXED.into_iter().chain(NEW).collect();
+    let columns = columns(|written| written != WrittenAt::Change);
     let (rows, names) = (dialect.rows(1, &columns), names(&columns));
-    // SQLite takes a WHERE to tell the end of the FROM.
+    // SQLite needs a WHERE to find the end of the FROM.
     format!("{rows}INSERT INTO tasks ({names}) SELECT {names} FROM new WHERE TRUE RETURNING id")
 }
 
-/// Writes back those tasks of the JSON list $1 that nobody changed since they were read: each has the version after it.
-/// Answers their ids.
+/// Writes back those tasks of the JSON list $1 that have not changed since they were read. Each has the version after the one that
+/// was read. Returns their IDs.
 fn update(dialect: SqlDialect) -> String {
-    let columns: Vec<_> = [text("id")].into_iter().chain(CHANGING).collect();
-    let (rows, sets) = (dialect.rows(1, &columns), listed(&CHANGING, |column| format!("{0} = new.{0}", column.name)));
+    let changing = columns(|written| written != WrittenAt::Start);
+    let id = TASK_COLUMNS.iter().map(|column| column.def).filter(|def| def.name == "id");
+    let columns: Vec<_> = id.chain(changing.iter().copied()).collect();
+    let (rows, sets) = (dialect.rows(1, &columns), listed(&changing, |column| format!("{0} = new.{0}", column.name)));
     let by_id = match dialect {
         SqlDialect::Sqlite => "",
         SqlDialect::Postgres => " AND tasks.id = ANY (ARRAY(SELECT id FROM new))",
@@ -221,9 +225,9 @@ fn update(dialect: SqlDialect) -> String {
     )
 }
 
-/// The lines of the JSON list in that parameter are added to the histories.
+/// Adds the entries of the JSON list in that parameter to the histories.
 fn add_changes(dialect: SqlDialect, parameter: usize) -> String {
-    let (rows, names) = (dialect.rows(parameter, &CHANGE), names(&CHANGE));
+    let (rows, names) = (dialect.rows(parameter, &HISTORY_COLUMNS), names(&HISTORY_COLUMNS));
     let which = match dialect {
         SqlDialect::Sqlite => "TRUE",
         SqlDialect::Postgres => "task_id IN (SELECT id FROM written)",

@@ -1,21 +1,22 @@
-//! What happens to a task, each verb one function: the state by the table, and the fields that go with it.
+//! Verbs of a task: each changes the state by the table, and the fields that belong to it.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::{
-    Code, Event, Illegal, NewTask, PauseExpiry, Progress, ResultFile, State, StateChange, Task, TaskError, TaskId, text,
+    Code, Event, Illegal, NewTask, PauseExpiry, Progress, ResultFile, Retry, RetryPolicy, State, StateChange, Task,
+    TaskError, TaskId, text,
 };
 
-/// What a client may ask of a task.
+/// Control verb of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verb {
-    /// Stand still.
+    /// Stops at the next checkpoint and releases all resources.
     Pause,
-    /// Go on.
+    /// Continues from the last checkpoint.
     Resume,
-    /// End for good and undo.
+    /// Stops for good and rolls back.
     Terminate,
 }
 
@@ -33,105 +34,75 @@ impl Verb {
     }
 }
 
-/// Who asks for a change, why and when.
+/// Request of a change: by whom, why and when.
 #[derive(Clone, Debug)]
 pub struct ControlRequest {
-    /// `client`, `system`, or `node NAME`.
+    /// Author: `client`, `system`, or `node NAME`.
     pub by: String,
-    /// Shown in the history.
+    /// Reason, shown in the history.
     pub reason: Option<String>,
-    /// The moment of the change.
+    /// Time of the change.
     pub at: Timestamp,
-    /// How a pause that is asked for ends by itself; a second pause with one replaces the first one's.
+    /// How a requested pause ends by itself. Replaces that of an earlier pause.
     pub expiry: Option<PauseExpiry>,
-    /// The same by the server's settings, where neither this pause nor an earlier one set any.
+    /// How a pause ends by itself if neither this request nor an earlier one says so. From the settings.
     pub default_expiry: Option<PauseExpiry>,
 }
 
 impl ControlRequest {
-    /// An ask with nothing but its author and moment.
+    /// A request with only its author and time.
     pub fn by(by: impl Into<String>, at: Timestamp) -> ControlRequest {
         ControlRequest { by: by.into(), reason: None, at, expiry: None, default_expiry: None }
     }
 
-    /// The same with a reason, cut to [`text::REASON`] characters.
+    /// Adds a reason, cut to [`text::REASON`] characters.
     pub fn with_reason(mut self, reason: impl Into<String>) -> ControlRequest {
         self.reason = Some(text::storable(&reason.into(), text::REASON));
         self
     }
 }
 
-/// Why a task was left as it is.
+/// Why a task was not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// The lifecycle does not allow it.
+    /// The lifecycle table does not allow the change.
     #[error(transparent)]
     Illegal(#[from] Illegal),
-    /// A newer claim holds the task: the run that asks must stop without another write.
-    #[error("the lease is lost: a newer run holds the task")]
+    /// A newer claim has the task. The run must stop without another write.
+    #[error("Lease lost: a newer run has the task.")]
     LeaseLost,
-    /// Another unfinished task holds what this one needs.
-    #[error("task {0} is in the way")]
+    /// Another unfinished task has the same unique key.
+    #[error("Task {0} conflicts with this one.")]
     Conflict(TaskId),
-    /// No task of that id.
-    #[error("there is no task {0}")]
+    /// The task does not exist.
+    #[error("Task {0} not found.")]
     NotFound(TaskId),
 }
 
-/// What an end of a run brings with it.
+/// How a run ends.
 #[derive(Clone, Debug)]
 pub enum End {
-    /// Its work is done; the result, if it made one, is about to be published.
+    /// The work is done. The result, if there is one, is to be published.
     Finish(Option<ResultFile>),
     /// The result is published.
     Complete,
-    /// Its work is done, and there is nothing to publish.
+    /// The work is done, and there is no result to publish.
     Done,
-    /// No further try would mend it.
+    /// The task fails for good. It is rolled back already.
     Fail(TaskError),
-    /// Another attempt may succeed.
-    Retry(TaskError, NextAttempt),
-    /// It let go as it was asked to.
+    /// The run failed. The task is retried, or fails if no attempt is left.
+    Retry(TaskError, Retry, RetryPolicy),
+    /// The run stopped as requested.
     Release,
-    /// What it wrote is undone.
+    /// The rollback is complete.
     RolledBack,
 }
 
-/// When a failed run is attempted again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NextAttempt {
-    /// At this moment, however many attempts failed: the kind counts them itself.
-    At(Timestamp),
-    /// After a delay that doubles with each failure in a row without progress.
-    Backoff {
-        /// The first delay.
-        first: Duration,
-        /// The longest delay.
-        longest: Duration,
-        /// This many failures in a row without progress make the task FAILED. None: it is attempted without limit.
-        limit: Option<u32>,
-    },
-}
-
-impl NextAttempt {
-    /// The moment of the attempt after `failures` in a row, the last of them at `now`; none if there is no further one.
-    fn moment(self, failures: u32, now: Timestamp) -> Option<Timestamp> {
-        match self {
-            NextAttempt::At(moment) => Some(moment),
-            NextAttempt::Backoff { limit: Some(limit), .. } if failures >= limit => None,
-            NextAttempt::Backoff { first, longest, .. } => {
-                let doubled = first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(20)));
-                Some(now.checked_add(doubled.min(longest)).unwrap_or(Timestamp::MAX))
-            }
-        }
-    }
-}
-
 impl Task {
-    /// A task as it is first written.
+    /// Returns a task as it is first written.
     pub fn new(id: TaskId, new: NewTask, at: Timestamp) -> Task {
         let start_at = new.start_at.filter(|start| *start > at);
-        // A short task is taken in the order in which it was due.
+        // Short tasks are claimed in the order of their due times.
         let due_at = if new.concurrency_key.is_some() { new.start_at.or(Some(at)) } else { start_at };
         Task {
             id,
@@ -172,9 +143,9 @@ impl Task {
         }
     }
 
-    /// A client, or an expired pause, asks for `verb`.
-    pub fn control(&mut self, verb: Verb, ask: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
-        let early = self.start_at.is_some_and(|start| start > ask.at);
+    /// Applies a request of a client or of an expired pause.
+    pub fn control(&mut self, verb: Verb, request: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
+        let early = self.start_at.is_some_and(|start| start > request.at);
         let event = match verb {
             Verb::Pause => Event::Pause,
             Verb::Resume if early => Event::ResumeEarly,
@@ -183,33 +154,33 @@ impl Task {
         };
         if verb == Verb::Pause {
             self.state.next(event)?;
-            self.expire_pause(ask);
+            self.expire_pause(request);
         }
-        self.step(event, ask)
+        self.step(event, request)
     }
 
-    fn expire_pause(&mut self, ask: &ControlRequest) {
+    fn expire_pause(&mut self, request: &ControlRequest) {
         let paused = matches!(self.state, State::Pausing | State::Paused);
-        let default = if paused { self.expiry } else { ask.default_expiry };
-        self.expiry = ask.expiry.or(default);
+        let default = if paused { self.expiry } else { request.default_expiry };
+        self.expiry = request.expiry.or(default);
         if self.state == State::Paused {
             self.due_at = self.expiry.map(|expiry| expiry.at);
         }
     }
 
-    /// The moment that it waited for has come: its start, its next try, or the end of its pause.
+    /// Applies what is due: the start, the next attempt, or the end of the pause.
     pub fn process_due(&mut self, at: Timestamp) -> Result<Option<StateChange>, Refusal> {
-        let ask = ControlRequest::by("system", at);
+        let request = ControlRequest::by("system", at);
         match self.expiry {
             Some(expiry) if self.state == State::Paused => {
-                self.control(expiry.then, &ask.with_reason("the pause expired"))
+                self.control(expiry.then, &request.with_reason("the pause expired"))
             }
-            _ => self.step(Event::Due, &ask),
+            _ => self.step(Event::Due, &request),
         }
     }
 
-    /// `node` takes it: a new epoch, so that whoever held it before can write no more. A short task keeps its moment, which
-    /// may be still to come.
+    /// Claims the task for `node`. The new epoch makes all earlier runs unable to write. A short task keeps its due time, which
+    /// may be in the future.
     pub fn claim(&mut self, node: &str, at: Timestamp) -> Result<Option<StateChange>, Refusal> {
         let ahead = self.is_short() && self.state == State::Scheduled;
         let event = if ahead { Event::ClaimAhead } else { Event::Claim };
@@ -223,17 +194,17 @@ impl Task {
         Ok(change)
     }
 
-    /// It is short: it takes no slot.
+    /// Returns true for a short task, which takes no slot.
     pub fn is_short(&self) -> bool {
         self.concurrency_key.is_some()
     }
 
-    /// A short task that waits is put off until `until`, as its lane is full.
+    /// Defers a waiting short task, because its concurrency key is at its limit.
     pub fn defer(&mut self, until: Timestamp) {
         self.due_at = self.due_at.max(Some(until));
     }
 
-    /// Its run reports what is committed. `done` never goes back, and progress forgives earlier crashes and errors.
+    /// Records committed progress. `done` never decreases. Progress resets the counts of crashes and failures.
     pub fn report(&mut self, cursor: Option<String>, progress: Progress) {
         if progress.done > self.progress.done {
             self.crashes = 0;
@@ -248,30 +219,30 @@ impl Task {
         }
     }
 
-    /// Its run ends in the way of `end`.
-    pub fn end(&mut self, end: End, ask: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
+    /// Ends the run of the task.
+    pub fn end(&mut self, end: End, request: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
         match end {
             End::Finish(result) => {
-                let change = self.step(Event::Finish, ask)?;
+                let change = self.step(Event::Finish, request)?;
                 self.result = result.map(ResultFile::storable);
                 self.error = None;
                 Ok(change)
             }
-            End::Complete => self.complete(ask),
+            End::Complete => self.complete(request),
             End::Done => {
-                self.end(End::Finish(None), ask)?;
-                self.complete(ask)
+                self.end(End::Finish(None), request)?;
+                self.complete(request)
             }
-            End::Release => self.step(Event::Release, ask),
-            End::RolledBack => self.step(Event::RolledBack, ask),
+            End::Release => self.step(Event::Release, request),
+            End::RolledBack => self.step(Event::RolledBack, request),
             End::Fail(error) => {
                 let error = error.storable();
                 self.error = Some(error.clone());
-                self.step(Event::Fail, &ask.clone().with_reason(error.message))
+                self.step(Event::Fail, &request.clone().with_reason(error.message))
             }
-            End::Retry(error, next) => match next.moment(self.failures + 1, ask.at) {
-                Some(due_at) => self.retry(error.storable(), due_at, ask),
-                None => self.end(End::Fail(error), ask),
+            End::Retry(error, retry, policy) => match policy.next_attempt(retry, self.failures + 1, request.at) {
+                Some(due_at) => self.retry(error.storable(), due_at, request),
+                None => self.end(End::Fail(error), request),
             },
         }
     }
@@ -280,12 +251,12 @@ impl Task {
         &mut self,
         error: TaskError,
         due_at: Timestamp,
-        ask: &ControlRequest,
+        request: &ControlRequest,
     ) -> Result<Option<StateChange>, Refusal> {
         self.attempt += 1;
         self.failures += 1;
         self.error = Some(error.clone());
-        let change = self.step(Event::Retry, &ask.clone().with_reason(error.message))?;
+        let change = self.step(Event::Retry, &request.clone().with_reason(error.message))?;
         if self.state != State::Paused {
             self.due_at = Some(due_at);
             self.due_since = self.due_at.filter(|_| self.is_short());
@@ -294,8 +265,8 @@ impl Task {
         Ok(change)
     }
 
-    fn complete(&mut self, ask: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
-        let change = self.step(Event::Complete, ask)?;
+    fn complete(&mut self, request: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
+        let change = self.step(Event::Complete, request)?;
         let whole = self.progress.total.unwrap_or(0).max(self.progress.done);
         if self.progress.unit != super::Unit::Rows {
             self.progress.done = whole;
@@ -305,33 +276,34 @@ impl Task {
         Ok(change)
     }
 
-    /// Its node fell silent. One death too many in a row, and the task itself is taken for their cause.
-    pub fn lease_expired(&mut self, limit: u32, ask: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
+    /// Releases the task of a node whose lease expired. The task fails if that happened more than `limit` times in a row, because
+    /// it may be the cause.
+    pub fn lease_expired(&mut self, limit: u32, request: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
         self.crashes += 1;
         self.attempt += 1;
         let poisoned = self.crashes > limit && matches!(self.state, State::Running | State::Pausing);
         if poisoned {
-            let message = format!("its node died {} times in a row while running it", self.crashes);
-            return self.end(End::Fail(TaskError { code: Code::Internal.into(), message }), ask);
+            let message = format!("the node that ran the task died {} times in a row", self.crashes);
+            return self.end(End::Fail(TaskError { code: Code::Internal.into(), message }), request);
         }
-        let change = self.step(Event::LeaseExpired, ask)?;
+        let change = self.step(Event::LeaseExpired, request)?;
         self.owner = None;
         Ok(change)
     }
 
-    /// Takes the arrow of the table, and brings the fields in line with the state that it leads to.
-    fn step(&mut self, event: Event, ask: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
+    /// Changes the state by the table, and the fields that belong to the new state.
+    fn step(&mut self, event: Event, request: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
         let from = self.state;
         self.state = from.next(event)?;
         if from == self.state {
             return Ok(None);
         }
-        self.settle(from, ask.at);
+        self.settle(from, request.at);
         if from.shown() == self.state.shown() {
             return Ok(None);
         }
-        let reason = ask.reason.clone();
-        Ok(Some(StateChange { from: Some(from.shown()), to: self.state, at: ask.at, by: ask.by.clone(), reason }))
+        let reason = request.reason.clone();
+        Ok(Some(StateChange { from: Some(from.shown()), to: self.state, at: request.at, by: request.by.clone(), reason }))
     }
 
     fn settle(&mut self, from: State, at: Timestamp) {

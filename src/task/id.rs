@@ -1,16 +1,16 @@
-//! A task's id.
+//! IDs of tasks.
 
 use std::fmt;
 use std::str::FromStr;
 
 use uuid::Uuid;
 
-/// A UUID of version 7: ids sort by the moment they were made.
+/// ID of a task: a UUID of version 7. IDs sort by the time of their creation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TaskId(Uuid);
 
 impl TaskId {
-    /// The id as a UUID.
+    /// Returns the ID as a UUID.
     pub fn as_uuid(&self) -> &Uuid {
         &self.0
     }
@@ -28,15 +28,15 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// A text that is no id of a task.
+/// A text that is not a task ID.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no task id: an id has 32 hexadecimal digits in groups of 8-4-4-4-12")]
+#[error("{0:?} is not a valid task ID: expected a UUID with hyphens.")]
 pub struct MalformedId(String);
 
 impl FromStr for TaskId {
     type Err = MalformedId;
 
-    /// Only the hyphenated form, so that one task has one name.
+    /// Accepts only the hyphenated form, so that a task has one ID.
     fn from_str(text: &str) -> Result<TaskId, MalformedId> {
         let malformed = || MalformedId(text.chars().take(80).collect());
         let id = Uuid::try_parse(text).map_err(|_| malformed())?;

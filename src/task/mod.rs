@@ -1,13 +1,15 @@
-//! What a task is and what may happen to it. Pure: no time, no disk, no network.
+//! Tasks and their lifecycle. Pure: no time, no disk, no network.
 //!
 //! Read [`state`] first (the lifecycle table), then [`Task`] and its verbs in [`change`].
 
 pub mod change;
 pub mod code;
 pub mod id;
+pub mod retry;
 pub mod state;
 pub mod text;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,67 +18,68 @@ use jiff::Timestamp;
 pub use change::{ControlRequest, Refusal, Verb};
 pub use code::{Code, TaskErrorCode};
 pub use id::TaskId;
+pub use retry::{Retry, RetryPolicy};
 pub use state::{Event, Illegal, State};
 
-/// One task, as the store keeps it.
+/// A task, as the store keeps it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Task {
-    /// Its name for ever.
+    /// Unique ID. Never reused.
     pub id: TaskId,
-    /// The kind's name, such as `import`.
+    /// Name of the kind, such as `import`.
     pub kind: String,
-    /// Where it stands.
+    /// Lifecycle state.
     pub state: State,
-    /// Raised by every claim; a run that carries an older one has lost its lease.
+    /// Increases with each claim. A run with an older epoch has lost its lease.
     pub epoch: i64,
-    /// Raised by every change of the row; a snapshot with a higher one is newer.
+    /// Increases with each change. A snapshot with a higher version is newer.
     pub version: i64,
-    /// The node that works on it.
+    /// Node that has claimed the task. None if no node has.
     pub owner: Option<String>,
-    /// The user's own name for it.
+    /// Label chosen by the client, up to 200 characters.
     pub label: Option<String>,
-    /// What it is to do, as JSON of its kind.
+    /// Input of the task, as JSON of its kind.
     pub spec: String,
-    /// How far it came, as JSON of its kind.
+    /// Last checkpoint, as JSON of its kind.
     pub cursor: Option<String>,
-    /// How far it came, for people.
+    /// Progress as of the last commit.
     pub progress: Progress,
-    /// Times that it was taken up again after a crash or an error.
+    /// Number of restarts after a crash or an error. A clean shutdown does not count.
     pub attempt: u32,
-    /// Deaths of its node in a row without progress between them.
+    /// Number of crashes of its node in a row without progress.
     pub crashes: u32,
-    /// Errors in a row without progress between them.
+    /// Number of errors in a row without progress.
     pub failures: u32,
-    /// Why it failed, or why its last try did.
+    /// Error of the last attempt.
     pub error: Option<TaskError>,
-    /// The file that it made.
+    /// Result file.
     pub result: Option<ResultFile>,
-    /// When it was started by the user.
+    /// Time of the client's request.
     pub created_at: Timestamp,
-    /// When it may first run, where the user gave that.
+    /// Earliest time at which the task may run. None: immediately.
     pub start_at: Option<Timestamp>,
-    /// When it first ran.
+    /// Time of the first claim.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
+    /// Time at which the task reached a final state.
     pub finished_at: Option<Timestamp>,
-    /// Since when it is paused.
+    /// Time of the pause. Only while PAUSED.
     pub paused_at: Option<Timestamp>,
-    /// When the next thing happens to it by itself.
+    /// Time at which the task next changes by itself.
     pub due_at: Option<Timestamp>,
-    /// When the next attempt of a short task became due, or will. Deferring the attempt does not move it.
+    /// Time at which the next attempt of a short task is due. Deferring the attempt does not change it.
     pub due_since: Option<Timestamp>,
-    /// How its pause ends by itself.
+    /// How the pause ends by itself.
     pub expiry: Option<PauseExpiry>,
-    /// What only one unfinished task may hold, such as `dataset:people`.
+    /// Key that only one unfinished task may have, such as `dataset:people`.
     pub unique_key: Option<String>,
     /// Identifies the start: a second one with the same key and input returns this task.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// The upload that it reads.
+    /// ID of the upload that the task reads.
     pub upload: Option<String>,
-    /// What it shares with others of its kind that end in a moment, such as the host that they ask. A task with a lane is
-    /// short: it takes no slot, and many are claimed and ended in one write.
+    /// Key whose tasks are limited together, such as the host of a request. A task with such a key is short: it takes no slot,
+    /// and many are claimed and ended in one write.
     pub concurrency_key: Option<String>,
-    /// The span that started it, as a W3C traceparent header.
+    /// Span of the start, as a W3C traceparent header.
     pub trace_parent: Option<String>,
 }
 
@@ -90,7 +93,7 @@ pub struct IdempotencyKey {
 }
 
 impl Task {
-    /// Bytes of the texts that clients or the task's run choose.
+    /// Returns the size of the texts that clients and runs choose, in bytes.
     pub fn text_bytes(&self) -> usize {
         let texts = [&self.label, &self.cursor, &self.unique_key, &self.concurrency_key];
         let error = self.error.as_ref().map_or(0, |error| error.message.len());
@@ -105,33 +108,33 @@ impl Task {
     }
 }
 
-/// What a new task is made of.
+/// Input of a new task.
 #[derive(Clone, Debug)]
 pub struct NewTask {
-    /// The kind's name.
+    /// Name of the kind.
     pub kind: String,
-    /// What it is to do, as JSON of its kind.
+    /// Input of the task, as JSON of its kind.
     pub spec: String,
-    /// What its progress counts.
+    /// Unit of the progress.
     pub unit: Unit,
-    /// The whole of it, where that is known beforehand.
+    /// Total amount of work, if it is known.
     pub total: Option<u64>,
-    /// The user's own name for it.
+    /// Label chosen by the client, up to 200 characters.
     pub label: Option<String>,
-    /// When it may first run.
+    /// Earliest time at which the task may run. None: immediately.
     pub start_at: Option<Timestamp>,
-    /// What only one unfinished task may hold.
+    /// Key that only one unfinished task may have.
     pub unique_key: Option<String>,
     /// Identifies the start: a second one with the same key and input returns the first one's task.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// The upload that it reads.
+    /// ID of the upload that the task reads.
     pub upload: Option<String>,
-    /// The lane of a short task.
+    /// Concurrency key of a short task. None for other tasks.
     pub concurrency_key: Option<String>,
 }
 
 impl NewTask {
-    /// A task of `kind` with nothing else said of it.
+    /// Returns the input of a task of `kind` without optional values.
     pub fn new(kind: impl Into<String>, spec: impl Into<String>, unit: Unit) -> NewTask {
         NewTask {
             kind: kind.into(),
@@ -148,25 +151,28 @@ impl NewTask {
     }
 }
 
-/// How far a task came.
+/// Progress of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Progress {
-    /// What it is doing, in a word or two.
+    /// Current activity, in a word or two.
     pub phase: String,
-    /// What `done` and `total` count.
+    /// Unit of `done` and `total`.
     pub unit: Unit,
-    /// What is committed. Never goes back.
+    /// Committed amount. Never decreases.
     pub done: u64,
-    /// The whole, where it is known or can be estimated; at least `done`.
+    /// Total amount, at least `done`. None if it is unknown.
     pub total: Option<u64>,
     /// Time spent running.
     pub active: Duration,
-    /// When this was true.
+    /// Time of this progress.
     pub updated_at: Timestamp,
 }
 
-/// What progress counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Maximum length of the name of a unit, in characters.
+const UNIT_NAME: usize = 40;
+
+/// Unit that progress counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// Rows of a dataset.
     Rows,
@@ -178,25 +184,36 @@ pub enum Unit {
     Terms,
     /// Webhooks.
     Deliveries,
+    /// Another unit, by its name, such as `PAGES`. Made by `Unit::from`.
+    Custom(Cow<'static, str>),
 }
 
 impl Unit {
-    /// Every unit.
-    pub const ALL: [Unit; 5] = [Unit::Rows, Unit::Bytes, Unit::Digits, Unit::Terms, Unit::Deliveries];
+    /// The units that the server's own kinds count.
+    pub const KNOWN: [Unit; 5] = [Unit::Rows, Unit::Bytes, Unit::Digits, Unit::Terms, Unit::Deliveries];
 
     /// The name in the store.
-    pub fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Unit::Rows => "ROWS",
             Unit::Bytes => "BYTES",
             Unit::Digits => "DIGITS",
             Unit::Terms => "TERMS",
             Unit::Deliveries => "DELIVERIES",
+            Unit::Custom(name) => name,
         }
     }
 }
 
-/// Why a task failed.
+impl From<&str> for Unit {
+    /// The unit of that name, cut to 40 characters.
+    fn from(name: &str) -> Unit {
+        let known = Unit::KNOWN.into_iter().find(|unit| unit.as_str() == name);
+        known.unwrap_or_else(|| Unit::Custom(text::storable(name, UNIT_NAME).into()))
+    }
+}
+
+/// Error of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskError {
     /// One of the API's codes, or one of the embedding program.
@@ -206,53 +223,53 @@ pub struct TaskError {
 }
 
 impl TaskError {
-    /// The same with a message that every store can hold.
+    /// Makes the message storable.
     pub fn storable(self) -> TaskError {
         TaskError { message: text::storable(&self.message, text::MESSAGE), ..self }
     }
 }
 
-/// A file that a task made, published whole.
+/// Result file of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResultFile {
-    /// The name that a download is saved under.
+    /// File name of the download.
     pub name: String,
-    /// Bytes.
+    /// Size, in bytes.
     pub size: u64,
-    /// The media type.
+    /// Media type.
     pub content_type: String,
-    /// SHA-256 of the bytes, in lower-case hexadecimal.
+    /// SHA-256 of the file, lowercase hex.
     pub sha256: String,
 }
 
 impl ResultFile {
-    /// The same with a name that every store can hold.
+    /// Makes the name storable.
     pub fn storable(self) -> ResultFile {
         ResultFile { name: text::storable(&self.name, text::FILE_NAME), ..self }
     }
 }
 
-/// How a pause ends by itself.
+/// End of a pause by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PauseExpiry {
-    /// When.
+    /// Time of the end.
     pub at: Timestamp,
-    /// And how: [`Verb::Resume`] or [`Verb::Terminate`].
+    /// What follows: [`Verb::Resume`] or [`Verb::Terminate`].
     pub then: Verb,
 }
 
-/// One line of a task's history.
+/// Entry of a task's history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StateChange {
-    /// The state before; none for the first line.
+    /// State before. None for the first entry.
     pub from: Option<State>,
-    /// The state after.
+    /// State after.
     pub to: State,
-    /// When.
+    /// Time of the change.
     pub at: Timestamp,
-    /// Who: `client`, `system`, or `node NAME`.
+    /// Author: `client`, `system`, or `node NAME`.
     pub by: String,
-    /// Why, where somebody said so.
+    /// Reason, if the author gave one.
     pub reason: Option<String>,
 }
 

@@ -1,86 +1,86 @@
-//! The one lifecycle table: which state follows on which event, and when that happens.
+//! The lifecycle table: which state follows which event, and when that happens.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Where a task stands.
+/// Lifecycle state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum State {
-    /// Waits for its time: a start in the future, or the next try after an error.
+    /// Waits for its start or for the next attempt after an error.
     Scheduled,
-    /// May run as soon as a node has a free slot.
+    /// Runs as soon as a node has a free slot.
     Queued,
-    /// A node works on it.
+    /// A node runs the task.
     Running,
-    /// Its work is done and decided; the result is being made visible. Shown to clients as RUNNING.
+    /// The work is done, and the result is being published. Shown to clients as RUNNING.
     Finishing,
-    /// Asked to pause; its run has not let go yet.
+    /// A pause is requested. The run has not stopped yet.
     Pausing,
-    /// Nothing moves and nothing is held for it.
+    /// Nothing runs, and all resources are released.
     Paused,
-    /// Asked to end; what it wrote is being undone.
+    /// Termination is requested. The rollback is not complete yet.
     Terminating,
-    /// Ended for good, with nothing left of what it wrote.
+    /// Stopped for good and rolled back.
     Terminated,
-    /// Done.
+    /// The work is done and the result is published.
     Completed,
-    /// Ended by an error; it may be resumed.
+    /// Stopped by an error. A client may resume the task.
     Failed,
 }
 
-/// What may happen to a task.
+/// Event that may change the state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
-    /// The moment that it waited for has come.
+    /// The due time of the task is reached.
     Due,
-    /// A node takes it.
+    /// A node claims the task.
     Claim,
-    /// A node takes a short task a moment before its time.
+    /// A node claims a short task shortly before its due time.
     ClaimAhead,
-    /// Its run came to a good end and the result is about to be published.
+    /// The run succeeded. The result is to be published.
     Finish,
     /// The result is published.
     Complete,
-    /// An error that no further try would mend, or one try too many.
+    /// An error that is not retried.
     Fail,
-    /// An error that another try may mend.
+    /// An error that is retried.
     Retry,
-    /// Its run let go without an end: it was asked to, or its node shuts down.
+    /// The run stopped as requested, or because its node shuts down.
     Release,
-    /// Its node has been silent for longer than a lease.
+    /// The lease of the node expired.
     LeaseExpired,
-    /// What it wrote is undone.
+    /// The rollback is complete.
     RolledBack,
-    /// A client asks for a pause.
+    /// A client requests a pause.
     Pause,
-    /// A client asks to go on.
+    /// A client resumes the task.
     Resume,
-    /// A client asks to go on, before the task's start has come.
+    /// A client resumes the task before its start.
     ResumeEarly,
-    /// A client asks to end it for good.
+    /// A client requests termination.
     Terminate,
 }
 
-/// An event that the table does not allow in that state.
+/// An event that the table does not allow in a state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{event} is not possible in state {state}: {reason}")]
+#[error("Cannot {event}: {reason} (state {state}).")]
 pub struct Illegal {
-    /// The state that the task is in, and stays in.
+    /// State of the task, which does not change.
     pub state: State,
-    /// What was tried.
+    /// The event.
     pub event: Event,
-    /// Why it is not possible.
+    /// Why it is not allowed.
     pub reason: &'static str,
 }
 
-/// An arrow of the table (the next state, and when this happens) or the reason why there is none.
+/// An entry of the table: the next state and when this happens, or why the event is not allowed.
 type Arrow = Result<(State, &'static str), &'static str>;
 
-const NOT_WAITING: &str = "it does not wait for a moment";
-const NOT_RUN: &str = "no node runs it";
-const OVER: &str = "it is over";
-const UNDOING: &str = "it is being undone";
-const DECIDED: &str = "its end is decided and is being published";
+const NOT_WAITING: &str = "the task does not wait for a due time";
+const NOT_RUN: &str = "no node runs the task";
+const OVER: &str = "the task has ended";
+const UNDOING: &str = "the task is being rolled back";
+const DECIDED: &str = "the result of the task is being published";
 
 impl State {
     /// Every state, in the order of the lifecycle.
@@ -97,7 +97,10 @@ impl State {
         State::Failed,
     ];
 
-    /// The state after `event`, or a refusal that names the state.
+    /// Returns the state after `event`.
+    ///
+    /// # Errors
+    /// [`Illegal`] if the table does not allow the event.
     pub fn next(self, event: Event) -> Result<State, Illegal> {
         match self.arrow(event) {
             Ok((state, _)) => Ok(state),
@@ -105,43 +108,43 @@ impl State {
         }
     }
 
-    /// The arrow for `event` with its explanation, as docs/lifecycle.md prints it.
+    /// Returns the entry for `event`, as docs/lifecycle.md prints it.
     pub fn arrow(self, event: Event) -> Arrow {
         use Event as E;
         match event {
-            E::Pause | E::Resume | E::ResumeEarly | E::Terminate => self.asked(event),
+            E::Pause | E::Resume | E::ResumeEarly | E::Terminate => self.requested(event),
             E::Due => match self {
-                State::Scheduled => Ok((State::Queued, "its start, or the time of its next try, has come")),
+                State::Scheduled => Ok((State::Queued, "the start or the next attempt is due")),
                 _ => Err(NOT_WAITING),
             },
             E::Claim => self.claimed(),
             E::ClaimAhead => match self {
                 State::Scheduled => {
-                    Ok((State::Running, "a short task is taken a moment before its time, to be on time"))
+                    Ok((State::Running, "a node claims a short task shortly before its due time"))
                 }
                 _ => Err(NOT_WAITING),
             },
             E::Finish => match self {
-                State::Running => Ok((State::Finishing, "its work is done")),
-                State::Pausing => Ok((State::Finishing, "the pause came while it did its last batch")),
+                State::Running => Ok((State::Finishing, "the work is done")),
+                State::Pausing => Ok((State::Finishing, "the run finished before it observed the pause")),
                 State::Terminating => Err(UNDOING),
                 _ => Err(NOT_RUN),
             },
             E::Complete => match self {
-                State::Finishing => Ok((State::Completed, "its result is there for everybody")),
+                State::Finishing => Ok((State::Completed, "the result is published")),
                 State::Terminating => Err(UNDOING),
                 _ => Err(NOT_RUN),
             },
             E::RolledBack => match self {
-                State::Terminating => Ok((State::Terminated, "nothing is left of what it wrote")),
-                _ => Err("nobody asked to terminate it"),
+                State::Terminating => Ok((State::Terminated, "the rollback is complete")),
+                _ => Err("no termination was requested"),
             },
-            E::Fail | E::Retry | E::Release | E::LeaseExpired => self.let_go(event),
+            E::Fail | E::Retry | E::Release | E::LeaseExpired => self.run_ended(event),
         }
     }
 
-    /// What clients ask for.
-    fn asked(self, event: Event) -> Arrow {
+    /// Requests of clients.
+    fn requested(self, event: Event) -> Arrow {
         use Event as E;
         use State as S;
         match (self, event) {
@@ -150,79 +153,79 @@ impl State {
             (S::Finishing, E::Pause | E::Terminate) => Err(DECIDED),
             (S::Terminating, E::Pause | E::Resume | E::ResumeEarly) => Err(UNDOING),
 
-            (S::Scheduled | S::Queued, E::Pause) => Ok((S::Paused, "no node runs it, so it stands at once")),
-            (S::Running, E::Pause) => Ok((S::Pausing, "until its run has let go")),
-            (S::Pausing | S::Paused, E::Pause) => Ok((self, "asked for already")),
+            (S::Scheduled | S::Queued, E::Pause) => Ok((S::Paused, "no node runs the task, so it is paused immediately")),
+            (S::Running, E::Pause) => Ok((S::Pausing, "until the run has stopped")),
+            (S::Pausing | S::Paused, E::Pause) => Ok((self, "requested already")),
 
             (S::Pausing, E::Resume | E::ResumeEarly) => {
-                Ok((S::Running, "resumed before its run let go: it goes on, or is queued as it lets go"))
+                Ok((S::Running, "resumed before the run stopped: the run continues, or the task is queued when it stops"))
             }
-            (S::Paused, E::Resume) => Ok((S::Queued, "it goes on from its checkpoint")),
-            (S::Paused, E::ResumeEarly) => Ok((S::Scheduled, "its start is still to come")),
-            (S::Failed, E::Resume | E::ResumeEarly) => Ok((S::Queued, "taken up again from its checkpoint")),
+            (S::Paused, E::Resume) => Ok((S::Queued, "it continues from its checkpoint")),
+            (S::Paused, E::ResumeEarly) => Ok((S::Scheduled, "the start is still in the future")),
+            (S::Failed, E::Resume | E::ResumeEarly) => Ok((S::Queued, "it continues from its checkpoint")),
             (S::Scheduled | S::Queued | S::Running | S::Finishing, E::Resume | E::ResumeEarly) => {
-                Ok((self, "it is not paused"))
+                Ok((self, "the task is not paused"))
             }
 
             (S::Scheduled | S::Queued | S::Running | S::Pausing | S::Paused, _) => {
-                Ok((S::Terminating, "what it wrote is undone next"))
+                Ok((S::Terminating, "the rollback follows"))
             }
-            (S::Terminating, _) => Ok((S::Terminating, "asked for already")),
+            (S::Terminating, _) => Ok((S::Terminating, "requested already")),
             (S::Completed | S::Failed | S::Terminated | S::Finishing, _) => Err(OVER),
         }
     }
 
-    /// A node takes what waits for one.
+    /// Claims by a node.
     fn claimed(self) -> Arrow {
         use State as S;
         match self {
-            S::Queued => Ok((S::Running, "a node has a free slot for it")),
-            S::Finishing => Ok((self, "its node died while publishing; this one publishes")),
-            S::Pausing => Ok((self, "its node died before it could say PAUSED; this one reads how far it came")),
-            S::Terminating => Ok((self, "no node holds it; this one undoes what it wrote")),
-            S::Scheduled | S::Paused => Err("it is not to run now"),
-            S::Running => Err("a node runs it already"),
+            S::Queued => Ok((S::Running, "a node has a free slot")),
+            S::Finishing => Ok((self, "the node died while publishing; another one publishes")),
+            S::Pausing => Ok((self, "the node died before the pause was confirmed; another one reconciles the progress")),
+            S::Terminating => Ok((self, "no node has the task; one rolls it back")),
+            S::Scheduled | S::Paused => Err("the task is not to run now"),
+            S::Running => Err("a node runs the task already"),
             S::Completed | S::Failed | S::Terminated => Err(OVER),
         }
     }
 
-    /// The ways in which a run ends without a result.
-    fn let_go(self, event: Event) -> Arrow {
+    /// Ends of runs without a result.
+    fn run_ended(self, event: Event) -> Arrow {
         use Event as E;
         use State as S;
         match (self, event) {
             (S::Scheduled | S::Queued | S::Paused, _) => Err(NOT_RUN),
             (S::Completed | S::Failed | S::Terminated, _) => Err(OVER),
 
-            (S::Running | S::Pausing | S::Finishing, E::Fail) => Ok((S::Failed, "the error is kept with the task")),
-            (S::Terminating, _) => Ok((S::Terminating, "it is undone whatever became of its run")),
+            (S::Running | S::Pausing | S::Finishing, E::Fail) => Ok((S::Failed, "the error is not retried")),
+            (S::Terminating, _) => Ok((S::Terminating, "the rollback follows, however the run ended")),
 
-            (S::Running, E::Retry) => Ok((S::Scheduled, "another try follows after a pause that doubles")),
-            (S::Running, E::Release) => Ok((S::Queued, "given back in a clean shutdown, or resumed while letting go")),
-            (S::Running, E::LeaseExpired) => Ok((S::Queued, "its node died; any node takes it up")),
+            (S::Running, E::Retry) => Ok((S::Scheduled, "another attempt follows after a delay that doubles")),
+            (S::Running, E::Release) => Ok((S::Queued, "released by a clean shutdown, or resumed while the run stopped")),
+            (S::Running, E::LeaseExpired) => Ok((S::Queued, "the node died; any node may claim the task")),
 
             (S::Pausing, E::Retry) => {
-                Ok((S::Paused, "the try failed while it was to pause; it tries again once resumed"))
+                Ok((S::Paused, "the attempt failed while a pause was requested; another one follows once resumed"))
             }
-            (S::Pausing, E::Release) => Ok((S::Paused, "its run made its last commit and holds nothing")),
-            (S::Pausing, E::LeaseExpired) => Ok((S::Pausing, "its node died; the next one reads how far it came")),
+            (S::Pausing, E::Release) => Ok((S::Paused, "the run made its last commit and released all resources")),
+            (S::Pausing, E::LeaseExpired) => Ok((S::Pausing, "the node died; another one reconciles the progress")),
 
-            (S::Finishing, _) => Ok((S::Finishing, "its end stays decided; publishing is tried again")),
+            (S::Finishing, _) => Ok((S::Finishing, "publishing is retried")),
             (S::Running | S::Pausing, _) => Err(NOT_RUN),
         }
     }
 
-    /// Over: COMPLETED, FAILED or TERMINATED.
+    /// Returns true for COMPLETED, FAILED and TERMINATED.
     pub fn is_final(self) -> bool {
         matches!(self, State::Completed | State::Failed | State::Terminated)
     }
 
-    /// A run may be at work for it, so that a node may own it.
+    /// Returns true if a node may have the task.
     pub fn may_be_owned(self) -> bool {
         matches!(self, State::Running | State::Finishing | State::Pausing | State::Terminating)
     }
 
-    /// The name in the store.
+    /// Returns the name in the store.
     pub fn as_str(self) -> &'static str {
         match self {
             State::Scheduled => "SCHEDULED",
@@ -238,14 +241,14 @@ impl State {
         }
     }
 
-    /// The state as clients see it: FINISHING is a part of RUNNING to them.
+    /// Returns the state that clients see: RUNNING for FINISHING.
     pub fn shown(self) -> State {
         if self == State::Finishing { State::Running } else { self }
     }
 }
 
 impl Event {
-    /// Every event, those of the nodes first.
+    /// Every event, those of nodes first.
     pub const ALL: [Event; 14] = [
         Event::Due,
         Event::Claim,
@@ -282,7 +285,7 @@ impl fmt::Display for Event {
             Event::Retry => "retry",
             Event::Release => "release",
             Event::LeaseExpired => "lease expired",
-            Event::RolledBack => "undone",
+            Event::RolledBack => "rolled back",
             Event::Pause => "pause",
             Event::Resume => "resume",
             Event::ResumeEarly => "resume early",
@@ -292,9 +295,9 @@ impl fmt::Display for Event {
     }
 }
 
-/// A state's name that the table does not know.
+/// A text that is not a state.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is no state of a task")]
+#[error("{0:?} is not a state of a task")]
 pub struct UnknownState(String);
 
 impl FromStr for State {

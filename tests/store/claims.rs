@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use pausa::store::{Filter, Page};
-use pausa::task::change::{End, NextAttempt};
-use pausa::task::{Refusal, State, TaskError, Verb};
+use pausa::task::change::End;
+use pausa::task::{Refusal, Retry, RetryPolicy, State, TaskError, Verb};
 
-use super::place::{DEATHS, LEASE, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, running};
+use super::place::{DEATHS, LEASE, POLICY, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, running};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -68,7 +68,7 @@ pub async fn an_old_epoch_writes_nothing(place: &Place) {
         End::Finish(None),
         End::Complete,
         End::Fail(error.clone()),
-        End::Retry(error, NextAttempt::At(at(9))),
+        End::Retry(error, Retry::At(at(9)), POLICY),
         End::Release,
         End::RolledBack,
     ];
@@ -107,10 +107,10 @@ pub async fn progress_never_goes_back(place: &Place) {
 
 pub async fn progress_since_the_claim_counts_when_the_limit_of_attempts_is_reached(place: &Place) {
     let store = place.with_nodes().await;
-    let limited = NextAttempt::Backoff { first: SECOND, longest: SECOND * 10, limit: Some(2) };
+    let limited = RetryPolicy { backoff: SECOND, limit: 2 };
     let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
     let task = running(&store).await;
-    let waits = end(&store, &task, End::Retry(error.clone(), limited)).await;
+    let waits = end(&store, &task, End::Retry(error.clone(), Retry::Limited, limited)).await;
     assert_eq!((waits.state, waits.due_at), (State::Scheduled, Some(at(2))), "a second after it failed");
     let again = async |now| {
         store.process_due(at(now), 10).await.unwrap();
@@ -119,15 +119,15 @@ pub async fn progress_since_the_claim_counts_when_the_limit_of_attempts_is_reach
     // The run was claimed after one failure, has made progress since, and fails again: that is the first in a row.
     let claimed = again(2).await;
     report(&store, &claimed, None, rows(1)).await.unwrap();
-    let waits = end(&store, &claimed, End::Retry(error.clone(), limited)).await;
+    let waits = end(&store, &claimed, End::Retry(error.clone(), Retry::Limited, limited)).await;
     assert_eq!((waits.state, waits.failures, waits.due_at), (State::Scheduled, 1, Some(at(2))));
     // The same with progress that is written together with the end.
     let claimed = again(3).await;
     let last = Some((None, rows(2)));
-    let waits = store.end(&claimed, last, End::Retry(error.clone(), limited), ask()).await.unwrap();
+    let waits = store.end(&claimed, last, End::Retry(error.clone(), Retry::Limited, limited), ask()).await.unwrap();
     assert_eq!((waits.state, waits.failures), (State::Scheduled, 1));
     let claimed = again(4).await;
-    let failed = end(&store, &claimed, End::Retry(error.clone(), limited)).await;
+    let failed = end(&store, &claimed, End::Retry(error.clone(), Retry::Limited, limited)).await;
     assert_eq!((failed.state, failed.error.as_ref()), (State::Failed, Some(&error)), "the second without progress");
 }
 
@@ -135,7 +135,7 @@ pub async fn progress_forgives_earlier_failures(place: &Place) {
     let store = place.with_nodes().await;
     let task = running(&store).await;
     let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
-    let waits = end(&store, &task, End::Retry(error, NextAttempt::At(at(5)))).await;
+    let waits = end(&store, &task, End::Retry(error, Retry::At(at(5)), POLICY)).await;
     assert_eq!((waits.failures, waits.attempt, waits.owner.as_deref()), (1, 1, None));
     store.process_due(at(5), 10).await.unwrap();
     store.claim("b", at(5), 1).await.unwrap();

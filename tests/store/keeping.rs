@@ -2,10 +2,10 @@
 
 use futures_util::future::join_all;
 use pausa::store::{Filter, Page};
-use pausa::task::change::{End, NextAttempt};
-use pausa::task::{PauseExpiry, Task, TaskError, Verb};
+use pausa::task::change::End;
+use pausa::task::{PauseExpiry, Retry, Task, TaskError, Verb};
 
-use super::place::{Place, ask, at, control, create, end, plain, report, rows, running};
+use super::place::{POLICY, Place, ask, at, control, create, end, plain, report, rows, running};
 
 pub async fn a_task_is_deleted_only_as_it_was_read(place: &Place) {
     let store = place.with_nodes().await;
@@ -51,7 +51,7 @@ pub async fn everything_is_there_after_opening_it_again(place: &Place) {
     let run = running(&store).await;
     report(&store, &run, Some("{\"offset\":7}".into()), rows(7)).await.unwrap();
     let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
-    end(&store, &*running(&store).await, End::Retry(error, NextAttempt::At(at(90)))).await;
+    end(&store, &*running(&store).await, End::Retry(error, Retry::At(at(90)), POLICY)).await;
     let paused = create(&store, plain()).await;
     let expiry = Some(PauseExpiry { at: at(500), then: Verb::Resume });
     store.control(paused.id, Verb::Pause, pausa::task::ControlRequest { expiry, ..ask() }).await.unwrap();

@@ -3,6 +3,7 @@
 mod backlog;
 mod checks;
 mod claims;
+mod columns;
 mod hearing;
 mod keeping;
 mod lists;
@@ -76,6 +77,9 @@ stories! {
     hearing::a_run_hears_of_its_pause_first_and_what_waits_is_left_to_the_verb,
     hearing::a_caller_that_goes_away_takes_no_word_with_it,
     checks::rows_that_no_task_can_be_are_refused,
+    columns::the_tables_have_the_columns_that_the_program_knows,
+    columns::a_unit_of_the_embedding_program_is_kept,
+    columns::a_task_with_every_value_is_read_as_it_was_written,
     checks::the_database_itself_keeps_keys_and_places_apart,
     keeping::a_task_is_deleted_only_as_it_was_read,
     keeping::what_a_deleted_task_left_is_taken_by_one_node_at_a_time_until_it_is_removed,

@@ -1,9 +1,9 @@
 //! What happens by itself once its moment has come.
 
-use pausa::task::change::{End, NextAttempt};
-use pausa::task::{ControlRequest, PauseExpiry, State, TaskError, Verb};
+use pausa::task::change::End;
+use pausa::task::{ControlRequest, PauseExpiry, Retry, State, TaskError, Verb};
 
-use super::place::{Place, ask, at, control, create, end, plain, running, task_with};
+use super::place::{POLICY, Place, ask, at, control, create, end, plain, running, task_with};
 
 pub async fn a_start_in_the_future_waits_for_its_moment(place: &Place) {
     let store = place.with_nodes().await;
@@ -33,13 +33,13 @@ pub async fn a_failed_try_waits_for_the_next(place: &Place) {
     let store = place.with_nodes().await;
     let task = running(&store).await;
     let error = TaskError { code: "UNAVAILABLE".into(), message: "the disk is full".into() };
-    let waits = end(&store, &task, End::Retry(error.clone(), NextAttempt::At(at(7)))).await;
+    let waits = end(&store, &task, End::Retry(error.clone(), Retry::At(at(7)), POLICY)).await;
     assert_eq!((waits.state, waits.due_at, waits.error.as_ref()), (State::Scheduled, Some(at(7)), Some(&error)));
     assert_eq!(store.process_due(at(7), 10).await.unwrap()[0].state, State::Queued);
 
     let task = store.claim("a", at(8), 1).await.unwrap().remove(0);
     control(&store, &task, Verb::Pause).await;
-    let paused = end(&store, &task, End::Retry(error, NextAttempt::At(at(9)))).await;
+    let paused = end(&store, &task, End::Retry(error, Retry::At(at(9)), POLICY)).await;
     assert_eq!((paused.state, paused.due_at), (State::Paused, None), "a pause is not ended by a try");
     assert!(store.process_due(at(1000), 10).await.unwrap().is_empty());
 }
@@ -82,7 +82,7 @@ pub async fn an_end_that_failed_is_not_tried_before_its_moment(place: &Place) {
     let store = place.with_nodes().await;
     let task = control(&store, &*running(&store).await, Verb::Terminate).await;
     let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
-    let waits = end(&store, &task, End::Retry(error, NextAttempt::At(at(20)))).await;
+    let waits = end(&store, &task, End::Retry(error, Retry::At(at(20)), POLICY)).await;
     assert_eq!((waits.state, waits.owner.as_deref()), (State::Terminating, None));
     assert!(store.claim_ends("b", at(19), 10).await.unwrap().is_empty());
     let again = store.claim_ends("b", at(20), 10).await.unwrap().remove(0);

@@ -70,7 +70,7 @@ pub async fn one_death_too_many_fails_the_task(place: &Place) {
         assert_eq!((freed.state, freed.crashes, freed.attempt), (wanted, death, death));
     }
     let failed = store.get(task.id).await.unwrap().unwrap();
-    let text = "its node died 3 times in a row while running it";
+    let text = "the node that ran the task died 3 times in a row";
     assert_eq!(failed.error, Some(TaskError { code: "INTERNAL".into(), message: text.into() }));
     assert_eq!(failed.finished_at, Some(at(350)));
 

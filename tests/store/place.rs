@@ -7,7 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use pausa::store::{ClaimDecision, DueWindow, Durability, Error, FenceToken, Store};
 use pausa::task::change::End;
-use pausa::task::{ControlRequest, NewTask, Progress, Refusal, Task, TaskChange, Unit, Verb};
+use pausa::task::{ControlRequest, NewTask, Progress, Refusal, RetryPolicy, Task, TaskChange, Unit, Verb};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
@@ -21,6 +21,9 @@ pub const LEASE: Duration = Duration::from_secs(10);
 
 /// Deaths in a row that a task survives in these stories.
 pub const DEATHS: u32 = 2;
+
+/// Retries in these stories.
+pub const POLICY: RetryPolicy = RetryPolicy { backoff: Duration::from_secs(1), limit: 5 };
 
 /// A limit that no story reaches.
 pub const MANY: u64 = 1_000_000;

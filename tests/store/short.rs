@@ -3,11 +3,11 @@
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use pausa::store::{ClaimDecision, DueWindow};
-use pausa::task::change::{End, NextAttempt};
-use pausa::task::{State, TaskError, Verb};
+use pausa::task::change::End;
+use pausa::task::{Retry, State, TaskError, Verb};
 
 use super::place::{
-    DEATHS, LEASE, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, short, take_short,
+    POLICY, DEATHS, LEASE, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, short, take_short,
     task_with,
 };
 
@@ -98,7 +98,7 @@ pub async fn a_death_and_a_failed_try_leave_them_in_their_order(place: &Place) {
     assert_eq!([taken[0].id, taken[1].id], [one.id, other.id]);
 
     let error = TaskError { code: "UNAVAILABLE".into(), message: "HTTP 503".into() };
-    let again = end(&store, &taken[0], End::Retry(error.clone(), NextAttempt::At(at(70)))).await;
+    let again = end(&store, &taken[0], End::Retry(error.clone(), Retry::At(at(70)), POLICY)).await;
     assert_eq!((again.state, again.due_at, again.error.as_ref()), (State::Scheduled, Some(at(70)), Some(&error)));
     assert_eq!((store.next_short().await.unwrap(), again.due_since), (Some(at(70)), Some(at(70))));
     let failed = end(&store, &taken[1], End::Fail(error)).await;

@@ -1,15 +1,15 @@
 //! Texts that PostgreSQL holds no more than others do: what a run says is made storable, and a spec holds any text as JSON.
 
-use pausa::task::change::{End, NextAttempt};
-use pausa::task::{ResultFile, State, TaskError};
+use pausa::task::change::End;
+use pausa::task::{ResultFile, Retry, State, TaskError};
 
-use super::place::{Place, ask, at, create, end, running, task_with};
+use super::place::{POLICY, Place, ask, at, create, end, running, task_with};
 
 pub async fn what_a_run_says_is_made_storable(place: &Place) {
     let store = place.with_nodes().await;
     let error = TaskError { code: "UNAVAILABLE".into(), message: format!("a\0b{}", "x".repeat(5_000)) };
     let task = running(&store).await;
-    let retried = end(&store, &task, End::Retry(error.clone(), NextAttempt::At(at(9)))).await;
+    let retried = end(&store, &task, End::Retry(error.clone(), Retry::At(at(9)), POLICY)).await;
     assert_eq!(retried.state, State::Scheduled);
     let task = running(&store).await;
     let failed = end(&store, &task, End::Fail(error)).await;

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use pausa::store::{Error, Store};
-use pausa::task::change::{End, NextAttempt};
-use pausa::task::{ControlRequest, Event, Refusal, State, Task, TaskError, Verb};
+use pausa::task::change::End;
+use pausa::task::{ControlRequest, Event, Refusal, Retry, State, Task, TaskError, Verb};
 
-use super::place::{DEATHS, LEASE, Place, at, create, short, take_short, task_with};
+use super::place::{DEATHS, LEASE, POLICY, Place, at, create, short, take_short, task_with};
 
 /// The moment of the walk, and the start of a task whose start is still to come.
 const NOW: i64 = 10;
@@ -97,7 +97,7 @@ async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
         Event::Finish => run(End::Finish(None)).await,
         Event::Complete => run(End::Complete).await,
         Event::Fail => run(End::Fail(error())).await,
-        Event::Retry => run(End::Retry(error(), NextAttempt::At(at(START)))).await,
+        Event::Retry => run(End::Retry(error(), Retry::At(at(START)), POLICY)).await,
         Event::Release => run(End::Release).await,
         Event::RolledBack => run(End::RolledBack).await,
         Event::Pause => ask(Verb::Pause).await,

@@ -1,7 +1,6 @@
 //! Checkpoints: what is committed, and writing it to the task store.
 
 use std::sync::{MutexGuard, PoisonError};
-use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,12 +8,9 @@ use serde::de::DeserializeOwned;
 use super::super::kind::{Failure, StopReason};
 use super::super::report::{LatestCheckpoint, Report};
 use super::{Context, parse_cursor};
-use crate::clock::Clock;
+use crate::clock::{Clock, until_available};
 use crate::store::{self, Durability, LastReport};
 use crate::task::{Code, Progress, State};
-
-/// Delay between two writes while the store is unavailable.
-const STORE_RETRY: Duration = Duration::from_millis(250);
 
 impl Context {
     /// Reports what is committed: the task resumes from here after a stop or a crash.
@@ -66,7 +62,7 @@ impl Context {
         })?;
         let progress = Progress {
             phase: report.phase.to_owned(),
-            unit: self.0.task.progress.unit,
+            unit: self.0.task.progress.unit.clone(),
             done: report.done,
             total: report.total,
             active: self.0.task.progress.active + self.0.started.elapsed(),
@@ -97,24 +93,36 @@ impl Context {
         latest.get().clone()
     }
 
-    /// Writes a checkpoint, retrying while the store is unavailable.
+    /// Writes a checkpoint, retrying while the store is unavailable and the run need not stop.
     async fn write(&self, checkpoint: LastReport, durability: Durability) -> Result<(), StopReason> {
         let Some((cursor, progress)) = checkpoint else { return Ok(()) };
-        loop {
-            match self.0.store.report(self.fence_token(), cursor.clone(), progress.clone(), durability).await {
-                Ok(task) => {
-                    self.count_progress(&task);
-                    // The state shows a request whose wake-up was lost.
-                    let stops = matches!(task.state, State::Pausing | State::Terminating);
-                    return if stops { Err(StopReason::Interrupted) } else { Ok(()) };
-                }
-                Err(error) if error.is_lease_lost() => return Err(StopReason::LeaseLost),
-                Err(error) => self.wait_for_store(&error).await?,
+        let attempt = || self.try_write(cursor.clone(), progress.clone(), durability);
+        until_available(attempt, |error| self.log_unavailable(error)).await
+    }
+
+    /// Writes a checkpoint once. The outer error says that the store is unavailable, the inner one that the run must stop.
+    async fn try_write(
+        &self,
+        cursor: Option<String>,
+        progress: Progress,
+        durability: Durability,
+    ) -> Result<Result<(), StopReason>, store::Error> {
+        match self.0.store.report(self.fence_token(), cursor, progress, durability).await {
+            Ok(task) => {
+                self.count_progress(&task);
+                // The state shows a request whose wake-up was lost.
+                let stops = matches!(task.state, State::Pausing | State::Terminating);
+                Ok(if stops { Err(StopReason::Interrupted) } else { Ok(()) })
             }
+            Err(error) if error.is_lease_lost() => Ok(Err(StopReason::LeaseLost)),
+            Err(error) => match self.check_stop() {
+                Ok(()) => Err(error),
+                Err(stop) => Ok(Err(stop)),
+            },
         }
     }
 
-    async fn wait_for_store(&self, error: &store::Error) -> Result<(), StopReason> {
+    fn log_unavailable(&self, error: &store::Error) {
         tracing::warn!(
             task = %self.id(),
             kind = self.0.task.kind,
@@ -122,10 +130,6 @@ impl Context {
             %error,
             "store unavailable; retrying to write a checkpoint"
         );
-        tokio::select! {
-            stop = self.stopped() => Err(stop),
-            () = tokio::time::sleep(STORE_RETRY) => Ok(()),
-        }
     }
 
     /// The checkpoint stays valid if a thread panics while it holds the lock.

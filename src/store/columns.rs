@@ -1,0 +1,310 @@
+//! Columns of a task: name, type, when it is written, and where in [`Task`] its value stands.
+//!
+//! The statements, the rows that are written and the tasks that are read follow from [`TASK_COLUMNS`]. A new column is a line
+//! here and a migration.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::row::{decode, signed, unsigned};
+use crate::task::{IdempotencyKey, PauseExpiry, ResultFile, Task, TaskError, Unit, Verb};
+
+/// Name and type of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColumnDef {
+    /// Name of the column.
+    pub name: &'static str,
+    /// SQL type of the column.
+    pub sql_type: &'static str,
+}
+
+/// When a column of a task is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WrittenAt {
+    /// Only when the task starts.
+    Start,
+    /// When the task starts and at each change.
+    StartAndChange,
+    /// At each change. Null until the first one.
+    Change,
+}
+
+/// A column of the table `tasks`.
+pub struct TaskColumn {
+    /// Name and type.
+    pub def: ColumnDef,
+    /// When the column is written.
+    pub written: WrittenAt,
+    /// Takes the value from a task.
+    pub get: fn(&Task) -> Value<'_>,
+    /// Puts the value into a task. Columns are read in their order here.
+    pub set: fn(&mut Task, Cell<'_>) -> sqlx::Result<()>,
+}
+
+/// A value to be written.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub enum Value<'t> {
+    /// NULL.
+    Null,
+    /// A text.
+    Text(Cow<'t, str>),
+    /// A number.
+    Integer(i64),
+}
+
+/// A value of a row that was read.
+#[derive(Clone, Copy)]
+pub struct Cell<'r> {
+    /// The row.
+    pub row: &'r AnyRow,
+    /// Index of the column.
+    pub index: usize,
+}
+
+const fn text(
+    name: &'static str,
+    written: WrittenAt,
+    get: fn(&Task) -> Value<'_>,
+    set: fn(&mut Task, Cell<'_>) -> sqlx::Result<()>,
+) -> TaskColumn {
+    TaskColumn { def: ColumnDef { name, sql_type: "TEXT" }, written, get, set }
+}
+
+const fn integer(
+    name: &'static str,
+    written: WrittenAt,
+    get: fn(&Task) -> Value<'_>,
+    set: fn(&mut Task, Cell<'_>) -> sqlx::Result<()>,
+) -> TaskColumn {
+    TaskColumn { def: ColumnDef { name, sql_type: "BIGINT" }, written, get, set }
+}
+
+use WrittenAt::{Change, Start, StartAndChange};
+
+/// Every column of the table `tasks`.
+pub static TASK_COLUMNS: [TaskColumn; 40] = [
+    text("id", Start, |task| task.id.to_string().into(), |task, cell| cell.parsed().map(|id| task.id = id)),
+    text("kind", Start, |task| (&*task.kind).into(), |task, cell| cell.text().map(|kind| task.kind = kind)),
+    text("label", Start, |task| task.label.as_deref().into(), |task, cell| cell.text_if().map(|label| task.label = label)),
+    text("spec", Start, |task| (&*task.spec).into(), |task, cell| cell.text().map(|spec| task.spec = spec)),
+    text("unit", Start, |task| stored_unit(&task.progress.unit).into(), |task, cell| {
+        cell.text().map(|unit| task.progress.unit = Unit::from(&*unit))
+    }),
+    // The CHECK of the column `unit` allows only the units of the first version.
+    text("unit_name", Start, |task| unit_name(&task.progress.unit).into(), |task, cell| {
+        cell.text_if().map(|name| name.iter().for_each(|name| task.progress.unit = Unit::from(&**name)))
+    }),
+    integer("created_at", Start, |task| task.created_at.into(), |task, cell| cell.moment().map(|at| task.created_at = at)),
+    integer("start_at", Start, |task| task.start_at.into(), |task, cell| cell.moment_if().map(|at| task.start_at = at)),
+    text("exclusive", Start, |task| task.unique_key.as_deref().into(), |task, cell| {
+        cell.text_if().map(|key| task.unique_key = key)
+    }),
+    text("idempotency_key", Start, |task| task.idempotency_key.as_ref().map(|key| &*key.text).into(), |task, cell| {
+        let key = |text| IdempotencyKey { text, input_sha256: None };
+        cell.text_if().map(|text| task.idempotency_key = text.map(key))
+    }),
+    text("input_sha256", Start, input_sha256, |task, cell| {
+        let sha256 = cell.text_if()?;
+        task.idempotency_key.iter_mut().for_each(|key| key.input_sha256.clone_from(&sha256));
+        Ok(())
+    }),
+    text("upload_id", Start, |task| task.upload.as_deref().into(), |task, cell| {
+        cell.text_if().map(|upload| task.upload = upload)
+    }),
+    text("lane", Start, |task| task.concurrency_key.as_deref().into(), |task, cell| {
+        cell.text_if().map(|key| task.concurrency_key = key)
+    }),
+    text("trace_parent", Start, |task| task.trace_parent.as_deref().into(), |task, cell| {
+        cell.text_if().map(|parent| task.trace_parent = parent)
+    }),
+    integer("version", StartAndChange, |task| task.version.into(), |task, cell| {
+        cell.integer().map(|version| task.version = version)
+    }),
+    text("state", StartAndChange, |task| task.state.as_str().into(), |task, cell| {
+        cell.parsed().map(|state| task.state = state)
+    }),
+    integer("epoch", StartAndChange, |task| task.epoch.into(), |task, cell| {
+        cell.integer().map(|epoch| task.epoch = epoch)
+    }),
+    text("owner", Change, |task| task.owner.as_deref().into(), |task, cell| {
+        cell.text_if().map(|owner| task.owner = owner)
+    }),
+    text("cursor", Change, |task| task.cursor.as_deref().into(), |task, cell| {
+        cell.text_if().map(|cursor| task.cursor = cursor)
+    }),
+    text("phase", StartAndChange, |task| (&*task.progress.phase).into(), |task, cell| {
+        cell.text().map(|phase| task.progress.phase = phase)
+    }),
+    integer("done", StartAndChange, |task| signed(task.progress.done).into(), |task, cell| {
+        cell.integer().map(|done| task.progress.done = unsigned(done))
+    }),
+    integer("total", StartAndChange, |task| task.progress.total.map(signed).into(), |task, cell| {
+        cell.integer_if().map(|total| task.progress.total = total.map(unsigned))
+    }),
+    integer("active", StartAndChange, active, |task, cell| {
+        cell.integer().map(|active| task.progress.active = std::time::Duration::from_micros(unsigned(active)))
+    }),
+    integer("progress_at", StartAndChange, |task| task.progress.updated_at.into(), |task, cell| {
+        cell.moment().map(|at| task.progress.updated_at = at)
+    }),
+    integer("attempt", StartAndChange, |task| i64::from(task.attempt).into(), |task, cell| {
+        cell.count().map(|attempt| task.attempt = attempt)
+    }),
+    integer("crashes", StartAndChange, |task| i64::from(task.crashes).into(), |task, cell| {
+        cell.count().map(|crashes| task.crashes = crashes)
+    }),
+    integer("failures", StartAndChange, |task| i64::from(task.failures).into(), |task, cell| {
+        cell.count().map(|failures| task.failures = failures)
+    }),
+    text("error_code", Change, |task| task.error.as_ref().map(|error| error.code.as_str()).into(), |task, cell| {
+        let error = |code: String| TaskError { code: code.as_str().into(), message: String::new() };
+        cell.text_if().map(|code| task.error = code.map(error))
+    }),
+    text("error_message", Change, |task| task.error.as_ref().map(|error| &*error.message).into(), |task, cell| {
+        cell.text_if().map(|text| task.error.iter_mut().zip(text).for_each(|(error, text)| error.message = text))
+    }),
+    text("result_name", Change, |task| task.result.as_ref().map(|file| &*file.name).into(), |task, cell| {
+        let file = |name| ResultFile { name, size: 0, content_type: String::new(), sha256: String::new() };
+        cell.text_if().map(|name| task.result = name.map(file))
+    }),
+    integer("result_size", Change, |task| task.result.as_ref().map(|file| signed(file.size)).into(), |task, cell| {
+        let size = cell.integer_if()?;
+        task.result.iter_mut().zip(size).for_each(|(file, size)| file.size = unsigned(size));
+        Ok(())
+    }),
+    text("result_type", Change, |task| task.result.as_ref().map(|file| &*file.content_type).into(), |task, cell| {
+        cell.text_if().map(|text| task.result.iter_mut().zip(text).for_each(|(file, text)| file.content_type = text))
+    }),
+    text("result_sha256", Change, |task| task.result.as_ref().map(|file| &*file.sha256).into(), |task, cell| {
+        cell.text_if().map(|text| task.result.iter_mut().zip(text).for_each(|(file, text)| file.sha256 = text))
+    }),
+    integer("started_at", Change, |task| task.started_at.into(), |task, cell| {
+        cell.moment_if().map(|at| task.started_at = at)
+    }),
+    integer("finished_at", Change, |task| task.finished_at.into(), |task, cell| {
+        cell.moment_if().map(|at| task.finished_at = at)
+    }),
+    integer("paused_at", Change, |task| task.paused_at.into(), |task, cell| {
+        cell.moment_if().map(|at| task.paused_at = at)
+    }),
+    integer("due_at", StartAndChange, |task| task.due_at.into(), |task, cell| {
+        cell.moment_if().map(|at| task.due_at = at)
+    }),
+    integer("due_since", StartAndChange, |task| task.due_since.into(), |task, cell| {
+        cell.moment_if().map(|at| task.due_since = at)
+    }),
+    integer("expires_at", Change, |task| task.expiry.map(|expiry| expiry.at).into(), |task, cell| {
+        let expiry = |at| PauseExpiry { at, then: Verb::Resume };
+        cell.moment_if().map(|at| task.expiry = at.map(expiry))
+    }),
+    text("expire_then", Change, |task| task.expiry.map(|expiry| expiry.then.as_str()).into(), |task, cell| {
+        let name = cell.text_if()?;
+        let then = Verb::ALL.into_iter().find(|verb| Some(verb.as_str()) == name.as_deref());
+        task.expiry = task.expiry.zip(then).map(|(expiry, then)| PauseExpiry { then, ..expiry });
+        Ok(())
+    }),
+];
+
+/// Columns of the table `task_changes`, the histories of tasks.
+pub const HISTORY_COLUMNS: [ColumnDef; 7] = [
+    ColumnDef { name: "task_id", sql_type: "TEXT" },
+    ColumnDef { name: "version", sql_type: "BIGINT" },
+    ColumnDef { name: "from_state", sql_type: "TEXT" },
+    ColumnDef { name: "to_state", sql_type: "TEXT" },
+    ColumnDef { name: "at", sql_type: "BIGINT" },
+    ColumnDef { name: "by_whom", sql_type: "TEXT" },
+    ColumnDef { name: "reason", sql_type: "TEXT" },
+];
+
+fn input_sha256(task: &Task) -> Value<'_> {
+    task.idempotency_key.as_ref().and_then(|key| key.input_sha256.as_deref()).into()
+}
+
+fn active(task: &Task) -> Value<'_> {
+    Value::Integer(i64::try_from(task.progress.active.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// The unit as the column `unit` can hold it: TERMS if the embedding program defined it.
+fn stored_unit(unit: &Unit) -> &str {
+    if Unit::KNOWN.contains(unit) { unit.as_str() } else { Unit::Terms.as_str() }
+}
+
+/// Name of a unit that the embedding program defined.
+fn unit_name(unit: &Unit) -> Option<&str> {
+    match unit {
+        Unit::Custom(name) => Some(name),
+        _ => None,
+    }
+}
+
+impl<'t> From<&'t str> for Value<'t> {
+    fn from(text: &'t str) -> Value<'t> {
+        Value::Text(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Value<'_> {
+    fn from(text: String) -> Self {
+        Value::Text(Cow::Owned(text))
+    }
+}
+
+impl From<i64> for Value<'_> {
+    fn from(number: i64) -> Self {
+        Value::Integer(number)
+    }
+}
+
+impl From<Timestamp> for Value<'_> {
+    fn from(at: Timestamp) -> Self {
+        Value::Integer(at.as_microsecond())
+    }
+}
+
+impl<'t, T: Into<Value<'t>>> From<Option<T>> for Value<'t> {
+    fn from(value: Option<T>) -> Value<'t> {
+        value.map_or(Value::Null, T::into)
+    }
+}
+
+impl Cell<'_> {
+    fn text(self) -> sqlx::Result<String> {
+        self.row.try_get(self.index)
+    }
+
+    fn text_if(self) -> sqlx::Result<Option<String>> {
+        self.row.try_get(self.index)
+    }
+
+    fn integer(self) -> sqlx::Result<i64> {
+        self.row.try_get(self.index)
+    }
+
+    fn integer_if(self) -> sqlx::Result<Option<i64>> {
+        self.row.try_get(self.index)
+    }
+
+    fn count(self) -> sqlx::Result<u32> {
+        u32::try_from(self.integer()?).map_err(decode)
+    }
+
+    fn moment(self) -> sqlx::Result<Timestamp> {
+        Timestamp::from_microsecond(self.integer()?).map_err(decode)
+    }
+
+    fn moment_if(self) -> sqlx::Result<Option<Timestamp>> {
+        self.integer_if()?.map(|at| Timestamp::from_microsecond(at).map_err(decode)).transpose()
+    }
+
+    fn parsed<T>(self) -> sqlx::Result<T>
+    where
+        T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+    {
+        self.text()?.parse().map_err(decode)
+    }
+}
