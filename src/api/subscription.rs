@@ -114,7 +114,12 @@ async fn changed(snapshot: Snapshot, store: &Store) -> Option<Arc<Task>> {
     }
 }
 
-fn changes(filter: Filter, events: ChangeSubscription, store: Store, subscribed: Subscribed) -> impl Stream<Item = TaskObject> {
+fn changes(
+    filter: Filter,
+    events: ChangeSubscription,
+    store: Store,
+    subscribed: Subscribed,
+) -> impl Stream<Item = TaskObject> {
     let start = (filter, events, store, Vec::new(), subscribed);
     stream::unfold(start, |(filter, mut events, store, mut anew, subscribed)| async move {
         loop {

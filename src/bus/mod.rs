@@ -1,7 +1,7 @@
 //! Event bus: announces changes of tasks to the subscribers of this node, and receives the changes that other nodes made.
 //!
 //! An event carries the latest snapshot of a task, or says that one exists. The store remains authoritative: events may be
-//! lost, and a [`Received::Gap`] says so. [`local`] has the subscribers of this process; [`postgres`] carries events between
+//! lost, and a [`Received::Gap`] says so. `local` has the subscribers of this process; [`postgres`] carries events between
 //! nodes.
 
 mod local;

@@ -37,8 +37,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use context::Context;
 pub use crate::task::Retry;
+pub use context::Context;
 pub use kind::{BadInput, Failure, Kind, StopReason, TaskPlan};
 pub use report::Report;
 pub use reservations::ShortTaskLimits;

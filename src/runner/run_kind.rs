@@ -7,10 +7,10 @@ use tracing::Instrument;
 
 use super::drive::{RunPermit, TaskRun};
 use super::kind::{Kind, StopReason};
-use crate::task::Retry;
 use super::kind_calls::panic_failure;
 use super::reservations::ActivePermit;
 use crate::task::ResultFile;
+use crate::task::Retry;
 use crate::task::change::End;
 
 type RunResult = Result<Option<ResultFile>, StopReason>;

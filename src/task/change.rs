@@ -303,7 +303,13 @@ impl Task {
             return Ok(None);
         }
         let reason = request.reason.clone();
-        Ok(Some(StateChange { from: Some(from.shown()), to: self.state, at: request.at, by: request.by.clone(), reason }))
+        Ok(Some(StateChange {
+            from: Some(from.shown()),
+            to: self.state,
+            at: request.at,
+            by: request.by.clone(),
+            reason,
+        }))
     }
 
     fn settle(&mut self, from: State, at: Timestamp) {

@@ -119,9 +119,7 @@ impl State {
             },
             E::Claim => self.claimed(),
             E::ClaimAhead => match self {
-                State::Scheduled => {
-                    Ok((State::Running, "a node claims a short task shortly before its due time"))
-                }
+                State::Scheduled => Ok((State::Running, "a node claims a short task shortly before its due time")),
                 _ => Err(NOT_WAITING),
             },
             E::Finish => match self {
@@ -153,13 +151,16 @@ impl State {
             (S::Finishing, E::Pause | E::Terminate) => Err(DECIDED),
             (S::Terminating, E::Pause | E::Resume | E::ResumeEarly) => Err(UNDOING),
 
-            (S::Scheduled | S::Queued, E::Pause) => Ok((S::Paused, "no node runs the task, so it is paused immediately")),
+            (S::Scheduled | S::Queued, E::Pause) => {
+                Ok((S::Paused, "no node runs the task, so it is paused immediately"))
+            }
             (S::Running, E::Pause) => Ok((S::Pausing, "until the run has stopped")),
             (S::Pausing | S::Paused, E::Pause) => Ok((self, "requested already")),
 
-            (S::Pausing, E::Resume | E::ResumeEarly) => {
-                Ok((S::Running, "resumed before the run stopped: the run continues, or the task is queued when it stops"))
-            }
+            (S::Pausing, E::Resume | E::ResumeEarly) => Ok((
+                S::Running,
+                "resumed before the run stopped: the run continues, or the task is queued when it stops",
+            )),
             (S::Paused, E::Resume) => Ok((S::Queued, "it continues from its checkpoint")),
             (S::Paused, E::ResumeEarly) => Ok((S::Scheduled, "the start is still in the future")),
             (S::Failed, E::Resume | E::ResumeEarly) => Ok((S::Queued, "it continues from its checkpoint")),
@@ -181,7 +182,9 @@ impl State {
         match self {
             S::Queued => Ok((S::Running, "a node has a free slot")),
             S::Finishing => Ok((self, "the node died while publishing; another one publishes")),
-            S::Pausing => Ok((self, "the node died before the pause was confirmed; another one reconciles the progress")),
+            S::Pausing => {
+                Ok((self, "the node died before the pause was confirmed; another one reconciles the progress"))
+            }
             S::Terminating => Ok((self, "no node has the task; one rolls it back")),
             S::Scheduled | S::Paused => Err("the task is not to run now"),
             S::Running => Err("a node runs the task already"),
@@ -201,7 +204,9 @@ impl State {
             (S::Terminating, _) => Ok((S::Terminating, "the rollback follows, however the run ended")),
 
             (S::Running, E::Retry) => Ok((S::Scheduled, "another attempt follows after a delay that doubles")),
-            (S::Running, E::Release) => Ok((S::Queued, "released by a clean shutdown, or resumed while the run stopped")),
+            (S::Running, E::Release) => {
+                Ok((S::Queued, "released by a clean shutdown, or resumed while the run stopped"))
+            }
             (S::Running, E::LeaseExpired) => Ok((S::Queued, "the node died; any node may claim the task")),
 
             (S::Pausing, E::Retry) => {

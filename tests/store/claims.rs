@@ -8,7 +8,9 @@ use pausa::store::{Filter, Page};
 use pausa::task::change::End;
 use pausa::task::{Refusal, Retry, RetryPolicy, State, TaskError, Verb};
 
-use super::place::{DEATHS, LEASE, POLICY, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, running};
+use super::place::{
+    DEATHS, LEASE, POLICY, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, running,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 

@@ -7,7 +7,7 @@ use pausa::task::change::End;
 use pausa::task::{Retry, State, TaskError, Verb};
 
 use super::place::{
-    POLICY, DEATHS, LEASE, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, short, take_short,
+    DEATHS, LEASE, POLICY, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, short, take_short,
     task_with,
 };
 
