@@ -120,5 +120,5 @@ pub async fn a_run_hears_of_its_pause_first_and_what_waits_is_left_to_the_verb(p
     assert_eq!(told(&heard)[1..], [(State::Pausing, again.version + 1, false)]);
     assert_eq!(end(&store, &run, End::Release).await.state, State::Paused);
     assert_eq!(store.pause_running(run.id, ask()).await.unwrap(), None);
-    assert!(store.pause_running(crate::harness::task_id(), ask()).await.unwrap_err().to_string().contains("no task"));
+    assert!(store.pause_running(crate::harness::task_id(), ask()).await.unwrap_err().to_string().contains("not found"));
 }

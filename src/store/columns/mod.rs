@@ -3,14 +3,11 @@
 //! The statements, the rows that are written and the tasks that are read follow from [`TASK_COLUMNS`]. A new column is a line
 //! here and a migration.
 
-use std::borrow::Cow;
+mod values;
 
-use jiff::Timestamp;
-use serde::Serialize;
-use sqlx::Row;
-use sqlx::any::AnyRow;
-
-use super::row::{decode, signed, unsigned};
+use self::WrittenAt::{Change, Start, StartAndChange};
+pub use self::values::{Cell, Value};
+use super::row::{signed, unsigned};
 use crate::task::{IdempotencyKey, PauseExpiry, ResultFile, Task, TaskError, Unit, Verb};
 
 /// Name and type of a column.
@@ -45,27 +42,6 @@ pub struct TaskColumn {
     pub set: fn(&mut Task, Cell<'_>) -> sqlx::Result<()>,
 }
 
-/// A value to be written.
-#[derive(Serialize)]
-#[serde(untagged)]
-pub enum Value<'t> {
-    /// NULL.
-    Null,
-    /// A text.
-    Text(Cow<'t, str>),
-    /// A number.
-    Integer(i64),
-}
-
-/// A value of a row that was read.
-#[derive(Clone, Copy)]
-pub struct Cell<'r> {
-    /// The row.
-    pub row: &'r AnyRow,
-    /// Index of the column.
-    pub index: usize,
-}
-
 const fn text(
     name: &'static str,
     written: WrittenAt,
@@ -83,8 +59,6 @@ const fn integer(
 ) -> TaskColumn {
     TaskColumn { def: ColumnDef { name, sql_type: "BIGINT" }, written, get, set }
 }
-
-use WrittenAt::{Change, Start, StartAndChange};
 
 /// Every column of the table `tasks`.
 pub static TASK_COLUMNS: [TaskColumn; 40] = [
@@ -364,72 +338,5 @@ fn unit_name(unit: &Unit) -> Option<&str> {
     match unit {
         Unit::Custom(name) => Some(name),
         _ => None,
-    }
-}
-
-impl<'t> From<&'t str> for Value<'t> {
-    fn from(text: &'t str) -> Value<'t> {
-        Value::Text(Cow::Borrowed(text))
-    }
-}
-
-impl From<String> for Value<'_> {
-    fn from(text: String) -> Self {
-        Value::Text(Cow::Owned(text))
-    }
-}
-
-impl From<i64> for Value<'_> {
-    fn from(number: i64) -> Self {
-        Value::Integer(number)
-    }
-}
-
-impl From<Timestamp> for Value<'_> {
-    fn from(at: Timestamp) -> Self {
-        Value::Integer(at.as_microsecond())
-    }
-}
-
-impl<'t, T: Into<Value<'t>>> From<Option<T>> for Value<'t> {
-    fn from(value: Option<T>) -> Value<'t> {
-        value.map_or(Value::Null, T::into)
-    }
-}
-
-impl Cell<'_> {
-    fn text(self) -> sqlx::Result<String> {
-        self.row.try_get(self.index)
-    }
-
-    fn text_if(self) -> sqlx::Result<Option<String>> {
-        self.row.try_get(self.index)
-    }
-
-    fn integer(self) -> sqlx::Result<i64> {
-        self.row.try_get(self.index)
-    }
-
-    fn integer_if(self) -> sqlx::Result<Option<i64>> {
-        self.row.try_get(self.index)
-    }
-
-    fn count(self) -> sqlx::Result<u32> {
-        u32::try_from(self.integer()?).map_err(decode)
-    }
-
-    fn moment(self) -> sqlx::Result<Timestamp> {
-        Timestamp::from_microsecond(self.integer()?).map_err(decode)
-    }
-
-    fn moment_if(self) -> sqlx::Result<Option<Timestamp>> {
-        self.integer_if()?.map(|at| Timestamp::from_microsecond(at).map_err(decode)).transpose()
-    }
-
-    fn parsed<T>(self) -> sqlx::Result<T>
-    where
-        T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
-    {
-        self.text()?.parse().map_err(decode)
     }
 }
