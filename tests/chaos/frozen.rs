@@ -5,13 +5,13 @@ use serde_json::json;
 
 use super::folder::is_exact;
 use super::random::Random;
-use super::two_nodes::{TwoNodes, taken_over};
+use super::two_nodes::{LEASE, TwoNodes, taken_over};
 use crate::harness::csv;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_node_does_no_harm_when_it_resumes() {
     let mut random = Random::new();
-    let mut two = TwoNodes::start(&[("PAUSA_LEASE_SECONDS", "1")]).await;
+    let mut two = TwoNodes::start(&[LEASE]).await;
     let file = csv::people(4000);
     let upload = two.a.upload(&*file).await;
     let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 2500 })).await;
@@ -38,7 +38,7 @@ async fn a_frozen_node_does_no_harm_when_it_resumes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_resumes_after_the_end_changes_nothing() {
-    let mut two = TwoNodes::start(&[("PAUSA_LEASE_SECONDS", "1")]).await;
+    let mut two = TwoNodes::start(&[LEASE]).await;
     let file = csv::people(2000);
     let upload = two.a.upload(&*file).await;
     let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 2500 })).await;
@@ -59,7 +59,7 @@ async fn a_node_that_resumes_after_the_end_changes_nothing() {
 /// Tasks wait while a node resumes whose lease expired: whatever it claims in that moment is run to its end.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_resumes_finishes_what_it_claims() {
-    let settings = [("PAUSA_LEASE_SECONDS", "1"), ("PAUSA_MAX_RUNNING", "1")];
+    let settings = [LEASE, ("PAUSA_MAX_RUNNING", "1")];
     let mut two = TwoNodes::start(&settings).await;
     let upload = two.a.upload(csv::people(300)).await;
     for round in 1..=2 {

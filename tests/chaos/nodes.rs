@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::folder::is_exact;
 use super::random::Random;
-use super::two_nodes::{TwoNodes, runner, taken_over};
+use super::two_nodes::{LEASE, TwoNodes, runner, taken_over};
 use crate::harness::csv;
 use crate::harness::watch::Watch;
 
@@ -88,7 +88,7 @@ async fn each_change_of_state_is_delivered_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_dies_is_replaced() {
     let mut random = Random::new();
-    let mut two = TwoNodes::start(&[("PAUSA_LEASE_SECONDS", "1")]).await;
+    let mut two = TwoNodes::start(&[LEASE]).await;
     let file = csv::people(6000);
     let upload = two.a.upload(&*file).await;
     let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 3000 })).await;

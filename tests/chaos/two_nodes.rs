@@ -10,6 +10,9 @@ use crate::harness::server::Server;
 use crate::harness::watch::Watch;
 use crate::store::place::Place;
 
+/// A lease that a live node keeps on a busy machine, and that a dead one loses soon.
+pub const LEASE: (&str, &str) = ("PAUSA_LEASE_SECONDS", "5");
+
 /// Two nodes that share a store, datasets and files.
 pub struct TwoNodes {
     pub a: Server,

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::folder::is_exact;
 use super::random::Random;
-use super::two_nodes::TwoNodes;
+use super::two_nodes::{LEASE, TwoNodes};
 use crate::datasets::database::TestDatabase;
 use crate::harness::csv;
 use crate::harness::postgres::Postgres;
@@ -76,7 +76,7 @@ async fn pauses_at_full_speed_lose_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_frozen_with_open_writes_does_not_block_the_end() {
     let mut random = Random::new();
-    let mut two = TwoNodes::start(&[("PAUSA_LEASE_SECONDS", "1")]).await;
+    let mut two = TwoNodes::start(&[LEASE]).await;
     // So large that it does not end before.
     let file = csv::wide(MANY, 4);
     let upload = two.a.upload(&*file).await;

@@ -15,7 +15,7 @@ use super::watch::Watch;
 
 /// The longest that a story waits for anything: far more than it takes, so that a hang is a failure and a slow machine
 /// is not.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A running server. Dropped, it is killed, and its folder is removed with it.
 pub struct Server {

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::{scrape, until};
-use crate::chaos::two_nodes::TwoNodes;
+use crate::chaos::two_nodes::{LEASE, TwoNodes};
 use crate::harness::csv;
 use crate::harness::postgres::Postgres;
 use crate::harness::server::{PATIENCE, Server};
@@ -51,7 +51,7 @@ async fn a_database_that_is_away_is_seen_and_so_is_its_return() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_was_frozen_counts_the_lease_that_it_lost() {
-    let mut two = TwoNodes::start(&[("PAUSA_LEASE_SECONDS", "1")]).await;
+    let mut two = TwoNodes::start(&[LEASE]).await;
     let upload = two.a.upload(csv::people(2_000)).await;
     let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 2_500 })).await;
     two.a.until_done(&id, 300).await;

@@ -16,10 +16,10 @@ async fn pass(server: &crate::harness::server::Server, url: &str, seconds: f64) 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_paused_timer_does_not_fire_until_it_is_resumed() {
     let (server, receiver) = (server().await, Receiver::kind().await);
-    let (late, early) = (server.timer(after(&receiver.url, 0.3)).await, server.timer(after(&receiver.url, 1.5)).await);
+    let (late, early) = (server.timer(after(&receiver.url, 3.0)).await, server.timer(after(&receiver.url, 12.0)).await);
     assert_eq!(server.control("pause", &late).await, "PAUSED");
     assert_eq!(server.control("pause", &early).await, "PAUSED");
-    pass(&server, &receiver.url, 0.4).await;
+    pass(&server, &receiver.url, 3.1).await;
     assert_eq!(receiver.count(), 1, "only the other one");
     assert_eq!(server.control("resume", &early).await, "SCHEDULED");
     assert_eq!(server.control("resume", &late).await, "QUEUED");
@@ -34,9 +34,9 @@ async fn a_paused_timer_does_not_fire_until_it_is_resumed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_terminated_timer_never_fires() {
     let (server, receiver) = (server().await, Receiver::kind().await);
-    let id = server.timer(after(&receiver.url, 0.3)).await;
+    let id = server.timer(after(&receiver.url, 3.0)).await;
     assert_eq!(server.control("terminate", &id).await, "TERMINATED");
-    pass(&server, &receiver.url, 0.4).await;
+    pass(&server, &receiver.url, 3.1).await;
     assert_eq!(receiver.count(), 1);
     let refused = server.verb("resume", &id).await;
     assert_eq!(refused["errors"][0]["extensions"]["code"], "INVALID_STATE");

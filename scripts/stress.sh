@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Runs the stories again and again at low priority, beside two processes that use both cores without end:
+#   scripts/stress.sh [ROUNDS] [FILTER...]
+# ROUNDS: default 10. FILTER: as for cargo test, default all. Prints each test that failed and in which rounds. Ends with
+# 1 if any test failed, or a round ended early.
+#
+# All stories of a round run in one process, which shares one PostgreSQL among them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+rounds=10
+if [[ ${1:-} =~ ^[0-9]+$ ]]; then
+  rounds=$1
+  shift
+fi
+
+scripts/needs.sh
+export PATH="$PWD/target/node/node_modules/.bin:$PATH"
+binary=$(cargo test --locked --test stories --no-run --message-format=json |
+  python3 -c 'import json, sys
+print(*[m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable") and m["target"]["name"] == "stories"])')
+
+work=$(mktemp -d)
+burners=()
+finish() {
+  kill "${burners[@]}" 2>/dev/null || true
+  rm -rf "$work"
+}
+trap finish EXIT
+
+for _ in 1 2; do
+  (while :; do :; done) &
+  burners+=($!)
+done
+
+failed=0
+for round in $(seq "$rounds"); do
+  begin=$SECONDS
+  if nice -n 19 "$binary" "$@" >"$work/$round" 2>&1; then
+    end='passed'
+  else
+    end='FAILED'
+    failed=1
+  fi
+  printf 'round %d of %d: %s after %d s: %s\n' "$round" "$rounds" "$end" $((SECONDS - begin)) \
+    "$(grep '^test result' "$work/$round" || echo 'the round ended early')"
+  { grep -E '^test .* \.\.\. FAILED$' "$work/$round" || true; } | awk -v round="$round" '{ print $2, round }' >>"$work/failures"
+  # The part that says why.
+  [ "$end" = passed ] || sed -n '/^failures:$/,$p' "$work/$round" | head -n 200
+done
+
+if [ -s "$work/failures" ]; then
+  echo 'failed, with the rounds:'
+  awk '{ rounds[$1] = rounds[$1] " " $2 } END { for (test in rounds) print "  " test ":" rounds[test] }' "$work/failures" | sort
+fi
+exit "$failed"
