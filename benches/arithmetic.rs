@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use num_bigint::BigUint;
-use pi_digits::{Piece, Plan, Series, Stop, product};
+use pi_digits::{StackValue, PiPlan, Series, StopCheck, product};
 
 /// Words of 64 bits of each factor, around where one way of multiplying takes over from another and far beyond.
 const WORDS: [usize; 9] = [100, 400, 600, 1_000, 3_000, 10_000, 52_000, 520_000, 2_000_000];
@@ -16,7 +16,7 @@ const TOO_LONG: usize = 100_000;
 
 const DIGITS: [u32; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
 
-const NEVER: Stop<'static> = &|_| false;
+const NEVER: StopCheck<'static> = &|_| false;
 
 /// A number of so many words without a pattern (Knuth's generator for 64 bits).
 fn number(words: usize, seed: u64) -> BigUint {
@@ -59,10 +59,10 @@ fn digits(criterion: &mut Criterion) {
 fn text(digits: u32) -> Vec<u8> {
     let series = Series::new(digits);
     let (mut stack, mut text) = (Vec::new(), Vec::new());
-    for step in Plan::of(series, 32).steps {
-        step.what.run(series, &mut stack, NEVER).unwrap();
+    for step in PiPlan::of(series, 32).steps {
+        step.kind.run(series, &mut stack, NEVER).unwrap();
     }
-    let Some(Piece::Value(value)) = stack.pop() else { panic!("the value") };
+    let Some(StackValue::Value(value)) = stack.pop() else { panic!("the value") };
     value.write(series, &mut text, NEVER).unwrap();
     text
 }

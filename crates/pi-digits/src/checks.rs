@@ -8,11 +8,11 @@ use num_bigint::BigUint;
 use super::decimal::write_fraction;
 use super::divide::quotient;
 use super::product::instructions::forced::each;
-use super::product::{Factor, Signed, mul, square};
-use super::{Stop, WriteError};
+use super::product::{CyclicFactor, Signed, mul, square};
+use super::{StopCheck, WriteError};
 
 /// Nothing is stopped.
-pub const NEVER: Stop<'static> = &|_| false;
+pub const NEVER: StopCheck<'static> = &|_| false;
 
 /// The product of any two numbers, their squares, and their product modulo `2^n - 1` in both its uses.
 ///
@@ -29,7 +29,7 @@ fn products_of((a, b): (&BigUint, &BigUint), product: &BigUint, squared: &BigUin
     // As few bits as are allowed, and so many that nothing wraps around.
     let longer = a.bits().max(b.bits());
     for least in [longer, product.bits().max(longer)].map(|bits| bits + 64) {
-        let factor = Factor::new(a.clone(), least, NEVER).unwrap();
+        let factor = CyclicFactor::new(a.clone(), least, NEVER).unwrap();
         for (negative, size) in [(false, BigUint::from(3u32)), (true, BigUint::from(1u32) << (least / 2))] {
             let rest = Signed { negative, size };
             let minuend = if negative && *product < rest.size { continue } else { rest.added_to(product.clone()) };

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use num_bigint::BigUint;
 
-use super::product::{Shape, Spectrum, mul, shortest, words};
-use super::{Stop, Stopped, both, go_on};
+use super::product::{TransformShape, Spectrum, mul, shortest, words};
+use super::{StopCheck, Stopped, join_both, check_stop};
 
 /// `640320^3 / 24`.
 const CUBE: u64 = 10_939_058_860_032_000;
@@ -47,7 +47,7 @@ pub struct Triple {
 }
 
 impl Series {
-    /// The series for `digits` decimals, with 20 digits to spare; see [`super::Pi::of`] for why that is enough.
+    /// The series for `digits` decimals, with 20 digits to spare; see [`super::PiValue::of`] for why that is enough.
     pub fn new(digits: u32) -> Self {
         let guard = GUARD;
         Self { digits, guard }
@@ -115,26 +115,26 @@ impl Series {
     /// The triple of a range of terms; an empty range is that of the factor 1 and the sum 0.
     ///
     /// # Errors
-    /// [`Stopped`] where `stop` says so.
-    pub fn part(self, range: Range<u64>, stop: Stop<'_>) -> Result<Triple, Stopped> {
-        go_on(stop)?;
+    /// [`Stopped`] if `stop` returns true.
+    pub fn part(self, range: Range<u64>, stop: StopCheck<'_>) -> Result<Triple, Stopped> {
+        check_stop(stop)?;
         if range.end.saturating_sub(range.start) <= LEAF {
             return Ok(Triple::summed(range));
         }
         // An even number of terms to the left: see [`joined`].
         let middle = range.start + (range.end - range.start) / 4 * 2;
-        let (left, right) = both(|| self.part(range.start..middle, stop), || self.part(middle..range.end, stop))?;
+        let (left, right) = join_both(|| self.part(range.start..middle, stop), || self.part(middle..range.end, stop))?;
         self.join(left, right, stop)
     }
 
     /// The triple of two neighbouring ranges, `left` before `right`.
     ///
     /// # Errors
-    /// [`Stopped`] where `stop` says so.
+    /// [`Stopped`] if `stop` returns true.
     ///
     /// # Panics
     /// Where `right` does not start where `left` ends.
-    pub fn join(self, left: Triple, right: Triple, stop: Stop<'_>) -> Result<Triple, Stopped> {
+    pub fn join(self, left: Triple, right: Triple, stop: StopCheck<'_>) -> Result<Triple, Stopped> {
         assert_eq!(left.range.end, right.range.start, "neighbouring ranges");
         let range = left.range.start..right.range.end;
         let odd = !(left.range.end - left.range.start).is_multiple_of(2);
@@ -143,9 +143,9 @@ impl Series {
             return joined((left, right), needs_p, range, stop);
         }
         let p = || if needs_p { mul(&left.p, &right.p, stop) } else { Ok(BigUint::ZERO) };
-        let products = || both(p, || mul(&left.q, &right.q, stop));
-        let sums = || both(|| mul(&left.t, &right.q, stop), || mul(&left.p, &right.t, stop));
-        let ((p, q), (first, second)) = both(products, sums)?;
+        let products = || join_both(p, || mul(&left.q, &right.q, stop));
+        let sums = || join_both(|| mul(&left.t, &right.q, stop), || mul(&left.p, &right.t, stop));
+        let ((p, q), (first, second)) = join_both(products, sums)?;
         let t = if odd { first - second } else { first + second };
         Ok(Triple { range, p, q, t })
     }
@@ -187,12 +187,12 @@ fn joined(
     (left, right): (Triple, Triple),
     needs_p: bool,
     range: Range<u64>,
-    stop: Stop<'_>,
+    stop: StopCheck<'_>,
 ) -> Result<Triple, Stopped> {
     let pairs = [(&left.q, &right.q), (&left.t, &right.q), (&left.p, &right.t)].map(|(a, b)| (words(a), words(b)));
     let short = pairs.iter().map(|(a, b)| *a.min(b)).max().unwrap_or(0);
     let whole = pairs.iter().map(|(a, b)| a + b).max().unwrap_or(0);
-    let shape = Shape::of(short, whole - short, 2);
+    let shape = TransformShape::of(short, whole - short, 2);
     let of = |number: &BigUint| Spectrum::of(number, shape, stop);
     let side_by_side = shape.words() <= SIDE_BY_SIDE;
 
@@ -216,7 +216,7 @@ fn pair<A: Send, B: Send>(
     left: impl FnOnce() -> Result<A, Stopped> + Send,
     right: impl FnOnce() -> Result<B, Stopped> + Send,
 ) -> Result<(A, B), Stopped> {
-    if side_by_side { both(left, right) } else { Ok((left()?, right()?)) }
+    if side_by_side { join_both(left, right) } else { Ok((left()?, right()?)) }
 }
 
 /// Decimal digits of the product of `q(k)` over all k below `terms`, about (Stirling).

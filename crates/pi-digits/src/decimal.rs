@@ -6,8 +6,8 @@ use std::io::Write;
 
 use num_bigint::BigUint;
 
-use super::product::{Factor, slice, square};
-use super::{Stop, Stopped, WriteError, done};
+use super::product::{CyclicFactor, slice, square};
+use super::{StopCheck, Stopped, WriteError, report_work};
 
 /// Fractions of up to this many digits become text word by word.
 const LEAF: u64 = 1500;
@@ -40,9 +40,9 @@ pub fn write_fraction(
     (fraction, bits): (BigUint, u64),
     digits: u64,
     out: &mut dyn Write,
-    stop: Stop<'_>,
+    stop: StopCheck<'_>,
 ) -> Result<(), WriteError> {
-    let scale = Scale::new(digits, stop)?;
+    let scale = PowersOfTen::new(digits, stop)?;
     let top = scale.levels.len();
     let wanted = 64 * words(scale.digits(top));
     let fraction = if wanted >= bits { fraction << (wanted - bits) } else { fraction >> (bits - wanted) };
@@ -63,7 +63,7 @@ fn words(digits: u64) -> u64 {
 }
 
 /// How fractions are halved: the one at a level has twice the digits of the one below it.
-struct Scale {
+struct PowersOfTen {
     /// Digits of a leaf.
     leaf: u64,
     levels: Vec<Level>,
@@ -71,13 +71,13 @@ struct Scale {
 
 /// Ten to the power of half the digits: the power of five, the twos are shifts.
 struct Level {
-    fives: Factor,
+    fives: CyclicFactor,
     exponent: u64,
 }
 
-impl Scale {
+impl PowersOfTen {
     /// For fractions of at least `digits` digits.
-    fn new(digits: u64, stop: Stop<'_>) -> Result<Self, Stopped> {
+    fn new(digits: u64, stop: StopCheck<'_>) -> Result<Self, Stopped> {
         let count = digits.div_ceil(LEAF).max(1).next_power_of_two().ilog2();
         let leaf = digits.div_ceil(1 << count).max(2 * AT_ONCE as u64).next_multiple_of(AT_ONCE as u64);
         let mut scale = Self { leaf, levels: Vec::new() };
@@ -89,7 +89,7 @@ impl Scale {
             let least = 64 * words(2 * exponent) + 128;
             scale
                 .levels
-                .push(Level { fives: Factor::new(std::mem::replace(&mut fives, above), least, stop)?, exponent });
+                .push(Level { fives: CyclicFactor::new(std::mem::replace(&mut fives, above), least, stop)?, exponent });
         }
         Ok(scale)
     }
@@ -104,14 +104,14 @@ impl Scale {
         &self,
         fraction: BigUint,
         level: usize,
-        stop: Stop<'_>,
+        stop: StopCheck<'_>,
         take: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
     ) -> Result<(), WriteError> {
         if level == 0 || self.digits(level) <= BLOCK {
             let mut text = vec![0; self.digits(level) as usize];
             self.fill(&fraction, level, &mut text, stop)?;
             take(&text)?;
-            return Ok(done(WRITING * text.len() as u64, stop)?);
+            return Ok(report_work(WRITING * text.len() as u64, stop)?);
         }
         let (first, second) = self.halves(&fraction, level, stop)?;
         drop(fraction);
@@ -120,7 +120,7 @@ impl Scale {
     }
 
     /// Writes the digits of a fraction to `text`, which has their number.
-    fn fill(&self, fraction: &BigUint, level: usize, text: &mut [u8], stop: Stop<'_>) -> Result<(), WriteError> {
+    fn fill(&self, fraction: &BigUint, level: usize, text: &mut [u8], stop: StopCheck<'_>) -> Result<(), WriteError> {
         if level == 0 {
             return leaf(fraction, self.leaf, text, stop);
         }
@@ -131,7 +131,7 @@ impl Scale {
         front.and(back)
     }
 
-    fn halves(&self, fraction: &BigUint, level: usize, stop: Stop<'_>) -> Result<(BigUint, BigUint), Stopped> {
+    fn halves(&self, fraction: &BigUint, level: usize, stop: StopCheck<'_>) -> Result<(BigUint, BigUint), Stopped> {
         let Level { fives, exponent } = &self.levels[level - 1];
         let (whole, half) = (64 * words(2 * exponent), 64 * words(*exponent));
         let scaled = fives.times(fraction, stop)?;
@@ -140,7 +140,7 @@ impl Scale {
 }
 
 /// The digits of a short fraction: ten to the power of 19 times it has 19 of them before the point, again and again.
-fn leaf(fraction: &BigUint, digits: u64, text: &mut [u8], stop: Stop<'_>) -> Result<(), WriteError> {
+fn leaf(fraction: &BigUint, digits: u64, text: &mut [u8], stop: StopCheck<'_>) -> Result<(), WriteError> {
     let mut fraction: Vec<u64> = fraction.iter_u64_digits().collect();
     fraction.resize(words(digits) as usize, 0);
     let mut left = digits;
@@ -159,7 +159,7 @@ fn leaf(fraction: &BigUint, digits: u64, text: &mut [u8], stop: Stop<'_>) -> Res
             over /= 10;
         }
     }
-    done(LEAF_WORK * digits, stop)?;
+    report_work(LEAF_WORK * digits, stop)?;
     match fraction.last().copied() {
         Some(0 | u64::MAX) | None => Err(WriteError::Unsettled),
         Some(_) => Ok(()),

@@ -3,8 +3,8 @@
 
 use num_bigint::BigUint;
 
-use super::product::{Factor, Signed};
-use super::{Stop, Stopped, go_on};
+use super::product::{CyclicFactor, Signed};
+use super::{StopCheck, Stopped, check_stop};
 
 /// Divisors of up to this many bits are left to num-bigint.
 const PLAIN: u64 = 1 << 12;
@@ -16,17 +16,17 @@ const PLAIN: u64 = 1 << 12;
 /// again by the inverse, is the rest.
 ///
 /// # Errors
-/// [`Stopped`] where `stop` says so.
-pub fn quotient(dividend: &BigUint, divisor: &BigUint, bits: u64, stop: Stop<'_>) -> Result<BigUint, Stopped> {
+/// [`Stopped`] if `stop` returns true.
+pub fn quotient(dividend: &BigUint, divisor: &BigUint, bits: u64, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
     if bits <= PLAIN {
         return Ok((dividend << bits) / divisor);
     }
     let half = bits / 2 + 32;
     let short = bits - half;
     let inverse = inverse(&(divisor >> short), half, stop)?;
-    let inverse = Factor::new(inverse, 2 * half + 16, stop)?;
+    let inverse = CyclicFactor::new(inverse, 2 * half + 16, stop)?;
     let first = inverse.times(&(dividend >> short), stop)? >> half;
-    let first = Factor::new(first, bits + 16, stop)?;
+    let first = CyclicFactor::new(first, bits + 16, stop)?;
     let rest = first.rest((dividend, half), divisor, stop)?;
     let step = inverse.times(&(rest.size >> short), stop)? >> (3 * half - bits);
     Ok(Signed { size: step, ..rest }.added_to(first.into_number() << short))
@@ -36,15 +36,15 @@ pub fn quotient(dividend: &BigUint, divisor: &BigUint, bits: u64, stop: Stop<'_>
 ///
 /// From an inverse `x` of the first half, Newton's step is `x + x (1 - value x)`. The half is 8 bits longer than needed,
 /// which makes the squared error of `x` less than a unit, and leaves only what the cuts lose.
-fn inverse(value: &BigUint, bits: u64, stop: Stop<'_>) -> Result<BigUint, Stopped> {
-    go_on(stop)?;
+fn inverse(value: &BigUint, bits: u64, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
+    check_stop(stop)?;
     let one = BigUint::from(1u32);
     if bits <= PLAIN {
         return Ok((one << (2 * bits)) / value);
     }
     let half = bits / 2 + 8;
     let short = bits - half;
-    let x = Factor::new(inverse(&(value >> short), half, stop)?, 2 * half + 16, stop)?;
+    let x = CyclicFactor::new(inverse(&(value >> short), half, stop)?, 2 * half + 16, stop)?;
     let error = x.rest((&one, bits + half), value, stop)?;
     let step = x.times(&(error.size >> short), stop)? >> (2 * half - short);
     Ok(Signed { size: step, ..error }.added_to(x.into_number() << short))

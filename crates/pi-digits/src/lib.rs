@@ -14,15 +14,15 @@ mod tests;
 mod work;
 
 pub use chudnovsky::{Series, Triple};
-pub use pi::{Pi, Root};
-pub use work::{Name, Piece, Plan, Step, What};
+pub use pi::{InverseRoot, PiValue};
+pub use work::{ValueName, StackValue, PiPlan, PlanStep, StepKind};
 
 /// Asked within multiplications, from every thread at work, and told how much work was done since: words of transforms, once
 /// for each level. True ends the computation with [`Stopped`] within milliseconds. It is called often, so it should cost no
 /// more than an addition to an atomic.
-pub type Stop<'a> = &'a (dyn Fn(u64) -> bool + Sync);
+pub type StopCheck<'a> = &'a (dyn Fn(u64) -> bool + Sync);
 
-/// The computation was left because its [`Stop`] said so. Nothing of the step remains; it can be done again.
+/// The computation was left because its [`StopCheck`] said so. Nothing of the step remains; it can be done again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
 
@@ -37,7 +37,7 @@ impl std::error::Error for Stopped {}
 /// Why text was not written to its end.
 #[derive(Debug)]
 pub enum WriteError {
-    /// The [`Stop`] said so; what was written is a prefix of the text.
+    /// The [`StopCheck`] said so; what was written is a prefix of the text.
     Stopped,
     /// The writer refused.
     Io(std::io::Error),
@@ -77,17 +77,17 @@ impl From<std::io::Error> for WriteError {
 }
 
 /// `Err(Stopped)` once `stop` says so.
-fn go_on(stop: Stop<'_>) -> Result<(), Stopped> {
-    done(0, stop)
+fn check_stop(stop: StopCheck<'_>) -> Result<(), Stopped> {
+    report_work(0, stop)
 }
 
 /// Tells of work; `Err(Stopped)` once `stop` says so.
-fn done(work: u64, stop: Stop<'_>) -> Result<(), Stopped> {
+fn report_work(work: u64, stop: StopCheck<'_>) -> Result<(), Stopped> {
     if stop(work) { Err(Stopped) } else { Ok(()) }
 }
 
 /// Both results of two computations that may run side by side, or the first stop.
-fn both<A: Send, B: Send>(
+fn join_both<A: Send, B: Send>(
     left: impl FnOnce() -> Result<A, Stopped> + Send,
     right: impl FnOnce() -> Result<B, Stopped> + Send,
 ) -> Result<(A, B), Stopped> {

@@ -9,7 +9,7 @@ use super::decimal::write_fraction;
 use super::divide::quotient;
 use super::product::mul;
 use super::root::inverse_root;
-use super::{Stop, Stopped, WriteError};
+use super::{StopCheck, Stopped, WriteError};
 
 /// `426880 * 10005 / 10`, the whole number by which a tenth of pi is the sum times the inverse root.
 const FACTOR: u32 = 427_093_440;
@@ -22,11 +22,11 @@ const CUT: u64 = 32;
 
 /// The inverse root of 10005 to the precision of a series.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Root(pub(super) BigUint);
+pub struct InverseRoot(pub(super) BigUint);
 
 /// Pi, to a precision that gives the digits wanted and those to spare.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pi {
+pub struct PiValue {
     /// A tenth of pi, times `2^bits`.
     pub(super) value: BigUint,
     pub(super) bits: u64,
@@ -41,17 +41,17 @@ impl Series {
     }
 }
 
-impl Root {
+impl InverseRoot {
     /// Computes it.
     ///
     /// # Errors
-    /// [`Stopped`] where `stop` says so.
-    pub fn of(series: Series, stop: Stop<'_>) -> Result<Self, Stopped> {
+    /// [`Stopped`] if `stop` returns true.
+    pub fn of(series: Series, stop: StopCheck<'_>) -> Result<Self, Stopped> {
         inverse_root(series.precision(), stop).map(Self)
     }
 }
 
-impl Pi {
+impl PiValue {
     /// Pi from the triple of the whole series and the root.
     ///
     /// It is off by less than a hundredth of a unit of the last of the [`Series::scale`] decimals. With n bits of precision, 96
@@ -62,11 +62,11 @@ impl Pi {
     /// - The value is cut to n - 32 bits behind the point, 64 more than the decimals need.
     ///
     /// # Errors
-    /// [`Stopped`] where `stop` says so.
+    /// [`Stopped`] if `stop` returns true.
     ///
     /// # Panics
     /// Where `whole` is not the sum of all terms of `series`.
-    pub fn of(series: Series, whole: Triple, root: Root, stop: Stop<'_>) -> Result<Self, Stopped> {
+    pub fn of(series: Series, whole: Triple, root: InverseRoot, stop: StopCheck<'_>) -> Result<Self, Stopped> {
         assert_eq!(whole.range, 0..series.terms(), "the whole series");
         let (precision, bits) = (series.precision(), series.precision() - CUT);
         let (q, q_up) = leading(whole.q, precision);
@@ -88,8 +88,8 @@ impl Pi {
     /// # Errors
     /// [`WriteError::Stopped`] where `stop` says so, [`WriteError::Io`] where `out` refuses. [`WriteError::Unsettled`]: the whole
     /// is to be computed again with [`Series::wider`].
-    pub fn write(self, series: Series, out: &mut dyn Write, stop: Stop<'_>) -> Result<(), WriteError> {
-        let mut pointed = Pointed { out, written: 0, wanted: u64::from(series.digits()) + 1, spare: Vec::new() };
+    pub fn write(self, series: Series, out: &mut dyn Write, stop: StopCheck<'_>) -> Result<(), WriteError> {
+        let mut pointed = DecimalPointWriter { out, written: 0, wanted: u64::from(series.digits()) + 1, spare: Vec::new() };
         write_fraction((self.value, self.bits), series.scale() + 1, &mut pointed, stop)?;
         let spare = pointed.spare;
         let settled = [b'0', b'9'].iter().all(|digit| spare.iter().any(|other| other != digit));
@@ -114,14 +114,14 @@ fn signed(bits: u64) -> i64 {
 }
 
 /// Puts the point behind the first digit, and keeps those behind the last one wanted to itself.
-struct Pointed<'a> {
+struct DecimalPointWriter<'a> {
     out: &'a mut dyn Write,
     written: u64,
     wanted: u64,
     spare: Vec<u8>,
 }
 
-impl Write for Pointed<'_> {
+impl Write for DecimalPointWriter<'_> {
     fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
         let left = usize::try_from(self.wanted - self.written).unwrap_or(usize::MAX);
         let (mut front, spare) = text.split_at(left.min(text.len()));

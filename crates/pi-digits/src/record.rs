@@ -6,8 +6,8 @@
 use num_bigint::BigUint;
 
 use super::chudnovsky::Triple;
-use super::pi::{Pi, Root};
-use super::work::Piece;
+use super::pi::{InverseRoot, PiValue};
+use super::work::StackValue;
 
 /// The first eight bytes; the last of them is the version of the layout.
 const MARK: [u8; 8] = *b"pi-part\x02";
@@ -20,14 +20,14 @@ const TERMS: u64 = 1;
 const ROOT: u64 = 2;
 const VALUE: u64 = 3;
 
-impl Piece {
-    /// The piece as bytes, for [`Piece::from_bytes`].
+impl StackValue {
+    /// The piece as bytes, for [`StackValue::from_bytes`].
     pub fn to_bytes(&self) -> Vec<u8> {
         let nothing = &BigUint::ZERO;
         let (kind, words, numbers) = match self {
-            Piece::Terms(Triple { range, p, q, t }) => (TERMS, [range.start, range.end], [p, q, t]),
-            Piece::Root(Root(root)) => (ROOT, [0, 0], [root, nothing, nothing]),
-            Piece::Value(Pi { value, bits }) => (VALUE, [*bits, 0], [value, nothing, nothing]),
+            StackValue::Terms(Triple { range, p, q, t }) => (TERMS, [range.start, range.end], [p, q, t]),
+            StackValue::Root(InverseRoot(root)) => (ROOT, [0, 0], [root, nothing, nothing]),
+            StackValue::Value(PiValue { value, bits }) => (VALUE, [*bits, 0], [value, nothing, nothing]),
         };
         let numbers = numbers.map(BigUint::to_bytes_le);
         let len: usize = numbers.iter().map(Vec::len).sum();
@@ -60,9 +60,9 @@ impl Piece {
             return None;
         }
         match kind {
-            TERMS => Some(Piece::Terms(Triple { range: words[0]..words[1], p: first, q: second, t: third })),
-            ROOT => Some(Piece::Root(Root(first))),
-            VALUE => Some(Piece::Value(Pi { value: first, bits: words[0] })),
+            TERMS => Some(StackValue::Terms(Triple { range: words[0]..words[1], p: first, q: second, t: third })),
+            ROOT => Some(StackValue::Root(InverseRoot(first))),
+            VALUE => Some(StackValue::Value(PiValue { value: first, bits: words[0] })),
             _ => None,
         }
     }

@@ -2,8 +2,8 @@
 
 use num_bigint::BigUint;
 
-use super::product::{Factor, Signed};
-use super::{Stop, Stopped, go_on};
+use super::product::{CyclicFactor, Signed};
+use super::{StopCheck, Stopped, check_stop};
 
 /// The number whose root the series needs.
 const RADICAND: u32 = 10_005;
@@ -18,14 +18,14 @@ const PLAIN: u64 = 1 << 10;
 /// `e` and the product takes less than 2.
 ///
 /// # Errors
-/// [`Stopped`] where `stop` says so.
-pub fn inverse_root(bits: u64, stop: Stop<'_>) -> Result<BigUint, Stopped> {
-    go_on(stop)?;
+/// [`Stopped`] if `stop` returns true.
+pub fn inverse_root(bits: u64, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
+    check_stop(stop)?;
     if bits <= PLAIN {
         return Ok(((BigUint::from(1u32) << (2 * bits)) / RADICAND).sqrt());
     }
     let half = bits / 2 + 16;
-    let y = Factor::new(inverse_root(half, stop)?, 2 * half + 16, stop)?;
+    let y = CyclicFactor::new(inverse_root(half, stop)?, 2 * half + 16, stop)?;
     let squared = y.squared(stop)? * RADICAND;
     let error = Signed::difference(BigUint::from(1u32) << (2 * half), squared);
     let step = Signed { size: y.times(&error.size, stop)? >> (3 * half + 1 - bits), ..error };

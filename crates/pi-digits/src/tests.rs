@@ -75,19 +75,19 @@ proptest! {
     ) {
         let triple = Series::new(1_000_000).part(start..start + len, NEVER).unwrap();
         let piece = match kind {
-            0 => Piece::Terms(triple),
-            1 => Piece::Root(Root(triple.q)),
-            _ => Piece::Value(Pi { value: triple.t, bits: start }),
+            0 => StackValue::Terms(triple),
+            1 => StackValue::Root(InverseRoot(triple.q)),
+            _ => StackValue::Value(PiValue { value: triple.t, bits: start }),
         };
         let mut bytes = piece.to_bytes();
-        prop_assert_eq!(Piece::from_bytes(&bytes), Some(piece));
+        prop_assert_eq!(StackValue::from_bytes(&bytes), Some(piece));
         let at = cut.index(bytes.len());
-        prop_assert_eq!(Piece::from_bytes(&bytes[..at]), None);
+        prop_assert_eq!(StackValue::from_bytes(&bytes[..at]), None);
         bytes[at] ^= 1 << bit;
-        prop_assert_eq!(Piece::from_bytes(&bytes), None);
+        prop_assert_eq!(StackValue::from_bytes(&bytes), None);
         bytes[at] ^= 1 << bit;
         bytes.push(0);
-        prop_assert_eq!(Piece::from_bytes(&bytes), None);
+        prop_assert_eq!(StackValue::from_bytes(&bytes), None);
     }
 
     #[test]
@@ -170,13 +170,13 @@ fn text_longer_than_a_block_comes_in_order() {
 
 /// The text of pi, by the steps of the plan.
 fn pi(series: Series) -> Result<String, WriteError> {
-    let (plan, mut stack, mut text) = (Plan::of(series, 8), Vec::new(), Vec::new());
+    let (plan, mut stack, mut text) = (PiPlan::of(series, 8), Vec::new(), Vec::new());
     for (done, step) in plan.steps.iter().enumerate() {
-        let names: Vec<_> = stack.iter().map(Piece::name).collect();
+        let names: Vec<_> = stack.iter().map(StackValue::name).collect();
         assert_eq!(names, plan.stack(done));
-        step.what.run(series, &mut stack, NEVER).unwrap();
+        step.kind.run(series, &mut stack, NEVER).unwrap();
     }
-    let Some(Piece::Value(value)) = stack.pop() else { panic!("the value") };
+    let Some(StackValue::Value(value)) = stack.pop() else { panic!("the value") };
     value.write(series, &mut text, NEVER)?;
     Ok(String::from_utf8(text).unwrap())
 }

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::chudnovsky::{Series, Triple, length};
-use super::pi::{Pi, Root};
-use super::{Stop, Stopped};
+use super::pi::{InverseRoot, PiValue};
+use super::{StopCheck, Stopped};
 
 /// The work of a join, the root, the division and the text of numbers of d digits, in `d log2 d` words of transforms; measured
 /// from a million to ten million digits. The text is packed as it is written.
@@ -21,49 +21,49 @@ const FREE: f64 = 250.0;
 /// theirs, the root is pushed, the division takes it and the whole sum and pushes the value. So few numbers are held at once,
 /// and what is on the stack is all there is to save.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Plan {
+pub struct PiPlan {
     /// In the order in which they are to be done. The last one is the text, which takes the value.
-    pub steps: Vec<Step>,
+    pub steps: Vec<PlanStep>,
 }
 
 /// One step.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Step {
+pub struct PlanStep {
     /// What is to be done.
-    pub what: What,
+    pub kind: StepKind,
     /// About how much work that is, in words of transforms.
     pub work: f64,
 }
 
 /// A kind of step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum What {
+pub enum StepKind {
     /// [`Series::part`] of these terms.
     Part(Range<u64>),
     /// [`Series::join`] of the two triples that together are these terms.
     Join(Range<u64>),
-    /// [`Root::of`].
+    /// [`InverseRoot::of`].
     Root,
-    /// [`Pi::of`].
+    /// [`PiValue::of`].
     Division,
-    /// [`Pi::write`].
+    /// [`PiValue::write`].
     Text,
 }
 
 /// A number on the stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
+pub enum StackValue {
     /// The sum of some terms.
     Terms(Triple),
     /// The inverse root of 10005.
-    Root(Root),
+    Root(InverseRoot),
     /// Pi itself.
-    Value(Pi),
+    Value(PiValue),
 }
 
 /// Which one it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Name {
+pub enum ValueName {
     /// The sum of these terms.
     Terms(Range<u64>),
     /// The inverse root of 10005.
@@ -72,28 +72,28 @@ pub enum Name {
     Value,
 }
 
-impl Plan {
+impl PiPlan {
     /// The steps for `series`, its sum cut into at most `parts` parts.
     pub fn of(series: Series, parts: usize) -> Self {
         let mut steps = Vec::new();
         order(series, &series.parts(parts), &mut steps);
         let unit = products(f64::from(series.digits()));
-        for (what, units) in [(What::Root, ROOT), (What::Division, DIVISION), (What::Text, TEXT)] {
-            steps.push(Step { what, work: units * unit });
+        for (kind, units) in [(StepKind::Root, ROOT), (StepKind::Division, DIVISION), (StepKind::Text, TEXT)] {
+            steps.push(PlanStep { kind, work: units * unit });
         }
         Self { steps }
     }
 
     /// What lies on the stack after `steps` steps.
-    pub fn stack(&self, steps: usize) -> Vec<Name> {
+    pub fn stack(&self, steps: usize) -> Vec<ValueName> {
         let mut stack = Vec::new();
         for step in self.steps.iter().take(steps) {
-            let (taken, name) = match &step.what {
-                What::Part(range) => (0, Some(Name::Terms(range.clone()))),
-                What::Join(range) => (2, Some(Name::Terms(range.clone()))),
-                What::Root => (0, Some(Name::Root)),
-                What::Division => (2, Some(Name::Value)),
-                What::Text => (1, None),
+            let (taken, name) = match &step.kind {
+                StepKind::Part(range) => (0, Some(ValueName::Terms(range.clone()))),
+                StepKind::Join(range) => (2, Some(ValueName::Terms(range.clone()))),
+                StepKind::Root => (0, Some(ValueName::Root)),
+                StepKind::Division => (2, Some(ValueName::Value)),
+                StepKind::Text => (1, None),
             };
             stack.truncate(stack.len().saturating_sub(taken));
             stack.extend(name);
@@ -102,52 +102,52 @@ impl Plan {
     }
 }
 
-impl What {
-    /// Does the step, but for the text: that is [`Pi::write`].
+impl StepKind {
+    /// Does the step, but for the text: that is [`PiValue::write`].
     ///
     /// # Errors
-    /// [`Stopped`] where `stop` says so. The stack is then not what it was.
+    /// [`Stopped`] if `stop` returns true. The stack is then not what it was.
     ///
     /// # Panics
     /// Where the stack is not that of the steps before.
-    pub fn run(&self, series: Series, stack: &mut Vec<Piece>, stop: Stop<'_>) -> Result<(), Stopped> {
+    pub fn run(&self, series: Series, stack: &mut Vec<StackValue>, stop: StopCheck<'_>) -> Result<(), Stopped> {
         let piece = match self {
-            What::Part(range) => Piece::Terms(series.part(range.clone(), stop)?),
-            What::Join(_) => match (stack.pop(), stack.pop()) {
-                (Some(Piece::Terms(right)), Some(Piece::Terms(left))) => Piece::Terms(series.join(left, right, stop)?),
+            StepKind::Part(range) => StackValue::Terms(series.part(range.clone(), stop)?),
+            StepKind::Join(_) => match (stack.pop(), stack.pop()) {
+                (Some(StackValue::Terms(right)), Some(StackValue::Terms(left))) => StackValue::Terms(series.join(left, right, stop)?),
                 _ => panic!("two triples are joined"),
             },
-            What::Root => Piece::Root(Root::of(series, stop)?),
-            What::Division => match (stack.pop(), stack.pop()) {
-                (Some(Piece::Root(root)), Some(Piece::Terms(whole))) => {
-                    Piece::Value(Pi::of(series, whole, root, stop)?)
+            StepKind::Root => StackValue::Root(InverseRoot::of(series, stop)?),
+            StepKind::Division => match (stack.pop(), stack.pop()) {
+                (Some(StackValue::Root(root)), Some(StackValue::Terms(whole))) => {
+                    StackValue::Value(PiValue::of(series, whole, root, stop)?)
                 }
                 _ => panic!("the sum and the root are divided"),
             },
-            What::Text => return Ok(()),
+            StepKind::Text => return Ok(()),
         };
         stack.push(piece);
         Ok(())
     }
 }
 
-impl Piece {
+impl StackValue {
     /// Which one it is.
-    pub fn name(&self) -> Name {
+    pub fn name(&self) -> ValueName {
         match self {
-            Piece::Terms(triple) => Name::Terms(triple.range()),
-            Piece::Root(_) => Name::Root,
-            Piece::Value(_) => Name::Value,
+            StackValue::Terms(triple) => ValueName::Terms(triple.range()),
+            StackValue::Root(_) => ValueName::Root,
+            StackValue::Value(_) => ValueName::Value,
         }
     }
 }
 
-impl std::fmt::Display for Name {
+impl std::fmt::Display for ValueName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Name::Terms(range) => write!(f, "terms-{}-{}", range.start, range.end),
-            Name::Root => f.write_str("root"),
-            Name::Value => f.write_str("value"),
+            ValueName::Terms(range) => write!(f, "terms-{}-{}", range.start, range.end),
+            ValueName::Root => f.write_str("root"),
+            ValueName::Value => f.write_str("value"),
         }
     }
 }
@@ -158,20 +158,20 @@ fn products(digits: f64) -> f64 {
 }
 
 /// The parts and the joins between them: each join right behind what it joins.
-fn order(series: Series, parts: &[Range<u64>], steps: &mut Vec<Step>) {
+fn order(series: Series, parts: &[Range<u64>], steps: &mut Vec<PlanStep>) {
     let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
         return;
     };
     let range = first.start..last.end;
     if parts.len() == 1 {
         let work = part_work(series, &range);
-        return steps.push(Step { what: What::Part(range), work });
+        return steps.push(PlanStep { kind: StepKind::Part(range), work });
     }
     let (left, right) = parts.split_at(parts.len() / 2);
     order(series, left, steps);
     order(series, right, steps);
     let work = join_work(series, &range);
-    steps.push(Step { what: What::Join(range), work });
+    steps.push(PlanStep { kind: StepKind::Join(range), work });
 }
 
 /// The work of all joins in a part: each level below has twice the joins, each of half the length.

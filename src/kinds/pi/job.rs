@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{parts, text};
 use crate::clock::Clock;
 use crate::runner::{Context, Failure, Report, StopReason};
-use pi_digits::{Name, Piece, Plan, Series, Step, Stopped, What, WriteError};
+use pi_digits::{ValueName, StackValue, PiPlan, Series, PlanStep, Stopped, StepKind, WriteError};
 
 /// Maximum number of parts of the sum.
 const PARTS: usize = 32;
@@ -38,12 +38,12 @@ pub struct PiCursor {
 pub struct PiJob<'a> {
     context: &'a Context,
     series: Series,
-    plan: Plan,
-    stack: Vec<Piece>,
+    plan: PiPlan,
+    stack: Vec<StackValue>,
     /// Number of steps that are done.
     done: usize,
     /// Number of steps after which the stack was saved, and its pieces.
-    saved: (usize, Vec<Name>),
+    saved: (usize, Vec<ValueName>),
     /// When the stack was saved, and how long that took.
     last_save: (Instant, Duration),
     reported: u64,
@@ -56,7 +56,7 @@ impl<'a> PiJob<'a> {
         let reported = cursor.map_or(0, |cursor| cursor.reported);
         let guard = guard.or(cursor.map(|cursor| cursor.guard));
         let series = guard.map_or(Series::new(digits), |guard| Series::with_guard(digits, guard));
-        let plan = Plan::of(series, PARTS);
+        let plan = PiPlan::of(series, PARTS);
         let cursor = cursor.filter(|cursor| cursor.guard == series.guard());
         let steps = cursor.map_or(0, |cursor| cursor.steps).min(plan.steps.len());
         let loaded = parts::load(context, &plan, steps).await?;
@@ -71,12 +71,12 @@ impl<'a> PiJob<'a> {
     /// Runs the remaining steps. Returns the next number of guard digits to try if they do not determine the last digit.
     pub async fn run(mut self, zip: text::PiZip) -> Result<Option<u32>, StopReason> {
         while let Some(step) = self.plan.steps.get(self.done).cloned() {
-            if step.what == What::Text {
+            if step.kind == StepKind::Text {
                 break;
             }
             let (series, mut stack) = (self.series, std::mem::take(&mut self.stack));
-            let what = step.what.clone();
-            let computed = self.compute(&step, move |stop| what.run(series, &mut stack, stop).map(|()| stack));
+            let kind = step.kind.clone();
+            let computed = self.compute(&step, move |stop| kind.run(series, &mut stack, stop).map(|()| stack));
             self.stack = computed.await?.map_err(|Stopped| StopReason::Interrupted)?;
             self.done += 1;
             self.save_stack().await?;
@@ -86,7 +86,7 @@ impl<'a> PiJob<'a> {
 
     async fn write(&mut self, zip: text::PiZip) -> Result<Option<u32>, StopReason> {
         let (series, step) = (self.series, self.plan.steps.last().cloned());
-        let (Some(Piece::Value(value)), Some(step)) = (self.stack.pop(), step) else {
+        let (Some(StackValue::Value(value)), Some(step)) = (self.stack.pop(), step) else {
             return Err(Failure::internal("The value of pi was not computed.").into());
         };
         let written = self.compute(&step, move |stop| zip.write(series, value, stop)).await?;
@@ -101,8 +101,8 @@ impl<'a> PiJob<'a> {
     /// Runs `work` on the computing threads, and reports its progress.
     async fn compute<T: Send + 'static>(
         &mut self,
-        step: &Step,
-        work: impl FnOnce(pi_digits::Stop<'_>) -> T + Send + 'static,
+        step: &PlanStep,
+        work: impl FnOnce(pi_digits::StopCheck<'_>) -> T + Send + 'static,
     ) -> Result<T, StopReason> {
         let worked = Arc::new(AtomicU64::new(0));
         let (counted, context) = (Arc::clone(&worked), self.context.clone());
@@ -129,7 +129,7 @@ impl<'a> PiJob<'a> {
             return self.report_progress(0.0).await;
         }
         let begin = Clock::monotonic();
-        let names: Vec<_> = self.stack.iter().map(Piece::name).collect();
+        let names: Vec<_> = self.stack.iter().map(StackValue::name).collect();
         for (piece, name) in self.stack.iter().zip(&names).filter(|(_, name)| !self.saved.1.contains(name)) {
             parts::save(self.context, name, piece.to_bytes()).await?;
         }
@@ -150,16 +150,16 @@ impl<'a> PiJob<'a> {
     }
 
     fn report(&mut self, more: f64) -> (PiCursor, Report) {
-        let work = |steps: &[Step]| steps.iter().map(|step| step.work).sum::<f64>();
+        let work = |steps: &[PlanStep]| steps.iter().map(|step| step.work).sum::<f64>();
         let (done, left) = self.plan.steps.split_at(self.done);
         let share = (work(done) + more) / (work(done) + work(left));
         let digits = u64::from(self.series.digits());
         // A share of a u32 fits. The last digit counts only when everything is done.
         self.reported = self.reported.max((share * digits as f64) as u64).min(digits.saturating_sub(1));
-        let phase = match left.first().map(|step| &step.what) {
-            Some(What::Part(_) | What::Join(_)) => "summing",
-            Some(What::Root | What::Division) => "dividing",
-            Some(What::Text) | None => "writing",
+        let phase = match left.first().map(|step| &step.kind) {
+            Some(StepKind::Part(_) | StepKind::Join(_)) => "summing",
+            Some(StepKind::Root | StepKind::Division) => "dividing",
+            Some(StepKind::Text) | None => "writing",
         };
         let cursor = PiCursor { guard: self.series.guard(), steps: self.saved.0, reported: self.reported };
         (cursor, Report { phase, done: self.reported, total: Some(digits) })

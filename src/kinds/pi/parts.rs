@@ -4,17 +4,17 @@ use tokio::fs;
 
 use crate::files;
 use crate::runner::{Context, Failure, StopReason};
-use pi_digits::{Name, Piece, Plan};
+use pi_digits::{ValueName, StackValue, PiPlan};
 
 /// Saves a piece, synced to disk.
-pub async fn save(context: &Context, name: &Name, bytes: Vec<u8>) -> Result<(), StopReason> {
+pub async fn save(context: &Context, name: &ValueName, bytes: Vec<u8>) -> Result<(), StopReason> {
     let path = context.work().await?.join(name.to_string());
     let saved = context.uninterrupted(async move { files::put(&path, &bytes).await });
     Ok(saved.await?.map_err(io_failure)?)
 }
 
 /// Loads the pieces on the stack after `steps` steps. None if one of them is missing or incomplete.
-pub async fn load(context: &Context, plan: &Plan, steps: usize) -> Result<Option<Vec<Piece>>, StopReason> {
+pub async fn load(context: &Context, plan: &PiPlan, steps: usize) -> Result<Option<Vec<StackValue>>, StopReason> {
     let folder = context.work().await?;
     let mut stack = Vec::new();
     for name in plan.stack(steps) {
@@ -23,7 +23,7 @@ pub async fn load(context: &Context, plan: &Plan, steps: usize) -> Result<Option
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(io_failure(error).into()),
         };
-        match Piece::from_bytes(&bytes) {
+        match StackValue::from_bytes(&bytes) {
             Some(piece) if piece.name() == name => stack.push(piece),
             _ => return Ok(None),
         }
@@ -32,7 +32,7 @@ pub async fn load(context: &Context, plan: &Plan, steps: usize) -> Result<Option
 }
 
 /// Deletes a piece that is not needed any more.
-pub async fn delete(context: &Context, name: &Name) -> Result<(), StopReason> {
+pub async fn delete(context: &Context, name: &ValueName) -> Result<(), StopReason> {
     let path = context.work().await?.join(name.to_string());
     match context.uninterrupted(fs::remove_file(path)).await? {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_failure(error).into()),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
 
-use pi_digits::{Pi, Series, Stop, WriteError};
+use pi_digits::{PiValue, Series, StopCheck, WriteError};
 
 /// Compression level. Digits need at least 0.415 bytes each. This is the first level with dynamic codes: 0.477 bytes. Higher levels
 /// save at most 0.008.
@@ -20,13 +20,13 @@ const ZIP64_SIZE: u64 = u32::MAX as u64 - (1 << 20);
 pub struct PiZip {
     /// Path of the archive.
     pub path: PathBuf,
-    /// Name of the text in it.
+    /// ValueName of the text in it.
     pub name: String,
 }
 
 impl PiZip {
     /// Writes `3.` and the digits of `value` as they are computed. Does not sync the file: sealing does.
-    pub fn write(self, series: Series, value: Pi, stop: Stop<'_>) -> Result<(), WriteError> {
+    pub fn write(self, series: Series, value: PiValue, stop: StopCheck<'_>) -> Result<(), WriteError> {
         let mut zip = ZipWriter::new(File::create(self.path)?);
         let options = SimpleFileOptions::default()
             .compression_method(CompressionMethod::Deflated)

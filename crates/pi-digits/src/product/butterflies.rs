@@ -18,27 +18,27 @@ pub fn quarters(data: &mut [Residues]) -> Quarters<'_> {
 
 /// The three factors of a pass of radix 4, those of the second, third and fourth quarter, and the root of order 4.
 #[derive(Clone, Copy)]
-pub struct Four {
+pub struct Radix4Factors {
     second: Constant,
     third: Constant,
     fourth: Constant,
     i: Constant,
 }
 
-impl Four {
+impl Radix4Factors {
     /// Those of the constant of the node `4 j`, two levels down. That of node `2 j`, one level down, is its square.
     #[inline(always)]
-    pub fn of<A: Arithmetic>(two: Residues, i: Constant) -> Four {
+    pub fn of<A: Arithmetic>(two: Residues, i: Constant) -> Radix4Factors {
         let second = Constant::of(two);
         let one = reduced::<A>(mul::<A>(two, &second));
         let fourth = reduced::<A>(mul::<A>(one, &second));
-        Four { second, third: Constant::of(one), fourth: Constant::of(fourth), i }
+        Radix4Factors { second, third: Constant::of(one), fourth: Constant::of(fourth), i }
     }
 }
 
 /// Two levels down.
 #[inline(always)]
-pub fn split<A: Arithmetic>([a, b, c, d]: Quarters<'_>, by: &Four) {
+pub fn split<A: Arithmetic>([a, b, c, d]: Quarters<'_>, by: &Radix4Factors) {
     for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
         let first = reduced::<A>(*a);
         let second = mul::<A>(*b, &by.second);
@@ -54,7 +54,7 @@ pub fn split<A: Arithmetic>([a, b, c, d]: Quarters<'_>, by: &Four) {
 
 /// Two levels up: the inverse of [`split`], times 4. The factors are the inverse ones.
 #[inline(always)]
-pub fn unite<A: Arithmetic>([a, b, c, d]: Quarters<'_>, by: &Four) {
+pub fn unite<A: Arithmetic>([a, b, c, d]: Quarters<'_>, by: &Radix4Factors) {
     for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
         let (even, sum) = (add(*a, *b), sub(*a, *b));
         let odd = add(*c, *d);

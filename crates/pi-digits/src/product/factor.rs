@@ -3,41 +3,41 @@
 
 use num_bigint::BigUint;
 
-use super::spectrum::{Shape, Spectrum};
-use super::{Stop, Stopped, go_on, mul, shortest, slice, square, words};
+use super::spectrum::{TransformShape, Spectrum};
+use super::{StopCheck, Stopped, check_stop, mul, shortest, slice, square, words};
 
 /// A number made ready for products with others.
-pub struct Factor {
+pub struct CyclicFactor {
     number: BigUint,
     /// None for a short number, whose products are made whole.
     spectrum: Option<Spectrum>,
     modulus: u64,
 }
 
-impl Factor {
+impl CyclicFactor {
     /// For products modulo `2^n - 1` with an n of at least `least`; the number and what it meets have at most `least` bits.
     /// The number should not be the longer one.
     ///
     /// # Errors
-    /// [`Stopped`] where `stop` says so.
-    pub fn new(number: BigUint, least: u64, stop: Stop<'_>) -> Result<Factor, Stopped> {
+    /// [`Stopped`] if `stop` returns true.
+    pub fn new(number: BigUint, least: u64, stop: StopCheck<'_>) -> Result<CyclicFactor, Stopped> {
         let short = words(&number);
         // The transform is about half as long as that of a whole product.
         if short < shortest() * 4 / 5 {
             let modulus = (number.bits() + least).next_multiple_of(64);
-            return Ok(Factor { number, spectrum: None, modulus });
+            return Ok(CyclicFactor { number, spectrum: None, modulus });
         }
-        let shape = Shape::cyclic(short, least);
+        let shape = TransformShape::cyclic(short, least);
         let spectrum = Some(Spectrum::of(&number, shape, stop)?);
-        Ok(Factor { number, spectrum, modulus: shape.modulus() })
+        Ok(CyclicFactor { number, spectrum, modulus: shape.modulus() })
     }
 
     /// The product with a number of at most `least` bits, modulo `2^n - 1`: below `2^n`.
     ///
     /// # Errors
-    /// [`Stopped`] where `stop` says so.
-    pub fn times(&self, other: &BigUint, stop: Stop<'_>) -> Result<BigUint, Stopped> {
-        go_on(stop)?;
+    /// [`Stopped`] if `stop` returns true.
+    pub fn times(&self, other: &BigUint, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
+        check_stop(stop)?;
         let Some(spectrum) = &self.spectrum else { return mul(&self.number, other, stop) };
         let shape = spectrum.shape();
         let product = Spectrum::of(other, shape, stop)?.times(spectrum, stop)?.number(stop)?;
@@ -47,9 +47,9 @@ impl Factor {
     /// The square, modulo `2^n - 1`: below `2^n`.
     ///
     /// # Errors
-    /// [`Stopped`] where `stop` says so.
-    pub fn squared(&self, stop: Stop<'_>) -> Result<BigUint, Stopped> {
-        go_on(stop)?;
+    /// [`Stopped`] if `stop` returns true.
+    pub fn squared(&self, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
+        check_stop(stop)?;
         let Some(spectrum) = &self.spectrum else { return square(&self.number, stop) };
         Ok(folded(spectrum.clone().squared(stop)?.number(stop)?, self.modulus))
     }
@@ -57,8 +57,8 @@ impl Factor {
     /// `minuend 2^shift` less the product with `other`, where that is known to be smaller than `2^(n - 1)` either way.
     ///
     /// # Errors
-    /// [`Stopped`] where `stop` says so.
-    pub fn rest(&self, (minuend, shift): (&BigUint, u64), other: &BigUint, stop: Stop<'_>) -> Result<Signed, Stopped> {
+    /// [`Stopped`] if `stop` returns true.
+    pub fn rest(&self, (minuend, shift): (&BigUint, u64), other: &BigUint, stop: StopCheck<'_>) -> Result<Signed, Stopped> {
         let product = self.times(other, stop)?;
         let minuend = folded(minuend << (shift % self.modulus), self.modulus);
         let rest = Signed::difference(minuend, product);

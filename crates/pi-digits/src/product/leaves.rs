@@ -1,6 +1,6 @@
 //! Transformed numbers, multiplied and added: leaf by leaf, each a polynomial modulo `x^leaf - c` or `x^leaf + c`.
 
-use super::super::{Stop, Stopped, both, done};
+use super::super::{StopCheck, Stopped, join_both, report_work};
 use super::constants::DOWN;
 use super::field::{Arithmetic, Constant, Residues, ZERO, add, mul, reduced, sub};
 use super::instructions::Cpu;
@@ -18,7 +18,7 @@ pub fn multiply<C: Cpu>(
     a: &mut [Residues],
     b: Option<&[Residues]>,
     leaf: usize,
-    stop: Stop<'_>,
+    stop: StopCheck<'_>,
 ) -> Result<(), Stopped> {
     match leaf {
         4 => products::<C, 4>(cpu, a, b, 0, stop),
@@ -34,18 +34,18 @@ fn products<C: Cpu, const LEAF: usize>(
     a: &mut [Residues],
     b: Option<&[Residues]>,
     first: usize,
-    stop: Stop<'_>,
+    stop: StopCheck<'_>,
 ) -> Result<(), Stopped> {
     let count = a.len() / LEAF;
     if count > LEAVES_ALONE {
         let (half, cut) = (first + count / 2, count / 2 * LEAF);
         let ((a, c), parts) = (a.split_at_mut(cut), b.map(|b| b.split_at(cut)));
         let (b, d) = parts.unzip();
-        return both(|| products::<C, LEAF>(cpu, a, b, first, stop), || products::<C, LEAF>(cpu, c, d, half, stop))
+        return join_both(|| products::<C, LEAF>(cpu, a, b, first, stop), || products::<C, LEAF>(cpu, c, d, half, stop))
             .map(|_| ());
     }
     cpu.run(|| leaves::<C::Arithmetic, LEAF>(a, b, first));
-    done(4 * LEVELS * (count * LEAF) as u64, stop)
+    report_work(4 * LEVELS * (count * LEAF) as u64, stop)
 }
 
 #[inline(always)]
@@ -90,16 +90,16 @@ fn product<A: Arithmetic, const LEAF: usize>(
 }
 
 /// Adds `b` to `a`.
-pub fn add_all<C: Cpu>(cpu: C, a: &mut [Residues], b: &[Residues], stop: Stop<'_>) -> Result<(), Stopped> {
+pub fn add_all<C: Cpu>(cpu: C, a: &mut [Residues], b: &[Residues], stop: StopCheck<'_>) -> Result<(), Stopped> {
     if a.len() > ALONE {
         let half = a.len() / 2;
         let ((a, c), (b, d)) = (a.split_at_mut(half), b.split_at(half));
-        return both(|| add_all(cpu, a, b, stop), || add_all(cpu, c, d, stop)).map(|_| ());
+        return join_both(|| add_all(cpu, a, b, stop), || add_all(cpu, c, d, stop)).map(|_| ());
     }
     cpu.run(|| {
         for (a, b) in a.iter_mut().zip(b) {
             *a = reduced::<C::Arithmetic>(add(*a, *b));
         }
     });
-    done(4 * a.len() as u64, stop)
+    report_work(4 * a.len() as u64, stop)
 }

@@ -21,10 +21,10 @@ mod transform;
 
 use num_bigint::BigUint;
 
-pub use self::factor::{Factor, Signed};
+pub use self::factor::{CyclicFactor, Signed};
 use self::instructions::Instructions;
-pub use self::spectrum::{Shape, Spectrum};
-use super::{Stop, Stopped, both, done, go_on};
+pub use self::spectrum::{TransformShape, Spectrum};
+use super::{StopCheck, Stopped, join_both, report_work, check_stop};
 
 /// Words of transforms that are as much work as two products of words by num-bigint.
 const PLAIN: u64 = 3;
@@ -35,9 +35,9 @@ const WHOLE: usize = 20_000;
 /// `a * b`, exact.
 ///
 /// # Errors
-/// [`Stopped`] where `stop` says so.
-pub fn mul(a: &BigUint, b: &BigUint, stop: Stop<'_>) -> Result<BigUint, Stopped> {
-    go_on(stop)?;
+/// [`Stopped`] if `stop` returns true.
+pub fn mul(a: &BigUint, b: &BigUint, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
+    check_stop(stop)?;
     let (short, long) = if a.bits() <= b.bits() { (a, b) } else { (b, a) };
     let shortest = shortest();
     match (words(short), words(long)) {
@@ -45,8 +45,8 @@ pub fn mul(a: &BigUint, b: &BigUint, stop: Stop<'_>) -> Result<BigUint, Stopped>
         (few, many) if few < shortest => halves(short, long, many, stop),
         (few, many) if many >= 2 * few => blocks(short, long, few, stop),
         (few, many) => {
-            let shape = Shape::of(few, many, 1);
-            let (short, long) = both(|| Spectrum::of(short, shape, stop), || Spectrum::of(long, shape, stop))?;
+            let shape = TransformShape::of(few, many, 1);
+            let (short, long) = join_both(|| Spectrum::of(short, shape, stop), || Spectrum::of(long, shape, stop))?;
             long.times(&short, stop)?.number(stop)
         }
     }
@@ -55,14 +55,14 @@ pub fn mul(a: &BigUint, b: &BigUint, stop: Stop<'_>) -> Result<BigUint, Stopped>
 /// `a * a`, exact.
 ///
 /// # Errors
-/// [`Stopped`] where `stop` says so.
-pub fn square(a: &BigUint, stop: Stop<'_>) -> Result<BigUint, Stopped> {
-    go_on(stop)?;
+/// [`Stopped`] if `stop` returns true.
+pub fn square(a: &BigUint, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
+    check_stop(stop)?;
     let words = words(a);
     if words < shortest() {
         return plain(a, a, stop);
     }
-    Spectrum::of(a, Shape::of(words, words, 1), stop)?.squared(stop)?.number(stop)
+    Spectrum::of(a, TransformShape::of(words, words, 1), stop)?.squared(stop)?.number(stop)
 }
 
 /// Words of the shorter factor from which a transform is faster than num-bigint.
@@ -71,10 +71,10 @@ pub(super) fn shortest() -> usize {
 }
 
 /// A product of num-bigint's.
-fn plain(a: &BigUint, b: &BigUint, stop: Stop<'_>) -> Result<BigUint, Stopped> {
+fn plain(a: &BigUint, b: &BigUint, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
     let (few, many) = (words(a).min(words(b)), words(a).max(words(b)));
     let product = a * b;
-    done((few * many) as u64 * PLAIN / 2, stop)?;
+    report_work((few * many) as u64 * PLAIN / 2, stop)?;
     Ok(product)
 }
 
@@ -99,16 +99,16 @@ pub(super) fn words(number: &BigUint) -> usize {
 }
 
 /// A product with a small factor: the longer one is cut in two.
-fn halves(short: &BigUint, long: &BigUint, words: usize, stop: Stop<'_>) -> Result<BigUint, Stopped> {
+fn halves(short: &BigUint, long: &BigUint, words: usize, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
     let cut = 64 * (words as u64 / 2);
     let (low, high) = (slice(long, 0, cut), long >> cut);
-    let (low, high) = both(|| mul(short, &low, stop), || mul(short, &high, stop))?;
+    let (low, high) = join_both(|| mul(short, &low, stop), || mul(short, &high, stop))?;
     Ok((high << cut) + low)
 }
 
 /// A product of uneven factors: the longer one is cut into blocks as long as the shorter one, which is transformed once.
-fn blocks(short: &BigUint, long: &BigUint, words: usize, stop: Stop<'_>) -> Result<BigUint, Stopped> {
-    let shape = Shape::of(words, words, 1);
+fn blocks(short: &BigUint, long: &BigUint, words: usize, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
+    let shape = TransformShape::of(words, words, 1);
     let short = Spectrum::of(short, shape, stop)?;
     let (block, mut product) = (64 * words as u64, BigUint::ZERO);
     for number in (0..long.bits().div_ceil(block)).rev() {

@@ -2,10 +2,10 @@
 
 use num_bigint::BigUint;
 
-use super::super::done;
+use super::super::report_work;
 use super::field::{Residues, ZERO};
 use super::instructions::{Baseline, Instructions, with_cpu};
-use super::{Stop, Stopped, cut, join, leaves, transform};
+use super::{StopCheck, Stopped, cut, join, leaves, transform};
 
 /// Cutting a number is as much work as this many levels of its transform, and joining it.
 const CUT: u64 = 3;
@@ -13,7 +13,7 @@ const JOIN: u64 = 10;
 
 /// How numbers are transformed that are to meet.
 #[derive(Clone, Copy, Debug)]
-pub struct Shape {
+pub struct TransformShape {
     instructions: Instructions,
     /// Bits of a piece.
     bits: u32,
@@ -21,21 +21,21 @@ pub struct Shape {
     leaf: usize,
 }
 
-impl Shape {
+impl TransformShape {
     /// For sums of `terms` products, each of factors of at most so many words.
-    pub fn of(short: usize, long: usize, terms: usize) -> Shape {
+    pub fn of(short: usize, long: usize, terms: usize) -> TransformShape {
         let bits = piece_bits(short * terms);
         let (length, leaf) = transform::length(cut::count(short, bits) + cut::count(long, bits) - 1);
-        Shape { instructions: Instructions::current(), bits, length, leaf }
+        TransformShape { instructions: Instructions::current(), bits, length, leaf }
     }
 
     /// For products modulo `2^n - 1` with an n of at least `least`, one factor of at most `short` words, the other of at most
     /// `least` bits.
-    pub fn cyclic(short: usize, least: u64) -> Shape {
+    pub fn cyclic(short: usize, least: u64) -> TransformShape {
         let bits = piece_bits(short);
         let count = least.div_ceil(u64::from(bits));
         let (length, leaf) = transform::length(usize::try_from(count).unwrap_or(usize::MAX));
-        Shape { instructions: Instructions::current(), bits, length, leaf }
+        TransformShape { instructions: Instructions::current(), bits, length, leaf }
     }
 
     /// Words of a transform: four for each coefficient.
@@ -63,32 +63,32 @@ fn piece_bits(words: usize) -> u32 {
 /// A number transformed.
 #[derive(Clone)]
 pub struct Spectrum {
-    shape: Shape,
+    shape: TransformShape,
     values: Vec<Residues>,
 }
 
 impl Spectrum {
     /// Transforms a number, which is no longer than its shape is for.
-    pub fn of(number: &BigUint, shape: Shape, stop: Stop<'_>) -> Result<Spectrum, Stopped> {
+    pub fn of(number: &BigUint, shape: TransformShape, stop: StopCheck<'_>) -> Result<Spectrum, Stopped> {
         let mut values = vec![ZERO; shape.length];
         let words: Vec<u64> = number.iter_u64_digits().collect();
         debug_assert!(words.len() as u64 * 64 < shape.modulus() + 64);
         with_cpu!(shape.instructions, cpu => {
             cut::cut(cpu, &words, shape.bits, &mut values);
             drop(words);
-            done(CUT * shape.words(), stop)?;
+            report_work(CUT * shape.words(), stop)?;
             transform::forward(cpu, &mut values, shape.leaf, stop)?;
         });
         Ok(Spectrum { shape, values })
     }
 
     /// Its shape.
-    pub fn shape(&self) -> Shape {
+    pub fn shape(&self) -> TransformShape {
         self.shape
     }
 
     /// The transformed product; both are of the same shape.
-    pub fn times(mut self, other: &Spectrum, stop: Stop<'_>) -> Result<Spectrum, Stopped> {
+    pub fn times(mut self, other: &Spectrum, stop: StopCheck<'_>) -> Result<Spectrum, Stopped> {
         let (values, others, leaf) = (&mut self.values, &other.values, self.shape.leaf);
         debug_assert_eq!((values.len(), leaf), (others.len(), other.shape.leaf));
         with_cpu!(self.shape.instructions, cpu => leaves::multiply(cpu, values, Some(others), leaf, stop)?);
@@ -96,26 +96,26 @@ impl Spectrum {
     }
 
     /// The transformed square.
-    pub fn squared(mut self, stop: Stop<'_>) -> Result<Spectrum, Stopped> {
+    pub fn squared(mut self, stop: StopCheck<'_>) -> Result<Spectrum, Stopped> {
         let (values, leaf) = (&mut self.values, self.shape.leaf);
         with_cpu!(self.shape.instructions, cpu => leaves::multiply(cpu, values, None, leaf, stop)?);
         Ok(self)
     }
 
     /// The transformed sum of two products.
-    pub fn plus(mut self, other: &Spectrum, stop: Stop<'_>) -> Result<Spectrum, Stopped> {
+    pub fn plus(mut self, other: &Spectrum, stop: StopCheck<'_>) -> Result<Spectrum, Stopped> {
         debug_assert_eq!(self.values.len(), other.values.len());
         with_cpu!(self.shape.instructions, cpu => leaves::add_all(cpu, &mut self.values, &other.values, stop)?);
         Ok(self)
     }
 
     /// The number of what was multiplied.
-    pub fn number(mut self, stop: Stop<'_>) -> Result<BigUint, Stopped> {
-        let Shape { instructions, bits, length, leaf } = self.shape;
+    pub fn number(mut self, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
+        let TransformShape { instructions, bits, length, leaf } = self.shape;
         with_cpu!(instructions, cpu => {
             transform::backward(cpu, &mut self.values, leaf, stop)?;
             let number = join::join(cpu, &self.values, bits, (length / leaf).trailing_zeros());
-            done(JOIN * self.shape.words(), stop)?;
+            report_work(JOIN * self.shape.words(), stop)?;
             Ok(number)
         })
     }

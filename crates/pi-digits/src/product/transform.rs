@@ -6,8 +6,8 @@
 //! Two levels are done in one pass (radix 4). Subtrees that fit a core's cache are done one after the other; above them all
 //! cores share each pass, and the stop is looked at between passes.
 
-use super::super::{Stop, Stopped, both, done};
-use super::butterflies::{Four, Quarters, quarters, split, split_one, unite, unite_one};
+use super::super::{StopCheck, Stopped, join_both, report_work};
+use super::butterflies::{Radix4Factors, Quarters, quarters, split, split_one, unite, unite_one};
 use super::constants::{DOWN, UP};
 use super::field::{Arithmetic, Constant, Residues};
 use super::instructions::Cpu;
@@ -25,34 +25,34 @@ pub fn length(least: usize) -> (usize, usize) {
 }
 
 /// Replaces the coefficients by the remainders in the leaves.
-pub fn forward<C: Cpu>(cpu: C, data: &mut [Residues], leaf: usize, stop: Stop<'_>) -> Result<(), Stopped> {
+pub fn forward<C: Cpu>(cpu: C, data: &mut [Residues], leaf: usize, stop: StopCheck<'_>) -> Result<(), Stopped> {
     down(cpu, data, leaf, 0, stop)
 }
 
 /// Replaces the remainders by the coefficients, each times `data.len() / leaf`.
-pub fn backward<C: Cpu>(cpu: C, data: &mut [Residues], leaf: usize, stop: Stop<'_>) -> Result<(), Stopped> {
+pub fn backward<C: Cpu>(cpu: C, data: &mut [Residues], leaf: usize, stop: StopCheck<'_>) -> Result<(), Stopped> {
     up(cpu, data, leaf, 0, stop)
 }
 
-fn down<C: Cpu>(cpu: C, data: &mut [Residues], leaf: usize, node: usize, stop: Stop<'_>) -> Result<(), Stopped> {
+fn down<C: Cpu>(cpu: C, data: &mut [Residues], leaf: usize, node: usize, stop: StopCheck<'_>) -> Result<(), Stopped> {
     if data.len() <= ALONE {
         cpu.run(|| down_alone::<C::Arithmetic>(data, leaf, node));
-        return done(alone(data.len(), leaf), stop);
+        return report_work(alone(data.len(), leaf), stop);
     }
-    let factors = Four::of::<C::Arithmetic>(DOWN.at(2 * node), DOWN.i);
+    let factors = Radix4Factors::of::<C::Arithmetic>(DOWN.at(2 * node), DOWN.i);
     let quarter = data.len() / 4;
     pass(quarters(data), &|part: Quarters<'_>| cpu.run(|| split::<C::Arithmetic>(part, &factors)), stop)?;
     each(data, quarter, node, &|part, node| down(cpu, part, leaf, node, stop))
 }
 
-fn up<C: Cpu>(cpu: C, data: &mut [Residues], leaf: usize, node: usize, stop: Stop<'_>) -> Result<(), Stopped> {
+fn up<C: Cpu>(cpu: C, data: &mut [Residues], leaf: usize, node: usize, stop: StopCheck<'_>) -> Result<(), Stopped> {
     if data.len() <= ALONE {
         cpu.run(|| up_alone::<C::Arithmetic>(data, leaf, node));
-        return done(alone(data.len(), leaf), stop);
+        return report_work(alone(data.len(), leaf), stop);
     }
     let quarter = data.len() / 4;
     each(data, quarter, node, &|part, node| up(cpu, part, leaf, node, stop))?;
-    let factors = Four::of::<C::Arithmetic>(UP.at(2 * node), UP.i);
+    let factors = Radix4Factors::of::<C::Arithmetic>(UP.at(2 * node), UP.i);
     pass(quarters(data), &|part: Quarters<'_>| cpu.run(|| unite::<C::Arithmetic>(part, &factors)), stop)
 }
 
@@ -66,23 +66,23 @@ fn each(
     let (low, high) = data.split_at_mut(2 * quarter);
     let pair = |half: &mut [Residues], node: usize| {
         let (left, right) = half.split_at_mut(quarter);
-        both(|| work(left, node), || work(right, node + 1)).map(|_| ())
+        join_both(|| work(left, node), || work(right, node + 1)).map(|_| ())
     };
-    both(|| pair(low, 4 * node), || pair(high, 4 * node + 2)).map(|_| ())
+    join_both(|| pair(low, 4 * node), || pair(high, 4 * node + 2)).map(|_| ())
 }
 
 /// Does `work` on all four quarters, piece by piece on all cores.
-fn pass([a, b, c, d]: Quarters<'_>, work: &(impl Fn(Quarters<'_>) + Sync), stop: Stop<'_>) -> Result<(), Stopped> {
+fn pass([a, b, c, d]: Quarters<'_>, work: &(impl Fn(Quarters<'_>) + Sync), stop: StopCheck<'_>) -> Result<(), Stopped> {
     if a.len() <= ALONE {
         // Four quarters of four words for each, two levels.
         let worked = 32 * a.len() as u64;
         work([a, b, c, d]);
-        return done(worked, stop);
+        return report_work(worked, stop);
     }
     let half = a.len() / 2;
     let ((a, e), (b, f)) = (a.split_at_mut(half), b.split_at_mut(half));
     let ((c, g), (d, h)) = (c.split_at_mut(half), d.split_at_mut(half));
-    both(|| pass([a, b, c, d], work, stop), || pass([e, f, g, h], work, stop)).map(|_| ())
+    join_both(|| pass([a, b, c, d], work, stop), || pass([e, f, g, h], work, stop)).map(|_| ())
 }
 
 /// The work of a subtree: its words, once for each level.
@@ -98,7 +98,7 @@ fn down_alone<A: Arithmetic>(data: &mut [Residues], leaf: usize, node: usize) {
         let size = data.len() / count;
         for (offset, part) in data.chunks_exact_mut(size).enumerate() {
             let [a, b, c, d] = quarters(part);
-            split::<A>([a, b, c, d], &Four::of::<A>(two.at::<A>(2 * offset), DOWN.i));
+            split::<A>([a, b, c, d], &Radix4Factors::of::<A>(two.at::<A>(2 * offset), DOWN.i));
         }
         (count, node) = (4 * count, 4 * node);
     }
@@ -129,7 +129,7 @@ fn up_alone<A: Arithmetic>(data: &mut [Residues], leaf: usize, node: usize) {
         let two = UP.run(2 * node);
         for (offset, part) in data.chunks_exact_mut(size).enumerate() {
             let [a, b, c, d] = quarters(part);
-            unite::<A>([a, b, c, d], &Four::of::<A>(two.at::<A>(2 * offset), UP.i));
+            unite::<A>([a, b, c, d], &Radix4Factors::of::<A>(two.at::<A>(2 * offset), UP.i));
         }
     }
 }
