@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main};
 use num_bigint::BigUint;
-use pi_digits::{StackValue, PiPlan, Series, StopCheck, product};
+use pi_digits::{PiPlan, Series, StackValue, StopCheck, product};
 
 /// Words of 64 bits of each factor, around where one way of multiplying takes over from another and far beyond.
 const WORDS: [usize; 9] = [100, 400, 600, 1_000, 3_000, 10_000, 52_000, 520_000, 2_000_000];

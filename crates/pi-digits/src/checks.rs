@@ -1,5 +1,5 @@
-//! What the arithmetic promises of any numbers, against num-bigint's own, which is slower and simpler: for tests and a fuzz
-//! target. Each check is made with every set of instructions that the processor has.
+//! Checks of the arithmetic against num-bigint, which is slower and simpler. For tests and a fuzz target. Each check runs with
+//! every set of instructions of the processor.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,13 +11,13 @@ use super::product::instructions::forced::each;
 use super::product::{CyclicFactor, Signed, mul, square};
 use super::{StopCheck, WriteError};
 
-/// Nothing is stopped.
+/// Never stops.
 pub const NEVER: StopCheck<'static> = &|_| false;
 
-/// The product of any two numbers, their squares, and their product modulo `2^n - 1` in both its uses.
+/// Checks the product of two numbers, the square of the first, and both uses of products modulo `2^n - 1`.
 ///
 /// # Panics
-/// Where one of them is wrong.
+/// If a result is wrong.
 pub fn products(a: &BigUint, b: &BigUint) {
     let (product, squared) = (a * b, a * a);
     each(|| products_of((a, b), &product, &squared));
@@ -26,7 +26,7 @@ pub fn products(a: &BigUint, b: &BigUint) {
 fn products_of((a, b): (&BigUint, &BigUint), product: &BigUint, squared: &BigUint) {
     assert!(mul(a, b, NEVER).unwrap() == *product, "{a:x} by {b:x}");
     assert!(square(a, NEVER).unwrap() == *squared, "the square of {a:x}");
-    // As few bits as are allowed, and so many that nothing wraps around.
+    // The fewest bits that are allowed, and enough that nothing wraps around.
     let longer = a.bits().max(b.bits());
     for least in [longer, product.bits().max(longer)].map(|bits| bits + 64) {
         let factor = CyclicFactor::new(a.clone(), least, NEVER).unwrap();
@@ -38,10 +38,10 @@ fn products_of((a, b): (&BigUint, &BigUint), product: &BigUint, squared: &BigUin
     }
 }
 
-/// The quotient of any two numbers of the same length is off by less than 4.
+/// Checks that the error of a quotient of two numbers of the same length is less than 4.
 ///
 /// # Panics
-/// Where it is not.
+/// If it is not.
 pub fn quotients(a: &BigUint, b: &BigUint) {
     let bits = a.bits().max(b.bits()).max(1);
     let leading = |number: &BigUint| {
@@ -56,10 +56,10 @@ pub fn quotients(a: &BigUint, b: &BigUint) {
     });
 }
 
-/// The digits of a fraction are its own, or it says that they are not settled.
+/// Checks the digits of a fraction. Returns false if they are not settled.
 ///
 /// # Panics
-/// Where neither is so.
+/// If a digit is wrong.
 pub fn digits(fraction: &BigUint, digits: u32) -> bool {
     let bits = fraction.bits().max(1);
     let exact = (fraction * BigUint::from(10u32).pow(digits)) >> bits;

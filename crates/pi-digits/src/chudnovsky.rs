@@ -1,39 +1,39 @@
 //! Chudnovsky's series by binary splitting.
 //!
 //! `1/pi = 12 / 640320^(3/2) * sum over k of (-1)^k (6k)! (13591409 + 545140134 k) / ((3k)! (k!)^3 640320^(3k))`.
-//! A range of terms is three whole numbers, a [`Triple`]; neighbours are joined by four products.
+//! The sum over a range of terms is a [`Triple`] of integers. Four products join two neighbours.
 
 use std::f64::consts::LOG10_E;
 use std::ops::Range;
 
 use num_bigint::BigUint;
 
-use super::product::{TransformShape, Spectrum, mul, shortest, words};
-use super::{StopCheck, Stopped, join_both, check_stop};
+use super::product::{Spectrum, TransformShape, mul, shortest, words};
+use super::{StopCheck, Stopped, check_stop, join_both};
 
 /// `640320^3 / 24`.
 const CUBE: u64 = 10_939_058_860_032_000;
 
-/// Digits computed behind the last one wanted.
+/// Default number of digits computed in addition to those requested.
 const GUARD: u32 = 20;
 
-/// Ranges up to this many terms are summed one by one.
+/// Maximum number of terms that are summed one by one.
 const LEAF: u64 = 12;
 
-/// Transforms of up to this many words are made side by side; longer ones keep all cores busy by themselves.
-const SIDE_BY_SIDE: u64 = 1 << 18;
+/// Maximum words of transforms that are computed in parallel. Longer ones use all cores by themselves.
+const MAX_PARALLEL: u64 = 1 << 18;
 
-/// A part has at least this many terms: below, saving it would cost more than computing it.
+/// Minimum number of terms of a part. Saving a smaller one would cost more than computing it.
 const SMALLEST_PART: u64 = 16_000;
 
-/// The series for a number of digits: how many terms, and how they are cut.
+/// Chudnovsky's series for a number of digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Series {
     digits: u32,
     guard: u32,
 }
 
-/// The sum over a range of terms `a..b`, without fractions.
+/// The sum over a range of terms, as integers.
 ///
 /// With `p(k) = (6k-5)(2k-1)(6k-1)` and `q(k) = k^3 640320^3 / 24` (both 1 for k = 0): `p` and `q` are the products of
 /// these, and `t / q` is the sum with its first sign taken as plus. As each term is far smaller than the one before it,
@@ -47,39 +47,39 @@ pub struct Triple {
 }
 
 impl Series {
-    /// The series for `digits` decimals, with 20 digits to spare; see [`super::PiValue::of`] for why that is enough.
+    /// Returns the series for `digits` decimals, computed with 20 additional digits. [`super::PiValue::of`] says why these suffice.
     pub fn new(digits: u32) -> Self {
         let guard = GUARD;
         Self { digits, guard }
     }
 
-    /// The same with `guard` digits to spare, at least 2.
+    /// Returns the series for `digits` decimals, computed with `guard` additional digits, at least 2.
     pub fn with_guard(digits: u32, guard: u32) -> Self {
         let guard = guard.max(2);
         Self { digits, guard }
     }
 
-    /// The same with twice as many digits to spare, for the case that they did not settle the last digit.
+    /// Returns the series with twice as many additional digits, for a retry after `WriteError::Unsettled`.
     pub fn wider(self) -> Self {
         Self::with_guard(self.digits, self.guard.saturating_mul(2))
     }
 
-    /// Decimals wanted.
+    /// Returns the number of requested decimals.
     pub fn digits(self) -> u32 {
         self.digits
     }
 
-    /// Decimals computed behind those wanted.
+    /// Returns the number of additional decimals.
     pub fn guard(self) -> u32 {
         self.guard
     }
 
-    /// Decimals computed: those wanted and those to spare.
+    /// Returns the number of computed decimals.
     pub fn scale(self) -> u64 {
         u64::from(self.digits) + u64::from(self.guard)
     }
 
-    /// Terms to sum, so that what is left out is below a hundredth of a unit of the last decimal computed.
+    /// Returns the number of terms to sum. The remainder is below a hundredth of a unit of the last computed decimal.
     ///
     /// `(6k)! / ((3k)! (k!)^3)` is at most `1728^k`, so term n is at most `(1 + 41 n) (1728 / 640320^3)^n` of the first,
     /// and `1728 / 640320^3 < 10^-14.18`. The terms alternate and shrink: the rest is below the first term left out. For
@@ -88,7 +88,7 @@ impl Series {
         (self.scale() + 16) * 50 / 709 + 1
     }
 
-    /// The terms cut into at most `at_most` parts (a power of two of them) of about equal work, without gaps.
+    /// Splits the terms into at most `at_most` adjacent parts of about equal work. Their number is a power of two.
     pub fn parts(self, at_most: usize) -> Vec<Range<u64>> {
         let terms = self.terms();
         let most = u64::try_from(at_most.max(1)).unwrap_or(u64::MAX);
@@ -97,7 +97,7 @@ impl Series {
         cuts.windows(2).map(|ends| ends[0]..ends[1]).collect()
     }
 
-    /// The term before which `n / count` of the length of the whole product `q` lies.
+    /// Returns the term before which `n / count` of the digits of the complete product `q` lie.
     fn cut(self, n: u64, count: u64) -> u64 {
         let wanted = length(self.terms()) * n as f64 / count as f64;
         let (mut low, mut high) = (0, self.terms());
@@ -112,7 +112,7 @@ impl Series {
         if n == count { self.terms() } else { low / 2 * 2 }
     }
 
-    /// The triple of a range of terms; an empty range is that of the factor 1 and the sum 0.
+    /// Computes the triple of a range of terms. An empty range has the factor 1 and the sum 0.
     ///
     /// # Errors
     /// [`Stopped`] if `stop` returns true.
@@ -127,15 +127,15 @@ impl Series {
         self.join(left, right, stop)
     }
 
-    /// The triple of two neighbouring ranges, `left` before `right`.
+    /// Computes the triple of two adjacent ranges, `left` before `right`.
     ///
     /// # Errors
     /// [`Stopped`] if `stop` returns true.
     ///
     /// # Panics
-    /// Where `right` does not start where `left` ends.
+    /// If `right` does not start where `left` ends.
     pub fn join(self, left: Triple, right: Triple, stop: StopCheck<'_>) -> Result<Triple, Stopped> {
-        assert_eq!(left.range.end, right.range.start, "neighbouring ranges");
+        assert_eq!(left.range.end, right.range.start, "ranges are adjacent");
         let range = left.range.start..right.range.end;
         let odd = !(left.range.end - left.range.start).is_multiple_of(2);
         let needs_p = range.end < self.terms();
@@ -152,12 +152,12 @@ impl Series {
 }
 
 impl Triple {
-    /// The terms it sums.
+    /// Returns the terms that it sums.
     pub fn range(&self) -> Range<u64> {
         self.range.clone()
     }
 
-    /// A few terms, one after the other.
+    /// Sums a few terms one by one.
     fn summed(range: Range<u64>) -> Self {
         let mut p = BigUint::from(1u32);
         let mut q = p.clone();
@@ -181,8 +181,8 @@ impl Triple {
     }
 }
 
-/// Joins triples of long numbers, the left one of an even number of terms: each number is transformed once for all the products
-/// that it is in, and `t` once for both of its own.
+/// Joins triples of long numbers. The left one has an even number of terms. Each number is transformed once for all of its
+/// products, and `t` is transformed back once for both of its products.
 fn joined(
     (left, right): (Triple, Triple),
     needs_p: bool,
@@ -194,32 +194,32 @@ fn joined(
     let whole = pairs.iter().map(|(a, b)| a + b).max().unwrap_or(0);
     let shape = TransformShape::of(short, whole - short, 2);
     let of = |number: &BigUint| Spectrum::of(number, shape, stop);
-    let side_by_side = shape.words() <= SIDE_BY_SIDE;
+    let parallel = shape.words() <= MAX_PARALLEL;
 
-    let (right_t, left_p) = pair(side_by_side, || of(&right.t), || of(&left.p))?;
+    let (right_t, left_p) = pair(parallel, || of(&right.t), || of(&left.p))?;
     let second = right_t.times(&left_p, stop)?;
     drop((right.t, left_p));
-    let (right_q, left_t) = pair(side_by_side, || of(&right.q), || of(&left.t))?;
+    let (right_q, left_t) = pair(parallel, || of(&right.q), || of(&left.t))?;
     let t = left_t.times(&right_q, stop)?.plus(&second, stop)?;
     drop((right.q, left.t, second));
     let p = || if needs_p { mul(&left.p, &right.p, stop) } else { Ok(BigUint::ZERO) };
-    let (left_q, p) = pair(side_by_side, || of(&left.q), p)?;
+    let (left_q, p) = pair(parallel, || of(&left.q), p)?;
     let q = right_q.times(&left_q, stop)?;
     drop((left.q, left.p, right.p, left_q));
-    let (t, q) = pair(side_by_side, || t.number(stop), || q.number(stop))?;
+    let (t, q) = pair(parallel, || t.number(stop), || q.number(stop))?;
     Ok(Triple { range, p, q, t })
 }
 
-/// Both results, side by side or, as that takes less memory, one after the other.
+/// Runs both in parallel, or one after the other, which needs less memory.
 fn pair<A: Send, B: Send>(
-    side_by_side: bool,
+    parallel: bool,
     left: impl FnOnce() -> Result<A, Stopped> + Send,
     right: impl FnOnce() -> Result<B, Stopped> + Send,
 ) -> Result<(A, B), Stopped> {
-    if side_by_side { join_both(left, right) } else { Ok((left()?, right()?)) }
+    if parallel { join_both(left, right) } else { Ok((left()?, right()?)) }
 }
 
-/// Decimal digits of the product of `q(k)` over all k below `terms`, about (Stirling).
+/// Estimates the decimal digits of the product of `q(k)` for all k below `terms` (Stirling).
 pub(super) fn length(terms: u64) -> f64 {
     let n = terms.max(1) as f64;
     16.04 * n + 3.0 * (n * n.log10() - LOG10_E * n)

@@ -1,6 +1,6 @@
-//! A fraction as decimal text, by multiplication alone: the first half of the digits is that of the fraction cut short, and
-//! the second half that of what is left after the point once it was multiplied by a power of ten. (Bernstein, "Scaled
-//! remainder trees", 2004, turns divisions into products in this way.)
+//! Decimal text of a fraction, by multiplication alone. The first half of the digits comes from the truncated fraction. The
+//! second half comes from the fractional part of the product with a power of ten. (Bernstein, "Scaled remainder trees", 2004,
+//! replaces divisions by products in this way.)
 
 use std::io::Write;
 
@@ -9,33 +9,32 @@ use num_bigint::BigUint;
 use super::product::{CyclicFactor, slice, square};
 use super::{StopCheck, Stopped, WriteError, report_work};
 
-/// Fractions of up to this many digits become text word by word.
+/// Maximum number of digits that are converted word by word.
 const LEAF: u64 = 1500;
 
-/// Words of transforms that are as much work as a digit of a leaf.
+/// Work of a digit of a leaf, in words of transforms.
 const LEAF_WORK: u64 = 6;
 
-/// Words of transforms that are as much work as a digit's way into the writer, which packs it.
+/// Work of writing and compressing a digit, in words of transforms.
 const WRITING: u64 = 30;
 
-/// Fractions of up to this many digits become text in memory, side by side; longer ones are written half after half.
+/// Maximum number of digits that are converted in memory and in parallel. Longer texts are written half after half.
 const BLOCK: u64 = 1 << 20;
 
-/// Decimal digits that a word is multiplied for at a time, and ten to that power.
+/// Decimal digits that one multiplication gives, and ten to that power.
 const AT_ONCE: usize = 19;
 const TENS: u64 = 10_u64.pow(AT_ONCE as u32);
 
-/// Words of a fraction beyond its digits. The first tells what rounding cannot reach; the second is what the cuts of all levels
-/// disturb, in its last bits.
+/// Words of a fraction in addition to those of its digits. The truncations of all levels change the last bits of the second
+/// one. The first one shows if they could have changed a digit.
 const SPARE: u64 = 2;
 
-/// Writes the first `digits` decimal digits behind the point of `fraction / 2^bits`, which is below 1. The digits are those of
-/// that very fraction.
+/// Writes the first `digits` decimal digits after the point of `fraction / 2^bits`, which is below 1. The digits are exact.
 ///
 /// # Errors
-/// [`WriteError::Stopped`] where `stop` says so, [`WriteError::Io`] where `out` refuses, and [`WriteError::Unsettled`] where a
-/// fraction lies so near to a digit's border that the cuts may have moved it across: digits that are all 0 or all 9 for two
-/// words' length, which a fraction that is no decimal number has once in `2^63`.
+/// [`WriteError::Stopped`] if `stop` returns true. [`WriteError::Io`] if `out` fails. [`WriteError::Unsettled`] if truncation
+/// could have changed a digit: the digits that follow are all 0 or all 9 for the length of two words. The probability is `2^-63`
+/// for a fraction without a pattern.
 pub fn write_fraction(
     (fraction, bits): (BigUint, u64),
     digits: u64,
@@ -50,33 +49,33 @@ pub fn write_fraction(
     scale.stream(fraction, top, stop, &mut |text| {
         let taken = left.min(text.len() as u64);
         left -= taken;
-        // No more than the text is long.
+        // Not longer than the text.
         out.write_all(&text[..taken as usize])
     })
 }
 
-/// Words of a fraction of so many digits.
+/// Returns the words of a fraction with `digits` digits.
 fn words(digits: u64) -> u64 {
     // Bits of a digit, rounded up.
     let bits = u128::from(digits) * 3_321_928_095 / 1_000_000_000 + 1;
     u64::try_from(bits.div_ceil(64)).unwrap_or(u64::MAX) + SPARE
 }
 
-/// How fractions are halved: the one at a level has twice the digits of the one below it.
+/// The powers of ten that split fractions. A fraction of a level has twice as many digits as one of the level below.
 struct PowersOfTen {
-    /// Digits of a leaf.
+    /// Number of digits of a leaf.
     leaf: u64,
     levels: Vec<Level>,
 }
 
-/// Ten to the power of half the digits: the power of five, the twos are shifts.
+/// Ten to the power of half the digits, as a power of five. The power of two is a shift.
 struct Level {
     fives: CyclicFactor,
     exponent: u64,
 }
 
 impl PowersOfTen {
-    /// For fractions of at least `digits` digits.
+    /// Computes the powers for fractions of at least `digits` digits.
     fn new(digits: u64, stop: StopCheck<'_>) -> Result<Self, Stopped> {
         let count = digits.div_ceil(LEAF).max(1).next_power_of_two().ilog2();
         let leaf = digits.div_ceil(1 << count).max(2 * AT_ONCE as u64).next_multiple_of(AT_ONCE as u64);
@@ -85,7 +84,7 @@ impl PowersOfTen {
         for level in 0..count {
             let exponent = leaf << level;
             let above = if level + 1 < count { square(&fives, stop)? } else { BigUint::ZERO };
-            // What wraps around lies below what is kept.
+            // What wraps around is below the bits that are kept.
             let least = 64 * words(2 * exponent) + 128;
             scale
                 .levels
@@ -94,12 +93,12 @@ impl PowersOfTen {
         Ok(scale)
     }
 
-    /// Digits of a fraction at `level`: 0 is a leaf.
+    /// Returns the number of digits of a fraction at `level`. Level 0 is a leaf.
     fn digits(&self, level: usize) -> u64 {
         self.leaf << level
     }
 
-    /// Hands the digits of a fraction to `take`, in order, in blocks.
+    /// Passes the digits of a fraction to `take` in order, in blocks.
     fn stream(
         &self,
         fraction: BigUint,
@@ -119,7 +118,7 @@ impl PowersOfTen {
         self.stream(second, level - 1, stop, take)
     }
 
-    /// Writes the digits of a fraction to `text`, which has their number.
+    /// Writes the digits of a fraction to `text`, which has their length.
     fn fill(&self, fraction: &BigUint, level: usize, text: &mut [u8], stop: StopCheck<'_>) -> Result<(), WriteError> {
         if level == 0 {
             return leaf(fraction, self.leaf, text, stop);
@@ -139,7 +138,7 @@ impl PowersOfTen {
     }
 }
 
-/// The digits of a short fraction: ten to the power of 19 times it has 19 of them before the point, again and again.
+/// Converts a short fraction: a multiplication by 10^19 moves 19 digits before the point, repeatedly.
 fn leaf(fraction: &BigUint, digits: u64, text: &mut [u8], stop: StopCheck<'_>) -> Result<(), WriteError> {
     let mut fraction: Vec<u64> = fraction.iter_u64_digits().collect();
     fraction.resize(words(digits) as usize, 0);
@@ -151,7 +150,7 @@ fn leaf(fraction: &BigUint, digits: u64, text: &mut [u8], stop: StopCheck<'_>) -
             (*word, over) = (product as u64, (product >> 64) as u64);
         }
         left -= AT_ONCE as u64;
-        // Words that the digits to come do not need.
+        // The remaining digits do not need these words.
         let surplus = fraction.len() - words(left) as usize;
         fraction.drain(..surplus);
         for digit in chunk.iter_mut().rev() {

@@ -1,19 +1,19 @@
-//! Division to a precision, by Newton's method: an inverse of the divisor's first half, then one step for the quotient itself
-//! (Karp and Markstein, "High-precision division and square root", 1997).
+//! Division with a given precision, by Newton's method: an inverse of the first half of the divisor, then one step for the
+//! quotient (Karp and Markstein, "High-precision division and square root", 1997).
 
 use num_bigint::BigUint;
 
 use super::product::{CyclicFactor, Signed};
 use super::{StopCheck, Stopped, check_stop};
 
-/// Divisors of up to this many bits are left to num-bigint.
+/// Maximum bits of a divisor that num-bigint divides by.
 const PLAIN: u64 = 1 << 12;
 
-/// About `dividend 2^bits / divisor`, both of exactly `bits` bits; off by less than 4.
+/// Returns `dividend 2^bits / divisor` with an error of less than 4. Both have exactly `bits` bits.
 ///
-/// With an inverse of the first h bits (32 more than half), the first h bits of the quotient are off by a few units. What they
-/// leave of the dividend, below `2^(bits + 4)`, is known from a product modulo a number not much larger than that; its quotient,
-/// again by the inverse, is the rest.
+/// An inverse of the first h bits (32 more than half) gives the first h bits of the quotient with an error of a few units. The
+/// remainder of the dividend is below `2^(bits + 4)`, so a product modulo a number that is slightly larger gives it. The
+/// inverse gives its quotient, the rest.
 ///
 /// # Errors
 /// [`Stopped`] if `stop` returns true.
@@ -32,10 +32,10 @@ pub fn quotient(dividend: &BigUint, divisor: &BigUint, bits: u64, stop: StopChec
     Ok(Signed { size: step, ..rest }.added_to(first.into_number() << short))
 }
 
-/// About `2^(2 bits) / value`, for a value of exactly `bits` bits; off by less than 4.
+/// Returns `2^(2 bits) / value` with an error of less than 4, for a value of exactly `bits` bits.
 ///
-/// From an inverse `x` of the first half, Newton's step is `x + x (1 - value x)`. The half is 8 bits longer than needed,
-/// which makes the squared error of `x` less than a unit, and leaves only what the cuts lose.
+/// From an inverse `x` of the first half, Newton's step is `x + x (1 - value x)`. The half has 8 additional bits, so the
+/// squared error of `x` is less than a unit, and only the errors of truncation remain.
 fn inverse(value: &BigUint, bits: u64, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
     check_stop(stop)?;
     let one = BigUint::from(1u32);

@@ -15,33 +15,35 @@ mod work;
 
 pub use chudnovsky::{Series, Triple};
 pub use pi::{InverseRoot, PiValue};
-pub use work::{ValueName, StackValue, PiPlan, PlanStep, StepKind};
+pub use work::{PiPlan, PlanStep, StackValue, StepKind, ValueName};
 
-/// Asked within multiplications, from every thread at work, and told how much work was done since: words of transforms, once
-/// for each level. True ends the computation with [`Stopped`] within milliseconds. It is called often, so it should cost no
-/// more than an addition to an atomic.
+/// Callback that counts work and decides if a computation stops.
+///
+/// Each computing thread calls it within multiplications with the work done since its last call. Work is counted in words of
+/// transforms, once per level. If it returns true, the computation ends with [`Stopped`] within milliseconds. It is called
+/// often, so it should cost no more than an addition to an atomic.
 pub type StopCheck<'a> = &'a (dyn Fn(u64) -> bool + Sync);
 
-/// The computation was left because its [`StopCheck`] said so. Nothing of the step remains; it can be done again.
+/// The computation was stopped by its [`StopCheck`]. The step has no result and can be run again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped;
 
 impl std::fmt::Display for Stopped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("the computation of pi was stopped before this step was done")
+        f.write_str("the computation of pi was stopped")
     }
 }
 
 impl std::error::Error for Stopped {}
 
-/// Why text was not written to its end.
+/// Why the text is incomplete.
 #[derive(Debug)]
 pub enum WriteError {
-    /// The [`StopCheck`] said so; what was written is a prefix of the text.
+    /// Stopped by the [`StopCheck`]. What was written is a prefix of the text.
     Stopped,
-    /// The writer refused.
+    /// The writer failed.
     Io(std::io::Error),
-    /// The digits to spare do not settle the last one wanted.
+    /// The additional digits do not settle the last requested digit. Repeat the computation with [`Series::wider`].
     Unsettled,
 }
 
@@ -49,8 +51,8 @@ impl std::fmt::Display for WriteError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Stopped => Stopped.fmt(f),
-            Self::Io(error) => write!(f, "the digits of pi could not be written: {error}"),
-            Self::Unsettled => f.write_str("the digits to spare do not settle the last one wanted"),
+            Self::Io(error) => write!(f, "could not write the digits of pi: {error}"),
+            Self::Unsettled => f.write_str("the additional digits do not settle the last requested digit"),
         }
     }
 }
@@ -76,17 +78,17 @@ impl From<std::io::Error> for WriteError {
     }
 }
 
-/// `Err(Stopped)` once `stop` says so.
+/// Returns `Err(Stopped)` if `stop` returns true.
 fn check_stop(stop: StopCheck<'_>) -> Result<(), Stopped> {
     report_work(0, stop)
 }
 
-/// Tells of work; `Err(Stopped)` once `stop` says so.
+/// Reports work. Returns `Err(Stopped)` if `stop` returns true.
 fn report_work(work: u64, stop: StopCheck<'_>) -> Result<(), Stopped> {
     if stop(work) { Err(Stopped) } else { Ok(()) }
 }
 
-/// Both results of two computations that may run side by side, or the first stop.
+/// Runs two computations, in parallel if a thread is free. Returns both results, or `Stopped`.
 fn join_both<A: Send, B: Send>(
     left: impl FnOnce() -> Result<A, Stopped> + Send,
     right: impl FnOnce() -> Result<B, Stopped> + Send,

@@ -14,17 +14,17 @@ use super::{StopCheck, Stopped, WriteError};
 /// `426880 * 10005 / 10`, the whole number by which a tenth of pi is the sum times the inverse root.
 const FACTOR: u32 = 427_093_440;
 
-/// Bits computed behind those that the decimals need.
+/// Bits computed in addition to those that the decimals need.
 const SPARE: u64 = 96;
 
-/// Bits that the errors of computing are kept away from the value by.
+/// Lowest bits of the quotient that are cut off, because they contain the rounding errors.
 const CUT: u64 = 32;
 
-/// The inverse root of 10005 to the precision of a series.
+/// The inverse square root of 10005 to the precision of a series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InverseRoot(pub(super) BigUint);
 
-/// Pi, to a precision that gives the digits wanted and those to spare.
+/// Pi with a precision for the requested and the additional digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PiValue {
     /// A tenth of pi, times `2^bits`.
@@ -33,7 +33,7 @@ pub struct PiValue {
 }
 
 impl Series {
-    /// Bits of the numbers that are divided.
+    /// Returns the number of bits of dividend and divisor.
     fn precision(self) -> u64 {
         // Bits of a decimal, rounded up.
         let bits = u128::from(self.scale() + 1) * 3_321_928_095 / 1_000_000_000 + 1;
@@ -42,7 +42,7 @@ impl Series {
 }
 
 impl InverseRoot {
-    /// Computes it.
+    /// Computes the root.
     ///
     /// # Errors
     /// [`Stopped`] if `stop` returns true.
@@ -52,9 +52,9 @@ impl InverseRoot {
 }
 
 impl PiValue {
-    /// Pi from the triple of the whole series and the root.
+    /// Computes pi from the triple of the complete series and the root.
     ///
-    /// It is off by less than a hundredth of a unit of the last of the [`Series::scale`] decimals. With n bits of precision, 96
+    /// The error is less than a hundredth of a unit of the last of the [`Series::scale`] decimals. With n bits of precision, 96
     /// more than those decimals need:
     /// - The terms left out change it by less than a hundredth of a unit ([`Series::terms`] leaves a tenth of that free).
     /// - The root is off by less than 4 of more than `2^(n - 7)`, the numbers that are divided by less than 1 of at least
@@ -65,9 +65,9 @@ impl PiValue {
     /// [`Stopped`] if `stop` returns true.
     ///
     /// # Panics
-    /// Where `whole` is not the sum of all terms of `series`.
+    /// If `whole` is not the sum of all terms of `series`.
     pub fn of(series: Series, whole: Triple, root: InverseRoot, stop: StopCheck<'_>) -> Result<Self, Stopped> {
-        assert_eq!(whole.range, 0..series.terms(), "the whole series");
+        assert_eq!(whole.range, 0..series.terms(), "the triple is that of the complete series");
         let (precision, bits) = (series.precision(), series.precision() - CUT);
         let (q, q_up) = leading(whole.q, precision);
         let (t, t_up) = leading(whole.t, precision);
@@ -79,17 +79,18 @@ impl PiValue {
         Ok(Self { value: shifted(ratio, exponent), bits })
     }
 
-    /// Writes `3.` and exactly the digits wanted, truncated, without a line end.
+    /// Writes `3.` and exactly the requested digits, truncated, without a line break.
     ///
-    /// Why the last digit is right: the value is off by less than a unit of the last decimal computed. Where the decimals to
-    /// spare are neither all 0 nor all 9, that cannot change those in front of them, and they are those of pi. Otherwise
-    /// (once in 10^20 by chance) the answer is [`WriteError::Unsettled`]: a wrong digit is never told to be right.
+    /// Why the last digit is right: the error of the value is less than a unit of the last computed decimal. If the additional
+    /// decimals are neither all 0 nor all 9, the error cannot change the requested ones. Otherwise (with a probability of
+    /// 10^-20) the result is [`WriteError::Unsettled`].
     ///
     /// # Errors
-    /// [`WriteError::Stopped`] where `stop` says so, [`WriteError::Io`] where `out` refuses. [`WriteError::Unsettled`]: the whole
-    /// is to be computed again with [`Series::wider`].
+    /// [`WriteError::Stopped`] if `stop` returns true. [`WriteError::Io`] if `out` fails. [`WriteError::Unsettled`] if the
+    /// computation is to be repeated with [`Series::wider`].
     pub fn write(self, series: Series, out: &mut dyn Write, stop: StopCheck<'_>) -> Result<(), WriteError> {
-        let mut pointed = DecimalPointWriter { out, written: 0, wanted: u64::from(series.digits()) + 1, spare: Vec::new() };
+        let mut pointed =
+            DecimalPointWriter { out, written: 0, wanted: u64::from(series.digits()) + 1, spare: Vec::new() };
         write_fraction((self.value, self.bits), series.scale() + 1, &mut pointed, stop)?;
         let spare = pointed.spare;
         let settled = [b'0', b'9'].iter().all(|digit| spare.iter().any(|other| other != digit));
@@ -97,23 +98,23 @@ impl PiValue {
     }
 }
 
-/// The number cut or filled up to `bits` bits, and the power of two that it stands for times itself.
+/// Returns the number shifted to `bits` bits, and the exponent of the power of two that restores it.
 fn leading(number: BigUint, bits: u64) -> (BigUint, i64) {
     let up = signed(number.bits()) - signed(bits);
     (shifted(number, -up), up)
 }
 
-/// The floor of `number 2^exponent`.
+/// Returns `number 2^exponent`, rounded down.
 fn shifted(number: BigUint, exponent: i64) -> BigUint {
     if exponent >= 0 { number << exponent.unsigned_abs() } else { number >> exponent.unsigned_abs() }
 }
 
-/// Bits as a number with a sign: numbers have far fewer than 2^63.
+/// Converts a number of bits, which is far below 2^63.
 fn signed(bits: u64) -> i64 {
     i64::try_from(bits).unwrap_or(i64::MAX)
 }
 
-/// Puts the point behind the first digit, and keeps those behind the last one wanted to itself.
+/// Inserts the decimal point after the first digit, and collects the additional digits instead of writing them.
 struct DecimalPointWriter<'a> {
     out: &'a mut dyn Write,
     written: u64,

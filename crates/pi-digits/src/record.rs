@@ -1,7 +1,7 @@
-//! A piece as bytes, so that a finished part outlives the process.
+//! Values of the stack as bytes, to save them between two steps.
 //!
-//! A mark, the kind, two words (a range, or the bits of a value), the three lengths (all u64, little end first), up to three
-//! numbers (little end first), and a checksum over all that. A file that is cut short, longer, or changed is not read.
+//! Layout, all little endian: magic bytes; kind, two words (a range, or the bits of a value) and three lengths as u64; up to
+//! three numbers; a checksum of everything before it. Truncated, extended or changed bytes are not read.
 
 use num_bigint::BigUint;
 
@@ -9,19 +9,19 @@ use super::chudnovsky::Triple;
 use super::pi::{InverseRoot, PiValue};
 use super::work::StackValue;
 
-/// The first eight bytes; the last of them is the version of the layout.
-const MARK: [u8; 8] = *b"pi-part\x02";
+/// The first eight bytes. The last of them is the version of the layout.
+const MAGIC: [u8; 8] = *b"pi-part\x02";
 
-/// Mark, kind, two words and three lengths.
-const HEAD: usize = 7 * 8;
+/// Length of the magic bytes, the kind, two words and three lengths.
+const HEADER: usize = 7 * 8;
 
-/// The kinds.
+/// Kinds of values.
 const TERMS: u64 = 1;
 const ROOT: u64 = 2;
 const VALUE: u64 = 3;
 
 impl StackValue {
-    /// The piece as bytes, for [`StackValue::from_bytes`].
+    /// Returns the value as bytes for [`StackValue::from_bytes`].
     pub fn to_bytes(&self) -> Vec<u8> {
         let nothing = &BigUint::ZERO;
         let (kind, words, numbers) = match self {
@@ -31,8 +31,8 @@ impl StackValue {
         };
         let numbers = numbers.map(BigUint::to_bytes_le);
         let len: usize = numbers.iter().map(Vec::len).sum();
-        let mut bytes = Vec::with_capacity(HEAD + len + 8);
-        bytes.extend_from_slice(&MARK);
+        let mut bytes = Vec::with_capacity(HEADER + len + 8);
+        bytes.extend_from_slice(&MAGIC);
         let lengths = numbers.iter().map(|number| number.len() as u64);
         for value in [kind].into_iter().chain(words).chain(lengths) {
             bytes.extend_from_slice(&value.to_le_bytes());
@@ -45,13 +45,13 @@ impl StackValue {
         bytes
     }
 
-    /// The piece that was written, or none where the bytes are not whole.
+    /// Reads the value that [`StackValue::to_bytes`] wrote. Returns None if the bytes are damaged.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (body, sum) = bytes.split_last_chunk::<8>()?;
         if u64::from_le_bytes(*sum) != checksum(body) {
             return None;
         }
-        let mut rest = body.strip_prefix(&MARK)?;
+        let mut rest = body.strip_prefix(&MAGIC)?;
         let (kind, words) = (word(&mut rest)?, [word(&mut rest)?, word(&mut rest)?]);
         let lengths = [word(&mut rest)?, word(&mut rest)?, word(&mut rest)?];
         let [first, second, third] = lengths.map(|len| number(&mut rest, len));
@@ -68,22 +68,22 @@ impl StackValue {
     }
 }
 
-/// Takes a u64 off the front.
+/// Removes a u64 from the front.
 fn word(bytes: &mut &[u8]) -> Option<u64> {
     let (first, rest) = bytes.split_first_chunk::<8>()?;
     *bytes = rest;
     Some(u64::from_le_bytes(*first))
 }
 
-/// Takes a number of `len` bytes off the front.
+/// Removes a number of `len` bytes from the front.
 fn number(bytes: &mut &[u8], len: u64) -> Option<BigUint> {
     let (first, rest) = bytes.split_at_checked(usize::try_from(len).ok()?)?;
     *bytes = rest;
     Some(BigUint::from_bytes_le(first))
 }
 
-/// FNV-1a over eight bytes at a time, with a shift between, as it guards against accidents and not against people. Each
-/// step is a bijection of the state, so that any change within one word is always seen.
+/// Computes FNV-1a over eight bytes at a time, with a shift after each. It detects accidental changes, not attacks. Each step
+/// is a bijection of the state, so a change within one word is always detected.
 fn checksum(bytes: &[u8]) -> u64 {
     let (words, tail) = bytes.as_chunks::<8>();
     let mut last = [0; 8];

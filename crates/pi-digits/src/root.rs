@@ -5,17 +5,17 @@ use num_bigint::BigUint;
 use super::product::{CyclicFactor, Signed};
 use super::{StopCheck, Stopped, check_stop};
 
-/// The number whose root the series needs.
+/// Number whose inverse root the series needs.
 const RADICAND: u32 = 10_005;
 
-/// Roots of up to this many bits are left to num-bigint.
+/// Maximum bits of a root that num-bigint computes.
 const PLAIN: u64 = 1 << 10;
 
-/// About `2^bits / sqrt(10005)`, off by less than 4.
+/// Returns `2^bits / sqrt(10005)` with an error of less than 4.
 ///
-/// From `y`, near `2^half / sqrt(10005)` and off by less than 4, the error `e = 2^(2 half) - 10005 y^2` is exact, and the root is
-/// `y (1 + e / 2^(2 half + 1))`: as `e < 2^(half + 10)`, what the next term of the series would add is far below a unit. Cutting
-/// `e` and the product takes less than 2.
+/// Let `y` be `2^half / sqrt(10005)` with an error of less than 4. The error `e = 2^(2 half) - 10005 y^2` is exact, and the root is
+/// `y (1 + e / 2^(2 half + 1))`: as `e < 2^(half + 10)`, the next term of the series is far below a unit. Truncating
+/// `e` and the product changes the result by less than 2.
 ///
 /// # Errors
 /// [`Stopped`] if `stop` returns true.

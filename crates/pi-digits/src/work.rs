@@ -1,4 +1,4 @@
-//! What is to be done, in order, and how much work each step is.
+//! The plan of a computation: its steps in order, and the estimated work of each.
 
 use std::ops::Range;
 
@@ -6,36 +6,37 @@ use super::chudnovsky::{Series, Triple, length};
 use super::pi::{InverseRoot, PiValue};
 use super::{StopCheck, Stopped};
 
-/// The work of a join, the root, the division and the text of numbers of d digits, in `d log2 d` words of transforms; measured
-/// from a million to ten million digits. The text is packed as it is written.
+/// Work of a join, the root, the division and the text for numbers of d digits, in `d log2 d` words of transforms. Measured
+/// from 1 to 10 million digits. The text includes its compression.
 const JOIN: f64 = 1.62;
 const LAST_JOIN: f64 = 1.35;
 const ROOT: f64 = 1.6;
 const DIVISION: f64 = 3.4;
 const TEXT: f64 = 6.0;
 
-/// Ranges of fewer terms than this take next to no time.
-const FREE: f64 = 250.0;
+/// Number of terms below which the work of a range is negligible.
+const NEGLIGIBLE: f64 = 250.0;
 
-/// The steps of a computation. They are a stack machine: a part pushes its triple, a join takes the two on top and pushes
-/// theirs, the root is pushed, the division takes it and the whole sum and pushes the value. So few numbers are held at once,
-/// and what is on the stack is all there is to save.
+/// The steps of a computation, a program for a stack machine. A part pushes its triple. A join pops two triples and pushes
+/// their join. The root pushes the inverse root. The division pops the root and the complete sum and pushes the value.
+///
+/// The stack is short, and it is all there is to save between two steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PiPlan {
-    /// In the order in which they are to be done. The last one is the text, which takes the value.
+    /// The steps in order. The last one is the text, which pops the value.
     pub steps: Vec<PlanStep>,
 }
 
-/// One step.
+/// A step of a plan.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlanStep {
-    /// What is to be done.
+    /// Kind of step.
     pub kind: StepKind,
-    /// About how much work that is, in words of transforms.
+    /// Estimated work, in words of transforms: see [`StopCheck`].
     pub work: f64,
 }
 
-/// A kind of step.
+/// Kind of step, with the terms it is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StepKind {
     /// [`Series::part`] of these terms.
@@ -50,7 +51,7 @@ pub enum StepKind {
     Text,
 }
 
-/// A number on the stack.
+/// A value on the stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StackValue {
     /// The sum of some terms.
@@ -61,7 +62,7 @@ pub enum StackValue {
     Value(PiValue),
 }
 
-/// Which one it is.
+/// Identifies a value on the stack. `Display` gives a file name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ValueName {
     /// The sum of these terms.
@@ -73,7 +74,7 @@ pub enum ValueName {
 }
 
 impl PiPlan {
-    /// The steps for `series`, its sum cut into at most `parts` parts.
+    /// Returns the steps for `series`, with the sum split into at most `parts` parts.
     pub fn of(series: Series, parts: usize) -> Self {
         let mut steps = Vec::new();
         order(series, &series.parts(parts), &mut steps);
@@ -84,7 +85,7 @@ impl PiPlan {
         Self { steps }
     }
 
-    /// What lies on the stack after `steps` steps.
+    /// Returns the names of the values on the stack after `steps` steps.
     pub fn stack(&self, steps: usize) -> Vec<ValueName> {
         let mut stack = Vec::new();
         for step in self.steps.iter().take(steps) {
@@ -103,26 +104,28 @@ impl PiPlan {
 }
 
 impl StepKind {
-    /// Does the step, but for the text: that is [`PiValue::write`].
+    /// Runs the step on `stack`. Does nothing for the text: call [`PiValue::write`] instead.
     ///
     /// # Errors
-    /// [`Stopped`] if `stop` returns true. The stack is then not what it was.
+    /// [`Stopped`] if `stop` returns true. The stack is then unusable.
     ///
     /// # Panics
-    /// Where the stack is not that of the steps before.
+    /// If the stack is not that of the previous steps.
     pub fn run(&self, series: Series, stack: &mut Vec<StackValue>, stop: StopCheck<'_>) -> Result<(), Stopped> {
         let piece = match self {
             StepKind::Part(range) => StackValue::Terms(series.part(range.clone(), stop)?),
             StepKind::Join(_) => match (stack.pop(), stack.pop()) {
-                (Some(StackValue::Terms(right)), Some(StackValue::Terms(left))) => StackValue::Terms(series.join(left, right, stop)?),
-                _ => panic!("two triples are joined"),
+                (Some(StackValue::Terms(right)), Some(StackValue::Terms(left))) => {
+                    StackValue::Terms(series.join(left, right, stop)?)
+                }
+                _ => panic!("a join needs two triples on the stack"),
             },
             StepKind::Root => StackValue::Root(InverseRoot::of(series, stop)?),
             StepKind::Division => match (stack.pop(), stack.pop()) {
                 (Some(StackValue::Root(root)), Some(StackValue::Terms(whole))) => {
                     StackValue::Value(PiValue::of(series, whole, root, stop)?)
                 }
-                _ => panic!("the sum and the root are divided"),
+                _ => panic!("the division needs the sum and the root on the stack"),
             },
             StepKind::Text => return Ok(()),
         };
@@ -132,7 +135,7 @@ impl StepKind {
 }
 
 impl StackValue {
-    /// Which one it is.
+    /// Returns the name of the value.
     pub fn name(&self) -> ValueName {
         match self {
             StackValue::Terms(triple) => ValueName::Terms(triple.range()),
@@ -152,12 +155,12 @@ impl std::fmt::Display for ValueName {
     }
 }
 
-/// The work of some products of numbers of `digits` digits.
+/// Returns the unit of work for numbers of `digits` digits.
 fn products(digits: f64) -> f64 {
     digits * digits.max(2.0).log2()
 }
 
-/// The parts and the joins between them: each join right behind what it joins.
+/// Adds the steps that sum the parts: each join directly after the two that it joins.
 fn order(series: Series, parts: &[Range<u64>], steps: &mut Vec<PlanStep>) {
     let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
         return;
@@ -174,14 +177,14 @@ fn order(series: Series, parts: &[Range<u64>], steps: &mut Vec<PlanStep>) {
     steps.push(PlanStep { kind: StepKind::Join(range), work });
 }
 
-/// The work of all joins in a part: each level below has twice the joins, each of half the length.
+/// Returns the work of all joins in a part. Each level below has twice as many joins, each of half the length.
 fn part_work(series: Series, range: &Range<u64>) -> f64 {
-    let levels = ((range.end - range.start) as f64 / FREE).log2().max(1.0);
+    let levels = ((range.end - range.start) as f64 / NEGLIGIBLE).log2().max(1.0);
     let digits = (length(range.end) - length(range.start)).max(2.0);
     join_work(series, range) * levels * (1.0 - (levels - 1.0) / 2.0 / digits.log2())
 }
 
-/// The work of the last join in `range`, which is less where nothing follows.
+/// Returns the work of the last join in `range`. It is less at the end of the series, where `p` is not needed.
 fn join_work(series: Series, range: &Range<u64>) -> f64 {
     let units = if range.end >= series.terms() { LAST_JOIN } else { JOIN };
     units * products(length(range.end) - length(range.start))

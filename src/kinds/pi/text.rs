@@ -20,7 +20,7 @@ const ZIP64_SIZE: u64 = u32::MAX as u64 - (1 << 20);
 pub struct PiZip {
     /// Path of the archive.
     pub path: PathBuf,
-    /// ValueName of the text in it.
+    /// Name of the text in it.
     pub name: String,
 }
 

@@ -4,10 +4,10 @@ use std::sync::LazyLock;
 
 use super::field::{Arithmetic, Constant, PRIMES, Residues, balanced, inverse, mul, mul_integers, reduced, root};
 
-/// Constants that are kept, as a power of two: as many as the nodes of a subtree that one core does alone.
+/// Number of stored constants, as a power of two: as many as a subtree of one core has nodes.
 const KEPT: u32 = 9;
 
-/// The constants of the nodes, one way.
+/// The constants of the nodes in one direction.
 pub struct Constants {
     /// The roots of order `2^log`.
     roots: [[u64; 4]; 33],
@@ -17,10 +17,10 @@ pub struct Constants {
     pub i: Constant,
 }
 
-/// Those of the way down.
+/// The constants of the forward transform.
 pub static DOWN: LazyLock<Constants> = LazyLock::new(|| Constants::of(root));
 
-/// The inverses, for the way up.
+/// Their inverses, for the backward transform.
 pub static UP: LazyLock<Constants> = LazyLock::new(|| {
     Constants::of(|log| {
         let roots = root(log);
@@ -47,18 +47,18 @@ impl Constants {
 
     /// Returns the constants of the nodes `2 j`, `2 (j + 1)` and so on, for a j that is a multiple of how many are used: if
     /// the bits of two numbers do not meet, the constant of their sum is the product of theirs.
-    pub fn run(&self, j: usize) -> Run<'_> {
-        Run { base: Constant::of(self.at(j)), kept: &self.kept }
+    pub fn run(&self, j: usize) -> ConstantRun<'_> {
+        ConstantRun { base: Constant::of(self.at(j)), kept: &self.kept }
     }
 }
 
 /// See [`Constants::run`].
-pub struct Run<'a> {
+pub struct ConstantRun<'a> {
     base: Constant,
     kept: &'a [Residues],
 }
 
-impl Run<'_> {
+impl ConstantRun<'_> {
     /// Returns the constant of node `2 (j + offset)`.
     #[inline(always)]
     pub fn at<A: Arithmetic>(&self, offset: usize) -> Residues {

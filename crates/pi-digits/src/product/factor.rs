@@ -1,28 +1,28 @@
-//! Products of one number with several others, modulo `2^n - 1`: where a part of a product is known or not wanted, n is as
-//! small as the rest, and so is the transform.
+//! Products of one number with several others, modulo `2^n - 1`. If a part of a product is known or not needed, n and the
+//! transform are only as long as the rest.
 
 use num_bigint::BigUint;
 
-use super::spectrum::{TransformShape, Spectrum};
+use super::spectrum::{Spectrum, TransformShape};
 use super::{StopCheck, Stopped, check_stop, mul, shortest, slice, square, words};
 
-/// A number made ready for products with others.
+/// A number prepared for products with others.
 pub struct CyclicFactor {
     number: BigUint,
-    /// None for a short number, whose products are made whole.
+    /// None for a short number, whose products are computed in full.
     spectrum: Option<Spectrum>,
     modulus: u64,
 }
 
 impl CyclicFactor {
-    /// For products modulo `2^n - 1` with an n of at least `least`; the number and what it meets have at most `least` bits.
-    /// The number should not be the longer one.
+    /// Prepares for products modulo `2^n - 1` with n of at least `least`. The number and the other factors have at most `least`
+    /// bits. The number should not be the longer factor.
     ///
     /// # Errors
     /// [`Stopped`] if `stop` returns true.
     pub fn new(number: BigUint, least: u64, stop: StopCheck<'_>) -> Result<CyclicFactor, Stopped> {
         let short = words(&number);
-        // The transform is about half as long as that of a whole product.
+        // The transform is about half as long as that of a full product.
         if short < shortest() * 4 / 5 {
             let modulus = (number.bits() + least).next_multiple_of(64);
             return Ok(CyclicFactor { number, spectrum: None, modulus });
@@ -32,7 +32,7 @@ impl CyclicFactor {
         Ok(CyclicFactor { number, spectrum, modulus: shape.modulus() })
     }
 
-    /// The product with a number of at most `least` bits, modulo `2^n - 1`: below `2^n`.
+    /// Returns the product with a number of at most `least` bits, modulo `2^n - 1` and below `2^n`.
     ///
     /// # Errors
     /// [`Stopped`] if `stop` returns true.
@@ -44,7 +44,7 @@ impl CyclicFactor {
         Ok(folded(product, self.modulus))
     }
 
-    /// The square, modulo `2^n - 1`: below `2^n`.
+    /// Returns the square modulo `2^n - 1`, below `2^n`.
     ///
     /// # Errors
     /// [`Stopped`] if `stop` returns true.
@@ -54,11 +54,16 @@ impl CyclicFactor {
         Ok(folded(spectrum.clone().squared(stop)?.number(stop)?, self.modulus))
     }
 
-    /// `minuend 2^shift` less the product with `other`, where that is known to be smaller than `2^(n - 1)` either way.
+    /// Returns `minuend 2^shift` minus the product with `other`. Its absolute value must be less than `2^(n - 1)`.
     ///
     /// # Errors
     /// [`Stopped`] if `stop` returns true.
-    pub fn rest(&self, (minuend, shift): (&BigUint, u64), other: &BigUint, stop: StopCheck<'_>) -> Result<Signed, Stopped> {
+    pub fn rest(
+        &self,
+        (minuend, shift): (&BigUint, u64),
+        other: &BigUint,
+        stop: StopCheck<'_>,
+    ) -> Result<Signed, Stopped> {
         let product = self.times(other, stop)?;
         let minuend = folded(minuend << (shift % self.modulus), self.modulus);
         let rest = Signed::difference(minuend, product);
@@ -69,34 +74,34 @@ impl CyclicFactor {
         Ok(Signed { negative: !rest.negative, size: all - rest.size })
     }
 
-    /// The number itself.
+    /// Returns the number.
     pub fn into_number(self) -> BigUint {
         self.number
     }
 }
 
-/// A whole number with a sign.
+/// An integer with a sign.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
-    /// Whether it is below 0.
+    /// True if it is less than 0.
     pub negative: bool,
-    /// How far it is from 0.
+    /// Absolute value.
     pub size: BigUint,
 }
 
 impl Signed {
-    /// `a - b`.
+    /// Returns `a - b`.
     pub fn difference(a: BigUint, b: BigUint) -> Signed {
         if a >= b { Signed { negative: false, size: a - b } } else { Signed { negative: true, size: b - a } }
     }
 
-    /// `number` plus this.
+    /// Returns the sum with `number`.
     pub fn added_to(&self, number: BigUint) -> BigUint {
         if self.negative { number - &self.size } else { number + &self.size }
     }
 }
 
-/// A number below `2^bits` that is the same modulo `2^bits - 1`.
+/// Reduces a number modulo `2^bits - 1`, to below `2^bits`.
 fn folded(mut number: BigUint, bits: u64) -> BigUint {
     while number.bits() > bits {
         number = slice(&number, 0, bits) + (number >> bits);

@@ -1,8 +1,9 @@
-//! A polynomial as a number again: each coefficient is found from its residues and added at its place.
+//! Converts a polynomial to a number: computes each coefficient from its residues and adds it at its position.
 //!
 //! The coefficient is the sum of `r_k M / p_k` less some times M, where M is the product of the primes and
-//! `r_k = residue (M / p_k)^-1` modulo `p_k` (Chinese remainder theorem). How many times is the whole part of the sum of
-//! `r_k / p_k`: its fraction is the coefficient over M, which is at most a half, so that rounding cannot hide the whole part.
+//! `r_k = residue (M / p_k)^-1` modulo `p_k` (Chinese remainder theorem). The number of times is the integer part of the sum
+//! of `r_k / p_k`. Its fractional part is the coefficient divided by M, which is at most a half, so rounding cannot change the
+//! integer part.
 
 use std::sync::LazyLock;
 
@@ -16,18 +17,18 @@ use super::field::{
 use super::instructions::Cpu;
 
 /// A number of 256 bits, little end first.
-type Words = [u64; 4];
+type U256 = [u64; 4];
 
 /// The product of all primes but one.
-const OTHERS: [Words; 4] = [
+const OTHERS: [U256; 4] = [
     product([1, PRIMES[1], PRIMES[2], PRIMES[3]]),
     product([PRIMES[0], 1, PRIMES[2], PRIMES[3]]),
     product([PRIMES[0], PRIMES[1], 1, PRIMES[3]]),
     product([PRIMES[0], PRIMES[1], PRIMES[2], 1]),
 ];
 
-/// What takes the product of all primes away so many times, when it is added modulo `2^256`.
-const LESS: [Words; 4] = [[0; 4], opposite(1), opposite(2), opposite(3)];
+/// The numbers that subtract a multiple of the product of all primes when they are added modulo `2^256`.
+const LESS: [U256; 4] = [[0; 4], opposite(1), opposite(2), opposite(3)];
 
 /// For each prime, the inverses of the product of the others and of 2.
 static INVERSES: LazyLock<[[u64; 4]; 2]> = LazyLock::new(|| {
@@ -36,13 +37,13 @@ static INVERSES: LazyLock<[[u64; 4]; 2]> = LazyLock::new(|| {
     [std::array::from_fn(|k| inverse(product(k), PRIMES[k])), std::array::from_fn(|k| inverse(2, PRIMES[k]))]
 });
 
-/// Digits of 32 bits behind the last piece, for what it reaches beyond itself: below 128 bits.
+/// Digits of 32 bits after the last piece, for the bits above it: fewer than 128.
 const ROOM: usize = 8;
 
-/// Pieces that are found from their residues at a time, by vector instructions as far as that goes.
+/// Pieces that are computed from their residues at a time, with vector instructions where possible.
 const BLOCK: usize = 16;
 
-const fn times(mut product: Words, factor: u64) -> Words {
+const fn times(mut product: U256, factor: u64) -> U256 {
     let (mut carry, mut word) = (0u128, 0);
     while word < 4 {
         carry += product[word] as u128 * factor as u128;
@@ -53,11 +54,11 @@ const fn times(mut product: Words, factor: u64) -> Words {
     product
 }
 
-const fn product(factors: [u64; 4]) -> Words {
+const fn product(factors: [u64; 4]) -> U256 {
     times(times(times(times([1, 0, 0, 0], factors[0]), factors[1]), factors[2]), factors[3])
 }
 
-const fn opposite(count: u64) -> Words {
+const fn opposite(count: u64) -> U256 {
     let (mut words, mut carry, mut word) = (times(product(PRIMES), count), true, 0);
     while word < 4 {
         (words[word], carry) = (!words[word]).overflowing_add(carry as u64);
@@ -100,11 +101,11 @@ fn add_at(digits: &mut [u32], from: usize, number: u128) {
 #[inline(always)]
 fn chunk<A: Arithmetic>(pieces: &[Residues], bits: u32, factor: &Constant, digits: &mut [u32]) -> u128 {
     let (words, _) = digits.as_chunks_mut::<2>();
-    let (mut out, mut carry) = (Out { words, at: 0, held: 0, filled: 0, bits: bits - 64 }, [0; 4]);
+    let (mut out, mut carry) = (DigitWriter { words, at: 0, held: 0, filled: 0, bits: bits - 64 }, [0; 4]);
     for block in pieces.chunks(BLOCK) {
-        let mut parts = [Parts::default(); BLOCK];
+        let mut parts = [CrtParts::default(); BLOCK];
         for (parts, piece) in parts.iter_mut().zip(block) {
-            *parts = Parts::of::<A>(*piece, factor);
+            *parts = CrtParts::of::<A>(*piece, factor);
         }
         for parts in &parts[..block.len()] {
             carry = out.put(add(carry, parts.sum()));
@@ -119,18 +120,18 @@ fn chunk<A: Arithmetic>(pieces: &[Residues], bits: u32, factor: &Constant, digit
 
 /// `a + b` modulo `2^256`.
 #[inline(always)]
-fn add(a: Words, b: Words) -> Words {
-    let low = |words: Words| u128::from(words[0]) | u128::from(words[1]) << 64;
-    let high = |words: Words| u128::from(words[2]) | u128::from(words[3]) << 64;
+fn add(a: U256, b: U256) -> U256 {
+    let low = |words: U256| u128::from(words[0]) | u128::from(words[1]) << 64;
+    let high = |words: U256| u128::from(words[2]) | u128::from(words[3]) << 64;
     let (sum, over) = low(a).overflowing_add(low(b));
     let top = high(a).wrapping_add(high(b)).wrapping_add(u128::from(over));
     [sum as u64, (sum >> 64) as u64, top as u64, (top >> 64) as u64]
 }
 
 /// Digits that are written.
-struct Out<'a> {
+struct DigitWriter<'a> {
     words: &'a mut [[u32; 2]],
-    /// Words that are written.
+    /// U256 that are written.
     at: usize,
     /// Bits that fill no word yet, and how many.
     held: u64,
@@ -139,10 +140,10 @@ struct Out<'a> {
     bits: u32,
 }
 
-impl Out<'_> {
+impl DigitWriter<'_> {
     /// Writes the bits of a piece, the lowest ones, and returns the others.
     #[inline(always)]
-    fn put(&mut self, [a, b, c, d]: Words) -> Words {
+    fn put(&mut self, [a, b, c, d]: U256) -> U256 {
         let (up, down) = (64 - self.bits, self.bits);
         self.word(0, self.held | a << self.filled);
         let top = u128::from(b & ((1 << self.bits) - 1)) << self.filled;
@@ -166,23 +167,23 @@ impl Out<'_> {
 
 /// The parts of a coefficient.
 #[derive(Clone, Copy, Default)]
-struct Parts {
+struct CrtParts {
     /// Multiples of the products of the other primes.
     parts: [u64; 4],
     /// Times that the product of all is too much.
     turns: usize,
 }
 
-impl Parts {
+impl CrtParts {
     #[inline(always)]
-    fn of<A: Arithmetic>(piece: Residues, factor: &Constant) -> Parts {
+    fn of<A: Arithmetic>(piece: Residues, factor: &Constant) -> CrtParts {
         let parts = positive(mul::<A>(piece, factor));
-        Parts { parts: integers(parts), turns: turns(parts) }
+        CrtParts { parts: integers(parts), turns: turns(parts) }
     }
 
     /// The coefficient.
     #[inline(always)]
-    fn sum(&self) -> Words {
+    fn sum(&self) -> U256 {
         let [mut first, mut second, mut third] = [0u128; 3];
         for (part, others) in self.parts.into_iter().zip(OTHERS) {
             let part = u128::from(part);

@@ -41,8 +41,11 @@ fn products<C: Cpu, const LEAF: usize>(
         let (half, cut) = (first + count / 2, count / 2 * LEAF);
         let ((a, c), parts) = (a.split_at_mut(cut), b.map(|b| b.split_at(cut)));
         let (b, d) = parts.unzip();
-        return join_both(|| products::<C, LEAF>(cpu, a, b, first, stop), || products::<C, LEAF>(cpu, c, d, half, stop))
-            .map(|_| ());
+        return join_both(
+            || products::<C, LEAF>(cpu, a, b, first, stop),
+            || products::<C, LEAF>(cpu, c, d, half, stop),
+        )
+        .map(|_| ());
     }
     cpu.run(|| leaves::<C::Arithmetic, LEAF>(a, b, first));
     report_work(4 * LEVELS * (count * LEAF) as u64, stop)

@@ -1,10 +1,10 @@
-//! Multiplication: the one place where two large numbers meet.
+//! Multiplication of large numbers.
 //!
-//! Small products are num-bigint's. Larger ones are those of polynomials: the numbers are [`cut`] into pieces of b bits,
-//! [`transform`]ed modulo four primes, multiplied [leaf by leaf](leaves), transformed back and [`join`]ed. It is exact: with so
-//! many pieces in the shorter factor that `count 2^(2 b)` is below half the product of the primes, the remainders tell each
-//! sum of products. All cores share the work, and a stop is seen within a pass over a part of the data. The loops are compiled
-//! for several sets of [`instructions`].
+//! num-bigint computes small products. Larger ones are products of polynomials: the numbers are [`cut`] into pieces of b bits,
+//! [`transform`]ed modulo four primes, multiplied [leaf by leaf](leaves), transformed back and [`join`]ed. The result is exact:
+//! `count 2^(2 b)`, with the number of pieces of the shorter factor, is less than half the product of the primes, so the
+//! residues determine each sum of products. All cores share the work. A stop ends it within a pass over a part of the data.
+//! The loops are compiled for several sets of [`instructions`].
 
 mod butterflies;
 mod constants;
@@ -23,16 +23,16 @@ use num_bigint::BigUint;
 
 pub use self::factor::{CyclicFactor, Signed};
 use self::instructions::Instructions;
-pub use self::spectrum::{TransformShape, Spectrum};
-use super::{StopCheck, Stopped, join_both, report_work, check_stop};
+pub use self::spectrum::{Spectrum, TransformShape};
+use super::{StopCheck, Stopped, check_stop, join_both, report_work};
 
-/// Words of transforms that are as much work as two products of words by num-bigint.
+/// Work of two products of words by num-bigint, in words of transforms.
 const PLAIN: u64 = 3;
 
-/// Words of the longer factor up to which a product of num-bigint is left whole: some milliseconds.
-const WHOLE: usize = 20_000;
+/// Maximum words of the longer factor of one product by num-bigint. It takes some milliseconds.
+const MAX_PLAIN: usize = 20_000;
 
-/// `a * b`, exact.
+/// Returns `a * b`.
 ///
 /// # Errors
 /// [`Stopped`] if `stop` returns true.
@@ -41,7 +41,7 @@ pub fn mul(a: &BigUint, b: &BigUint, stop: StopCheck<'_>) -> Result<BigUint, Sto
     let (short, long) = if a.bits() <= b.bits() { (a, b) } else { (b, a) };
     let shortest = shortest();
     match (words(short), words(long)) {
-        (few, many) if few < shortest && (many <= WHOLE || few <= 1) => plain(short, long, stop),
+        (few, many) if few < shortest && (many <= MAX_PLAIN || few <= 1) => plain(short, long, stop),
         (few, many) if few < shortest => halves(short, long, many, stop),
         (few, many) if many >= 2 * few => blocks(short, long, few, stop),
         (few, many) => {
@@ -52,7 +52,7 @@ pub fn mul(a: &BigUint, b: &BigUint, stop: StopCheck<'_>) -> Result<BigUint, Sto
     }
 }
 
-/// `a * a`, exact.
+/// Returns `a * a`.
 ///
 /// # Errors
 /// [`Stopped`] if `stop` returns true.
@@ -65,12 +65,12 @@ pub fn square(a: &BigUint, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
     Spectrum::of(a, TransformShape::of(words, words, 1), stop)?.squared(stop)?.number(stop)
 }
 
-/// Words of the shorter factor from which a transform is faster than num-bigint.
+/// Returns the words of the shorter factor from which a transform is faster than num-bigint.
 pub(super) fn shortest() -> usize {
     Instructions::current().shortest()
 }
 
-/// A product of num-bigint's.
+/// Multiplies with num-bigint.
 fn plain(a: &BigUint, b: &BigUint, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
     let (few, many) = (words(a).min(words(b)), words(a).max(words(b)));
     let product = a * b;
@@ -78,7 +78,7 @@ fn plain(a: &BigUint, b: &BigUint, stop: StopCheck<'_>) -> Result<BigUint, Stopp
     Ok(product)
 }
 
-/// The `len` bits of `value` from bit `from` on; `len` is a multiple of 32.
+/// Returns `len` bits of `value` from bit `from`. `len` is a multiple of 32.
 pub(super) fn slice(value: &BigUint, from: u64, len: u64) -> BigUint {
     let words = |bits: u64| usize::try_from(bits / 32).unwrap_or(usize::MAX);
     let (mut digits, down) = (value.iter_u32_digits().skip(words(from)), from % 32);
@@ -98,7 +98,7 @@ pub(super) fn words(number: &BigUint) -> usize {
     usize::try_from(number.bits().div_ceil(64)).unwrap_or(usize::MAX)
 }
 
-/// A product with a small factor: the longer one is cut in two.
+/// Multiplies with a small factor by splitting the longer one in two.
 fn halves(short: &BigUint, long: &BigUint, words: usize, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
     let cut = 64 * (words as u64 / 2);
     let (low, high) = (slice(long, 0, cut), long >> cut);
@@ -106,7 +106,7 @@ fn halves(short: &BigUint, long: &BigUint, words: usize, stop: StopCheck<'_>) ->
     Ok((high << cut) + low)
 }
 
-/// A product of uneven factors: the longer one is cut into blocks as long as the shorter one, which is transformed once.
+/// Multiplies factors of different lengths: the longer one in blocks as long as the shorter one, which is transformed once.
 fn blocks(short: &BigUint, long: &BigUint, words: usize, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
     let shape = TransformShape::of(words, words, 1);
     let short = Spectrum::of(short, shape, stop)?;

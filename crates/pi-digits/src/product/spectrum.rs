@@ -1,4 +1,4 @@
-//! A number transformed, so that it can meet several others: products and sums of products are made point by point.
+//! Transformed numbers. Products and sums of products are computed point by point, so one transform serves several products.
 
 use num_bigint::BigUint;
 
@@ -7,30 +7,30 @@ use super::field::{Residues, ZERO};
 use super::instructions::{Baseline, Instructions, with_cpu};
 use super::{StopCheck, Stopped, cut, join, leaves, transform};
 
-/// Cutting a number is as much work as this many levels of its transform, and joining it.
+/// Work of cutting a number into pieces and of joining them, in levels of its transform.
 const CUT: u64 = 3;
 const JOIN: u64 = 10;
 
-/// How numbers are transformed that are to meet.
+/// How numbers are transformed. Factors of one product have the same shape.
 #[derive(Clone, Copy, Debug)]
 pub struct TransformShape {
     instructions: Instructions,
-    /// Bits of a piece.
+    /// Bits per piece.
     bits: u32,
     length: usize,
     leaf: usize,
 }
 
 impl TransformShape {
-    /// For sums of `terms` products, each of factors of at most so many words.
+    /// Returns the shape for sums of `terms` products of factors of at most `short` and `long` words.
     pub fn of(short: usize, long: usize, terms: usize) -> TransformShape {
         let bits = piece_bits(short * terms);
         let (length, leaf) = transform::length(cut::count(short, bits) + cut::count(long, bits) - 1);
         TransformShape { instructions: Instructions::current(), bits, length, leaf }
     }
 
-    /// For products modulo `2^n - 1` with an n of at least `least`, one factor of at most `short` words, the other of at most
-    /// `least` bits.
+    /// Returns the shape for products modulo `2^n - 1` with n of at least `least`. One factor has at most `short` words, the other
+    /// at most `least` bits.
     pub fn cyclic(short: usize, least: u64) -> TransformShape {
         let bits = piece_bits(short);
         let count = least.div_ceil(u64::from(bits));
@@ -38,19 +38,19 @@ impl TransformShape {
         TransformShape { instructions: Instructions::current(), bits, length, leaf }
     }
 
-    /// Words of a transform: four for each coefficient.
+    /// Returns the words of a transform: four per coefficient.
     pub fn words(self) -> u64 {
         4 * self.length as u64
     }
 
-    /// Products come modulo `2^n - 1` with this n.
+    /// Returns n: products are modulo `2^n - 1`.
     pub fn modulus(self) -> u64 {
         u64::from(self.bits) * self.length as u64
     }
 }
 
-/// The most bits of a piece with which each sum of so many words' products is at most half of the product of all primes, which
-/// is above `2^198.99`. They are even, and from 72 to 96.
+/// Returns the maximum bits per piece, an even number from 72 to 96. With it, each sum of products is at most half of the
+/// product of all primes, which is more than `2^198.99`.
 fn piece_bits(words: usize) -> u32 {
     let fits = |bits: &u32| {
         let count = cut::count(words, *bits).max(1);
@@ -60,7 +60,7 @@ fn piece_bits(words: usize) -> u32 {
     (36..=48).rev().map(|half| 2 * half).find(fits).unwrap_or(72)
 }
 
-/// A number transformed.
+/// A transformed number.
 #[derive(Clone)]
 pub struct Spectrum {
     shape: TransformShape,
@@ -68,7 +68,7 @@ pub struct Spectrum {
 }
 
 impl Spectrum {
-    /// Transforms a number, which is no longer than its shape is for.
+    /// Transforms a number, which is not longer than the shape allows.
     pub fn of(number: &BigUint, shape: TransformShape, stop: StopCheck<'_>) -> Result<Spectrum, Stopped> {
         let mut values = vec![ZERO; shape.length];
         let words: Vec<u64> = number.iter_u64_digits().collect();
@@ -82,12 +82,12 @@ impl Spectrum {
         Ok(Spectrum { shape, values })
     }
 
-    /// Its shape.
+    /// Returns the shape.
     pub fn shape(&self) -> TransformShape {
         self.shape
     }
 
-    /// The transformed product; both are of the same shape.
+    /// Returns the transformed product. Both have the same shape.
     pub fn times(mut self, other: &Spectrum, stop: StopCheck<'_>) -> Result<Spectrum, Stopped> {
         let (values, others, leaf) = (&mut self.values, &other.values, self.shape.leaf);
         debug_assert_eq!((values.len(), leaf), (others.len(), other.shape.leaf));
@@ -95,21 +95,21 @@ impl Spectrum {
         Ok(self)
     }
 
-    /// The transformed square.
+    /// Returns the transformed square.
     pub fn squared(mut self, stop: StopCheck<'_>) -> Result<Spectrum, Stopped> {
         let (values, leaf) = (&mut self.values, self.shape.leaf);
         with_cpu!(self.shape.instructions, cpu => leaves::multiply(cpu, values, None, leaf, stop)?);
         Ok(self)
     }
 
-    /// The transformed sum of two products.
+    /// Returns the transformed sum of two products.
     pub fn plus(mut self, other: &Spectrum, stop: StopCheck<'_>) -> Result<Spectrum, Stopped> {
         debug_assert_eq!(self.values.len(), other.values.len());
         with_cpu!(self.shape.instructions, cpu => leaves::add_all(cpu, &mut self.values, &other.values, stop)?);
         Ok(self)
     }
 
-    /// The number of what was multiplied.
+    /// Transforms back and returns the number.
     pub fn number(mut self, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
         let TransformShape { instructions, bits, length, leaf } = self.shape;
         with_cpu!(instructions, cpu => {

@@ -7,7 +7,7 @@
 //! cores share each pass, and the stop is looked at between passes.
 
 use super::super::{StopCheck, Stopped, join_both, report_work};
-use super::butterflies::{Radix4Factors, Quarters, quarters, split, split_one, unite, unite_one};
+use super::butterflies::{Quarters, Radix4Factors, quarters, split, split_one, unite, unite_one};
 use super::constants::{DOWN, UP};
 use super::field::{Arithmetic, Constant, Residues};
 use super::instructions::Cpu;
