@@ -1,15 +1,15 @@
-# The server alone, for one machine or many; its settings are the PAUSA_* variables of README.md.
+# The server alone, for one machine or many. README.md lists its settings, the PAUSA_* variables.
 FROM rust:1.95-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --bin pausa
+RUN cargo build --profile dist --locked --bin pausa
 
 FROM debian:bookworm-slim
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates curl \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /var/lib/pausa --create-home pausa
-COPY --from=build /src/target/release/pausa /usr/local/bin/pausa
+COPY --from=build /src/target/dist/pausa /usr/local/bin/pausa
 COPY LICENSE-MIT LICENSE-APACHE assets/graphiql/LICENSES.txt /usr/share/doc/pausa/
 USER pausa
 WORKDIR /var/lib/pausa

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything that shows that Pausa works: all tests, then the client examples against a running server.
-# It installs what it needs where it may (scripts/needs.sh) and ends with 0 only if every part passed.
+# Runs all tests, then the client examples against a running server. Ends with 0 only if every part passed.
+# Installs what it needs if it has the permission (scripts/needs.sh).
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -29,7 +29,7 @@ finish() {
 
 part() { printf '\n== %s (after %d s)\n' "$*" "$SECONDS"; }
 
-# Starts the server on a port that the system picks; sets $server to its process id and $address to where it answers.
+# Starts the server on a free port. Sets $server to its process ID and $address to its URL.
 start_server() {
   local binary
   binary=$(cargo build --locked --bin pausa --message-format=json 2>"$work/build" |
@@ -44,10 +44,10 @@ print(*[m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable
   while IFS= read -r -t 60 line <&3; do
     case $line in *API*http://*) address=http://${line#*http://} && address=${address%/graphql} && break ;; esac
   done
-  [ -n "$address" ] || { echo 'the server did not say its address:' >&2; cat "$work/log" >&2; return 1; }
+  [ -n "$address" ] || { echo 'the server did not print its address:' >&2; cat "$work/log" >&2; return 1; }
 }
 
-# Ends the server as an operator would: it must stop by itself, with exit code 0.
+# Stops the server with SIGTERM, as an operator does. It must end with exit code 0.
 stop_server() {
   local pid=$server status=0
   server=
@@ -63,18 +63,18 @@ example() {
   examples=$((examples + 1))
 }
 
-# cargo test with these arguments; every story that passed is counted. One that hangs ends them all: the last lines
-# name it.
+# Runs cargo test with these arguments and counts the tests that passed. A test that hangs ends the run: the last lines of
+# its output name it.
 cargo_test() {
   timeout --kill-after=10 900 cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$work/tests"
   tests=$((tests + $(awk '/^test result: ok/ { passed += $4 } END { print passed + 0 }' "$work/tests")))
 }
 
-part 'What the tests need'
+part 'Requirements of the tests'
 scripts/needs.sh
 export PATH="$PWD/target/node/node_modules/.bin:$PATH"
 
-# One process for all stories, so that they share one PostgreSQL.
+# All stories run in one process, so they share one PostgreSQL.
 part 'Tests (cargo test)'
 cargo test --locked --workspace --no-run --lib --bins --tests --examples
 cargo_test --workspace --lib --bins --tests --examples

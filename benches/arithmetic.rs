@@ -1,5 +1,5 @@
-//! The arithmetic alone: `cargo bench --bench arithmetic -- product` times products of numbers of equal
-//! length beside num-bigint's, and `-- digits` whole computations up to the text.
+//! Arithmetic of pi, without a server. `cargo bench --bench arithmetic -- product` measures products of two numbers of equal
+//! length beside num-bigint, and `-- digits` complete computations including the text.
 
 use std::hint::black_box;
 use std::time::Duration;
@@ -8,17 +8,17 @@ use criterion::{BenchmarkId, Criterion, SamplingMode, Throughput, criterion_grou
 use num_bigint::BigUint;
 use pi_digits::{PiPlan, Series, StackValue, StopCheck, product};
 
-/// Words of 64 bits of each factor, around where one way of multiplying takes over from another and far beyond.
+/// Lengths of the factors in words of 64 bits: around each change of algorithm, and far beyond.
 const WORDS: [usize; 9] = [100, 400, 600, 1_000, 3_000, 10_000, 52_000, 520_000, 2_000_000];
 
-/// num-bigint takes seconds from here on.
+/// Length from which num-bigint takes seconds.
 const TOO_LONG: usize = 100_000;
 
 const DIGITS: [u32; 4] = [10_000, 100_000, 1_000_000, 10_000_000];
 
 const NEVER: StopCheck<'static> = &|_| false;
 
-/// A number of so many words without a pattern (Knuth's generator for 64 bits).
+/// Returns a pseudorandom number of `words` words (Knuth's generator for 64 bits).
 fn number(words: usize, seed: u64) -> BigUint {
     let mut state = seed;
     let next = || {

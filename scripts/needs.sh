@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Makes sure that everything ./test.sh needs is here: as root on Debian or Ubuntu it installs what is missing,
-# elsewhere it names it and ends with 1. No database cluster is made, and no service is started.
+# Installs what ./test.sh needs and is missing, as root on Debian or Ubuntu. Elsewhere it lists what is missing and ends
+# with 1. Creates no database cluster and starts no service.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 missing=()
 need() { missing+=("$1"); }
 
-# The tests start PostgreSQL servers of their own from here; any version will do.
+# The tests start their own PostgreSQL servers from here. Any version will do.
 postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
 node_20() { command -v node >/dev/null && [ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ]; }
 
-# Debian 12 has Node 18 only; the npm registry has newer ones. test.sh looks here first.
+# Debian 12 has only Node 18, so a newer one comes from the npm registry. test.sh looks here first.
 newer_node=target/node
 export PATH="$PWD/$newer_node/node_modules/.bin:$PATH"
 
-# promtool checks metrics, alerts and rules. It comes in the package of the Prometheus server: only the tool is unpacked,
-# so that no server is installed or started. The tests look here, then in PATH.
+# promtool checks metrics, alerts and rules. It is part of the package of the Prometheus server. Only the tool is unpacked,
+# so no server is installed or started. The tests look here, then in PATH.
 promtool=target/promtool
 has_promtool() { [ -x "$promtool/promtool" ] || command -v promtool >/dev/null; }
 
@@ -48,7 +48,7 @@ look() {
 install() {
   printf 'needs.sh: installing %s\n' "${missing[*]}"
   if [[ " ${missing[*]} " == *' postgresql '* ]]; then
-    # Without this the package would make and start a cluster of its own.
+    # Without this the package would create and start a cluster.
     mkdir -p /etc/postgresql-common/createcluster.d
     printf 'create_main_cluster = false\n' >/etc/postgresql-common/createcluster.d/pausa-tests.conf
   fi

@@ -1,20 +1,20 @@
-//! Products, quotients and decimal text of any numbers are those of num-bigint: `cargo fuzz run --sanitizer none arithmetic`.
+//! Compares products, quotients and decimal text with num-bigint: `cargo fuzz run --sanitizer none arithmetic`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use num_bigint::BigUint;
 use pi_digits::checks;
 
-/// The most words of a number.
-const MOST: usize = 4_000;
+/// Maximum words of a number.
+const MAX_WORDS: usize = 4_000;
 
-/// A number of runs of words: each byte pair tells how often the next four bytes come.
+/// Builds a number of runs of words: each byte pair is the number of repetitions of the next four bytes.
 fn number(runs: &[u8]) -> BigUint {
     let words = runs.chunks_exact(6).flat_map(|run| {
         let word = u32::from_le_bytes([run[2], run[3], run[4], run[5]]);
         std::iter::repeat_n(word, usize::from(u16::from_le_bytes([run[0], run[1]]) % 2_048))
     });
-    BigUint::new(words.take(MOST).collect())
+    BigUint::new(words.take(MAX_WORDS).collect())
 }
 
 fuzz_target!(|data: &[u8]| {

@@ -1,11 +1,11 @@
-//! Any bytes are split into the records of one pass of the csv crate, read in pieces of any size, and gone on with at any
-//! record: `cargo fuzz run --sanitizer none records`.
+//! Compares the splitting of any bytes into records with the csv crate, with buffers of any size and from any record:
+//! `cargo fuzz run --sanitizer none records`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use pausa::kinds::import::splitting;
 
-/// Delimiters and quotes, of which the first byte of the data picks one pair.
+/// Pairs of delimiter and quote. The first byte of the data selects one.
 const FORMATS: [(u8, u8); 4] = [(b',', b'"'), (b';', b'\''), (b'\t', b'"'), (b'a', b'b')];
 
 fuzz_target!(|data: &[u8]| {

@@ -1,5 +1,4 @@
-//! The executor as every transport sees it: requests are checked before it, errors get their
-//! codes behind it, and a panic of a resolver is an answer.
+//! An executor that checks requests before they run, adds codes to errors, and turns a panic of a resolver into an error.
 
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 
@@ -19,7 +18,7 @@ use super::{
     traced,
 };
 
-/// An executor behind the checks of the transport.
+/// An executor with the checks of the transport.
 #[derive(Clone)]
 pub struct Admission<E> {
     inner: E,
@@ -35,20 +34,23 @@ pub struct Admitted {
 }
 
 impl Admitted {
-    /// What the operation does; nothing where the request names none that exists.
+    /// Returns the type of the operation. None if the request selects no operation of its document.
     pub fn kind(&self) -> Option<OperationType> {
         self.kind
     }
 }
 
 impl<E: Executor> Admission<E> {
-    /// Puts the checks before `inner`.
+    /// Adds the checks to `inner`.
     pub fn new(inner: E, settings: &Settings) -> Self {
         let (observer, under_way) = (Arc::clone(&settings.observer), settings.sockets.clone());
         Self { inner, max_selections: settings.max_selections, observer, under_way }
     }
 
-    /// Parses and checks a request. An error is the client's, with its code.
+    /// Parses and checks a request.
+    ///
+    /// # Errors
+    /// The error of the request, with its code.
     pub fn admit(&self, mut request: Request) -> Result<Admitted, ServerError> {
         match guard::check(&mut request, self.max_selections) {
             Ok(kind) => Ok(Admitted { request, kind }),
@@ -59,7 +61,7 @@ impl<E: Executor> Admission<E> {
         }
     }
 
-    /// Runs a query or mutation. A mutation that has begun runs to its end when its client goes away.
+    /// Runs a query or mutation. A mutation that has begun runs to its end when its client disconnects.
     pub async fn run(&self, mut admitted: Admitted) -> Response {
         let span = traced::span(&mut admitted.request, admitted.kind.into());
         let response = self.executed(admitted).instrument(span.clone()).await;
@@ -85,16 +87,16 @@ impl<E: Executor> Admission<E> {
         task.await.unwrap_or_else(|error| panicked(Box::new(error)))
     }
 
-    /// Runs an operation of any kind as a stream of results.
+    /// Runs an operation of any type as a stream of results.
     pub fn stream(&self, mut admitted: Admitted) -> BoxStream<'static, Response> {
         if admitted.kind != Some(OperationType::Subscription) {
             let executor = self.clone();
             return stream::once(async move { executor.run(admitted).await }).boxed();
         }
-        // The span lasts as long as the stream.
+        // The span ends with the stream.
         let span = traced::span(&mut admitted.request, admitted.kind.into());
         let results = self.inner.execute_stream(admitted.request, None);
-        let mut counting = Counting { observer: Arc::clone(&self.observer), kind: admitted.kind, counted: false };
+        let mut counting = StreamReport { observer: Arc::clone(&self.observer), kind: admitted.kind, counted: false };
         AssertUnwindSafe(results)
             .catch_unwind()
             .map(move |result| {
@@ -107,14 +109,14 @@ impl<E: Executor> Admission<E> {
     }
 }
 
-/// Counts the operation of a stream: with its first result, or at its end.
-struct Counting {
+/// Reports the operation of a stream with its first result, or at its end.
+struct StreamReport {
     observer: Arc<dyn Observer>,
     kind: Option<OperationType>,
     counted: bool,
 }
 
-impl Counting {
+impl StreamReport {
     fn result(&mut self, response: &Response) {
         let codes = codes::all(&response.errors);
         if std::mem::replace(&mut self.counted, true) {
@@ -125,7 +127,7 @@ impl Counting {
     }
 }
 
-impl Drop for Counting {
+impl Drop for StreamReport {
     fn drop(&mut self) {
         if !self.counted {
             self.observer.operation(self.kind.into(), &[]);

@@ -1,27 +1,27 @@
-//! The code that every error carries in `extensions.code`, and what of an error its reader may see.
+//! Error codes in `extensions.code`, and the text of errors that clients see.
 
 use std::{any::Any, fmt::Display};
 
 use async_graphql::{ErrorExtensionValues, Response, ServerError, Value};
 use uuid::Uuid;
 
-/// The codes that the transport gives by itself.
+/// Codes of the errors of the transport.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
-    /// The request is wrong: its form, its query or its variables.
+    /// The format, query or variables of the request are invalid.
     BadUserInput,
-    /// The request or one of its files is longer than allowed.
+    /// The request or a file exceeds its size limit.
     TooLarge,
-    /// The client has too much running at once.
+    /// The client runs too many operations.
     TooBusy,
-    /// The request comes from a place that may not send it.
+    /// The origin of the request is not allowed.
     Forbidden,
-    /// Something failed in the server.
+    /// The server failed.
     Internal,
 }
 
 impl Code {
-    /// The code as clients see it.
+    /// Returns the code as clients see it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadUserInput => "BAD_USER_INPUT",
@@ -33,27 +33,27 @@ impl Code {
     }
 }
 
-/// An error with its code.
+/// Creates an error with a code.
 pub fn error(code: Code, message: impl Into<String>) -> ServerError {
     with_code(ServerError::new(message, None), code)
 }
 
-/// An INTERNAL error: `cause` goes to the log, its reader gets the id to look for there.
+/// Creates an INTERNAL error. Logs `cause` with an ID, which the message of the error contains.
 pub fn internal(cause: &dyn Display) -> ServerError {
     let id = Uuid::new_v4();
     tracing::error!(error_id = %id, error = cause.to_string(), "GraphQL request failed");
-    let text = format!("Something failed in the server. Its log has the cause under {id}.");
+    let text = format!("Internal server error. See the server log, error_id={id}.");
     error(Code::Internal, text)
 }
 
-/// Gives a code to each error that has none: BAD_USER_INPUT where the request is wrong, else
-/// INTERNAL, whose text is logged and not shown.
+/// Adds a code to each error that has none: BAD_USER_INPUT if the request is invalid, else INTERNAL. The text of an INTERNAL
+/// error is logged, and the client gets its ID.
 pub fn coded(mut response: Response) -> Response {
     response.errors = response.errors.into_iter().map(coded_error).collect();
     response
 }
 
-/// Is this the answer to a request that was refused before anything of it ran?
+/// Returns true if the request was refused before any resolver ran.
 pub fn is_request_error(response: &Response) -> bool {
     let early = |error: &ServerError| {
         let internal = Value::from(Code::Internal.as_str());
@@ -62,14 +62,14 @@ pub fn is_request_error(response: &Response) -> bool {
     response.data == Value::Null && response.is_err() && response.errors.iter().all(early)
 }
 
-/// What a panic said.
+/// Returns the message of a panic.
 pub fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text =
         panic.downcast_ref::<&str>().map(ToString::to_string).or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("panic: {}", text.as_deref().unwrap_or("without a text"))
+    format!("panic: {}", text.as_deref().unwrap_or("no message"))
 }
 
-/// The codes of the errors, in their order.
+/// Returns the codes of the errors, in order. An error without a code gives an empty text.
 pub fn all(errors: &[ServerError]) -> Vec<&str> {
     let code = |error| match code_of(error) {
         Some(Value::String(code)) => code.as_str(),
@@ -82,7 +82,7 @@ fn code_of(error: &ServerError) -> Option<&Value> {
     error.extensions.as_ref()?.get("code")
 }
 
-/// The error with a code, where it had none.
+/// Adds a code to an error that has none.
 pub fn coded_error(error: ServerError) -> ServerError {
     if code_of(&error).is_some() {
         return error;
@@ -93,8 +93,8 @@ pub fn coded_error(error: ServerError) -> ServerError {
     ServerError { locations: error.locations.clone(), path: error.path.clone(), ..internal(&error) }
 }
 
-/// async-graphql finds some wrong arguments while it executes; only their texts tell them from
-/// the errors of resolvers.
+/// Returns true for an invalid argument that async-graphql finds during execution. Only the text distinguishes it from an error
+/// of a resolver.
 fn is_coercion(error: &ServerError) -> bool {
     let text = error.message.as_str();
     let known = ["Failed to parse \"", "Expected input type \"", "Invalid value for "];

@@ -1,31 +1,29 @@
-//! Requests that a page of another site could make a browser send.
+//! Protection against cross-site requests (CSRF).
 
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 
 use super::{codes::Code, refusal::Refusal};
 
-/// Headers that a page of another site cannot set without asking the server first.
+/// Headers that a page of another origin can only set after a CORS preflight.
 const PREFLIGHT: [&str; 4] =
     ["apollo-require-preflight", "graphql-require-preflight", "x-apollo-operation-name", "x-requested-with"];
 
-/// A multipart request is one that browsers send without asking, so it must show that it comes
-/// from a page of this server, or from a client that sets a header.
+/// Checks a multipart request. Browsers send it without a preflight, so it needs an allowed origin or one of the headers.
 pub fn check_multipart(headers: &HeaderMap, uri: &Uri, allowed: &[String]) -> Result<(), Refusal> {
     let header = PREFLIGHT.iter().any(|name| has_text(headers, name));
     if header || from_own_page(headers, uri, allowed) == Some(true) {
         return Ok(());
     }
-    let text = "A request with files needs the header `apollo-require-preflight: true`.";
+    let text = "A multipart request needs the header `apollo-require-preflight: true`.";
     Err(Refusal::bad_request(text))
 }
 
-/// A WebSocket is opened without asking, too: a page of another site may not. Clients that are
-/// no browsers send no Origin.
+/// Checks the Origin of a WebSocket handshake, which browsers send without a preflight. Other clients send no Origin.
 pub fn check_socket(headers: &HeaderMap, uri: &Uri, allowed: &[String]) -> Result<(), Refusal> {
     if from_own_page(headers, uri, allowed) != Some(false) {
         return Ok(());
     }
-    let text = "Pages of this origin may not open WebSockets here.";
+    let text = "This origin is not allowed to open WebSockets.";
     Err(Refusal::new(StatusCode::FORBIDDEN, Code::Forbidden, text))
 }
 
@@ -33,7 +31,7 @@ fn has_text(headers: &HeaderMap, name: &str) -> bool {
     headers.get(name).is_some_and(|value| !value.is_empty())
 }
 
-/// Is the Origin this server's own, or an allowed one? Nothing where there is no Origin.
+/// Returns true if the Origin is the server's own or an allowed one. None if there is no Origin.
 fn from_own_page(headers: &HeaderMap, uri: &Uri, allowed: &[String]) -> Option<bool> {
     let origin = headers.get(header::ORIGIN)?;
     let origin = origin.to_str().unwrap_or("null");
@@ -53,7 +51,7 @@ fn is_own(origin: &str, headers: &HeaderMap, uri: &Uri) -> bool {
     }
 }
 
-/// Browsers leave out the port that the scheme has by itself.
+/// Compares two authorities. Browsers omit the default port of the scheme.
 fn same_place(place: &str, host: &str, port: &str) -> bool {
     let bare = |text: &str| text.strip_suffix(port).unwrap_or(text).to_ascii_lowercase();
     bare(place) == bare(host)

@@ -1,4 +1,4 @@
-//! What happens to a request over HTTP, from its headers to its answer.
+//! Requests over HTTP, from headers to response.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use super::{
     allow, codes,
     codes::Code,
     csrf, multipart,
-    negotiate::{self, Accepted, Media, Outcome},
+    negotiate::{self, Accepted, Media, RequestOutcome},
     parts,
     refusal::Refusal,
     request::{self, BodyKind, Incoming},
     source,
-    uploads::Held,
+    uploads::RequestUploads,
     ws,
 };
 
-/// Answers a POST.
+/// Handles a POST.
 pub async fn post<E: Executor>(State(transport): State<Arc<Transport<E>>>, request: Request) -> Response {
     let accepted = Accepted::from_headers(request.headers());
     let incoming = match read_post(&transport, accepted, request).await {
@@ -34,7 +34,7 @@ pub async fn post<E: Executor>(State(transport): State<Arc<Transport<E>>>, reque
     transport.answer(incoming, &Method::POST, accepted).await
 }
 
-/// Answers a GET: a query in its parameters, or the opening of a WebSocket.
+/// Handles a GET: a query in the query string, or the handshake of a WebSocket.
 pub async fn get<E: Executor>(
     State(transport): State<Arc<Transport<E>>>,
     uri: Uri,
@@ -57,7 +57,7 @@ pub async fn get<E: Executor>(
         Ok(request) => request,
         Err(refusal) => return refusal.answer(accepted.media()),
     };
-    let held = Held::new(Arc::clone(&transport.uploads));
+    let held = RequestUploads::new(Arc::clone(&transport.uploads));
     let incoming = Incoming { request, held };
     transport.answer(incoming, &Method::GET, accepted).await
 }
@@ -70,7 +70,7 @@ async fn read_post<E: Executor>(
     let (parts, body) = request.into_parts();
     let settings = &transport.settings;
     let checked = check_post(&parts.headers, &parts.uri, accepted, settings);
-    let held = Held::new(Arc::clone(&transport.uploads));
+    let held = RequestUploads::new(Arc::clone(&transport.uploads));
     match checked {
         Ok(BodyKind::Json) => {
             let request = request::read_json(body, settings).await?;
@@ -84,7 +84,7 @@ async fn read_post<E: Executor>(
     }
 }
 
-/// What the headers of a POST must satisfy before its body is read.
+/// Checks the headers of a POST before its body is read.
 fn check_post(
     headers: &axum::http::HeaderMap,
     uri: &Uri,
@@ -102,8 +102,8 @@ fn check_post(
 }
 
 fn not_acceptable() -> Refusal {
-    let text = "Answers are application/json or application/graphql-response+json; \
-                subscriptions go over WebSocket or as multipart/mixed.";
+    let text = "Responses are application/json or application/graphql-response+json; \
+                subscriptions use WebSocket or multipart/mixed.";
     Refusal::new(StatusCode::NOT_ACCEPTABLE, Code::BadUserInput, text)
 }
 
@@ -115,7 +115,7 @@ impl<E: Executor> Transport<E> {
             Err(error) => {
                 held.release().await;
                 let response = async_graphql::Response::from_errors(vec![error]);
-                return negotiate::answer(accepted.media(), Outcome::RequestError, response);
+                return negotiate::answer(accepted.media(), RequestOutcome::RequestError, response);
             }
         };
         let kind = admitted.kind();
@@ -128,13 +128,14 @@ impl<E: Executor> Transport<E> {
             return parts::answer(results, accepted.media(), &self.settings);
         }
         let response = self.execute(admitted, held).await;
-        let outcome = if codes::is_request_error(&response) { Outcome::RequestError } else { Outcome::Executed };
+        let outcome =
+            if codes::is_request_error(&response) { RequestOutcome::RequestError } else { RequestOutcome::Executed };
         negotiate::answer(accepted.media(), outcome, response)
     }
 
-    /// Runs a query or mutation. One with files runs to its end even where the client goes
-    /// away: its uploads may be released only then.
-    async fn execute(&self, admitted: Admitted, held: Held) -> async_graphql::Response {
+    /// Runs a query or mutation. One with files runs to its end even if the client disconnects: only then its uploads are
+    /// released.
+    async fn execute(&self, admitted: Admitted, held: RequestUploads) -> async_graphql::Response {
         if held.is_empty() {
             return self.executor.run(admitted).await;
         }
@@ -148,18 +149,18 @@ impl<E: Executor> Transport<E> {
     }
 }
 
-/// Refuses an operation that its method, its files or the Accept header do not fit.
-fn unfit(kind: Option<OperationType>, method: &Method, accepted: Accepted, held: &Held) -> Option<Response> {
+/// Refuses an operation that does not match the method, the files or the Accept header.
+fn unfit(kind: Option<OperationType>, method: &Method, accepted: Accepted, held: &RequestUploads) -> Option<Response> {
     let media = accepted.media();
     let changes = !matches!(kind, None | Some(OperationType::Query));
     if changes && method == Method::GET {
-        let text = "Mutations and subscriptions are sent with POST.";
+        let text = "Mutations and subscriptions require POST.";
         let status = StatusCode::METHOD_NOT_ALLOWED;
         let refusal = Refusal::new(status, Code::BadUserInput, text);
         return Some(allow("POST", refusal.answer(media)));
     }
     if !held.is_empty() && kind != Some(OperationType::Mutation) {
-        return Some(Refusal::bad_request("Only mutations take files.").answer(media));
+        return Some(Refusal::bad_request("Only mutations accept files.").answer(media));
     }
     let readable = match kind {
         Some(OperationType::Subscription) => accepted.parts,

@@ -1,7 +1,7 @@
-//! What a parsed query must satisfy before the schema sees it.
+//! Checks of a query before the schema validates it.
 //!
-//! Validation walks every fragment as often as it is spread, so fragments that spread each other
-//! twice double its work with each level. The check here visits each fragment once.
+//! Validation visits a fragment as often as it is spread, so fragments that spread each other twice double its work with each
+//! level. This check visits each fragment once.
 
 use std::collections::HashMap;
 
@@ -15,21 +15,21 @@ use async_graphql::{
 
 use super::{codes, codes::Code, nesting};
 
-/// How many fragments may be spread within each other.
+/// Maximum nesting of fragments.
 const DEEPEST_SPREAD: usize = 32;
 
 /// The size of a selection set with its fragments expanded.
 #[derive(Clone, Copy, Default)]
-struct Extent {
+struct ExpandedSize {
     selections: usize,
     spreads: usize,
 }
 
-/// Parses the request and checks it; tells what its operation does, or nothing where the schema
-/// is to say that there is no such operation.
+/// Parses the request and checks it. Returns the type of its operation, or None if it selects no operation: the schema
+/// reports that.
 pub fn check(request: &mut Request, most: usize) -> Result<Option<OperationType>, ServerError> {
     if nesting::too_deep(&request.query) {
-        return Err(refused("The query nests too deeply."));
+        return Err(refused("The query is nested too deeply."));
     }
     let document = parse_query(&request.query).map_err(|error| codes::coded_error(error.into()))?;
     expanded(&document, most)?;
@@ -46,9 +46,9 @@ fn refused(text: impl Into<String>) -> ServerError {
     codes::error(Code::BadUserInput, text)
 }
 
-/// Refuses a document that grows beyond `most` selections, or whose fragments never end.
+/// Refuses a document that expands to more than `most` selections, or whose fragments spread themselves.
 fn expanded(document: &ExecutableDocument, most: usize) -> Result<(), ServerError> {
-    let mut walk = Walk { document, known: HashMap::new() };
+    let mut walk = FragmentSizes { document, known: HashMap::new() };
     let mut total = 0_usize;
     for name in document.fragments.keys() {
         walk.fragment(name, 0)?;
@@ -58,22 +58,20 @@ fn expanded(document: &ExecutableDocument, most: usize) -> Result<(), ServerErro
         total = total.saturating_add(extent.selections);
     }
     if total > most {
-        return Err(refused(format!(
-            "The query has {total} selections once its fragments are expanded; {most} are allowed."
-        )));
+        return Err(refused(format!("The query expands to {total} selections; at most {most} are allowed.")));
     }
     Ok(())
 }
 
-struct Walk<'a> {
+struct FragmentSizes<'a> {
     document: &'a ExecutableDocument,
-    /// The fragments seen; none while a fragment is being measured.
-    known: HashMap<&'a Name, Option<Extent>>,
+    /// Sizes of the fragments. None while a fragment is being measured.
+    known: HashMap<&'a Name, Option<ExpandedSize>>,
 }
 
-impl<'a> Walk<'a> {
-    fn set(&mut self, set: &'a SelectionSet, depth: usize) -> Result<Extent, ServerError> {
-        let mut sum = Extent::default();
+impl<'a> FragmentSizes<'a> {
+    fn set(&mut self, set: &'a SelectionSet, depth: usize) -> Result<ExpandedSize, ServerError> {
+        let mut sum = ExpandedSize::default();
         for item in &set.items {
             let inner = match &item.node {
                 Selection::Field(field) => self.set(&field.node.selection_set.node, depth)?,
@@ -86,23 +84,23 @@ impl<'a> Walk<'a> {
         Ok(sum)
     }
 
-    fn fragment(&mut self, name: &'a Name, depth: usize) -> Result<Extent, ServerError> {
+    fn fragment(&mut self, name: &'a Name, depth: usize) -> Result<ExpandedSize, ServerError> {
         match self.known.get(name) {
             Some(Some(extent)) => return Ok(*extent),
             Some(None) => return Err(refused(format!("Fragment \"{name}\" spreads itself."))),
             None => {}
         }
         let Some(fragment) = self.document.fragments.get(name) else {
-            return Ok(Extent::default());
+            return Ok(ExpandedSize::default());
         };
         self.known.insert(name, None);
-        let mut extent = Extent::default();
+        let mut extent = ExpandedSize::default();
         if depth < DEEPEST_SPREAD {
             extent = self.set(&fragment.node.selection_set.node, depth + 1)?;
         }
         extent.spreads += 1;
         if depth >= DEEPEST_SPREAD || extent.spreads > DEEPEST_SPREAD {
-            let text = format!("More than {DEEPEST_SPREAD} fragments spread each other.");
+            let text = format!("Fragments are nested more than {DEEPEST_SPREAD} levels deep.");
             return Err(refused(text));
         }
         self.known.insert(name, Some(extent));
@@ -110,7 +108,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// The operation that the request asks for.
+/// Returns the operation that the request selects.
 fn selected<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Option<&'a Positioned<OperationDefinition>> {
     match (&document.operations, name) {
         (DocumentOperations::Single(operation), None) => Some(operation),
@@ -120,8 +118,8 @@ fn selected<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Option<
     }
 }
 
-/// Finds a required variable that is missing before anything runs: the schema would find it only
-/// when the field that uses it is reached, after earlier mutations of the same request have run.
+/// Refuses a request without a required variable before anything runs. The schema would notice it only when it reaches the
+/// field, after earlier mutations of the same request.
 fn required_variables(operation: &Positioned<OperationDefinition>, request: &Request) -> Result<(), ServerError> {
     for definition in &operation.node.variable_definitions {
         let variable = &definition.node;

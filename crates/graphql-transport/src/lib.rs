@@ -40,19 +40,18 @@ pub use self::{
     uploads::{UploadError, UploadSink},
 };
 
-/// What every request on the path shares.
+/// State of the routes.
 struct Transport<E> {
     executor: Admission<E>,
     uploads: Arc<dyn UploadSink>,
     settings: Settings,
 }
 
-/// The routes of the GraphQL API, to be nested at its path.
+/// Returns the routes of a GraphQL API, to be nested at its path.
 ///
-/// Files of multipart requests are streamed into `uploads`; the variables that they belong to
-/// are set to the upload's id, a plain string. When `settings.shutdown` is cancelled, WebSockets
-/// are closed with 1001 and multipart streams end with their terminating boundary;
-/// `settings.sockets` tells when the last WebSocket is gone.
+/// Files of multipart requests are streamed into `uploads`. Their variables are set to the IDs that it returns, as strings.
+/// When `settings.shutdown` is cancelled, WebSockets close with 1001 and multipart streams end with their terminating
+/// boundary. `settings.sockets` tracks the open WebSockets.
 pub fn routes<E: Executor>(executor: E, uploads: Arc<dyn UploadSink>, settings: Settings) -> Router {
     let transport = Arc::new(Transport { executor: Admission::new(executor, &settings), uploads, settings });
     let methods = routing::get(execution::get::<E>).post(execution::post::<E>).fallback(method_not_allowed);
@@ -73,7 +72,7 @@ fn allow(methods: &'static str, mut response: Response) -> Response {
     response
 }
 
-/// The answer where the transport itself panicked: an INTERNAL error instead of a cut connection.
+/// Responds to a panic of the transport itself with an INTERNAL error.
 fn panic_answer(panic: Box<dyn Any + Send + 'static>) -> Response {
     Refusal::internal(&codes::panic_text(panic.as_ref())).answer(Media::Json)
 }

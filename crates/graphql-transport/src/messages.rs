@@ -1,4 +1,4 @@
-//! The messages of `graphql-transport-ws`, and those of the older `graphql-ws`.
+//! Messages of `graphql-transport-ws` and of the older `graphql-ws`.
 
 use async_graphql::{Response, ServerError};
 use axum::extract::ws::{CloseFrame, Message};
@@ -17,7 +17,7 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// The protocol of that name.
+    /// Returns the protocol with this name.
     pub fn named(name: &str) -> Option<Protocol> {
         match name {
             "graphql-transport-ws" => Some(Protocol::Modern),
@@ -35,7 +35,7 @@ impl Protocol {
     }
 }
 
-/// What clients send in `graphql-ws`.
+/// Messages of clients in `graphql-ws`.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum LegacyMessage {
@@ -56,46 +56,46 @@ impl From<LegacyMessage> for ClientMessage {
     }
 }
 
-/// What clients send.
+/// Messages of clients.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ClientMessage {
     /// Opens the session.
     ConnectionInit {
-        /// Whatever the client tells about itself.
+        /// Data about the client. Ignored.
         #[serde(default, rename = "payload")]
         _payload: Option<Map<String, Value>>,
     },
-    /// Asks for a pong.
+    /// Requests a pong.
     Ping {
-        /// Comes back with the pong.
+        /// Returned with the pong.
         #[serde(default)]
         payload: Option<Map<String, Value>>,
     },
     /// Answers a ping.
     Pong {
-        /// Unused.
+        /// Ignored.
         #[serde(default, rename = "payload")]
         _payload: Option<Map<String, Value>>,
     },
     /// Starts an operation.
     Subscribe {
-        /// Names the operation in the messages to come.
+        /// Identifies the operation in later messages.
         id: String,
         /// The operation.
         payload: Operation,
     },
     /// Ends an operation.
     Complete {
-        /// The operation's name.
+        /// ID of the operation.
         id: String,
     },
-    /// Ends the session; only `graphql-ws` has it.
+    /// Ends the session. Only in `graphql-ws`.
     #[serde(skip)]
     Terminate,
 }
 
-/// What the server sends.
+/// Messages of the server.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ServerMessage<'a> {
@@ -103,59 +103,59 @@ pub enum ServerMessage<'a> {
     ConnectionAck,
     /// Answers a ping.
     Pong {
-        /// What the ping held.
+        /// Payload of the ping.
         #[serde(skip_serializing_if = "Option::is_none")]
         payload: Option<Map<String, Value>>,
     },
     /// A result.
     Next {
-        /// Of this operation.
+        /// ID of the operation.
         id: &'a str,
         /// The result.
         payload: &'a Response,
     },
-    /// The operation was refused; nothing follows.
+    /// The operation was refused. No other message of it follows.
     Error {
-        /// The operation.
+        /// ID of the operation.
         id: &'a str,
-        /// Why.
+        /// Reason.
         payload: &'a [ServerError],
     },
-    /// The operation is at its end.
+    /// The operation has ended.
     Complete {
-        /// The operation.
+        /// ID of the operation.
         id: &'a str,
     },
-    /// `graphql-ws`: the server is still there.
+    /// `graphql-ws`: keep-alive.
     Ka,
     /// `graphql-ws`: a result.
     Data {
-        /// Of this operation.
+        /// ID of the operation.
         id: &'a str,
         /// The result.
         payload: &'a Response,
     },
-    /// `graphql-ws`: the operation was refused; nothing follows.
+    /// `graphql-ws`: the operation was refused. No other message of it follows.
     #[serde(rename = "error")]
     Failure {
-        /// The operation.
+        /// ID of the operation.
         id: &'a str,
-        /// Why.
+        /// Reason.
         payload: &'a ServerError,
     },
 }
 
-/// Why the server ends a connection.
+/// Close code and reason of a connection that the server ends.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Closing {
+pub struct CloseReason {
     /// The close code.
     pub code: u16,
-    /// The text beside it; a Close frame holds at most 123 bytes of it.
+    /// Reason, at most 123 bytes.
     pub reason: String,
 }
 
-impl Closing {
-    /// A close code and its text, cut where a Close frame would not hold it.
+impl CloseReason {
+    /// Creates a close reason. Truncates the text to the 123 bytes that a Close frame holds.
     pub fn new(code: u16, reason: impl Into<String>) -> Self {
         let mut reason = reason.into();
         while reason.len() > 123 {
@@ -164,12 +164,12 @@ impl Closing {
         Self { code, reason }
     }
 
-    /// 1001: the server ends.
+    /// Returns 1001: the server shuts down.
     pub fn going_away() -> Self {
         Self::new(1001, "The server is shutting down")
     }
 
-    /// The frame that says it.
+    /// Returns the Close frame.
     pub fn frame(self) -> Message {
         Message::Close(Some(CloseFrame { code: self.code, reason: self.reason.into() }))
     }

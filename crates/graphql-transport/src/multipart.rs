@@ -1,5 +1,4 @@
-//! GraphQL multipart requests: `operations`, then `map`, then the files, each streamed into the
-//! sink as it arrives.
+//! GraphQL multipart requests: `operations`, then `map`, then the files. Each file is streamed into the sink as it arrives.
 
 use std::{
     collections::BTreeMap,
@@ -20,22 +19,26 @@ use super::{
     refusal::Refusal,
     request::{Incoming, Operation},
     settings::Settings,
-    source::{DRAIN, Source, is_silent},
-    uploads::{Held, UploadError},
+    source::{DRAIN, MultipartSource, is_silent},
+    uploads::{RequestUploads, UploadError},
 };
 
-/// Which variables each file is for, by the name of its part.
+/// The variables of each file, by the name of its part.
 type FileMap = BTreeMap<String, Vec<String>>;
 
-/// Reads a multipart request and stores its files. Where it is refused midway, the files stored
-/// so far are released.
-pub async fn read(body: Body, boundary: String, mut held: Held, settings: &Settings) -> Result<Incoming, Refusal> {
-    let source = Source::new(body, settings.read_timeout);
+/// Reads a multipart request and stores its files. If it is refused midway, releases the files stored so far.
+pub async fn read(
+    body: Body,
+    boundary: String,
+    mut held: RequestUploads,
+    settings: &Settings,
+) -> Result<Incoming, Refusal> {
+    let source = MultipartSource::new(body, settings.read_timeout);
     let limit = settings.max_json_bytes as u64;
     let sizes = SizeLimit::new().for_field("operations", limit).for_field("map", limit);
     let constraints = Constraints::new().size_limit(sizes);
     let unused = source.unused();
-    let mut parts = Parts { parts: Multipart::with_constraints(source, boundary, constraints), unused };
+    let mut parts = RequestParts { parts: Multipart::with_constraints(source, boundary, constraints), unused };
     match read_parts(&mut parts, &mut held, settings).await {
         Ok(operation) => operation_with(operation, held).await,
         Err(refusal) => {
@@ -46,7 +49,7 @@ pub async fn read(body: Body, boundary: String, mut held: Held, settings: &Setti
     }
 }
 
-async fn operation_with(operation: Operation, held: Held) -> Result<Incoming, Refusal> {
+async fn operation_with(operation: Operation, held: RequestUploads) -> Result<Incoming, Refusal> {
     match operation.into_request() {
         Ok(request) => Ok(Incoming { request, held }),
         Err(refusal) => {
@@ -56,7 +59,11 @@ async fn operation_with(operation: Operation, held: Held) -> Result<Incoming, Re
     }
 }
 
-async fn read_parts(parts: &mut Parts, held: &mut Held, settings: &Settings) -> Result<Operation, Refusal> {
+async fn read_parts(
+    parts: &mut RequestParts,
+    held: &mut RequestUploads,
+    settings: &Settings,
+) -> Result<Operation, Refusal> {
     let operations = parts.text("operations").await?;
     let mut operation = Operation::from_json(&operations)?;
     let map = parts.text("map").await?;
@@ -64,7 +71,7 @@ async fn read_parts(parts: &mut Parts, held: &mut Held, settings: &Settings) -> 
     while let Some(field) = parts.next().await? {
         let name = field.name().unwrap_or_default().to_owned();
         let Some(paths) = map.remove(&name) else {
-            let text = format!("The part \"{name}\" is not in the map, or comes twice.");
+            let text = format!("The part \"{name}\" is not in the map, or occurs twice.");
             return Err(Refusal::bad_request(text));
         };
         let id = store(field, &parts.unused, held).await?;
@@ -76,25 +83,23 @@ async fn read_parts(parts: &mut Parts, held: &mut Held, settings: &Settings) -> 
     }
     match map.keys().next() {
         None => Ok(operation),
-        Some(name) => {
-            Err(Refusal::bad_request(format!("The request ends without the file \"{name}\" that its map names.")))
-        }
+        Some(name) => Err(Refusal::bad_request(format!("The file \"{name}\" of the map is missing."))),
     }
 }
 
-/// Reads `map` and checks that each path leads to a variable that is null, and to one alone.
+/// Reads `map` and checks that each path leads to a variable of its own that is null.
 fn file_map(json: &[u8], variables: &Variables, settings: &Settings) -> Result<FileMap, Refusal> {
-    let map: FileMap = serde_json::from_slice(json)
-        .map_err(|error| Refusal::bad_request(format!("The map is not as expected: {error}.")))?;
+    let map: FileMap =
+        serde_json::from_slice(json).map_err(|error| Refusal::bad_request(format!("Invalid map: {error}.")))?;
     if map.len() > settings.max_files {
-        let text = format!("At most {} files go into one request.", settings.max_files);
+        let text = format!("A request may contain at most {} files.", settings.max_files);
         return Err(Refusal::bad_request(text));
     }
     let mut variables = variables.clone();
     for path in map.values().flatten() {
         let free = slot(&mut variables, path).filter(|value| **value == Value::Null);
         let Some(value) = free else {
-            let text = format!("The map's \"{path}\" is no variable that is null.");
+            let text = format!("The path \"{path}\" of the map does not lead to a variable that is null.");
             return Err(Refusal::bad_request(text));
         };
         *value = Value::Boolean(true);
@@ -102,7 +107,7 @@ fn file_map(json: &[u8], variables: &Variables, settings: &Settings) -> Result<F
     Ok(map)
 }
 
-/// The place in the variables that a path such as `variables.files.0` leads to.
+/// Returns the variable at a path such as `variables.files.0`.
 fn slot<'a>(variables: &'a mut Variables, path: &str) -> Option<&'a mut Value> {
     let mut steps = path.strip_prefix("variables.")?.split('.');
     let first = variables.get_mut(steps.next()?)?;
@@ -113,8 +118,8 @@ fn slot<'a>(variables: &'a mut Variables, path: &str) -> Option<&'a mut Value> {
     })
 }
 
-/// Streams one file into the sink and tells its id.
-async fn store(field: Field<'static>, unused: &Arc<AtomicUsize>, held: &mut Held) -> Result<String, Refusal> {
+/// Streams one file into the sink. Returns its ID.
+async fn store(field: Field<'static>, unused: &Arc<AtomicUsize>, held: &mut RequestUploads) -> Result<String, Refusal> {
     let file_name = field.file_name().map(str::to_owned);
     let broken = Arc::new(AtomicBool::new(false));
     let body = file_body(field, Arc::clone(unused), Arc::clone(&broken));
@@ -126,7 +131,7 @@ async fn store(field: Field<'static>, unused: &Arc<AtomicUsize>, held: &mut Held
     Ok(id)
 }
 
-/// A file's bytes; `broken` is set where they end before the file does.
+/// Returns the bytes of a file. Sets `broken` if they end before the file does.
 fn file_body(
     field: Field<'static>,
     unused: Arc<AtomicUsize>,
@@ -152,20 +157,20 @@ fn unstored(error: UploadError) -> Refusal {
     }
 }
 
-/// The parts of a request, in their order.
-struct Parts {
+/// The parts of a request, in order.
+struct RequestParts {
     parts: Multipart<'static>,
     unused: Arc<AtomicUsize>,
 }
 
-impl Parts {
+impl RequestParts {
     async fn next(&mut self) -> Result<Option<Field<'static>>, Refusal> {
         let field = self.parts.next_field().await.map_err(unread)?;
         self.unused.store(0, Ordering::Relaxed);
         Ok(field)
     }
 
-    /// The text of the part that must come next.
+    /// Returns the text of the next part, which must have this name.
     async fn text(&mut self, name: &str) -> Result<Bytes, Refusal> {
         match self.next().await? {
             Some(field) if field.name() == Some(name) => field.bytes().await.map_err(unread),
@@ -175,7 +180,7 @@ impl Parts {
         }
     }
 
-    /// Reads on for a short while, so that a client that is still sending sees the answer.
+    /// Reads on for a short time, so that a client that is still sending sees the response.
     fn drain(mut self) {
         tokio::spawn(async move {
             let rest = async {
@@ -193,9 +198,9 @@ impl Parts {
 fn unread(error: multer::Error) -> Refusal {
     match error {
         multer::Error::FieldSizeExceeded { limit, .. } => {
-            Refusal::too_large(format!("The part is larger than {limit} bytes."))
+            Refusal::too_large(format!("The part exceeds {limit} bytes."))
         }
-        error if is_silent(&error) => Refusal::timeout("No byte of the request came for too long."),
-        error => Refusal::bad_request(format!("The parts of the request cannot be read: {error}.")),
+        error if is_silent(&error) => Refusal::timeout("Timed out waiting for data of the request."),
+        error => Refusal::bad_request(format!("Invalid multipart request: {error}.")),
     }
 }

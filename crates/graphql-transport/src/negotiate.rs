@@ -1,4 +1,4 @@
-//! Which content type and which status an answer has.
+//! Content type and status of responses.
 
 use async_graphql::{Response, ServerError};
 use async_graphql_axum::GraphQLResponse;
@@ -11,24 +11,24 @@ use serde::Serialize;
 /// The two content types of a single result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
-    /// `application/json`, where the status says little.
+    /// `application/json`. Request errors have status 200.
     Json,
-    /// `application/graphql-response+json`, where a request error has a status of its own.
+    /// `application/graphql-response+json`. Request errors have status 400.
     GraphqlResponse,
 }
 
-/// What the client can read.
+/// Content types that the client accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Accepted {
-    /// How a single result is written; none where the client reads neither type.
+    /// Content type of a single result. None if the client accepts neither type.
     pub result: Option<Media>,
-    /// Can the client read subscriptions as `multipart/mixed`?
+    /// True if the client accepts subscriptions as `multipart/mixed`.
     pub parts: bool,
 }
 
 impl Accepted {
-    /// Reads the Accept headers. `application/graphql-response+json` is used only where it is
-    /// named; a missing header and wildcards give `application/json`.
+    /// Reads the Accept headers. `application/graphql-response+json` must be named. A missing header and wildcards mean
+    /// `application/json`.
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(header::ACCEPT);
         let text: Vec<&str> = lines.iter().filter_map(|line| line.to_str().ok()).collect();
@@ -42,7 +42,7 @@ impl Accepted {
         Self { result: preferred(named, json), parts: quality("multipart/mixed").is_some_and(|q| q > 0.0) }
     }
 
-    /// The type of an error's answer: what the client reads, or JSON all the same.
+    /// Returns the content type of an error: an accepted type, or JSON if none is accepted.
     pub fn media(self) -> Media {
         self.result.unwrap_or(Media::Json)
     }
@@ -56,7 +56,7 @@ fn preferred(named: f32, json: f32) -> Option<Media> {
     }
 }
 
-/// One media range of an Accept header, in lower case, and its quality from 0 to 1.
+/// Parses a media range of an Accept header: its name in lower case, and its quality from 0 to 1.
 fn range(text: &str) -> Option<(String, f32)> {
     let mut pieces = text.split(';').map(str::trim);
     let name = pieces.next().filter(|name| !name.is_empty())?;
@@ -67,36 +67,36 @@ fn range(text: &str) -> Option<(String, f32)> {
     Some((name.to_ascii_lowercase(), quality.unwrap_or(0.0)))
 }
 
-/// How far a request came.
+/// Result of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was executed, with or without errors of single fields.
+pub enum RequestOutcome {
+    /// Executed, with or without errors of fields.
     Executed,
-    /// Its query or its variables are wrong: nothing of it ran.
+    /// The query or its variables are invalid. No resolver ran.
     RequestError,
-    /// It was refused, with this status, before its query was looked at.
+    /// Refused with this status before its query was parsed.
     Refused(StatusCode),
 }
 
-/// The status of an answer: the one place that decides it.
-pub fn status(media: Media, outcome: Outcome) -> StatusCode {
+/// Returns the status of a response. The only place that decides it.
+pub fn status(media: Media, outcome: RequestOutcome) -> StatusCode {
     match (outcome, media) {
-        (Outcome::Executed, _) | (Outcome::RequestError, Media::Json) => StatusCode::OK,
-        (Outcome::RequestError, Media::GraphqlResponse) => StatusCode::BAD_REQUEST,
-        (Outcome::Refused(status), _) => status,
+        (RequestOutcome::Executed, _) | (RequestOutcome::RequestError, Media::Json) => StatusCode::OK,
+        (RequestOutcome::RequestError, Media::GraphqlResponse) => StatusCode::BAD_REQUEST,
+        (RequestOutcome::Refused(status), _) => status,
     }
 }
 
-/// The answer to a request that never ran: it has no `data`.
+/// Body of a response without `data`.
 #[derive(Serialize)]
 struct Errors<'a> {
     errors: &'a [ServerError],
 }
 
-/// The HTTP answer to a request.
-pub fn answer(media: Media, outcome: Outcome, response: Response) -> axum::response::Response {
+/// Creates the HTTP response.
+pub fn answer(media: Media, outcome: RequestOutcome, response: Response) -> axum::response::Response {
     let mut http = match outcome {
-        Outcome::Executed => GraphQLResponse::from(response).into_response(),
+        RequestOutcome::Executed => GraphQLResponse::from(response).into_response(),
         _ => refusal(&response),
     };
     *http.status_mut() = status(media, outcome);
@@ -110,7 +110,7 @@ pub fn answer(media: Media, outcome: Outcome, response: Response) -> axum::respo
     http
 }
 
-/// The body of an answer without `data`.
+/// Creates a response without `data`.
 fn refusal(response: &Response) -> axum::response::Response {
     let mut http = axum::Json(Errors { errors: &response.errors }).into_response();
     http.headers_mut().extend(response.http_headers.clone());

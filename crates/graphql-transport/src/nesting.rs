@@ -1,10 +1,10 @@
-//! How deep a query's text nests, found before it is parsed: the parser calls itself for every
-//! bracket, and a text of brackets alone would end the process with a full stack.
+//! Maximum nesting of a query, checked before it is parsed. The parser recurses for each bracket, so a text of brackets alone
+//! would overflow the stack.
 
-/// The deepest nesting of brackets that is parsed.
-const DEEPEST: usize = 96;
+/// Maximum depth of nested brackets.
+const MAX_DEPTH: usize = 96;
 
-/// Does the text nest its brackets deeper than the parser can follow?
+/// Returns true if brackets are nested deeper than the maximum.
 pub fn too_deep(query: &str) -> bool {
     let mut rest = query.as_bytes();
     let mut depth = 0_usize;
@@ -19,14 +19,14 @@ pub fn too_deep(query: &str) -> bool {
             b'}' | b']' | b')' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > DEEPEST {
+        if depth > MAX_DEPTH {
             return true;
         }
     }
     false
 }
 
-/// What follows a string whose first quote is already read.
+/// Returns the text after a string, given the text after its first quote.
 fn after_string(text: &[u8]) -> &[u8] {
     let Some(mut rest) = text.strip_prefix(b"\"\"") else {
         return after_quote(text);
@@ -40,7 +40,7 @@ fn after_string(text: &[u8]) -> &[u8] {
     rest
 }
 
-/// What follows the closing quote, or the line's end where there is none.
+/// Returns the text after the closing quote, or after the line if there is none.
 fn after_quote(mut rest: &[u8]) -> &[u8] {
     while let Some((&byte, tail)) = rest.split_first() {
         rest = match byte {
@@ -52,7 +52,7 @@ fn after_quote(mut rest: &[u8]) -> &[u8] {
     rest
 }
 
-/// What follows a comment.
+/// Returns the text after a comment.
 fn after_line(text: &[u8]) -> &[u8] {
     let end = text.iter().position(|byte| matches!(byte, b'\n' | b'\r'));
     &text[end.unwrap_or(text.len())..]

@@ -1,6 +1,6 @@
-//! Subscriptions as `multipart/mixed`, as Apollo's clients read them.
+//! Subscriptions as `multipart/mixed`, in the format of Apollo's clients.
 //!
-//! The boundary follows each part at once, so an event is delivered when it happens.
+//! The boundary is sent directly after each part, so clients see an event when it happens.
 
 use async_graphql::{Response, ServerError};
 use axum::{
@@ -18,27 +18,26 @@ use tokio::time::{Instant, interval_at};
 
 use super::{
     codes,
-    negotiate::{self, Media, Outcome},
+    negotiate::{self, Media, RequestOutcome},
     settings::Settings,
 };
 
 const CONTENT_TYPE: &str = "multipart/mixed;boundary=graphql;subscriptionSpec=1.0";
 
-/// One part: a result of the subscription.
+/// A part with a result of the subscription.
 #[derive(Serialize)]
-struct Part<'a> {
+struct ResultPart<'a> {
     payload: &'a Response,
 }
 
-/// What a part holds where its result cannot be written.
+/// A part with an error, if the result cannot be serialized.
 #[derive(Serialize)]
-struct Failure {
+struct ErrorPart {
     payload: Option<()>,
     errors: [ServerError; 1],
 }
 
-/// Answers with the results as parts; a subscription that is wrong in itself is answered at once
-/// as a query would be.
+/// Responds with the results as parts. An invalid subscription gets the response of an invalid query.
 pub fn answer(
     mut results: BoxStream<'static, Response>,
     media: Media,
@@ -47,7 +46,7 @@ pub fn answer(
     let first = results.next().now_or_never();
     let (first, ended) = match first {
         Some(Some(response)) if codes::is_request_error(&response) => {
-            return negotiate::answer(media, Outcome::RequestError, response);
+            return negotiate::answer(media, RequestOutcome::RequestError, response);
         }
         Some(Some(response)) => (Some(response), false),
         Some(None) => (None, true),
@@ -65,7 +64,7 @@ pub fn answer(
     http
 }
 
-/// The results between their boundaries, until they end or the server does.
+/// Returns the results between boundaries, until they end or the server shuts down.
 fn body(results: BoxStream<'static, Response>, settings: &Settings) -> BoxStream<'static, Bytes> {
     let period = settings.heartbeat;
     let ticks = interval_at(Instant::now() + period, period);
@@ -86,14 +85,14 @@ fn body(results: BoxStream<'static, Response>, settings: &Settings) -> BoxStream
 }
 
 fn result(response: &Response) -> Bytes {
-    let json = serde_json::to_vec(&Part { payload: response }).or_else(|error| {
+    let json = serde_json::to_vec(&ResultPart { payload: response }).or_else(|error| {
         let errors = [codes::internal(&error)];
-        serde_json::to_vec(&Failure { payload: None, errors })
+        serde_json::to_vec(&ErrorPart { payload: None, errors })
     });
     part(&json.unwrap_or_else(|_| b"{}".to_vec()))
 }
 
-/// A part and the boundary behind it.
+/// Returns a part followed by the boundary.
 fn part(json: &[u8]) -> Bytes {
     let head: &[u8] = b"\r\ncontent-type: application/json\r\n\r\n";
     [head, json, b"\r\n--graphql"].concat().into()

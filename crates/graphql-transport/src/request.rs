@@ -1,4 +1,4 @@
-//! Reading the requests of POST and GET.
+//! Parsing of POST and GET requests.
 
 use async_graphql::{Request, Variables};
 use axum::{
@@ -8,15 +8,15 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{refusal::Refusal, settings::Settings, source, uploads::Held};
+use super::{refusal::Refusal, settings::Settings, source, uploads::RequestUploads};
 
-/// A request as clients write it, in JSON.
+/// A request in JSON.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
     query: Option<String>,
     operation_name: Option<String>,
-    /// The variables; none and null are the same.
+    /// Variables. Absent means empty.
     #[serde(default)]
     pub variables: Variables,
     #[serde(default)]
@@ -24,16 +24,15 @@ pub struct Operation {
 }
 
 impl Operation {
-    /// Reads JSON; a list of requests is refused.
+    /// Parses JSON. Refuses a list of requests.
     pub fn from_json(json: &[u8]) -> Result<Self, Refusal> {
         if json.trim_ascii_start().first() == Some(&b'[') {
-            return Err(Refusal::bad_request("Lists of requests are not taken. Send one at a time."));
+            return Err(Refusal::bad_request("Batches are not supported. Send one request at a time."));
         }
-        serde_json::from_slice(json)
-            .map_err(|error| Refusal::bad_request(format!("The request is not as expected: {error}.")))
+        serde_json::from_slice(json).map_err(|error| Refusal::bad_request(format!("Invalid request: {error}.")))
     }
 
-    /// The request for the schema. Refused where it has no query.
+    /// Returns the request for the executor. Refuses a request without a query.
     pub fn into_request(self) -> Result<Request, Refusal> {
         let missing = self.missing_query();
         let query = self.query.filter(|query| !query.is_empty());
@@ -43,7 +42,7 @@ impl Operation {
         Ok(request)
     }
 
-    /// The text that clients with persisted queries understand: they send the query next.
+    /// Returns the error text. Clients with persisted queries react to theirs by sending the query.
     fn missing_query(&self) -> &'static str {
         let extensions = self.extensions.as_ref();
         if extensions.is_some_and(|all| all.contains_key("persistedQuery")) {
@@ -53,15 +52,15 @@ impl Operation {
     }
 }
 
-/// A request and the uploads that came with it.
+/// A request with its uploads.
 pub struct Incoming {
-    /// The request for the schema.
+    /// The request for the executor.
     pub request: Request,
-    /// Its files, already stored.
-    pub held: Held,
+    /// Its stored files.
+    pub held: RequestUploads,
 }
 
-/// Reads the body of a POST with JSON.
+/// Reads the JSON body of a POST.
 pub async fn read_json(body: axum::body::Body, settings: &Settings) -> Result<Request, Refusal> {
     let mut body = body.into_data_stream();
     let json = source::read_all(&mut body, settings.max_json_bytes, settings.read_timeout).await;
@@ -74,10 +73,10 @@ pub async fn read_json(body: axum::body::Body, settings: &Settings) -> Result<Re
     }
 }
 
-/// The parameters of a GET.
+/// Query string of a GET.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Parameters {
+struct GetParameters {
     query: Option<String>,
     operation_name: Option<String>,
     variables: Option<String>,
@@ -86,9 +85,9 @@ struct Parameters {
 
 /// Reads the query string of a GET.
 pub async fn read_get(parts: &mut Parts) -> Result<Request, Refusal> {
-    let bad = |text: String| Refusal::bad_request(format!("The parameters are not as expected: {text}"));
+    let bad = |text: String| Refusal::bad_request(format!("Invalid query string: {text}"));
     let Query(parameters) =
-        Query::<Parameters>::from_request_parts(parts, &()).await.map_err(|rejection| bad(rejection.body_text()))?;
+        Query::<GetParameters>::from_request_parts(parts, &()).await.map_err(|rejection| bad(rejection.body_text()))?;
     let operation = Operation {
         query: parameters.query,
         operation_name: parameters.operation_name,
@@ -98,13 +97,13 @@ pub async fn read_get(parts: &mut Parts) -> Result<Request, Refusal> {
     operation.into_request()
 }
 
-/// A parameter that is JSON; absent and empty ones are null.
+/// Parses a JSON parameter. An absent or empty one is null.
 fn parameter<T: for<'de> Deserialize<'de>>(text: Option<String>) -> serde_json::Result<T> {
     let text = text.filter(|text| !text.is_empty());
     serde_json::from_str(text.as_deref().unwrap_or("null"))
 }
 
-/// How the body of a POST is written.
+/// Format of the body of a POST.
 pub enum BodyKind {
     /// One JSON object.
     Json,
@@ -113,11 +112,11 @@ pub enum BodyKind {
 }
 
 impl BodyKind {
-    /// Reads Content-Type; refused (415) where it is neither JSON in UTF-8 nor multipart.
+    /// Reads Content-Type. Refuses (415) other formats than JSON in UTF-8 and multipart.
     pub fn from_headers(headers: &HeaderMap) -> Result<Self, Refusal> {
         let coding = text(headers, &header::CONTENT_ENCODING);
         if !coding.is_empty() && !coding.eq_ignore_ascii_case("identity") {
-            return Err(Refusal::media_type("Compressed requests are not read."));
+            return Err(Refusal::media_type("Compressed requests are not supported."));
         }
         let kind = text(headers, &header::CONTENT_TYPE);
         let (name, parameters) = kind.split_once(';').unwrap_or((kind, ""));
@@ -125,7 +124,7 @@ impl BodyKind {
             "application/json" if is_utf8(parameters) => Ok(Self::Json),
             "multipart/form-data" => multer::parse_boundary(kind)
                 .map(Self::Multipart)
-                .map_err(|_| Refusal::bad_request("The content type names no boundary.")),
+                .map_err(|_| Refusal::bad_request("The content type has no boundary.")),
             _ => Err(Refusal::media_type("Send application/json in UTF-8, or multipart/form-data with files.")),
         }
     }
@@ -136,7 +135,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> &'a str {
     value.unwrap_or_default()
 }
 
-/// Do the parameters of a content type say UTF-8, or nothing?
+/// Returns true if the charset of a content type is UTF-8 or absent.
 fn is_utf8(parameters: &str) -> bool {
     parameters
         .split(';')

@@ -1,4 +1,4 @@
-//! One WebSocket session: what each message and each result leads to, in both protocols.
+//! State machine of a WebSocket session, for both protocols.
 
 use std::collections::HashMap;
 
@@ -12,14 +12,14 @@ use futures_util::{
 use super::{
     admission::Admission,
     codes::{self, Code},
-    messages::{ClientMessage, Closing, Protocol, ServerMessage},
+    messages::{ClientMessage, CloseReason, Protocol, ServerMessage},
     request::Operation,
 };
 
-/// A result of the operation with this id; none at its end.
+/// A result of the operation with this ID. None at its end.
 type Event = (String, Option<Response>);
 
-/// The state of a session. Its operations are polled in turn, so a busy one starves no other.
+/// A session. Its operations are polled in turn, so a busy one does not starve others.
 pub struct Session<E> {
     protocol: Protocol,
     executor: Admission<E>,
@@ -30,24 +30,27 @@ pub struct Session<E> {
 }
 
 impl<E: Executor> Session<E> {
-    /// A session whose client has yet to send `connection_init`.
+    /// Creates a session that waits for `connection_init`.
     pub fn new(protocol: Protocol, executor: Admission<E>, max_operations: usize) -> Self {
         let (operations, events) = (HashMap::new(), SelectAll::new());
         Self { protocol, executor, max_operations, open: false, operations, events }
     }
 
-    /// Has the client sent `connection_init`?
+    /// Returns true after `connection_init`.
     pub fn is_open(&self) -> bool {
         self.open
     }
 
-    /// Takes a message from the client; gives the message that answers it.
-    pub fn receive(&mut self, text: &str) -> Result<Option<String>, Closing> {
+    /// Handles a message of the client. Returns the reply.
+    ///
+    /// # Errors
+    /// The reason to close the connection.
+    pub fn receive(&mut self, text: &str) -> Result<Option<String>, CloseReason> {
         let message =
-            self.protocol.read(text).map_err(|error| Closing::new(4400, format!("Invalid message: {error}")))?;
+            self.protocol.read(text).map_err(|error| CloseReason::new(4400, format!("Invalid message: {error}")))?;
         match message {
             ClientMessage::ConnectionInit { .. } if self.open => {
-                Err(Closing::new(4429, "Too many initialisation requests"))
+                Err(CloseReason::new(4429, "Too many initialisation requests"))
             }
             ClientMessage::ConnectionInit { .. } => {
                 self.open = true;
@@ -55,23 +58,23 @@ impl<E: Executor> Session<E> {
             }
             ClientMessage::Ping { payload } => written(&ServerMessage::Pong { payload }).map(Some),
             ClientMessage::Pong { .. } => Ok(None),
-            ClientMessage::Subscribe { .. } if !self.open => Err(Closing::new(4401, "Unauthorized")),
+            ClientMessage::Subscribe { .. } if !self.open => Err(CloseReason::new(4401, "Unauthorized")),
             ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload),
             ClientMessage::Complete { id } => {
                 self.stop(&id);
                 Ok(None)
             }
-            ClientMessage::Terminate => Err(Closing::new(1000, "")),
+            ClientMessage::Terminate => Err(CloseReason::new(1000, "")),
         }
     }
 
-    /// The message that goes beside each ping.
-    pub fn keep_alive(&self) -> Result<Option<String>, Closing> {
+    /// Returns the message to send with each ping: `graphql-ws` has a keep-alive.
+    pub fn keep_alive(&self) -> Result<Option<String>, CloseReason> {
         let wanted = self.protocol == Protocol::Legacy && self.open;
         wanted.then(|| written(&ServerMessage::Ka)).transpose()
     }
 
-    /// The next result of any operation; waits for ever where none runs.
+    /// Waits for the next result of any operation. Pending forever if none runs.
     pub async fn event(&mut self) -> Event {
         match self.events.next().await {
             Some(event) => event,
@@ -79,8 +82,8 @@ impl<E: Executor> Session<E> {
         }
     }
 
-    /// The message that tells the client of a result.
-    pub fn deliver(&mut self, (id, result): Event) -> Result<String, Closing> {
+    /// Returns the message with a result.
+    pub fn deliver(&mut self, (id, result): Event) -> Result<String, CloseReason> {
         let Some(result) = result else {
             self.operations.remove(&id);
             return written(&ServerMessage::Complete { id: &id });
@@ -97,21 +100,21 @@ impl<E: Executor> Session<E> {
         written(&ServerMessage::Next { id: &id, payload })
     }
 
-    fn subscribe(&mut self, id: String, operation: Operation) -> Result<Option<String>, Closing> {
+    fn subscribe(&mut self, id: String, operation: Operation) -> Result<Option<String>, CloseReason> {
         if id.is_empty() {
-            return Err(Closing::new(4400, "Invalid message: the id is empty"));
+            return Err(CloseReason::new(4400, "Invalid message: the id is empty"));
         }
         if self.protocol == Protocol::Legacy {
             self.stop(&id);
         } else if self.operations.contains_key(&id) {
             let text = format!("Subscriber for {id} already exists");
-            return Err(Closing::new(4409, text));
+            return Err(CloseReason::new(4409, text));
         }
         let Ok(request) = operation.into_request() else {
-            return Err(Closing::new(4400, "Invalid message: the payload has no query"));
+            return Err(CloseReason::new(4400, "Invalid message: the payload has no query"));
         };
         if self.operations.len() >= self.max_operations {
-            let text = format!("{} operations run on this connection.", self.max_operations);
+            let text = format!("Too many operations on this connection: at most {} may run.", self.max_operations);
             return self.refused(&id, codes::error(Code::TooBusy, text));
         }
         match self.executor.admit(request) {
@@ -124,7 +127,7 @@ impl<E: Executor> Session<E> {
         }
     }
 
-    fn refused(&self, id: &str, error: ServerError) -> Result<Option<String>, Closing> {
+    fn refused(&self, id: &str, error: ServerError) -> Result<Option<String>, CloseReason> {
         match self.protocol {
             Protocol::Modern => refusal(id, &[error]).map(Some),
             Protocol::Legacy => written(&ServerMessage::Failure { id, payload: &error }).map(Some),
@@ -146,11 +149,11 @@ impl<E: Executor> Session<E> {
     }
 }
 
-fn refusal(id: &str, errors: &[ServerError]) -> Result<String, Closing> {
+fn refusal(id: &str, errors: &[ServerError]) -> Result<String, CloseReason> {
     let payload = errors;
     written(&ServerMessage::Error { id, payload })
 }
 
-fn written(message: &ServerMessage<'_>) -> Result<String, Closing> {
-    serde_json::to_string(message).map_err(|error| Closing::new(1011, codes::internal(&error).message))
+fn written(message: &ServerMessage<'_>) -> Result<String, CloseReason> {
+    serde_json::to_string(message).map_err(|error| CloseReason::new(1011, codes::internal(&error).message))
 }

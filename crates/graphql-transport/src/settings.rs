@@ -1,4 +1,4 @@
-//! What the transport may be told: limits, intervals, origins, and when to end.
+//! Settings of the transport: limits, intervals, origins, shutdown.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,35 +6,35 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::observer::{Observer, Unobserved};
 
-/// Settings of the transport; the defaults suit a server on the open network.
+/// Settings of the transport. The defaults suit a server on the public network.
 #[derive(Clone)]
 pub struct Settings {
-    /// Origins (`https://host[:port]`) besides the server's own from which browsers may open
-    /// WebSockets and send files; `*` allows every one.
+    /// Origins (`https://host[:port]`) that may open WebSockets and send files, in addition to the server's own. `*` allows
+    /// all. Default: none.
     pub allowed_origins: Vec<String>,
-    /// Longest JSON request, and longest `operations` and `map` part, in bytes.
+    /// Maximum size of a JSON request, an `operations` part and a `map` part, in bytes. Default: 1 MiB.
     pub max_json_bytes: usize,
-    /// Most selections that a query may have once its fragments are expanded.
+    /// Maximum selections of a query with its fragments expanded. Default: 5000.
     pub max_selections: usize,
-    /// Most files in one multipart request.
+    /// Maximum files per request. Default: 16.
     pub max_files: usize,
-    /// Longest message that a WebSocket client may send, in bytes.
+    /// Maximum size of a message of a WebSocket client, in bytes. Default: 1 MiB.
     pub max_message_bytes: usize,
-    /// Most operations that run at once on one WebSocket.
+    /// Maximum concurrent operations per WebSocket. Default: 100.
     pub max_operations: usize,
-    /// How long a WebSocket client may take to send `connection_init`.
+    /// Maximum time from the handshake to `connection_init`. Default: 10 s.
     pub init_timeout: Duration,
-    /// Time between two pings of a WebSocket; a client that leaves one unanswered is dropped.
+    /// Time between two pings of a WebSocket. A client that does not answer one is dropped. Default: 15 s.
     pub ping_interval: Duration,
-    /// How long one message to a WebSocket client may take before the client is dropped.
+    /// Maximum time to send a message to a WebSocket client. A slower client is dropped. Default: 10 s.
     pub send_timeout: Duration,
-    /// Time between two heartbeats of a multipart subscription.
+    /// Time between two heartbeats of a multipart subscription. Default: 5 s.
     pub heartbeat: Duration,
-    /// How long a JSON request may take to arrive, and how long an upload may stand still.
+    /// Maximum time for a JSON request to arrive, and maximum time without data of an upload. Default: 30 s.
     pub read_timeout: Duration,
-    /// Cancelled when the server ends.
+    /// Cancelled by the server to shut down. WebSockets and multipart streams then end.
     pub shutdown: CancellationToken,
-    /// The open WebSockets and the mutations under way: close and wait for it to let the last Close frames leave.
+    /// Tracks open WebSockets and running mutations. To shut down cleanly, close it and wait for it.
     pub sockets: TaskTracker,
     /// Receives events about operations, for metrics. Default: none.
     pub observer: Arc<dyn Observer>,

@@ -1,4 +1,4 @@
-//! Reading the bodies of requests, within limits of size, time and memory.
+//! Reading of request bodies with limits of size, time and memory.
 
 use std::{
     error::Error,
@@ -20,33 +20,33 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::refusal::Refusal;
 
-/// The most that is read ahead without finding the end of a part's headers, in bytes.
+/// Maximum bytes that are read without reaching the end of the headers of a part.
 const AHEAD: usize = 1 << 20;
 
-/// How long the rest of a refused request is read.
+/// Maximum time for reading the rest of a refused request.
 pub const DRAIN: Duration = Duration::from_secs(5);
 
-/// Reads a whole body of at most `limit` bytes, all of it within `patience`.
+/// Reads a complete body of at most `limit` bytes within `patience`.
 pub async fn read_all(body: &mut BodyDataStream, limit: usize, patience: Duration) -> Result<Vec<u8>, Refusal> {
     let reading = async {
         let mut all = Vec::new();
         while let Some(chunk) = body.next().await {
             let chunk = chunk.map_err(|error| match is_silent(&error) {
-                true => Refusal::timeout("No byte of the request came for too long."),
-                false => Refusal::bad_request("The request was cut off before its end."),
+                true => Refusal::timeout("Timed out waiting for data of the request."),
+                false => Refusal::bad_request("The request is incomplete: the connection broke."),
             })?;
             if all.len() + chunk.len() > limit {
-                let text = format!("The request is larger than {limit} bytes.");
+                let text = format!("The request exceeds {limit} bytes.");
                 return Err(Refusal::too_large(text));
             }
             all.extend_from_slice(&chunk);
         }
         Ok(all)
     };
-    timeout(patience, reading).await.unwrap_or_else(|_| Err(Refusal::timeout("The request took too long to arrive.")))
+    timeout(patience, reading).await.unwrap_or_else(|_| Err(Refusal::timeout("The request did not arrive in time.")))
 }
 
-/// Whether a body failed because it brought no byte for too long.
+/// Returns true if a body failed because no data arrived in time.
 pub fn is_silent(error: &(dyn Error + 'static)) -> bool {
     let mut cause = Some(error);
     while let Some(error) = cause {
@@ -58,8 +58,8 @@ pub fn is_silent(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// Reads what is left of a refused request for a short while: a client that is still sending
-/// would otherwise see its connection reset and not the answer.
+/// Reads the rest of a refused request for a short time. Otherwise a client that is still sending would see a reset connection
+/// instead of the response.
 pub fn drain(mut body: BodyDataStream) {
     tokio::spawn(async move {
         let rest = async { while let Some(Ok(_)) = body.next().await {} };
@@ -67,9 +67,9 @@ pub fn drain(mut body: BodyDataStream) {
     });
 }
 
-/// The body of a multipart request. The parser of parts reads on until its source has nothing
-/// ready, so this source pauses after each chunk, and fails where nothing of what was read is used.
-pub struct Source {
+/// The body of a multipart request. The parser reads until no data is ready, so this source pauses after each chunk. It fails
+/// if the parser buffers too much.
+pub struct MultipartSource {
     body: BodyDataStream,
     unused: Arc<AtomicUsize>,
     patience: Duration,
@@ -77,8 +77,8 @@ pub struct Source {
     pause: bool,
 }
 
-impl Source {
-    /// A source that fails where `patience` passes without a byte.
+impl MultipartSource {
+    /// Creates a source that fails after `patience` without data.
     pub fn new(body: Body, patience: Duration) -> Self {
         Self {
             body: body.into_data_stream(),
@@ -89,7 +89,7 @@ impl Source {
         }
     }
 
-    /// How many bytes were read since the reader last set this to 0.
+    /// Returns the counter of bytes read since the reader last set it to 0.
     pub fn unused(&self) -> Arc<AtomicUsize> {
         Arc::clone(&self.unused)
     }
@@ -105,12 +105,12 @@ impl Source {
     }
 }
 
-impl Stream for Source {
+impl Stream for MultipartSource {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.unused.load(Ordering::Relaxed) > AHEAD {
-            let error = io::Error::other("the headers of a part have no end");
+            let error = io::Error::other("the headers of a part are too long");
             return Poll::Ready(Some(Err(error)));
         }
         if std::mem::take(&mut self.pause) {

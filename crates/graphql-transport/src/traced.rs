@@ -1,4 +1,4 @@
-//! A span for each GraphQL operation.
+//! Tracing spans of GraphQL operations.
 
 use async_graphql::{Request, Response, parser::types::DocumentOperations};
 use tracing::{Span, field::Empty, info_span};
@@ -8,10 +8,10 @@ use super::{codes, observer::OperationKind};
 /// Target of the spans of GraphQL operations. A subscriber that wants them enables level `INFO` of this target.
 pub const SPAN_TARGET: &str = "graphql_transport::operation";
 
-/// Characters of an operation's name that a span shows: clients choose it.
-const LONGEST: usize = 100;
+/// Maximum length of an operation name in a span, in characters. Clients choose the name.
+const MAX_NAME: usize = 100;
 
-/// A span for an operation of this type.
+/// Creates the span of an operation.
 pub fn span(request: &mut Request, kind: OperationKind) -> Span {
     let kind = kind.as_str();
     let span = info_span!(
@@ -36,7 +36,7 @@ pub fn span(request: &mut Request, kind: OperationKind) -> Span {
     span
 }
 
-/// Tells `span` how the operation ended.
+/// Records the result of the operation in its span.
 pub fn answered(span: &Span, response: &Response) {
     if let Some(code) = codes::all(&response.errors).first().copied() {
         span.record("graphql.error.code", code);
@@ -46,7 +46,7 @@ pub fn answered(span: &Span, response: &Response) {
     }
 }
 
-/// The name of the operation that runs.
+/// Returns the name of the selected operation.
 fn name(request: &mut Request) -> Option<String> {
     let asked = request.operation_name.clone();
     let mut only = || match &request.parsed_query().ok()?.operations {
@@ -54,5 +54,5 @@ fn name(request: &mut Request) -> Option<String> {
         _ => None,
     };
     let name = asked.or_else(|| only().map(|name| name.to_string()))?;
-    Some(name.chars().take(LONGEST).collect())
+    Some(name.chars().take(MAX_NAME).collect())
 }

@@ -1,4 +1,4 @@
-//! Where the files of multipart requests go.
+//! Storage of the files of multipart requests.
 
 use std::{error::Error, io, mem, sync::Arc};
 
@@ -9,31 +9,31 @@ use thiserror::Error;
 
 use super::source::is_silent;
 
-/// Why a file of a multipart request was not stored.
+/// Why a file was not stored.
 #[derive(Debug, Error)]
 pub enum UploadError {
-    /// The file is longer than an upload may be.
-    #[error("The file is larger than {limit} bytes, the most that an upload may have.")]
+    /// The file exceeds the maximum size of an upload.
+    #[error("The file exceeds the maximum upload size of {limit} bytes.")]
     TooLarge {
-        /// The most that an upload may have, in bytes.
+        /// Maximum size of an upload, in bytes.
         limit: u64,
     },
-    /// The request ended, or its connection broke, before the file was complete.
-    #[error("The request was cut off before the file was complete. Send it again.")]
+    /// The request ended or its connection broke before the file was complete.
+    #[error("The upload is incomplete: the request ended early. Send it again.")]
     CutOff,
-    /// No byte of the request came for too long.
-    #[error("No byte of the file came for too long. Send it again.")]
+    /// No data arrived in time.
+    #[error("The upload timed out: no data arrived. Send it again.")]
     Silent,
-    /// The name of the file cannot be stored, with what is wrong with it.
+    /// The file name is invalid. Contains the reason.
     #[error("The file name {0}.")]
     Name(String),
     /// The storage failed.
-    #[error("the file could not be stored")]
+    #[error("could not store the file")]
     Failed(#[source] Box<dyn Error + Send + Sync>),
 }
 
 impl UploadError {
-    /// Why the body of a request failed.
+    /// Converts the error of a request body.
     pub fn of_body(error: &(dyn Error + 'static)) -> UploadError {
         if is_silent(error) { UploadError::Silent } else { UploadError::CutOff }
     }
@@ -42,26 +42,26 @@ impl UploadError {
 /// Stores files while their request is being read.
 #[async_trait]
 pub trait UploadSink: Send + Sync {
-    /// Stores one file and tells the id of the upload. Keeps nothing of a file that it refuses,
-    /// and nothing of one whose `body` yields an error ([`UploadError::of_body`]).
+    /// Stores a file and returns its ID. Stores nothing if it refuses the file or `body` yields an error: see
+    /// [`UploadError::of_body`].
     async fn store(
         &self,
         file_name: Option<String>,
         body: BoxStream<'_, Result<Bytes, io::Error>>,
     ) -> Result<String, UploadError>;
 
-    /// Called once the request has been executed or refused: deletes those uploads that no task took.
+    /// Called after the request was executed or refused. Deletes the uploads that nothing uses.
     async fn release(&self, ids: Vec<String>);
 }
 
-/// The uploads of one request. They are released when it ends, also where it is dropped midway.
-pub struct Held {
+/// The uploads of a request. They are released when the request ends or is dropped.
+pub struct RequestUploads {
     sink: Arc<dyn UploadSink>,
     ids: Vec<String>,
 }
 
-impl Held {
-    /// No uploads yet.
+impl RequestUploads {
+    /// Creates an empty list.
     pub fn new(sink: Arc<dyn UploadSink>) -> Self {
         let ids = Vec::new();
         Self { sink, ids }
@@ -72,17 +72,17 @@ impl Held {
         self.ids.push(id);
     }
 
-    /// Where further files go.
+    /// Returns the sink.
     pub fn sink(&self) -> &dyn UploadSink {
         self.sink.as_ref()
     }
 
-    /// Did the request bring no files?
+    /// Returns true if the request has no files.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
 
-    /// Tells the sink that the request has ended.
+    /// Releases the uploads.
     pub async fn release(mut self) {
         let ids = mem::take(&mut self.ids);
         if !ids.is_empty() {
@@ -91,8 +91,8 @@ impl Held {
     }
 }
 
-impl Drop for Held {
-    /// A request that is dropped (its client went away) releases its uploads in the background.
+impl Drop for RequestUploads {
+    /// Releases the uploads in the background.
     fn drop(&mut self) {
         let ids = mem::take(&mut self.ids);
         if ids.is_empty() {

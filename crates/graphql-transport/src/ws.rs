@@ -1,4 +1,4 @@
-//! WebSockets, from the handshake to the Close frame: `graphql-transport-ws` and the older `graphql-ws`.
+//! WebSocket connections, from the handshake to the Close frame.
 
 use std::{
     sync::{
@@ -23,12 +23,12 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 use super::{
     Transport,
     admission::Admission,
-    messages::{Closing, Protocol},
+    messages::{CloseReason, Protocol},
     session::Session,
     settings::Settings,
 };
 
-/// Opens a WebSocket with the newest protocol that the client offers.
+/// Accepts a WebSocket with the newest protocol that the client offers.
 pub fn open<E: Executor>(upgrade: WebSocketUpgrade, transport: &Transport<E>) -> Response {
     let settings = transport.settings.clone();
     let executor = transport.executor.clone();
@@ -49,16 +49,15 @@ async fn serve<E: Executor>(mut socket: WebSocket, executor: Admission<E>, setti
             let session = Session::new(protocol, executor, settings.max_operations);
             converse(&mut socket, session, &settings).await
         }
-        None => Some(Closing::new(4406, "Subprotocol not acceptable")),
+        None => Some(CloseReason::new(4406, "Subprotocol not acceptable")),
     };
     if let Some(closing) = closing {
         close(&mut socket, closing, settings.send_timeout).await;
     }
 }
 
-/// Sends a Close frame and reads on until the client has answered it: without that the client
-/// would see 1006.
-async fn close(socket: &mut WebSocket, closing: Closing, patience: Duration) {
+/// Sends a Close frame and reads until the client answers it. Otherwise the client would see 1006.
+async fn close(socket: &mut WebSocket, closing: CloseReason, patience: Duration) {
     let rest = async {
         let sent = socket.send(closing.frame()).await;
         while sent.is_ok() && matches!(socket.recv().await, Some(Ok(_))) {}
@@ -66,46 +65,46 @@ async fn close(socket: &mut WebSocket, closing: Closing, patience: Duration) {
     let _ = timeout(patience, rest).await;
 }
 
-/// Whether a client still answers pings.
+/// Tracks if a client answers pings.
 #[derive(Clone)]
-pub struct Pulse {
+pub struct PingState {
     period: Duration,
     answered: Arc<AtomicBool>,
 }
 
-impl Pulse {
-    /// A client that is pinged once per `period`.
+impl PingState {
+    /// Creates the state for a client that is pinged once per `period`.
     pub fn new(period: Duration) -> Self {
         let answered = Arc::new(AtomicBool::new(true));
         Self { period, answered }
     }
 
-    /// When pings are due.
+    /// Returns the times of pings.
     pub fn ticks(&self) -> Interval {
         let mut ticks = interval_at(Instant::now() + self.period, self.period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         ticks
     }
 
-    /// The client sent something.
+    /// Notes that the client sent something.
     pub fn beat(&self) {
         self.answered.store(true, Ordering::Relaxed);
     }
 
-    /// The next ping; none where the client left the one before without an answer.
+    /// Returns the next ping. None if the client did not answer the previous one.
     pub fn ping(&self) -> Option<Message> {
         let answered = self.answered.swap(false, Ordering::Relaxed);
         answered.then(|| Message::Ping(Bytes::new()))
     }
 }
 
-/// Serves a session until one side ends it. Gives the Close to send; none where the client is gone.
+/// Serves a session until one side ends it. Returns the Close to send, or None if the client is gone.
 async fn converse<E: Executor>(
     socket: &mut WebSocket,
     mut session: Session<E>,
     settings: &Settings,
-) -> Option<Closing> {
-    let pulse = Pulse::new(settings.ping_interval);
+) -> Option<CloseReason> {
+    let pulse = PingState::new(settings.ping_interval);
     let mut ticks = pulse.ticks();
     let deadline = Instant::now() + settings.init_timeout;
     loop {
@@ -120,9 +119,9 @@ async fn converse<E: Executor>(
                 session.keep_alive().map(|message| message.and_then(text))
             }
             () = sleep_until(deadline), if !session.is_open() => {
-                Err(Closing::new(4408, "Connection initialisation timeout"))
+                Err(CloseReason::new(4408, "Connection initialisation timeout"))
             }
-            () = settings.shutdown.cancelled() => Err(Closing::going_away()),
+            () = settings.shutdown.cancelled() => Err(CloseReason::going_away()),
         };
         match reply {
             Ok(None) => {}
@@ -134,7 +133,7 @@ async fn converse<E: Executor>(
     }
 }
 
-/// Sends a message; none where the client takes it too slowly or is gone.
+/// Sends a message. Returns None if the client is too slow or gone.
 async fn send(socket: &mut WebSocket, message: Message, settings: &Settings) -> Option<()> {
     timeout(settings.send_timeout, socket.send(message)).await.ok()?.ok()
 }
@@ -142,12 +141,12 @@ async fn send(socket: &mut WebSocket, message: Message, settings: &Settings) -> 
 fn received<E: Executor>(
     session: &mut Session<E>,
     message: Result<Message, Error>,
-) -> Result<Option<Message>, Closing> {
+) -> Result<Option<Message>, CloseReason> {
     match message {
         Ok(Message::Text(message)) => Ok(session.receive(&message)?.and_then(text)),
-        Ok(Message::Binary(_)) => Err(Closing::new(4400, "Invalid message: text is expected")),
+        Ok(Message::Binary(_)) => Err(CloseReason::new(4400, "Invalid message: text is expected")),
         Ok(_) => Ok(None),
-        Err(error) => Err(Closing::new(1009, format!("The message cannot be read: {error}"))),
+        Err(error) => Err(CloseReason::new(1009, format!("The message cannot be read: {error}"))),
     }
 }
 
