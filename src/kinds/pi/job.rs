@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{parts, text};
 use crate::clock::Clock;
 use crate::runner::{Context, Failure, Report, StopReason};
-use pi_digits::{ValueName, StackValue, PiPlan, Series, PlanStep, Stopped, StepKind, WriteError};
+use pi_digits::{PiPlan, PlanStep, Series, StackValue, StepKind, Stopped, ValueName, WriteError};
 
 /// Maximum number of parts of the sum.
 const PARTS: usize = 32;

@@ -4,7 +4,7 @@ use tokio::fs;
 
 use crate::files;
 use crate::runner::{Context, Failure, StopReason};
-use pi_digits::{ValueName, StackValue, PiPlan};
+use pi_digits::{PiPlan, StackValue, ValueName};
 
 /// Saves a piece, synced to disk.
 pub async fn save(context: &Context, name: &ValueName, bytes: Vec<u8>) -> Result<(), StopReason> {
