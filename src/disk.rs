@@ -1,38 +1,87 @@
-//! Giving disk space back without a wait for it.
+//! Files on the local disk: durable names, and deletion without waiting for the disk.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::thread;
 
-/// Bytes up to which a file's space is given back at once.
+/// Maximum size of a file whose space is released at once, in bytes.
 const SMALL: u64 = 8 << 20;
 
-/// Takes a file's name away; whether there was one. The space of a large file is given back a moment later, by a thread
-/// that merely holds it open: that takes longer the larger it is. If the process ends before, the system does it. Close your
-/// own handles of the file before, or by [`close_later`].
+/// When a new name survives a power loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NameSync {
+    /// When the call returns: the folder is synced.
+    Now,
+    /// Later: after a power loss the previous file may be back. Saves one sync.
+    Later,
+}
+
+/// Writes a file atomically: readers and crashes see the previous content or the new one, never a part.
+///
+/// Writes and syncs a temporary file beside it (extension `part`), renames it, and syncs the folder by `sync`.
+pub fn write_atomically(path: &Path, bytes: &[u8], sync: NameSync) -> io::Result<()> {
+    // The temporary name is unique: a run that lost its lease may be writing the same file.
+    let part = path.with_extension(format!("{}.part", uuid::Uuid::new_v4().simple()));
+    let written = write_and_rename(&part, path, bytes);
+    if written.is_err() {
+        // The write failed already; the error of the cleanup adds nothing.
+        let _ = fs::remove_file(&part);
+    }
+    written?;
+    if sync == NameSync::Now { sync_folder(folder_of(path)) } else { Ok(()) }
+}
+
+fn write_and_rename(part: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create_new(part)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    fs::rename(part, path)
+}
+
+/// Renames a file whose content is synced, so that the new name survives a power loss when this returns.
+pub fn rename_durably(from: &Path, to: &Path) -> io::Result<()> {
+    fs::rename(from, to)?;
+    sync_folder(folder_of(to))?;
+    if folder_of(from) == folder_of(to) { Ok(()) } else { sync_folder(folder_of(from)) }
+}
+
+/// Syncs a folder: names added to it or removed from it survive a power loss.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    File::open(folder)?.sync_all()
+}
+
+/// Returns the folder that contains `path`; the working directory for a bare name.
+pub fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Deletes a file. Returns false if there is none.
+///
+/// A thread keeps a large file open and closes it later, because releasing the space takes longer the larger the file is. If
+/// the process ends first, the system releases it. Close your own handles before, or with [`close_later`].
 pub fn remove_file(path: &Path) -> io::Result<bool> {
     let large = fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.len() > SMALL);
-    // Where it cannot be opened, its space is waited for.
-    let held = if large { File::open(path).ok() } else { None };
+    // If the file cannot be opened, this call waits for its space to be released.
+    let open = if large { File::open(path).ok() } else { None };
     match fs::remove_file(path) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(error),
     }
-    if let Some(held) = held {
-        close_later(held);
+    if let Some(open) = open {
+        close_later(open);
     }
     Ok(true)
 }
 
-/// Closes, on a thread, what may be the last to hold a removed file: whoever closes a file last waits for its space.
-pub fn close_later<T: Send + 'static>(held: T) {
-    // Without a thread it is closed here.
-    let _ = thread::Builder::new().name("disk".into()).spawn(move || drop(held));
+/// Drops `handle` on a thread. Use it for what may be the last handle of a deleted file.
+pub fn close_later<T: Send + 'static>(handle: T) {
+    // If no thread can be started, the handle is dropped here.
+    let _ = thread::Builder::new().name("disk".into()).spawn(move || drop(handle));
 }
 
-/// Takes a folder's name and those of the files in it away, in the same way; whether there was one.
+/// Deletes a folder and its content like [`remove_file`]. Returns false if there is none.
 pub fn remove_folder(path: &Path) -> io::Result<bool> {
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
@@ -58,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_gone_at_once() {
+    fn deleted_names_are_gone_at_once() {
         let folder = tempfile::tempdir().unwrap();
         for size in [0, SMALL + 1] {
             let path = folder.path().join("file");
@@ -72,5 +121,21 @@ mod tests {
         fs::write(work.join("inner/file"), "x").unwrap();
         assert!(remove_folder(&work).unwrap());
         assert!(!remove_folder(&work).unwrap());
+    }
+
+    #[test]
+    fn an_atomic_write_replaces_the_file_and_leaves_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.json");
+        for (content, sync) in [("first", NameSync::Now), ("second", NameSync::Later)] {
+            write_atomically(&path, content.as_bytes(), sync).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), content);
+        }
+        assert!(write_atomically(&folder.path().join("missing/file"), b"x", NameSync::Now).is_err());
+        fs::create_dir(folder.path().join("taken")).unwrap();
+        fs::write(folder.path().join("taken/file"), "x").unwrap();
+        assert!(write_atomically(&folder.path().join("taken"), b"x", NameSync::Now).is_err());
+        let names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names.len(), 2, "{names:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! What Pausa does, told as stories against the real thing. One binary, so that it is linked once and its databases are
 //! shared.
 
+mod blobs;
 mod chaos;
 mod datasets;
 mod embedding;

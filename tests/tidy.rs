@@ -29,7 +29,7 @@ const KEPT: [(&str, &[&str]); 7] = [
     ("axum", &["src/http", "src/app.rs"]),
     ("prometheus_client", &["src/metrics"]),
     ("reqwest", &["src/telemetry"]),
-    ("tokio::fs", &["src/files", "src/kinds/import/rejects.rs", "src/kinds/pi/parts.rs"]),
+    ("tokio::fs", &["src/files", "src/kinds/import/rejects.rs"]),
 ];
 
 /// The file that may contain the texts of error codes.
@@ -128,4 +128,23 @@ fn files_are_short_and_say_what_they_are() {
         assert!(text.starts_with("//!"), "{file} does not begin with what it is");
         assert!(text.lines().count() <= LINES, "{file} is longer than {LINES} lines");
     }
+}
+
+/// Others name blobs and working files by ID and name, so that another blob store needs no file system.
+#[test]
+fn no_path_leaves_files() {
+    let mut wrong = Vec::new();
+    for (file, text) in read_all().into_iter().filter(|(file, _)| file.starts_with("src/files/")) {
+        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+        let is_port = file == "src/files/blobs/mod.rs";
+        for line in code.lines().map(str::trim).filter(|line| line.contains("Path") && !line.starts_with("//")) {
+            let is_public =
+                ["pub fn", "pub async fn", "pub type", "pub use"].iter().any(|start| line.starts_with(start));
+            let opens_root = line.contains("fn open(root: &Path,");
+            if (is_port || is_public) && !opens_root {
+                wrong.push(format!("{file}: {line}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "a path leaves `files`:\n{}", wrong.join("\n"));
 }

@@ -1,5 +1,5 @@
-//! Who writes to an upload: one request at a time, and the one that came last. A client whose network broke comes again
-//! while the server still waits at the old connection; that request then ends, keeps its bytes, and makes room.
+//! One request at a time writes to an upload, and a new one interrupts the old one. A client whose network failed comes back while
+//! the server still waits at the old connection.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,36 +7,36 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-/// The uploads that requests of this node work on. Clones share them.
+/// The uploads that requests of this node use. Clones share them.
 #[derive(Clone, Default)]
 pub struct UploadLocks(Arc<Mutex<HashMap<String, LockEntry>>>);
 
 #[derive(Clone, Default)]
 struct LockEntry {
-    taken: Arc<tokio::sync::Mutex<()>>,
-    last: CancellationToken,
+    in_use: Arc<tokio::sync::Mutex<()>>,
+    newest: CancellationToken,
 }
 
-/// The right to work on an upload, until it is dropped.
+/// Exclusive use of an upload on this node, until it is dropped.
 pub struct UploadLock {
-    over: CancellationToken,
-    _taken: OwnedMutexGuard<()>,
+    superseded: CancellationToken,
+    _in_use: OwnedMutexGuard<()>,
 }
 
 impl UploadLocks {
-    /// Ends the lock of whoever works on the upload, and waits until that has let go.
+    /// Interrupts the request that uses the upload, and waits until it has ended.
     pub async fn take(&self, id: &str) -> UploadLock {
-        let over = CancellationToken::new();
-        let taken = {
+        let superseded = CancellationToken::new();
+        let in_use = {
             let mut entries = self.entries();
-            // One that only this table knows is nobody's.
-            entries.retain(|_, entry| Arc::strong_count(&entry.taken) > 1);
+            // No request has an entry that only this table refers to.
+            entries.retain(|_, entry| Arc::strong_count(&entry.in_use) > 1);
             let entry = entries.entry(id.to_owned()).or_default();
-            std::mem::replace(&mut entry.last, over.clone()).cancel();
-            Arc::clone(&entry.taken)
+            std::mem::replace(&mut entry.newest, superseded.clone()).cancel();
+            Arc::clone(&entry.in_use)
         };
-        let _taken = taken.lock_owned().await;
-        UploadLock { over, _taken }
+        let _in_use = in_use.lock_owned().await;
+        UploadLock { superseded, _in_use }
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<String, LockEntry>> {
@@ -45,9 +45,9 @@ impl UploadLocks {
 }
 
 impl UploadLock {
-    /// Another request wants to work on the upload.
-    pub fn over(&self) -> WaitForCancellationFuture<'_> {
-        self.over.cancelled()
+    /// Waits until another request wants the upload.
+    pub fn superseded(&self) -> WaitForCancellationFuture<'_> {
+        self.superseded.cancelled()
     }
 }
 
@@ -56,17 +56,17 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_last_one_to_come_is_the_next() {
+    async fn a_new_request_interrupts_the_one_before() {
         let locks = UploadLocks::default();
         let first = locks.take("a").await;
         let other = locks.take("b").await;
         let again = locks.clone();
         let second = tokio::spawn(async move { again.take("a").await });
-        first.over().await;
-        assert!(!other.over.is_cancelled());
+        first.superseded().await;
+        assert!(!other.superseded.is_cancelled());
         drop(first);
         let second = second.await.unwrap();
-        assert!(!second.over.is_cancelled());
+        assert!(!second.superseded.is_cancelled());
         drop((second, other));
         let _next = locks.take("c").await;
         assert_eq!(locks.entries().len(), 1);

@@ -1,4 +1,4 @@
-//! Results of tasks: GET and HEAD /download/ID.
+//! GET and HEAD /download/ID: result files of tasks.
 
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode};
@@ -6,11 +6,12 @@ use axum::response::Response;
 
 use super::file_response;
 use super::uploads::error;
+use crate::files::BlobName;
 use crate::state::AppState;
 use crate::store;
 use crate::task::{self, Code, ResultFile, Task};
 
-/// The task's result: 404 for an unknown id, 409 with the state where it is not COMPLETED, 410 where the file is gone.
+/// Sends the result of a task: 404 for an unknown ID, 409 with the state unless COMPLETED, 410 if the file was deleted.
 pub async fn result(
     State(app): State<AppState>,
     Path(id): Path<String>,
@@ -20,7 +21,7 @@ pub async fn result(
     file(&app, &id, |task| app.runner.result_file(task), &method, &headers).await
 }
 
-/// The rejected rows of an import, in the same way; those of one that FAILED past maxBadRows too.
+/// Sends the rejected rows of an import in the same way, also of an import that FAILED because of maxBadRows.
 pub async fn rejects(
     State(app): State<AppState>,
     Path(id): Path<String>,
@@ -37,24 +38,27 @@ async fn file(
     method: &Method,
     headers: &HeaderMap,
 ) -> Response {
-    let unknown = || error(StatusCode::NOT_FOUND, Code::NotFound, "there is no such task");
+    let unknown = || error(StatusCode::NOT_FOUND, Code::NotFound, "Task not found.");
     let Ok(id) = id.parse() else { return unknown() };
     let task = match app.store.get(id).await {
         Ok(Some(task)) => task,
         Ok(None) => return unknown(),
-        Err(problem) => return away(&problem),
+        Err(problem) => return unavailable(&problem),
     };
     match of(&task) {
         None if task.state != task::State::Completed => {
-            let text = format!("task {} is {}: its file is there once it is COMPLETED", task.id, task.state);
+            let text = format!("Task {} is {}. Its file is available once it is COMPLETED.", task.id, task.state);
             error(StatusCode::CONFLICT, Code::InvalidState, &text)
         }
-        Some(file) => file_response::send(method, headers, app.files.result(task.id), &file).await,
-        None => error(StatusCode::NOT_FOUND, Code::NotFound, "this task left no such file"),
+        Some(file) => {
+            let name = BlobName::Result(task.id);
+            file_response::send((method, headers), app.files.blobs.as_ref(), &name, &file).await
+        }
+        None => error(StatusCode::NOT_FOUND, Code::NotFound, "The task has no such file."),
     }
 }
 
-fn away(problem: &store::Error) -> Response {
+fn unavailable(problem: &store::Error) -> Response {
     tracing::warn!(error = %problem, "download refused: store unavailable");
-    error(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "the task store is away: try again")
+    error(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "The task store is unavailable. Try again.")
 }

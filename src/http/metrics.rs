@@ -39,7 +39,7 @@ async fn refresh(app: &AppState) {
     if let Some((open, idle, limit)) = app.datasets.connections() {
         metrics.datasets.pool(open, idle, limit);
     }
-    if let Ok((free, size)) = app.files.space() {
+    if let Ok((free, size)) = app.files.scratch.space() {
         metrics.disk.set(free, size);
     }
     let mut next = app.next_backlog_count.lock().await;

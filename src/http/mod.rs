@@ -108,5 +108,5 @@ fn cors(origins: &[String]) -> CorsLayer {
 async fn add_tus_capabilities(request: Request, next: Next, limit: u64) -> Response {
     let is_discovery = request.method() == Method::OPTIONS && request.uri().path().starts_with("/uploads");
     let response = next.run(request).await;
-    if is_discovery { tus::announce(response, limit) } else { response }
+    if is_discovery { tus::with_capabilities(response, limit) } else { response }
 }

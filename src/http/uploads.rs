@@ -1,4 +1,5 @@
-//! Files from clients: POST /uploads, and the file parts of GraphQL requests. Streamed to disk, never whole in memory.
+//! Files from clients: POST /uploads, and the file parts of GraphQL requests. They are streamed to the blob store, never held in
+//! memory as a whole.
 
 use std::io;
 
@@ -13,7 +14,7 @@ use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use serde_json::json;
 
 use super::tus;
-use crate::files::Received;
+use crate::files::{BlobName, Received};
 use crate::state::AppState;
 use crate::store::{self, Upload};
 use crate::task::{Code, text};
@@ -21,27 +22,28 @@ use graphql_transport::{UploadError, UploadSink};
 
 type UploadBody<'a> = BoxStream<'a, Result<Bytes, io::Error>>;
 
-/// Where the file parts of GraphQL requests go.
+/// Stores the file parts of GraphQL requests as uploads.
 pub struct GraphqlUploads(pub AppState);
 
 #[async_trait]
 impl UploadSink for GraphqlUploads {
     async fn store(&self, file_name: Option<String>, body: UploadBody<'_>) -> Result<String, UploadError> {
-        keep(&self.0, file_name, body).await.map(|upload| upload.id)
+        store_upload(&self.0, file_name, body).await.map(|upload| upload.id)
     }
 
     async fn release(&self, ids: Vec<String>) {
         for id in ids {
-            if let Err(error) = forget(&self.0, &id).await {
+            if let Err(error) = delete_unused(&self.0, &id).await {
                 tracing::warn!(upload = id, %error, "could not delete an upload that no task uses");
             }
         }
     }
 }
 
-/// POST /uploads: the beginning of a resumable upload where the client speaks tus; else the body is the file, or the first file part of a multipart/form-data body.
+/// POST /uploads: creates a resumable upload if the client speaks tus. Otherwise stores the body, or the first file part of a
+/// multipart/form-data body.
 pub async fn receive(State(app): State<AppState>, headers: HeaderMap, body: Body) -> Response {
-    if tus::speaks(&headers) {
+    if tus::is_tus(&headers) {
         return tus::create(&app, &headers, body).await;
     }
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
@@ -49,17 +51,17 @@ pub async fn receive(State(app): State<AppState>, headers: HeaderMap, body: Body
         return refuse(&UploadError::TooLarge { limit: app.config.max_upload_bytes });
     }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let pieces = body.into_data_stream().map_err(io::Error::other);
-    let kept = match multer::parse_boundary(kind) {
-        Ok(boundary) => first_file(&app, multer::Multipart::new(pieces, boundary)).await,
-        Err(_) => keep(&app, None, pieces.boxed()).await.map(Some),
+    let body = body.into_data_stream().map_err(io::Error::other);
+    let stored = match multer::parse_boundary(kind) {
+        Ok(boundary) => first_file(&app, multer::Multipart::new(body, boundary)).await,
+        Err(_) => store_upload(&app, None, body.boxed()).await.map(Some),
     };
-    match kept {
+    match stored {
         Ok(Some(upload)) => {
             let answer = json!({ "id": upload.id, "size": upload.size, "sha256": upload.sha256 });
             (StatusCode::CREATED, Json(answer)).into_response()
         }
-        Ok(None) => error(StatusCode::BAD_REQUEST, Code::BadUserInput, "the form holds no file"),
+        Ok(None) => error(StatusCode::BAD_REQUEST, Code::BadUserInput, "The form has no file part."),
         Err(problem) => refuse(&problem),
     }
 }
@@ -67,25 +69,25 @@ pub async fn receive(State(app): State<AppState>, headers: HeaderMap, body: Body
 async fn first_file(app: &AppState, mut form: multer::Multipart<'_>) -> Result<Option<Upload>, UploadError> {
     while let Some(field) = form.next_field().await.map_err(|error| UploadError::of_body(&error))? {
         if let Some(name) = field.file_name().map(str::to_owned) {
-            return keep(app, Some(name), field.map_err(io::Error::other).boxed()).await.map(Some);
+            return store_upload(app, Some(name), field.map_err(io::Error::other).boxed()).await.map(Some);
         }
     }
     Ok(None)
 }
 
-/// Streams a file to disk and notes it. Nothing is left of one that is cut off or too large.
-async fn keep(app: &AppState, name: Option<String>, mut body: UploadBody<'_>) -> Result<Upload, UploadError> {
+/// Stores a file and its row. Deletes the bytes of one that is cut off or too large.
+async fn store_upload(app: &AppState, name: Option<String>, mut body: UploadBody<'_>) -> Result<Upload, UploadError> {
     if let Some(name) = &name {
         text::check(name, text::FILE_NAME).map_err(|invalid| UploadError::Name(invalid.to_string()))?;
     }
     let limit = app.config.max_upload_bytes;
     let id = app.clock.uuid().to_string();
-    let mut incoming = app.files.receive(&id, limit).await.map_err(failed)?;
+    let mut writer = app.files.blobs.create_upload(&id, limit).await.map_err(failed)?;
     let problem = loop {
         match body.next().await {
             None => break None,
             Some(Err(error)) => break Some(UploadError::of_body(&error)),
-            Some(Ok(bytes)) => match incoming.write(&bytes).await {
+            Some(Ok(bytes)) => match writer.write(&bytes).await {
                 Ok(Received::Taken) => {}
                 Ok(Received::TooLarge) => break Some(UploadError::TooLarge { limit }),
                 Err(error) => break Some(failed(error)),
@@ -93,38 +95,43 @@ async fn keep(app: &AppState, name: Option<String>, mut body: UploadBody<'_>) ->
         }
     };
     if let Some(problem) = problem {
-        incoming.abandon().await.map_err(failed)?;
+        writer.abandon().await.map_err(failed)?;
         return Err(problem);
     }
-    let whole = incoming.finish().await.map_err(failed)?;
+    let complete = writer.finish().await.map_err(failed)?;
     let now = app.clock.now();
-    let (size, sha256) = (Some(whole.size), Some(whole.sha256));
+    let (size, sha256) = (Some(complete.size), Some(complete.sha256));
     let upload = Upload { id, name, metadata: None, size, sha256, created_at: now, used_at: now };
     if let Err(error) = app.store.add_upload(&upload).await {
-        app.files.delete_upload(&upload.id).await.map_err(failed)?;
+        delete_blob(app, &upload.id).await.map_err(failed)?;
         return Err(failed(error));
     }
     Ok(upload)
 }
 
-/// Deletes an upload unless a task reads it.
-async fn forget(app: &AppState, id: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// Deletes an upload unless a task uses it.
+async fn delete_unused(app: &AppState, id: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     if app.store.delete_upload(id).await? {
-        app.files.delete_upload(id).await?;
+        delete_blob(app, id).await?;
     }
     Ok(())
+}
+
+/// Deletes the bytes of an upload, complete or not.
+pub async fn delete_blob(app: &AppState, id: &str) -> io::Result<()> {
+    app.files.blobs.delete(&BlobName::Upload(id.to_owned())).await
 }
 
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> UploadError {
     UploadError::Failed(Box::new(error))
 }
 
-/// The answer where the disk or the store failed.
-pub fn unkept(error: impl std::error::Error + Send + Sync + 'static) -> Box<Response> {
+/// Returns the response if the blob store or the task store failed.
+pub fn storage_failed(error: impl std::error::Error + Send + Sync + 'static) -> Box<Response> {
     Box::new(refuse(&failed(error)))
 }
 
-/// The answer to an upload that was not kept.
+/// Returns the response to an upload that was not stored.
 pub fn refuse(problem: &UploadError) -> Response {
     match problem {
         UploadError::TooLarge { .. } => error(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, &problem.to_string()),
@@ -136,19 +143,20 @@ pub fn refuse(problem: &UploadError) -> Response {
             tracing::error!(error = %cause, "could not store an upload");
             let full =
                 cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::StorageFull);
-            let away = matches!(cause.downcast_ref(), Some(store::Error::Unavailable(_) | store::Error::Full(_)));
+            let unavailable =
+                matches!(cause.downcast_ref(), Some(store::Error::Unavailable(_) | store::Error::Full(_)));
             let text = if full {
-                "the server's disk is full: try again later"
+                "The server's disk is full. Try again later."
             } else {
-                "the file could not be kept: try again"
+                "The file could not be stored. Try again."
             };
-            let code = if full || away { Code::Unavailable } else { Code::Internal };
+            let code = if full || unavailable { Code::Unavailable } else { Code::Internal };
             error(StatusCode::SERVICE_UNAVAILABLE, code, text)
         }
     }
 }
 
-/// An error outside GraphQL, in GraphQL's form.
+/// Returns an error in the format of GraphQL, for routes other than GraphQL's.
 pub fn error(status: StatusCode, code: Code, text: &str) -> Response {
     let body = json!({ "errors": [{ "message": text, "extensions": { "code": code.as_str() } }] });
     (status, Json(body)).into_response()

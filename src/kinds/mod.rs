@@ -10,7 +10,6 @@ mod rate_limiter;
 pub mod timer;
 
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -71,34 +70,25 @@ fn read_spec<S: DeserializeOwned>(spec: &serde_json::Value) -> Result<S, BadInpu
     S::deserialize(spec).map_err(|error| BadInput::new("spec", error.to_string()))
 }
 
-/// Seals a finished file of the task's folder, whose size and hash may be `known`.
-async fn seal(context: &Context, file: PathBuf, known: Option<Fingerprint>) -> io::Result<Fingerprint> {
-    let (files, id) = (context.files().clone(), context.id());
-    let sealing = context.uninterrupted(async move {
-        let Some(known) = known else { return files.seal(id, &file).await };
-        files.seal_known(id, &file, &known).await.map(|()| known)
-    });
-    sealing.await.map_err(io::Error::other)?
+/// Stages a finished working file as the result of the task. `known` is its size and hash, if they were computed already.
+async fn stage_result(context: &Context, file: &str, known: Option<Fingerprint>) -> io::Result<Fingerprint> {
+    let (blobs, task, scratch) = (Arc::clone(&context.files().blobs), context.id(), context.scratch());
+    let file = file.to_owned();
+    let staging = context.uninterrupted(async move { blobs.stage_result(task, &scratch, &file, known).await });
+    staging.await.map_err(io::Error::other)?
 }
 
-/// Makes the sealed file of a finished run the task's result.
+/// Publishes the staged result of a finished run.
 async fn publish_file(context: &Context, result: Option<&ResultFile>) -> Result<(), Failure> {
     let Some(file) = result else { return Ok(()) };
-    let published = context.files().publish(context.id(), &file.sha256).await;
+    let published = context.files().publish_result(context.id(), &file.sha256).await;
     published.map_err(|error| Failure::io("the finished file", &error))
 }
 
-/// Deletes a task's result and its folder.
+/// Deletes the result and the working files of a task.
 async fn delete_files(context: &Context) -> Result<(), Failure> {
-    let lost = |error: io::Error| Failure::io("the task's files", &error);
-    context.files().delete_result(context.id()).await.map_err(lost)?;
-    clear_work(context).await
-}
-
-/// Deletes a task's folder.
-async fn clear_work(context: &Context) -> Result<(), Failure> {
-    let cleared = context.files().clear_work(context.id()).await;
-    cleared.map_err(|error| Failure::io("the task's files", &error))
+    let deleted = context.files().delete_task(context.id()).await;
+    deleted.map_err(|error| Failure::io("the task's files", &error))
 }
 
 impl From<datasets::Error> for Failure {

@@ -4,7 +4,6 @@ mod checkpoint;
 mod stop;
 mod threads;
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -18,7 +17,7 @@ use super::pool::ComputePool;
 use super::registry::RunSignal;
 use super::report::{CheckpointWrite, LatestCheckpoint};
 use crate::clock::Clock;
-use crate::files::Files;
+use crate::files::{Files, TaskScratch};
 use crate::metrics::Work;
 use crate::store::{FenceToken, Store};
 use crate::task::{Code, Task, TaskId};
@@ -114,11 +113,9 @@ impl Context {
         &self.0.files
     }
 
-    /// Returns the task's own folder for work in progress. Creates it if it does not exist.
-    pub async fn work(&self) -> Result<PathBuf, Failure> {
-        let (files, id) = (self.files().clone(), self.id());
-        let folder = self.uninterrupted(async move { files.work(id).await }).await?;
-        folder.map_err(|error| Failure::io("the task's folder", &error))
+    /// Returns the task's working files on this machine.
+    pub fn scratch(&self) -> TaskScratch {
+        self.0.files.scratch.of(self.id())
     }
 
     /// Returns the current time.

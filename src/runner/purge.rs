@@ -79,7 +79,6 @@ impl Runner {
             kind.purge(&context).await?;
         }
         let lost = |error| Failure::io("the task's files", &error);
-        self.0.files.delete_result(task.id).await.map_err(lost)?;
-        self.0.files.clear_work(task.id).await.map_err(lost)
+        self.0.files.delete_task(task.id).await.map_err(lost)
     }
 }

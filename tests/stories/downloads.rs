@@ -119,7 +119,7 @@ async fn a_file_that_is_gone_or_shorter_than_it_was_is_never_half_an_answer() {
     std::fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(bytes.len() as u64 / 2).unwrap();
     let answer = server.get(&path).await;
     assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(answer.text().await.unwrap().contains("the file cannot be read"));
+    assert!(answer.text().await.unwrap().contains("The file cannot be read"));
     std::fs::remove_file(&file).unwrap();
     assert_eq!(server.get(&path).await.status(), StatusCode::GONE);
 }

@@ -1,4 +1,4 @@
-//! Range headers as clients write them, and as they might.
+//! Range headers as clients send them, and arbitrary ones.
 
 use axum::http::header::{IF_MATCH, IF_NONE_MATCH, IF_RANGE, RANGE};
 use proptest::prelude::*;
@@ -7,13 +7,13 @@ use super::*;
 
 const TAG: &str = "\"abc\"";
 
-fn asked_of(method: &Method, size: u64, pairs: &[(header::HeaderName, &str)]) -> RequestedContent {
+fn request(method: &Method, size: u64, pairs: &[(header::HeaderName, &str)]) -> RequestedContent {
     let headers = pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
-    wanted(method, &headers, TAG, size)
+    requested_content(method, &headers, TAG, size)
 }
 
-fn asked(pairs: &[(header::HeaderName, &str)]) -> RequestedContent {
-    asked_of(&Method::GET, 1000, pairs)
+fn get(pairs: &[(header::HeaderName, &str)]) -> RequestedContent {
+    request(&Method::GET, 1000, pairs)
 }
 
 #[test]
@@ -53,51 +53,51 @@ fn ranges_as_clients_write_them() {
         ("bytes=0-,0-", RequestedContent::Whole),
     ];
     for (range, expected) in table {
-        assert_eq!(asked(&[(RANGE, range)]), expected, "{range}");
+        assert_eq!(get(&[(RANGE, range)]), expected, "{range}");
     }
-    let many = format!("bytes={}", vec!["1-1"; MOST + 1].join(","));
-    assert_eq!(asked(&[(RANGE, &many)]), RequestedContent::Whole);
+    let many = format!("bytes={}", vec!["1-1"; MAX_RANGES + 1].join(","));
+    assert_eq!(get(&[(RANGE, &many)]), RequestedContent::Whole);
 }
 
 #[test]
-fn an_empty_file_has_no_parts() {
+fn an_empty_file_has_no_ranges() {
     for (range, expected) in [
         ("bytes=0-", RequestedContent::Unsatisfiable),
         ("bytes=-5", RequestedContent::Whole),
         ("bytes=-0", RequestedContent::Unsatisfiable),
     ] {
-        assert_eq!(asked_of(&Method::GET, 0, &[(RANGE, range)]), expected, "{range}");
+        assert_eq!(request(&Method::GET, 0, &[(RANGE, range)]), expected, "{range}");
     }
 }
 
 #[test]
 fn only_get_has_ranges() {
-    assert_eq!(asked_of(&Method::HEAD, 1000, &[(RANGE, "bytes=5-6")]), RequestedContent::Whole);
-    assert_eq!(asked_of(&Method::HEAD, 1000, &[(IF_NONE_MATCH, TAG)]), RequestedContent::NotModified);
+    assert_eq!(request(&Method::HEAD, 1000, &[(RANGE, "bytes=5-6")]), RequestedContent::Whole);
+    assert_eq!(request(&Method::HEAD, 1000, &[(IF_NONE_MATCH, TAG)]), RequestedContent::NotModified);
 }
 
 #[test]
-fn a_changed_file_is_sent_whole_and_a_known_one_not_at_all() {
+fn a_changed_file_is_sent_complete_and_a_known_one_not_at_all() {
     let five = (RANGE, "bytes=5-");
-    assert_eq!(asked(&[five.clone(), (IF_RANGE, TAG)]), RequestedContent::Part(5..=999));
+    assert_eq!(get(&[five.clone(), (IF_RANGE, TAG)]), RequestedContent::Part(5..=999));
     for old in ["\"old\"", "W/\"abc\"", "Sat, 21 Nov 2026 01:00:00 GMT"] {
-        assert_eq!(asked(&[five.clone(), (IF_RANGE, old)]), RequestedContent::Whole, "{old}");
+        assert_eq!(get(&[five.clone(), (IF_RANGE, old)]), RequestedContent::Whole, "{old}");
     }
-    assert_eq!(asked(&[(IF_NONE_MATCH, "\"old\", W/\"abc\"")]), RequestedContent::NotModified);
-    assert_eq!(asked(&[(IF_NONE_MATCH, "*")]), RequestedContent::NotModified);
-    assert_eq!(asked(&[(IF_NONE_MATCH, "\"old\"")]), RequestedContent::Whole);
-    assert_eq!(asked(&[five.clone(), (IF_MATCH, "\"old\", \"abc\"")]), RequestedContent::Part(5..=999));
-    assert_eq!(asked(&[(IF_MATCH, "*")]), RequestedContent::Whole);
+    assert_eq!(get(&[(IF_NONE_MATCH, "\"old\", W/\"abc\"")]), RequestedContent::NotModified);
+    assert_eq!(get(&[(IF_NONE_MATCH, "*")]), RequestedContent::NotModified);
+    assert_eq!(get(&[(IF_NONE_MATCH, "\"old\"")]), RequestedContent::Whole);
+    assert_eq!(get(&[five.clone(), (IF_MATCH, "\"old\", \"abc\"")]), RequestedContent::Part(5..=999));
+    assert_eq!(get(&[(IF_MATCH, "*")]), RequestedContent::Whole);
     for old in ["\"old\"", "W/\"abc\""] {
-        assert_eq!(asked(&[five.clone(), (IF_MATCH, old)]), RequestedContent::Changed, "{old}");
+        assert_eq!(get(&[five.clone(), (IF_MATCH, old)]), RequestedContent::Changed, "{old}");
     }
 }
 
 proptest! {
-    /// Whatever the header says, each part lies in the file, and all of them together are no larger than it.
+    /// All ranges are inside the file, and together they are not larger than it, for any header.
     #[test]
-    fn parts_lie_in_the_file(range in "bytes=[0-9, -]{0,24}|[ -~]{0,24}", size in 0_u64..1200) {
-        let parts = match asked_of(&Method::GET, size, &[(RANGE, &range)]) {
+    fn ranges_are_inside_the_file(range in "bytes=[0-9, -]{0,24}|[ -~]{0,24}", size in 0_u64..1200) {
+        let parts = match request(&Method::GET, size, &[(RANGE, &range)]) {
             RequestedContent::Part(part) => vec![part],
             RequestedContent::Parts(parts) => {
                 prop_assert!(parts.len() > 1);
@@ -110,15 +110,15 @@ proptest! {
         prop_assert!(parts.iter().map(|part| part.end() - part.start() + 1).sum::<u64>() <= size);
     }
 
-    /// A range as clients write it gives exactly those bytes.
+    /// A well-formed range gives exactly its bytes.
     #[test]
     fn a_range_gives_its_bytes(from in 0_u64..1200, count in 1_u64..1200) {
         let to = from + count - 1;
         let expected = if from < 1000 { RequestedContent::Part(from..=to.min(999)) } else { RequestedContent::Unsatisfiable };
-        prop_assert_eq!(asked(&[(RANGE, &format!("bytes={from}-{to}"))]), expected);
+        prop_assert_eq!(get(&[(RANGE, &format!("bytes={from}-{to}"))]), expected);
         let end = if from < 1000 { RequestedContent::Part(from..=999) } else { RequestedContent::Unsatisfiable };
-        prop_assert_eq!(asked(&[(RANGE, &format!("bytes={from}-"))]), end);
+        prop_assert_eq!(get(&[(RANGE, &format!("bytes={from}-"))]), end);
         let last = RequestedContent::Part(1000_u64.saturating_sub(count)..=999);
-        prop_assert_eq!(asked(&[(RANGE, &format!("bytes=-{count}"))]), last);
+        prop_assert_eq!(get(&[(RANGE, &format!("bytes=-{count}"))]), last);
     }
 }

@@ -1,9 +1,8 @@
-//! Uploads that can be paused and resumed: tus 1.0.0 (<https://tus.io/protocols/resumable-upload>) with the extensions
-//! creation, creation-with-upload, creation-defer-length, termination and expiration.
+//! Resumable uploads: tus 1.0.0 (<https://tus.io/protocols/resumable-upload>) with the extensions creation,
+//! creation-with-upload, creation-defer-length, termination and expiration.
 //!
-//! What lies in the upload's file is what was received: the bytes of a request that broke off are kept, and an offset is
-//! told only once its bytes are on disk. A request that comes while another still writes, perhaps to a connection that is
-//! long dead, takes its place ([`locks`]).
+//! The bytes of an interrupted request are kept. A response contains an offset only when its bytes are durable. A new request for an
+//! upload interrupts the one that still writes, whose connection may be dead ([`crate::files::UploadLocks`]).
 
 mod create;
 mod headers;
@@ -15,20 +14,21 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use super::uploads::{error, refuse, unkept};
-use crate::files::Part;
+use super::file_response::with;
+use super::uploads::{delete_blob, error, refuse, storage_failed};
+use crate::files::ResumableUpload;
 use crate::state::AppState;
 use crate::store::Upload;
 use crate::task::Code;
-pub use headers::{EXPOSED, announce, speaks};
-use headers::{OFFSET, described, with};
+pub use headers::{EXPOSED, is_tus, with_capabilities};
+use headers::{OFFSET, with_upload};
 
-/// An answer, or a refusal.
+/// A response, or a refusal.
 type TusResult = Result<Response, Box<Response>>;
 
 /// POST /uploads with a Tus-Resumable header: a new upload.
 pub async fn create(app: &AppState, headers: &HeaderMap, body: Body) -> Response {
-    headers::stamped(match headers::checked(headers) {
+    headers::with_version(match headers::check_version(headers) {
         Ok(()) => create::create(app, headers, body).await,
         Err(refusal) => Err(refusal),
     })
@@ -37,65 +37,73 @@ pub async fn create(app: &AppState, headers: &HeaderMap, body: Body) -> Response
 /// HEAD, PATCH and DELETE /uploads/ID; as POST too, with the method in X-HTTP-Method-Override.
 pub async fn upload(State(app): State<AppState>, Path(id): Path<String>, request: Request) -> Response {
     let (head, body) = request.into_parts();
-    let answer = match headers::checked(&head.headers) {
+    let result = match headers::check_version(&head.headers) {
         Err(refusal) => Err(refusal),
         Ok(()) => match headers::method(&head.method, &head.headers) {
-            Method::HEAD => look(&app, &id).await,
+            Method::HEAD => report_offset(&app, &id).await,
             Method::PATCH => receive::patch(&app, id, &head.headers, body).await,
             Method::DELETE => terminate(&app, &id).await,
             _ => {
-                let text = "an upload is asked for by HEAD, continued by PATCH and deleted by DELETE";
-                let answer = error(StatusCode::METHOD_NOT_ALLOWED, Code::BadUserInput, text);
-                Err(Box::new(with(answer, header::ALLOW, "HEAD, PATCH, DELETE, OPTIONS")))
+                let text = "Use HEAD for the offset of an upload, PATCH to continue it, DELETE to delete it.";
+                let refusal = error(StatusCode::METHOD_NOT_ALLOWED, Code::BadUserInput, text);
+                Err(Box::new(with(refusal, header::ALLOW, "HEAD, PATCH, DELETE, OPTIONS")))
             }
         },
     };
-    headers::stamped(answer)
+    headers::with_version(result)
 }
 
-/// How far it came. Whoever still writes to it is stopped first, so that what is said stays true.
-async fn look(app: &AppState, id: &str) -> TusResult {
+/// HEAD: reports the offset. First interrupts the request that still writes, so that the offset stays true.
+async fn report_offset(app: &AppState, id: &str) -> TusResult {
     let mut upload = known(app, id).await?;
     let mut offset = upload.size.unwrap_or(0);
     if !upload.is_complete() {
         let lock = app.upload_locks.take(id).await;
-        let (mut part, now) = opened(app, id).await?;
-        offset = part.sync().await.map_err(unkept)?;
-        upload = receive::completed(app, now, &mut part).await?;
-        drop(part);
+        let (mut bytes, now) = open_unfinished(app, id).await?;
+        offset = bytes.sync().await.map_err(storage_failed)?;
+        upload = receive::complete_if_full(app, now, bytes.as_mut()).await?;
+        drop(bytes);
         drop(lock);
     }
-    let answer = described(StatusCode::OK.into_response(), app, &upload);
-    let answer = with(answer, header::CACHE_CONTROL, "no-store");
-    Ok(with(answer, OFFSET, &offset.to_string()))
+    let response = with_upload(StatusCode::OK.into_response(), app, &upload);
+    let response = with(response, header::CACHE_CONTROL, "no-store");
+    Ok(with(response, OFFSET, &offset.to_string()))
 }
 
-/// Deletes it, unless a task reads it.
+/// DELETE: deletes an upload, unless a task uses it.
 async fn terminate(app: &AppState, id: &str) -> TusResult {
     let upload = known(app, id).await?;
     let _lock = app.upload_locks.take(id).await;
-    if !app.store.delete_upload(&upload.id).await.map_err(unkept)? {
+    if !app.store.delete_upload(&upload.id).await.map_err(storage_failed)? {
         known(app, id).await?;
-        return Err(refused(StatusCode::CONFLICT, Code::InvalidState, "a task reads it: delete the task first"));
+        return Err(refused(
+            StatusCode::CONFLICT,
+            Code::InvalidState,
+            "A task uses the upload. Delete the task first.",
+        ));
     }
-    app.files.delete_upload(&upload.id).await.map_err(unkept)?;
+    delete_blob(app, &upload.id).await.map_err(storage_failed)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 async fn known(app: &AppState, id: &str) -> Result<Upload, Box<Response>> {
-    let found = app.store.upload(id).await.map_err(unkept)?;
-    found.ok_or_else(|| refused(StatusCode::NOT_FOUND, Code::NotFound, "there is no such upload"))
+    let found = app.store.upload(id).await.map_err(storage_failed)?;
+    found.ok_or_else(|| refused(StatusCode::NOT_FOUND, Code::NotFound, "Upload not found."))
 }
 
-/// Its file, which nobody else writes to, and its row as it then is.
-async fn opened(app: &AppState, id: &str) -> Result<(Part, Upload), Box<Response>> {
-    let Some(part) = app.files.part(id).await.map_err(unkept)? else {
-        return Err(refused(StatusCode::LOCKED, Code::Conflict, "another node is receiving it: try again in a moment"));
+/// Opens the bytes of an upload for this process only, and reads its row after that.
+async fn open_unfinished(app: &AppState, id: &str) -> Result<(Box<dyn ResumableUpload>, Upload), Box<Response>> {
+    let Some(bytes) = app.files.blobs.resume_upload(id).await.map_err(storage_failed)? else {
+        return Err(refused(
+            StatusCode::LOCKED,
+            Code::Conflict,
+            "Another node receives this upload. Try again in a moment.",
+        ));
     };
     match known(app, id).await {
-        Ok(upload) => Ok((part, upload)),
+        Ok(upload) => Ok((bytes, upload)),
         Err(refusal) => {
-            app.files.delete_upload(id).await.map_err(unkept)?;
+            delete_blob(app, id).await.map_err(storage_failed)?;
             Err(refusal)
         }
     }

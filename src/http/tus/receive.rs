@@ -1,4 +1,4 @@
-//! The bytes of an upload as they come in, request by request.
+//! Receives the bytes of an upload, request by request.
 
 use std::time::Duration;
 
@@ -8,133 +8,140 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::headers::{LENGTH, OFFSET, expiring, number, with};
-use super::{TusResult, bad, known, opened, refused, too_large};
-use crate::files::UploadLock;
-use crate::files::{Part, Received};
-use crate::http::uploads::unkept;
+use super::headers::{LENGTH, OFFSET, number, with_expiry};
+use super::{TusResult, bad, known, open_unfinished, refused, too_large};
+use crate::files::{Received, ResumableUpload, UploadLock};
+use crate::http::file_response::with;
+use crate::http::uploads::{delete_blob, storage_failed};
 use crate::state::AppState;
 use crate::store::Upload;
 use crate::task::Code;
 use graphql_transport::is_silent;
 
-/// The media type of a part of a file.
-const PART: &str = "application/offset+octet-stream";
+/// Media type of a request with bytes of an upload.
+const MEDIA_TYPE: &str = "application/offset+octet-stream";
 
-/// The longest time between two notes in the store that somebody writes to an upload, and the shortest.
-const NOTE: Duration = Duration::from_secs(60);
-const SOON: Duration = Duration::from_millis(25);
+/// Longest time between two updates of `used_at` while bytes arrive.
+const MAX_USE_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Why no more bytes of a request are taken.
+/// Shortest time between two updates of `used_at`.
+const MIN_USE_INTERVAL: Duration = Duration::from_millis(25);
+
+/// Reason why no more bytes of a request are read.
 enum ReceiveEnd {
-    /// It was sent to its end.
+    /// The body ended.
     Sent,
-    /// The connection broke.
+    /// The connection was lost.
     Broken,
-    /// Nothing came for too long.
+    /// No byte arrived for too long.
     Silent,
-    /// Another request takes its place.
-    Overtaken,
-    /// The server ends.
-    Ending,
-    /// More bytes came than the file has.
+    /// Another request for the upload interrupted this one.
+    Superseded,
+    /// The server is shutting down.
+    ShuttingDown,
+    /// More bytes arrived than the upload may have.
     TooLarge,
-    /// The upload was deleted meanwhile.
+    /// The upload was deleted.
     Gone,
 }
 
-/// PATCH: the next bytes.
+/// PATCH: receives the next bytes.
 pub async fn patch(app: &AppState, id: String, headers: &HeaderMap, body: Body) -> TusResult {
-    if !is_part(headers) {
-        let text = format!("the content type must be {PART}");
+    if !has_bytes(headers) {
+        let text = format!("Content-Type must be {MEDIA_TYPE}.");
         return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadUserInput, &text));
     }
-    let offset = number(headers, &OFFSET)?.ok_or_else(|| bad("the header Upload-Offset is needed"))?;
-    let told = number(headers, &LENGTH)?;
-    let upload = sized(app, known(app, &id).await?, told).await?;
-    let length = number(headers, &header::CONTENT_LENGTH)?.unwrap_or(0);
-    if upload.size.is_some_and(|size| offset.saturating_add(length) > size) {
-        return Err(more_than_told());
+    let offset = number(headers, &OFFSET)?.ok_or_else(|| bad("Send the header Upload-Offset."))?;
+    let length = number(headers, &LENGTH)?;
+    let upload = set_length(app, known(app, &id).await?, length).await?;
+    let bytes = number(headers, &header::CONTENT_LENGTH)?.unwrap_or(0);
+    if upload.size.is_some_and(|size| offset.saturating_add(bytes) > size) {
+        return Err(exceeds_length());
     }
     let (upload, offset) = receive(app, upload, offset, body).await?;
-    let answer = expiring(StatusCode::NO_CONTENT.into_response(), app, &upload);
-    Ok(with(answer, OFFSET, &offset.to_string()))
+    let response = with_expiry(StatusCode::NO_CONTENT.into_response(), app, &upload);
+    Ok(with(response, OFFSET, &offset.to_string()))
 }
 
-/// The body is a part of a file.
-pub fn is_part(headers: &HeaderMap) -> bool {
-    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == PART)
+/// Returns whether the body has bytes of an upload.
+pub fn has_bytes(headers: &HeaderMap) -> bool {
+    headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == MEDIA_TYPE)
 }
 
-/// The upload with the size that this request tells, where it was not told before.
-async fn sized(app: &AppState, mut upload: Upload, told: Option<u64>) -> Result<Upload, Box<Response>> {
-    let Some(size) = told else { return Ok(upload) };
+/// Records the length that a request gives for an upload created with Upload-Defer-Length.
+async fn set_length(app: &AppState, mut upload: Upload, length: Option<u64>) -> Result<Upload, Box<Response>> {
+    let Some(size) = length else { return Ok(upload) };
     if size > app.config.max_upload_bytes {
         return Err(too_large(app.config.max_upload_bytes));
     }
     if upload.size.is_some_and(|known| known != size) {
-        return Err(bad("Upload-Length was told before, and cannot be changed"));
+        return Err(bad("Upload-Length is set and cannot be changed."));
     }
-    if app.files.received(&upload.id).await.map_err(unkept)? > size {
-        return Err(bad("more bytes than Upload-Length are here already"));
+    if app.files.blobs.received_bytes(&upload.id).await.map_err(storage_failed)? > size {
+        return Err(bad("More bytes than Upload-Length were received already."));
     }
-    if upload.size.is_none() && !app.store.size_upload(&upload.id, size).await.map_err(unkept)? {
-        return Err(refused(StatusCode::CONFLICT, Code::Conflict, "another request told Upload-Length: ask by HEAD"));
+    if upload.size.is_none() && !app.store.size_upload(&upload.id, size).await.map_err(storage_failed)? {
+        return Err(refused(
+            StatusCode::CONFLICT,
+            Code::Conflict,
+            "Another request set Upload-Length. Send HEAD to read it.",
+        ));
     }
     upload.size = Some(size);
     Ok(upload)
 }
 
-/// Takes the body in from `offset` on; answers the upload as it then is, and its new offset.
+/// Receives the body from `offset` on. Returns the upload and its new offset.
 pub async fn receive(app: &AppState, upload: Upload, offset: u64, body: Body) -> Result<(Upload, u64), Box<Response>> {
     let app = app.clone();
-    // In a task of its own: a request whose connection breaks is dropped, but what came of it must reach the disk.
-    let taken = tokio::spawn(async move { take(&app, &upload.id, offset, body.into_data_stream()).await });
-    taken.await.unwrap_or_else(|broken| Err(unkept(std::io::Error::other(broken))))
+    // A request whose connection is lost is dropped, but its bytes must reach the disk: hence a tokio task.
+    let received = tokio::spawn(async move { append(&app, &upload.id, offset, body.into_data_stream()).await });
+    received.await.unwrap_or_else(|panic| Err(storage_failed(std::io::Error::other(panic))))
 }
 
-async fn take(app: &AppState, id: &str, offset: u64, body: BodyDataStream) -> Result<(Upload, u64), Box<Response>> {
+async fn append(app: &AppState, id: &str, offset: u64, body: BodyDataStream) -> Result<(Upload, u64), Box<Response>> {
     let lock = app.upload_locks.take(id).await;
-    let (mut part, upload) = opened(app, id).await?;
-    let size = part.size();
+    let (mut bytes, upload) = open_unfinished(app, id).await?;
+    let size = bytes.size();
     if offset != size {
-        let text = format!("{size} bytes are here, so the next ones begin at Upload-Offset {size}");
+        let text = format!("{size} bytes were received: continue at Upload-Offset {size}.");
         return Err(Box::new(with(*refused(StatusCode::CONFLICT, Code::Conflict, &text), OFFSET, &size.to_string())));
     }
     let limit = upload.size.unwrap_or(app.config.max_upload_bytes);
-    let end = pour(app, id, &lock, body, &mut part, limit).await;
-    // Whatever ended it, what came is kept.
-    let offset = part.sync().await.map_err(unkept)?;
+    let end = copy_body(app, id, &lock, body, bytes.as_mut(), limit).await;
+    // The bytes that arrived are kept, whatever the reason of the end.
+    let offset = bytes.sync().await.map_err(storage_failed)?;
     let now = app.clock.now();
-    if matches!(end, Ok(ReceiveEnd::Gone)) || !app.store.use_upload(id, now).await.map_err(unkept)? {
-        drop(part);
-        app.files.delete_upload(id).await.map_err(unkept)?;
-        return Err(refused(StatusCode::NOT_FOUND, Code::NotFound, "the upload was deleted"));
+    if matches!(end, Ok(ReceiveEnd::Gone)) || !app.store.use_upload(id, now).await.map_err(storage_failed)? {
+        drop(bytes);
+        delete_blob(app, id).await.map_err(storage_failed)?;
+        return Err(refused(StatusCode::NOT_FOUND, Code::NotFound, "The upload was deleted."));
     }
-    let upload = completed(app, Upload { used_at: now, ..upload }, &mut part).await?;
-    match end.map_err(unkept)? {
+    let upload = complete_if_full(app, Upload { used_at: now, ..upload }, bytes.as_mut()).await?;
+    match end.map_err(storage_failed)? {
         ReceiveEnd::Sent => Ok((upload, offset)),
-        end => Err(ended(&end, offset, upload.size, limit)),
+        end => Err(interrupted(&end, offset, upload.size, limit)),
     }
 }
 
-/// Writes what comes, until something ends it.
-async fn pour(
+/// Appends the body to the upload until something ends it.
+async fn copy_body(
     app: &AppState,
     id: &str,
     lock: &UploadLock,
     mut body: BodyDataStream,
-    part: &mut Part,
+    upload: &mut dyn ResumableUpload,
     limit: u64,
 ) -> std::io::Result<ReceiveEnd> {
-    let mut notes = interval(app.config.upload_life.map_or(NOTE, |life| (life / 4).clamp(SOON, NOTE)));
-    notes.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let every = |life: Duration| (life / 4).clamp(MIN_USE_INTERVAL, MAX_USE_INTERVAL);
+    let mut uses = interval(app.config.upload_life.map_or(MAX_USE_INTERVAL, every));
+    uses.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
-            () = lock.over() => return Ok(ReceiveEnd::Overtaken),
-            () = app.ending.cancelled() => return Ok(ReceiveEnd::Ending),
-            _ = notes.tick() => {
+            () = lock.superseded() => return Ok(ReceiveEnd::Superseded),
+            () = app.ending.cancelled() => return Ok(ReceiveEnd::ShuttingDown),
+            _ = uses.tick() => {
                 if matches!(app.store.use_upload(id, app.clock.now()).await, Ok(false)) {
                     return Ok(ReceiveEnd::Gone);
                 }
@@ -144,7 +151,7 @@ async fn pour(
                 Some(Err(error)) if is_silent(&error) => return Ok(ReceiveEnd::Silent),
                 Some(Err(_)) => return Ok(ReceiveEnd::Broken),
                 Some(Ok(bytes)) => {
-                    if part.write(&bytes, limit).await? == Received::TooLarge {
+                    if upload.write(&bytes, limit).await? == Received::TooLarge {
                         return Ok(ReceiveEnd::TooLarge);
                     }
                 }
@@ -153,36 +160,42 @@ async fn pour(
     }
 }
 
-/// The upload as it is, noted as whole where all of it is here.
-pub async fn completed(app: &AppState, upload: Upload, part: &mut Part) -> Result<Upload, Box<Response>> {
-    if upload.is_complete() || upload.size != Some(part.size()) {
+/// Completes an upload if all of its bytes were received. Returns it as it is then.
+pub async fn complete_if_full(
+    app: &AppState,
+    upload: Upload,
+    bytes: &mut dyn ResumableUpload,
+) -> Result<Upload, Box<Response>> {
+    if upload.is_complete() || upload.size != Some(bytes.size()) {
         return Ok(upload);
     }
-    let whole = part.finish().await.map_err(unkept)?;
+    let complete = bytes.finish().await.map_err(storage_failed)?;
     let now = app.clock.now();
-    if !app.store.complete_upload(&upload.id, whole.size, &whole.sha256, now).await.map_err(unkept)? {
-        app.files.delete_upload(&upload.id).await.map_err(unkept)?;
-        return Err(refused(StatusCode::NOT_FOUND, Code::NotFound, "the upload was deleted"));
+    if !app.store.complete_upload(&upload.id, complete.size, &complete.sha256, now).await.map_err(storage_failed)? {
+        delete_blob(app, &upload.id).await.map_err(storage_failed)?;
+        return Err(refused(StatusCode::NOT_FOUND, Code::NotFound, "The upload was deleted."));
     }
-    Ok(Upload { sha256: Some(whole.sha256), used_at: now, ..upload })
+    Ok(Upload { sha256: Some(complete.sha256), used_at: now, ..upload })
 }
 
-/// What a client reads whose request did not come to its end, if it still listens.
-fn ended(end: &ReceiveEnd, offset: u64, told: Option<u64>, limit: u64) -> Box<Response> {
+/// Returns the response to a request that was interrupted, for a client that still listens.
+fn interrupted(end: &ReceiveEnd, offset: u64, length: Option<u64>, limit: u64) -> Box<Response> {
     let (status, code, text) = match end {
-        ReceiveEnd::TooLarge if told.is_some() => return more_than_told(),
+        ReceiveEnd::TooLarge if length.is_some() => return exceeds_length(),
         ReceiveEnd::TooLarge => return too_large(limit),
-        ReceiveEnd::Silent => (StatusCode::REQUEST_TIMEOUT, Code::Timeout, "no byte came for too long"),
-        ReceiveEnd::Overtaken => (StatusCode::LOCKED, Code::Conflict, "another request took the place of this one"),
-        ReceiveEnd::Ending => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "the server is ending"),
+        ReceiveEnd::Silent => (StatusCode::REQUEST_TIMEOUT, Code::Timeout, "No byte arrived for too long"),
+        ReceiveEnd::Superseded => {
+            (StatusCode::LOCKED, Code::Conflict, "Another request for this upload interrupted this one")
+        }
+        ReceiveEnd::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "The server is shutting down"),
         ReceiveEnd::Sent | ReceiveEnd::Broken | ReceiveEnd::Gone => {
-            (StatusCode::BAD_REQUEST, Code::BadUserInput, "the request broke off")
+            (StatusCode::BAD_REQUEST, Code::BadUserInput, "The request was interrupted")
         }
     };
-    refused(status, code, &format!("{text}; {offset} bytes are kept: go on from there"))
+    refused(status, code, &format!("{text}. {offset} bytes were received: continue there."))
 }
 
-fn more_than_told() -> Box<Response> {
-    let text = "these are more bytes than the file has by its Upload-Length";
+fn exceeds_length() -> Box<Response> {
+    let text = "The request has more bytes than Upload-Length allows.";
     refused(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, text)
 }

@@ -1,9 +1,8 @@
 //! The export file: written chunk by chunk. Only what is synced to disk counts as written.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::Arc;
 
 use sha2::digest::common::hazmat::{SerializableState, SerializedState};
@@ -27,13 +26,13 @@ impl ExportFile {
     /// run that lost its lease does no harm. Returns None if the file is shorter than `written`.
     pub async fn open(
         context: &Context,
-        path: &Path,
+        name: &'static str,
         written: WrittenFile,
         compression: FileCompression,
     ) -> Result<Option<ExportFile>, Failure> {
-        let path = path.to_owned();
+        let scratch = context.scratch();
         let opened = context.blocking(move || -> io::Result<Option<ExportFile>> {
-            let file = OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+            let file = scratch.open(name)?;
             let hash = if written.bytes == 0 { Some(Sha256::new()) } else { restore_hash(&written.hash) };
             let complete = file.metadata()?.len() >= written.bytes;
             Ok(hash.filter(|_| complete).map(|hash| ExportFile { file: Arc::new(file), written, hash, compression }))

@@ -10,7 +10,6 @@ mod file;
 mod spec;
 mod writer;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -75,9 +74,8 @@ impl Kind for Export {
 async fn export(datasets: &dyn Datasets, context: &Context) -> Result<ResultFile, StopReason> {
     let spec: ExportSpec = context.spec()?;
     let snapshot = datasets.pin(context.id().into(), &spec.dataset).await.map_err(Failure::from)?;
-    let path = context.work().await?.join(FILE);
-    let fingerprint = write_file(datasets, context, (&spec, &snapshot), &path).await?;
-    let fingerprint = super::seal(context, path, Some(fingerprint)).await.map_err(file::io_failure)?;
+    let fingerprint = write_file(datasets, context, (&spec, &snapshot)).await?;
+    let fingerprint = super::stage_result(context, FILE, Some(fingerprint)).await.map_err(file::io_failure)?;
     Ok(ResultFile {
         name: spec.file_name(),
         size: fingerprint.size,
@@ -90,7 +88,6 @@ async fn write_file(
     datasets: &dyn Datasets,
     context: &Context,
     (spec, snapshot): (&ExportSpec, &Snapshot),
-    path: &Path,
 ) -> Result<Fingerprint, StopReason> {
     let selection = spec.selection(&snapshot.columns).map_err(|error| Failure::input(error.to_string()))?;
     let source = ChunkSource::new(datasets.reader(snapshot, &selection), snapshot.rows, spec);
@@ -99,7 +96,7 @@ async fn write_file(
         source.count(context, &mut cursor, snapshot.columns.len()).await?;
     }
     let total = if selection.is_every_row() { snapshot.rows } else { cursor.matching };
-    let (cursor, file) = open_file(context, spec, path, cursor, &selection.columns(&snapshot.columns)).await?;
+    let (cursor, file) = open_file(context, spec, cursor, &selection.columns(&snapshot.columns)).await?;
     let mut writer = ExportWriter::new(context, spec, cursor, total, file);
     writer.run(&source).await?;
     let (cursor, file) = writer.end()?;
@@ -109,22 +106,21 @@ async fn write_file(
     Ok(fingerprint)
 }
 
-/// Opens the file and writes what comes before its rows. Returns it with its cursor. If an earlier run crashed after it had sealed
-/// the file under another name, the file is written again.
+/// Opens the file and writes what comes before its rows. Returns it with its cursor. If an earlier run crashed after it had staged
+/// the file, the file is written again.
 async fn open_file(
     context: &Context,
     spec: &ExportSpec,
-    path: &Path,
     cursor: ExportCursor,
     columns: &[&Column],
 ) -> Result<(ExportCursor, ExportFile), Failure> {
     let compression = spec.compression;
     if cursor.file.bytes > 0
-        && let Some(file) = ExportFile::open(context, path, cursor.file.clone(), compression).await?
+        && let Some(file) = ExportFile::open(context, FILE, cursor.file.clone(), compression).await?
     {
         return Ok((cursor, file));
     }
-    let file = ExportFile::open(context, path, WrittenFile::default(), compression).await?;
+    let file = ExportFile::open(context, FILE, WrittenFile::default(), compression).await?;
     let file = file.ok_or_else(|| Failure::internal("The export file cannot be created."))?;
     let file = file.write_frame(context, compression.head(&spec.entry_name())).await?;
     let header = compression.compress(CsvLines::header(columns, spec.guard_formulas));

@@ -236,7 +236,7 @@ async fn check_upload(app: &AppState, field: &str, id: String) -> Result<String>
     match app.store.upload(&id).await.map_err(error::from_store)? {
         Some(upload) if upload.is_complete() => Ok(upload.id),
         Some(upload) => {
-            let received = app.files.received(&id).await.map_err(error::internal)?;
+            let received = app.files.blobs.received_bytes(&id).await.map_err(error::internal)?;
             let of_size = upload.size.map_or(String::new(), |size| format!(" of {size}"));
             let text =
                 format!("Upload {id} is incomplete: {received}{of_size} bytes received. Send the rest first (tus).");

@@ -64,7 +64,7 @@ async fn load_text(
     let header = || rejects::header(&plan.columns, &spec.csv);
     match loaded {
         Ok(end) if end.rejected == 0 => Ok(None),
-        Ok(_) => Ok(Some(rejects::file(&spec.dataset, rejects::seal(context, datasets, header()).await?))),
+        Ok(_) => Ok(Some(rejects::file(&spec.dataset, rejects::stage(context, datasets, header()).await?))),
         Err(stop) => Err(keep_rejects(datasets, context, header(), stop).await?),
     }
 }
@@ -84,7 +84,7 @@ async fn keep_rejects(
     else {
         return Ok(stop);
     };
-    cursor.rejects = Some(rejects::seal(context, datasets, header).await?);
+    cursor.rejects = Some(rejects::stage(context, datasets, header).await?);
     context.set_checkpoint(&cursor, report(&cursor))?;
     Ok(stop)
 }

@@ -51,19 +51,20 @@ pub fn file(dataset: &DatasetName, rejects: RejectsFile) -> ResultFile {
     ResultFile { name, size: rejects.size, content_type, sha256: rejects.sha256 }
 }
 
-/// Writes the rejects file from all committed rejects, and seals it in the task's folder.
-pub async fn seal(context: &Context, datasets: &dyn Datasets, header: Vec<u8>) -> Result<RejectsFile, Failure> {
+/// Writes the rejects file from all committed rejects, and stages it.
+pub async fn stage(context: &Context, datasets: &dyn Datasets, header: Vec<u8>) -> Result<RejectsFile, Failure> {
     let lost = |error: io::Error| Failure::io("the rejected rows", &error);
-    let path = context.work().await?.join(FILE);
-    let mut file = BufWriter::new(fs::File::create(&path).await.map_err(lost)?);
+    let scratch = context.scratch();
+    let created = context.blocking(move || scratch.create(FILE)).await?.map_err(lost)?;
+    let mut file = BufWriter::new(fs::File::from_std(created));
     let mut piece = Some((header, 0));
     while let Some((lines, next)) = piece {
         file.write_all(&lines).await.map_err(lost)?;
         piece = datasets.rejects(context.id(), next).await?;
     }
     file.flush().await.map_err(lost)?;
-    let sealed = crate::kinds::seal(context, path, None).await.map_err(lost)?;
-    Ok(RejectsFile { size: sealed.size, sha256: sealed.sha256 })
+    let staged = crate::kinds::stage_result(context, FILE, None).await.map_err(lost)?;
+    Ok(RejectsFile { size: staged.size, sha256: staged.sha256 })
 }
 
 /// Formats a line like the imported file, so that the same settings read it.

@@ -6,8 +6,6 @@ mod job;
 mod parts;
 mod text;
 
-use std::path::PathBuf;
-
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
@@ -63,12 +61,16 @@ impl Kind for Pi {
 
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason> {
         let (spec, mut guard) = (context.spec::<PiSpec>()?, None);
-        let path = context.work().await?.join(format!("digits-{}.zip", context.epoch()));
+        let file = format!("digits-{}.zip", context.epoch());
         loop {
-            let zip = PiZip { path: path.clone(), name: format!("{}.txt", base_name(context.id())) };
+            let zip = PiZip {
+                scratch: context.scratch(),
+                file: file.clone(),
+                name: format!("{}.txt", base_name(context.id())),
+            };
             guard = PiJob::resume(context, spec.digits, guard).await?.run(zip).await?;
             if guard.is_none() {
-                return seal(context, path).await.map(Some);
+                return stage(context, &file).await.map(Some);
             }
         }
     }
@@ -82,14 +84,14 @@ impl Kind for Pi {
     }
 }
 
-async fn seal(context: &Context, path: PathBuf) -> Result<ResultFile, StopReason> {
-    let sealed = super::seal(context, path, None).await;
-    let sealed = sealed.map_err(|error| Failure::io("the zip file", &error))?;
+async fn stage(context: &Context, file: &str) -> Result<ResultFile, StopReason> {
+    let staged = super::stage_result(context, file, None).await;
+    let staged = staged.map_err(|error| Failure::io("the zip file", &error))?;
     Ok(ResultFile {
         name: format!("{}.zip", base_name(context.id())),
-        size: sealed.size,
+        size: staged.size,
         content_type: "application/zip".to_owned(),
-        sha256: sealed.sha256,
+        sha256: staged.sha256,
     })
 }
 

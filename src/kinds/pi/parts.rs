@@ -1,28 +1,23 @@
-//! Saves the numbers of a computation: each is a file in the task's folder.
+//! Saves the numbers of a computation: each is a working file of the task.
 
-use tokio::fs;
-
-use crate::files;
+use crate::disk::NameSync;
 use crate::runner::{Context, Failure, StopReason};
 use pi_digits::{PiPlan, StackValue, ValueName};
 
 /// Saves a piece, synced to disk.
 pub async fn save(context: &Context, name: &ValueName, bytes: Vec<u8>) -> Result<(), StopReason> {
-    let path = context.work().await?.join(name.to_string());
-    let saved = context.uninterrupted(async move { files::put(&path, &bytes).await });
+    let (scratch, name) = (context.scratch(), name.to_string());
+    let saved = context.blocking(move || scratch.write(&name, &bytes, NameSync::Now));
     Ok(saved.await?.map_err(io_failure)?)
 }
 
 /// Loads the pieces on the stack after `steps` steps. None if one of them is missing or incomplete.
 pub async fn load(context: &Context, plan: &PiPlan, steps: usize) -> Result<Option<Vec<StackValue>>, StopReason> {
-    let folder = context.work().await?;
     let mut stack = Vec::new();
     for name in plan.stack(steps) {
-        let bytes = match fs::read(folder.join(name.to_string())).await {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(io_failure(error).into()),
-        };
+        let (scratch, file) = (context.scratch(), name.to_string());
+        let read = context.blocking(move || scratch.read(&file)).await?.map_err(io_failure)?;
+        let Some(bytes) = read else { return Ok(None) };
         match StackValue::from_bytes(&bytes) {
             Some(piece) if piece.name() == name => stack.push(piece),
             _ => return Ok(None),
@@ -33,11 +28,8 @@ pub async fn load(context: &Context, plan: &PiPlan, steps: usize) -> Result<Opti
 
 /// Deletes a piece that is not needed any more.
 pub async fn delete(context: &Context, name: &ValueName) -> Result<(), StopReason> {
-    let path = context.work().await?.join(name.to_string());
-    match context.uninterrupted(fs::remove_file(path)).await? {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(io_failure(error).into()),
-        _ => Ok(()),
-    }
+    let (scratch, name) = (context.scratch(), name.to_string());
+    Ok(context.blocking(move || scratch.remove(&name)).await?.map_err(io_failure)?)
 }
 
 fn io_failure(error: std::io::Error) -> Failure {

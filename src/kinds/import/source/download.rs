@@ -4,9 +4,6 @@
 //! resumed. If the server sends no such version or no parts, the file is downloaded again, and its bytes must equal those that
 //! exist already.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -16,6 +13,7 @@ use super::super::spec::{FileIdentity, ImportCursor};
 use super::growing::GrowingFile;
 use super::reply::{self, DownloadStart};
 use super::spool::{self, BATCH, Spool};
+use crate::files::TaskScratch;
 use crate::runner::{Context, Failure, StopReason};
 use outbound::{CheckedUrl, Outbound, Reply, RequestError};
 
@@ -63,29 +61,29 @@ impl Download {
     ) -> Result<(GrowingFile, FileIdentity, Option<Download>), StopReason> {
         let outbound = import.outbound.clone();
         let address = outbound.check_url(url).map_err(|refused| Failure::input(refused.to_string()))?;
-        let (folder, limit) = (context.work().await?, import.limit);
+        let limit = import.limit;
         let known = match cursor {
             Some(cursor) => Some(cursor.file.clone()),
-            None => stored_version(context, &folder).await?,
+            None => stored_version(context).await?,
         };
         if let Some(identity) = known {
-            let spool = open_spool(context, &folder, &identity, limit).await?;
+            let spool = open_spool(context, &identity, limit).await?;
             let complete = spool.input().size().is_some();
             let mut download = Download { outbound, address, identity, spool, start: None, limit };
             if cursor.is_none() && !complete {
-                download = download.begin(context, &folder).await?;
+                download = download.begin(context).await?;
             }
             return Ok((download.spool.input().clone(), download.identity.clone(), (!complete).then_some(download)));
         }
         let identity = FileIdentity { size: 0, modified: 0, version: None };
-        let spool = open_spool(context, &folder, &identity, limit).await?;
+        let spool = open_spool(context, &identity, limit).await?;
         let download = Download { outbound, address, identity, spool, start: None, limit };
-        let download = download.begin(context, &folder).await?;
+        let download = download.begin(context).await?;
         Ok((download.spool.input().clone(), download.identity.clone(), Some(download)))
     }
 
     /// Sends the first request, before a row is read: until then a newer version may replace what is downloaded.
-    async fn begin(mut self, context: &Context, folder: &Path) -> Result<Download, StopReason> {
+    async fn begin(mut self, context: &Context) -> Result<Download, StopReason> {
         let mut attempts = 0;
         let start = loop {
             let response = tokio::select! {
@@ -100,8 +98,8 @@ impl Download {
         };
         if self.spool.synced() == 0 || !start.is_same_version(&self.identity, self.spool.synced()) {
             self.identity = start.identity();
-            let (folder, identity, limit) = (folder.to_owned(), self.identity.clone(), self.limit);
-            self.spool = context.blocking(move || start_over(&folder, &identity, limit)).await??;
+            let (scratch, identity, limit) = (context.scratch(), self.identity.clone(), self.limit);
+            self.spool = context.blocking(move || start_over(&scratch, &identity, limit)).await??;
         }
         self.start = Some(start);
         Ok(self)
@@ -231,39 +229,28 @@ async fn wait_before_retry(context: &Context, error: DownloadError, attempts: &m
     }
 }
 
-async fn open_spool(context: &Context, folder: &Path, identity: &FileIdentity, limit: u64) -> Result<Spool, Failure> {
-    let (folder, identity) = (folder.to_owned(), identity.clone());
-    context.blocking(move || Spool::open(&folder, "source", &identity, limit)).await?
+async fn open_spool(context: &Context, identity: &FileIdentity, limit: u64) -> Result<Spool, Failure> {
+    let (scratch, identity) = (context.scratch(), identity.clone());
+    context.blocking(move || Spool::open(&scratch, "source", &identity, limit)).await?
 }
 
 /// Returns the version that an earlier run began to download.
-async fn stored_version(context: &Context, folder: &Path) -> Result<Option<FileIdentity>, Failure> {
-    let path = folder.join(VERSION_FILE);
-    context.blocking(move || serde_json::from_slice(&fs::read(path).ok()?).ok()).await
+async fn stored_version(context: &Context) -> Result<Option<FileIdentity>, Failure> {
+    let scratch = context.scratch();
+    context.blocking(move || serde_json::from_slice(&scratch.read(VERSION_FILE).ok()??).ok()).await
 }
 
 /// Deletes what is downloaded of other versions, and begins with this one.
-fn start_over(folder: &Path, identity: &FileIdentity, limit: u64) -> Result<Spool, Failure> {
-    for path in copies(folder).map_err(|error| spool::io_failure(&error))? {
-        match fs::remove_file(path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(spool::io_failure(&error)),
-            _ => {}
-        }
-    }
-    spool::put(&folder.join(VERSION_FILE), identity).map_err(|error| spool::io_failure(&error))?;
-    Spool::open(folder, "source", identity, limit)
+fn start_over(scratch: &TaskScratch, identity: &FileIdentity, limit: u64) -> Result<Spool, Failure> {
+    remove_copies(scratch).map_err(|error| spool::io_failure(&error))?;
+    spool::put(scratch, VERSION_FILE, identity).map_err(|error| spool::io_failure(&error))?;
+    Spool::open(scratch, "source", identity, limit)
 }
 
-fn copies(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.starts_with("source-") || name.starts_with("plain-") {
-            found.push(path);
-        }
-    }
-    Ok(found)
+fn remove_copies(scratch: &TaskScratch) -> std::io::Result<()> {
+    let names = scratch.names()?;
+    let copies = names.iter().filter(|name| name.starts_with("source-") || name.starts_with("plain-"));
+    copies.map(|name| scratch.remove(name)).collect()
 }
 
 impl From<RequestError> for DownloadError {

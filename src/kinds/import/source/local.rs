@@ -6,8 +6,8 @@ use std::time::UNIX_EPOCH;
 
 use super::super::spec::{FileIdentity, FileSource};
 use super::growing::GrowingFile;
-use crate::files::Files;
-use crate::runner::{BadInput, Failure};
+use crate::files::BlobName;
+use crate::runner::{BadInput, Context, Failure};
 
 /// Returns the path of a file in `folder`, by the name that a client gave.
 ///
@@ -32,19 +32,36 @@ pub fn below(folder: Option<&Path>, name: &str) -> Result<PathBuf, BadInput> {
 }
 
 /// Opens the file and returns its identity.
-pub fn open(source: &FileSource, files: &Files, folder: Option<&Path>) -> Result<(GrowingFile, FileIdentity), Failure> {
-    let path = match source {
-        FileSource::Upload(id) => files.upload(id),
-        FileSource::Url(_) => return Err(Failure::internal("A URL is not a local file.")),
-        FileSource::Path(name) => below(folder, name).map_err(|error| Failure::input(error.message))?,
-    };
-    let lost = |error: std::io::Error| match error.kind() {
+pub async fn open(
+    context: &Context,
+    source: &FileSource,
+    folder: Option<PathBuf>,
+) -> Result<(GrowingFile, FileIdentity), Failure> {
+    match source {
+        FileSource::Upload(id) => {
+            let name = BlobName::Upload(id.clone());
+            let file = context.files().blobs.open_file(&name, &context.scratch()).await.map_err(lost)?;
+            context.blocking(move || identify(file)).await?
+        }
+        FileSource::Path(name) => {
+            let name = name.clone();
+            let path = move || below(folder.as_deref(), &name).map_err(|error| Failure::input(error.message));
+            context.blocking(move || identify(File::open(path()?).map_err(lost)?)).await?
+        }
+        FileSource::Url(_) => Err(Failure::internal("A URL is not a local file.")),
+    }
+}
+
+fn lost(error: std::io::Error) -> Failure {
+    match error.kind() {
         std::io::ErrorKind::NotFound => {
             Failure::input("The file no longer exists. Upload it again and start a new import.")
         }
         _ => Failure::io("the file", &error),
-    };
-    let file = File::open(&path).map_err(lost)?;
+    }
+}
+
+fn identify(file: File) -> Result<(GrowingFile, FileIdentity), Failure> {
     let known = file.metadata().map_err(lost)?;
     let modified = known.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
     let modified = modified.and_then(|age| i64::try_from(age.as_micros()).ok()).unwrap_or(0);

@@ -45,8 +45,7 @@ pub async fn open(
         let (raw, identity, download) = Download::open(import, context, url, cursor).await?;
         return Ok(OpenedSource { raw, identity, download, limit });
     }
-    let (source, files, folder) = (spec.source.clone(), context.files().clone(), import.folder.clone());
-    let (raw, identity) = context.blocking(move || local::open(&source, &files, folder.as_deref())).await??;
+    let (raw, identity) = local::open(context, &spec.source, import.folder.clone()).await?;
     Ok(OpenedSource { raw, identity, download: None, limit })
 }
 
@@ -144,8 +143,8 @@ async fn detect_format(context: &Context, raw: &GrowingFile, format: &CsvFormat)
 }
 
 async fn open_text_spool(context: &Context, identity: &FileIdentity, limit: u64) -> Result<Spool, Failure> {
-    let (folder, identity) = (context.work().await?, identity.clone());
-    context.blocking(move || Spool::open(&folder, "plain", &identity, limit)).await?
+    let (scratch, identity) = (context.scratch(), identity.clone());
+    context.blocking(move || Spool::open(&scratch, "plain", &identity, limit)).await?
 }
 
 /// Returns the failure of a read. If the file cannot become complete, that is the reason.

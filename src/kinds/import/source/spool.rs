@@ -4,15 +4,15 @@
 //! has their number. The name of the file depends on its content: a run that lost its lease and still writes, writes the same
 //! bytes to the same positions.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::super::spec::FileIdentity;
 use super::growing::GrowingFile;
+use crate::disk::NameSync;
+use crate::files::TaskScratch;
 use crate::runner::Failure;
 use crate::task::Code;
 
@@ -23,7 +23,8 @@ const FIRST_BATCH: usize = 256 * 1024;
 /// A growing file.
 pub struct Spool {
     input: GrowingFile,
-    path: PathBuf,
+    scratch: TaskScratch,
+    mark_file: String,
     /// Number of bytes on disk, and number of bytes received, with those that existed already.
     synced: u64,
     received: u64,
@@ -41,18 +42,26 @@ struct SpoolMark {
 
 impl Spool {
     /// Opens the file `name` for the content of `identity`, with the bytes that exist already. Its maximum size is `limit` bytes.
-    pub fn open(folder: &Path, name: &str, identity: &FileIdentity, limit: u64) -> Result<Spool, Failure> {
-        let path = folder.join(format!("{name}-{}", name_of(identity)));
-        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = opened.map_err(|error| io_failure(&error))?;
+    pub fn open(scratch: &TaskScratch, name: &str, identity: &FileIdentity, limit: u64) -> Result<Spool, Failure> {
+        let name = format!("{name}-{}", name_of(identity));
+        let mark_file = format!("{name}.mark");
+        let file = scratch.open(&name).map_err(|error| io_failure(&error))?;
         let length = file.metadata().map_err(|error| io_failure(&error))?.len();
-        let marked = fs::read(mark_path(&path)).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let marked = scratch.read(&mark_file).ok().flatten().and_then(|text| serde_json::from_slice(&text).ok());
         let mark: SpoolMark = marked.filter(|mark: &SpoolMark| mark.length <= length).unwrap_or_default();
         let input = GrowingFile::partial(file, mark.length);
         if mark.complete {
             input.finish();
         }
-        Ok(Spool { input, path, synced: mark.length, received: 0, pending: Vec::new(), limit })
+        Ok(Spool {
+            input,
+            scratch: scratch.clone(),
+            mark_file,
+            synced: mark.length,
+            received: 0,
+            pending: Vec::new(),
+            limit,
+        })
     }
 
     /// Returns the file that is read while it grows.
@@ -130,17 +139,13 @@ impl Spool {
 
     fn write_mark(&self, complete: bool) -> Result<(), Failure> {
         let mark = SpoolMark { length: self.synced, complete };
-        put(&mark_path(&self.path), &mark).map_err(|error| io_failure(&error))
+        put(&self.scratch, &self.mark_file, &mark).map_err(|error| io_failure(&error))
     }
 }
 
 /// Writes a small file atomically. After a power loss it may be an older one.
-pub fn put<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
-    let part = path.with_extension(format!("{}.part", uuid::Uuid::new_v4().simple()));
-    let mut file = File::create_new(&part)?;
-    file.write_all(&serde_json::to_vec(value)?)?;
-    file.sync_data()?;
-    fs::rename(&part, path)
+pub fn put<T: Serialize>(scratch: &TaskScratch, name: &str, value: &T) -> io::Result<()> {
+    scratch.write(name, &serde_json::to_vec(value)?, NameSync::Later)
 }
 
 /// Returns the failure of a file that exceeds the limit.
@@ -154,10 +159,6 @@ pub fn too_large(limit: u64) -> Failure {
 /// Returns the failure of reading or writing the copy.
 pub fn io_failure(error: &io::Error) -> Failure {
     Failure::io("the copy of the file", error)
-}
-
-fn mark_path(path: &Path) -> PathBuf {
-    path.with_extension("mark")
 }
 
 /// Returns a short name of an identity.

@@ -1,7 +1,7 @@
-//! A file as it is sent: piece by piece, in a few buffers that are used again and again.
+//! Streaming a file: piece by piece, in a few buffers that are used again and again.
 //!
-//! What the system has in memory is read at once, without changing the thread; only what must come from the disk is
-//! read on a blocking thread. So a file that was just written costs two copies of its bytes and no wait.
+//! What is in the page cache is read at once, without a change of thread. Only what must come from the disk is read on a blocking
+//! thread. So a file that was just written costs two copies of its bytes and no wait.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -11,21 +11,23 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{Stream, stream};
+use futures_util::{StreamExt, stream};
 
-/// Bytes that are read and sent at once: what stays in a core's own cache between the two copies.
+use super::{BlobReader, ByteStream};
+
+/// Bytes per piece: few enough to stay in a core's cache between the two copies.
 const PIECE: usize = 128 * 1024;
 
-/// A file that is open. Clones share it.
-#[derive(Clone, Debug)]
-pub struct Reading(Arc<File>);
+/// An open file.
+#[derive(Debug)]
+pub(super) struct FileReader(Arc<File>);
 
-impl Reading {
-    /// Opens a file that has `size` bytes.
+impl FileReader {
+    /// Opens a file of `size` bytes.
     ///
     /// # Errors
-    /// A file that is not there, or not as long: a part of it is never sent as the whole.
-    pub async fn open(path: PathBuf, size: u64) -> io::Result<Reading> {
+    /// `NotFound`; `InvalidData` if the size differs, so that a part is never sent as the complete file.
+    pub(super) async fn open(path: PathBuf, size: u64) -> io::Result<FileReader> {
         let opened = tokio::task::spawn_blocking(move || {
             let file = File::open(path)?;
             let found = file.metadata()?.len();
@@ -33,28 +35,31 @@ impl Reading {
         });
         let (file, found) = opened.await??;
         if found != size {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("it has {found} bytes instead of {size}")));
+            let text = format!("the file has {found} bytes, expected {size}");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
-        Ok(Reading(Arc::new(file)))
-    }
-
-    /// The `length` bytes from `from` on. Where the file ends before, the last item is an error.
-    pub fn bytes(&self, from: u64, length: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
-        let way = Way { file: Arc::clone(&self.0), at: from, left: length, sent: VecDeque::new() };
-        stream::try_unfold(way, |mut way| async move { Ok(way.next().await?.map(|piece| (piece, way))) })
+        Ok(FileReader(Arc::new(file)))
     }
 }
 
-/// How far a file is sent.
-struct Way {
+impl BlobReader for FileReader {
+    fn bytes(&self, from: u64, length: u64) -> ByteStream {
+        let pieces = FilePieces { file: Arc::clone(&self.0), at: from, left: length, sent: VecDeque::new() };
+        let next = |mut pieces: FilePieces| async move { Ok(pieces.next().await?.map(|piece| (piece, pieces))) };
+        stream::try_unfold(pieces, next).boxed()
+    }
+}
+
+/// The rest of a stream.
+struct FilePieces {
     file: Arc<File>,
     at: u64,
     left: u64,
-    /// Buffers that were handed out, the oldest first; one that nobody else holds any more takes the next piece.
+    /// Buffers that were handed out, the oldest first. One that nobody else uses any more takes the next piece.
     sent: VecDeque<Bytes>,
 }
 
-impl Way {
+impl FilePieces {
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         let wanted = usize::try_from(self.left).unwrap_or(PIECE).min(PIECE);
         if wanted == 0 {
@@ -75,7 +80,7 @@ impl Way {
             }
         };
         if read == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than it was"));
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file is shorter than expected"));
         }
         self.at += read as u64;
         self.left -= read as u64;
@@ -89,8 +94,8 @@ impl Way {
         let oldest = self.sent.pop_front().map(Bytes::try_into_mut);
         match oldest {
             Some(Ok(buffer)) => buffer,
-            Some(Err(held)) => {
-                self.sent.push_front(held);
+            Some(Err(in_use)) => {
+                self.sent.push_front(in_use);
                 BytesMut::zeroed(PIECE)
             }
             None => BytesMut::zeroed(PIECE),
@@ -98,7 +103,7 @@ impl Way {
     }
 }
 
-/// Reads what the system has in memory; none where it would wait for the disk, or cannot tell.
+/// Reads from the page cache. `None` if the read would wait for the disk, or if the system cannot tell.
 #[cfg(target_os = "linux")]
 fn read_cached(file: &File, buffer: &mut [u8], at: u64) -> Option<usize> {
     use rustix::io::{ReadWriteFlags, preadv2};
@@ -118,26 +123,26 @@ mod tests {
 
     use super::*;
 
-    async fn read(reading: &Reading, from: u64, length: u64) -> io::Result<Vec<u8>> {
-        let pieces: Vec<Bytes> = reading.bytes(from, length).try_collect().await?;
+    async fn read(reader: &FileReader, from: u64, length: u64) -> io::Result<Vec<u8>> {
+        let pieces: Vec<Bytes> = reader.bytes(from, length).try_collect().await?;
         Ok(pieces.concat())
     }
 
     #[tokio::test]
-    async fn any_part_of_a_file_is_read_exactly() {
+    async fn any_range_of_a_file_is_read_exactly() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         let content: Vec<u8> = (0..PIECE * 3 + 77).map(|n| (n % 251) as u8).collect();
         std::fs::write(&path, &content).unwrap();
-        let reading = Reading::open(path.clone(), content.len() as u64).await.unwrap();
-        let whole = content.len() as u64;
-        for (from, length) in [(0, whole), (0, 0), (5, 1), (PIECE as u64 - 1, 2), (77, 2 * PIECE as u64), (whole, 0)] {
+        let reader = FileReader::open(path.clone(), content.len() as u64).await.unwrap();
+        let size = content.len() as u64;
+        for (from, length) in [(0, size), (0, 0), (5, 1), (PIECE as u64 - 1, 2), (77, 2 * PIECE as u64), (size, 0)] {
             let expected = &content[usize::try_from(from).unwrap()..][..usize::try_from(length).unwrap()];
-            assert_eq!(read(&reading, from, length).await.unwrap(), expected, "{length} from {from}");
+            assert_eq!(read(&reader, from, length).await.unwrap(), expected, "{length} from {from}");
         }
-        let beyond = read(&reading, 1, whole).await.unwrap_err();
+        let beyond = read(&reader, 1, size).await.unwrap_err();
         assert_eq!(beyond.kind(), io::ErrorKind::UnexpectedEof);
-        assert_eq!(Reading::open(path, whole + 1).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(FileReader::open(path, size + 1).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
     #[tokio::test]
@@ -145,12 +150,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, vec![7; PIECE * 20]).unwrap();
-        let reading = Reading::open(path, PIECE as u64 * 20).await.unwrap();
-        let mut places = std::collections::BTreeSet::new();
-        let mut pieces = std::pin::pin!(reading.bytes(0, PIECE as u64 * 20));
+        let reader = FileReader::open(path, PIECE as u64 * 20).await.unwrap();
+        let mut addresses = std::collections::BTreeSet::new();
+        let mut pieces = std::pin::pin!(reader.bytes(0, PIECE as u64 * 20));
         while let Some(piece) = pieces.try_next().await.unwrap() {
-            places.insert(piece.as_ptr().addr());
+            addresses.insert(piece.as_ptr().addr());
         }
-        assert_eq!(places.len(), 1);
+        assert_eq!(addresses.len(), 1);
     }
 }

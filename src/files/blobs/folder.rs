@@ -1,0 +1,188 @@
+//! Blobs in a folder: uploads in `uploads/ID`, results in `results/TASK`.
+//!
+//! Files that are not complete have other names: `uploads/ID.part` (one stream), `unfinished/ID` (in parts) and `work/TASK/SHA256`
+//! (a staged result, in the folder of the run that made it). A file is synced, then renamed to its final name.
+
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::fs;
+
+use super::folder_reader::FileReader;
+use super::folder_writer::FileWriter;
+use super::resumable::{AppendedFile, note_of};
+use super::{BlobName, BlobReader, BlobStore, BlobWriter, ResumableUpload};
+use crate::disk;
+use crate::files::{Fingerprint, TaskScratch};
+use crate::task::TaskId;
+
+/// Extension of an upload that arrives as one stream and is not complete.
+const PART: &str = "part";
+
+/// A folder of blobs. Clones share it.
+#[derive(Clone, Debug)]
+pub struct BlobFolder {
+    root: Arc<Path>,
+}
+
+impl BlobFolder {
+    /// Opens the folder and creates what is missing. Deletes incomplete streams that nobody wrote to since `abandoned`.
+    pub async fn open(root: &Path, abandoned: Timestamp) -> io::Result<BlobFolder> {
+        let blobs = BlobFolder { root: root.into() };
+        for folder in ["uploads", "unfinished", "results"] {
+            fs::create_dir_all(root.join(folder)).await?;
+        }
+        for (path, modified) in blobs.entries("uploads").await? {
+            if modified < abandoned && path.extension().is_some_and(|extension| extension == PART) {
+                blocking(move || disk::remove_file(&path)).await?;
+            }
+        }
+        Ok(blobs)
+    }
+
+    fn path(&self, name: &BlobName) -> PathBuf {
+        match name {
+            BlobName::Upload(id) => self.root.join("uploads").join(id),
+            BlobName::Result(task) => self.root.join("results").join(task.to_string()),
+        }
+    }
+
+    fn unfinished(&self, id: &str) -> PathBuf {
+        self.root.join("unfinished").join(id)
+    }
+
+    fn staged(&self, task: TaskId, sha256: &str) -> PathBuf {
+        self.root.join("work").join(task.to_string()).join(sha256)
+    }
+
+    /// Returns the files of a folder and when each was last written to.
+    async fn entries(&self, folder: &str) -> io::Result<Vec<(PathBuf, Timestamp)>> {
+        let mut found = Vec::new();
+        let mut entries = fs::read_dir(self.root.join(folder)).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            // Another process may have deleted the file.
+            let Ok(metadata) = entry.metadata().await else { continue };
+            if let Ok(modified) = Timestamp::try_from(metadata.modified()?) {
+                found.push((entry.path(), modified));
+            }
+        }
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl BlobStore for BlobFolder {
+    async fn create_upload(&self, id: &str, limit: u64) -> io::Result<Box<dyn BlobWriter>> {
+        let path = self.path(&BlobName::Upload(id.to_owned()));
+        Ok(Box::new(FileWriter::create(path.with_extension(PART), path, limit).await?))
+    }
+
+    async fn resume_upload(&self, id: &str) -> io::Result<Option<Box<dyn ResumableUpload>>> {
+        let complete = self.path(&BlobName::Upload(id.to_owned()));
+        let opened = AppendedFile::open(self.unfinished(id), complete).await?;
+        Ok(opened.map(|upload| Box::new(upload) as Box<dyn ResumableUpload>))
+    }
+
+    async fn received_bytes(&self, id: &str) -> io::Result<u64> {
+        match fs::metadata(self.unfinished(id)).await {
+            Ok(file) => Ok(file.len()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn stage_result(
+        &self,
+        task: TaskId,
+        scratch: &TaskScratch,
+        file: &str,
+        known: Option<Fingerprint>,
+    ) -> io::Result<Fingerprint> {
+        let (from, blobs) = (scratch.path(file), self.clone());
+        blocking(move || {
+            let file = File::open(&from)?;
+            let fingerprint = known.map_or_else(|| Fingerprint::read(&file), Ok)?;
+            file.sync_all()?;
+            disk::rename_durably(&from, &blobs.staged(task, &fingerprint.sha256))?;
+            Ok(fingerprint)
+        })
+        .await
+    }
+
+    async fn publish_result(&self, task: TaskId, sha256: &str) -> io::Result<()> {
+        let (staged, result) = (self.staged(task, sha256), self.path(&BlobName::Result(task)));
+        blocking(move || publish(&staged, &result)).await
+    }
+
+    async fn open(&self, name: &BlobName, size: u64) -> io::Result<Box<dyn BlobReader>> {
+        Ok(Box::new(FileReader::open(self.path(name), size).await?))
+    }
+
+    async fn open_file(&self, name: &BlobName, _: &TaskScratch) -> io::Result<File> {
+        let path = self.path(name);
+        blocking(move || File::open(path)).await
+    }
+
+    async fn delete(&self, name: &BlobName) -> io::Result<()> {
+        let mut paths = vec![self.path(name)];
+        match name {
+            BlobName::Upload(id) => paths.extend([note_of(&self.unfinished(id)), self.unfinished(id)]),
+            BlobName::Result(task) => {
+                let folder = self.root.join("work").join(task.to_string());
+                blocking(move || remove_staged(&folder)).await?;
+            }
+        }
+        for path in paths {
+            blocking(move || disk::remove_file(&path)).await?;
+        }
+        Ok(())
+    }
+
+    async fn list_old_uploads(&self, before: Timestamp) -> io::Result<Vec<String>> {
+        let mut old = Vec::new();
+        for folder in ["uploads", "unfinished"] {
+            for (path, modified) in self.entries(folder).await? {
+                if modified < before {
+                    old.extend(path.file_stem().and_then(|id| id.to_str()).map(str::to_owned));
+                }
+            }
+        }
+        Ok(old)
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await?
+}
+
+/// Renames the staged file, unless a call before a crash did, and deletes the other staged files.
+fn publish(staged: &Path, result: &Path) -> io::Result<()> {
+    match disk::rename_durably(staged, result) {
+        Err(error) if error.kind() == ErrorKind::NotFound && result.try_exists()? => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err(io::Error::new(ErrorKind::NotFound, "the finished file is missing"));
+        }
+        outcome => outcome?,
+    }
+    remove_staged(disk::folder_of(staged))
+}
+
+/// Deletes staged results. Other working files of the task stay.
+fn remove_staged(folder: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.len() == 64 && name.as_encoded_bytes().iter().all(u8::is_ascii_hexdigit) {
+            disk::remove_file(&entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! What every blob store must do, run on each of them.
+//!
+//! A new store implements [`Store`] for its setup and gets a module in [`conformance`].
+
+mod folder;
+mod results;
+mod uploads;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::TryStreamExt;
+use jiff::Timestamp;
+use pausa::files::{BlobName, BlobStore, Files, Fingerprint, hex};
+use sha2::{Digest, Sha256};
+
+/// The setup of a blob store under test.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Opens the same blobs as another process would, after a crash of the first one. Incomplete streams that nobody wrote to since
+    /// `abandoned` may be deleted.
+    async fn open(&self, abandoned: Timestamp) -> Files;
+
+    /// Returns how many objects are kept, complete or not.
+    async fn objects(&self) -> usize;
+}
+
+/// Runs each test on each store. A new store is another module here.
+macro_rules! conformance {
+    ($($file:ident::$test:ident),* $(,)?) => {
+        mod on_folder {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                crate::blobs::$file::$test(&crate::blobs::folder::Folder::new()).await;
+            })*
+        }
+    };
+}
+
+conformance! {
+    uploads::a_stream_becomes_a_blob_with_its_size_and_hash,
+    uploads::a_stream_is_not_a_blob_before_its_end,
+    uploads::a_stream_that_is_too_large_leaves_nothing,
+    uploads::parts_become_a_blob_with_its_size_and_hash,
+    uploads::parts_survive_a_crash_and_a_change_of_process,
+    uploads::one_process_writes_parts_at_a_time,
+    uploads::an_upload_that_was_completed_before_a_crash_is_completed_again,
+    uploads::any_range_is_read_exactly,
+    uploads::a_blob_of_another_size_is_refused,
+    uploads::a_local_file_has_the_bytes_of_the_blob,
+    uploads::what_is_deleted_is_gone_and_its_streams_end_well,
+    uploads::old_uploads_are_listed,
+    results::a_result_is_published_with_its_size_and_hash,
+    results::a_known_hash_is_not_computed_again,
+    results::a_result_is_not_a_blob_before_it_is_published,
+    results::publishing_again_after_a_crash_changes_nothing,
+    results::publishing_what_was_never_staged_is_an_error,
+    results::a_newer_run_publishes_its_own_result,
+    results::an_older_run_that_publishes_late_changes_nothing,
+    results::runs_that_publish_at_once_leave_one_complete_result,
+    results::deleting_a_task_leaves_nothing,
+}
+
+/// Opens the blobs; nothing is abandoned.
+async fn open(store: &dyn Store) -> Files {
+    store.open(Timestamp::UNIX_EPOCH).await
+}
+
+fn upload(id: &str) -> BlobName {
+    BlobName::Upload(id.to_owned())
+}
+
+fn fingerprint(bytes: &[u8]) -> Fingerprint {
+    Fingerprint { size: bytes.len() as u64, sha256: hex(&Sha256::digest(bytes)) }
+}
+
+/// Bytes that differ from place to place: 700 KiB, which is more than a store reads at once.
+fn content() -> Vec<u8> {
+    (0..700 * 1024_u32).map(|n| (n % 251) as u8).collect()
+}
+
+/// Sends a complete upload as one stream.
+async fn send(blobs: &Arc<dyn BlobStore>, id: &str, bytes: &[u8]) -> Fingerprint {
+    let mut writer = blobs.create_upload(id, u64::MAX).await.unwrap();
+    for piece in bytes.chunks(100_000) {
+        writer.write(piece).await.unwrap();
+    }
+    writer.finish().await.unwrap()
+}
+
+/// Reads a range of a blob of `size` bytes.
+async fn read(blobs: &Arc<dyn BlobStore>, name: &BlobName, size: u64, from: u64, length: u64) -> Vec<u8> {
+    let pieces: Vec<_> = blobs.open(name, size).await.unwrap().bytes(from, length).try_collect().await.unwrap();
+    pieces.concat()
+}
+
+/// Reads a complete blob.
+async fn read_all(blobs: &Arc<dyn BlobStore>, name: &BlobName, size: u64) -> Vec<u8> {
+    read(blobs, name, size, 0, size).await
+}
+
+/// Asserts that there is no such blob.
+async fn assert_missing(blobs: &Arc<dyn BlobStore>, name: &BlobName) {
+    let error = blobs.open(name, 0).await.err().map(|error| error.kind());
+    assert_eq!(error, Some(std::io::ErrorKind::NotFound), "{name}");
+}
