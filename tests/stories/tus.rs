@@ -21,7 +21,7 @@ async fn a_file_comes_in_parts_and_is_imported_when_it_is_whole() {
     let input = json!({ "source": { "uploadId": upload.id() }, "dataset": "early" });
     let refusal = server.refusal(START, json!({ "input": input })).await;
     assert_eq!(refusal["extensions"]["code"], "BAD_USER_INPUT");
-    let told = format!("1000 of {} bytes are there", file.len());
+    let told = format!("1000 of {} bytes received", file.len());
     assert!(refusal["message"].as_str().unwrap().contains(&told), "{refusal}");
 
     assert_eq!(upload.send(1_000, &file[1_000..]).await, (204, file.len().to_string()));
