@@ -249,8 +249,8 @@ fn start_over(scratch: &TaskScratch, identity: &FileIdentity, limit: u64) -> Res
 
 fn remove_copies(scratch: &TaskScratch) -> std::io::Result<()> {
     let names = scratch.names()?;
-    let copies = names.iter().filter(|name| name.starts_with("source-") || name.starts_with("plain-"));
-    copies.map(|name| scratch.remove(name)).collect()
+    let mut copies = names.iter().filter(|name| name.starts_with("source-") || name.starts_with("plain-"));
+    copies.try_for_each(|name| scratch.remove(name))
 }
 
 impl From<RequestError> for DownloadError {
