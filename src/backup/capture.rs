@@ -17,10 +17,11 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 
 use super::complete::published;
-use super::copying::{self, begin_read, files_below, open, parent};
+use super::copying::{self, begin_read, files_below, open};
 use super::data_paths::FOLDERS;
 use super::error::{at, in_database};
 use super::{DataPaths, Error, StopFlag};
+use crate::disk::folder_of;
 use crate::clock::Clock;
 
 /// SQLite's answer where a crash left a journal that a reader may not roll back.
@@ -140,7 +141,7 @@ impl Capture {
             copying::database(&connection, &to, stop)?;
         }
         for OpenFile { file, length, to } in self.files {
-            let folder = parent(&to);
+            let folder = folder_of(&to);
             fs::create_dir_all(folder).map_err(at(folder))?;
             copying::file(&file, length, &to, stop)?;
         }

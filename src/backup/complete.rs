@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::copying::{files_below, open, parent};
+use super::copying::{files_below, open};
 use super::error::{at, in_database};
 use super::{DataPaths, Error};
+use crate::disk::folder_of;
 
 const RESULTS: &str = "SELECT id, result_size FROM tasks WHERE state = 'COMPLETED' AND result_name IS NOT NULL";
 const SEALED: &str = "SELECT id, result_sha256 FROM tasks WHERE state = 'FINISHING' AND result_name IS NOT NULL";
@@ -66,7 +67,7 @@ pub(super) fn check(copy: &DataPaths) -> Result<(), Error> {
         let problem = said.map_or_else(|error| error.to_string(), |said| said.replace('\n', " "));
         if problem != "ok" {
             // The copy goes away: the server's own file is meant.
-            let path = path.strip_prefix(parent(&copy.store)).unwrap_or(path).to_owned();
+            let path = path.strip_prefix(folder_of(&copy.store)).unwrap_or(path).to_owned();
             return Err(Error::Damaged { path, problem });
         }
     }

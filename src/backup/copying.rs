@@ -1,4 +1,4 @@
-//! Copying files and databases, and bringing them to the disk.
+//! Copies files and databases, and syncs them.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -10,17 +10,18 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::{at, in_database};
 use super::{Error, StopFlag};
+use crate::disk;
 
-/// How long a lock of the server is waited for.
+/// Maximum wait for a lock of the server.
 const BUSY: Duration = Duration::from_secs(30);
 
-/// Pages that are copied between two looks at the stop.
+/// Pages copied between two checks of the stop flag.
 const PAGES: i32 = 2048;
 
-/// Bytes that are copied between two looks at the stop.
+/// Bytes copied between two checks of the stop flag.
 const CHUNK: u64 = 64 << 20;
 
-/// Opens a database that exists. `READ_ONLY` neither changes it nor rolls back what a crash left.
+/// Opens an existing database. With `READ_ONLY`, it is not changed, and an interrupted write is not rolled back.
 pub(super) fn open(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     let opened = Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX);
     let connection = opened.map_err(in_database(path))?;
@@ -28,16 +29,16 @@ pub(super) fn open(path: &Path, flags: OpenFlags) -> Result<Connection, Error> {
     Ok(connection)
 }
 
-/// Begins a read transaction: what the connection reads from now on is one state of the database.
+/// Starts a read transaction: from now on the connection reads one state of the database.
 pub(super) fn begin_read(connection: &Connection, path: &Path) -> Result<(), Error> {
     let begun = connection.execute_batch("BEGIN; SELECT count(*) FROM sqlite_schema");
     begun.map_err(in_database(path))
 }
 
-/// Copies a database as `from` reads it, into one file without a log beside it.
+/// Copies a database as `from` reads it, to one file without a log.
 pub(super) fn database(from: &Connection, to: &Path, stop: &StopFlag) -> Result<(), Error> {
     let mut copy = Connection::open(to).map_err(in_database(to))?;
-    // The copy is synced as a whole, and is worth nothing before.
+    // The copy is synced as a whole at the end.
     copy.execute_batch("PRAGMA synchronous = OFF").map_err(in_database(to))?;
     {
         let backup = Backup::new(from, &mut copy).map_err(in_database(to))?;
@@ -49,7 +50,7 @@ pub(super) fn database(from: &Connection, to: &Path, stop: &StopFlag) -> Result<
     copy.close().map_err(|(_, cause)| in_database(to)(cause))
 }
 
-/// Copies the first `length` bytes of a file, and its modification time: by that an import knows its file again.
+/// Copies the first `length` bytes of a file, and its modification time, by which an import recognizes its file.
 pub(super) fn file(from: &File, length: u64, to: &Path, stop: &StopFlag) -> Result<(), Error> {
     let mut target = File::create_new(to).map_err(at(to))?;
     let mut left = length;
@@ -65,7 +66,7 @@ pub(super) fn file(from: &File, length: u64, to: &Path, stop: &StopFlag) -> Resu
     target.set_modified(modified).map_err(at(to))
 }
 
-/// Gives a file that never changes a second name; on another file system, copies it. False if it is not there any more.
+/// Links a file that never changes, or copies it to another file system. Returns false if it no longer exists.
 pub(super) fn link(from: &Path, to: &Path, stop: &StopFlag) -> Result<bool, Error> {
     match fs::hard_link(from, to) {
         Ok(()) => return Ok(true),
@@ -82,7 +83,7 @@ pub(super) fn link(from: &Path, to: &Path, stop: &StopFlag) -> Result<bool, Erro
     Ok(true)
 }
 
-/// The paths of the files below a folder; none if there is no such folder.
+/// Returns the paths of all files below a folder. Empty if the folder does not exist.
 pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut found = Vec::new();
     let entries = match fs::read_dir(folder) {
@@ -97,7 +98,7 @@ pub(super) fn files_below(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(found)
 }
 
-/// Brings the names in a folder, and in those below it, to the disk.
+/// Syncs a folder and those below it.
 pub(super) fn sync_folders(folder: &Path) -> Result<(), Error> {
     for entry in fs::read_dir(folder).map_err(at(folder))? {
         let entry = entry.map_err(at(folder))?;
@@ -108,17 +109,12 @@ pub(super) fn sync_folders(folder: &Path) -> Result<(), Error> {
     sync_folder(folder)
 }
 
-/// Brings the names in a folder to the disk.
+/// Syncs a folder.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
-    File::open(folder).and_then(|folder| folder.sync_all()).map_err(at(folder))
+    disk::sync_folder(folder).map_err(at(folder))
 }
 
-/// The folder that holds `path`.
-pub(super) fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// The folder is missing or empty. What a new file system holds does not count.
+/// Returns whether a folder is missing or empty. `lost+found` does not count, nor do the names in `except`.
 pub(super) fn is_empty(folder: &Path, except: &[&str]) -> Result<bool, Error> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),

@@ -7,11 +7,12 @@ use rusqlite::OpenFlags;
 
 use super::capture::Capture;
 use super::complete::{self, published};
-use super::copying::{files_below, is_empty, link, open, parent, sync_folder, sync_folders};
+use super::copying::{files_below, is_empty, link, open, sync_folder, sync_folders};
 use super::data_paths::FOLDERS;
 use super::error::at;
 use super::manifest::Manifest;
 use super::{DataPaths, Error, StopFlag};
+use crate::disk::folder_of;
 use crate::clock::Clock;
 
 /// Copies that are made anew because a file disappeared meanwhile.
@@ -28,7 +29,7 @@ pub fn create(paths: &DataPaths, folder: &Path, clock: &Clock, stop: &StopFlag) 
     if !paths.store.exists() || !paths.catalog.exists() {
         return Err(Error::NoStore(paths.store.clone()));
     }
-    let above = parent(folder);
+    let above = folder_of(folder);
     let work = tempfile::Builder::new().prefix(".pausa-backup-").tempdir_in(above).map_err(at(above))?;
     for attempt in 1..=ATTEMPTS {
         let copy = work.path().join(attempt.to_string());

@@ -1,4 +1,4 @@
-//! The manifest of a backup: what it holds, with sizes and hashes. It is written last.
+//! The manifest of a backup: its files with sizes and hashes. It is written last.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -13,53 +13,54 @@ use sha2::{Digest, Sha256};
 use super::copying::{files_below, open};
 use super::error::{at, in_database};
 use super::{DataPaths, Error, StopFlag};
+use crate::disk::{self, NameSync};
 use crate::files::hex;
 
-/// The name of its file.
+/// File name.
 pub(super) const NAME: &str = "manifest.json";
 
-/// The layout that this version writes and reads.
+/// Layout that this version writes and reads.
 const FORMAT: u32 = 1;
 
-/// Bytes that are read at once.
+/// Bytes per read.
 const CHUNK: usize = 1 << 20;
 
-/// What a backup holds.
+/// Content of a backup.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
-    /// The layout of the folder.
+    /// Layout of the folder.
     pub format: u32,
-    /// The version of Pausa that made it.
+    /// Version of Pausa that created it.
     pub pausa: String,
-    /// The last migration of the task store.
+    /// Last migration of the task store.
     pub schema: i64,
-    /// The moment whose state it holds.
+    /// Time of the state that it contains.
     pub taken_at: Timestamp,
     /// Number of tasks.
     pub tasks: u64,
     /// Number of datasets.
     pub datasets: u64,
-    /// Files that the databases name and that the server itself did not have.
+    /// Files that the databases name, and that were missing on the server.
     pub missing: Vec<String>,
     /// All other files of the backup.
     pub files: Vec<ManifestFile>,
 }
 
-/// A file.
+/// A file of the backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestFile {
-    /// Its path in the backup.
+    /// Path in the backup.
     pub path: String,
-    /// Its size in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Its SHA-256, lowercase hex.
+    /// SHA-256, lowercase hex.
     pub sha256: String,
-    /// When it was last changed, in nanoseconds since 1970.
+    /// Time of its last change, in nanoseconds since 1970.
     pub modified: u64,
 }
 
 impl Manifest {
-    /// Describes the copy in `folder`, and brings its files to the disk.
+    /// Describes the copy in `folder`, and syncs its files.
     pub(super) fn of(
         folder: &Path,
         at_time: Timestamp,
@@ -88,15 +89,14 @@ impl Manifest {
         Ok(Manifest { format: FORMAT, pausa, schema, taken_at: at_time, tasks, datasets, missing, files })
     }
 
-    /// Writes it into the folder that it describes.
+    /// Writes the manifest to the folder that it describes.
     pub(super) fn write(&self, folder: &Path) -> Result<(), Error> {
         let path = folder.join(NAME);
         let text = serde_json::to_vec_pretty(self).map_err(|error| at(&path)(error.into()))?;
-        let written = fs::write(&path, text).and_then(|()| File::open(&path)?.sync_all());
-        written.map_err(at(&path))
+        disk::write_atomically(&path, &text, NameSync::Now).map_err(at(&path))
     }
 
-    /// Reads that of a backup, which must be one that this version knows.
+    /// Reads the manifest of a backup. Fails if this version cannot read its layout.
     pub(super) fn read(folder: &Path) -> Result<Manifest, Error> {
         let path = folder.join(NAME);
         let wrong = |problem: String| Error::Manifest { path: path.clone(), problem };
@@ -104,18 +104,18 @@ impl Manifest {
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
         if manifest.format != FORMAT {
             let (found, version) = (manifest.format, &manifest.pausa);
-            return Err(wrong(format!("format {found}, made by Pausa {version}: this version reads format {FORMAT}")));
+            return Err(wrong(format!("format {found}, created by Pausa {version}; this version reads format {FORMAT}")));
         }
         Ok(manifest)
     }
 
-    /// Bytes of all files.
+    /// Returns the size of all files, in bytes.
     pub fn bytes(&self) -> u64 {
         self.files.iter().map(|file| file.size).sum()
     }
 }
 
-/// Size and SHA-256 of what is left to read of a file.
+/// Returns size and SHA-256 of the rest of a file.
 pub(super) fn hashed(mut file: &File, path: &Path, stop: &StopFlag) -> Result<(u64, String), Error> {
     let (mut hash, mut size, mut chunk) = (Sha256::new(), 0, vec![0; CHUNK]);
     loop {

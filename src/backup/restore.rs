@@ -4,10 +4,11 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use super::copying::{self, is_empty, parent, sync_folder, sync_folders};
+use super::copying::{self, is_empty, sync_folder, sync_folders};
 use super::error::at;
 use super::manifest::{Manifest, ManifestFile, hashed};
 use super::{DataPaths, Error, StopFlag};
+use crate::disk::folder_of;
 use crate::store::Store;
 
 /// A restore into the store at this path was cut off.
@@ -58,7 +59,7 @@ fn lock(paths: &DataPaths, data_dir: &Path) -> Result<File, Error> {
         }
     }
     fs::create_dir_all(data_dir).map_err(at(data_dir))?;
-    let folder = parent(&path);
+    let folder = folder_of(&path);
     fs::create_dir_all(folder).map_err(at(folder))?;
     let lock = File::create(&path).map_err(at(&path))?;
     lock.try_lock().map_err(|_| Error::Running(data_dir.to_owned()))?;
@@ -83,10 +84,10 @@ fn copy_back(folder: &Path, manifest: &Manifest, paths: &DataPaths, stop: &StopF
         }
     }
     for file in [&paths.files, &paths.catalog, &paths.store] {
-        sync_folder(parent(file))?;
+        sync_folder(folder_of(file))?;
     }
     fs::rename(&store, &paths.store).map_err(at(&paths.store))?;
-    sync_folder(parent(&paths.store))
+    sync_folder(folder_of(&paths.store))
 }
 
 fn copy_one(folder: &Path, entry: &ManifestFile, paths: &DataPaths, stop: &StopFlag) -> Result<(), Error> {
@@ -99,7 +100,7 @@ fn copy_one(folder: &Path, entry: &ManifestFile, paths: &DataPaths, stop: &StopF
         let problem = format!("it has {size} bytes with the SHA-256 {sha256}, not those of the manifest");
         return Err(Error::Damaged { path: from, problem });
     }
-    let above = parent(&to);
+    let above = folder_of(&to);
     fs::create_dir_all(above).map_err(at(above))?;
     let file = File::open(&from).map_err(at(&from))?;
     copying::file(&file, size, &to, stop)?;

@@ -1,41 +1,41 @@
-//! Rows in one flat buffer, so that a batch is filled and written without an allocation for each cell.
+//! Rows in one flat buffer: a batch is filled and written without an allocation for each cell.
 
 use std::ops::Range;
 
 use super::{CELL_BYTES, PAGE_BYTES};
 
-/// Behind each cell, so that a whole row can be sent as COPY wants it.
+/// Follows each cell, so that a complete row can be sent in the format of COPY.
 pub(super) const SEPARATOR: char = '\t';
 
-/// Rows of a fixed width: cells as text, each possibly null. Made to be cleared and filled again.
+/// Rows of a fixed width: cells as text or null. Reusable after [`Batch::clear`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     width: usize,
     rows: usize,
-    /// The text of all cells, with [`SEPARATOR`] behind each.
+    /// Text of all cells, with [`SEPARATOR`] after each.
     data: String,
-    /// Where the text of each cell ends in `data`.
+    /// End of each cell in `data`.
     ends: Vec<usize>,
     nulls: Vec<bool>,
 }
 
-/// A row that has more or fewer cells than the batch is wide.
+/// A row with more or fewer cells than the width of the batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the row has {found} cells where {expected} belong")]
+#[error("the row has {found} cells, expected {expected}")]
 pub struct WrongWidth {
-    /// The width of the batch.
+    /// Width of the batch.
     pub expected: usize,
-    /// The cells of the row.
+    /// Cells of the row.
     pub found: usize,
 }
 
 impl Batch {
-    /// An empty batch for rows of `width` cells.
+    /// Returns an empty batch for rows of `width` cells.
     pub fn new(width: usize) -> Self {
         Self { width, ..Self::default() }
     }
 
-    /// Takes all rows out and keeps the memory.
+    /// Removes all rows and keeps the memory.
     pub fn clear(&mut self) {
         self.rows = 0;
         self.data.clear();
@@ -43,12 +43,12 @@ impl Batch {
         self.nulls.clear();
     }
 
-    /// Adds a row. One of another width is refused, and the batch stays as it was.
+    /// Adds a row. A row of another width is refused and leaves the batch unchanged.
     pub fn push_row<'a>(&mut self, cells: impl IntoIterator<Item = Option<&'a str>>) -> Result<(), WrongWidth> {
         self.try_push_row(cells.into_iter().map(Ok))
     }
 
-    /// Adds a row unless one of its cells is an error; then, as with a row of another width, the batch stays as it was.
+    /// Adds a row. A cell that is an error, or a row of another width, leaves the batch unchanged.
     pub fn try_push_row<T: AsRef<str>, E: From<WrongWidth>>(
         &mut self,
         cells: impl IntoIterator<Item = Result<Option<T>, E>>,
@@ -77,7 +77,7 @@ impl Batch {
         self.nulls.push(cell.is_none());
     }
 
-    /// Adds a row if the batch has none yet or stays within [`PAGE_BYTES`] with it. Answers if it was added.
+    /// Adds a row if the batch is empty or stays within [`PAGE_BYTES`]. Returns whether it was added.
     pub fn push_within_page(&mut self, cells: &[Option<&str>]) -> Result<bool, WrongWidth> {
         let text: usize = cells.iter().flatten().map(|cell| cell.len()).sum();
         let bytes = self.bytes() + text + CELL_BYTES * (self.ends.len() + cells.len());
@@ -87,7 +87,7 @@ impl Batch {
         self.push_row(cells.iter().copied()).map(|()| true)
     }
 
-    /// Takes out the row at `row` (from 0), such as one that the database refused; one beyond the end changes nothing.
+    /// Removes the row at index `row`, such as one that the database refused. An index beyond the end changes nothing.
     pub fn remove_row(&mut self, row: usize) {
         if row >= self.rows {
             return;
@@ -103,32 +103,32 @@ impl Batch {
         self.rows -= 1;
     }
 
-    /// How many rows it holds.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.rows
     }
 
-    /// Whether it holds no row.
+    /// Returns whether there is no row.
     pub fn is_empty(&self) -> bool {
         self.rows == 0
     }
 
-    /// Cells of each row.
+    /// Returns the number of cells per row.
     pub fn width(&self) -> usize {
         self.width
     }
 
-    /// Bytes of all cells' text.
+    /// Returns the size of the text of all cells, in bytes.
     pub fn bytes(&self) -> usize {
         self.data.len() - self.ends.len()
     }
 
-    /// The text of all cells, with [`SEPARATOR`] behind each.
+    /// Returns the text of all cells, with [`SEPARATOR`] after each.
     pub(super) fn text(&self) -> &str {
         &self.data
     }
 
-    /// The rows in order.
+    /// Returns the rows in order.
     pub fn rows(&self) -> impl ExactSizeIterator<Item = BatchRow<'_>> {
         (0..self.rows).map(|row| self.cells(row * self.width..(row + 1) * self.width))
     }
@@ -142,7 +142,7 @@ impl Batch {
     }
 }
 
-/// The cells of one row from left to right, `None` where a cell is null.
+/// The cells of a row in order. `None` for a null cell.
 #[derive(Clone, Debug)]
 pub struct BatchRow<'a> {
     batch: &'a Batch,
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_of_another_width_leaves_no_trace() {
+    fn a_row_of_another_width_is_refused() {
         let mut batch = three();
         let refused = batch.push_row([Some("only")]).unwrap_err();
         assert_eq!(refused, WrongWidth { expected: 2, found: 1 });
@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_row_can_be_taken_out() {
+    fn a_row_can_be_removed() {
         let mut batch = three();
         batch.remove_row(1);
         batch.remove_row(7);
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_one_row_at_least_and_ends_before_the_row_that_is_too_much() {
+    fn a_page_has_at_least_one_row_and_ends_before_its_limit() {
         let large = "x".repeat(3 * PAGE_BYTES / 4);
         let mut batch = Batch::new(1);
         assert_eq!(batch.push_within_page(&[Some(&large)]), Ok(true));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn cleared_it_is_as_new() {
+    fn a_cleared_batch_equals_a_new_one() {
         let mut batch = three();
         batch.clear();
         assert!(batch.is_empty());

@@ -1,79 +1,84 @@
-//! What can go wrong, the same on every database.
+//! Errors of datasets, the same on every database.
 
 use super::DatasetName;
 
-/// Why a dataset was not read or written. The first five are refusals and stay what they are when tried again.
+/// Reason why a dataset was not read or written. The first five are refusals: a retry gives the same.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// CREATE of a name that is taken.
-    #[error("{0} exists: choose another name, REPLACE or APPEND")]
+    /// CREATE of a name that is in use.
+    #[error("Dataset {0} exists. Choose another name, or import with REPLACE or APPEND.")]
     Exists(DatasetName),
-    /// There is no such dataset.
-    #[error("there is no dataset {0}")]
+    /// The dataset does not exist.
+    #[error("Dataset {0} not found.")]
     Missing(DatasetName),
-    /// APPEND of other columns: it needs the same names in the same order, and the same types.
-    #[error("the columns of {dataset} are {expected:?}, those of the import are {found:?}: APPEND needs the same")]
+    /// APPEND with other columns. Names, order and types must be the same.
+    #[error("APPEND needs the columns of {dataset}: {expected:?}. The import has {found:?}.")]
     Columns {
-        /// The dataset to be appended to.
+        /// Dataset of the APPEND.
         dataset: DatasetName,
-        /// Its columns.
+        /// Columns of the dataset.
         expected: Vec<String>,
-        /// The columns of the import.
+        /// Columns of the import.
         found: Vec<String>,
     },
-    /// More columns than the database holds.
-    #[error("{found} columns are more than the {limit} that the database holds")]
+    /// More columns than the database supports.
+    #[error("The import has {found} columns; the database supports at most {limit}.")]
     TooManyColumns {
         /// Columns of the import.
         found: usize,
-        /// The most that fit.
+        /// Maximum number of columns.
         limit: usize,
     },
-    /// A cell that the database does not take; nothing of its batch was written.
-    #[error("row {row} of the batch, column {column:?}: {reason}")]
+    /// The database refused a cell. Nothing of its batch was written.
+    #[error("Row {row} of the batch, column {column:?}: {reason}")]
     Cell {
-        /// The row in the batch, from 0.
+        /// Row in the batch, from 0.
         row: usize,
-        /// The column; empty where the row as a whole is refused.
+        /// Column. Empty if the row as a whole is refused.
         column: String,
-        /// What the database does not take.
+        /// Reason given by the database.
         reason: String,
     },
-    /// A newer epoch holds the staging: stop without another write.
-    #[error("a newer run holds the staging of this task")]
+    /// A newer epoch owns the staging: stop without another write.
+    #[error("A newer run owns the staging of this task.")]
     LeaseLost,
-    /// A write before this one failed, or the run took this one back; nothing of it was written.
-    #[error("the write was taken back before it was committed")]
+    /// The run cancelled this write, or a write before it failed. Nothing of it was written.
+    #[error("The write was cancelled before its commit.")]
     Cancelled,
-    /// The disk is full; nothing of the batch was written.
-    #[error("the disk of the datasets is full, free some space and try again: {0}")]
+    /// The disk is full. Nothing of the batch was written.
+    #[error("The disk of the datasets is full. Free some space and retry. Cause: {0}")]
     Full(String),
-    /// The database is away; it may help to try again.
-    #[error("the database of the datasets is away, try again: {0}")]
+    /// The database is unavailable. A retry may succeed.
+    #[error("The database of the datasets is unavailable. Try again. Cause: {0}")]
     Unavailable(String),
     /// Anything else.
-    #[error("the database of the datasets failed: {0}")]
+    #[error("The database of the datasets failed: {0}")]
     Failed(String),
 }
 
 impl Error {
-    /// There is neither a staging nor a record of the task.
+    /// Neither a staging nor a publish record of the task exists.
     pub(super) fn no_staging() -> Self {
         Self::Failed("the task has no staging to publish".into())
     }
 
-    /// A write after publish.
+    /// The staging is published and accepts no more rows.
     pub(super) fn published() -> Self {
-        Self::Failed("the task's rows are published: nothing can be added".into())
+        Self::Failed("the rows of the task are published; no rows can be added".into())
     }
 
-    /// The snapshot of a stream is gone.
-    pub(super) fn let_go() -> Self {
-        Self::Failed("the stream's snapshot was let go of: begin anew".into())
+    /// A table that no import made has the name of the dataset.
+    pub(super) fn other_table(name: &DatasetName) -> Self {
+        Self::Failed(format!("a table {name} exists that no import created; choose another name"))
     }
 
-    /// The table does not hold what the cursor says.
-    pub(super) fn miscounted(table: u64, cursor: u64) -> Self {
-        Self::Failed(format!("the staging holds {table} rows where its cursor says {cursor}: import again"))
+    /// The pin of a stream expired.
+    pub(super) fn pin_expired() -> Self {
+        Self::Failed("the snapshot of the stream expired; start the stream again".into())
+    }
+
+    /// The rows in the table and the count of the cursor differ.
+    pub(super) fn row_count_mismatch(table: u64, cursor: u64) -> Self {
+        Self::Failed(format!("the staging holds {table} rows, but its cursor counts {cursor}; import the file again"))
     }
 }

@@ -1,23 +1,23 @@
-//! Rows as lines of RFC 4180 CSV: they end in CRLF, quotes stand where they are needed, null is an empty cell.
+//! Rows as CSV lines (RFC 4180): they end in CRLF, cells are quoted only if needed, null is an empty cell.
 
 use super::Column;
 
-/// CsvLines that grow cell by cell.
+/// CSV lines, built cell by cell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CsvLines {
     text: Vec<u8>,
     guard: bool,
-    /// Where the row that is being written began; none between two rows.
+    /// Start of the current row. `None` between two rows.
     row: Option<usize>,
 }
 
 impl CsvLines {
-    /// No lines yet. With `guard`, a `'` goes before cells that a spreadsheet would run as a formula.
+    /// Returns an empty text. With `guard`, a `'` precedes cells that a spreadsheet would run as formulas.
     pub fn new(guard: bool) -> CsvLines {
         CsvLines { guard, ..CsvLines::default() }
     }
 
-    /// The line that names the columns.
+    /// Returns the header line.
     pub fn header(columns: &[&Column], guard: bool) -> Vec<u8> {
         let mut lines = CsvLines::new(guard);
         columns.iter().for_each(|column| lines.cell(Some(column.name.as_bytes())));
@@ -25,22 +25,22 @@ impl CsvLines {
         lines.text
     }
 
-    /// Bytes of all lines.
+    /// Returns the size of all lines, in bytes.
     pub fn len(&self) -> usize {
         self.text.len()
     }
 
-    /// Whether there is no line.
+    /// Returns whether there is no line.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// The text of all lines.
+    /// Returns the text of all lines.
     pub fn into_bytes(self) -> Vec<u8> {
         self.text
     }
 
-    /// Adds a cell to the row.
+    /// Adds a cell to the current row.
     pub(super) fn cell(&mut self, cell: Option<&[u8]>) {
         match self.row {
             Some(_) => self.text.push(b','),
@@ -58,7 +58,7 @@ impl CsvLines {
         }
     }
 
-    /// Ends the row. A lone empty cell is quoted, so that its line is not an empty one.
+    /// Ends the row. A single empty cell is quoted, so that its line is not empty.
     pub(super) fn end_row(&mut self) {
         if self.row.take() == Some(self.text.len()) {
             self.text.extend_from_slice(b"\"\"");
@@ -66,8 +66,8 @@ impl CsvLines {
         self.text.extend_from_slice(b"\r\n");
     }
 
-    /// Adds a row of cells between tabs, where none of them has a comma, a quote or a line end, or is null; false where
-    /// that cannot be done.
+    /// Adds a row of tab-separated cells without null, comma, quote or line end. Returns false, and adds nothing, if formulas are
+    /// guarded or the row is empty.
     pub(super) fn plain_row(&mut self, cells: &[u8]) -> bool {
         if self.guard || cells.is_empty() {
             return false;
@@ -94,7 +94,7 @@ impl CsvLines {
     }
 }
 
-/// The bytes for which a cell is quoted.
+/// Bytes that need quotes.
 const SPECIAL: [bool; 256] = {
     let mut special = [false; 256];
     special[b',' as usize] = true;
@@ -104,7 +104,7 @@ const SPECIAL: [bool; 256] = {
     special
 };
 
-/// What spreadsheets take for a formula (OWASP, CSV Injection); a number with a sign is none.
+/// Returns whether a spreadsheet would run a cell as a formula (OWASP, CSV Injection). A signed number is not a formula.
 fn is_formula(cell: &[u8]) -> bool {
     match cell.split_first() {
         Some((b'+' | b'-', number)) => !is_number(number),
@@ -113,7 +113,7 @@ fn is_formula(cell: &[u8]) -> bool {
     }
 }
 
-/// Digits, perhaps with a fraction and an exponent.
+/// Returns whether a text is digits, optionally with a fraction and an exponent.
 fn is_number(text: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
     let digits = text.first().is_some_and(|first| first.is_ascii_digit() || *first == b'.');
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_stand_where_they_are_needed() {
+    fn cells_are_quoted_only_if_needed() {
         assert_eq!(line(&[Some("plain"), Some("a \"quote\"")], false), "plain,\"a \"\"quote\"\"\"\r\n");
         assert_eq!(line(&[Some("a,b"), Some("two\r\nlines")], false), "\"a,b\",\"two\r\nlines\"\r\n");
         assert_eq!(line(&[None, Some("")], false), ",\r\n");
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lone_empty_cell_is_no_empty_line() {
+    fn a_single_empty_cell_is_quoted() {
         assert_eq!(line(&[Some("")], false), "\"\"\r\n");
         assert_eq!(line(&[None], false), "\"\"\r\n");
     }

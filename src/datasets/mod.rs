@@ -1,15 +1,15 @@
 //! The tables that imports fill and exports read, in SQLite or PostgreSQL.
 //!
-//! An import writes to a *staging* that nobody else sees: each write is one transaction that holds the rows and the
-//! import's cursor, and is fenced by the epoch of the run. Publishing makes the staging a dataset, or a part of one,
-//! in one atomic step; discarding it costs the same whatever it holds. An export *pins* a dataset and reads it as it
-//! stood then, whatever happens to it meanwhile.
+//! An import writes to a *staging* that nobody else reads. Each write is one transaction of the rows and the import's cursor, fenced
+//! by the epoch of the run. Publishing makes the staging a dataset, or a part of one, in one transaction. Discarding it takes the
+//! same time whatever its size. An export *pins* a dataset and reads that snapshot, whatever happens to the dataset.
 //!
-//! - `batch`: rows on their way in or out
-//! - `selection`, `reader`, `lines`: what an export reads of them, and how it is written
-//! - `value`: what the cells of a typed column may hold
-//! - `sqlite`: a catalog beside one file for each import
-//! - `postgres`: real tables in the connection's schema, the bookkeeping in a schema of its own
+//! - `batch`: rows in memory
+//! - `selection`, `reader`, `lines`: reading columns and rows of a snapshot as CSV
+//! - `value`: the values of typed columns
+//! - `publication`: what publishing does, as a pure table that both databases execute
+//! - `sqlite`: a catalog, and a file for each import
+//! - `postgres`: a table for each dataset in the connection's schema, and bookkeeping in a schema of its own
 
 mod batch;
 mod error;
@@ -19,6 +19,7 @@ mod measured;
 mod model;
 mod name;
 mod postgres;
+mod publication;
 mod reader;
 mod selection;
 mod sqlite;
@@ -42,9 +43,10 @@ pub use value::InvalidValue;
 use crate::config::SqliteUrl;
 use crate::task::TaskId;
 
-/// Opens the database at `url`: `sqlite:PATH`, made where there is none, or `postgres://…`.
+/// Opens the database at `url`: `sqlite:PATH`, created if missing, or `postgres://…`.
 ///
-/// Answers [`Error::Unavailable`] where a server does not answer, [`Error::Failed`] where the URL is of another kind.
+/// # Errors
+/// [`Error::Unavailable`] if the server does not answer, [`Error::Failed`] for another kind of URL.
 pub async fn connect(url: &str) -> Result<Arc<dyn Datasets>, Error> {
     if let Some(url) = SqliteUrl::parse(url) {
         Ok(Arc::new(sqlite::Sqlite::open(url).await?))
@@ -52,27 +54,27 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Datasets>, Error> {
         Ok(Arc::new(postgres::Postgres::connect(url).await?))
     } else {
         let scheme = url.split(':').next().unwrap_or_default();
-        Err(Error::Failed(format!("datasets cannot be kept in {scheme:?}: use sqlite:PATH or postgres://…")))
+        Err(Error::Failed(format!("{scheme:?} is not a supported database for datasets; use sqlite:PATH or postgres://…")))
     }
 }
 
 /// Maximum size of a page of [`Datasets::rows`], in bytes of its cells. Each cell counts [`CELL_BYTES`] more.
 pub const PAGE_BYTES: usize = 4 << 20;
 
-/// What a cell takes beside its text, in bytes.
+/// Memory of a cell beside its text, in bytes.
 pub const CELL_BYTES: usize = 16;
 
-/// How long a stream's snapshot is held where nobody renews it.
+/// Lifetime of a stream's pin without [`Datasets::renew`].
 pub const PIN_LIFE: Duration = Duration::from_secs(120);
 
-/// A database of datasets. Every method may answer [`Error::Unavailable`], [`Error::Full`] or [`Error::Failed`].
+/// A database of datasets. Every method may return [`Error::Unavailable`], [`Error::Full`] or [`Error::Failed`].
 #[async_trait]
 pub trait Datasets: Send + Sync + 'static {
-    /// The dataset of that name.
+    /// Returns the dataset with this name.
     async fn get(&self, name: &DatasetName) -> Result<Option<Dataset>, Error>;
 
-    /// By name ascending (in bytes), those between `after` and `before`, both left out: the first `limit` of them, or
-    /// the last where `from_end`.
+    /// Returns at most `limit` datasets by name ascending (in bytes), between `after` and `before`, both excluded. They are the first
+    /// ones, or the last ones if `from_end`.
     async fn list(
         &self,
         after: Option<&str>,
@@ -81,124 +83,129 @@ pub trait Datasets: Send + Sync + 'static {
         from_end: bool,
     ) -> Result<Vec<Dataset>, Error>;
 
-    /// How many datasets there are.
+    /// Returns the number of datasets.
     async fn count(&self) -> Result<u64, Error>;
 
-    /// At most `limit` rows numbered from `after` + 1: numbers are dense from 1 in the order of import. Found by key,
-    /// so the last page costs what the first does. The page ends before the row that would make it larger than
-    /// [`PAGE_BYTES`], but has one row at least. Reading ends when the future is dropped. [`Error::Missing`] where there is
-    /// no such dataset.
+    /// Returns at most `limit` rows numbered from `after` + 1, in the order of import. Numbers have no gaps and start at 1.
+    ///
+    /// Rows are found by key, so the last page costs as much as the first. The page ends before the row that would exceed
+    /// [`PAGE_BYTES`], but has at least one row. Dropping the future stops the read. [`Error::Missing`] without such a dataset.
     async fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error>;
 
-    /// Takes a dataset away; false where there was none.
+    /// Drops a dataset. Returns false if there is none.
     async fn drop_dataset(&self, name: &DatasetName) -> Result<bool, Error>;
 
-    /// Opens or takes over the staging of a task and raises its epoch: whoever held it with an older one can no longer
-    /// write. Refuses at once what publish would refuse ([`Error::Exists`], [`Error::Missing`], [`Error::Columns`],
-    /// [`Error::TooManyColumns`]); [`Error::LeaseLost`] where a newer epoch holds it. After publish it opens with the
-    /// last cursor and takes no more rows.
+    /// Opens or creates the staging of a task and raises its epoch: a run with an older epoch can no longer write.
+    ///
+    /// Refuses what publish would refuse: [`Error::Exists`], [`Error::Missing`], [`Error::Columns`], [`Error::TooManyColumns`].
+    /// [`Error::LeaseLost`] if a newer epoch owns it. A published staging opens with its last cursor and accepts no more rows.
     async fn stage(&self, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<Box<dyn Staging>, Error>;
 
-    /// The committed cursor of a staging, after fencing off older epochs; `None` where there is no staging or nothing
-    /// was written. Also found after publish, until [`Datasets::purge_import`].
+    /// Fences off older epochs and returns the committed cursor of a staging. `None` without a staging or a commit.
+    ///
+    /// Also returns it after publish, until [`Datasets::purge_import`].
     async fn staged_cursor(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error>;
 
-    /// Makes the staged rows visible in one atomic step; a second call changes nothing. Answers the rows of this import
-    /// as counted in the table; where the cursor's count differs, nothing is published and the answer is
-    /// [`Error::Failed`].
+    /// Makes the staged rows visible in one transaction and returns their number. Idempotent.
+    ///
+    /// [`Error::Failed`] if the rows in the table and the count of the cursor differ; then nothing is published.
     async fn publish(&self, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error>;
 
-    /// The rejects that were committed with the rows of a task, in their order, from the piece of that number on: the piece
-    /// and the number of the next one; `None` behind the last. They are kept until [`Datasets::publish`].
+    /// Returns the first piece of a task's committed rejects numbered `from` or higher, and the number after it. `None` after the
+    /// last one. Rejects are kept until [`Datasets::publish`].
     async fn rejects(&self, task: TaskId, from: u64) -> Result<Option<(Vec<u8>, u64)>, Error>;
 
-    /// Drops the staging, not what is published; nothing to drop is fine. The cost does not grow with the rows, and
-    /// the disk is given back.
+    /// Drops a staging, but nothing that is published, and frees its disk space. Idempotent. Takes the same time whatever the
+    /// number of rows.
     async fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error>;
 
-    /// Drops the record of a task's publish, not the rows; nothing to drop is fine.
+    /// Deletes the record of a published import, but not its rows. Idempotent.
     async fn purge_import(&self, task: TaskId) -> Result<(), Error>;
 
-    /// The dataset as it stands now, held until [`Datasets::unpin`]: REPLACE, APPEND and [`Datasets::drop_dataset`] do
-    /// not touch what it reads. A second pin of the same holder answers the same snapshot. What a stream holds is let go
-    /// of without it where its process ended, or where it was not renewed for [`PIN_LIFE`].
+    /// Pins a dataset and returns its snapshot: until [`Datasets::unpin`], REPLACE, APPEND and [`Datasets::drop_dataset`] do not
+    /// change what it reads. Returns the same snapshot if the holder has pinned one.
+    ///
+    /// The pin of a stream also ends with its process, or [`PIN_LIFE`] after its last renewal.
     async fn pin(&self, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error>;
 
-    /// Says that a stream goes on reading. [`Error::Failed`] where its snapshot was let go of.
+    /// Renews the pin of a stream. [`Error::Failed`] if it expired.
     async fn renew(&self, holder: PinHolder) -> Result<(), Error>;
 
-    /// Reads what is chosen of a pinned snapshot.
+    /// Returns a reader of the selected columns and rows of a pinned snapshot.
     fn reader(&self, snapshot: &Snapshot, selection: &Selection) -> Arc<dyn SnapshotReader>;
 
-    /// Lets go of the holder's snapshot; none is fine.
+    /// Releases the pin of the holder. Idempotent.
     async fn unpin(&self, holder: PinHolder) -> Result<(), Error>;
 
-    /// Open connections of the pool, those of them that are idle, and the most that there may be; `None` without a pool.
+    /// Returns open, idle and maximum connections of the pool. `None` without a pool.
     fn connections(&self) -> Option<(u32, usize, u32)> {
         None
     }
 }
 
-/// The staging of one import, held by one run. Writes are begun one after the other, commit in that order, and each is
-/// one transaction of its rows and its cursor: what is committed is always the beginning of the file.
+/// The staging of an import, open for one run.
+///
+/// Writes begin one after the other and commit in that order. Each is one transaction of its rows and its cursor, so the committed
+/// rows are always the beginning of the file.
 #[async_trait]
 pub trait Staging: Send {
-    /// What the last committed write left, at the moment of opening.
+    /// Returns the cursor of the last commit, as of the time of opening.
     fn cursor(&self) -> Option<&str>;
 
-    /// How many writes may be under way at once, from 1.
+    /// Returns how many writes may be active at once, from 1.
     fn write_slots(&self) -> usize {
         1
     }
 
-    /// Rows of a write that make the most of the database; any other number is right too.
+    /// Returns the number of rows per write that is fastest. Any other number is valid.
     fn rows_per_write(&self) -> usize {
         1
     }
 
-    /// Begins a write and answers before it is committed; at most [`Staging::write_slots`] may be under way. Each is to be
-    /// heard of by [`Staging::finish_write`].
+    /// Begins a write and returns before its commit. At most [`Staging::write_slots`] may be active. Call
+    /// [`Staging::finish_write`] once for each.
     async fn begin_write(&mut self, batch: Batch, checkpoint: Checkpoint) -> Result<(), Error>;
 
-    /// Waits for the end of the oldest write under way: a commit that outlives a power loss of the database. Its future may
-    /// be dropped and asked for anew.
+    /// Waits until the oldest active write is committed and survives a power loss of the database. The future may be dropped and
+    /// requested again.
     async fn finish_write(&mut self) -> WriteOutcome;
 
-    /// Takes back the writes under way, as far as they do not commit already, and waits for no disk: [`Error::Cancelled`].
-    /// Nothing is begun after it.
+    /// Cancels the active writes that do not commit yet, without waiting for the disk: [`Error::Cancelled`]. No write may begin
+    /// after it.
     fn cancel_writes(&mut self) {}
 
-    /// Writes the rows and the checkpoint while nothing else is under way, and hands the batch back for reuse. Errors are
-    /// those of [`WriteOutcome`].
+    /// Writes rows and checkpoint while no other write is active, and returns the batch for reuse. Errors are those of
+    /// [`WriteOutcome`].
     async fn write(&mut self, batch: Batch, checkpoint: Checkpoint) -> Result<Batch, Error> {
         self.begin_write(batch, checkpoint).await?;
         let written = self.finish_write().await;
         written.outcome.map(|()| written.batch)
     }
 
-    /// Takes back what does not commit already, and returns when nothing of it can commit any more and no thread writes.
+    /// Cancels the active writes, and returns when none of them can commit any more and no thread writes.
     async fn close(self: Box<Self>) -> Result<(), Error>;
 }
 
-/// The end of a write.
+/// Outcome of a write.
 pub struct WriteOutcome {
-    /// The rows, to be used again or written anew; empty where they are lost with the thread that had them.
+    /// The rows, to be used again or written again. Empty if the thread that had them panicked.
     pub batch: Batch,
-    /// With an error nothing was written: [`Error::LeaseLost`] where a newer epoch took over, [`Error::Cell`] where a
-    /// cell is refused, [`Error::Cancelled`] where the write before it failed. [`Error::Unavailable`], and
-    /// [`Error::Cancelled`] after [`Staging::cancel_writes`], leave it open whether the commit was done: open the staging anew and
-    /// read its cursor.
+    /// With an error nothing was written: [`Error::LeaseLost`] if a newer epoch took over, [`Error::Cell`] if a cell is refused,
+    /// [`Error::Cancelled`] if the write before it failed.
+    ///
+    /// After [`Error::Unavailable`], and [`Error::Cancelled`] after [`Staging::cancel_writes`], the commit may have been done: open
+    /// the staging again and read its cursor.
     pub outcome: Result<(), Error>,
 }
 
 impl WriteOutcome {
-    /// A write that failed.
+    /// Returns the outcome of a write that failed.
     fn failed(batch: Batch, error: Error) -> Self {
         Self { batch, outcome: Err(error) }
     }
 }
 
-/// The staging of a task whose rows are published: it knows its cursor and takes nothing.
+/// The staging of a published import: it has a cursor and accepts no rows.
 struct PublishedStaging {
     cursor: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! The nouns: datasets, their columns, the plan of an import and the snapshot of an export.
+//! Datasets, their columns, the plan of an import and the snapshot of an export.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{DatasetName, Error};
 use crate::task::TaskId;
 
-/// What a column holds.
+/// Type of a column.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum ColumnType {
@@ -20,23 +20,23 @@ pub enum ColumnType {
     Real,
     /// True or false.
     Boolean,
-    /// A day.
+    /// A calendar day.
     Date,
-    /// A moment.
+    /// A point in time.
     Timestamp,
 }
 
 /// A column of a dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Column {
-    /// Any text, as in the header of the CSV.
+    /// Name as in the CSV header; any text.
     pub name: String,
-    /// What it holds.
+    /// Type of its cells.
     pub kind: ColumnType,
 }
 
 impl Column {
-    /// A column of text.
+    /// Returns a column of text.
     pub fn text(name: impl Into<String>) -> Self {
         Self { name: name.into(), kind: ColumnType::Text }
     }
@@ -51,75 +51,45 @@ impl fmt::Display for Column {
 /// A table that imports filled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dataset {
-    /// Its name.
+    /// Name of the dataset.
     pub name: DatasetName,
-    /// Its columns in order, at least one.
+    /// Columns in order, at least one.
     pub columns: Vec<Column>,
-    /// How many rows it holds, numbered from 1.
+    /// Number of rows. They are numbered from 1.
     pub rows: u64,
-    /// When it was first published, or last replaced.
+    /// Time of the first publish, or of the last REPLACE.
     pub created_at: jiff::Timestamp,
 }
 
-/// What an import does where it ends.
+/// How an import publishes its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PublishMode {
-    /// Makes the dataset; refused where the name is taken.
+    /// Creates the dataset. Refused if the name is in use.
     Create,
-    /// Takes the place of the dataset, or makes it where there is none.
+    /// Replaces the dataset, or creates it.
     Replace,
-    /// Adds to the end of the dataset; its columns must be the same.
+    /// Adds rows to the end of the dataset. Its columns must be the same.
     Append,
 }
 
-/// What an import is about to do.
+/// Target of an import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportPlan {
-    /// The dataset to fill.
+    /// Dataset to publish to.
     pub dataset: DatasetName,
-    /// What becomes of the rows.
+    /// How the rows are published.
     pub mode: PublishMode,
-    /// The columns of the rows, at least one.
+    /// Columns of the rows, at least one.
     pub columns: Vec<Column>,
 }
 
-impl ImportPlan {
-    /// Refuses what cannot be published beside `existing`, or does not fit `limit` columns.
-    pub(super) fn check(&self, existing: Option<&Dataset>, limit: usize) -> Result<(), Error> {
-        match (self.mode, existing) {
-            (PublishMode::Create, Some(_)) => return Err(Error::Exists(self.dataset.clone())),
-            (PublishMode::Append, None) => return Err(Error::Missing(self.dataset.clone())),
-            (PublishMode::Append, Some(dataset)) => self.check_columns(dataset)?,
-            (PublishMode::Create, None) | (PublishMode::Replace, _) => {}
-        }
-        match self.columns.len() {
-            0 => Err(Error::Failed("a dataset needs at least one column".into())),
-            found if found > limit => Err(Error::TooManyColumns { found, limit }),
-            _ => Ok(()),
-        }
-    }
-
-    fn check_columns(&self, dataset: &Dataset) -> Result<(), Error> {
-        if dataset.columns == self.columns {
-            return Ok(());
-        }
-        let shown = |columns: &[Column]| columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
-        let (mut expected, mut found) = (shown(&dataset.columns), shown(&self.columns));
-        if expected == found {
-            let typed = |columns: &[Column]| columns.iter().map(ToString::to_string).collect();
-            (expected, found) = (typed(&dataset.columns), typed(&self.columns));
-        }
-        Err(Error::Columns { dataset: dataset.name.clone(), expected, found })
-    }
-}
-
-/// What is committed together with rows.
+/// Committed in one transaction with rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Where the import goes on.
+    /// Position from which the import resumes, as text of its own.
     pub cursor: String,
-    /// A piece of the rejects; empty where there is none.
+    /// Rejected rows as CSV lines. Empty if there are none.
     pub rejects: Vec<u8>,
 }
 
@@ -135,22 +105,22 @@ impl From<String> for Checkpoint {
     }
 }
 
-/// A dataset as it stood when it was pinned.
+/// A dataset as of the time of its pin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
-    /// Its columns in order.
+    /// Columns in order.
     pub columns: Vec<Column>,
-    /// How many rows it had; rows that came later are not read.
+    /// Number of rows. Rows that were added later are not read.
     pub rows: u64,
     pub(super) parts: Vec<SnapshotPart>,
 }
 
-/// Who holds a snapshot.
+/// Owner of a pin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PinHolder {
-    /// A task: until it lets go, over crashes too.
+    /// A task. The pin lasts until it is released, also after a crash.
     Task(TaskId),
-    /// A stream to a client, by an id of its own: no longer than its process lives.
+    /// A stream to a client, by an ID of its own. The pin ends with the process.
     Stream(TaskId),
 }
 
@@ -169,28 +139,28 @@ impl fmt::Display for PinHolder {
     }
 }
 
-/// How the holders begin that are streams.
+/// Prefix of pin holders that are streams.
 pub(super) const STREAM: &str = "stream-";
 
-/// A run of rows that lie in one place.
+/// Consecutive rows of a snapshot in one table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SnapshotPart {
-    /// The segment's name (SQLite) or the relation's (PostgreSQL).
-    pub(super) place: String,
-    /// The table in it.
+    /// Name of the segment (SQLite) or of the relation (PostgreSQL).
+    pub(super) container: String,
+    /// Table in the segment. Empty in PostgreSQL.
     pub(super) table: String,
-    /// The number of its first row in the dataset, from 1.
+    /// Number of its first row in the dataset, from 1.
     pub(super) first: u64,
-    /// How many rows it holds.
+    /// Number of rows.
     pub(super) rows: u64,
 }
 
-/// Writes columns or a plan for a catalog.
+/// Encodes columns or a plan for a catalog.
 pub(super) fn to_json(value: &impl Serialize) -> Result<String, Error> {
     serde_json::to_string(value).map_err(|error| Error::Failed(format!("cannot write JSON: {error}")))
 }
 
-/// Reads columns or a plan from a catalog.
+/// Decodes columns or a plan from a catalog.
 pub(super) fn from_json<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Error> {
-    serde_json::from_str(text).map_err(|error| Error::Failed(format!("the catalog holds {text:?}: {error}")))
+    serde_json::from_str(text).map_err(|error| Error::Failed(format!("the catalog has {text:?}: {error}")))
 }

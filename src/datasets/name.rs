@@ -1,25 +1,25 @@
-//! The name of a dataset.
+//! Names of datasets.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// A letter, then letters, digits and `_`, at most 63 bytes, all ASCII. Capitals count: `Sales` is not `sales`.
+/// A name: a letter, then letters, digits and `_`, at most 63 bytes, all ASCII. Case-sensitive.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct DatasetName(String);
 
-/// The text that is no name of a dataset, with the rule.
+/// A text that is not a valid name, at most 100 characters of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no name of a dataset: use a letter, then letters, digits and _, at most 63 characters")]
+#[error("{0:?} is not a valid dataset name: use a letter, then letters, digits and _, at most 63 characters")]
 pub struct InvalidName(String);
 
 impl DatasetName {
-    /// The most bytes that a name may have.
+    /// Maximum length of a name, in bytes.
     pub const MAX_BYTES: usize = 63;
 
-    /// The name as text.
+    /// Returns the name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rule_is_kept_and_said() {
+    fn invalid_names_are_refused_with_the_rule() {
         for good in ["a", "Sales_2024", &"x".repeat(63)] {
             assert_eq!(good.parse::<DatasetName>().unwrap().as_str(), good);
         }

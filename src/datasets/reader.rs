@@ -1,4 +1,4 @@
-//! Reading a snapshot for an export: the rows of a window of numbers, as lines.
+//! Reading a snapshot as CSV, by ranges of row numbers.
 
 use std::sync::Arc;
 
@@ -7,59 +7,59 @@ use futures_util::stream::{self, BoxStream, Stream, StreamExt};
 
 use super::{CsvLines, Error};
 
-/// Windows that are read at once: one more than the cores of a small machine, so that none of them waits for an answer.
+/// Windows read at once: one more than a small machine has cores, so that no core waits for a response.
 const AT_ONCE: usize = 3;
 
-/// Reads the chosen columns and rows of a snapshot. Windows may be read at the same time; each holds a connection only
-/// for as long as it is read.
+/// Reads the selected columns and rows of a snapshot. Windows may be read at the same time. Each uses a connection only while it is
+/// read.
 #[async_trait]
 pub trait SnapshotReader: Send + Sync {
-    /// How many rows of the window are chosen.
+    /// Returns the number of selected rows in the window.
     async fn count(&self, window: RowWindow) -> Result<u64, Error>;
 
-    /// The chosen rows of the window, up to a limit. Where a page ends depends on the rows and the limit alone.
+    /// Returns the selected rows of the window, up to a limit. The end of a page depends only on the rows and the limit.
     async fn read(&self, window: RowWindow, limit: PageLimit) -> Result<CsvPage, Error>;
 
-    /// Ends what is being read: pages and counts that are answered from now on are not whole, and come at once.
+    /// Stops all reads: they return at once with incomplete pages and counts, from now on.
     fn stop(&self);
 
-    /// Whether it was stopped.
+    /// Returns whether the reader was stopped.
     fn is_stopped(&self) -> bool;
 }
 
-/// Rows by their numbers.
+/// A range of row numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowWindow {
-    /// The number before the first one.
+    /// Number before the first row.
     pub after: u64,
-    /// The last one's number.
+    /// Number of the last row.
     pub last: u64,
 }
 
-/// Where a page ends.
+/// Limits of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageLimit {
-    /// With so many rows, at least 1.
+    /// Maximum number of rows, from 1.
     pub rows: u64,
-    /// With the row that reaches so many bytes.
+    /// Number of bytes after which the page ends, with the row that reaches it.
     pub bytes: usize,
-    /// Cells that a spreadsheet would run as a formula are guarded.
+    /// Guard cells that a spreadsheet would run as formulas.
     pub guard: bool,
 }
 
-/// Rows that were read.
+/// Rows as CSV lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CsvPage {
-    /// Their lines.
+    /// The lines.
     pub lines: CsvLines,
-    /// How many they are.
+    /// Number of rows.
     pub rows: u64,
-    /// The number up to which rows were looked at: the window's last, or less where the limit was reached.
+    /// Number of the last row that was read: the window's last, or less if the limit was reached.
     pub last: u64,
 }
 
-/// The pages of `all` in order, some windows of `step` rows being read at once. The windows lie on a grid that does not
-/// depend on where reading begins. The stream ends early where the reader is stopped.
+/// Streams the pages of `all` in order, reading several windows of `step` rows at once. The bounds of the windows are multiples of
+/// `step`, wherever reading begins. The stream ends early if the reader is stopped.
 pub fn pages(
     reader: Arc<dyn SnapshotReader>,
     all: RowWindow,
@@ -75,7 +75,7 @@ pub fn pages(
     stream::unfold(pages, async |mut pages| Some((pages.next().await?, pages)))
 }
 
-/// How many rows of each window are chosen, in order, some windows being counted at once.
+/// Streams the number of selected rows of each window in order, counting several windows at once.
 pub fn counts(
     reader: Arc<dyn SnapshotReader>,
     all: RowWindow,
@@ -96,12 +96,12 @@ fn windows(reader: Arc<dyn SnapshotReader>, all: RowWindow, step: u64) -> impl S
     })
 }
 
-/// Pages on their way: the first page of each window is read ahead, those behind it as they are wanted.
+/// The pages of a stream. The first page of each window is read ahead, the others on demand.
 struct PageStream {
     reader: Arc<dyn SnapshotReader>,
     limit: PageLimit,
     ahead: BoxStream<'static, (RowWindow, Result<CsvPage, Error>)>,
-    /// What the last page left of its window.
+    /// The rest of a window after its last page.
     rest: Option<RowWindow>,
 }
 
@@ -125,7 +125,7 @@ impl CsvPage {
         CsvPage { lines: CsvLines::new(limit.guard), rows: 0, last: window.after }
     }
 
-    /// Notes that the row `number` was added; true where the page is full.
+    /// Counts the added row `number`. Returns whether the page is full.
     pub(super) fn added(&mut self, number: u64, limit: PageLimit) -> bool {
         self.rows += 1;
         self.last = number;

@@ -1,4 +1,4 @@
-//! Which columns and rows of a dataset are read.
+//! Selection of columns and rows of a dataset.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -7,29 +7,29 @@ use serde::{Deserialize, Serialize};
 
 use super::{Column, ColumnType, value};
 
-/// What a column's value must be: `from <= value < to`, or equal, compared by the column's type (TEXT by its bytes).
+/// A condition on a column: `from <= value < to`, or equality, compared by the column's type (TEXT by bytes).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ColumnFilter {
-    /// The column's name.
+    /// Name of the column.
     pub column: String,
-    /// The value itself.
+    /// Exact value.
     pub equals: Option<String>,
-    /// The smallest value.
+    /// Inclusive lower bound.
     pub from: Option<String>,
-    /// The value before which all others lie.
+    /// Exclusive upper bound.
     pub to: Option<String>,
 }
 
-/// Columns and filters that fit a dataset.
+/// Columns and conditions, checked against a dataset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Selection {
-    /// The chosen columns, by their places among all.
+    /// Selected columns, as indexes of all columns.
     pub(super) chosen: Vec<usize>,
     pub(super) conditions: Vec<Condition>,
 }
 
-/// One comparison with a value as [`ColumnType::canonical`] writes it.
+/// A comparison with a value in the form of [`ColumnType::canonical`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Condition {
     pub(super) column: usize,
@@ -37,22 +37,22 @@ pub(super) struct Condition {
     pub(super) value: String,
 }
 
-/// What does not fit the dataset.
+/// A selection that does not match the dataset.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct InvalidSelection {
-    /// `columns` or `where`.
+    /// Invalid argument: `columns` or `where`.
     pub field: &'static str,
-    /// What is wrong, and what is allowed.
+    /// The problem and what is allowed.
     pub message: String,
 }
 
 impl Selection {
-    /// The columns of these names in that order, or all; and the rows for which all filters hold.
+    /// Selects columns by name in the given order, or all, and the rows that match all filters.
     ///
     /// # Errors
-    /// An unknown or doubled column, a value that is none of its column's type, or a filter that asks nothing or for
-    /// nothing.
+    /// An unknown or repeated column, a value that does not match the type of its column, or a filter without a condition or without
+    /// a possible match.
     pub fn of(
         columns: &[Column],
         chosen: Option<&[String]>,
@@ -69,12 +69,12 @@ impl Selection {
         Ok(Selection { chosen, conditions })
     }
 
-    /// Whether every row is read.
+    /// Returns whether all rows are selected.
     pub fn is_every_row(&self) -> bool {
         self.conditions.is_empty()
     }
 
-    /// The chosen ones of `columns`.
+    /// Returns the selected ones of `columns`.
     pub fn columns<'a>(&self, columns: &'a [Column]) -> Vec<&'a Column> {
         self.chosen.iter().filter_map(|index| columns.get(*index)).collect()
     }
@@ -90,9 +90,9 @@ impl ColumnFilter {
         }
         match conditions.as_slice() {
             [] => Err(self.refused("needs one of equals, from and to")),
-            [equal, _, ..] if equal.operator == "=" => Err(self.refused("takes equals alone, or from and to")),
+            [equal, _, ..] if equal.operator == "=" => Err(self.refused("accepts either equals, or from and to")),
             [from, to] if compare(columns[column].kind, &from.value, &to.value) != Ordering::Less => {
-                Err(self.refused(&format!("from {:?} is not before to {:?}", from.value, to.value)))
+                Err(self.refused(&format!("from {:?} must be less than to {:?}", from.value, to.value)))
             }
             _ => Ok(conditions),
         }
@@ -100,25 +100,25 @@ impl ColumnFilter {
 
     fn value(&self, kind: ColumnType, text: &str) -> Result<String, InvalidSelection> {
         match kind.canonical(text) {
-            Ok(value) if value.contains('\0') => Err(self.refused("no cell holds a NUL character")),
+            Ok(value) if value.contains('\0') => Err(self.refused("a value with a NUL character never matches")),
             Ok(value) => Ok(value.into_owned()),
             Err(error) => Err(self.refused(&error.to_string())),
         }
     }
 
     fn refused(&self, reason: &str) -> InvalidSelection {
-        InvalidSelection { field: "where", message: format!("the filter of column {:?}: {reason}", self.column) }
+        InvalidSelection { field: "where", message: format!("Filter on column {:?}: {reason}.", self.column) }
     }
 }
 
 fn choose(columns: &[Column], names: &[String]) -> Result<Vec<usize>, InvalidSelection> {
     let refused = |message| Err(InvalidSelection { field: "columns", message });
     if names.is_empty() {
-        return refused("columns names none: leave it out for all".to_owned());
+        return refused("columns is empty. Omit it to select all columns.".to_owned());
     }
     let mut seen = HashSet::new();
     match names.iter().find(|name| !seen.insert(name.as_str())) {
-        Some(doubled) => refused(format!("column {doubled:?} is named twice")),
+        Some(doubled) => refused(format!("Column {doubled:?} is selected twice.")),
         None => names.iter().map(|name| find(columns, name, "columns")).collect(),
     }
 }
@@ -126,12 +126,12 @@ fn choose(columns: &[Column], names: &[String]) -> Result<Vec<usize>, InvalidSel
 fn find(columns: &[Column], name: &str, field: &'static str) -> Result<usize, InvalidSelection> {
     let unknown = || {
         let names: Vec<_> = columns.iter().take(50).map(|column| column.name.as_str()).collect();
-        InvalidSelection { field, message: format!("there is no column {name:?}; there are {}", names.join(", ")) }
+        InvalidSelection { field, message: format!("Column {name:?} not found. Columns: {}.", names.join(", ")) }
     };
     columns.iter().position(|column| column.name == name).ok_or_else(unknown)
 }
 
-/// How two values of a type stand, both as they are written everywhere.
+/// Compares two values of a type in canonical form.
 fn compare(kind: ColumnType, one: &str, other: &str) -> Ordering {
     match kind {
         ColumnType::Integer => one.parse::<i64>().ok().cmp(&other.parse().ok()),
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_with_its_field() {
+    fn invalid_selections_are_refused_with_their_field() {
         let refused = [
             filter("x", "1", "", ""),
             filter("n", "", "", ""),

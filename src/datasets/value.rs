@@ -1,4 +1,4 @@
-//! What the cells of a typed column may hold, and the one text in which each value is written.
+//! Values of typed columns, and the canonical text of each value.
 
 use std::borrow::Cow;
 
@@ -9,29 +9,33 @@ use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 
 use super::ColumnType;
 
-/// A text that is no value of its column's type.
+/// A text that is not a value of its column's type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {}", expected(*.kind))]
 pub struct InvalidValue {
-    /// The type.
+    /// Type of the column.
     pub kind: ColumnType,
-    /// The text, cut where it is long.
+    /// The text, at most 60 characters of it.
     pub text: String,
 }
 
-/// Characters of a refused text that are shown.
+/// Maximum number of characters of a refused text in an error.
 const SHOWN: usize = 60;
 
 const PARSER: DateTimeParser = DateTimeParser::new();
 
 impl ColumnType {
-    /// The value of `text` as it is written everywhere: TEXT stays as it is; INTEGER is decimal, from -2^63 to 2^63 - 1;
-    /// REAL is the shortest decimal of its 64 bits, finite; BOOLEAN is `true` or `false` (also read from t, yes, y, on, 1 and
-    /// their opposites); DATE is `YYYY-MM-DD`; TIMESTAMP is `YYYY-MM-DDTHH:MM:SS[.ffffff]Z`, read with any offset, in UTC
-    /// where there is none, rounded to microseconds. Years are 1 to 9999. Blanks around a value do not count.
+    /// Returns the canonical text of a value. Blanks around `text` are ignored, except for TEXT.
+    ///
+    /// - TEXT: unchanged
+    /// - INTEGER: decimal, from -2^63 to 2^63 - 1
+    /// - REAL: the shortest decimal of a finite 64-bit number
+    /// - BOOLEAN: `true` or `false`; also parses t, yes, y, on, 1 and their opposites
+    /// - DATE: `YYYY-MM-DD`, years 1 to 9999
+    /// - TIMESTAMP: `YYYY-MM-DDTHH:MM:SS[.ffffff]Z`; parses any offset, default UTC; rounded to microseconds
     ///
     /// # Errors
-    /// [`InvalidValue`] where the text is none of the type.
+    /// [`InvalidValue`] if `text` is not of this type.
     pub fn canonical(self, text: &str) -> Result<Cow<'_, str>, InvalidValue> {
         if self == ColumnType::Text {
             return Ok(Cow::Borrowed(text));
@@ -53,7 +57,7 @@ impl ColumnType {
     }
 }
 
-/// The shortest decimal that reads back to the same number, with an exponent where it is very large or very small.
+/// Returns the shortest decimal that parses to the same number. Very large and very small numbers have an exponent.
 pub(super) fn real_text(number: f64) -> String {
     let size = number.abs();
     if size == 0.0 {
@@ -66,13 +70,13 @@ pub(super) fn real_text(number: f64) -> String {
     }
 }
 
-/// A finite number, written with digits.
+/// Parses a finite number written with digits.
 pub(super) fn real(text: &str) -> Option<f64> {
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.' | b'e' | b'E'));
     text.parse().ok().filter(|number: &f64| plain && number.is_finite())
 }
 
-/// The same set as PostgreSQL's, in any case.
+/// Parses the words that PostgreSQL accepts, case-insensitive.
 fn boolean(text: &str) -> Option<bool> {
     let any = |words: &[&str]| words.iter().any(|word| word.eq_ignore_ascii_case(text));
     if any(&["true", "t", "yes", "y", "on", "1"]) {
@@ -84,13 +88,13 @@ fn boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// A day that is written `YYYY-MM-DD`.
+/// Parses `YYYY-MM-DD`.
 pub(super) fn date(text: &str) -> Option<Date> {
     let date: Date = text.parse().ok().filter(|_| text.len() == 10 && text.as_bytes()[0].is_ascii_digit())?;
     (date.year() >= 1).then_some(date)
 }
 
-/// A moment that is written `YYYY-MM-DD`, then perhaps T or a blank and a time of the day, then perhaps an offset.
+/// Parses `YYYY-MM-DD`, optionally followed by T or a blank and a time, optionally followed by an offset.
 pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
     let plain = |byte: u8| {
         byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b':' | b'.' | b' ' | b'T' | b't' | b'Z' | b'z')

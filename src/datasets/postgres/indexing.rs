@@ -36,7 +36,7 @@ async fn index_all(pool: PgPool) -> Result<(), Error> {
         let name: Option<String> = sqlx::query_scalar(MISSING).fetch_optional(&mut *transaction).await?;
         let Some(name) = name else { return Ok(()) };
         // Until the index is made the dataset stays what and where it is; who only reads it is not kept waiting.
-        if let Some(entry) = listing::shared(&mut transaction, &listing::named(&name)?).await? {
+        if let Some(entry) = listing::find_for_share(&mut transaction, &listing::parse_name(&name)?).await? {
             index(&mut transaction, &entry).await?;
         }
         transaction.commit().await?;

@@ -1,11 +1,12 @@
-//! Which datasets there are.
+//! The catalog of datasets.
 
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
 
 use super::super::identifiers::quoted;
 use super::super::model::from_json;
-use super::super::{Dataset, DatasetName, Error, ImportPlan, PublishMode};
+use super::super::publication::{NameUse, PublishStep};
+use super::super::{Dataset, DatasetName, Error, ImportPlan};
 use super::schema::MAX_COLUMNS;
 
 const SELECT: &str = "SELECT name, columns, rows, created_at, place, relation FROM pausa_datasets.dataset";
@@ -18,30 +19,31 @@ pub(super) struct CatalogEntry {
 }
 
 impl CatalogEntry {
-    /// The table's name, quoted.
+    /// Returns the name of the table, quoted.
     pub(super) fn table(&self) -> String {
         table(&self.place, &self.dataset.name)
     }
 }
 
-/// The name of a dataset's table in the schema `place`, quoted.
+/// Returns the name of a dataset's table in the schema `place`, quoted.
 pub(super) fn table(place: &str, name: &DatasetName) -> String {
     format!("{}.{}", quoted(place), quoted(name.as_str()))
 }
 
-/// The dataset of that name.
+/// Returns the dataset.
 pub(super) async fn get(pool: &PgPool, name: &DatasetName) -> Result<Option<Dataset>, Error> {
     let mut connection = pool.acquire().await?;
     Ok(find(&mut connection, name, "").await?.map(|entry| entry.dataset))
 }
 
-/// The dataset, which stays what and where it is until the transaction ends.
-pub(super) async fn shared(transaction: &mut PgConnection, name: &DatasetName) -> Result<Option<CatalogEntry>, Error> {
+/// Returns the dataset, locked against changes until the transaction ends.
+pub(super) async fn find_for_share(transaction: &mut PgConnection, name: &DatasetName) -> Result<Option<CatalogEntry>, Error> {
     find(transaction, name, "FOR SHARE").await
 }
 
-/// The dataset, which nobody else reads or changes until the transaction ends; nor is one of that name made.
-pub(super) async fn locked(transaction: &mut PgConnection, name: &DatasetName) -> Result<Option<CatalogEntry>, Error> {
+/// Returns the dataset, locked against reads and changes until the transaction ends. The name is locked too: nobody creates a
+/// dataset with it meanwhile.
+pub(super) async fn find_for_update(transaction: &mut PgConnection, name: &DatasetName) -> Result<Option<CatalogEntry>, Error> {
     let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtext('pausa_datasets'), hashtext($1))");
     lock.bind(name.as_str()).execute(&mut *transaction).await?;
     find(transaction, name, "FOR UPDATE").await
@@ -49,10 +51,10 @@ pub(super) async fn locked(transaction: &mut PgConnection, name: &DatasetName) -
 
 async fn find(connection: &mut PgConnection, name: &DatasetName, lock: &str) -> Result<Option<CatalogEntry>, Error> {
     let query = sqlx::query(AssertSqlSafe(format!("{SELECT} WHERE name = $1 {lock}"))).bind(name.as_str());
-    query.fetch_optional(connection).await?.map(|row| entry(&row)).transpose()
+    query.fetch_optional(connection).await?.map(|row| read_entry(&row)).transpose()
 }
 
-/// Those between the two names, by name ascending.
+/// Returns the datasets between two names, by name ascending.
 pub(super) async fn list(
     pool: &PgPool,
     (after, before): (Option<&str>, Option<&str>),
@@ -65,59 +67,54 @@ pub(super) async fn list(
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(after).bind(before).bind(i64::from(limit));
     let rows = query.fetch_all(pool).await?;
-    let mut datasets = rows.iter().map(|row| Ok(entry(row)?.dataset)).collect::<Result<Vec<_>, Error>>()?;
+    let mut datasets = rows.iter().map(|row| Ok(read_entry(row)?.dataset)).collect::<Result<Vec<_>, Error>>()?;
     if from_end {
         datasets.reverse();
     }
     Ok(datasets)
 }
 
-/// How many there are.
+/// Returns the number of datasets.
 pub(super) async fn count(pool: &PgPool) -> Result<u64, Error> {
     let count: i64 = sqlx::query_scalar("SELECT count(*) FROM pausa_datasets.dataset").fetch_one(pool).await?;
     Ok(count.unsigned_abs())
 }
 
-/// Refuses a plan that could not be published as things stand.
+/// Refuses an import that could not be published now.
 pub(super) async fn check(connection: &mut PgConnection, plan: &ImportPlan) -> Result<(), Error> {
     let existing = find(connection, &plan.dataset, "").await?;
-    check_beside(connection, plan, existing.as_ref()).await
+    steps(connection, plan, existing.as_ref()).await.map(drop)
 }
 
-/// Refuses a plan that cannot be published beside `existing`, or whose name a table has that is not ours.
-pub(super) async fn check_beside(
+/// Returns the steps that publish an import beside `existing`, or the refusal.
+pub(super) async fn steps(
     connection: &mut PgConnection,
     plan: &ImportPlan,
     existing: Option<&CatalogEntry>,
-) -> Result<(), Error> {
-    if existing.is_none() && is_taken(connection, &plan.dataset).await? {
-        return Err(match plan.mode {
-            PublishMode::Create => Error::Exists(plan.dataset.clone()),
-            PublishMode::Replace | PublishMode::Append => foreign(&plan.dataset),
-        });
-    }
-    plan.check(existing.map(|entry| &entry.dataset), MAX_COLUMNS)
+) -> Result<Vec<PublishStep>, Error> {
+    let name_use = match existing {
+        Some(entry) => NameUse::Dataset(&entry.dataset),
+        None if is_taken(connection, &plan.dataset).await? => NameUse::OtherTable,
+        None => NameUse::Free,
+    };
+    plan.publish_steps(name_use, MAX_COLUMNS)
 }
 
-/// Whether there is a table, view or the like of that name where datasets are made.
+/// Returns whether a table, view or similar has the name, in the schema for datasets.
 async fn is_taken(connection: &mut PgConnection, name: &DatasetName) -> Result<bool, Error> {
     let sql = "SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = current_schema() AND c.relname = $1)";
     Ok(sqlx::query_scalar(sql).bind(name.as_str()).fetch_one(connection).await?)
 }
 
-fn foreign(name: &DatasetName) -> Error {
-    Error::Failed(format!("the table {name} is not one that an import made: choose another name"))
-}
-
-/// A name out of the catalog.
-pub(super) fn named(text: &str) -> Result<DatasetName, Error> {
+/// Parses a name in the catalog.
+pub(super) fn parse_name(text: &str) -> Result<DatasetName, Error> {
     text.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))
 }
 
-fn entry(row: &PgRow) -> Result<CatalogEntry, Error> {
+fn read_entry(row: &PgRow) -> Result<CatalogEntry, Error> {
     let text = |column: &str| row.try_get::<String, _>(column);
-    let name = named(&text("name")?)?;
+    let name = parse_name(&text("name")?)?;
     let created_at = text("created_at")?.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))?;
     let columns = from_json(&text("columns")?)?;
     let rows = row.try_get::<i64, _>("rows")?.unsigned_abs();

@@ -72,7 +72,7 @@ impl LockedTable {
         let connection = pool.acquire().await?;
         let mut locked = LockedTable { connection, committed: false, table: String::new() };
         run(&mut locked, "BEGIN".into()).await?;
-        match listing::shared(&mut locked, name).await? {
+        match listing::find_for_share(&mut locked, name).await? {
             Some(entry) => {
                 locked.table = entry.table();
                 Ok((locked, entry.dataset))

@@ -14,7 +14,7 @@ pub(super) async fn pin(pool: &PgPool, holder: PinHolder, name: &DatasetName) ->
     if let Some(snapshot) = pinned(&mut transaction, holder).await? {
         return Ok(snapshot);
     }
-    let entry = listing::shared(&mut transaction, name).await?;
+    let entry = listing::find_for_share(&mut transaction, name).await?;
     let entry = entry.ok_or_else(|| Error::Missing(name.clone()))?;
     let (columns, rows) = (entry.dataset.columns, entry.dataset.rows);
     let sql = "INSERT INTO pausa_datasets.pin (holder, relation, columns, rows, expires)
@@ -23,7 +23,7 @@ pub(super) async fn pin(pool: &PgPool, holder: PinHolder, name: &DatasetName) ->
     let insert = insert.bind(i64::try_from(rows).unwrap_or(i64::MAX)).bind(life(holder));
     insert.execute(&mut *transaction).await?;
     transaction.commit().await?;
-    let part = SnapshotPart { place: entry.relation, table: String::new(), first: 1, rows };
+    let part = SnapshotPart { container: entry.relation, table: String::new(), first: 1, rows };
     Ok(Snapshot { columns, rows, parts: vec![part] })
 }
 
@@ -36,7 +36,7 @@ fn life(holder: PinHolder) -> Option<f64> {
 pub(super) async fn renew(pool: &PgPool, holder: PinHolder) -> Result<(), Error> {
     let sql = "UPDATE pausa_datasets.pin SET expires = now() + $2 * interval '1 second' WHERE holder = $1";
     let renewed = sqlx::query(sql).bind(holder.to_string()).bind(life(holder)).execute(pool).await?;
-    if renewed.rows_affected() > 0 { Ok(()) } else { Err(Error::let_go()) }
+    if renewed.rows_affected() > 0 { Ok(()) } else { Err(Error::pin_expired()) }
 }
 
 /// Lets go of what streams of nodes held that are gone.
@@ -60,7 +60,7 @@ async fn pinned(transaction: &mut PgConnection, holder: PinHolder) -> Result<Opt
         return Ok(None);
     };
     let rows = row.try_get::<i64, _>("rows")?.unsigned_abs();
-    let part = SnapshotPart { place: row.try_get("relation")?, table: String::new(), first: 1, rows };
+    let part = SnapshotPart { container: row.try_get("relation")?, table: String::new(), first: 1, rows };
     let columns = from_json(&row.try_get::<String, _>("columns")?)?;
     Ok(Some(Snapshot { columns, rows, parts: vec![part] }))
 }
@@ -68,7 +68,7 @@ async fn pinned(transaction: &mut PgConnection, holder: PinHolder) -> Result<Opt
 /// The table that a snapshot reads, quoted. It stays there for as long as a lock on it is held: no lock on the dataset's row
 /// is taken, which would cost a sync to disk for each page.
 pub(super) async fn find_table(connection: &mut PgConnection, snapshot: &Snapshot) -> Result<String, Error> {
-    let relation = snapshot.parts.first().map(|part| part.place.as_str()).unwrap_or_default();
+    let relation = snapshot.parts.first().map(|part| part.container.as_str()).unwrap_or_default();
     let sql = "SELECT place, name FROM pausa_datasets.dataset WHERE relation = $1";
     let found: Option<(String, String)> = sqlx::query_as(sql).bind(relation).fetch_optional(connection).await?;
     let Some((place, name)) = found else { return Ok(own_table(relation)) };

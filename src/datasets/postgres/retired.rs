@@ -1,28 +1,30 @@
-//! Tables that are to go: those that only pins hold, and large ones, which are dropped a moment later. The server gives
-//! the files of a table back as it commits the drop, and that takes longer the larger they are.
+//! Retired tables ([`Retirement`]): those that only pins read, and large ones, which are dropped in the background. The server
+//! deletes the files of a table when it commits the drop, which takes longer the larger they are.
 
 use sqlx::{PgConnection, PgPool};
 
 use super::super::Error;
 use super::super::identifiers::quoted;
+use super::super::publication::Retirement;
 use super::publishing::run;
 use super::schema::own_table;
 use super::soon;
 
-/// Bytes from which a table is not dropped while somebody waits.
+/// Size from which a table is dropped in the background, in bytes.
 const LARGE: i64 = 64 << 20;
 
-const HELD: &str = "SELECT EXISTS (SELECT 1 FROM pausa_datasets.pin WHERE relation = $1)";
+const PINNED: &str = "SELECT EXISTS (SELECT 1 FROM pausa_datasets.pin WHERE relation = $1)";
 
-/// Takes the table (quoted, in the schema `place`) away, or sets it aside under the name `relation`, which nothing has.
+/// Drops a table (quoted, in the schema `place`), or sets it aside under the unused name `relation`.
 pub(super) async fn retire(
     transaction: &mut PgConnection,
     (place, table): (&str, &str),
     relation: &str,
 ) -> Result<(), Error> {
-    let held: bool = sqlx::query_scalar(HELD).bind(relation).fetch_one(&mut *transaction).await?;
+    let pinned: bool = sqlx::query_scalar(PINNED).bind(relation).fetch_one(&mut *transaction).await?;
     let full = format!("{}.{table}", quoted(place));
-    if !held && !is_large(transaction, &full).await? {
+    let slow_to_drop = !pinned && is_large(transaction, &full).await?;
+    if Retirement::of(pinned, slow_to_drop) == Retirement::DropNow {
         return run(transaction, format!("DROP TABLE IF EXISTS {full}")).await;
     }
     let own = quoted(relation);
@@ -35,8 +37,7 @@ pub(super) async fn retire(
     Ok(())
 }
 
-/// Drops a retired table that nobody holds any more, unless it is large. Of several that let go at once, the last one
-/// sees that it is.
+/// Drops a retired table unless it is pinned or large. If several pins are released at once, the last one drops it.
 pub(super) async fn drop_small(transaction: &mut PgConnection, relation: &str) -> Result<(), Error> {
     match is_large(transaction, &own_table(relation)).await? {
         true => Ok(()),
@@ -44,7 +45,7 @@ pub(super) async fn drop_small(transaction: &mut PgConnection, relation: &str) -
     }
 }
 
-/// Drops what nobody holds, on a task of its own.
+/// Drops retired tables without a pin in the background.
 pub(super) fn sweep_soon(pool: &PgPool) {
     soon("could not drop unused tables; the next start retries", sweep(pool.clone()));
 }
@@ -76,7 +77,7 @@ async fn drop_free(transaction: &mut PgConnection, relation: &str) -> Result<(),
     Ok(())
 }
 
-/// Whether a table, which need not be there, has [`LARGE`] bytes.
+/// Returns whether a table has [`LARGE`] bytes. False if it does not exist.
 async fn is_large(transaction: &mut PgConnection, table: &str) -> Result<bool, Error> {
     let size = sqlx::query_scalar::<_, i64>("SELECT coalesce(pg_table_size(to_regclass($1)), 0)").bind(table);
     Ok(size.fetch_one(transaction).await? >= LARGE)

@@ -1,12 +1,12 @@
-//! What becomes of the segment of an import.
+//! The life of an import's segment: staging, then published or discarded.
 //!
-//! Epochs are raised and checked under the catalog's lock: whoever publishes is not overtaken between the check of its
-//! epoch and the listing, and what is discarded is not listed. The wait is for one write of the run before.
+//! Epochs are raised and checked under the catalog's lock. So no newer run takes over between the check of the epoch and the
+//! publish, and a discarded segment is never published. The lock is held for at most one write of the run before.
 
 use super::super::{Error, ImportPlan, PublishedStaging, Staging};
 use super::publishing::{self, PublishState};
 use super::segment::Segment;
-use super::{MAX_COLUMNS, SqliteState, listing, staging};
+use super::{SqliteState, staging};
 use crate::task::TaskId;
 
 impl SqliteState {
@@ -15,7 +15,7 @@ impl SqliteState {
             PublishState::Recorded(record) => Ok(Err(PublishedStaging { cursor: record.cursor })),
             PublishState::Listed => Err(Error::published()),
             PublishState::Unlisted => {
-                plan.check(listing::get(catalog, &plan.dataset)?.as_ref(), MAX_COLUMNS)?;
+                publishing::steps(catalog, plan)?;
                 Segment::stage(&self.files, task, epoch, plan).map(Ok)
             }
         })?;
@@ -62,8 +62,8 @@ impl SqliteState {
             PublishState::Unlisted => {
                 match Segment::take_over(&self.files, task, epoch) {
                     Err(error @ (Error::LeaseLost | Error::Unavailable(_))) => return Err(error),
-                    // Fenced off or not, as the disk may be full or the file broken: once unlinked, it is nobody's. The
-                    // segment is closed first: the last to close an unlinked file waits for its space.
+                    // The disk may be full or the file broken: deleting the file ends the run before, fenced or not. The
+                    // segment is closed first, because the last one to close a deleted file waits for its space.
                     fenced => drop(fenced),
                 }
                 self.files.remove(&task.to_string())

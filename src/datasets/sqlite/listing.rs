@@ -54,7 +54,7 @@ pub(super) fn query_parts(catalog: &Connection, sql: &str, key: &str) -> Result<
     let mut statement = catalog.prepare_cached(sql)?;
     let parts = statement.query_map([key], |row| {
         let (first, rows) = (unsigned(row, 2)?, unsigned(row, 3)?);
-        Ok(SnapshotPart { place: row.get(0)?, table: row.get(1)?, first, rows })
+        Ok(SnapshotPart { container: row.get(0)?, table: row.get(1)?, first, rows })
     })?;
     Ok(parts.collect::<Result<_, _>>()?)
 }

@@ -1,13 +1,13 @@
-//! Datasets in SQLite: a catalog, and beside it one file for each import.
+//! Datasets in SQLite: a catalog, and one file for each import.
 //!
-//! The file of an import, its *segment*, holds one table and the bookkeeping of the import, so imports never wait for
-//! each other and a staging is merely a file that the catalog does not list. A dataset is a list of segments. To
-//! publish is one transaction of the catalog; to discard is to unlink a file.
+//! The file of an import, its *segment*, has one table and the bookkeeping of the import. So imports never wait for each other, and
+//! a staging is a file that the catalog does not list. A dataset is a list of segments. Publishing is one transaction of the
+//! catalog; discarding deletes a file.
 //!
-//! - [`catalog`]: the connection and the tables; [`listing`], [`publishing`], [`pins`]: what is guard of them
+//! - [`catalog`]: connection and tables; [`listing`], [`publishing`], [`pins`]: its statements
 //! - [`importing`]: from staging to publish or discard
-//! - [`segment`]: the file of an import; [`inserting`]: rows into it; [`stored`]: what a cell becomes there
-//! - [`staging`]: the thread that writes it; [`readers`], [`scanning`]: those that read it
+//! - [`segment`]: the file of an import; [`segment_folder`]: its folder; [`inserting`]: rows; [`stored`]: cells
+//! - [`staging`]: the thread that writes a segment; [`segment_connections`], [`segment_reader`]: reading
 
 mod catalog;
 mod failure;
@@ -39,15 +39,15 @@ use super::{
 use crate::config::SqliteUrl;
 use crate::task::TaskId;
 
-/// Columns that a table of SQLite holds.
+/// Maximum number of columns of a table.
 const MAX_COLUMNS: usize = 2000;
 
-/// The datasets below one path.
+/// Datasets of one catalog.
 pub(super) struct Sqlite {
     shared: Arc<SqliteState>,
 }
 
-/// What the blocking threads work with.
+/// Shared by the blocking threads.
 struct SqliteState {
     catalog: Catalog,
     files: SegmentFolder,
@@ -55,13 +55,13 @@ struct SqliteState {
 }
 
 impl Sqlite {
-    /// Opens the datasets at `url` and creates what is missing.
+    /// Opens the catalog at `url` and creates what is missing.
     pub(super) async fn open(url: SqliteUrl) -> Result<Self, Error> {
         let Some(path) = url.path else {
-            return Err(Error::Failed("datasets need a file: use sqlite:PATH".into()));
+            return Err(Error::Failed("datasets need a file; use sqlite:PATH".into()));
         };
         if let Some(other) = url.others.first() {
-            return Err(Error::Failed(format!("{other} is not possible for datasets: only mode=rw and mode=rwc are")));
+            return Err(Error::Failed(format!("{other} is not supported for datasets; use mode=rw or mode=rwc")));
         }
         if !url.create && !path.exists() {
             return Err(Error::Failed(format!("{} does not exist, and mode=rwc is not set", path.display())));
@@ -88,21 +88,21 @@ impl SqliteState {
         Ok(shared)
     }
 
-    /// Unlinks the segments that neither a dataset nor a pin needs any more.
+    /// Deletes the segments that neither a dataset nor a pin uses.
     fn collect_garbage(&self) -> Result<(), Error> {
-        let garbage = self.catalog.read(pins::garbage)?;
+        let garbage = self.catalog.read(pins::deletable)?;
         for segment in &garbage {
             self.files.remove(segment)?;
-            self.readers.forget(segment);
+            self.readers.close(segment);
         }
         match garbage.is_empty() {
             true => Ok(()),
-            false => self.catalog.write(|catalog| pins::forget_garbage(catalog, &garbage)),
+            false => self.catalog.write(|catalog| pins::unlist_deleted(catalog, &garbage)),
         }
     }
 }
 
-/// Somebody waits for what is read; dropped, nobody does.
+/// Sets the flag when it is dropped: nobody waits for the rows any more.
 struct AbandonOnDrop(Arc<AtomicBool>);
 
 impl Drop for AbandonOnDrop {
@@ -111,7 +111,7 @@ impl Drop for AbandonOnDrop {
     }
 }
 
-/// Runs `work` where it may block.
+/// Runs `work` on a thread that may block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     let ended = tokio::task::spawn_blocking(work).await;
     ended.unwrap_or_else(|error| Err(Error::Failed(format!("a thread of SQLite ended: {error}"))))
@@ -142,7 +142,7 @@ impl Datasets for Sqlite {
 
     async fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
         let name = name.clone();
-        // Dropped with this future: the thread then reads no further.
+        // Dropped with this future: then the thread stops reading.
         let guard = AbandonOnDrop(Arc::default());
         let abandoned = Arc::clone(&guard.0);
         self.run(move |shared| shared.rows(&name, (after, limit), &abandoned)).await
@@ -188,10 +188,10 @@ impl Datasets for Sqlite {
         self.run(move |shared| shared.catalog.write(|catalog| pins::pin(catalog, holder, &name))).await
     }
 
-    /// One process has the catalog, and it knows its streams: there is nothing to renew.
+    /// Checks the pin only: its process has the catalog to itself.
     async fn renew(&self, holder: PinHolder) -> Result<(), Error> {
         let held = self.run(move |shared| shared.catalog.read(|catalog| pins::pinned(catalog, holder))).await?;
-        held.map(drop).ok_or_else(Error::let_go)
+        held.map(drop).ok_or_else(Error::pin_expired)
     }
 
     fn reader(&self, snapshot: &Snapshot, selection: &Selection) -> Arc<dyn SnapshotReader> {
@@ -208,7 +208,7 @@ impl Datasets for Sqlite {
 }
 
 impl SqliteState {
-    /// The segments are not pinned here: where one is unlinked before it was opened, the dataset is looked up anew.
+    /// Reads without a pin: if a segment is deleted before it is opened, the dataset is looked up again.
     fn rows(&self, name: &DatasetName, range: (u64, u32), abandoned: &Arc<AtomicBool>) -> Result<Batch, Error> {
         loop {
             let (columns, parts) = self.catalog.read(|catalog| listing::parts(catalog, name))?;

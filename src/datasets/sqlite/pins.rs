@@ -1,12 +1,13 @@
-//! Who reads which segments, and which are needed no more.
+//! Pins: which segments are read, and which can be deleted.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::super::model::{STREAM, from_json, to_json};
+use super::super::publication::Retirement;
 use super::super::{DatasetName, Error, PinHolder, Snapshot};
 use super::listing::{parts, query_parts, signed, unsigned};
 
-/// Holds the dataset as it stands for the holder, or answers what it holds already.
+/// Pins the dataset for the holder. Returns the earlier snapshot if the holder has one.
 pub(super) fn pin(catalog: &Transaction, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {
     if let Some(snapshot) = pinned(catalog, holder)? {
         return Ok(snapshot);
@@ -25,7 +26,7 @@ pub(super) fn pin(catalog: &Transaction, holder: PinHolder, name: &DatasetName) 
     Ok(Snapshot { columns, rows, parts })
 }
 
-/// What the holder has.
+/// Returns the snapshot of the holder.
 pub(super) fn pinned(catalog: &Connection, holder: PinHolder) -> Result<Option<Snapshot>, Error> {
     let sql = "SELECT columns, rows FROM pin WHERE holder = ?1";
     let fields = |row: &rusqlite::Row| Ok((row.get::<_, String>(0)?, unsigned(row, 1)?));
@@ -37,14 +38,14 @@ pub(super) fn pinned(catalog: &Connection, holder: PinHolder) -> Result<Option<S
     Ok(Some(Snapshot { columns: from_json(&columns)?, rows, parts }))
 }
 
-/// Lets go of what the holder has.
+/// Releases the pin of the holder.
 pub(super) fn unpin(catalog: &Transaction, holder: PinHolder) -> Result<(), Error> {
     catalog.execute("DELETE FROM pin_part WHERE holder = ?1", [holder.to_string()])?;
     catalog.execute("DELETE FROM pin WHERE holder = ?1", [holder.to_string()])?;
     Ok(())
 }
 
-/// Lets go of what streams held: at the start none is left.
+/// Releases the pins of all streams. At the start of the process no stream is left.
 pub(super) fn unpin_streams(catalog: &Transaction) -> Result<(), Error> {
     let streams = format!("{STREAM}*");
     catalog.execute("DELETE FROM pin_part WHERE holder GLOB ?1", [&streams])?;
@@ -52,16 +53,23 @@ pub(super) fn unpin_streams(catalog: &Transaction) -> Result<(), Error> {
     Ok(())
 }
 
-/// The segments that are listed no more and that no pin holds.
-pub(super) fn garbage(catalog: &Connection) -> Result<Vec<String>, Error> {
-    let mut statement =
-        catalog.prepare_cached("SELECT segment FROM garbage WHERE segment NOT IN (SELECT segment FROM pin_part)")?;
-    let segments = statement.query_map([], |row| row.get(0))?;
-    Ok(segments.collect::<Result<_, _>>()?)
+/// Returns the retired segments whose files can be deleted. Deleting a file takes the same time whatever its size.
+pub(super) fn deletable(catalog: &Connection) -> Result<Vec<String>, Error> {
+    let sql = "SELECT segment, segment IN (SELECT segment FROM pin_part) FROM garbage";
+    let mut statement = catalog.prepare_cached(sql)?;
+    let retired = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+    let mut deletable = Vec::new();
+    for row in retired {
+        let (segment, pinned) = row?;
+        if Retirement::of(pinned, false) == Retirement::DropNow {
+            deletable.push(segment);
+        }
+    }
+    Ok(deletable)
 }
 
-/// Strikes segments from the garbage: their files are gone.
-pub(super) fn forget_garbage(catalog: &Transaction, segments: &[String]) -> Result<(), Error> {
+/// Removes deleted segments from the list of retired ones.
+pub(super) fn unlist_deleted(catalog: &Transaction, segments: &[String]) -> Result<(), Error> {
     let mut statement = catalog.prepare_cached("DELETE FROM garbage WHERE segment = ?1")?;
     for segment in segments {
         statement.execute([segment])?;

@@ -1,31 +1,32 @@
-//! What the catalog does where an import ends: one transaction makes its segment a dataset, or a part of one.
+//! Publishing in the catalog: one transaction makes the segment of an import a dataset, or a part of one.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::super::model::to_json;
-use super::super::{DatasetName, Error, ImportPlan, PublishMode};
+use super::super::publication::{NameUse, PublishStep};
+use super::super::{DatasetName, Error, ImportPlan};
 use super::MAX_COLUMNS;
 use super::listing::{get, signed, unsigned};
 use super::segment::{Bookkeeping, Segment, table};
 use crate::task::TaskId;
 
-/// What is left of an import once it is published.
+/// Record of a published import. It outlives the bookkeeping in the segment.
 pub(super) struct PublishRecord {
     pub(super) rows: u64,
     pub(super) cursor: Option<String>,
 }
 
-/// How the catalog stands to the segment of a task.
+/// State of a task's segment in the catalog.
 pub(super) enum PublishState {
-    /// PublishedStaging, and the record is kept.
+    /// Published, with a record.
     Recorded(PublishRecord),
-    /// PublishedStaging, and the record is forgotten: the file is no staging.
+    /// Published, and the record was purged: the file is not a staging.
     Listed,
-    /// Not published: the file, where there is one, is a staging.
+    /// Not published: the file, if there is one, is a staging.
     Unlisted,
 }
 
-/// How the catalog stands to the segment of a task.
+/// Returns the state of a task's segment.
 pub(super) fn publish_state(catalog: &Connection, task: TaskId) -> Result<PublishState, Error> {
     let task = task.to_string();
     let mut statement = catalog.prepare_cached("SELECT rows, cursor FROM publication WHERE task = ?1")?;
@@ -39,8 +40,13 @@ pub(super) fn publish_state(catalog: &Connection, task: TaskId) -> Result<Publis
     Ok(if listed { PublishState::Listed } else { PublishState::Unlisted })
 }
 
-/// Lists the segment of the task, unless it lost its lease, and answers its rows; where that was done before, nothing
-/// changes.
+/// Returns the steps that publish an import as the catalog is now, or the refusal.
+pub(super) fn steps(catalog: &Connection, plan: &ImportPlan) -> Result<Vec<PublishStep>, Error> {
+    let existing = get(catalog, &plan.dataset)?;
+    plan.publish_steps(existing.as_ref().map_or(NameUse::Free, NameUse::Dataset), MAX_COLUMNS)
+}
+
+/// Publishes the segment of a task and returns its rows. Changes nothing if that was done before, or if the lease is lost.
 pub(super) fn publish(
     catalog: &Transaction,
     task: TaskId,
@@ -52,16 +58,16 @@ pub(super) fn publish(
     }
     segment.confirm()?;
     let kept = &segment.kept;
-    let existing = get(catalog, &kept.plan.dataset)?;
-    kept.plan.check(existing.as_ref(), MAX_COLUMNS)?;
-    if kept.plan.mode == PublishMode::Replace {
-        unlist(catalog, &kept.plan.dataset)?;
+    for step in steps(catalog, &kept.plan)? {
+        match step {
+            PublishStep::RetireExisting => drop(unlist(catalog, &kept.plan.dataset)?),
+            PublishStep::CreateFromStaging => {
+                list(catalog, &kept.plan, now)?;
+                add_part(catalog, task, kept, 0)?;
+            }
+            PublishStep::AppendStaging { after } => add_part(catalog, task, kept, after)?,
+        }
     }
-    let before = match (kept.plan.mode, existing) {
-        (PublishMode::Append, Some(dataset)) => dataset.rows,
-        _ => list(catalog, &kept.plan, now)?,
-    };
-    add_part(catalog, task, kept, before)?;
     catalog.execute(
         "INSERT INTO publication (task, rows, cursor) VALUES (?1, ?2, ?3)",
         params![task.to_string(), signed(kept.rows), kept.cursor],
@@ -69,27 +75,27 @@ pub(super) fn publish(
     Ok(kept.rows)
 }
 
-/// Makes the dataset with no rows yet.
-fn list(catalog: &Transaction, plan: &ImportPlan, now: jiff::Timestamp) -> Result<u64, Error> {
+/// Lists the dataset without rows.
+fn list(catalog: &Transaction, plan: &ImportPlan, now: jiff::Timestamp) -> Result<(), Error> {
     catalog.execute(
         "INSERT INTO dataset (name, columns, rows, created_at) VALUES (?1, ?2, 0, ?3)",
         params![plan.dataset.as_str(), to_json(&plan.columns)?, now.to_string()],
     )?;
-    Ok(0)
+    Ok(())
 }
 
-fn add_part(catalog: &Transaction, task: TaskId, kept: &Bookkeeping, before: u64) -> Result<(), Error> {
+fn add_part(catalog: &Transaction, task: TaskId, kept: &Bookkeeping, after: u64) -> Result<(), Error> {
     let name = &kept.plan.dataset;
     catalog.execute(
         "INSERT INTO dataset_part (dataset, first, segment, content, rows) VALUES (?1, ?2, ?3, ?4, ?5)",
-        params![name.as_str(), signed(before + 1), task.to_string(), table(name), signed(kept.rows)],
+        params![name.as_str(), signed(after + 1), task.to_string(), table(name), signed(kept.rows)],
     )?;
     let sql = "UPDATE dataset SET rows = rows + ?2 WHERE name = ?1";
     catalog.execute(sql, params![name.as_str(), signed(kept.rows)])?;
     Ok(())
 }
 
-/// Takes a dataset off the list and marks its segments as garbage; false where there was none.
+/// Removes a dataset from the catalog and retires its segments. Returns false if there is none.
 pub(super) fn unlist(catalog: &Transaction, name: &DatasetName) -> Result<bool, Error> {
     let name = [name.as_str()];
     catalog.execute("INSERT OR IGNORE INTO garbage SELECT segment FROM dataset_part WHERE dataset = ?1", name)?;
@@ -97,7 +103,7 @@ pub(super) fn unlist(catalog: &Transaction, name: &DatasetName) -> Result<bool, 
     Ok(catalog.execute("DELETE FROM dataset WHERE name = ?1", name)? > 0)
 }
 
-/// Drops the record of a task.
+/// Deletes the publish record of a task.
 pub(super) fn purge_import(catalog: &Transaction, task: TaskId) -> Result<(), Error> {
     catalog.execute("DELETE FROM publication WHERE task = ?1", [task.to_string()])?;
     Ok(())

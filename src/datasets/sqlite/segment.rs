@@ -129,7 +129,7 @@ impl Segment {
         let counts = |row: &rusqlite::Row| Ok((unsigned(row, 0)?, unsigned(row, 1)?));
         let (count, last) = self.connection.query_row(&sql, [], counts)?;
         if count != self.kept.rows || last != count {
-            return Err(Error::miscounted(count, self.kept.rows));
+            return Err(Error::row_count_mismatch(count, self.kept.rows));
         }
         Ok(self.connection.execute_batch("DROP TABLE IF EXISTS _pausa_rejects; PRAGMA journal_mode = DELETE")?)
     }

@@ -63,7 +63,7 @@ impl SegmentConnections {
         for part in parts {
             let (after, last) = page.range(part);
             if after < last && !page.ends() {
-                self.with(files, &part.place, |connection| read(connection, &part.table, (after, last), page))?;
+                self.with(files, &part.container, |connection| read(connection, &part.table, (after, last), page))?;
             }
         }
         Ok(())
@@ -82,8 +82,8 @@ impl SegmentConnections {
         Ok(value)
     }
 
-    /// Closes what is open on a segment whose file is gone.
-    pub(super) fn forget(&self, segment: &str) {
+    /// Closes the connections to a deleted segment.
+    pub(super) fn close(&self, segment: &str) {
         let mut idle = self.lock();
         let gone: Vec<_> = idle.extract_if(.., |(open, _)| open == segment).collect();
         drop(idle);

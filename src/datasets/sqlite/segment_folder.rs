@@ -1,13 +1,13 @@
-//! The folder of the segments.
+//! The folder of segments.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::Error;
 use crate::disk;
 
-/// What SQLite may leave beside a file.
+/// Suffixes of the files that SQLite creates beside a database.
 const COMPANIONS: [&str; 3] = ["-journal", "-wal", "-shm"];
 
 /// The folder `PATH-segments` beside the catalog at `PATH`.
@@ -16,24 +16,24 @@ pub(super) struct SegmentFolder {
 }
 
 impl SegmentFolder {
-    /// Opens the folder, making it and those above where they are missing.
+    /// Opens the folder, and creates it and its parents if they are missing.
     pub(super) fn open(catalog: &Path) -> Result<Self, Error> {
         let mut folder = catalog.as_os_str().to_owned();
         folder.push("-segments");
         let files = Self { folder: PathBuf::from(folder) };
         fs::create_dir_all(&files.folder).map_err(|error| files.failed(&error))?;
         if let Some(parent) = files.folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            File::open(parent)?.sync_all()?;
+            disk::sync_folder(parent)?;
         }
         Ok(files)
     }
 
-    /// Where a segment lies.
+    /// Returns the path of a segment.
     pub(super) fn path(&self, segment: &str) -> PathBuf {
         self.folder.join(format!("{segment}.db"))
     }
 
-    /// Unlinks a segment and what lies beside it, for good and whatever its size; none is fine.
+    /// Deletes a segment and the files beside it. Idempotent. Takes the same time whatever its size.
     pub(super) fn remove(&self, segment: &str) -> Result<(), Error> {
         let path = self.path(segment);
         let mut removed = disk::remove_file(&path)?;
@@ -45,12 +45,12 @@ impl SegmentFolder {
         if removed { self.sync() } else { Ok(()) }
     }
 
-    /// Makes names that were added or taken away outlive a power loss.
+    /// Syncs the folder: created and deleted names survive a power loss.
     pub(super) fn sync(&self) -> Result<(), Error> {
-        Ok(File::open(&self.folder)?.sync_all()?)
+        Ok(disk::sync_folder(&self.folder)?)
     }
 
     fn failed(&self, error: &io::Error) -> Error {
-        Error::Failed(format!("cannot make the folder {}: {error}", self.folder.display()))
+        Error::Failed(format!("cannot create the folder {}: {error}", self.folder.display()))
     }
 }

@@ -96,7 +96,7 @@ impl SegmentQuery {
                 self.conditions
             );
             let values = self.values(range)?;
-            count += shared.readers.with(&shared.files, &part.place, |connection| {
+            count += shared.readers.with(&shared.files, &part.container, |connection| {
                 let mut statement = connection.prepare_cached(&sql)?;
                 Ok(statement.query_row(params_from_iter(values), |row| unsigned(row, 0))?)
             })?;
@@ -107,7 +107,7 @@ impl SegmentQuery {
     fn read(&self, shared: &SqliteState, window: RowWindow, limit: PageLimit) -> Result<CsvPage, Error> {
         let mut page = CsvPage::new(window, limit);
         for (part, range) in self.overlaps(window).take_while(|_| !self.is_stopped()) {
-            let full = shared.readers.with(&shared.files, &part.place, |connection| {
+            let full = shared.readers.with(&shared.files, &part.container, |connection| {
                 self.read_part(connection, part, range, (limit, &mut page))
             })?;
             if full {
