@@ -21,8 +21,8 @@ use super::copying::{self, begin_read, files_below, open};
 use super::data_paths::FOLDERS;
 use super::error::{at, in_database};
 use super::{DataPaths, Error, StopFlag};
-use crate::disk::folder_of;
 use crate::clock::Clock;
+use crate::disk::folder_of;
 
 /// SQLite's answer where a crash left a journal that a reader may not roll back.
 const READONLY_ROLLBACK: i32 = 776;

@@ -12,8 +12,8 @@ use super::data_paths::FOLDERS;
 use super::error::at;
 use super::manifest::Manifest;
 use super::{DataPaths, Error, StopFlag};
-use crate::disk::folder_of;
 use crate::clock::Clock;
+use crate::disk::folder_of;
 
 /// Copies that are made anew because a file disappeared meanwhile.
 const ATTEMPTS: u32 = 5;

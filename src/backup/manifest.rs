@@ -104,7 +104,9 @@ impl Manifest {
         let manifest: Manifest = serde_json::from_slice(&text).map_err(|error| wrong(error.to_string()))?;
         if manifest.format != FORMAT {
             let (found, version) = (manifest.format, &manifest.pausa);
-            return Err(wrong(format!("format {found}, created by Pausa {version}; this version reads format {FORMAT}")));
+            return Err(wrong(format!(
+                "format {found}, created by Pausa {version}; this version reads format {FORMAT}"
+            )));
         }
         Ok(manifest)
     }

@@ -54,7 +54,9 @@ pub async fn connect(url: &str) -> Result<Arc<dyn Datasets>, Error> {
         Ok(Arc::new(postgres::Postgres::connect(url).await?))
     } else {
         let scheme = url.split(':').next().unwrap_or_default();
-        Err(Error::Failed(format!("{scheme:?} is not a supported database for datasets; use sqlite:PATH or postgres://…")))
+        Err(Error::Failed(format!(
+            "{scheme:?} is not a supported database for datasets; use sqlite:PATH or postgres://…"
+        )))
     }
 }
 

@@ -141,7 +141,10 @@ mod tests {
         for columns in [&["a"][..], &["b", "a"], &["a", "b", "c"], &["a", "B"]] {
             let refused = plan(PublishMode::Append, columns).publish_steps(NameUse::Dataset(&there), MAX_COLUMNS);
             let Err(Error::Columns { expected, found, .. }) = refused else { panic!("{refused:?}") };
-            assert_eq!((expected, found), (vec!["a".to_owned(), "b".to_owned()], columns.iter().map(|c| (*c).to_owned()).collect()));
+            assert_eq!(
+                (expected, found),
+                (vec!["a".to_owned(), "b".to_owned()], columns.iter().map(|c| (*c).to_owned()).collect())
+            );
             let replaced = plan(PublishMode::Replace, columns).publish_steps(NameUse::Dataset(&there), MAX_COLUMNS);
             assert!(replaced.is_ok());
         }
@@ -149,7 +152,11 @@ mod tests {
         typed.columns[1].kind = ColumnType::Integer;
         let refused = typed.publish_steps(NameUse::Dataset(&there), MAX_COLUMNS);
         let Err(Error::Columns { expected, found, .. }) = refused else { panic!("{refused:?}") };
-        assert_eq!((expected[1].as_str(), found[1].as_str()), ("b TEXT", "b INTEGER"), "types are named if only they differ");
+        assert_eq!(
+            (expected[1].as_str(), found[1].as_str()),
+            ("b TEXT", "b INTEGER"),
+            "types are named if only they differ"
+        );
     }
 
     #[test]

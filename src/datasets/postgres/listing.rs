@@ -37,13 +37,19 @@ pub(super) async fn get(pool: &PgPool, name: &DatasetName) -> Result<Option<Data
 }
 
 /// Returns the dataset, locked against changes until the transaction ends.
-pub(super) async fn find_for_share(transaction: &mut PgConnection, name: &DatasetName) -> Result<Option<CatalogEntry>, Error> {
+pub(super) async fn find_for_share(
+    transaction: &mut PgConnection,
+    name: &DatasetName,
+) -> Result<Option<CatalogEntry>, Error> {
     find(transaction, name, "FOR SHARE").await
 }
 
 /// Returns the dataset, locked against reads and changes until the transaction ends. The name is locked too: nobody creates a
 /// dataset with it meanwhile.
-pub(super) async fn find_for_update(transaction: &mut PgConnection, name: &DatasetName) -> Result<Option<CatalogEntry>, Error> {
+pub(super) async fn find_for_update(
+    transaction: &mut PgConnection,
+    name: &DatasetName,
+) -> Result<Option<CatalogEntry>, Error> {
     let lock = sqlx::query("SELECT pg_advisory_xact_lock(hashtext('pausa_datasets'), hashtext($1))");
     lock.bind(name.as_str()).execute(&mut *transaction).await?;
     find(transaction, name, "FOR UPDATE").await
