@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::api;
+use crate::api::Api;
 use crate::backup;
 use crate::bus::{self, Bus};
 use crate::clock::Clock;
@@ -175,7 +175,7 @@ impl App {
 fn routes(state: &AppState) -> Router {
     match state.config.role {
         Role::Worker => http::worker_routes(state.clone()),
-        Role::All | Role::Api => http::routes(state.clone(), api::schema(state.clone())),
+        Role::All | Role::Api => http::routes(state.clone(), &Api::new(state.clone())),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The map, in reading order:
 //! - [`task`]: what a task is, and the one table of its states. Pure.
+//! - [`access`]: who sends a request.
 //! - [`store`]: where tasks are kept; every change is a compare-and-swap there.
 //! - [`runner`]: claims tasks and runs them; the [`runner::Kind`] trait that a kind of task implements.
 //! - [`kinds`]: import, export, pi.
@@ -19,6 +20,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod api;
 pub mod app;
 pub mod backup;

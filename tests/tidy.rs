@@ -1,5 +1,6 @@
 //! The house stays as ARCHITECTURE.md draws it: a `use` that points the wrong way fails here.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use pausa::task::Code;
 
 /// From the left, where everything is put together, to the right, where nothing is known of the rest. Each may use what
 /// stands to its right.
-const LAYERS: [&[&str]; 11] = [
+const LAYERS: [&[&str]; 12] = [
     &["main"],
     &["app", "telemetry"],
     &["http"],
@@ -18,6 +19,7 @@ const LAYERS: [&[&str]; 11] = [
     &["runner"],
     &["backup"],
     &["store", "bus", "files", "datasets"],
+    &["access"],
     &["metrics", "task", "clock", "config", "disk", "spans"],
 ];
 
@@ -147,4 +149,149 @@ fn no_path_leaves_files() {
         }
     }
     assert!(wrong.is_empty(), "a path leaves `files`:\n{}", wrong.join("\n"));
+}
+
+/// Names that several modules may use, each for its own: the idiom of Rust for errors and results.
+const SHARED_NAMES: [&str; 2] = ["Error", "Result"];
+
+/// Names that still have several meanings. The list must only shrink.
+const DUPLICATE_NAMES: [&str; 3] = ["Outcomes", "Received", "Snapshot"];
+
+/// Returns the types that a text defines: structs, enums, traits and type aliases.
+fn defined_types(text: &str) -> Vec<String> {
+    let define = |line: &str| {
+        let line = line.strip_prefix("pub").map_or(line, |rest| match rest.strip_prefix('(') {
+            Some(rest) => rest.split_once(')').map_or(rest, |(_, rest)| rest),
+            None => rest,
+        });
+        let (keyword, rest) = line.trim_start().split_once(' ')?;
+        let name: String = rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+        (["struct", "enum", "trait", "type"].contains(&keyword) && !name.is_empty()).then_some(name)
+    };
+    text.lines().filter(|line| !line.starts_with(' ')).filter_map(define).collect()
+}
+
+#[test]
+fn each_type_name_has_one_meaning() {
+    let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (file, text) in read_all() {
+        for name in defined_types(&text) {
+            places.entry(name).or_default().push(file.clone());
+        }
+    }
+    places.retain(|name, files| files.len() > 1 && !SHARED_NAMES.contains(&name.as_str()));
+    let (known, new): (Vec<_>, Vec<_>) = places.iter().partition(|(name, _)| DUPLICATE_NAMES.contains(&name.as_str()));
+    assert!(new.is_empty(), "these names mean several things: {new:?}");
+    let gone: Vec<_> = DUPLICATE_NAMES.iter().filter(|name| !known.iter().any(|(known, _)| known == *name)).collect();
+    assert!(gone.is_empty(), "these names have one meaning now: remove them from DUPLICATE_NAMES: {gone:?}");
+}
+
+/// The files that know the kinds: the list of kinds, the union of the API and the wiring.
+const KNOW_KINDS: [&str; 3] = ["src/kinds", "src/api/kinds.rs", "src/app.rs"];
+
+#[test]
+fn no_kind_is_named_in_general_code() {
+    let kinds: Vec<_> = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/kinds")).unwrap().collect();
+    let kinds = kinds.into_iter().map(Result::unwrap).filter(|entry| entry.path().is_dir());
+    let kinds: Vec<_> = kinds.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    assert!(kinds.len() > 3, "{kinds:?}");
+    let mut wrong = Vec::new();
+    for (file, text) in read_all().into_iter().filter(|(file, _)| !KNOW_KINDS.iter().any(|place| is_at(file, place))) {
+        for line in code(&text).filter(|_| !file.ends_with("/tests.rs")) {
+            let named = kinds.iter().any(|kind| {
+                line.contains(&format!("kinds::{kind}"))
+                    || line.contains(&format!("\"{kind}\""))
+                    || line.contains(&format!(" {kind}::"))
+            });
+            if named {
+                wrong.push(format!("{file}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these name a kind:\n{}", wrong.join("\n"));
+}
+
+/// The lines of a text up to its unit tests, without comments.
+fn code(text: &str) -> impl Iterator<Item = &str> {
+    let lines = text.lines().take_while(|line| !line.contains("#[cfg(test)]"));
+    lines.filter(|line| !line.trim_start().starts_with("//"))
+}
+
+/// The paths in a text, those of `a::{b, c}` written out.
+fn paths(source: &str) -> Vec<String> {
+    let (mut found, mut prefixes, mut path) = (Vec::new(), vec![String::new()], String::new());
+    for c in source.chars() {
+        if c.is_alphanumeric() || c == '_' || c == ':' {
+            path.push(c);
+            continue;
+        }
+        let whole = prefixes.last().cloned().unwrap_or_default() + &std::mem::take(&mut path);
+        match c {
+            '{' if whole.ends_with("::") => prefixes.push(whole),
+            '{' => prefixes.push(String::new()),
+            _ => found.push(whole),
+        }
+        if c == '}' && prefixes.len() > 1 {
+            prefixes.pop();
+        }
+    }
+    found.retain(|path| path.contains("::"));
+    found
+}
+
+/// The module of a file, as a path below the crate.
+fn module(file: &str) -> Vec<String> {
+    let path = file.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+    path.split('/').map(str::to_owned).collect()
+}
+
+/// The module that a path in `file` leads to: the longest part of the path that is a module of `modules`.
+fn used_module(from: &[String], path: &str, modules: &BTreeSet<Vec<String>>) -> Option<Vec<String>> {
+    let mut base = from.to_vec();
+    let mut names = path.split("::").peekable();
+    match names.peek().copied() {
+        Some("crate") => base.clear(),
+        Some("self" | "super") => {}
+        _ => return None,
+    }
+    while let Some(step @ ("crate" | "self" | "super")) = names.peek().copied() {
+        if step == "super" {
+            base.pop();
+        }
+        names.next();
+    }
+    base.extend(names.map(str::to_owned));
+    (1..=base.len()).rev().map(|length| base[..length].to_vec()).find(|module| modules.contains(module))
+}
+
+/// Returns true if one module contains the other: a module and its parts may use each other.
+fn is_nested(one: &[String], other: &[String]) -> bool {
+    one.starts_with(other) || other.starts_with(one)
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let files = read_all();
+    let modules: BTreeSet<_> = files.iter().map(|(file, _)| module(file)).collect();
+    let mut uses: BTreeMap<Vec<String>, BTreeSet<Vec<String>>> = BTreeMap::new();
+    for (file, text) in &files {
+        let from = module(file);
+        let source: String = code(text).collect::<Vec<_>>().join("\n");
+        let paths = paths(&source);
+        let used = paths.iter().filter_map(|path| used_module(&from, path, &modules));
+        let others = used.filter(|used| !is_nested(&from, used));
+        uses.entry(from.clone()).or_default().extend(others);
+    }
+    // Whatever uses nothing of the rest is in no circle; what remains is.
+    loop {
+        let rest: BTreeSet<_> = uses.keys().cloned().collect();
+        uses.values_mut().for_each(|used| used.retain(|module| rest.contains(module)));
+        let before = uses.len();
+        uses.retain(|_, used| !used.is_empty());
+        if uses.len() == before {
+            break;
+        }
+    }
+    let circles: Vec<_> = uses.keys().map(|module| module.join("::")).collect();
+    assert!(circles.is_empty(), "these are in a circle, or use one: {circles:?}");
 }

@@ -7,6 +7,7 @@ use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 
 use super::filter::TaskFilter;
 use super::kinds::TaskObject;
+use crate::access::Caller;
 use crate::clock::Clock;
 use crate::gql::error::{self, Result};
 use crate::gql::scalars::{Count, DateTime};
@@ -60,11 +61,14 @@ impl ControlMutation {
         )]
         expiry: Option<PauseExpiryInput>,
     ) -> Result<TaskObject> {
-        let app = ctx.data_unchecked::<AppState>();
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let expiry = expiry.map(|expiry| expiry.validate(app)).transpose()?;
-        let request =
-            ControlRequest { expiry, default_expiry: app.runner.default_expiry(), ..app.control_request(reason)? };
-        app.pause_and_wait(error::parse_task_id(&id)?, request).await.map(TaskObject::from)
+        let request = ControlRequest {
+            expiry,
+            default_expiry: app.runner.default_expiry(),
+            ..app.control_request(caller, reason)?
+        };
+        app.pause_and_wait(caller, error::parse_task_id(&id)?, request).await.map(TaskObject::from)
     }
 
     /// Resumes a PAUSED, PAUSING or FAILED task from its last checkpoint. A SCHEDULED, QUEUED or RUNNING task is returned
@@ -75,9 +79,9 @@ impl ControlMutation {
         #[graphql(desc = "ID of the task.")] id: ID,
         #[graphql(desc = "Reason, recorded in the history. Up to 1,000 characters.")] reason: Option<String>,
     ) -> Result<TaskObject> {
-        let app = ctx.data_unchecked::<AppState>();
-        let request = app.control_request(reason)?;
-        app.control_and_wait(error::parse_task_id(&id)?, Verb::Resume, request).await.map(TaskObject::from)
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        let request = app.control_request(caller, reason)?;
+        app.control_and_wait(caller, error::parse_task_id(&id)?, Verb::Resume, request).await.map(TaskObject::from)
     }
 
     /// Stops a task permanently and rolls back everything it wrote. Returns the task when it is TERMINATED, or after one
@@ -88,9 +92,9 @@ impl ControlMutation {
         #[graphql(desc = "ID of the task.")] id: ID,
         #[graphql(desc = "Reason, recorded in the history. Up to 1,000 characters.")] reason: Option<String>,
     ) -> Result<TaskObject> {
-        let app = ctx.data_unchecked::<AppState>();
-        let request = app.control_request(reason)?;
-        app.control_and_wait(error::parse_task_id(&id)?, Verb::Terminate, request).await.map(TaskObject::from)
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        let request = app.control_request(caller, reason)?;
+        app.control_and_wait(caller, error::parse_task_id(&id)?, Verb::Terminate, request).await.map(TaskObject::from)
     }
 
     /// Applies a verb to every matching task. Returns without waiting for running tasks to stop.
@@ -104,14 +108,15 @@ impl ControlMutation {
         >,
         #[graphql(desc = "Only count the matching tasks; change nothing.", default = false)] dry_run: bool,
     ) -> Result<ControlSummary> {
-        let app = ctx.data_unchecked::<AppState>();
-        let (filter, request) = (filter.parse(app)?, app.control_request(reason)?);
-        let matched = Count(app.store.count(&filter).await.map_err(error::from_store)?);
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        let (filter, request) = (filter.parse(app)?, app.control_request(caller, reason)?);
+        let matched = Count(app.store.count(caller, &filter).await.map_err(error::from_store)?);
         if dry_run {
             return Ok(ControlSummary { matched, changed: Count(0), tasks: Vec::new() });
         }
         let request = ControlRequest { default_expiry: app.runner.default_expiry(), ..request };
-        let (changed, tasks) = app.control_all(&filter, verb.into(), &request).await.map_err(error::from_store)?;
+        let (changed, tasks) =
+            app.control_all(caller, &filter, verb.into(), &request).await.map_err(error::from_store)?;
         Ok(ControlSummary {
             matched,
             changed: Count(changed),
@@ -122,10 +127,10 @@ impl ControlMutation {
     /// Deletes a finished task (COMPLETED, FAILED or TERMINATED) and its files. A dataset that it filled is kept. Returns the
     /// ID.
     async fn delete_task(&self, ctx: &Context<'_>, #[graphql(desc = "ID of the task.")] id: ID) -> Result<ID> {
-        let app = ctx.data_unchecked::<AppState>();
-        let task = app.task(error::parse_task_id(&id)?).await?;
-        if !task.state.is_final() || !app.runner.delete(&task).await.map_err(error::from_store)? {
-            let state = app.task(task.id).await?.state;
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        let task = app.task(caller, error::parse_task_id(&id)?).await?;
+        if !task.state.is_final() || !app.runner.delete(caller, &task).await.map_err(error::from_store)? {
+            let state = app.task(caller, task.id).await?.state;
             let text = format!("Cannot delete task {}: it is {state}. Terminate it first.", task.id);
             return Err(error::invalid_state(text, state));
         }
@@ -147,23 +152,23 @@ impl PauseExpiryInput {
 
 impl AppState {
     /// Makes the control request of a client.
-    fn control_request(&self, reason: Option<String>) -> Result<ControlRequest> {
+    fn control_request(&self, caller: &Caller, reason: Option<String>) -> Result<ControlRequest> {
         BadInput::check_text("reason", reason.as_deref(), text::REASON).map_err(error::from_input)?;
-        Ok(ControlRequest { reason, ..ControlRequest::by("client", self.clock.now()) })
+        Ok(ControlRequest { reason, ..caller.request(self.clock.now()) })
     }
 
-    async fn task(&self, id: TaskId) -> Result<Arc<Task>> {
-        let task = self.store.get(id).await.map_err(error::from_store)?;
+    async fn task(&self, caller: &Caller, id: TaskId) -> Result<Arc<Task>> {
+        let task = self.store.get(caller, id).await.map_err(error::from_store)?;
         task.ok_or_else(|| error::task_not_found(id))
     }
 
     /// Pauses a task. A running task stops before the request is on disk, so that PAUSED needs only one sync.
-    async fn pause_and_wait(&self, id: TaskId, request: ControlRequest) -> Result<Arc<Task>> {
-        let pausing = self.store.pause_running(id, request.clone());
+    async fn pause_and_wait(&self, caller: &Caller, id: TaskId, request: ControlRequest) -> Result<Arc<Task>> {
+        let pausing = self.store.pause_running(caller, id, request.clone());
         let Some(pausing) = self.measure_stop(id, Verb::Pause, pausing).await.map_err(error::from_store)? else {
-            return self.control_and_wait(id, Verb::Pause, request).await;
+            return self.control_and_wait(caller, id, Verb::Pause, request).await;
         };
-        let task = self.wait_for_stop(pausing).await?;
+        let task = self.wait_for_stop(caller, pausing).await?;
         if task.state == State::Pausing {
             self.store.sync_task(id).await.map_err(error::from_store)?;
         }
@@ -171,15 +176,21 @@ impl AppState {
     }
 
     /// Applies a verb, and waits for the task to stop.
-    async fn control_and_wait(&self, id: TaskId, verb: Verb, request: ControlRequest) -> Result<Arc<Task>> {
-        match self.request_verb(id, verb, request.clone()).await {
+    async fn control_and_wait(
+        &self,
+        caller: &Caller,
+        id: TaskId,
+        verb: Verb,
+        request: ControlRequest,
+    ) -> Result<Arc<Task>> {
+        match self.request_verb(caller, id, verb, request.clone()).await {
             Ok(task) if verb == Verb::Resume => Ok(task),
-            Ok(task) => self.wait_for_stop(task).await,
+            Ok(task) => self.wait_for_stop(caller, task).await,
             // The task is publishing its result. The refusal names its final state, which it reaches in a moment.
             Err(store::Error::Refused(Refusal::Illegal(illegal))) if illegal.state == State::Finishing => {
-                let task = self.task(id).await?;
-                self.wait_until(task, |task| task.state != State::Finishing).await?;
-                self.request_verb(id, verb, request).await.map_err(error::from_store)
+                let task = self.task(caller, id).await?;
+                self.wait_until(caller, task, |task| task.state != State::Finishing).await?;
+                self.request_verb(caller, id, verb, request).await.map_err(error::from_store)
             }
             Err(error) => Err(error::from_store(error)),
         }
@@ -187,11 +198,12 @@ impl AppState {
 
     async fn request_verb(
         &self,
+        caller: &Caller,
         id: TaskId,
         verb: Verb,
         request: ControlRequest,
     ) -> std::result::Result<Arc<Task>, store::Error> {
-        let changed = async { self.store.control(id, verb, request).await.map(Some) };
+        let changed = async { self.store.control(caller, id, verb, request).await.map(Some) };
         self.measure_stop(id, verb, changed).await?.ok_or_else(|| store::Error::not_found(id))
     }
 
@@ -216,24 +228,30 @@ impl AppState {
     }
 
     /// Waits until the task has stopped, at most one second. Returns its current snapshot.
-    async fn wait_for_stop(&self, task: Arc<Task>) -> Result<Arc<Task>> {
-        self.wait_until(task, |task| !is_stopping(task)).await
+    async fn wait_for_stop(&self, caller: &Caller, task: Arc<Task>) -> Result<Arc<Task>> {
+        self.wait_until(caller, task, |task| !is_stopping(task)).await
     }
 
     /// Waits until `reached`, at most one second. Returns the task's current snapshot.
-    async fn wait_until(&self, task: Arc<Task>, reached: impl Fn(&Task) -> bool + Send) -> Result<Arc<Task>> {
+    async fn wait_until(
+        &self,
+        caller: &Caller,
+        task: Arc<Task>,
+        reached: impl Fn(&Task) -> bool + Send,
+    ) -> Result<Arc<Task>> {
         let mut changes = self.bus.watch(&task);
-        let newest = self.task(task.id).await?;
+        let newest = self.task(caller, task.id).await?;
         if reached(&newest) {
             return Ok(newest);
         }
         // Reached, timed out, or the task was deleted: its current snapshot is the response in each case.
         let _ = tokio::time::timeout(STOP_WAIT, changes.wait_for(|task| reached(task))).await.map(|task| task.is_ok());
-        self.task(task.id).await
+        self.task(caller, task.id).await
     }
 
     async fn control_all(
         &self,
+        caller: &Caller,
         filter: &store::Filter,
         verb: Verb,
         request: &ControlRequest,
@@ -241,9 +259,9 @@ impl AppState {
         let (mut changed, mut tasks, mut bytes) = (0, Vec::new(), 0);
         let mut page = Page { limit: BULK_LIMIT, ..Page::default() };
         loop {
-            let (found, more) = self.store.list(filter, page).await?;
+            let (found, more) = self.store.list(caller, filter, page).await?;
             for task in &found {
-                match self.request_verb(task.id, verb, request.clone()).await {
+                match self.request_verb(caller, task.id, verb, request.clone()).await {
                     Ok(now) if now.state != task.state => {
                         changed += 1;
                         bytes += now.text_bytes();

@@ -3,13 +3,14 @@
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, Object, SimpleObject};
 
+use crate::access::Caller;
 use crate::datasets::{self, Dataset, DatasetName};
 use crate::gql::budget::Budget;
 use crate::gql::column::ColumnTypeEnum;
 use crate::gql::error::{self, Result};
 use crate::gql::paging::{self, PageArguments};
 use crate::gql::scalars::{Count, DateTime};
-use crate::kinds::import;
+use crate::kinds;
 use crate::runner::BadInput;
 use crate::state::AppState;
 
@@ -76,10 +77,10 @@ impl DatasetObject {
         #[graphql(desc = "Maximum number of rows, 0 to 500. Default: 50.")] first: Option<i32>,
         #[graphql(desc = "Only rows after this cursor, which is the number of a row.")] after: Option<String>,
     ) -> Result<RowConnection> {
-        let app = ctx.data_unchecked::<AppState>();
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let permit = ctx.data_unchecked::<Budget>().rows.permit().await?;
         let (connection, bytes) =
-            rows(app, &self.0, &PageArguments { first, after, ..PageArguments::default() }).await?;
+            rows(app, caller, &self.0, &PageArguments { first, after, ..PageArguments::default() }).await?;
         permit.spend(bytes);
         Ok(connection)
     }
@@ -92,8 +93,8 @@ pub struct DatasetTotal;
 impl DatasetTotal {
     /// Number of datasets, on all pages.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<Count> {
-        let app = ctx.data_unchecked::<AppState>();
-        app.datasets.count().await.map(Count).map_err(error::from_datasets)
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        app.datasets.count(caller).await.map(Count).map_err(error::from_datasets)
     }
 }
 
@@ -117,24 +118,24 @@ impl DatasetMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "Name of the dataset.")] name: String,
     ) -> Result<bool> {
-        let app = ctx.data_unchecked::<AppState>();
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let name: DatasetName =
             name.parse().map_err(|error: datasets::InvalidName| error::bad_input("name", error.to_string()))?;
-        if let Some(holder) = app.store.holder(&import::unique_key(&name)).await.map_err(error::from_store)? {
+        if let Some(holder) = app.store.holder(caller, &kinds::dataset_key(&name)).await.map_err(error::from_store)? {
             let text = format!("Task {} is filling the dataset. Wait for it, or terminate it.", holder.id);
             return Err(error::conflict(holder.id, text));
         }
-        app.datasets.drop_dataset(&name).await.map_err(error::from_datasets)
+        app.datasets.drop_dataset(caller, &name).await.map_err(error::from_datasets)
     }
 }
 
 /// Reads a page of the list of datasets.
-pub async fn list(app: &AppState, page: &PageArguments) -> Result<DatasetConnection> {
+pub async fn list(app: &AppState, caller: &Caller, page: &PageArguments) -> Result<DatasetConnection> {
     let (limit, from_end) = page.limit()?;
     for (field, cursor) in [("after", &page.after), ("before", &page.before)] {
         BadInput::check_text(field, cursor.as_deref(), usize::MAX).map_err(error::from_input)?;
     }
-    let found = app.datasets.list(page.after.as_deref(), page.before.as_deref(), limit + 1, from_end);
+    let found = app.datasets.list(caller, page.after.as_deref(), page.before.as_deref(), limit + 1, from_end);
     let mut found = found.await.map_err(error::from_datasets)?;
     let (has_previous, has_next) = page.trim(&mut found, limit, from_end);
     let mut connection = Connection::with_additional_fields(has_previous, has_next, DatasetTotal);
@@ -144,11 +145,16 @@ pub async fn list(app: &AppState, page: &PageArguments) -> Result<DatasetConnect
 }
 
 /// Reads a page of rows. Returns its size in bytes as well.
-async fn rows(app: &AppState, dataset: &Dataset, page: &PageArguments) -> Result<(RowConnection, usize)> {
+async fn rows(
+    app: &AppState,
+    caller: &Caller,
+    dataset: &Dataset,
+    page: &PageArguments,
+) -> Result<(RowConnection, usize)> {
     let (limit, _) = page.limit()?;
     let refuse = |_| error::bad_input("after", "after must be a cursor of this list.");
     let after: u64 = page.after.as_deref().map_or(Ok(0), str::parse).map_err(refuse)?;
-    let batch = app.datasets.rows(&dataset.name, after, limit).await.map_err(error::from_datasets)?;
+    let batch = app.datasets.rows(caller, &dataset.name, after, limit).await.map_err(error::from_datasets)?;
     let has_next = after + (batch.len() as u64) < dataset.rows;
     let total = RowTotal { total_count: Count(dataset.rows) };
     let mut connection = Connection::with_additional_fields(after > 0, has_next, total);

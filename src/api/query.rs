@@ -8,6 +8,7 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use super::datasets::{self, DatasetConnection, DatasetObject};
 use super::filter::TaskFilter;
 use super::kinds::TaskObject;
+use crate::access::Caller;
 use crate::datasets::DatasetName;
 use crate::gql::error::{self, Result};
 use crate::gql::paging::{self, PageArguments};
@@ -27,8 +28,8 @@ pub struct Query;
 impl Query {
     /// Returns a task. An unknown ID is refused with NOT_FOUND, so the field is never null without an error.
     async fn task(&self, ctx: &Context<'_>, #[graphql(desc = "ID of the task.")] id: ID) -> Result<Option<TaskObject>> {
-        let app = ctx.data_unchecked::<AppState>();
-        let task = app.store.get(error::parse_task_id(&id)?).await.map_err(error::from_store)?;
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        let task = app.store.get(caller, error::parse_task_id(&id)?).await.map_err(error::from_store)?;
         let task = task.ok_or_else(|| error::task_not_found(&*id))?;
         Ok(Some(task.into()))
     }
@@ -46,9 +47,9 @@ impl Query {
         #[graphql(desc = "Maximum number of nodes from the end, 0 to 500. Excludes first.")] last: Option<i32>,
         #[graphql(desc = "Only nodes before this cursor.")] before: Option<String>,
     ) -> Result<TaskConnection> {
-        let app = ctx.data_unchecked::<AppState>();
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let filter = filter.unwrap_or_default().parse(app)?;
-        list(app, filter, &PageArguments { first, after, last, before }).await
+        list(app, caller, filter, &PageArguments { first, after, last, before }).await
     }
 
     /// Returns a dataset. Null if no dataset has this name.
@@ -57,9 +58,9 @@ impl Query {
         ctx: &Context<'_>,
         #[graphql(desc = "Name of the dataset.")] name: String,
     ) -> Result<Option<DatasetObject>> {
-        let app = ctx.data_unchecked::<AppState>();
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let Ok(name) = name.parse::<DatasetName>() else { return Ok(None) };
-        Ok(app.datasets.get(&name).await.map_err(error::from_datasets)?.map(DatasetObject))
+        Ok(app.datasets.get(caller, &name).await.map_err(error::from_datasets)?.map(DatasetObject))
     }
 
     /// Lists datasets, ordered by name.
@@ -73,8 +74,8 @@ impl Query {
         #[graphql(desc = "Maximum number of nodes from the end, 0 to 500. Excludes first.")] last: Option<i32>,
         #[graphql(desc = "Only nodes before this cursor.")] before: Option<String>,
     ) -> Result<DatasetConnection> {
-        let app = ctx.data_unchecked::<AppState>();
-        datasets::list(app, &PageArguments { first, after, last, before }).await
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        datasets::list(app, caller, &PageArguments { first, after, last, before }).await
     }
 
     /// Describes the node that answers, and its limits.
@@ -125,12 +126,12 @@ pub struct TaskTotal(Filter);
 impl TaskTotal {
     /// Number of matching tasks, on all pages.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<Count> {
-        let app = ctx.data_unchecked::<AppState>();
-        app.store.count(&self.0).await.map(Count).map_err(error::from_store)
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        app.store.count(caller, &self.0).await.map(Count).map_err(error::from_store)
     }
 }
 
-async fn list(app: &AppState, filter: Filter, page: &PageArguments) -> Result<TaskConnection> {
+async fn list(app: &AppState, caller: &Caller, filter: Filter, page: &PageArguments) -> Result<TaskConnection> {
     let (limit, from_end) = page.limit()?;
     let cursor = |field: &str, text: &Option<String>| {
         let parsed = text.as_deref().map(str::parse).transpose();
@@ -138,7 +139,7 @@ async fn list(app: &AppState, filter: Filter, page: &PageArguments) -> Result<Ta
     };
     let (after, before) = (cursor("after", &page.after)?, cursor("before", &page.before)?);
     let wanted = Page { after, before, from_end, limit: limit + 1 };
-    let (mut tasks, more) = app.store.list(&filter, wanted).await.map_err(error::from_store)?;
+    let (mut tasks, more) = app.store.list(caller, &filter, wanted).await.map_err(error::from_store)?;
     let (mut has_previous, mut has_next) = page.trim(&mut tasks, limit, from_end);
     if from_end {
         has_previous |= more;

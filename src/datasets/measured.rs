@@ -11,6 +11,7 @@ use super::{
     Batch, Checkpoint, CsvPage, Dataset, DatasetName, Datasets, Error, ImportPlan, PageLimit, PinHolder, RowWindow,
     Selection, Snapshot, SnapshotReader, Staging, WriteOutcome,
 };
+use crate::access::Caller;
 use crate::clock::Clock;
 use crate::metrics::Calls;
 use crate::task::TaskId;
@@ -40,30 +41,31 @@ impl<T> Measured<T> {
 
 #[async_trait]
 impl Datasets for Measured<Arc<dyn Datasets>> {
-    async fn get(&self, name: &DatasetName) -> Result<Option<Dataset>, Error> {
-        self.call("look", self.inner.get(name)).await
+    async fn get(&self, caller: &Caller, name: &DatasetName) -> Result<Option<Dataset>, Error> {
+        self.call("look", self.inner.get(caller, name)).await
     }
 
     async fn list(
         &self,
+        caller: &Caller,
         after: Option<&str>,
         before: Option<&str>,
         limit: u32,
         from_end: bool,
     ) -> Result<Vec<Dataset>, Error> {
-        self.call("look", self.inner.list(after, before, limit, from_end)).await
+        self.call("look", self.inner.list(caller, after, before, limit, from_end)).await
     }
 
-    async fn count(&self) -> Result<u64, Error> {
-        self.call("look", self.inner.count()).await
+    async fn count(&self, caller: &Caller) -> Result<u64, Error> {
+        self.call("look", self.inner.count(caller)).await
     }
 
-    async fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
-        self.call("read", self.inner.rows(name, after, limit)).await
+    async fn rows(&self, caller: &Caller, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
+        self.call("read", self.inner.rows(caller, name, after, limit)).await
     }
 
-    async fn drop_dataset(&self, name: &DatasetName) -> Result<bool, Error> {
-        self.call("drop", self.inner.drop_dataset(name)).await
+    async fn drop_dataset(&self, caller: &Caller, name: &DatasetName) -> Result<bool, Error> {
+        self.call("drop", self.inner.drop_dataset(caller, name)).await
     }
 
     async fn stage(&self, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<Box<dyn Staging>, Error> {
@@ -92,8 +94,8 @@ impl Datasets for Measured<Arc<dyn Datasets>> {
         self.call("discard", self.inner.purge_import(task)).await
     }
 
-    async fn pin(&self, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {
-        self.call("pin", self.inner.pin(holder, name)).await
+    async fn pin(&self, caller: &Caller, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {
+        self.call("pin", self.inner.pin(caller, holder, name)).await
     }
 
     async fn renew(&self, holder: PinHolder) -> Result<(), Error> {

@@ -40,6 +40,7 @@ pub use reader::{CsvPage, PageLimit, RowWindow, SnapshotReader, counts, pages};
 pub use selection::{ColumnFilter, InvalidSelection, Selection};
 pub use value::InvalidValue;
 
+use crate::access::Caller;
 use crate::config::SqliteUrl;
 use crate::task::TaskId;
 
@@ -73,12 +74,13 @@ pub const PIN_LIFE: Duration = Duration::from_secs(120);
 #[async_trait]
 pub trait Datasets: Send + Sync + 'static {
     /// Returns the dataset with this name.
-    async fn get(&self, name: &DatasetName) -> Result<Option<Dataset>, Error>;
+    async fn get(&self, caller: &Caller, name: &DatasetName) -> Result<Option<Dataset>, Error>;
 
     /// Returns at most `limit` datasets by name ascending (in bytes), between `after` and `before`, both excluded. They are the first
     /// ones, or the last ones if `from_end`.
     async fn list(
         &self,
+        caller: &Caller,
         after: Option<&str>,
         before: Option<&str>,
         limit: u32,
@@ -86,16 +88,16 @@ pub trait Datasets: Send + Sync + 'static {
     ) -> Result<Vec<Dataset>, Error>;
 
     /// Returns the number of datasets.
-    async fn count(&self) -> Result<u64, Error>;
+    async fn count(&self, caller: &Caller) -> Result<u64, Error>;
 
     /// Returns at most `limit` rows numbered from `after` + 1, in the order of import. Numbers have no gaps and start at 1.
     ///
     /// Rows are found by key, so the last page costs as much as the first. The page ends before the row that would exceed
     /// [`PAGE_BYTES`], but has at least one row. Dropping the future stops the read. [`Error::Missing`] without such a dataset.
-    async fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error>;
+    async fn rows(&self, caller: &Caller, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error>;
 
     /// Drops a dataset. Returns false if there is none.
-    async fn drop_dataset(&self, name: &DatasetName) -> Result<bool, Error>;
+    async fn drop_dataset(&self, caller: &Caller, name: &DatasetName) -> Result<bool, Error>;
 
     /// Opens or creates the staging of a task and raises its epoch: a run with an older epoch can no longer write.
     ///
@@ -128,7 +130,7 @@ pub trait Datasets: Send + Sync + 'static {
     /// change what it reads. Returns the same snapshot if the holder has pinned one.
     ///
     /// The pin of a stream also ends with its process, or [`PIN_LIFE`] after its last renewal.
-    async fn pin(&self, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error>;
+    async fn pin(&self, caller: &Caller, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error>;
 
     /// Renews the pin of a stream. [`Error::Failed`] if it expired.
     async fn renew(&self, holder: PinHolder) -> Result<(), Error>;

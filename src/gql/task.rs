@@ -8,6 +8,7 @@ use super::budget::Budget;
 use super::error::{self, Result};
 use super::progress::ProgressObject;
 use super::scalars::{Count, DateTime};
+use crate::access::Caller;
 use crate::state::AppState;
 use crate::task::{self, State, Task, Verb};
 
@@ -217,9 +218,9 @@ impl<K: OutputType + Copy> TaskFields<K> {
 
     /// The newest 500 state changes, oldest first, each with its author and reason.
     pub async fn history(&self, ctx: &Context<'_>) -> Result<Vec<StateChangeObject>> {
-        let app = ctx.data_unchecked::<AppState>();
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let permit = ctx.data_unchecked::<Budget>().changes.permit().await?;
-        let changes = app.store.history(self.task.id).await.map_err(error::from_store)?;
+        let changes = app.store.history(caller, self.task.id).await.map_err(error::from_store)?;
         permit.spend(changes.len());
         Ok(changes.into_iter().map(Into::into).collect())
     }

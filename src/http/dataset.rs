@@ -14,8 +14,10 @@ use serde::Deserialize;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio::time::timeout;
 
+use super::caller::RequestCaller;
+use super::error_response::error;
 use super::file_response;
-use super::uploads::error;
+use crate::access::Caller;
 use crate::datasets::{
     self, Column, ColumnFilter, CsvLines, DatasetName, PIN_LIFE, PageLimit, PinHolder, RowWindow, Selection,
     SnapshotReader,
@@ -65,6 +67,7 @@ struct CsvStream {
 /// The dataset's rows: 404 where there is no such dataset, 400 for columns that it has not and filters that do not fit them.
 pub async fn stream(
     State(app): State<AppState>,
+    RequestCaller(caller): RequestCaller,
     Path(file): Path<String>,
     asked: Result<Query<CsvQuery>, axum::extract::rejection::QueryRejection>,
     method: Method,
@@ -80,23 +83,27 @@ pub async fn stream(
         Ok(Query(asked)) => asked,
         Err(problem) => return error(StatusCode::BAD_REQUEST, Code::BadUserInput, &problem.body_text()),
     };
-    let begun = if method == Method::HEAD { look(&app, &name, &asked).await } else { begin(app, &name, &asked).await };
+    let begun = if method == Method::HEAD {
+        look(&app, &caller, &name, &asked).await
+    } else {
+        begin(app, &caller, &name, &asked).await
+    };
     begun.map_or_else(|refusal| *refusal, |body| described(body, &name))
 }
 
 /// Whether it could begin.
-async fn look(app: &AppState, name: &DatasetName, asked: &CsvQuery) -> Result<Body, Box<Response>> {
-    let found = app.datasets.get(name).await.map_err(refuse)?;
+async fn look(app: &AppState, caller: &Caller, name: &DatasetName, asked: &CsvQuery) -> Result<Body, Box<Response>> {
+    let found = app.datasets.get(caller, name).await.map_err(refuse)?;
     let dataset = found.ok_or_else(|| refuse(datasets::Error::Missing(name.clone())))?;
     select(&dataset.columns, asked)?;
     Ok(Body::empty())
 }
 
-async fn begin(app: AppState, name: &DatasetName, asked: &CsvQuery) -> Result<Body, Box<Response>> {
-    let _body = look(&app, name, asked).await?;
+async fn begin(app: AppState, caller: &Caller, name: &DatasetName, asked: &CsvQuery) -> Result<Body, Box<Response>> {
+    let _body = look(&app, caller, name, asked).await?;
     let permit = Arc::clone(&app.csv_streams).try_acquire_owned().map_err(|_| too_busy(&app))?;
     let holder = PinHolder::Stream(app.clock.task_id());
-    let snapshot = app.datasets.pin(holder, name).await.map_err(refuse)?;
+    let snapshot = app.datasets.pin(caller, holder, name).await.map_err(refuse)?;
     let selection = match select(&snapshot.columns, asked) {
         Ok(selection) => selection,
         Err(refusal) => {

@@ -4,8 +4,10 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::Response;
 
+use super::caller::RequestCaller;
+use super::error_response::error;
 use super::file_response;
-use super::uploads::error;
+use crate::access::Caller;
 use crate::files::BlobName;
 use crate::state::AppState;
 use crate::store;
@@ -14,25 +16,28 @@ use crate::task::{self, Code, ResultFile, Task};
 /// Sends the result of a task: 404 for an unknown ID, 409 with the state unless COMPLETED, 410 if the file was deleted.
 pub async fn result(
     State(app): State<AppState>,
+    RequestCaller(caller): RequestCaller,
     Path(id): Path<String>,
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    file(&app, &id, |task| app.runner.result_file(task), &method, &headers).await
+    file(&app, &caller, &id, |task| app.runner.result_file(task), &method, &headers).await
 }
 
 /// Sends the rejected rows of an import in the same way, also of an import that FAILED because of maxBadRows.
 pub async fn rejects(
     State(app): State<AppState>,
+    RequestCaller(caller): RequestCaller,
     Path(id): Path<String>,
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    file(&app, &id, |task| app.runner.rejects_file(task), &method, &headers).await
+    file(&app, &caller, &id, |task| app.runner.rejects_file(task), &method, &headers).await
 }
 
 async fn file(
     app: &AppState,
+    caller: &Caller,
     id: &str,
     of: impl Fn(&Task) -> Option<ResultFile>,
     method: &Method,
@@ -40,7 +45,7 @@ async fn file(
 ) -> Response {
     let unknown = || error(StatusCode::NOT_FOUND, Code::NotFound, "Task not found.");
     let Ok(id) = id.parse() else { return unknown() };
-    let task = match app.store.get(id).await {
+    let task = match app.store.get(caller, id).await {
         Ok(Some(task)) => task,
         Ok(None) => return unknown(),
         Err(problem) => return unavailable(&problem),

@@ -10,8 +10,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 
+use super::error_response::error;
 use super::range::{RequestedContent, requested_content};
-use super::uploads::error;
 use crate::files::{BlobName, BlobReader, BlobStore};
 use crate::task::{Code, ResultFile};
 

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 
 use crate::clock::Clock;
-use crate::metrics::{Format, Waiting};
+use crate::metrics::{Format, WaitingTasks};
 use crate::state::AppState;
 
 /// Minimum time between two counts of waiting tasks.
@@ -53,14 +53,14 @@ async fn refresh(app: &AppState) {
 }
 
 /// Counts waiting tasks. None if the store does not respond in time.
-async fn count_waiting(app: &AppState) -> Option<Waiting> {
+async fn count_waiting(app: &AppState) -> Option<WaitingTasks> {
     let now = app.clock.now();
     let backlog = tokio::time::timeout(COUNT_TIMEOUT, app.store.backlog(now)).await.ok()?;
     let backlog = backlog.inspect_err(|error| tracing::warn!(%error, "could not count waiting tasks")).ok()?;
     let age = |at: Option<jiff::Timestamp>| {
         at.and_then(|at| Duration::try_from(at.duration_until(now)).ok()).unwrap_or_default()
     };
-    Some(Waiting {
+    Some(WaitingTasks {
         oldest_queued: age(backlog.oldest_queued),
         overdue: backlog.overdue,
         oldest_overdue: age(backlog.oldest_overdue),

@@ -2,9 +2,11 @@
 
 mod activity;
 mod asset;
+mod caller;
 mod dataset;
 mod download;
 mod drain_body;
+mod error_response;
 mod file_response;
 mod health;
 mod metrics;
@@ -28,14 +30,15 @@ use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
+use crate::access::Caller;
 use crate::api::Api;
 use crate::state::AppState;
 pub use serve::serve;
 
 /// The routes of a node that serves the API.
-pub fn routes(app: AppState, api: Api) -> Router {
+pub fn routes(app: AppState, api: &Api) -> Router {
     let settings = transport_settings(&app);
-    let sink = Arc::new(uploads::GraphqlUploads(app.clone()));
+    let sink = Arc::new(uploads::GraphqlUploads { app: app.clone(), caller: Caller::anonymous() });
     let cors = cors(&app.config.allowed_origins);
     let files = Router::new()
         .route("/uploads", post(uploads::receive))
@@ -46,7 +49,11 @@ pub fn routes(app: AppState, api: Api) -> Router {
         .with_state(app.clone());
     let (limit, silence, metrics) = (app.config.max_upload_bytes, app.config.http.body_silence, app.metrics.clone());
     let router = Router::new()
-        .nest("/graphql", graphql_transport::routes(api, sink, settings).layer(from_fn(playground::for_browsers)))
+        .nest(
+            "/graphql",
+            graphql_transport::routes(api.for_caller(Caller::anonymous()), sink, settings)
+                .layer(from_fn(playground::for_browsers)),
+        )
         .merge(files)
         .layer(cors)
         .layer(from_fn(move |request, next| add_tus_capabilities(request, next, limit)))

@@ -13,27 +13,35 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use serde_json::json;
 
+use super::caller::RequestCaller;
+use super::error_response::{error, failed, refuse};
 use super::tus;
-use crate::files::{BlobName, Received};
+use crate::access::Caller;
+use crate::files::Received;
 use crate::state::AppState;
-use crate::store::{self, Upload};
+use crate::store::Upload;
 use crate::task::{Code, text};
 use graphql_transport::{UploadError, UploadSink};
 
 type UploadBody<'a> = BoxStream<'a, Result<Bytes, io::Error>>;
 
 /// Stores the file parts of GraphQL requests as uploads.
-pub struct GraphqlUploads(pub AppState);
+pub struct GraphqlUploads {
+    /// The state that uploads are stored in.
+    pub app: AppState,
+    /// The caller that sends them.
+    pub caller: Caller,
+}
 
 #[async_trait]
 impl UploadSink for GraphqlUploads {
     async fn store(&self, file_name: Option<String>, body: UploadBody<'_>) -> Result<String, UploadError> {
-        store_upload(&self.0, file_name, body).await.map(|upload| upload.id)
+        store_upload(&self.app, &self.caller, file_name, body).await.map(|upload| upload.id)
     }
 
     async fn release(&self, ids: Vec<String>) {
         for id in ids {
-            if let Err(error) = delete_unused(&self.0, &id).await {
+            if let Err(error) = delete_unused(&self.app, &self.caller, &id).await {
                 tracing::warn!(upload = id, %error, "could not delete an upload that no task uses");
             }
         }
@@ -42,9 +50,14 @@ impl UploadSink for GraphqlUploads {
 
 /// POST /uploads: creates a resumable upload if the client speaks tus. Otherwise stores the body, or the first file part of a
 /// multipart/form-data body.
-pub async fn receive(State(app): State<AppState>, headers: HeaderMap, body: Body) -> Response {
+pub async fn receive(
+    State(app): State<AppState>,
+    RequestCaller(caller): RequestCaller,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     if tus::is_tus(&headers) {
-        return tus::create(&app, &headers, body).await;
+        return tus::create(&app, &caller, &headers, body).await;
     }
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if length.is_some_and(|length| length > app.config.max_upload_bytes.saturating_add(1 << 16)) {
@@ -53,8 +66,8 @@ pub async fn receive(State(app): State<AppState>, headers: HeaderMap, body: Body
     let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let body = body.into_data_stream().map_err(io::Error::other);
     let stored = match multer::parse_boundary(kind) {
-        Ok(boundary) => first_file(&app, multer::Multipart::new(body, boundary)).await,
-        Err(_) => store_upload(&app, None, body.boxed()).await.map(Some),
+        Ok(boundary) => first_file(&app, &caller, multer::Multipart::new(body, boundary)).await,
+        Err(_) => store_upload(&app, &caller, None, body.boxed()).await.map(Some),
     };
     match stored {
         Ok(Some(upload)) => {
@@ -66,17 +79,26 @@ pub async fn receive(State(app): State<AppState>, headers: HeaderMap, body: Body
     }
 }
 
-async fn first_file(app: &AppState, mut form: multer::Multipart<'_>) -> Result<Option<Upload>, UploadError> {
+async fn first_file(
+    app: &AppState,
+    caller: &Caller,
+    mut form: multer::Multipart<'_>,
+) -> Result<Option<Upload>, UploadError> {
     while let Some(field) = form.next_field().await.map_err(|error| UploadError::of_body(&error))? {
         if let Some(name) = field.file_name().map(str::to_owned) {
-            return store_upload(app, Some(name), field.map_err(io::Error::other).boxed()).await.map(Some);
+            return store_upload(app, caller, Some(name), field.map_err(io::Error::other).boxed()).await.map(Some);
         }
     }
     Ok(None)
 }
 
 /// Stores a file and its row. Deletes the bytes of one that is cut off or too large.
-async fn store_upload(app: &AppState, name: Option<String>, mut body: UploadBody<'_>) -> Result<Upload, UploadError> {
+async fn store_upload(
+    app: &AppState,
+    caller: &Caller,
+    name: Option<String>,
+    mut body: UploadBody<'_>,
+) -> Result<Upload, UploadError> {
     if let Some(name) = &name {
         text::check(name, text::FILE_NAME).map_err(|invalid| UploadError::Name(invalid.to_string()))?;
     }
@@ -102,62 +124,21 @@ async fn store_upload(app: &AppState, name: Option<String>, mut body: UploadBody
     let now = app.clock.now();
     let (size, sha256) = (Some(complete.size), Some(complete.sha256));
     let upload = Upload { id, name, metadata: None, size, sha256, created_at: now, used_at: now };
-    if let Err(error) = app.store.add_upload(&upload).await {
-        delete_blob(app, &upload.id).await.map_err(failed)?;
+    if let Err(error) = app.store.add_upload(caller, &upload).await {
+        tus::delete_blob(app, &upload.id).await.map_err(failed)?;
         return Err(failed(error));
     }
     Ok(upload)
 }
 
 /// Deletes an upload unless a task uses it.
-async fn delete_unused(app: &AppState, id: &str) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    if app.store.delete_upload(id).await? {
-        delete_blob(app, id).await?;
+async fn delete_unused(
+    app: &AppState,
+    caller: &Caller,
+    id: &str,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    if app.store.delete_upload(caller, id).await? {
+        tus::delete_blob(app, id).await?;
     }
     Ok(())
-}
-
-/// Deletes the bytes of an upload, complete or not.
-pub async fn delete_blob(app: &AppState, id: &str) -> io::Result<()> {
-    app.files.blobs.delete(&BlobName::Upload(id.to_owned())).await
-}
-
-fn failed(error: impl std::error::Error + Send + Sync + 'static) -> UploadError {
-    UploadError::Failed(Box::new(error))
-}
-
-/// Returns the response if the blob store or the task store failed.
-pub fn storage_failed(error: impl std::error::Error + Send + Sync + 'static) -> Box<Response> {
-    Box::new(refuse(&failed(error)))
-}
-
-/// Returns the response to an upload that was not stored.
-pub fn refuse(problem: &UploadError) -> Response {
-    match problem {
-        UploadError::TooLarge { .. } => error(StatusCode::PAYLOAD_TOO_LARGE, Code::TooLarge, &problem.to_string()),
-        UploadError::Silent => error(StatusCode::REQUEST_TIMEOUT, Code::Timeout, &problem.to_string()),
-        UploadError::CutOff | UploadError::Name(_) => {
-            error(StatusCode::BAD_REQUEST, Code::BadUserInput, &problem.to_string())
-        }
-        UploadError::Failed(cause) => {
-            tracing::error!(error = %cause, "could not store an upload");
-            let full =
-                cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::StorageFull);
-            let unavailable =
-                matches!(cause.downcast_ref(), Some(store::Error::Unavailable(_) | store::Error::Full(_)));
-            let text = if full {
-                "The server's disk is full. Try again later."
-            } else {
-                "The file could not be stored. Try again."
-            };
-            let code = if full || unavailable { Code::Unavailable } else { Code::Internal };
-            error(StatusCode::SERVICE_UNAVAILABLE, code, text)
-        }
-    }
-}
-
-/// Returns an error in the format of GraphQL, for routes other than GraphQL's.
-pub fn error(status: StatusCode, code: Code, text: &str) -> Response {
-    let body = json!({ "errors": [{ "message": text, "extensions": { "code": code.as_str() } }] });
-    (status, Json(body)).into_response()
 }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::config::Config;
-use crate::datasets::{self, Datasets};
+use crate::datasets::{self, DatasetName, Datasets};
 use crate::files::Fingerprint;
 use crate::metrics::Timers;
 use crate::runner::{BadInput, Context, Failure, Kind, Kinds};
@@ -64,6 +64,11 @@ macro_rules! define_builtin {
     };
 }
 each_kind!(define_builtin);
+
+/// Unique key of a task that fills `dataset`: only one unfinished task may have it.
+pub fn dataset_key(dataset: &DatasetName) -> String {
+    format!("dataset:{dataset}")
+}
 
 /// A spec as its kind reads it.
 fn read_spec<S: DeserializeOwned>(spec: &serde_json::Value) -> Result<S, BadInput> {

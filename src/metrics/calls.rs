@@ -18,7 +18,7 @@ const SECONDS: [f64; 13] = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0
 /// Calls of a database. The default counts for nobody.
 #[derive(Clone)]
 pub struct Calls {
-    durations: Durations<Verb>,
+    durations: Durations<CallLabels>,
     unavailable: Counter,
     up: Gauge,
     connections: Family<Use, Gauge>,
@@ -26,7 +26,7 @@ pub struct Calls {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Verb {
+struct CallLabels {
     verb: &'static str,
 }
 
@@ -64,7 +64,7 @@ impl Calls {
 
     /// Counts a call of `verb` that began at `since`.
     pub fn ended(&self, verb: &'static str, since: Instant, unavailable: bool) {
-        self.durations.get_or_create(&Verb { verb }).observe(since.elapsed().as_secs_f64());
+        self.durations.get_or_create(&CallLabels { verb }).observe(since.elapsed().as_secs_f64());
         if unavailable {
             self.unavailable.inc();
         }

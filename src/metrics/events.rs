@@ -9,14 +9,14 @@ use prometheus_client::registry::Registry;
 /// Events of subscriptions.
 #[derive(Clone, Default)]
 pub struct Events {
-    delivered: Family<Subscription, Counter>,
-    open: Family<Subscription, Gauge>,
+    delivered: Family<SubscriptionLabels, Counter>,
+    open: Family<SubscriptionLabels, Gauge>,
     lagged: Counter,
     gaps: Counter,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Subscription {
+struct SubscriptionLabels {
     subscription: &'static str,
 }
 
@@ -43,7 +43,7 @@ impl Events {
 
     /// Opens a subscription of that name.
     pub fn subscribed(&self, subscription: &'static str) -> Subscribed {
-        let label = Subscription { subscription };
+        let label = SubscriptionLabels { subscription };
         let open = self.open.get_or_create_owned(&label);
         open.inc();
         Subscribed { delivered: self.delivered.get_or_create_owned(&label), open, lagged: self.lagged.clone() }

@@ -21,7 +21,7 @@ pub use calls::Calls;
 pub use disk::Disk;
 pub use events::{Events, Subscribed};
 pub use http::{Graphql, Http};
-pub use tasks::{Stops, Tasks, Waiting, Work};
+pub use tasks::{Stops, Tasks, WaitingTasks, Work};
 pub use text::Format;
 pub use timers::{Sent, Timers};
 pub use transfers::{Transfer, Transfers};

@@ -24,12 +24,12 @@ const REMEMBERED: usize = 10_000;
 /// Tasks and their runs.
 #[derive(Clone)]
 pub struct Tasks {
-    changes: Family<Change, Counter>,
+    changes: Family<StateLabels, Counter>,
     running: Gauge,
-    unfinished: Family<Change, Gauge>,
+    unfinished: Family<StateLabels, Gauge>,
     oldest: Gauge<f64, AtomicU64>,
-    work: Arc<[(task::Unit, Family<Kind, Counter>)]>,
-    results: Family<Kind, Counter>,
+    work: Arc<[(task::Unit, Family<KindLabels, Counter>)]>,
+    results: Family<KindLabels, Counter>,
     leases_lost: Counter,
     runs_lost: Counter,
     /// Requests to stop that wait for their confirmation.
@@ -37,19 +37,19 @@ pub struct Tasks {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Change {
+struct StateLabels {
     kind: String,
     state: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Kind {
+struct KindLabels {
     kind: String,
 }
 
 /// Unfinished tasks, as the store counted them.
 #[derive(Clone, Debug, Default)]
-pub struct Waiting {
+pub struct WaitingTasks {
     /// Tasks by kind and state.
     pub counts: Vec<(String, State, u64)>,
     /// Time since the oldest queued task was queued.
@@ -93,9 +93,9 @@ impl Tasks {
 
     /// Counts a change of a task's state that this node made.
     pub fn changed(&self, task: &Task) {
-        self.changes.get_or_create(&Change { kind: task.kind.clone(), state: task.state.shown().as_str() }).inc();
+        self.changes.get_or_create(&StateLabels { kind: task.kind.clone(), state: task.state.shown().as_str() }).inc();
         if let (State::Completed, Some(file)) = (task.state, &task.result) {
-            self.results.get_or_create(&Kind { kind: task.kind.clone() }).inc_by(file.size);
+            self.results.get_or_create(&KindLabels { kind: task.kind.clone() }).inc_by(file.size);
         }
         self.stops.observe(task.id, task.state);
     }
@@ -106,12 +106,12 @@ impl Tasks {
     }
 
     /// Sets what waits; `None` if it is unknown.
-    pub fn waiting(&self, waiting: Option<&Waiting>) {
+    pub fn waiting(&self, waiting: Option<&WaitingTasks>) {
         self.unfinished.clear();
         self.oldest.set(waiting.map_or(0.0, |waiting| waiting.oldest_queued.as_secs_f64()));
         let Some(waiting) = waiting else { return };
         for (kind, state, count) in &waiting.counts {
-            let label = Change { kind: kind.clone(), state: state.shown().as_str() };
+            let label = StateLabels { kind: kind.clone(), state: state.shown().as_str() };
             self.unfinished.get_or_create(&label).inc_by(i64::try_from(*count).unwrap_or(i64::MAX));
         }
     }
@@ -129,12 +129,12 @@ impl Tasks {
     /// Returns a counter of what a run of `task` commits from now on.
     pub fn work(&self, task: &Task) -> Work {
         let counted = self.work.iter().find(|(unit, _)| *unit == task.progress.unit);
-        let counter = counted.map(|(_, family)| family.get_or_create_owned(&Kind { kind: task.kind.clone() }));
+        let counter = counted.map(|(_, family)| family.get_or_create_owned(&KindLabels { kind: task.kind.clone() }));
         Work { counter, done: AtomicU64::new(task.progress.done) }
     }
 }
 
-fn work(registry: &mut Registry) -> Arc<[(task::Unit, Family<Kind, Counter>)]> {
+fn work(registry: &mut Registry) -> Arc<[(task::Unit, Family<KindLabels, Counter>)]> {
     let units = [
         (task::Unit::Rows, "task_rows", "Rows that runs of this node committed, by kind"),
         (task::Unit::Bytes, "task_bytes", "Bytes that runs of this node committed, by kind"),
@@ -168,14 +168,14 @@ impl Work {
 /// Measures the time from a request to pause or terminate to its confirmation.
 #[derive(Clone)]
 pub struct Stops {
-    durations: Durations<Verb>,
+    durations: Durations<StopLabels>,
     requested: Arc<Mutex<HashMap<TaskId, (State, Instant)>>>,
     /// Lets changes of tasks pass without a lock while nothing is requested.
     count: Arc<AtomicUsize>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Verb {
+struct StopLabels {
     verb: &'static str,
 }
 
@@ -206,7 +206,7 @@ impl Stops {
         let ends = |wanted| wanted == state || state.is_final();
         let Some((wanted, since)) = self.take(id, ends).filter(|(wanted, _)| *wanted == state) else { return };
         let verb = if wanted == State::Paused { "pause" } else { "terminate" };
-        self.durations.get_or_create(&Verb { verb }).observe(since.elapsed().as_secs_f64());
+        self.durations.get_or_create(&StopLabels { verb }).observe(since.elapsed().as_secs_f64());
     }
 
     fn take(&self, id: TaskId, when: impl Fn(State) -> bool) -> Option<(State, Instant)> {

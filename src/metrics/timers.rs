@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::tasks::Waiting;
+use super::tasks::WaitingTasks;
 
 /// Upper bounds of latenesses, in seconds.
 const LATE: [f64; 14] = [0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0, 600.0, 3600.0];
@@ -46,7 +46,7 @@ impl Sent {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct OutcomeLabels {
     outcome: &'static str,
 }
 
@@ -61,13 +61,13 @@ pub struct Timers {
 
 impl Timers {
     pub(super) fn register(registry: &mut Registry) -> Timers {
-        let (lateness, sent) = (Histogram::new(LATE), Family::<Outcome, Counter>::default());
+        let (lateness, sent) = (Histogram::new(LATE), Family::<OutcomeLabels, Counter>::default());
         let help = "Seconds from the moment for which a try of a timer was due to its sending";
         registry.register_with_unit("timer_lateness", help, Unit::Seconds, lateness.clone());
         let help = "Attempts to send the webhook of a timer, by outcome: success, retried, timed_out, gone (410), \
             unknown (AT_MOST_ONCE), stopped, failed";
         registry.register("timer_attempts", help, sent.clone());
-        let sent = Sent::ALL.map(|(_, outcome)| sent.get_or_create_owned(&Outcome { outcome }));
+        let sent = Sent::ALL.map(|(_, outcome)| sent.get_or_create_owned(&OutcomeLabels { outcome }));
         let (overdue, overdue_age) = (Gauge::default(), Gauge::default());
         let help = "Timers of all nodes that are due and not being sent, counted up to 100,000, \
             at most every 5 seconds";
@@ -88,7 +88,7 @@ impl Timers {
     }
 
     /// Sets how many timers are overdue; 0 if it is unknown.
-    pub fn waiting(&self, waiting: Option<&Waiting>) {
+    pub fn waiting(&self, waiting: Option<&WaitingTasks>) {
         let (overdue, age) = waiting.map_or_else(Default::default, |waiting| (waiting.overdue, waiting.oldest_overdue));
         self.overdue.set(i64::try_from(overdue).unwrap_or(i64::MAX));
         self.overdue_age.set(age.as_secs_f64());

@@ -12,6 +12,8 @@ use super::kind_calls::{self, KindCall};
 use super::registry::RunSignal;
 use super::reservations::Reservation;
 use super::{Context, Runner};
+use crate::access::Caller;
+use crate::clock::until_available;
 use crate::spans;
 use crate::task::change::End;
 use crate::task::{Code, Retry, State, Task};
@@ -163,5 +165,20 @@ impl TaskRun {
             error = error.map(display),
             "{text}"
         );
+    }
+}
+
+impl TaskRun {
+    /// Rolls back what the task wrote. Returns None if a newer run owns the task: files carry no epoch, so this would delete
+    /// the files of that run.
+    async fn roll_back(&self, kind: &Arc<dyn Kind>, rollback: KindCall) -> Option<Result<(), Failure>> {
+        let (store, caller) = (&self.runner.0.store, Caller::system());
+        let read = || store.get(&caller, self.task.id);
+        let stored = until_available(read, |error| self.log_unavailable(error)).await;
+        if !stored.is_some_and(|stored| self.owns(&stored)) {
+            self.log_lease_lost("lease lost; stopping run without rolling back");
+            return None;
+        }
+        Some(kind_calls::call(kind, &self.context, rollback).await)
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::{Wakeups, transitions};
+use crate::access::Caller;
 use crate::bus::{Bus, ChangeEvent, Node, Received};
 use crate::metrics::Metrics;
 use crate::store::{OnChange, Store};
@@ -64,7 +65,7 @@ impl Node for ThisNode {
     }
 
     async fn read(&self, id: TaskId) -> Option<Arc<Task>> {
-        self.store.get(id).await.unwrap_or_else(|error| {
+        self.store.get(&Caller::system(), id).await.unwrap_or_else(|error| {
             tracing::warn!(task = %id, %error, "could not read a task that another node changed");
             None
         })

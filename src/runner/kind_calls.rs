@@ -6,9 +6,7 @@ use std::sync::Arc;
 use tracing::Instrument;
 
 use super::Context;
-use super::drive::TaskRun;
 use super::kind::{Failure, Kind};
-use crate::clock::until_available;
 use crate::task::ResultFile;
 
 /// A call of a kind at the end of a run.
@@ -42,18 +40,4 @@ pub(super) fn panic_failure(what: &str, panic: &(dyn Any + Send)) -> Failure {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     Failure::internal(format!("{what} panicked: {}", text.unwrap_or("(no message)")))
-}
-
-impl TaskRun {
-    /// Rolls back what the task wrote. Returns None if a newer run owns the task: files carry no epoch, so this would delete
-    /// the files of that run.
-    pub(super) async fn roll_back(&self, kind: &Arc<dyn Kind>, rollback: KindCall) -> Option<Result<(), Failure>> {
-        let read = || self.runner.0.store.get(self.task.id);
-        let stored = until_available(read, |error| self.log_unavailable(error)).await;
-        if !stored.is_some_and(|stored| self.owns(&stored)) {
-            self.log_lease_lost("lease lost; stopping run without rolling back");
-            return None;
-        }
-        Some(call(kind, &self.context, rollback).await)
-    }
 }

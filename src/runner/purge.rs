@@ -11,6 +11,7 @@ use super::Runner;
 use super::deletion::sleep_until_next;
 use super::kind::Failure;
 use super::registry::RunSignal;
+use crate::access::Caller;
 use crate::store;
 use crate::task::{State, Task};
 
@@ -50,8 +51,8 @@ impl Runner {
     ///
     /// # Errors
     /// If the store fails. Nothing is deleted then.
-    pub async fn delete(&self, task: &Arc<Task>) -> Result<bool, store::Error> {
-        let deleted = self.0.store.delete(task, self.0.clock.now()).await?;
+    pub async fn delete(&self, caller: &Caller, task: &Arc<Task>) -> Result<bool, store::Error> {
+        let deleted = self.0.store.delete(caller, task, self.0.clock.now()).await?;
         if deleted {
             self.purge(task).await;
         }

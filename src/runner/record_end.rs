@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::drive::TaskRun;
 use super::kind::Failure;
+use crate::access::Caller;
 use crate::clock::until_available;
 use crate::store;
 use crate::task::change::End;
-use crate::task::{ControlRequest, Refusal, RetryPolicy, State, Task};
+use crate::task::{Author, ControlRequest, Refusal, RetryPolicy, State, Task};
 
 impl TaskRun {
     /// Returns the end that a failure leads to: another attempt, or FAILED after too many in a row. The task decides, as it is
@@ -44,7 +45,7 @@ impl TaskRun {
                 Ok(Some(task))
             }
             // The state changed as the run ended: the new state decides what follows.
-            Err(store::Error::Refused(Refusal::Illegal(_))) => store.get(self.context.id()).await,
+            Err(store::Error::Refused(Refusal::Illegal(_))) => store.get(&Caller::system(), self.context.id()).await,
             Err(error) if error.is_lease_lost() => {
                 self.runner.0.metrics.run_lost();
                 Ok(None)
@@ -55,7 +56,7 @@ impl TaskRun {
 
     fn end_request(&self) -> ControlRequest {
         let inner = &self.runner.0;
-        let request = ControlRequest::by(format!("node {}", inner.settings.node), inner.clock.now());
+        let request = ControlRequest::by(Author::node(&inner.settings.node), inner.clock.now());
         if inner.ending.is_cancelled() { request.with_reason("the node shuts down") } else { request }
     }
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use super::Runner;
 use super::deletion::{before, sleep_until_next};
+use crate::access::Caller;
 use crate::store;
 
 /// Tasks that are deleted at once, and the pause after that.
@@ -40,7 +41,7 @@ async fn delete_batch(runner: &Runner, moment: Timestamp) -> Result<bool, store:
         inner.store.delete_short(&short).await?;
     }
     for task in tasks.iter().filter(|task| !task.is_short()) {
-        if runner.delete(task).await? {
+        if runner.delete(&Caller::system(), task).await? {
             tracing::info!(task = %task.id, kind = task.kind, state = %task.state, "{} deleted: its retention time is over", task.kind);
         }
     }

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::registry::RunSignal;
 use super::{BadInput, Context, Runner};
+use crate::access::Caller;
 use crate::spans;
 use crate::store::{self, RefusedBatch, Started};
 use crate::task::{IdempotencyKey, NewTask, Task, text};
@@ -72,12 +73,13 @@ impl Runner {
     /// Starts a task of the kind named `kind`.
     pub async fn start_task(
         &self,
+        caller: &Caller,
         kind: &str,
         spec: serde_json::Value,
         options: StartOptions,
     ) -> Result<Started, TaskStartError> {
         let task = self.new_task(kind, &spec, options)?;
-        Ok(self.0.store.create(task, "client", self.0.settings.max_waiting).await?)
+        Ok(self.0.store.create(caller, task, self.0.settings.max_waiting).await?)
     }
 
     /// Starts tasks of the kind named `kind` in one commit: all or none.
@@ -86,6 +88,7 @@ impl Runner {
     /// The first refused start, with its index in `starts`.
     pub async fn start_tasks(
         &self,
+        caller: &Caller,
         kind: &str,
         starts: Vec<(serde_json::Value, StartOptions)>,
     ) -> Result<Vec<Started>, RefusedStarts> {
@@ -94,7 +97,7 @@ impl Runner {
             let refused = |error| RefusedStarts { place: Some(place), error };
             tasks.push(self.new_task(kind, &spec, options).map_err(refused)?);
         }
-        Ok(self.0.store.create_batch(tasks, "client", self.0.settings.max_waiting).await?)
+        Ok(self.0.store.create_batch(caller, tasks, self.0.settings.max_waiting).await?)
     }
 
     fn new_task(&self, kind: &str, spec: &serde_json::Value, options: StartOptions) -> Result<Task, TaskStartError> {

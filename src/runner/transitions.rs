@@ -110,7 +110,7 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::task::change::End;
-    use crate::task::{Code, ControlRequest, NewTask, PauseExpiry, Retry, RetryPolicy, TaskError, Unit, Verb};
+    use crate::task::{Author, Code, ControlRequest, NewTask, PauseExpiry, Retry, RetryPolicy, TaskError, Unit, Verb};
 
     const AT: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -134,7 +134,7 @@ mod tests {
     }
 
     fn client() -> ControlRequest {
-        ControlRequest::by("client", later(2))
+        ControlRequest::by(Author::caller("client"), later(2))
     }
 
     fn expiry(then: Verb) -> ControlRequest {
@@ -153,13 +153,14 @@ mod tests {
     const PAUSE: ChangeFn = |task| task.control(Verb::Pause, &client());
     const RESUME: ChangeFn = |task| task.control(Verb::Resume, &client());
     const TERMINATE: ChangeFn = |task| task.control(Verb::Terminate, &client());
-    const RELEASE: ChangeFn = |task| task.end(End::Release, &ControlRequest::by("node a", later(3)));
-    const RETRY: ChangeFn =
-        |task| task.end(End::Retry(error(), Retry::At(later(4)), POLICY), &ControlRequest::by("node a", later(3)));
-    const FAIL: ChangeFn = |task| task.end(End::Fail(error()), &ControlRequest::by("node a", later(3)));
-    const DONE: ChangeFn = |task| task.end(End::Done, &ControlRequest::by("node a", later(3)));
+    const RELEASE: ChangeFn = |task| task.end(End::Release, &ControlRequest::by(Author::node("a"), later(3)));
+    const RETRY: ChangeFn = |task| {
+        task.end(End::Retry(error(), Retry::At(later(4)), POLICY), &ControlRequest::by(Author::node("a"), later(3)))
+    };
+    const FAIL: ChangeFn = |task| task.end(End::Fail(error()), &ControlRequest::by(Author::node("a"), later(3)));
+    const DONE: ChangeFn = |task| task.end(End::Done, &ControlRequest::by(Author::node("a"), later(3)));
     const EXPIRE: ChangeFn =
-        |task| task.lease_expired(9, &ControlRequest::by("system", later(3)).with_reason("node a fell silent"));
+        |task| task.lease_expired(9, &ControlRequest::by(Author::system(), later(3)).with_reason("node a fell silent"));
 
     #[test]
     fn each_transition_says_what_happened() {

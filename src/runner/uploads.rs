@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::Runner;
 use super::deletion::{MAX_SLEEP, before, sleep_until_next};
+use crate::access::Caller;
 use crate::files::BlobName;
 use crate::store;
 
@@ -48,7 +49,7 @@ async fn delete_strays(runner: &Runner, age: Duration) -> Result<(), Box<dyn std
     let inner = &runner.0;
     // The store knows a file that is being written within the hour.
     for id in inner.files.blobs.list_old_uploads(before(inner.clock.now(), age.max(MAX_SLEEP))).await? {
-        if inner.store.upload(&id).await?.is_none() {
+        if inner.store.upload(&Caller::system(), &id).await?.is_none() {
             inner.files.blobs.delete(&BlobName::Upload(id)).await?;
         }
     }

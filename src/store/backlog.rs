@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use sqlx::Row;
 
-use super::{Error, Store, row};
+use super::{Error, Store, columns, row};
 use crate::task::State;
 
 /// Maximum number of tasks that are counted in each state, short tasks and others apart. Bounds the cost of a count.
@@ -38,12 +38,12 @@ impl Store {
         Ok(Backlog {
             counts: counts.iter().map(count).collect::<sqlx::Result<_>>()?,
             oldest_queued: row::moment_if(&oldest, "due_at")?,
-            overdue: row::unsigned(overdue.try_get("n")?),
+            overdue: columns::unsigned(overdue.try_get("n")?),
             oldest_overdue: row::moment_if(&overdue, "due_at")?,
         })
     }
 }
 
 fn count(row: &sqlx::any::AnyRow) -> sqlx::Result<(String, State, u64)> {
-    Ok((row.try_get("kind")?, row::parsed(row, "state")?, row::unsigned(row.try_get("n")?)))
+    Ok((row.try_get("kind")?, row::parsed(row, "state")?, columns::unsigned(row.try_get("n")?)))
 }

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use sqlx::{AnyConnection, Row};
 
+use super::columns;
 use super::dialect::SqlDialect;
-use super::row;
 use super::sql;
 use crate::clock::Clock;
 
@@ -76,6 +76,6 @@ impl BacklogLimit {
 }
 
 async fn waiting(conn: &mut AnyConnection, limit: u64) -> sqlx::Result<u64> {
-    let row = sqlx::query(sql::WAITING).bind(row::signed(limit)).fetch_one(conn).await?;
-    Ok(row::unsigned(row.try_get("n")?))
+    let row = sqlx::query(sql::WAITING).bind(columns::signed(limit)).fetch_one(conn).await?;
+    Ok(columns::unsigned(row.try_get("n")?))
 }

@@ -8,10 +8,8 @@ use super::sql::Sql;
 use super::starts::{NewRow, NewRows, decide, scope};
 use super::write::{Committed, Write};
 use super::{Error, Started, Store, lines};
+use crate::access::Caller;
 use crate::task::Task;
-
-/// Maximum number of batches that are written at the same time. Other writes come between them and those that wait.
-pub(super) const BATCHES: usize = 2;
 
 /// Why a batch was refused.
 #[derive(Debug, thiserror::Error)]
@@ -36,11 +34,11 @@ impl Store {
     ///
     /// # Errors
     /// The first task that is refused, or a failure of the store. Nothing is written then.
-    #[tracing::instrument(target = "otlp.store", name = "store.create_batch", skip_all)]
-    pub async fn create_batch(&self, tasks: Vec<Task>, by: &str, max_waiting: u64) -> BatchOutcome {
+    #[tracing::instrument(target = "otlp.store", name = "store.create_batch", skip_all, fields(%caller))]
+    pub async fn create_batch(&self, caller: &Caller, tasks: Vec<Task>, max_waiting: u64) -> BatchOutcome {
         let closed = |_| Error::Failed("the store is closed".to_owned());
         let _permit = self.batches.acquire().await.map_err(closed)?;
-        let rows: Vec<_> = tasks.into_iter().map(|task| NewRow { task, by: by.to_owned(), max_waiting }).collect();
+        let rows: Vec<_> = tasks.into_iter().map(|task| NewRow { task, by: caller.author(), max_waiting }).collect();
         let scope = scope(&rows);
         let write = Write::transaction((rows, Arc::clone(&self.backlog_limit)), create_or_refuse);
         self.commit(Write { scope, ..write }).await?

@@ -7,7 +7,7 @@ use sqlx::any::AnyRow;
 
 use super::sql::Sql;
 use super::write::Committed;
-use super::{Error, FenceToken, lines, nodes, row};
+use super::{Error, FenceToken, lines, row};
 use crate::task::{Refusal, StateChange, Task, TaskChange, TaskId};
 
 /// Outcome of a change of one task.
@@ -91,7 +91,7 @@ pub(super) async fn change_all<F: ChangeFn>(
     (select, change): &(Select, F),
 ) -> sqlx::Result<Committed<Vec<Arc<Task>>>> {
     if let Some(node) = select.node()
-        && !nodes::is_listed(conn, sql, node).await?
+        && !is_listed(conn, sql, node).await?
     {
         return Ok(Committed::of(Vec::new()));
     }
@@ -140,4 +140,9 @@ pub(super) fn next_version(mut task: Task, transition: Option<StateChange>) -> T
 /// [`Refusal::LeaseLost`] if a newer claim or none has it.
 pub(super) fn check_fence(task: &Task, token: FenceToken) -> Result<(), Refusal> {
     if task.epoch == token.epoch && task.owner.is_some() { Ok(()) } else { Err(Refusal::LeaseLost) }
+}
+
+/// Returns true if the node is listed. It stays listed until the transaction ends.
+async fn is_listed(conn: &mut AnyConnection, sql: &Sql, node: &str) -> sqlx::Result<bool> {
+    Ok(sqlx::query(sql.listed.clone()).bind(node.to_owned()).fetch_optional(conn).await?.is_some())
 }

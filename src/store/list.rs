@@ -8,7 +8,8 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row};
 
-use super::{Error, Store, row, sql};
+use super::{Error, Store, columns, row, sql};
+use crate::access::Caller;
 use crate::task::{State, Task, TaskId};
 
 /// Maximum size of a page, in bytes of the tasks' inputs, cursors and texts.
@@ -82,8 +83,8 @@ impl Filter {
 impl Store {
     /// Returns a page of the list, newest first, and true if it is shorter because of [`LIST_BYTES`]. A page has at least one
     /// task if any matches.
-    #[tracing::instrument(target = "otlp.store", name = "store.list", skip_all)]
-    pub async fn list(&self, filter: &Filter, page: Page) -> Result<(Vec<Arc<Task>>, bool), Error> {
+    #[tracing::instrument(target = "otlp.store", name = "store.list", skip_all, fields(%caller))]
+    pub async fn list(&self, caller: &Caller, filter: &Filter, page: Page) -> Result<(Vec<Arc<Task>>, bool), Error> {
         let (mut conditions, mut texts) = filter.conditions();
         for (bound, sign) in [(page.after, '<'), (page.before, '>')] {
             if let Some(id) = bound {
@@ -101,12 +102,12 @@ impl Store {
     }
 
     /// Returns the number of matching tasks.
-    #[tracing::instrument(target = "otlp.store", name = "store.count", skip_all)]
-    pub async fn count(&self, filter: &Filter) -> Result<u64, Error> {
+    #[tracing::instrument(target = "otlp.store", name = "store.count", skip_all, fields(%caller))]
+    pub async fn count(&self, caller: &Caller, filter: &Filter) -> Result<u64, Error> {
         let (conditions, texts) = filter.conditions();
         let text = format!("SELECT COUNT(*) AS n FROM tasks {}", where_all(&conditions));
         let row = self.read(bound(&text, texts).fetch_one(&self.pool)).await?;
-        Ok(row::unsigned(row.try_get("n")?))
+        Ok(columns::unsigned(row.try_get("n")?))
     }
 }
 

@@ -45,17 +45,17 @@ pub use short::{ClaimDecision, DueWindow};
 pub use uploads::Upload;
 pub use write::Durability;
 
+use crate::access::Caller;
 use crate::clock::Clock;
 use crate::metrics::Calls;
 use crate::task::{ControlRequest, IdempotencyKey, Progress, State, StateChange, Task, TaskChange, TaskId, Verb};
 use backlog_limit::BacklogLimit;
-use batch::BATCHES;
 use change::{ChangeFn, Select, check_fence};
 use dialect::SqlDialect;
 use ends::RunEnd;
 use group_commit::GroupCommit;
 use sql::Sql;
-use starts::NewRow;
+use starts::{BATCHES, NewRow};
 use write::{Committed, Write, WriteFn};
 
 /// Called with each change that this process made, after its commit.
@@ -182,8 +182,8 @@ impl Store {
     }
 
     /// Returns the task, or None if it does not exist.
-    #[tracing::instrument(target = "otlp.store", name = "store.get", skip_all)]
-    pub async fn get(&self, id: TaskId) -> Result<Option<Arc<Task>>, Error> {
+    #[tracing::instrument(target = "otlp.store", name = "store.get", skip_all, fields(%caller))]
+    pub async fn get(&self, caller: &Caller, id: TaskId) -> Result<Option<Arc<Task>>, Error> {
         let row = self.read(sqlx::query(self.sql.get.clone()).bind(id.to_string()).fetch_optional(&self.pool)).await?;
         Ok(row.as_ref().map(row::task).transpose()?.map(Arc::new))
     }
@@ -192,8 +192,13 @@ impl Store {
     ///
     /// # Errors
     /// [`Error::KeyReused`] if the key belongs to another kind or input.
-    #[tracing::instrument(target = "otlp.store", name = "store.repeated", skip_all)]
-    pub async fn repeated(&self, kind: &str, key: &IdempotencyKey) -> Result<Option<Arc<Task>>, Error> {
+    #[tracing::instrument(target = "otlp.store", name = "store.repeated", skip_all, fields(%caller))]
+    pub async fn repeated(
+        &self,
+        caller: &Caller,
+        kind: &str,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Arc<Task>>, Error> {
         let row =
             self.read(sqlx::query(self.sql.by_key.clone()).bind(key.text.clone()).fetch_optional(&self.pool)).await?;
         let earlier = row.as_ref().map(row::task).transpose()?.map(Arc::new);
@@ -201,8 +206,8 @@ impl Store {
     }
 
     /// Returns the unfinished task that holds the unique key.
-    #[tracing::instrument(target = "otlp.store", name = "store.holder", skip_all)]
-    pub async fn holder(&self, unique_key: &str) -> Result<Option<Arc<Task>>, Error> {
+    #[tracing::instrument(target = "otlp.store", name = "store.holder", skip_all, fields(%caller))]
+    pub async fn holder(&self, caller: &Caller, unique_key: &str) -> Result<Option<Arc<Task>>, Error> {
         let row = self
             .read(sqlx::query(self.sql.holder.clone()).bind(unique_key.to_owned()).fetch_optional(&self.pool))
             .await?;
@@ -210,22 +215,33 @@ impl Store {
     }
 
     /// Returns the latest 500 changes of state, oldest first.
-    #[tracing::instrument(target = "otlp.store", name = "store.history", skip_all)]
-    pub async fn history(&self, id: TaskId) -> Result<Vec<StateChange>, Error> {
+    #[tracing::instrument(target = "otlp.store", name = "store.history", skip_all, fields(%caller))]
+    pub async fn history(&self, caller: &Caller, id: TaskId) -> Result<Vec<StateChange>, Error> {
         let rows = self.read(sqlx::query(sql::HISTORY).bind(id.to_string()).fetch_all(&self.pool)).await?;
         Ok(rows.iter().rev().map(row::change).collect::<sqlx::Result<_>>()?)
     }
 
     /// Applies a control request to a task.
-    #[tracing::instrument(target = "otlp.store", name = "store.control", skip_all)]
-    pub async fn control(&self, id: TaskId, verb: Verb, request: ControlRequest) -> Result<Arc<Task>, Error> {
+    #[tracing::instrument(target = "otlp.store", name = "store.control", skip_all, fields(%caller))]
+    pub async fn control(
+        &self,
+        caller: &Caller,
+        id: TaskId,
+        verb: Verb,
+        request: ControlRequest,
+    ) -> Result<Arc<Task>, Error> {
         self.change(id, Durability::Immediate, move |task| task.control(verb, &request)).await
     }
 
     /// Requests a pause of a running task. The run is notified before the request is on disk: the end of the run writes it.
     /// A caller that does not wait for that end calls [`Store::sync_task`]. None, without a change, if the task does not run.
-    #[tracing::instrument(target = "otlp.store", name = "store.pause_running", skip_all)]
-    pub async fn pause_running(&self, id: TaskId, request: ControlRequest) -> Result<Option<Arc<Task>>, Error> {
+    #[tracing::instrument(target = "otlp.store", name = "store.pause_running", skip_all, fields(%caller))]
+    pub async fn pause_running(
+        &self,
+        caller: &Caller,
+        id: TaskId,
+        request: ControlRequest,
+    ) -> Result<Option<Arc<Task>>, Error> {
         let pause = move |task: &mut Task| match task.state {
             State::Running | State::Pausing => task.control(Verb::Pause, &request),
             _ => Ok(None),

@@ -10,7 +10,7 @@ use super::change::{Select, change_rows};
 use super::sql::{self, Sql};
 use super::write::{Committed, Write};
 use super::{Error, Store, row};
-use crate::task::{ControlRequest, Task, TaskChange};
+use crate::task::{Author, ControlRequest, Task, TaskChange};
 
 impl Store {
     /// Adds the node to the list of nodes, with a lease.
@@ -125,17 +125,12 @@ async fn expire_node(
     now: Timestamp,
     limit: u32,
 ) -> sqlx::Result<Vec<TaskChange>> {
-    let request = ControlRequest::by("system", now).with_reason(format!("the lease of node {node} expired"));
+    let request = ControlRequest::by(Author::system(), now).with_reason(format!("the lease of node {node} expired"));
     let expire = |task: &mut Task| task.lease_expired(limit, &request);
     let rows = sqlx::query(sql.owned.clone()).bind(node.to_owned()).fetch_all(&mut *conn).await?;
     let released = change_rows(conn, sql, &rows, &expire).await?;
     sqlx::query(sql::DELETE_NODE).bind(node.to_owned()).execute(conn).await?;
     Ok(released)
-}
-
-/// Returns true if the node is listed. It stays listed until the transaction ends.
-pub(super) async fn is_listed(conn: &mut AnyConnection, sql: &Sql, node: &str) -> sqlx::Result<bool> {
-    Ok(sqlx::query(sql.listed.clone()).bind(node.to_owned()).fetch_optional(conn).await?.is_some())
 }
 
 /// End of a lease, in microseconds since 1970-01-01 UTC.

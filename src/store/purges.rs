@@ -13,6 +13,7 @@ use sqlx::{AnyConnection, Row};
 use super::sql::{self, Sql};
 use super::write::Write;
 use super::{Error, Store, row, uploads};
+use crate::access::Caller;
 use crate::task::{NewTask, Task, TaskId, Unit};
 
 /// Time that a node has for a purge before another node may claim it. Doubles with each failure.
@@ -25,8 +26,8 @@ impl Store {
     /// Deletes a finished task and records that its files and data are to be removed. The caller removes them within a minute
     /// and then calls [`Store::purged`]. `at` becomes the time at which the upload of the task was last used.
     /// False if the task has changed since it was read, or is not finished.
-    #[tracing::instrument(target = "otlp.store", name = "store.delete", skip_all)]
-    pub async fn delete(&self, task: &Task, at: Timestamp) -> Result<bool, Error> {
+    #[tracing::instrument(target = "otlp.store", name = "store.delete", skip_all, fields(%caller))]
+    pub async fn delete(&self, caller: &Caller, task: &Task, at: Timestamp) -> Result<bool, Error> {
         let deletion = Deletion { id: task.id.to_string(), version: task.version, upload: task.upload.clone(), at };
         self.write(Write::transaction(deletion, delete)).await
     }

@@ -65,13 +65,3 @@ pub fn moment_if(row: &AnyRow, column: &str) -> sqlx::Result<Option<Timestamp>> 
 pub fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
     sqlx::Error::Decode(Box::new(error))
 }
-
-/// Number as it is stored. The API keeps numbers below 2^53.
-pub fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-/// Number as it was stored. A CHECK excludes negative ones.
-pub fn unsigned(n: i64) -> u64 {
-    u64::try_from(n).unwrap_or(0)
-}

@@ -8,6 +8,7 @@ use sqlx::Row;
 
 use super::change::Select;
 use super::{Error, Store, lines, row};
+use crate::access::Caller;
 use crate::task::Task;
 
 /// A range of due times.
@@ -74,7 +75,7 @@ impl Store {
         for row in &rows {
             let (id, version) = (row::id(row)?, row.try_get::<i64, _>("version")?);
             if versions.get(&id).is_some_and(|known| version > *known) {
-                newer.extend(self.get(id).await?);
+                newer.extend(self.get(&Caller::system(), id).await?);
             }
         }
         Ok(newer)

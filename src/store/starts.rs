@@ -5,20 +5,23 @@ use std::sync::Arc;
 
 use sqlx::AnyConnection;
 
-use super::batch::BATCHES;
 use super::change::conflicting_task;
 use super::group_commit::{all_or_each, interrupted};
 use super::sql::Sql;
 use super::write::{Committed, Scope, Write};
 use super::{BacklogLimit, Error, Started, Store, lines, row, uploads};
+use crate::access::Caller;
 use crate::clock::Clock;
-use crate::task::{IdempotencyKey, Refusal, StateChange, Task, TaskChange};
+use crate::task::{Author, IdempotencyKey, Refusal, StateChange, Task, TaskChange};
+
+/// Maximum number of batches that are written at the same time. Other writes come between them and those that wait.
+pub(super) const BATCHES: usize = 2;
 
 /// A task to be written.
 #[derive(Clone)]
 pub(super) struct NewRow {
     pub task: Task,
-    pub by: String,
+    pub by: Author,
     pub max_waiting: u64,
 }
 
@@ -33,9 +36,9 @@ impl Store {
     /// # Errors
     /// If its idempotency key belongs to another input, another task holds its unique key, its upload is missing, or
     /// `max_waiting` tasks wait already.
-    #[tracing::instrument(target = "otlp.store", name = "store.create", skip_all)]
-    pub async fn create(&self, task: Task, by: &str, max_waiting: u64) -> Result<Started, Error> {
-        let (store, row) = (self.clone(), NewRow { task, by: by.to_owned(), max_waiting });
+    #[tracing::instrument(target = "otlp.store", name = "store.create", skip_all, fields(%caller))]
+    pub async fn create(&self, caller: &Caller, task: Task, max_waiting: u64) -> Result<Started, Error> {
+        let (store, row) = (self.clone(), NewRow { task, by: caller.author(), max_waiting });
         let run = move |rows: Vec<NewRow>| {
             let store = store.clone();
             async move { all_or_each(rows, |rows| store.create_all(rows)).await }
@@ -67,7 +70,7 @@ impl NewRow {
     /// The task with the first entry of its history.
     fn change(&self) -> TaskChange {
         let Task { state, created_at, .. } = self.task;
-        let transition = StateChange { from: None, to: state, at: created_at, by: self.by.clone(), reason: None };
+        let transition = StateChange { from: None, to: state, at: created_at, by: self.by.to_string(), reason: None };
         TaskChange { task: Arc::new(self.task.clone()), transition: Some(transition) }
     }
 }

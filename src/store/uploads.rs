@@ -10,7 +10,8 @@ use sqlx::{Any, AnyConnection, Row};
 
 use super::sql::{self, Sql};
 use super::write::Write;
-use super::{Error, Store, row};
+use super::{Error, Store, columns, row};
+use crate::access::Caller;
 
 /// A file that a client sent or is sending.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,15 +41,15 @@ impl Upload {
 
 impl Store {
     /// Adds an upload.
-    #[tracing::instrument(target = "otlp.store", name = "store.add_upload", skip_all)]
-    pub async fn add_upload(&self, upload: &Upload) -> Result<(), Error> {
+    #[tracing::instrument(target = "otlp.store", name = "store.add_upload", skip_all, fields(%caller))]
+    pub async fn add_upload(&self, caller: &Caller, upload: &Upload) -> Result<(), Error> {
         let upload = upload.clone();
         let add = move || {
             sqlx::query(sql::ADD_UPLOAD)
                 .bind(upload.id.clone())
                 .bind(upload.name.clone())
                 .bind(upload.metadata.clone())
-                .bind(upload.size.map(row::signed))
+                .bind(upload.size.map(columns::signed))
                 .bind(upload.sha256.clone())
                 .bind(upload.created_at.as_microsecond())
                 .bind(upload.used_at.as_microsecond())
@@ -57,8 +58,8 @@ impl Store {
     }
 
     /// Returns the upload, or None if it does not exist.
-    #[tracing::instrument(target = "otlp.store", name = "store.upload", skip_all)]
-    pub async fn upload(&self, id: &str) -> Result<Option<Upload>, Error> {
+    #[tracing::instrument(target = "otlp.store", name = "store.upload", skip_all, fields(%caller))]
+    pub async fn upload(&self, caller: &Caller, id: &str) -> Result<Option<Upload>, Error> {
         // No upload has such an ID, and PostgreSQL rejects it.
         if id.contains('\0') {
             return Ok(None);
@@ -69,7 +70,7 @@ impl Store {
             id: row.try_get("id")?,
             name: row.try_get("name")?,
             metadata: row.try_get("metadata")?,
-            size: row.try_get::<Option<i64>, _>("size")?.map(row::unsigned),
+            size: row.try_get::<Option<i64>, _>("size")?.map(columns::unsigned),
             sha256: row.try_get("sha256")?,
             created_at: row::moment(&row, "created_at")?,
             used_at: row::moment(&row, "used_at")?,
@@ -77,34 +78,41 @@ impl Store {
     }
 
     /// Records that the upload is used. False if it does not exist.
-    #[tracing::instrument(target = "otlp.store", name = "store.use_upload", skip_all)]
-    pub async fn use_upload(&self, id: &str, at: Timestamp) -> Result<bool, Error> {
+    #[tracing::instrument(target = "otlp.store", name = "store.use_upload", skip_all, fields(%caller))]
+    pub async fn use_upload(&self, caller: &Caller, id: &str, at: Timestamp) -> Result<bool, Error> {
         let id = id.to_owned();
         Ok(self.execute(move || used(Some(id.clone()), at)).await? == 1)
     }
 
     /// Records the size of the complete file. False if the size is known already, or the upload does not exist.
-    #[tracing::instrument(target = "otlp.store", name = "store.size_upload", skip_all)]
-    pub async fn size_upload(&self, id: &str, size: u64) -> Result<bool, Error> {
+    #[tracing::instrument(target = "otlp.store", name = "store.size_upload", skip_all, fields(%caller))]
+    pub async fn size_upload(&self, caller: &Caller, id: &str, size: u64) -> Result<bool, Error> {
         let id = id.to_owned();
-        let set_size = move || sqlx::query(sql::SIZE_UPLOAD).bind(id.clone()).bind(row::signed(size));
+        let set_size = move || sqlx::query(sql::SIZE_UPLOAD).bind(id.clone()).bind(columns::signed(size));
         Ok(self.execute(set_size).await? == 1)
     }
 
     /// Records that the file is complete and on disk. False if the upload does not exist.
-    #[tracing::instrument(target = "otlp.store", name = "store.complete_upload", skip_all)]
-    pub async fn complete_upload(&self, id: &str, size: u64, sha256: &str, at: Timestamp) -> Result<bool, Error> {
+    #[tracing::instrument(target = "otlp.store", name = "store.complete_upload", skip_all, fields(%caller))]
+    pub async fn complete_upload(
+        &self,
+        caller: &Caller,
+        id: &str,
+        size: u64,
+        sha256: &str,
+        at: Timestamp,
+    ) -> Result<bool, Error> {
         let (id, sha256) = (id.to_owned(), sha256.to_owned());
         let complete = move || {
-            let query = sqlx::query(sql::COMPLETE_UPLOAD).bind(id.clone()).bind(row::signed(size));
+            let query = sqlx::query(sql::COMPLETE_UPLOAD).bind(id.clone()).bind(columns::signed(size));
             query.bind(sha256.clone()).bind(at.as_microsecond())
         };
         Ok(self.execute(complete).await? == 1)
     }
 
     /// Deletes an upload. False if a task refers to it, or it does not exist.
-    #[tracing::instrument(target = "otlp.store", name = "store.delete_upload", skip_all)]
-    pub async fn delete_upload(&self, id: &str) -> Result<bool, Error> {
+    #[tracing::instrument(target = "otlp.store", name = "store.delete_upload", skip_all, fields(%caller))]
+    pub async fn delete_upload(&self, caller: &Caller, id: &str) -> Result<bool, Error> {
         self.write(Write::transaction((id.to_owned(), i64::MAX), delete_one)).await
     }
 

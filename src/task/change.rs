@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Code, Event, Illegal, NewTask, PauseExpiry, Progress, ResultFile, Retry, RetryPolicy, State, StateChange, Task,
-    TaskError, TaskId, text,
+    Author, Code, Event, Illegal, NewTask, PauseExpiry, Progress, ResultFile, Retry, RetryPolicy, State, StateChange,
+    Task, TaskError, TaskId, text,
 };
 
 /// Control verb of a client.
@@ -38,7 +38,7 @@ impl Verb {
 #[derive(Clone, Debug)]
 pub struct ControlRequest {
     /// Author: `client`, `system`, or `node NAME`.
-    pub by: String,
+    pub by: Author,
     /// Reason, shown in the history.
     pub reason: Option<String>,
     /// Time of the change.
@@ -51,8 +51,8 @@ pub struct ControlRequest {
 
 impl ControlRequest {
     /// A request with only its author and time.
-    pub fn by(by: impl Into<String>, at: Timestamp) -> ControlRequest {
-        ControlRequest { by: by.into(), reason: None, at, expiry: None, default_expiry: None }
+    pub fn by(by: Author, at: Timestamp) -> ControlRequest {
+        ControlRequest { by, reason: None, at, expiry: None, default_expiry: None }
     }
 
     /// Adds a reason, cut to [`text::REASON`] characters.
@@ -170,7 +170,7 @@ impl Task {
 
     /// Applies what is due: the start, the next attempt, or the end of the pause.
     pub fn process_due(&mut self, at: Timestamp) -> Result<Option<StateChange>, Refusal> {
-        let request = ControlRequest::by("system", at);
+        let request = ControlRequest::by(Author::system(), at);
         match self.expiry {
             Some(expiry) if self.state == State::Paused => {
                 self.control(expiry.then, &request.with_reason("the pause expired"))
@@ -184,7 +184,7 @@ impl Task {
     pub fn claim(&mut self, node: &str, at: Timestamp) -> Result<Option<StateChange>, Refusal> {
         let ahead = self.is_short() && self.state == State::Scheduled;
         let event = if ahead { Event::ClaimAhead } else { Event::Claim };
-        let change = self.step(event, &ControlRequest::by(format!("node {node}"), at))?;
+        let change = self.step(event, &ControlRequest::by(Author::node(node), at))?;
         self.epoch += 1;
         self.owner = Some(node.to_owned());
         if !self.is_short() || self.state != State::Running {
@@ -307,7 +307,7 @@ impl Task {
             from: Some(from.shown()),
             to: self.state,
             at: request.at,
-            by: request.by.clone(),
+            by: request.by.to_string(),
             reason,
         }))
     }

@@ -2,6 +2,7 @@
 //!
 //! Read [`state`] first (the lifecycle table), then [`Task`] and its verbs in [`change`].
 
+mod author;
 pub mod change;
 pub mod code;
 pub mod id;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+pub use author::Author;
 pub use change::{ControlRequest, Refusal, Verb};
 pub use code::{Code, TaskErrorCode};
 pub use id::TaskId;

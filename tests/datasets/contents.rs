@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use pausa::datasets::{Batch, Column, Dataset, Error, ImportPlan, PublishMode};
 
 use crate::datasets::database::{TestDatabase, batch, numbers, plan};
+use crate::harness::caller;
 
 async fn import(database: &TestDatabase, plan: &ImportPlan, batch: Batch) {
     let task = crate::harness::task_id();
@@ -43,7 +44,7 @@ pub async fn odd_cells_come_back_as_they_were(database: &TestDatabase) {
         odd.push_row([None, Some(cell)]).unwrap();
     }
     import(database, &plan("odd", PublishMode::Create, 2), odd.clone()).await;
-    assert!(database.datasets.rows(&"odd".parse().unwrap(), 0, 100).await.unwrap() == odd);
+    assert!(database.datasets.rows(caller(), &"odd".parse().unwrap(), 0, 100).await.unwrap() == odd);
 }
 
 pub async fn odd_columns_keep_their_names(database: &TestDatabase) {
@@ -79,9 +80,9 @@ pub async fn odd_columns_keep_their_names(database: &TestDatabase) {
         import(database, &plan, row.clone()).await;
     }
     let name = "odd".parse().unwrap();
-    let dataset = database.datasets.get(&name).await.unwrap().unwrap();
+    let dataset = database.datasets.get(caller(), &name).await.unwrap().unwrap();
     assert_eq!((dataset.columns, dataset.rows), (columns, 2));
-    assert_eq!(database.datasets.rows(&name, 1, 5).await.unwrap(), row);
+    assert_eq!(database.datasets.rows(caller(), &name, 1, 5).await.unwrap(), row);
     database.import("sqlite_odd", PublishMode::Create, &[&["x"]]).await;
     assert_eq!(database.firsts("sqlite_odd").await, ["x"]);
 }
@@ -93,7 +94,7 @@ pub async fn fifteen_hundred_columns(database: &TestDatabase) {
         wide.push_row(cells.iter().map(|cell| Some(cell.as_str()))).unwrap();
     }
     import(database, &plan("wide", PublishMode::Create, 1500), wide.clone()).await;
-    assert!(database.datasets.rows(&"wide".parse().unwrap(), 0, 100).await.unwrap() == wide);
+    assert!(database.datasets.rows(caller(), &"wide".parse().unwrap(), 0, 100).await.unwrap() == wide);
 }
 
 pub async fn too_many_columns(database: &TestDatabase) {
@@ -117,7 +118,7 @@ pub async fn datasets_are_listed_by_name(database: &TestDatabase) {
         database.import(name, PublishMode::Create, &[&["x"]]).await;
     }
     let list = async |after, before, limit, from_end| {
-        let found: Vec<Dataset> = database.datasets.list(after, before, limit, from_end).await.unwrap();
+        let found: Vec<Dataset> = database.datasets.list(caller(), after, before, limit, from_end).await.unwrap();
         found.iter().map(|dataset| dataset.name.to_string()).collect::<Vec<_>>().join(" ")
     };
     assert_eq!(list(None, None, 10, false).await, "B a a_1 b c");
@@ -126,5 +127,5 @@ pub async fn datasets_are_listed_by_name(database: &TestDatabase) {
     assert_eq!(list(None, None, 2, true).await, "b c");
     assert_eq!(list(None, Some("b"), 2, true).await, "a a_1");
     assert_eq!(list(Some("B"), Some("b"), 10, false).await, "a a_1");
-    assert_eq!(database.datasets.count().await.unwrap(), 5);
+    assert_eq!(database.datasets.count(caller()).await.unwrap(), 5);
 }

@@ -11,6 +11,7 @@ use pausa::task::TaskId;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
+use crate::harness::caller;
 use crate::harness::postgres::Postgres;
 
 /// Makes the names of databases differ.
@@ -93,7 +94,7 @@ impl TestDatabase {
 
     /// The first cells of a dataset's rows.
     pub async fn firsts(&self, name: &str) -> Vec<String> {
-        firsts(&self.datasets.rows(&name.parse().unwrap(), 0, 1000).await.unwrap())
+        firsts(&self.datasets.rows(caller(), &name.parse().unwrap(), 0, 1000).await.unwrap())
     }
 
     /// The first cells of all rows of a snapshot, three a page.

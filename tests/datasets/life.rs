@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use pausa::datasets::{DatasetName, Error, PublishMode};
 
 use crate::datasets::database::{TestDatabase, batch, firsts, numbers, plan};
+use crate::harness::caller;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -19,15 +20,15 @@ pub async fn rows_are_seen_once_they_are_published(database: &TestDatabase) {
     assert_eq!(again.len(), 20, "the batch comes back");
     staging.write(numbers(21, 25), "at 25".into()).await.unwrap();
     staging.close().await.unwrap();
-    assert_eq!(datasets.get(&name("sales")).await.unwrap(), None);
-    assert_eq!(datasets.rows(&name("sales"), 0, 1).await, Err(Error::Missing(name("sales"))));
+    assert_eq!(datasets.get(caller(), &name("sales")).await.unwrap(), None);
+    assert_eq!(datasets.rows(caller(), &name("sales"), 0, 1).await, Err(Error::Missing(name("sales"))));
 
     assert_eq!(datasets.publish(task, 1, NOW).await.unwrap(), 25);
-    let dataset = datasets.get(&name("sales")).await.unwrap().unwrap();
+    let dataset = datasets.get(caller(), &name("sales")).await.unwrap().unwrap();
     assert_eq!((dataset.rows, dataset.created_at), (25, NOW));
     assert_eq!(dataset.columns, plan("sales", PublishMode::Create, 1).columns);
     assert_eq!(database.firsts("sales").await, firsts(&numbers(1, 25)));
-    assert_eq!(datasets.count().await.unwrap(), 1);
+    assert_eq!(datasets.count(caller()).await.unwrap(), 1);
 }
 
 pub async fn publishing_twice_changes_nothing(database: &TestDatabase) {
@@ -52,13 +53,13 @@ pub async fn append_goes_on_counting_and_replace_starts_anew(database: &TestData
     database.import("sales", PublishMode::Replace, &[&["a"], &["b"]]).await;
     database.import("sales", PublishMode::Append, &[&["c"]]).await;
     assert_eq!(database.firsts("sales").await, ["a", "b", "c"]);
-    let rest = database.datasets.rows(&name("sales"), 2, 10).await.unwrap();
+    let rest = database.datasets.rows(caller(), &name("sales"), 2, 10).await.unwrap();
     assert_eq!(firsts(&rest), ["c"]);
     database.import("sales", PublishMode::Replace, &[&["x", "y"]]).await;
     assert_eq!(database.firsts("sales").await, ["x"]);
     assert_eq!(database.files().await, 1, "what was replaced is gone");
-    assert!(database.datasets.drop_dataset(&name("sales")).await.unwrap());
-    assert!(!database.datasets.drop_dataset(&name("sales")).await.unwrap());
+    assert!(database.datasets.drop_dataset(caller(), &name("sales")).await.unwrap());
+    assert!(!database.datasets.drop_dataset(caller(), &name("sales")).await.unwrap());
     assert_eq!(database.files().await, 0);
 }
 
@@ -148,5 +149,5 @@ pub async fn imports_side_by_side_do_not_mix(database: &TestDatabase) {
         assert_eq!(database.firsts(&dataset).await, firsts(&numbers(import * 1000, import * 1000 + 99)));
     });
     futures_util::future::join_all(imports).await;
-    assert_eq!(database.datasets.count().await.unwrap(), 6);
+    assert_eq!(database.datasets.count(caller()).await.unwrap(), 6);
 }

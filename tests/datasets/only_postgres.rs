@@ -6,6 +6,7 @@ use pausa::datasets::{Batch, ColumnFilter, Error, PageLimit, PublishMode, RowWin
 use sqlx::{Connection, PgConnection};
 
 use crate::datasets::database::{TestDatabase, batch, every, execute, numbers, plan, until};
+use crate::harness::caller;
 
 /// The index of the rows comes a moment after the dataset, and what the planner is told with it.
 const INDEXED: &str = "SELECT count(*) = 1 FROM pg_indexes WHERE schemaname = 'public' AND tablename = 'sales'";
@@ -90,7 +91,7 @@ async fn a_page_far_in_reads_no_more_than_its_neighbourhood() {
     for (after, wanted) in [(0, 50), (30_000, 50), (59_950, 50), (60_000, 0)] {
         let pool = database.reconnect().await;
         let before: (i64, i64) = sqlx::query_as(counted).fetch_one(&mut watcher).await.unwrap();
-        let rows = pool.rows(&"sales".parse().unwrap(), after, 50).await.unwrap();
+        let rows = pool.rows(caller(), &"sales".parse().unwrap(), after, 50).await.unwrap();
         assert_eq!(rows.len(), wanted);
         if wanted == 0 {
             continue;
@@ -119,7 +120,7 @@ async fn an_index_that_a_crash_left_out_is_made_at_the_next_start() {
     execute(&database.url, &format!("DROP INDEX public.\"{task}_rows\"")).await;
     let started = database.reconnect().await;
     until(&mut watcher, INDEXED).await;
-    assert_eq!(started.rows(&"sales".parse().unwrap(), 98, 50).await.unwrap().len(), 2);
+    assert_eq!(started.rows(caller(), &"sales".parse().unwrap(), 98, 50).await.unwrap().len(), 2);
 }
 
 #[tokio::test]
@@ -132,7 +133,8 @@ async fn rows_that_do_not_lie_in_their_order_come_in_it() {
     for statement in disorder.split(';') {
         execute(&database.url, statement).await;
     }
-    let snapshot = database.datasets.pin(crate::harness::task_id().into(), &"sales".parse().unwrap()).await.unwrap();
+    let snapshot =
+        database.datasets.pin(caller(), crate::harness::task_id().into(), &"sales".parse().unwrap()).await.unwrap();
     let expected: String = (1..=20_000).map(|n| format!("{n}\r\n")).collect();
     assert!(database.lines(&snapshot, &every(&snapshot), 5000).await == expected);
     for after in [0, 1, 9_999, 19_000] {
@@ -159,7 +161,8 @@ async fn gathered(database: &TestDatabase, snapshot: &Snapshot, after: u64) -> S
 async fn a_read_that_waits_for_the_server_ends_when_it_is_stopped() {
     let database = TestDatabase::postgres().await;
     database.import("sales", PublishMode::Create, &[&["a"], &["b"]]).await;
-    let snapshot = database.datasets.pin(crate::harness::task_id().into(), &"sales".parse().unwrap()).await.unwrap();
+    let snapshot =
+        database.datasets.pin(caller(), crate::harness::task_id().into(), &"sales".parse().unwrap()).await.unwrap();
     let mut holder = PgConnection::connect(&database.url).await.unwrap();
     let mut onlooker = PgConnection::connect(&database.url).await.unwrap();
     // The index is made first, so that nobody else waits for the table.

@@ -5,6 +5,7 @@ use pausa::datasets::{Error, PublishMode, connect};
 use rustix::fs::inotify;
 
 use crate::datasets::database::{TestDatabase, numbers, plan};
+use crate::harness::caller;
 
 #[tokio::test]
 async fn garbage_goes_at_the_next_start_and_stagings_stay() {
@@ -48,7 +49,7 @@ async fn a_table_that_lost_rows_is_not_published() {
     file.execute("DELETE FROM sales WHERE rowid = 2", []).unwrap();
     let refused = database.datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await;
     assert!(matches!(refused, Err(Error::Failed(_))));
-    assert_eq!(database.datasets.count().await.unwrap(), 0);
+    assert_eq!(database.datasets.count(caller()).await.unwrap(), 0);
 }
 
 #[tokio::test]

@@ -6,23 +6,24 @@ use pausa::datasets::{
 };
 
 use crate::datasets::database::{TestDatabase, every, firsts, plan};
+use crate::harness::caller;
 
 pub async fn a_pin_outlives_append_replace_and_drop(database: &TestDatabase) {
     let (datasets, name) = (&database.datasets, "sales".parse().unwrap());
     let (one, two) = (crate::harness::task_id(), crate::harness::task_id());
-    assert_eq!(datasets.pin(one.into(), &name).await, Err(Error::Missing("sales".parse().unwrap())));
+    assert_eq!(datasets.pin(caller(), one.into(), &name).await, Err(Error::Missing("sales".parse().unwrap())));
     database.import("sales", PublishMode::Create, &[&["a"], &["b"], &["c"], &["d"]]).await;
-    let first = datasets.pin(one.into(), &name).await.unwrap();
+    let first = datasets.pin(caller(), one.into(), &name).await.unwrap();
     assert_eq!((first.rows, first.columns.len()), (4, 1));
     database.import("sales", PublishMode::Append, &[&["e"]]).await;
-    let second = datasets.pin(two.into(), &name).await.unwrap();
+    let second = datasets.pin(caller(), two.into(), &name).await.unwrap();
     assert_eq!(database.read(&first).await, ["a", "b", "c", "d"]);
 
     database.import("sales", PublishMode::Replace, &[&["x"]]).await;
-    let again = database.reconnect().await.pin(one.into(), &name).await.unwrap();
+    let again = database.reconnect().await.pin(caller(), one.into(), &name).await.unwrap();
     assert_eq!(again, first, "a second pin is the same snapshot");
     assert_eq!(database.read(&again).await, ["a", "b", "c", "d"]);
-    assert!(datasets.drop_dataset(&name).await.unwrap());
+    assert!(datasets.drop_dataset(caller(), &name).await.unwrap());
     datasets.unpin(one.into()).await.unwrap();
     assert_eq!(database.read(&second).await, ["a", "b", "c", "d", "e"]);
     datasets.unpin(two.into()).await.unwrap();
@@ -35,10 +36,10 @@ pub async fn pages_lie_across_imports(database: &TestDatabase) {
     database.import("sales", PublishMode::Append, &[&["c"], &["d"], &["e"]]).await;
     database.import("sales", PublishMode::Append, &[&["f"]]).await;
     let (datasets, name) = (&database.datasets, "sales".parse().unwrap());
-    let snapshot = datasets.pin(crate::harness::task_id().into(), &name).await.unwrap();
+    let snapshot = datasets.pin(caller(), crate::harness::task_id().into(), &name).await.unwrap();
     assert_eq!(database.read(&snapshot).await, ["a", "b", "c", "d", "e", "f"]);
     for (after, limit, expected) in [(0, 3, "abc"), (1, 3, "bcd"), (4, 9, "ef"), (6, 9, ""), (99, 1, ""), (2, 0, "")] {
-        let rows = datasets.rows(&name, after, limit).await.unwrap();
+        let rows = datasets.rows(caller(), &name, after, limit).await.unwrap();
         assert_eq!(firsts(&rows).concat(), expected);
         let window = RowWindow { after, last: snapshot.rows.min(after + u64::from(limit)) };
         let all = PageLimit { rows: 100, bytes: 100, guard: false };
@@ -46,7 +47,7 @@ pub async fn pages_lie_across_imports(database: &TestDatabase) {
         let lines = if window.after < window.last { page.unwrap().lines.into_bytes() } else { Vec::new() };
         assert_eq!(String::from_utf8(lines).unwrap().replace("\r\n", ""), expected);
     }
-    assert!(datasets.rows(&name, u64::MAX, 5).await.unwrap().is_empty());
+    assert!(datasets.rows(caller(), &name, u64::MAX, 5).await.unwrap().is_empty());
 }
 
 pub async fn a_page_ends_where_its_bytes_do(database: &TestDatabase) {
@@ -59,7 +60,7 @@ pub async fn a_page_ends_where_its_bytes_do(database: &TestDatabase) {
     staging.write(batch, "end".into()).await.unwrap();
     staging.close().await.unwrap();
     datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await.unwrap();
-    let snapshot = datasets.pin(crate::harness::task_id().into(), &"large".parse().unwrap()).await.unwrap();
+    let snapshot = datasets.pin(caller(), crate::harness::task_id().into(), &"large".parse().unwrap()).await.unwrap();
     let (reader, mut after) = (datasets.reader(&snapshot, &every(&snapshot)), 0);
     while after < 100 {
         let limit = PageLimit { rows: 1000, bytes: 1 << 20, guard: false };
@@ -74,9 +75,9 @@ pub async fn a_stream_holds_its_snapshot_until_it_is_let_go_or_its_process_ends(
     let (datasets, name) = (&database.datasets, "sales".parse().unwrap());
     let (one, two) = (PinHolder::Stream(crate::harness::task_id()), PinHolder::Stream(crate::harness::task_id()));
     database.import("sales", PublishMode::Create, &[&["a"], &["b"]]).await;
-    let snapshot = datasets.pin(one, &name).await.unwrap();
-    datasets.pin(two, &name).await.unwrap();
-    assert!(datasets.drop_dataset(&name).await.unwrap());
+    let snapshot = datasets.pin(caller(), one, &name).await.unwrap();
+    datasets.pin(caller(), two, &name).await.unwrap();
+    assert!(datasets.drop_dataset(caller(), &name).await.unwrap());
     datasets.renew(one).await.unwrap();
     assert_eq!(database.read(&snapshot).await, ["a", "b"]);
     datasets.unpin(one).await.unwrap();
@@ -86,14 +87,14 @@ pub async fn a_stream_holds_its_snapshot_until_it_is_let_go_or_its_process_ends(
     database.expire().await;
     database.import("other", PublishMode::Create, &[&["x"]]).await;
     let task = PinHolder::Task(crate::harness::task_id());
-    database.reconnect().await.pin(task, &"other".parse().unwrap()).await.unwrap();
+    database.reconnect().await.pin(caller(), task, &"other".parse().unwrap()).await.unwrap();
     assert_eq!(database.files().await, 1, "the dropped one is gone");
 }
 
 pub async fn a_page_is_found_by_its_key_alone(database: &TestDatabase) {
     database.import("sales", PublishMode::Create, &[&["x"], &["y"], &["z"]]).await;
     let (datasets, name) = (&database.datasets, "sales".parse().unwrap());
-    let snapshot = datasets.pin(crate::harness::task_id().into(), &name).await.unwrap();
+    let snapshot = datasets.pin(caller(), crate::harness::task_id().into(), &name).await.unwrap();
     let chosen = |column: &str, from: &str| {
         let filter = ColumnFilter { column: column.to_owned(), from: Some(from.to_owned()), ..ColumnFilter::default() };
         Selection::of(&snapshot.columns, None, &[filter]).unwrap()
@@ -145,7 +146,7 @@ pub async fn typed_columns_are_chosen_by_value_and_written_alike(database: &Test
     staging.write(batch, "end".into()).await.unwrap();
     staging.close().await.unwrap();
     datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await.unwrap();
-    let snapshot = datasets.pin(crate::harness::task_id().into(), &plan.dataset).await.unwrap();
+    let snapshot = datasets.pin(caller(), crate::harness::task_id().into(), &plan.dataset).await.unwrap();
     let written: Vec<_> = rows.iter().map(|row| row.map(|cell| cell.unwrap_or_default().to_owned()).to_vec()).collect();
     let lines = database.lines(&snapshot, &every(&snapshot), 100).await;
     assert_eq!(crate::harness::csv::cells(lines.as_bytes()), written);

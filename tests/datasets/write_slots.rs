@@ -5,6 +5,7 @@ use pausa::datasets::{Batch, Checkpoint, Column, ColumnType, Error, PublishMode,
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::datasets::database::{TestDatabase, batch, execute, firsts, numbers, plan, until};
+use crate::harness::caller;
 
 async fn begin(staging: &mut Box<dyn Staging>, rows: Batch, cursor: &str) {
     staging.begin_write(rows, cursor.into()).await.unwrap();
@@ -44,7 +45,7 @@ async fn what_is_begun_later_commits_later() {
     }
     assert_eq!(rejects, b"0,1,2,3,4,5,6,7,8,9,");
     assert_eq!(database.datasets.publish(task, 2, Timestamp::UNIX_EPOCH).await.unwrap(), 30_000);
-    let page = database.datasets.rows(&"sales".parse().unwrap(), 2990, 20).await.unwrap();
+    let page = database.datasets.rows(caller(), &"sales".parse().unwrap(), 2990, 20).await.unwrap();
     assert_eq!(firsts(&page), firsts(&numbers(2991, 3010)));
 }
 
@@ -189,6 +190,6 @@ async fn a_table_that_lost_rows_is_not_published() {
         let refused = database.datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await;
         let Err(Error::Failed(text)) = refused else { panic!("{refused:?}") };
         assert!(text.contains(&format!("holds {rows} rows")), "{text}");
-        assert_eq!(database.datasets.count().await.unwrap(), 0);
+        assert_eq!(database.datasets.count(caller()).await.unwrap(), 0);
     }
 }

@@ -13,6 +13,7 @@ pub mod watch;
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
+use pausa::access::Caller;
 use pausa::clock::Clock;
 use pausa::task::TaskId;
 
@@ -34,4 +35,10 @@ pub fn task_id() -> TaskId {
 /// The present moment.
 pub fn now() -> Timestamp {
     CLOCK.now()
+}
+
+/// The caller of the verbs that a test calls directly.
+pub fn caller() -> &'static Caller {
+    static CALLER: LazyLock<Caller> = LazyLock::new(Caller::anonymous);
+    &CALLER
 }

@@ -5,6 +5,7 @@ use pausa::task::change::End;
 use pausa::task::{State, Verb};
 
 use super::place::{Place, at, control, create, end, plain, running, short, take_short, task_with};
+use crate::harness::caller;
 
 pub async fn unfinished_tasks_are_counted_by_kind_and_state(place: &Place) {
     let store = place.with_nodes().await;
@@ -13,7 +14,7 @@ pub async fn unfinished_tasks_are_counted_by_kind_and_state(place: &Place) {
     control(&store, &paused, Verb::Pause).await;
     let over = running(&store).await;
     end(&store, &over, End::Finish(None)).await;
-    end(&store, store.get(over.id).await.unwrap().as_ref().unwrap(), End::Complete).await;
+    end(&store, store.get(caller(), over.id).await.unwrap().as_ref().unwrap(), End::Complete).await;
     running(&store).await;
     for _ in 0..3 {
         create(&store, task_with(|new| new.kind = "pi".to_owned())).await;

@@ -5,6 +5,7 @@ use pausa::task::change::End;
 use pausa::task::{IdempotencyKey, ResultFile, Task, Verb};
 
 use super::place::{Place, control, create, end, plain, running, task_with};
+use crate::harness::caller;
 
 /// What no row may be made into, whatever state it is in.
 const NEVER: [&str; 15] = [
@@ -77,7 +78,7 @@ async fn refused(place: &Place, store: &Store, task: &Task, update: &str) {
         Err(sqlx::Error::Database(_)) => {}
         other => panic!("{} with {update}: {other:?}", task.state),
     }
-    assert_eq!(store.get(task.id).await.unwrap().unwrap(), (*task).clone().into(), "{update}");
+    assert_eq!(store.get(caller(), task.id).await.unwrap().unwrap(), (*task).clone().into(), "{update}");
 }
 
 pub async fn the_database_itself_keeps_keys_and_places_apart(place: &Place) {

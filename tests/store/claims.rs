@@ -11,6 +11,7 @@ use pausa::task::{Refusal, Retry, RetryPolicy, State, TaskError, Verb};
 use super::place::{
     DEATHS, LEASE, POLICY, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, running,
 };
+use crate::harness::caller;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -26,7 +27,7 @@ pub async fn the_oldest_are_taken_first_and_no_more_than_asked_for(place: &Place
     for task in &first {
         assert_eq!((task.state, task.owner.as_deref(), task.epoch), (State::Running, Some("a"), 1));
         assert_eq!(task.started_at, Some(at(1)));
-        assert_eq!(**task, *store.get(task.id).await.unwrap().unwrap());
+        assert_eq!(**task, *store.get(caller(), task.id).await.unwrap().unwrap());
     }
     assert!(store.claim("a", at(1), 0).await.unwrap().is_empty());
 
@@ -50,7 +51,7 @@ pub async fn two_nodes_never_get_the_same_task(place: &Place) {
     let left = one.claim("a", at(1), 1000).await.unwrap();
     assert_eq!(taken.len() + left.len(), 200);
     let page = Page { limit: 1000, ..Page::default() };
-    for task in one.list(&Filter::default(), page).await.unwrap().0 {
+    for task in one.list(caller(), &Filter::default(), page).await.unwrap().0 {
         assert_eq!((task.state, task.epoch), (State::Running, 1));
     }
 }
@@ -60,9 +61,9 @@ pub async fn an_old_epoch_writes_nothing(place: &Place) {
     let old = running(&store).await;
     report(&store, &old, Some("{\"n\":1}".into()), rows(1)).await.unwrap();
     end(&store, &old, End::Release).await;
-    let given_back = store.get(old.id).await.unwrap();
+    let given_back = store.get(caller(), old.id).await.unwrap();
     assert!(is_lease_lost(&report(&store, &old, None, rows(5)).await), "nobody holds it");
-    assert_eq!(store.get(old.id).await.unwrap(), given_back);
+    assert_eq!(store.get(caller(), old.id).await.unwrap(), given_back);
 
     let new = store.claim("b", at(3), 1).await.unwrap().remove(0);
     let error = TaskError { code: "INTERNAL".into(), message: "late".into() };
@@ -79,11 +80,11 @@ pub async fn an_old_epoch_writes_nothing(place: &Place) {
         let last = Some((Some("late".into()), rows(60)));
         assert!(is_lease_lost(&store.end(&old, last, late.clone(), ask()).await), "{late:?}");
     }
-    assert_eq!(store.get(old.id).await.unwrap().unwrap(), new);
-    assert_eq!(store.history(old.id).await.unwrap().len(), 4, "started, taken, given back, taken");
+    assert_eq!(store.get(caller(), old.id).await.unwrap().unwrap(), new);
+    assert_eq!(store.history(caller(), old.id).await.unwrap().len(), 4, "started, taken, given back, taken");
     report(&store, &new, None, rows(2)).await.unwrap();
 
-    let missing = store.control(crate::harness::task_id(), Verb::Pause, ask()).await;
+    let missing = store.control(caller(), crate::harness::task_id(), Verb::Pause, ask()).await;
     assert!(matches!(missing, Err(pausa::store::Error::Refused(Refusal::NotFound(_)))));
 }
 
@@ -104,7 +105,7 @@ pub async fn progress_never_goes_back(place: &Place) {
     let last = Some((Some("old".to_owned()), rows(7)));
     let paused = store.end(&task, last, End::Release, ask()).await.unwrap();
     assert_eq!((paused.state, paused.progress.done), (State::Paused, 120));
-    assert_eq!(*store.get(task.id).await.unwrap().unwrap(), *paused);
+    assert_eq!(*store.get(caller(), task.id).await.unwrap().unwrap(), *paused);
 }
 
 pub async fn progress_since_the_claim_counts_when_the_limit_of_attempts_is_reached(place: &Place) {

@@ -9,6 +9,7 @@ use pausa::task::{ControlRequest, IdempotencyKey, PauseExpiry, ResultFile, Retry
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
 use super::place::{POLICY, Place, ask, at, control, create, end, plain, report, rows, running, short, task_with};
+use crate::harness::caller;
 
 /// Names and types of the columns of a table, sorted by name.
 async fn columns_of(place: &Place, table: &str) -> Vec<(String, String)> {
@@ -46,12 +47,12 @@ pub async fn a_unit_of_the_embedding_program_is_kept(place: &Place) {
         let run = store.claim("a", at(1), 1).await.unwrap().remove(0);
         let done = end(&store, &run, End::Done).await;
         assert_eq!((done.id, done.progress.unit.as_str()), (task.id, name));
-        assert_eq!(store.get(task.id).await.unwrap(), Some(done));
+        assert_eq!(store.get(caller(), task.id).await.unwrap(), Some(done));
     }
 }
 
 async fn same(store: &Store, task: Arc<pausa::task::Task>) {
-    assert_eq!(store.get(task.id).await.unwrap(), Some(task));
+    assert_eq!(store.get(caller(), task.id).await.unwrap(), Some(task));
 }
 
 pub async fn a_task_with_every_value_is_read_as_it_was_written(place: &Place) {
@@ -77,6 +78,7 @@ pub async fn a_task_with_every_value_is_read_as_it_was_written(place: &Place) {
 
     let waiting = create(&store, plain()).await;
     let expiry = Some(PauseExpiry { at: at(500), then: Verb::Terminate });
-    same(&store, store.control(waiting.id, Verb::Pause, ControlRequest { expiry, ..ask() }).await.unwrap()).await;
+    same(&store, store.control(caller(), waiting.id, Verb::Pause, ControlRequest { expiry, ..ask() }).await.unwrap())
+        .await;
     same(&store, control(&store, &waiting, Verb::Terminate).await).await;
 }

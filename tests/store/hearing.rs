@@ -9,6 +9,7 @@ use pausa::task::{ControlRequest, PauseExpiry, State, Task, Verb};
 use super::place::{
     DEATHS, Heard, LEASE, Place, ask, at, control, create, end, plain, report, rows, running, task_with,
 };
+use crate::harness::caller;
 use crate::harness::server::PATIENCE;
 
 fn told(heard: &Heard) -> Vec<(State, i64, bool)> {
@@ -73,7 +74,7 @@ pub async fn what_did_not_change_is_not_heard(place: &Place) {
     control(&store, &task, Verb::Resume).await;
     assert!(store.end(&task, None, End::Release, ask()).await.is_err());
     assert!(store.process_due(at(100), 10).await.unwrap().is_empty());
-    let before = store.get(task.id).await.unwrap().unwrap();
+    let before = store.get(caller(), task.id).await.unwrap().unwrap();
     assert_eq!(told(&heard), []);
     assert_eq!(before.version, 2);
 }
@@ -84,13 +85,13 @@ pub async fn a_caller_that_goes_away_takes_no_word_with_it(place: &Place) {
     let task = create(&store, plain()).await;
     told(&heard);
     {
-        let mut asking = Box::pin(store.control(task.id, Verb::Pause, ask()));
+        let mut asking = Box::pin(store.control(caller(), task.id, Verb::Pause, ask()));
         // Polled once, so that it is on its way, and then dropped.
         assert!(futures_util::poll!(asking.as_mut()).is_pending());
     }
     // No event of the store's tells of a call that came to nothing, so its row is looked at.
     let paused = async {
-        while store.get(task.id).await.unwrap().unwrap().state != State::Paused {
+        while store.get(caller(), task.id).await.unwrap().unwrap().state != State::Paused {
             tokio::task::yield_now().await;
         }
         while heard.lock().unwrap().is_empty() {
@@ -105,20 +106,27 @@ pub async fn a_run_hears_of_its_pause_first_and_what_waits_is_left_to_the_verb(p
     let (store, heard) = place.heard().await;
     store.join("a", at(0), LEASE).await.unwrap();
     let waiting = create(&store, task_with(|new| new.start_at = Some(at(500)))).await;
-    assert_eq!(store.pause_running(waiting.id, ask()).await.unwrap(), None);
-    assert_eq!(store.get(waiting.id).await.unwrap(), Some(waiting));
+    assert_eq!(store.pause_running(caller(), waiting.id, ask()).await.unwrap(), None);
+    assert_eq!(store.get(caller(), waiting.id).await.unwrap(), Some(waiting));
 
     let run = running(&store).await;
     told(&heard);
-    let pausing = store.pause_running(run.id, ask()).await.unwrap().unwrap();
+    let pausing = store.pause_running(caller(), run.id, ask()).await.unwrap().unwrap();
     assert_eq!(told(&heard), [(State::Pausing, run.version + 1, true)]);
     // Asked for once more it may be given another end.
     let expiry = Some(PauseExpiry { at: at(500), then: Verb::Resume });
-    let again = store.pause_running(run.id, ControlRequest { expiry, ..ask() }).await.unwrap().unwrap();
+    let again = store.pause_running(caller(), run.id, ControlRequest { expiry, ..ask() }).await.unwrap().unwrap();
     assert_eq!((again.expiry, again.version), (expiry, pausing.version + 1));
     store.sync_task(run.id).await.unwrap();
     assert_eq!(told(&heard)[1..], [(State::Pausing, again.version + 1, false)]);
     assert_eq!(end(&store, &run, End::Release).await.state, State::Paused);
-    assert_eq!(store.pause_running(run.id, ask()).await.unwrap(), None);
-    assert!(store.pause_running(crate::harness::task_id(), ask()).await.unwrap_err().to_string().contains("not found"));
+    assert_eq!(store.pause_running(caller(), run.id, ask()).await.unwrap(), None);
+    assert!(
+        store
+            .pause_running(caller(), crate::harness::task_id(), ask())
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("not found")
+    );
 }

@@ -6,6 +6,7 @@ use pausa::task::change::End;
 use pausa::task::{PauseExpiry, Retry, Task, TaskError, Verb};
 
 use super::place::{POLICY, Place, ask, at, control, create, end, plain, report, rows, running};
+use crate::harness::caller;
 
 pub async fn a_task_is_deleted_only_as_it_was_read(place: &Place) {
     let store = place.with_nodes().await;
@@ -13,16 +14,16 @@ pub async fn a_task_is_deleted_only_as_it_was_read(place: &Place) {
     let failed = end(&store, &*running(&store).await, End::Fail(error)).await;
     // Between the reading and the deleting, somebody takes it up again.
     let resumed = control(&store, &failed, Verb::Resume).await;
-    assert!(!store.delete(&failed, at(9)).await.unwrap());
-    assert_eq!(store.get(failed.id).await.unwrap().unwrap(), resumed);
-    assert!(!store.delete(&resumed, at(9)).await.unwrap(), "it is not finished");
+    assert!(!store.delete(caller(), &failed, at(9)).await.unwrap());
+    assert_eq!(store.get(caller(), failed.id).await.unwrap().unwrap(), resumed);
+    assert!(!store.delete(caller(), &resumed, at(9)).await.unwrap(), "it is not finished");
     let again = store.claim("a", at(2), 1).await.unwrap().remove(0);
     let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
     let failed = end(&store, &again, End::Fail(error)).await;
-    assert!(store.delete(&failed, at(9)).await.unwrap());
-    assert_eq!(store.get(failed.id).await.unwrap(), None);
-    assert_eq!(store.history(failed.id).await.unwrap(), [], "its history goes with it");
-    assert!(!store.delete(&failed, at(9)).await.unwrap());
+    assert!(store.delete(caller(), &failed, at(9)).await.unwrap());
+    assert_eq!(store.get(caller(), failed.id).await.unwrap(), None);
+    assert_eq!(store.history(caller(), failed.id).await.unwrap(), [], "its history goes with it");
+    assert!(!store.delete(caller(), &failed, at(9)).await.unwrap());
 }
 
 pub async fn what_a_deleted_task_left_is_taken_by_one_node_at_a_time_until_it_is_removed(place: &Place) {
@@ -32,7 +33,7 @@ pub async fn what_a_deleted_task_left_is_taken_by_one_node_at_a_time_until_it_is
     let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
     let failed = end(&store, &task, End::Fail(error)).await;
     assert_eq!(store.next_purge().await.unwrap(), None);
-    assert!(store.delete(&failed, at(0)).await.unwrap());
+    assert!(store.delete(caller(), &failed, at(0)).await.unwrap());
     assert_eq!(store.next_purge().await.unwrap(), Some(at(60)), "whoever deleted it has a minute");
     assert!(store.claim_purges(at(59), 10).await.unwrap().is_empty());
     for (now, next) in [(60, 120), (120, 240), (240, 480)] {
@@ -54,18 +55,18 @@ pub async fn everything_is_there_after_opening_it_again(place: &Place) {
     end(&store, &*running(&store).await, End::Retry(error, Retry::At(at(90)), POLICY)).await;
     let paused = create(&store, plain()).await;
     let expiry = Some(PauseExpiry { at: at(500), then: Verb::Resume });
-    store.control(paused.id, Verb::Pause, pausa::task::ControlRequest { expiry, ..ask() }).await.unwrap();
+    store.control(caller(), paused.id, Verb::Pause, pausa::task::ControlRequest { expiry, ..ask() }).await.unwrap();
     let page = Page { limit: 10, ..Page::default() };
-    let before = store.list(&Filter::default(), page).await.unwrap().0;
-    let histories = join_all(before.iter().map(|task| store.history(task.id))).await;
+    let before = store.list(caller(), &Filter::default(), page).await.unwrap().0;
+    let histories = join_all(before.iter().map(|task| store.history(caller(), task.id))).await;
     store.close().await;
     drop(store);
 
     let store = place.open().await;
-    let after = store.list(&Filter::default(), page).await.unwrap().0;
+    let after = store.list(caller(), &Filter::default(), page).await.unwrap().0;
     assert_eq!(after, before);
     for (task, history) in after.iter().zip(histories) {
-        assert_eq!(store.history(task.id).await.unwrap(), history.unwrap());
+        assert_eq!(store.history(caller(), task.id).await.unwrap(), history.unwrap());
     }
     assert!(store.heartbeat("a", at(1), super::place::LEASE).await.unwrap(), "the nodes are still listed");
 }
@@ -77,7 +78,7 @@ pub async fn many_starts_at_once_are_all_there_after_opening_it_again(place: &Pl
     drop(store);
     let store = place.open().await;
     for task in tasks {
-        assert_eq!(*store.get(task.id).await.unwrap().unwrap(), task);
+        assert_eq!(*store.get(caller(), task.id).await.unwrap().unwrap(), task);
     }
-    assert_eq!(store.count(&Filter::default()).await.unwrap(), 64);
+    assert_eq!(store.count(caller(), &Filter::default()).await.unwrap(), 64);
 }

@@ -7,11 +7,12 @@ use pausa::task::change::End;
 use pausa::task::{State, Task, TaskId, Verb};
 
 use super::place::{Place, ask, at, control, create, end, plain, running, task_with};
+use crate::harness::caller;
 
 async fn listed(store: &Store, filter: &Filter) -> Vec<TaskId> {
-    let tasks = store.list(filter, Page { limit: 1000, ..Page::default() }).await.unwrap().0;
+    let tasks = store.list(caller(), filter, Page { limit: 1000, ..Page::default() }).await.unwrap().0;
     assert!(tasks.iter().all(|task| filter.matches(task)));
-    assert_eq!(store.count(filter).await.unwrap(), tasks.len() as u64);
+    assert_eq!(store.count(caller(), filter).await.unwrap(), tasks.len() as u64);
     ids(&tasks)
 }
 
@@ -66,15 +67,15 @@ pub async fn pages_give_each_task_once_in_both_directions(place: &Place) {
         limit: 4,
         from_end: false,
     };
-    let found = store.list(&Filter::default(), between(2, 9)).await.unwrap().0;
+    let found = store.list(caller(), &Filter::default(), between(2, 9)).await.unwrap().0;
     assert_eq!(found, newest_first[3..7], "both bounds are left out, and the limit holds");
-    assert_eq!(store.list(&Filter::default(), between(9, 2)).await.unwrap().0, []);
+    assert_eq!(store.list(caller(), &Filter::default(), between(9, 2)).await.unwrap().0, []);
 }
 
 async fn forward(store: &Store, filter: &Filter, limit: u32) -> Vec<TaskId> {
     let (mut found, mut page) = (Vec::new(), Page { limit, ..Page::default() });
     loop {
-        let tasks = store.list(filter, page).await.unwrap().0;
+        let tasks = store.list(caller(), filter, page).await.unwrap().0;
         assert!(tasks.len() <= limit as usize);
         let Some(last) = tasks.last() else { return found };
         page.after = Some(last.id);
@@ -85,7 +86,7 @@ async fn forward(store: &Store, filter: &Filter, limit: u32) -> Vec<TaskId> {
 async fn backward(store: &Store, filter: &Filter, limit: u32) -> Vec<TaskId> {
     let (mut found, mut page) = (Vec::new(), Page { limit, from_end: true, ..Page::default() });
     loop {
-        let tasks = store.list(filter, page).await.unwrap().0;
+        let tasks = store.list(caller(), filter, page).await.unwrap().0;
         let Some(first) = tasks.first() else { return found };
         page.before = Some(first.id);
         found.splice(0..0, ids(&tasks));
@@ -95,14 +96,14 @@ async fn backward(store: &Store, filter: &Filter, limit: u32) -> Vec<TaskId> {
 pub async fn the_history_says_who_and_why(place: &Place) {
     let store = place.with_nodes().await;
     let task = create(&store, plain()).await;
-    store.control(task.id, Verb::Pause, ask().with_reason("lunch; it's noon")).await.unwrap();
+    store.control(caller(), task.id, Verb::Pause, ask().with_reason("lunch; it's noon")).await.unwrap();
     control(&store, &task, Verb::Pause).await;
     control(&store, &task, Verb::Resume).await;
     let claimed = store.claim("a", at(3), 1).await.unwrap().remove(0);
     end(&store, &claimed, End::Finish(None)).await;
     end(&store, &claimed, End::Complete).await;
 
-    let history = store.history(task.id).await.unwrap();
+    let history = store.history(caller(), task.id).await.unwrap();
     let told: Vec<_> =
         history.iter().map(|change| (change.from, change.to, change.by.as_str(), change.reason.as_deref())).collect();
     let (queued, paused, running) = (State::Queued, State::Paused, State::Running);
@@ -115,5 +116,5 @@ pub async fn the_history_says_who_and_why(place: &Place) {
     ];
     assert_eq!(told, wanted);
     assert_eq!(history[3].at, at(3));
-    assert_eq!(store.history(crate::harness::task_id()).await.unwrap(), []);
+    assert_eq!(store.history(caller(), crate::harness::task_id()).await.unwrap(), []);
 }

@@ -4,6 +4,7 @@ use pausa::task::change::End;
 use pausa::task::{ControlRequest, PauseExpiry, Retry, State, TaskError, Verb};
 
 use super::place::{POLICY, Place, ask, at, control, create, end, plain, running, task_with};
+use crate::harness::caller;
 
 pub async fn a_start_in_the_future_waits_for_its_moment(place: &Place) {
     let store = place.with_nodes().await;
@@ -51,28 +52,28 @@ fn until(seconds: i64, then: Verb) -> ControlRequest {
 pub async fn a_pause_ends_as_it_was_asked_to(place: &Place) {
     let store = place.with_nodes().await;
     let resumes = create(&store, plain()).await;
-    store.control(resumes.id, Verb::Pause, until(50, Verb::Resume)).await.unwrap();
+    store.control(caller(), resumes.id, Verb::Pause, until(50, Verb::Resume)).await.unwrap();
     // A second pause moves the end; one that says nothing of it leaves it.
-    store.control(resumes.id, Verb::Pause, until(20, Verb::Resume)).await.unwrap();
+    store.control(caller(), resumes.id, Verb::Pause, until(20, Verb::Resume)).await.unwrap();
     let paused = control(&store, &resumes, Verb::Pause).await;
     assert_eq!((paused.state, paused.due_at), (State::Paused, Some(at(20))));
 
     let ends = create(&store, plain()).await;
     let default = ControlRequest { default_expiry: Some(PauseExpiry { at: at(30), then: Verb::Terminate }), ..ask() };
-    store.control(ends.id, Verb::Pause, default).await.unwrap();
+    store.control(caller(), ends.id, Verb::Pause, default).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(at(20)));
     assert!(store.process_due(at(19), 10).await.unwrap().is_empty());
 
     let moved: Vec<_> = store.process_due(at(40), 10).await.unwrap().iter().map(|task| (task.id, task.state)).collect();
     assert_eq!(moved, [(resumes.id, State::Queued), (ends.id, State::Terminating)]);
-    let why = store.history(ends.id).await.unwrap().pop().unwrap();
+    let why = store.history(caller(), ends.id).await.unwrap().pop().unwrap();
     assert_eq!((why.by.as_str(), why.reason.as_deref()), ("system", Some("the pause expired")));
-    let now = store.get(ends.id).await.unwrap().unwrap();
+    let now = store.get(caller(), ends.id).await.unwrap().unwrap();
     assert_eq!((now.due_at, now.expiry, now.paused_at), (None, None, None));
 
     // The end counts from the moment that the run let go, too.
     let task = store.claim("a", at(41), 1).await.unwrap().remove(0);
-    store.control(task.id, Verb::Pause, until(45, Verb::Resume)).await.unwrap();
+    store.control(caller(), task.id, Verb::Pause, until(45, Verb::Resume)).await.unwrap();
     assert!(store.process_due(at(60), 10).await.unwrap().is_empty(), "it is not paused yet");
     end(&store, &task, End::Release).await;
     assert_eq!(store.process_due(at(60), 10).await.unwrap()[0].state, State::Queued);

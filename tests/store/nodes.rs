@@ -4,6 +4,7 @@ use pausa::task::change::End;
 use pausa::task::{State, TaskError, Verb};
 
 use super::place::{DEATHS, LEASE, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, running};
+use crate::harness::caller;
 
 pub async fn what_a_silent_node_held_is_given_free(place: &Place) {
     let store = place.with_nodes().await;
@@ -22,11 +23,11 @@ pub async fn what_a_silent_node_held_is_given_free(place: &Place) {
         (&terminating, State::Terminating),
         (&finishing, State::Finishing),
     ] {
-        let now = store.get(task.id).await.unwrap().unwrap();
+        let now = store.get(caller(), task.id).await.unwrap().unwrap();
         assert_eq!((now.state, now.owner.as_deref(), now.attempt, now.crashes), (state, None, 1, 1));
         assert!(is_lease_lost(&report(&store, task, None, rows(1)).await), "{state}");
     }
-    let why = store.history(runs.id).await.unwrap().pop().unwrap();
+    let why = store.history(caller(), runs.id).await.unwrap().pop().unwrap();
     assert_eq!((why.by.as_str(), why.reason.as_deref()), ("system", Some("the lease of node a expired")));
 
     // The ends are taken up apart from what is to run.
@@ -69,7 +70,7 @@ pub async fn one_death_too_many_fails_the_task(place: &Place) {
         let wanted = if death > DEATHS { State::Failed } else { State::Queued };
         assert_eq!((freed.state, freed.crashes, freed.attempt), (wanted, death, death));
     }
-    let failed = store.get(task.id).await.unwrap().unwrap();
+    let failed = store.get(caller(), task.id).await.unwrap().unwrap();
     let text = "the node that ran the task died 3 times in a row";
     assert_eq!(failed.error, Some(TaskError { code: "INTERNAL".into(), message: text.into() }));
     assert_eq!(failed.finished_at, Some(at(350)));

@@ -8,6 +8,7 @@ use pausa::task::{Task, TaskChange, Verb};
 use tokio::sync::mpsc::Receiver;
 
 use super::place::{Place, at, control, create, plain, report, rows, running, short};
+use crate::harness::caller;
 use crate::harness::server::PATIENCE;
 
 async fn listen(place: &Place, store: &Store) -> Receiver<Received<ChangeEvent>> {
@@ -35,7 +36,7 @@ async fn a_node_receives_the_events_of_another() {
     let mut events = listen(&place, &here).await;
     let task = create(&there, plain()).await;
     assert_eq!(next(&mut events).await, event(&task, true));
-    assert_eq!(here.get(task.id).await.unwrap().unwrap(), task, "an event is sent with the commit");
+    assert_eq!(here.get(caller(), task.id).await.unwrap().unwrap(), task, "an event is sent with the commit");
 
     let claimed = there.claim("a", at(1), 1).await.unwrap().remove(0);
     let reported = report(&there, &claimed, None, rows(3)).await.unwrap();
@@ -89,7 +90,7 @@ async fn verbs_at_once_are_one_change_after_another() {
     for ask in asks {
         ask.await.unwrap();
     }
-    let history = one.history(task.id).await.unwrap();
+    let history = one.history(caller(), task.id).await.unwrap();
     assert!(history.windows(2).all(|pair| pair[1].from == Some(pair[0].to)), "{history:#?}");
-    assert_eq!(one.get(task.id).await.unwrap().unwrap().state, history.last().unwrap().to);
+    assert_eq!(one.get(caller(), task.id).await.unwrap().unwrap().state, history.last().unwrap().to);
 }

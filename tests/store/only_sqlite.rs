@@ -5,6 +5,7 @@ use pausa::store::{Error, Store};
 use pausa::task::Refusal;
 
 use super::place::{MANY, Place, create, plain, task_with};
+use crate::harness::caller;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_is_served_by_one_process_alone() {
@@ -32,7 +33,7 @@ async fn a_refused_write_leaves_those_beside_it() {
         2 => task_with(|new| new.upload = Some("never sent".into())),
         _ => plain(),
     });
-    let outcomes = join_all(writes.map(|task| store.create(task, "client", MANY))).await;
+    let outcomes = join_all(writes.map(|task| store.create(caller(), task, MANY))).await;
     for (n, outcome) in outcomes.into_iter().enumerate() {
         match (n % 4, outcome) {
             (0, Err(Error::Failed(_))) => {}
@@ -40,7 +41,7 @@ async fn a_refused_write_leaves_those_beside_it() {
             (1, Err(Error::Refused(Refusal::Conflict(id)))) if id == holder.id => {}
             (3, Ok(started)) => {
                 let task = started.into_task();
-                assert_eq!(store.get(task.id).await.unwrap().unwrap(), task);
+                assert_eq!(store.get(caller(), task.id).await.unwrap().unwrap(), task);
             }
             (_, other) => panic!("{n}: {other:?}"),
         }

@@ -5,12 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use pausa::access::Caller;
 use pausa::store::{ClaimDecision, DueWindow, Durability, Error, FenceToken, Store};
 use pausa::task::change::End;
 use pausa::task::{ControlRequest, NewTask, Progress, Refusal, RetryPolicy, Task, TaskChange, Unit, Verb};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
+use crate::harness::caller;
 use crate::harness::postgres::Postgres;
 
 /// Makes the names of databases differ.
@@ -96,7 +98,7 @@ pub fn at(seconds: i64) -> Timestamp {
 
 /// What a client, a node or the system asks at the beginning.
 pub fn ask() -> ControlRequest {
-    ControlRequest::by("client", at(1))
+    Caller::anonymous().request(at(1))
 }
 
 /// A plain new task with what `change` adds.
@@ -138,7 +140,7 @@ pub fn is_lease_lost<T>(outcome: &Result<T, Error>) -> bool {
 
 /// Writes a task and answers it.
 pub async fn create(store: &Store, task: Task) -> Arc<Task> {
-    store.create(task, "client", MANY).await.unwrap().into_task()
+    store.create(caller(), task, MANY).await.unwrap().into_task()
 }
 
 /// A new task that node `a` runs.
@@ -165,5 +167,5 @@ pub async fn end(store: &Store, task: &Task, end: End) -> Arc<Task> {
 
 /// Asks `verb` of a task.
 pub async fn control(store: &Store, task: &Task, verb: Verb) -> Arc<Task> {
-    store.control(task.id, verb, ask()).await.unwrap()
+    store.control(caller(), task.id, verb, ask()).await.unwrap()
 }

@@ -2,6 +2,7 @@
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
+use pausa::access::Caller;
 use pausa::store::{ClaimDecision, DueWindow};
 use pausa::task::change::End;
 use pausa::task::{Retry, State, TaskError, Verb};
@@ -10,6 +11,7 @@ use super::place::{
     DEATHS, LEASE, POLICY, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, short, take_short,
     task_with,
 };
+use crate::harness::caller;
 
 pub async fn they_are_taken_a_moment_before_their_time(place: &Place) {
     let store = place.with_nodes().await;
@@ -34,7 +36,7 @@ pub async fn they_are_taken_a_moment_before_their_time(place: &Place) {
     assert_eq!(taken.iter().map(|task| task.id).collect::<Vec<_>>(), [overdue.id, at_once.id, sooner.id]);
     for task in &taken {
         assert_eq!((task.state, task.owner.as_deref(), task.epoch), (State::Running, Some("a"), 1));
-        assert_eq!(**task, *store.get(task.id).await.unwrap().unwrap());
+        assert_eq!(**task, *store.get(caller(), task.id).await.unwrap().unwrap());
     }
     assert_eq!(taken[2].due_at, Some(at(10)), "its moment is still to come");
     assert!(take_short(&store, "nobody", 60, 60).await.is_empty(), "a node that is not listed is given none");
@@ -81,7 +83,7 @@ pub async fn one_that_was_taken_early_and_paused_waits_again(place: &Place) {
 
     // Resumed after its time, it is due at once.
     control(&store, &task, Verb::Pause).await;
-    let late = store.control(task.id, Verb::Resume, pausa::task::ControlRequest::by("client", at(30))).await.unwrap();
+    let late = store.control(caller(), task.id, Verb::Resume, Caller::anonymous().request(at(30))).await.unwrap();
     assert_eq!((late.state, late.due_at, late.due_since), (State::Queued, Some(at(30)), Some(at(30))));
     assert_eq!(take_short(&store, "a", 30, 30).await[0].id, task.id);
 }
@@ -103,8 +105,7 @@ pub async fn a_death_and_a_failed_try_leave_them_in_their_order(place: &Place) {
     assert_eq!((store.next_short().await.unwrap(), again.due_since), (Some(at(70)), Some(at(70))));
     let failed = end(&store, &taken[1], End::Fail(error)).await;
     assert_eq!((failed.state, failed.due_at), (State::Failed, None));
-    let resumed =
-        store.control(other.id, Verb::Resume, pausa::task::ControlRequest::by("client", at(80))).await.unwrap();
+    let resumed = store.control(caller(), other.id, Verb::Resume, Caller::anonymous().request(at(80))).await.unwrap();
     assert_eq!((resumed.state, resumed.due_since), (State::Queued, Some(at(80))));
 }
 
@@ -131,10 +132,10 @@ pub async fn many_end_at_once_and_each_as_it_must(place: &Place) {
         let task = outcome.unwrap();
         assert_eq!((task.state, task.cursor.as_deref()), (State::Completed, Some(n.to_string().as_str())));
         assert_eq!(taken[n].id, task.id);
-        assert_eq!(task, store.get(task.id).await.unwrap().unwrap());
+        assert_eq!(task, store.get(caller(), task.id).await.unwrap().unwrap());
     }
     assert!(matches!(late, Err(pausa::store::Error::Refused(_))), "it is to be undone: {late:?}");
-    let history = store.history(taken[0].id).await.unwrap();
+    let history = store.history(caller(), taken[0].id).await.unwrap();
     let states: Vec<_> = history.iter().map(|line| line.to).collect();
     assert_eq!(states, [State::Scheduled, State::Running, State::Completed]);
 }

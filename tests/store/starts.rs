@@ -7,6 +7,7 @@ use pausa::task::{IdempotencyKey, Refusal, State, Task, TaskError, Verb};
 
 use super::place::{MANY, Place, at, control, create, end, plain, running, task_with};
 use super::uploads::whole;
+use crate::harness::caller;
 
 fn key(text: &str, input: &str) -> IdempotencyKey {
     IdempotencyKey { text: text.to_owned(), input_sha256: Some(input.to_owned()) }
@@ -14,7 +15,7 @@ fn key(text: &str, input: &str) -> IdempotencyKey {
 
 pub async fn a_task_is_found_as_it_was_written(place: &Place) {
     let store = place.open().await;
-    store.add_upload(&whole("up", 0)).await.unwrap();
+    store.add_upload(caller(), &whole("up", 0)).await.unwrap();
     let task = task_with(|new| {
         new.label = Some("A label, with 'quotes' and \"more\"".into());
         new.start_at = Some(at(60));
@@ -22,14 +23,14 @@ pub async fn a_task_is_found_as_it_was_written(place: &Place) {
         new.idempotency_key = Some(key("a key", "1f"));
         new.upload = Some("up".into());
     });
-    let started = store.create(task.clone(), "client", MANY).await.unwrap();
+    let started = store.create(caller(), task.clone(), MANY).await.unwrap();
     assert!(matches!(started, Started::New(_)));
-    assert_eq!(*store.get(task.id).await.unwrap().unwrap(), task);
-    assert_eq!(*store.repeated("import", &key("a key", "1f")).await.unwrap().unwrap(), task);
-    assert_eq!(*store.holder("dataset:people").await.unwrap().unwrap(), task);
-    assert_eq!(store.get(crate::harness::task_id()).await.unwrap(), None);
-    assert_eq!(store.repeated("import", &key("another", "1f")).await.unwrap(), None);
-    assert!(!store.delete_upload("up").await.unwrap(), "a task reads it");
+    assert_eq!(*store.get(caller(), task.id).await.unwrap().unwrap(), task);
+    assert_eq!(*store.repeated(caller(), "import", &key("a key", "1f")).await.unwrap().unwrap(), task);
+    assert_eq!(*store.holder(caller(), "dataset:people").await.unwrap().unwrap(), task);
+    assert_eq!(store.get(caller(), crate::harness::task_id()).await.unwrap(), None);
+    assert_eq!(store.repeated(caller(), "import", &key("another", "1f")).await.unwrap(), None);
+    assert!(!store.delete_upload(caller(), "up").await.unwrap(), "a task reads it");
 }
 
 fn with_key() -> Task {
@@ -39,12 +40,12 @@ fn with_key() -> Task {
 pub async fn a_key_starts_one_task(place: &Place) {
     let store = place.open().await;
     let first = create(&store, with_key()).await;
-    match store.create(with_key(), "client", MANY).await.unwrap() {
+    match store.create(caller(), with_key(), MANY).await.unwrap() {
         Started::Same(same) => assert_eq!(same, first),
         Started::New(_) => panic!("the same key started a second task"),
     }
     // A repeated start is answered even where a new one would be refused.
-    assert!(matches!(store.create(with_key(), "client", 0).await.unwrap(), Started::Same(_)));
+    assert!(matches!(store.create(caller(), with_key(), 0).await.unwrap(), Started::Same(_)));
 }
 
 pub async fn a_key_belongs_to_its_kind_and_input(place: &Place) {
@@ -58,8 +59,8 @@ pub async fn a_key_belongs_to_its_kind_and_input(place: &Place) {
     for task in [other_kind, other_input] {
         let (kind, key) = (task.kind.clone(), task.idempotency_key.clone().unwrap());
         for refusal in [
-            store.create(task, "client", MANY).await.map(Started::into_task).map(Some),
-            store.repeated(&kind, &key).await,
+            store.create(caller(), task, MANY).await.map(Started::into_task).map(Some),
+            store.repeated(caller(), &kind, &key).await,
         ] {
             match refusal.unwrap_err() {
                 Error::KeyReused { key, task } => assert_eq!((&*key, task), ("once", first.id)),
@@ -67,29 +68,29 @@ pub async fn a_key_belongs_to_its_kind_and_input(place: &Place) {
             }
         }
     }
-    assert_eq!(store.count(&Filter::default()).await.unwrap(), 1);
+    assert_eq!(store.count(caller(), &Filter::default()).await.unwrap(), 1);
 }
 
 pub async fn a_key_that_was_stored_without_its_input_belongs_to_its_kind(place: &Place) {
     let store = place.open().await;
     let first = create(&store, with_key()).await;
     assert_eq!(place.execute("UPDATE tasks SET input_sha256 = NULL").await.unwrap(), 1);
-    let again = store.create(with_key(), "client", MANY).await.unwrap();
+    let again = store.create(caller(), with_key(), MANY).await.unwrap();
     assert_eq!(again.task().id, first.id);
-    let other = store.repeated("export", &key("once", "1f")).await;
+    let other = store.repeated(caller(), "export", &key("once", "1f")).await;
     assert!(matches!(other, Err(Error::KeyReused { .. })), "{other:?}");
 }
 
 pub async fn twenty_starts_at_once_with_one_key_start_one_task(place: &Place) {
     let store = place.open().await;
-    let starts = (0..20).map(|_| store.create(with_key(), "client", MANY));
+    let starts = (0..20).map(|_| store.create(caller(), with_key(), MANY));
     let started: Vec<_> = join_all(starts).await.into_iter().map(Result::unwrap).collect();
     let new = started.iter().filter(|started| matches!(started, Started::New(_))).count();
     assert_eq!(new, 1);
     let mut ids: Vec<_> = started.into_iter().map(|started| started.into_task().id).collect();
     ids.dedup();
     assert_eq!(ids.len(), 1);
-    assert_eq!(store.count(&Filter::default()).await.unwrap(), 1);
+    assert_eq!(store.count(caller(), &Filter::default()).await.unwrap(), 1);
 }
 
 fn filling() -> Task {
@@ -99,22 +100,22 @@ fn filling() -> Task {
 pub async fn what_is_exclusive_is_held_until_the_task_is_over(place: &Place) {
     let store = place.with_nodes().await;
     let first = create(&store, filling()).await;
-    let refused = store.create(filling(), "client", MANY).await;
+    let refused = store.create(caller(), filling(), MANY).await;
     assert!(matches!(refused, Err(Error::Refused(Refusal::Conflict(holder))) if holder == first.id));
 
     control(&store, &first, Verb::Terminate).await;
-    let refused = store.create(filling(), "client", MANY).await;
+    let refused = store.create(caller(), filling(), MANY).await;
     assert!(matches!(refused, Err(Error::Refused(Refusal::Conflict(_)))), "it is being undone");
     let undoing = store.claim_ends("a", at(1), 10).await.unwrap().remove(0);
     assert_eq!(end(&store, &undoing, End::RolledBack).await.state, State::Terminated);
 
     let second = create(&store, filling()).await;
-    assert_eq!(store.holder("dataset:people").await.unwrap().unwrap().id, second.id);
+    assert_eq!(store.holder(caller(), "dataset:people").await.unwrap().unwrap().id, second.id);
 }
 
 pub async fn twenty_starts_at_once_for_one_thing_start_one_task(place: &Place) {
     let store = place.open().await;
-    let started = join_all((0..20).map(|_| store.create(filling(), "client", MANY))).await;
+    let started = join_all((0..20).map(|_| store.create(caller(), filling(), MANY))).await;
     let (begun, refused): (Vec<_>, Vec<_>) = started.into_iter().partition(Result::is_ok);
     assert_eq!((begun.len(), refused.len()), (1, 19));
     for refusal in refused {
@@ -130,9 +131,9 @@ pub async fn a_failed_task_is_not_resumed_while_another_holds_its_place(place: &
     let failed = end(&store, &first, End::Fail(error)).await;
     let second = create(&store, filling()).await;
 
-    let refused = store.control(first.id, Verb::Resume, super::place::ask()).await;
+    let refused = store.control(caller(), first.id, Verb::Resume, super::place::ask()).await;
     assert!(matches!(refused, Err(Error::Refused(Refusal::Conflict(holder))) if holder == second.id));
-    assert_eq!(store.get(first.id).await.unwrap().unwrap(), failed, "nothing is changed");
+    assert_eq!(store.get(caller(), first.id).await.unwrap().unwrap(), failed, "nothing is changed");
     assert!(failed.epoch > 0);
 }
 
@@ -140,12 +141,12 @@ pub async fn too_many_waiting_tasks_refuse_one_more(place: &Place) {
     let store = place.with_nodes().await;
     running(&store).await;
     for _ in 0..3 {
-        store.create(plain(), "client", 3).await.unwrap();
+        store.create(caller(), plain(), 3).await.unwrap();
     }
-    match store.create(plain(), "client", 3).await {
+    match store.create(caller(), plain(), 3).await {
         Err(Error::TooBusy { waiting: 3, limit: 3 }) => {}
         other => panic!("{other:?}"),
     }
     store.claim("a", at(1), 1).await.unwrap();
-    store.create(plain(), "client", 3).await.unwrap();
+    store.create(caller(), plain(), 3).await.unwrap();
 }

@@ -4,6 +4,7 @@ use pausa::task::change::End;
 use pausa::task::{ResultFile, Retry, State, TaskError};
 
 use super::place::{POLICY, Place, ask, at, create, end, running, task_with};
+use crate::harness::caller;
 
 pub async fn what_a_run_says_is_made_storable(place: &Place) {
     let store = place.with_nodes().await;
@@ -17,15 +18,15 @@ pub async fn what_a_run_says_is_made_storable(place: &Place) {
         let message = &task.error.as_ref().unwrap().message;
         assert!(message.starts_with("a\u{fffd}bx") && message.ends_with("x…"), "{message}");
         assert_eq!(message.chars().count(), 4_000);
-        assert_eq!(store.get(task.id).await.unwrap().as_ref(), Some(task));
-        let history = store.history(task.id).await.unwrap();
+        assert_eq!(store.get(caller(), task.id).await.unwrap().as_ref(), Some(task));
+        let history = store.history(caller(), task.id).await.unwrap();
         assert_eq!(history.last().unwrap().reason.as_ref().unwrap().chars().count(), 1_000);
     }
     let result = ResultFile { name: "a\0.csv".into(), size: 1, content_type: "text/csv".into(), sha256: "1f".into() };
     let task = running(&store).await;
     let finishing = end(&store, &task, End::Finish(Some(result))).await;
     assert_eq!(finishing.result.as_ref().unwrap().name, "a\u{fffd}.csv");
-    assert_eq!(store.get(finishing.id).await.unwrap(), Some(finishing));
+    assert_eq!(store.get(caller(), finishing.id).await.unwrap(), Some(finishing));
     assert_eq!(ask().with_reason("why\0").reason.unwrap(), "why\u{fffd}");
 }
 
@@ -33,5 +34,5 @@ pub async fn a_spec_holds_any_text_as_json(place: &Place) {
     let store = place.open().await;
     let spec = serde_json::json!({ "a\0": "\0 \u{fffd} \u{1f600}" }).to_string();
     let task = create(&store, task_with(|new| new.spec = spec.clone())).await;
-    assert_eq!(store.get(task.id).await.unwrap().unwrap().spec, spec);
+    assert_eq!(store.get(caller(), task.id).await.unwrap().unwrap().spec, spec);
 }

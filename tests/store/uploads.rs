@@ -8,6 +8,7 @@ use pausa::task::change::End;
 use pausa::task::{Task, Verb};
 
 use super::place::{MANY, Place, at, control, create, end, task_with};
+use crate::harness::caller;
 
 /// An upload that came in one go at the second `second`.
 pub fn whole(id: &str, second: i64) -> Upload {
@@ -29,10 +30,10 @@ fn reader(id: &str) -> pausa::task::Task {
 pub async fn one_that_nobody_used_for_long_is_forgotten_once(place: &Place) {
     let store = place.open().await;
     for n in 0..30 {
-        store.add_upload(&whole(&format!("{n}"), n)).await.unwrap();
+        store.add_upload(caller(), &whole(&format!("{n}"), n)).await.unwrap();
     }
     assert_eq!(store.next_unused().await.unwrap(), Some(at(0)));
-    assert!(store.use_upload("3", at(50)).await.unwrap());
+    assert!(store.use_upload(caller(), "3", at(50)).await.unwrap());
     // Two nodes look at the same time: each upload is told to one of them.
     let other = place.open().await;
     let (one, two) = join(store.delete_unused(at(19), 100), other.delete_unused(at(19), 100)).await;
@@ -43,7 +44,7 @@ pub async fn one_that_nobody_used_for_long_is_forgotten_once(place: &Place) {
     assert_eq!(deleted, due);
     assert_eq!(store.delete_unused(at(100), 4).await.unwrap(), ["20", "21", "22", "23"], "the oldest first");
     assert_eq!(store.next_unused().await.unwrap(), Some(at(24)));
-    assert!(!store.use_upload("0", at(50)).await.unwrap(), "it is gone");
+    assert!(!store.use_upload(caller(), "0", at(50)).await.unwrap(), "it is gone");
 }
 
 /// The task once it is terminated.
@@ -55,14 +56,14 @@ async fn terminated(store: &Store, task: &Task) -> Arc<Task> {
 
 pub async fn a_task_keeps_it_and_two_share_it(place: &Place) {
     let store = place.with_nodes().await;
-    store.add_upload(&whole("shared", 0)).await.unwrap();
+    store.add_upload(caller(), &whole("shared", 0)).await.unwrap();
     let (one, two) = (create(&store, reader("shared")).await, create(&store, reader("shared")).await);
     let (one, two) = (terminated(&store, &one).await, terminated(&store, &two).await);
     assert_eq!(store.next_unused().await.unwrap(), None);
-    assert!(!store.delete_upload("shared").await.unwrap());
-    assert!(store.delete(&one, at(70)).await.unwrap());
+    assert!(!store.delete_upload(caller(), "shared").await.unwrap());
+    assert!(store.delete(caller(), &one, at(70)).await.unwrap());
     assert_eq!(store.delete_unused(at(1000), 10).await.unwrap(), [""; 0]);
-    assert!(store.delete(&two, at(80)).await.unwrap());
+    assert!(store.delete(caller(), &two, at(80)).await.unwrap());
     // Its time counts from the deletion of the last task.
     assert_eq!(store.next_unused().await.unwrap(), Some(at(80)));
     assert_eq!(store.delete_unused(at(79), 10).await.unwrap(), [""; 0]);
@@ -73,15 +74,20 @@ pub async fn a_start_and_the_end_of_an_upload_never_both_win(place: &Place) {
     let store = place.open().await;
     for n in 0..30 {
         let id = format!("{n}");
-        store.add_upload(&whole(&id, n)).await.unwrap();
-        let start = store.create(reader(&id), "client", MANY);
+        store.add_upload(caller(), &whole(&id, n)).await.unwrap();
+        let start = store.create(caller(), reader(&id), MANY);
         let (started, deleted) = match n % 3 {
             0 => join(start, store.delete_unused(at(100), 10)).await,
             1 => {
                 let (deleted, started) = join(store.delete_unused(at(100), 10), start).await;
                 (started, deleted)
             }
-            _ => join(start, async { store.delete_upload(&id).await.map(|gone| vec![id.clone(); gone.into()]) }).await,
+            _ => {
+                join(start, async {
+                    store.delete_upload(caller(), &id).await.map(|gone| vec![id.clone(); gone.into()])
+                })
+                .await
+            }
         };
         let deleted = deleted.unwrap().contains(&id);
         match started {
@@ -89,24 +95,24 @@ pub async fn a_start_and_the_end_of_an_upload_never_both_win(place: &Place) {
             Err(Error::NoUpload(none)) => assert!(deleted && none == id),
             Err(error) => panic!("{n}: {error}"),
         }
-        assert_eq!(store.upload(&id).await.unwrap().is_none(), deleted);
+        assert_eq!(store.upload(caller(), &id).await.unwrap().is_none(), deleted);
     }
 }
 
 pub async fn only_a_whole_one_is_read(place: &Place) {
     let store = place.open().await;
     let begun = Upload { size: None, sha256: None, metadata: Some("filename YQ==".into()), ..whole("parts", 0) };
-    store.add_upload(&begun).await.unwrap();
-    assert_eq!(store.upload("parts").await.unwrap(), Some(begun));
-    let refused = join_all([store.create(reader("parts"), "client", MANY), store.create(reader("no"), "client", MANY)]);
+    store.add_upload(caller(), &begun).await.unwrap();
+    assert_eq!(store.upload(caller(), "parts").await.unwrap(), Some(begun));
+    let refused = join_all([store.create(caller(), reader("parts"), MANY), store.create(caller(), reader("no"), MANY)]);
     for refused in refused.await {
         assert!(matches!(refused, Err(Error::NoUpload(_))), "{refused:?}");
     }
-    assert!(store.size_upload("parts", 9).await.unwrap());
-    assert!(!store.size_upload("parts", 10).await.unwrap(), "it was told before");
-    assert!(store.complete_upload("parts", 9, "ff", at(5)).await.unwrap());
-    let found = store.upload("parts").await.unwrap().unwrap();
+    assert!(store.size_upload(caller(), "parts", 9).await.unwrap());
+    assert!(!store.size_upload(caller(), "parts", 10).await.unwrap(), "it was told before");
+    assert!(store.complete_upload(caller(), "parts", 9, "ff", at(5)).await.unwrap());
+    let found = store.upload(caller(), "parts").await.unwrap().unwrap();
     assert_eq!((found.size, found.sha256.as_deref(), found.used_at), (Some(9), Some("ff"), at(5)));
     create(&store, reader("parts")).await;
-    assert!(!store.complete_upload("no", 9, "ff", at(5)).await.unwrap());
+    assert!(!store.complete_upload(caller(), "no", 9, "ff", at(5)).await.unwrap());
 }

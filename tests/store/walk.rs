@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use pausa::access::Caller;
 use pausa::store::{Error, Store};
 use pausa::task::change::End;
-use pausa::task::{ControlRequest, Event, Refusal, Retry, State, Task, TaskError, Verb};
+use pausa::task::{Author, ControlRequest, Event, Refusal, Retry, State, Task, TaskError, Verb};
 
 use super::place::{DEATHS, LEASE, POLICY, Place, at, create, short, take_short, task_with};
+use crate::harness::caller;
 
 /// The moment of the walk, and the start of a task whose start is still to come.
 const NOW: i64 = 10;
@@ -42,10 +44,10 @@ pub async fn every_arrow_of_the_table(place: &Place) {
 }
 
 async fn step(store: &Store, task: Arc<Task>, event: Event) {
-    let lines = store.history(task.id).await.unwrap().len();
+    let lines = store.history(caller(), task.id).await.unwrap().len();
     let outcome = cause(store, &task, event).await;
-    let now = store.get(task.id).await.unwrap().unwrap();
-    let history = store.history(task.id).await.unwrap();
+    let now = store.get(caller(), task.id).await.unwrap().unwrap();
+    let history = store.history(caller(), task.id).await.unwrap();
     match task.state.next(event) {
         Ok(next) => {
             assert_eq!(now.state, next, "{event} in {}: {outcome:?}", task.state.as_str());
@@ -66,16 +68,18 @@ async fn step(store: &Store, task: Arc<Task>, event: Event) {
             }
         }
     }
-    store.delete(&now, at(9)).await.unwrap();
+    store.delete(caller(), &now, at(9)).await.unwrap();
 }
 
 /// Lets `event` happen by the verb that causes it; answers the refusal, where the verb says one.
 async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
     let error = || TaskError { code: "INTERNAL".into(), message: "a story's".into() };
     let run = |end| async {
-        refusal(store.end(&Arc::new(task.clone()), None, end, ControlRequest::by("node a", at(NOW))).await)
+        refusal(store.end(&Arc::new(task.clone()), None, end, ControlRequest::by(Author::node("a"), at(NOW))).await)
     };
-    let ask = |verb| async move { refusal(store.control(task.id, verb, ControlRequest::by("client", at(NOW))).await) };
+    let ask = |verb| async move {
+        refusal(store.control(caller(), task.id, verb, Caller::anonymous().request(at(NOW))).await)
+    };
     match event {
         Event::Due => {
             store.process_due(at(NOW * START), 100).await.unwrap();
@@ -125,8 +129,8 @@ async fn bring(store: &Store, state: State, early: bool) -> Option<Arc<Task>> {
     let task = create(store, task_with(|new| new.start_at = start_at)).await;
     let waits = matches!(state, S::Scheduled | S::Queued);
     let task = if early || waits { task } else { store.claim("a", at(1), 1).await.unwrap().remove(0) };
-    let ask = |verb| store.control(task.id, verb, ControlRequest::by("client", at(2)));
-    let end = |end| store.end(&task, None, end, ControlRequest::by("node a", at(3)));
+    let ask = |verb| store.control(caller(), task.id, verb, Caller::anonymous().request(at(2)));
+    let end = |end| store.end(&task, None, end, ControlRequest::by(Author::node("a"), at(3)));
     let error = || TaskError { code: "INTERNAL".into(), message: "a story's".into() };
     let brought = match state {
         S::Scheduled | S::Queued | S::Running => Ok(Arc::clone(&task)),
@@ -157,5 +161,5 @@ async fn orphan(store: &Store, task: Arc<Task>) -> Arc<Task> {
         return task;
     }
     store.rescue_own("a", at(NOW), DEATHS).await.unwrap();
-    store.get(task.id).await.unwrap().unwrap()
+    store.get(caller(), task.id).await.unwrap().unwrap()
 }

@@ -6,8 +6,8 @@ use sqlx::{PgConnection, PgPool};
 use super::super::Error;
 use super::super::identifiers::quoted;
 use super::listing::{self, CatalogEntry};
-use super::publishing::run;
 use super::schema::ROW;
+use super::schema::run_statement;
 use super::soon;
 
 /// A dataset whose table has no such index yet.
@@ -46,7 +46,7 @@ async fn index_all(pool: PgPool) -> Result<(), Error> {
 /// Makes the index unless it is there under its name, which is that of the task that made the table.
 async fn index(transaction: &mut PgConnection, entry: &CatalogEntry) -> Result<(), Error> {
     let (table, name) = (entry.table(), quoted(&format!("{}_rows", entry.relation)));
-    run(transaction, format!("CREATE INDEX IF NOT EXISTS {name} ON {table} USING brin ({ROW})")).await?;
+    run_statement(transaction, format!("CREATE INDEX IF NOT EXISTS {name} ON {table} USING brin ({ROW})")).await?;
     analyze(transaction, &table).await
 }
 
@@ -61,6 +61,6 @@ pub(super) async fn extend(transaction: &mut PgConnection, table: &str) -> Resul
 /// Tells the planner that rows lie nearly in their order: without that it reads the whole table for each page. A small
 /// sample shows it; one of the usual size would cost as much as making the index.
 async fn analyze(transaction: &mut PgConnection, table: &str) -> Result<(), Error> {
-    run(transaction, "SET LOCAL default_statistics_target = 1".into()).await?;
-    run(transaction, format!("ANALYZE {table} ({ROW})")).await
+    run_statement(transaction, "SET LOCAL default_statistics_target = 1".into()).await?;
+    run_statement(transaction, format!("ANALYZE {table} ({ROW})")).await
 }

@@ -9,7 +9,7 @@ use sqlx::{PgConnection, PgPool, Postgres};
 use super::super::{Dataset, DatasetName, Error, Snapshot};
 use super::listing;
 use super::pins;
-use super::publishing::run;
+use super::schema::run_statement;
 
 /// Times that a table is looked for which moves away meanwhile.
 const TRIES: usize = 5;
@@ -50,7 +50,7 @@ impl SnapshotTable {
             let mut locked = LockedTable { connection, committed: false, table };
             // Another table may have taken the name before the lock; this one has then moved.
             let lock = format!("{BEGIN}; LOCK TABLE {} IN ACCESS SHARE MODE", locked.table);
-            if run(&mut locked, lock).await.is_ok()
+            if run_statement(&mut locked, lock).await.is_ok()
                 && pins::find_table(&mut locked, &self.snapshot).await? == locked.table
             {
                 *self.name() = Some(locked.table.clone());
@@ -71,7 +71,7 @@ impl LockedTable {
     pub(super) async fn dataset(pool: &PgPool, name: &DatasetName) -> Result<(LockedTable, Dataset), Error> {
         let connection = pool.acquire().await?;
         let mut locked = LockedTable { connection, committed: false, table: String::new() };
-        run(&mut locked, "BEGIN".into()).await?;
+        run_statement(&mut locked, "BEGIN".into()).await?;
         match listing::find_for_share(&mut locked, name).await? {
             Some(entry) => {
                 locked.table = entry.table();
@@ -85,7 +85,7 @@ impl LockedTable {
     }
 
     pub(super) async fn commit(mut self) -> Result<(), Error> {
-        run(&mut self, "COMMIT".into()).await?;
+        run_statement(&mut self, "COMMIT".into()).await?;
         self.committed = true;
         Ok(())
     }

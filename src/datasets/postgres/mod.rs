@@ -44,6 +44,7 @@ use self::flush::WalFlush;
 use super::{
     Batch, Dataset, DatasetName, Datasets, Error, ImportPlan, PinHolder, Selection, Snapshot, SnapshotReader, Staging,
 };
+use crate::access::Caller;
 use crate::task::TaskId;
 
 /// Connections to the server at most. A staging takes one for the time of a write, so a few serve many imports.
@@ -91,12 +92,13 @@ impl Datasets for Postgres {
         Some((self.pool.size(), self.pool.num_idle(), MAX_CONNECTIONS))
     }
 
-    async fn get(&self, name: &DatasetName) -> Result<Option<Dataset>, Error> {
+    async fn get(&self, _: &Caller, name: &DatasetName) -> Result<Option<Dataset>, Error> {
         listing::get(&self.pool, name).await
     }
 
     async fn list(
         &self,
+        _: &Caller,
         after: Option<&str>,
         before: Option<&str>,
         limit: u32,
@@ -105,11 +107,11 @@ impl Datasets for Postgres {
         listing::list(&self.pool, (after, before), limit, from_end).await
     }
 
-    async fn count(&self) -> Result<u64, Error> {
+    async fn count(&self, _: &Caller) -> Result<u64, Error> {
         listing::count(&self.pool).await
     }
 
-    async fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
+    async fn rows(&self, _: &Caller, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
         let (mut locked, dataset) = locked_table::LockedTable::dataset(&self.pool, name).await?;
         let source = row_query::RowQuery::new(locked.table.clone(), &dataset.columns);
         let range = row_query::RowQueryRange { after, last: dataset.rows, limit };
@@ -120,7 +122,7 @@ impl Datasets for Postgres {
         Ok(batch)
     }
 
-    async fn drop_dataset(&self, name: &DatasetName) -> Result<bool, Error> {
+    async fn drop_dataset(&self, _: &Caller, name: &DatasetName) -> Result<bool, Error> {
         publishing::drop_dataset(&self.pool, name).await
     }
 
@@ -152,7 +154,7 @@ impl Datasets for Postgres {
         publishing::purge_import(&self.pool, task).await
     }
 
-    async fn pin(&self, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {
+    async fn pin(&self, _: &Caller, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {
         pins::pin(&self.pool, holder, name).await
     }
 

@@ -8,7 +8,7 @@ use super::super::publication::PublishStep;
 use super::super::{DatasetName, Error};
 use super::fence::{self, StagingRow};
 use super::listing::{self, CatalogEntry};
-use super::schema::{ROW, names, own_table};
+use super::schema::{ROW, names, own_table, run_statement};
 use super::{indexing, rejects, retired};
 use crate::task::TaskId;
 
@@ -63,10 +63,10 @@ async fn create(
     let (name, own) = (&row.plan.dataset, task.to_string());
     let staging = own_table(&own);
     check_count(transaction, &staging, row).await?;
-    run(transaction, format!("ALTER TABLE {staging} RESET (autovacuum_enabled)")).await?;
-    run(transaction, format!("ALTER TABLE {staging} SET SCHEMA {}", quoted(&place))).await?;
+    run_statement(transaction, format!("ALTER TABLE {staging} RESET (autovacuum_enabled)")).await?;
+    run_statement(transaction, format!("ALTER TABLE {staging} SET SCHEMA {}", quoted(&place))).await?;
     let moved = format!("{}.{}", quoted(&place), quoted(&own));
-    run(transaction, format!("ALTER TABLE {moved} RENAME TO {}", quoted(name.as_str()))).await?;
+    run_statement(transaction, format!("ALTER TABLE {moved} RENAME TO {}", quoted(name.as_str()))).await?;
     let sql = "INSERT INTO pausa_datasets.dataset (name, place, relation, columns, rows, created_at)
         VALUES ($1, $2, $3, $4, $5, $6)";
     let insert = sqlx::query(sql).bind(name.as_str()).bind(place).bind(own);
@@ -85,9 +85,9 @@ async fn append(
     let (table, staging) = (entry.table(), own_table(&task.to_string()));
     check_count(transaction, &staging, row).await?;
     let columns = names(&row.plan.columns).join(", ");
-    run(transaction, "SET LOCAL synchronize_seqscans = off".into()).await?;
+    run_statement(transaction, "SET LOCAL synchronize_seqscans = off".into()).await?;
     let insert = format!("INSERT INTO {table} ({ROW}, {columns}) SELECT {ROW} + {after}, {columns} FROM {staging}");
-    run(transaction, insert).await?;
+    run_statement(transaction, insert).await?;
     indexing::extend(transaction, &table).await?;
     retired::retire(transaction, ("pausa_datasets", &quoted(&task.to_string())), &format!("{task}-appended")).await?;
     let update = sqlx::query("UPDATE pausa_datasets.dataset SET rows = rows + $2 WHERE name = $1");
@@ -119,11 +119,5 @@ pub(super) async fn drop_dataset(pool: &PgPool, name: &DatasetName) -> Result<bo
 pub(super) async fn purge_import(pool: &PgPool, task: TaskId) -> Result<(), Error> {
     let delete = sqlx::query("DELETE FROM pausa_datasets.staging WHERE task = $1 AND published");
     delete.bind(task.to_string()).execute(pool).await?;
-    Ok(())
-}
-
-/// Runs a statement. Its identifiers must be quoted.
-pub(super) async fn run(connection: &mut PgConnection, sql: String) -> Result<(), Error> {
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
     Ok(())
 }

@@ -6,8 +6,8 @@ use sqlx::{PgConnection, PgPool};
 use super::super::Error;
 use super::super::identifiers::quoted;
 use super::super::publication::Retirement;
-use super::publishing::run;
 use super::schema::own_table;
+use super::schema::run_statement;
 use super::soon;
 
 /// Size from which a table is dropped in the background, in bytes.
@@ -25,12 +25,12 @@ pub(super) async fn retire(
     let full = format!("{}.{table}", quoted(place));
     let slow_to_drop = !pinned && is_large(transaction, &full).await?;
     if Retirement::of(pinned, slow_to_drop) == Retirement::DropNow {
-        return run(transaction, format!("DROP TABLE IF EXISTS {full}")).await;
+        return run_statement(transaction, format!("DROP TABLE IF EXISTS {full}")).await;
     }
     let own = quoted(relation);
-    run(transaction, format!("ALTER TABLE {full} RENAME TO {own}")).await?;
+    run_statement(transaction, format!("ALTER TABLE {full} RENAME TO {own}")).await?;
     if place != "pausa_datasets" {
-        run(transaction, format!("ALTER TABLE {}.{own} SET SCHEMA pausa_datasets", quoted(place))).await?;
+        run_statement(transaction, format!("ALTER TABLE {}.{own} SET SCHEMA pausa_datasets", quoted(place))).await?;
     }
     let insert = sqlx::query("INSERT INTO pausa_datasets.retired (relation) VALUES ($1)").bind(relation);
     insert.execute(transaction).await?;
@@ -72,7 +72,7 @@ async fn drop_free(transaction: &mut PgConnection, relation: &str) -> Result<(),
          AND NOT EXISTS (SELECT 1 FROM pausa_datasets.pin WHERE relation = $1)",
     );
     if delete.bind(relation).execute(&mut *transaction).await?.rows_affected() > 0 {
-        run(transaction, format!("DROP TABLE IF EXISTS {}", own_table(relation))).await?;
+        run_statement(transaction, format!("DROP TABLE IF EXISTS {}", own_table(relation))).await?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::super::{Batch, Column, ColumnType, Error};
-use super::publishing::run;
+use super::schema::run_statement;
 use super::schema::{ROW, names};
 
 /// A table and its columns, quoted.
@@ -51,7 +51,7 @@ pub(super) async fn read(
     range: RowQueryRange,
 ) -> Result<(Batch, bool), Error> {
     // The numbers' index is all that is needed, also where no statistics say so yet.
-    run(transaction, "SET LOCAL enable_seqscan = off".into()).await?;
+    run_statement(transaction, "SET LOCAL enable_seqscan = off".into()).await?;
     let mut batch = Batch::new(source.width);
     let (after, last) = (range.after, range.after.saturating_add(range.limit.into()).min(range.last));
     if after >= last {

@@ -1,6 +1,6 @@
 //! The bookkeeping's tables, and what tables and columns are called.
 
-use sqlx::PgPool;
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 use super::super::identifiers::{Rules, quoted};
 use super::super::{Column, ColumnType, Error};
@@ -78,4 +78,10 @@ pub(super) fn declared(kind: ColumnType) -> &'static str {
 /// The columns' names in the table, quoted, without the row's number.
 pub(super) fn names(columns: &[Column]) -> Vec<String> {
     RULES.identifiers(columns).iter().map(|name| quoted(name)).collect()
+}
+
+/// Runs a statement whose identifiers are quoted.
+pub(super) async fn run_statement(connection: &mut PgConnection, sql: String) -> Result<(), Error> {
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
+    Ok(())
 }

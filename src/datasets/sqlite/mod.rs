@@ -36,6 +36,7 @@ use self::segment_folder::SegmentFolder;
 use super::{
     Batch, Dataset, DatasetName, Datasets, Error, ImportPlan, PinHolder, Selection, Snapshot, SnapshotReader, Staging,
 };
+use crate::access::Caller;
 use crate::config::SqliteUrl;
 use crate::task::TaskId;
 
@@ -119,13 +120,14 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + S
 
 #[async_trait]
 impl Datasets for Sqlite {
-    async fn get(&self, name: &DatasetName) -> Result<Option<Dataset>, Error> {
+    async fn get(&self, _: &Caller, name: &DatasetName) -> Result<Option<Dataset>, Error> {
         let name = name.clone();
         self.run(move |shared| shared.catalog.read(|catalog| listing::get(catalog, &name))).await
     }
 
     async fn list(
         &self,
+        _: &Caller,
         after: Option<&str>,
         before: Option<&str>,
         limit: u32,
@@ -136,11 +138,11 @@ impl Datasets for Sqlite {
         self.run(move |shared| shared.catalog.read(|catalog| listing::list(catalog, &range))).await
     }
 
-    async fn count(&self) -> Result<u64, Error> {
+    async fn count(&self, _: &Caller) -> Result<u64, Error> {
         self.run(|shared| shared.catalog.read(listing::count)).await
     }
 
-    async fn rows(&self, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
+    async fn rows(&self, _: &Caller, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
         let name = name.clone();
         // Dropped with this future: then the thread stops reading.
         let guard = AbandonOnDrop(Arc::default());
@@ -148,7 +150,7 @@ impl Datasets for Sqlite {
         self.run(move |shared| shared.rows(&name, (after, limit), &abandoned)).await
     }
 
-    async fn drop_dataset(&self, name: &DatasetName) -> Result<bool, Error> {
+    async fn drop_dataset(&self, _: &Caller, name: &DatasetName) -> Result<bool, Error> {
         let name = name.clone();
         self.run(move |shared| {
             let dropped = shared.catalog.write(|catalog| publishing::unlist(catalog, &name))?;
@@ -183,7 +185,7 @@ impl Datasets for Sqlite {
         self.run(move |shared| shared.catalog.write(|catalog| publishing::purge_import(catalog, task))).await
     }
 
-    async fn pin(&self, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {
+    async fn pin(&self, _: &Caller, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {
         let name = name.clone();
         self.run(move |shared| shared.catalog.write(|catalog| pins::pin(catalog, holder, &name))).await
     }

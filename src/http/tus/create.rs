@@ -7,23 +7,24 @@ use axum::response::{IntoResponse, Response};
 use super::headers::{DEFER, LENGTH, METADATA, OFFSET, number, with_expiry};
 use super::receive::{self, has_bytes};
 use super::{TusResult, bad, metadata, open_unfinished, too_large};
+use crate::access::Caller;
+use crate::http::error_response::storage_failed;
 use crate::http::file_response::with;
-use crate::http::uploads::storage_failed;
 use crate::state::AppState;
 use crate::store::Upload;
 
-pub async fn create(app: &AppState, headers: &HeaderMap, body: Body) -> TusResult {
+pub async fn create(app: &AppState, caller: &Caller, headers: &HeaderMap, body: Body) -> TusResult {
     let upload = parse_upload(app, headers)?;
-    app.store.add_upload(&upload).await.map_err(storage_failed)?;
+    app.store.add_upload(caller, &upload).await.map_err(storage_failed)?;
     let location = format!("/uploads/{}", upload.id);
     let created = StatusCode::CREATED.into_response();
     let response = if has_bytes(headers) {
-        let (upload, offset) = receive::receive(app, upload, 0, body).await?;
+        let (upload, offset) = receive::receive(app, caller, upload, 0, body).await?;
         with(with_expiry(created, app, &upload), OFFSET, &offset.to_string())
     } else if upload.size == Some(0) {
         let _lock = app.upload_locks.take(&upload.id).await;
-        let (mut bytes, upload) = open_unfinished(app, &upload.id).await?;
-        with_expiry(created, app, &receive::complete_if_full(app, upload, bytes.as_mut()).await?)
+        let (mut bytes, upload) = open_unfinished(app, caller, &upload.id).await?;
+        with_expiry(created, app, &receive::complete_if_full(app, caller, upload, bytes.as_mut()).await?)
     } else {
         with_expiry(created, app, &upload)
     };

@@ -14,9 +14,11 @@ use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::caller::RequestCaller;
+use super::error_response::{error, refuse, storage_failed};
 use super::file_response::with;
-use super::uploads::{delete_blob, error, refuse, storage_failed};
-use crate::files::ResumableUpload;
+use crate::access::Caller;
+use crate::files::{BlobName, ResumableUpload};
 use crate::state::AppState;
 use crate::store::Upload;
 use crate::task::Code;
@@ -27,22 +29,27 @@ use headers::{OFFSET, with_upload};
 type TusResult = Result<Response, Box<Response>>;
 
 /// POST /uploads with a Tus-Resumable header: a new upload.
-pub async fn create(app: &AppState, headers: &HeaderMap, body: Body) -> Response {
+pub async fn create(app: &AppState, caller: &Caller, headers: &HeaderMap, body: Body) -> Response {
     headers::with_version(match headers::check_version(headers) {
-        Ok(()) => create::create(app, headers, body).await,
+        Ok(()) => create::create(app, caller, headers, body).await,
         Err(refusal) => Err(refusal),
     })
 }
 
 /// HEAD, PATCH and DELETE /uploads/ID; as POST too, with the method in X-HTTP-Method-Override.
-pub async fn upload(State(app): State<AppState>, Path(id): Path<String>, request: Request) -> Response {
+pub async fn upload(
+    State(app): State<AppState>,
+    RequestCaller(caller): RequestCaller,
+    Path(id): Path<String>,
+    request: Request,
+) -> Response {
     let (head, body) = request.into_parts();
     let result = match headers::check_version(&head.headers) {
         Err(refusal) => Err(refusal),
         Ok(()) => match headers::method(&head.method, &head.headers) {
-            Method::HEAD => report_offset(&app, &id).await,
-            Method::PATCH => receive::patch(&app, id, &head.headers, body).await,
-            Method::DELETE => terminate(&app, &id).await,
+            Method::HEAD => report_offset(&app, &caller, &id).await,
+            Method::PATCH => receive::patch(&app, &caller, id, &head.headers, body).await,
+            Method::DELETE => terminate(&app, &caller, &id).await,
             _ => {
                 let text = "Use HEAD for the offset of an upload, PATCH to continue it, DELETE to delete it.";
                 let refusal = error(StatusCode::METHOD_NOT_ALLOWED, Code::BadUserInput, text);
@@ -54,14 +61,14 @@ pub async fn upload(State(app): State<AppState>, Path(id): Path<String>, request
 }
 
 /// HEAD: reports the offset. First interrupts the request that still writes, so that the offset stays true.
-async fn report_offset(app: &AppState, id: &str) -> TusResult {
-    let mut upload = known(app, id).await?;
+async fn report_offset(app: &AppState, caller: &Caller, id: &str) -> TusResult {
+    let mut upload = known(app, caller, id).await?;
     let mut offset = upload.size.unwrap_or(0);
     if !upload.is_complete() {
         let lock = app.upload_locks.take(id).await;
-        let (mut bytes, now) = open_unfinished(app, id).await?;
+        let (mut bytes, now) = open_unfinished(app, caller, id).await?;
         offset = bytes.sync().await.map_err(storage_failed)?;
-        upload = receive::complete_if_full(app, now, bytes.as_mut()).await?;
+        upload = receive::complete_if_full(app, caller, now, bytes.as_mut()).await?;
         drop(bytes);
         drop(lock);
     }
@@ -71,11 +78,11 @@ async fn report_offset(app: &AppState, id: &str) -> TusResult {
 }
 
 /// DELETE: deletes an upload, unless a task uses it.
-async fn terminate(app: &AppState, id: &str) -> TusResult {
-    let upload = known(app, id).await?;
+async fn terminate(app: &AppState, caller: &Caller, id: &str) -> TusResult {
+    let upload = known(app, caller, id).await?;
     let _lock = app.upload_locks.take(id).await;
-    if !app.store.delete_upload(&upload.id).await.map_err(storage_failed)? {
-        known(app, id).await?;
+    if !app.store.delete_upload(caller, &upload.id).await.map_err(storage_failed)? {
+        known(app, caller, id).await?;
         return Err(refused(
             StatusCode::CONFLICT,
             Code::InvalidState,
@@ -86,13 +93,17 @@ async fn terminate(app: &AppState, id: &str) -> TusResult {
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn known(app: &AppState, id: &str) -> Result<Upload, Box<Response>> {
-    let found = app.store.upload(id).await.map_err(storage_failed)?;
+async fn known(app: &AppState, caller: &Caller, id: &str) -> Result<Upload, Box<Response>> {
+    let found = app.store.upload(caller, id).await.map_err(storage_failed)?;
     found.ok_or_else(|| refused(StatusCode::NOT_FOUND, Code::NotFound, "Upload not found."))
 }
 
 /// Opens the bytes of an upload for this process only, and reads its row after that.
-async fn open_unfinished(app: &AppState, id: &str) -> Result<(Box<dyn ResumableUpload>, Upload), Box<Response>> {
+async fn open_unfinished(
+    app: &AppState,
+    caller: &Caller,
+    id: &str,
+) -> Result<(Box<dyn ResumableUpload>, Upload), Box<Response>> {
     let Some(bytes) = app.files.blobs.resume_upload(id).await.map_err(storage_failed)? else {
         return Err(refused(
             StatusCode::LOCKED,
@@ -100,7 +111,7 @@ async fn open_unfinished(app: &AppState, id: &str) -> Result<(Box<dyn ResumableU
             "Another node receives this upload. Try again in a moment.",
         ));
     };
-    match known(app, id).await {
+    match known(app, caller, id).await {
         Ok(upload) => Ok((bytes, upload)),
         Err(refusal) => {
             delete_blob(app, id).await.map_err(storage_failed)?;
@@ -119,4 +130,9 @@ fn bad(text: &str) -> Box<Response> {
 
 fn too_large(limit: u64) -> Box<Response> {
     Box::new(refuse(&graphql_transport::UploadError::TooLarge { limit }))
+}
+
+/// Deletes the bytes of an upload, complete or not.
+pub async fn delete_blob(app: &AppState, id: &str) -> std::io::Result<()> {
+    app.files.blobs.delete(&BlobName::Upload(id.to_owned())).await
 }

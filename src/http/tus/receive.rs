@@ -9,10 +9,11 @@ use futures_util::StreamExt;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::headers::{LENGTH, OFFSET, number, with_expiry};
-use super::{TusResult, bad, known, open_unfinished, refused, too_large};
+use super::{TusResult, bad, delete_blob, known, open_unfinished, refused, too_large};
+use crate::access::Caller;
 use crate::files::{Received, ResumableUpload, UploadLock};
+use crate::http::error_response::storage_failed;
 use crate::http::file_response::with;
-use crate::http::uploads::{delete_blob, storage_failed};
 use crate::state::AppState;
 use crate::store::Upload;
 use crate::task::Code;
@@ -46,19 +47,19 @@ enum ReceiveEnd {
 }
 
 /// PATCH: receives the next bytes.
-pub async fn patch(app: &AppState, id: String, headers: &HeaderMap, body: Body) -> TusResult {
+pub async fn patch(app: &AppState, caller: &Caller, id: String, headers: &HeaderMap, body: Body) -> TusResult {
     if !has_bytes(headers) {
         let text = format!("Content-Type must be {MEDIA_TYPE}.");
         return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadUserInput, &text));
     }
     let offset = number(headers, &OFFSET)?.ok_or_else(|| bad("Send the header Upload-Offset."))?;
     let length = number(headers, &LENGTH)?;
-    let upload = set_length(app, known(app, &id).await?, length).await?;
+    let upload = set_length(app, caller, known(app, caller, &id).await?, length).await?;
     let bytes = number(headers, &header::CONTENT_LENGTH)?.unwrap_or(0);
     if upload.size.is_some_and(|size| offset.saturating_add(bytes) > size) {
         return Err(exceeds_length());
     }
-    let (upload, offset) = receive(app, upload, offset, body).await?;
+    let (upload, offset) = receive(app, caller, upload, offset, body).await?;
     let response = with_expiry(StatusCode::NO_CONTENT.into_response(), app, &upload);
     Ok(with(response, OFFSET, &offset.to_string()))
 }
@@ -69,7 +70,12 @@ pub fn has_bytes(headers: &HeaderMap) -> bool {
 }
 
 /// Records the length that a request gives for an upload created with Upload-Defer-Length.
-async fn set_length(app: &AppState, mut upload: Upload, length: Option<u64>) -> Result<Upload, Box<Response>> {
+async fn set_length(
+    app: &AppState,
+    caller: &Caller,
+    mut upload: Upload,
+    length: Option<u64>,
+) -> Result<Upload, Box<Response>> {
     let Some(size) = length else { return Ok(upload) };
     if size > app.config.max_upload_bytes {
         return Err(too_large(app.config.max_upload_bytes));
@@ -80,7 +86,7 @@ async fn set_length(app: &AppState, mut upload: Upload, length: Option<u64>) -> 
     if app.files.blobs.received_bytes(&upload.id).await.map_err(storage_failed)? > size {
         return Err(bad("More bytes than Upload-Length were received already."));
     }
-    if upload.size.is_none() && !app.store.size_upload(&upload.id, size).await.map_err(storage_failed)? {
+    if upload.size.is_none() && !app.store.size_upload(caller, &upload.id, size).await.map_err(storage_failed)? {
         return Err(refused(
             StatusCode::CONFLICT,
             Code::Conflict,
@@ -92,32 +98,45 @@ async fn set_length(app: &AppState, mut upload: Upload, length: Option<u64>) -> 
 }
 
 /// Receives the body from `offset` on. Returns the upload and its new offset.
-pub async fn receive(app: &AppState, upload: Upload, offset: u64, body: Body) -> Result<(Upload, u64), Box<Response>> {
-    let app = app.clone();
+pub async fn receive(
+    app: &AppState,
+    caller: &Caller,
+    upload: Upload,
+    offset: u64,
+    body: Body,
+) -> Result<(Upload, u64), Box<Response>> {
+    let (app, caller) = (app.clone(), caller.clone());
     // A request whose connection is lost is dropped, but its bytes must reach the disk: hence a tokio task.
-    let received = tokio::spawn(async move { append(&app, &upload.id, offset, body.into_data_stream()).await });
+    let received =
+        tokio::spawn(async move { append(&app, &caller, &upload.id, offset, body.into_data_stream()).await });
     received.await.unwrap_or_else(|panic| Err(storage_failed(std::io::Error::other(panic))))
 }
 
-async fn append(app: &AppState, id: &str, offset: u64, body: BodyDataStream) -> Result<(Upload, u64), Box<Response>> {
+async fn append(
+    app: &AppState,
+    caller: &Caller,
+    id: &str,
+    offset: u64,
+    body: BodyDataStream,
+) -> Result<(Upload, u64), Box<Response>> {
     let lock = app.upload_locks.take(id).await;
-    let (mut bytes, upload) = open_unfinished(app, id).await?;
+    let (mut bytes, upload) = open_unfinished(app, caller, id).await?;
     let size = bytes.size();
     if offset != size {
         let text = format!("{size} bytes were received: continue at Upload-Offset {size}.");
         return Err(Box::new(with(*refused(StatusCode::CONFLICT, Code::Conflict, &text), OFFSET, &size.to_string())));
     }
     let limit = upload.size.unwrap_or(app.config.max_upload_bytes);
-    let end = copy_body(app, id, &lock, body, bytes.as_mut(), limit).await;
+    let end = copy_body(app, caller, id, &lock, body, bytes.as_mut(), limit).await;
     // The bytes that arrived are kept, whatever the reason of the end.
     let offset = bytes.sync().await.map_err(storage_failed)?;
     let now = app.clock.now();
-    if matches!(end, Ok(ReceiveEnd::Gone)) || !app.store.use_upload(id, now).await.map_err(storage_failed)? {
+    if matches!(end, Ok(ReceiveEnd::Gone)) || !app.store.use_upload(caller, id, now).await.map_err(storage_failed)? {
         drop(bytes);
         delete_blob(app, id).await.map_err(storage_failed)?;
         return Err(refused(StatusCode::NOT_FOUND, Code::NotFound, "The upload was deleted."));
     }
-    let upload = complete_if_full(app, Upload { used_at: now, ..upload }, bytes.as_mut()).await?;
+    let upload = complete_if_full(app, caller, Upload { used_at: now, ..upload }, bytes.as_mut()).await?;
     match end.map_err(storage_failed)? {
         ReceiveEnd::Sent => Ok((upload, offset)),
         end => Err(interrupted(&end, offset, upload.size, limit)),
@@ -127,6 +146,7 @@ async fn append(app: &AppState, id: &str, offset: u64, body: BodyDataStream) -> 
 /// Appends the body to the upload until something ends it.
 async fn copy_body(
     app: &AppState,
+    caller: &Caller,
     id: &str,
     lock: &UploadLock,
     mut body: BodyDataStream,
@@ -142,7 +162,7 @@ async fn copy_body(
             () = lock.superseded() => return Ok(ReceiveEnd::Superseded),
             () = app.ending.cancelled() => return Ok(ReceiveEnd::ShuttingDown),
             _ = uses.tick() => {
-                if matches!(app.store.use_upload(id, app.clock.now()).await, Ok(false)) {
+                if matches!(app.store.use_upload(caller, id, app.clock.now()).await, Ok(false)) {
                     return Ok(ReceiveEnd::Gone);
                 }
             }
@@ -163,6 +183,7 @@ async fn copy_body(
 /// Completes an upload if all of its bytes were received. Returns it as it is then.
 pub async fn complete_if_full(
     app: &AppState,
+    caller: &Caller,
     upload: Upload,
     bytes: &mut dyn ResumableUpload,
 ) -> Result<Upload, Box<Response>> {
@@ -171,7 +192,12 @@ pub async fn complete_if_full(
     }
     let complete = bytes.finish().await.map_err(storage_failed)?;
     let now = app.clock.now();
-    if !app.store.complete_upload(&upload.id, complete.size, &complete.sha256, now).await.map_err(storage_failed)? {
+    if !app
+        .store
+        .complete_upload(caller, &upload.id, complete.size, &complete.sha256, now)
+        .await
+        .map_err(storage_failed)?
+    {
         delete_blob(app, &upload.id).await.map_err(storage_failed)?;
         return Err(refused(StatusCode::NOT_FOUND, Code::NotFound, "The upload was deleted."));
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, InputObject, Json, Object};
 use serde_json::Value;
 
+use crate::access::Caller;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::DateTime;
@@ -69,13 +70,13 @@ impl CustomStart {
         ctx: &Context<'_>,
         #[graphql(desc = "Kind, its input and options.")] input: StartCustomInput,
     ) -> Result<CustomTask> {
-        let app = ctx.data_unchecked::<AppState>();
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         if TaskKind::of(&input.name) != TaskKind::Custom {
             let text = format!("{:?} has its own mutation. Use that instead of startCustom.", input.name);
             return Err(error::bad_input("name", text));
         }
         let (key, start_at) = (idempotency::key(ctx, input.idempotency_key)?, input.start_at.map(|at| at.0));
         let options = StartOptions::new(input.label, start_at, key).map_err(error::from_input)?;
-        app.start(&input.name, input.spec.0, options).await.map(CustomTask::from)
+        app.start(caller, &input.name, input.spec.0, options).await.map(CustomTask::from)
     }
 }

@@ -6,6 +6,7 @@ use async_graphql::{Context, Enum, InputObject, Object};
 
 use super::NAME;
 use super::spec::{self, ExportSpec};
+use crate::access::Caller;
 use crate::datasets::{self, ColumnFilter, DatasetName};
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
@@ -104,15 +105,15 @@ impl ExportStart {
         ctx: &Context<'_>,
         #[graphql(desc = "Dataset, columns, conditions and options.")] input: StartExportInput,
     ) -> Result<ExportTask> {
-        let app = ctx.data_unchecked::<AppState>();
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let (key, start_at) = (idempotency::key(ctx, input.idempotency_key.clone())?, input.start_at.map(|at| at.0));
         let options = StartOptions::new(input.label.clone(), start_at, key).map_err(error::from_input)?;
         let spec = parse_input(input)?;
-        if app.repeated(NAME, &options).await?.is_none() {
-            check_selection(app, &spec).await?;
+        if app.repeated(caller, NAME, &options).await?.is_none() {
+            check_selection(app, caller, &spec).await?;
         }
         let spec = serde_json::to_value(spec).map_err(error::internal)?;
-        app.start(NAME, spec, options).await.map(ExportTask::from)
+        app.start(caller, NAME, spec, options).await.map(ExportTask::from)
     }
 }
 
@@ -140,8 +141,8 @@ fn parse_input(input: StartExportInput) -> Result<ExportSpec> {
 }
 
 /// Refuses columns and conditions that do not fit the current dataset.
-async fn check_selection(app: &AppState, spec: &ExportSpec) -> Result<()> {
-    let found = app.datasets.get(&spec.dataset).await.map_err(error::from_datasets)?;
+async fn check_selection(app: &AppState, caller: &Caller, spec: &ExportSpec) -> Result<()> {
+    let found = app.datasets.get(caller, &spec.dataset).await.map_err(error::from_datasets)?;
     let dataset = found.ok_or_else(|| error::from_datasets(datasets::Error::Missing(spec.dataset.clone())))?;
     let checked = spec.selection(&dataset.columns);
     checked.map(drop).map_err(|invalid| error::bad_input(invalid.field, invalid.message))

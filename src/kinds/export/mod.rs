@@ -19,6 +19,7 @@ use self::file::ExportFile;
 use self::spec::{ExportCursor, ExportSpec, WrittenFile};
 use self::writer::ExportWriter;
 use super::KindParts;
+use crate::access::Caller;
 use crate::datasets::{Column, CsvLines, Datasets, Snapshot};
 use crate::files::Fingerprint;
 use crate::runner::{BadInput, Context, Failure, Kind, Report, StopReason, TaskPlan};
@@ -73,7 +74,7 @@ impl Kind for Export {
 
 async fn export(datasets: &dyn Datasets, context: &Context) -> Result<ResultFile, StopReason> {
     let spec: ExportSpec = context.spec()?;
-    let snapshot = datasets.pin(context.id().into(), &spec.dataset).await.map_err(Failure::from)?;
+    let snapshot = datasets.pin(&Caller::system(), context.id().into(), &spec.dataset).await.map_err(Failure::from)?;
     let fingerprint = write_file(datasets, context, (&spec, &snapshot)).await?;
     let fingerprint = super::stage_result(context, FILE, Some(fingerprint)).await.map_err(file::io_failure)?;
     Ok(ResultFile {

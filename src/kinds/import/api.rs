@@ -9,13 +9,14 @@ use serde_json::json;
 
 use super::spec::{BadRows, CsvFormat, FileSource, ImportSpec};
 use super::{NAME, load, source};
+use crate::access::Caller;
 use crate::datasets::{Column, DatasetName, PublishMode};
 use crate::gql::column::ColumnTypeEnum;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::{Count, DateTime, UploadScalar};
 use crate::gql::task::{ResultFileObject, task_type};
-use crate::kinds::api::TaskKind;
+use crate::kinds::{self, api::TaskKind};
 use crate::runner::StartOptions;
 use crate::state::AppState;
 use crate::task::{IdempotencyKey, State, Task};
@@ -170,17 +171,17 @@ impl ImportStart {
         ctx: &Context<'_>,
         #[graphql(desc = "File, dataset and options.")] input: StartImportInput,
     ) -> Result<ImportTask> {
-        let app = ctx.data_unchecked::<AppState>();
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let (label, start_at) = (input.label.clone(), input.start_at.map(|at| at.0));
         let key = input.idempotency_key.clone();
-        let spec = parse_input(app, input).await?;
+        let spec = parse_input(app, caller, input).await?;
         let idempotency_key = idempotency_key(ctx, key, &spec.source).await?;
         let options = StartOptions::new(label, start_at, idempotency_key).map_err(error::from_input)?;
-        if app.repeated(NAME, &options).await?.is_none() {
-            check_dataset(app, &spec).await?;
+        if app.repeated(caller, NAME, &options).await?.is_none() {
+            check_dataset(app, caller, &spec).await?;
         }
         let spec = serde_json::to_value(&spec).map_err(error::internal)?;
-        app.start(NAME, spec, options).await.map(ImportTask::from)
+        app.start(caller, NAME, spec, options).await.map(ImportTask::from)
     }
 }
 
@@ -191,14 +192,14 @@ async fn idempotency_key(
     source: &FileSource,
 ) -> Result<Option<IdempotencyKey>> {
     let (Some(text), FileSource::Upload(id)) = (&key, source) else { return idempotency::key(ctx, key) };
-    let app = ctx.data_unchecked::<AppState>();
-    let upload = app.store.upload(id).await.map_err(error::from_store)?;
+    let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+    let upload = app.store.upload(caller, id).await.map_err(error::from_store)?;
     let mut input = idempotency::input(ctx)?;
     input["input"]["source"] = json!({ "sha256": upload.and_then(|upload| upload.sha256) });
     Ok(Some(idempotency::key_for(text.clone(), &input)))
 }
 
-async fn parse_input(app: &AppState, input: StartImportInput) -> Result<ImportSpec> {
+async fn parse_input(app: &AppState, caller: &Caller, input: StartImportInput) -> Result<ImportSpec> {
     let dataset: DatasetName = input
         .dataset
         .parse()
@@ -214,8 +215,10 @@ async fn parse_input(app: &AppState, input: StartImportInput) -> Result<ImportSp
         (OnBadRow::Fail, Some(_)) => return Err(error::bad_input("maxBadRows", "maxBadRows requires onBadRow: SKIP.")),
     };
     let source = match input.source {
-        ImportSource::Upload(UploadScalar(id)) => FileSource::Upload(check_upload(app, "source.upload", id).await?),
-        ImportSource::UploadId(ID(id)) => FileSource::Upload(check_upload(app, "source.uploadId", id).await?),
+        ImportSource::Upload(UploadScalar(id)) => {
+            FileSource::Upload(check_upload(app, caller, "source.upload", id).await?)
+        }
+        ImportSource::UploadId(ID(id)) => FileSource::Upload(check_upload(app, caller, "source.uploadId", id).await?),
         ImportSource::Url(url) => FileSource::Url(url),
         ImportSource::Path(name) => check_path(app, name).await?,
     };
@@ -232,8 +235,8 @@ fn parse_columns(input: Vec<ColumnInput>) -> Result<Vec<Column>> {
     Ok(input.into_iter().map(|column| Column { name: column.name, kind: column.kind.into() }).collect())
 }
 
-async fn check_upload(app: &AppState, field: &str, id: String) -> Result<String> {
-    match app.store.upload(&id).await.map_err(error::from_store)? {
+async fn check_upload(app: &AppState, caller: &Caller, field: &str, id: String) -> Result<String> {
+    match app.store.upload(caller, &id).await.map_err(error::from_store)? {
         Some(upload) if upload.is_complete() => Ok(upload.id),
         Some(upload) => {
             let received = app.files.blobs.received_bytes(&id).await.map_err(error::internal)?;
@@ -287,12 +290,14 @@ fn parse_ascii(field: &str, text: Option<String>, default: u8) -> Result<u8> {
 }
 
 /// Refuses a start that would fail as soon as it runs.
-async fn check_dataset(app: &AppState, spec: &ImportSpec) -> Result<()> {
-    if let Some(holder) = app.store.holder(&super::unique_key(&spec.dataset)).await.map_err(error::from_store)? {
+async fn check_dataset(app: &AppState, caller: &Caller, spec: &ImportSpec) -> Result<()> {
+    if let Some(holder) =
+        app.store.holder(caller, &kinds::dataset_key(&spec.dataset)).await.map_err(error::from_store)?
+    {
         let text = format!("Task {} is filling the dataset. Wait for it, or terminate it.", holder.id);
         return Err(error::conflict(holder.id, text));
     }
-    let exists = app.datasets.get(&spec.dataset).await.map_err(error::from_datasets)?.is_some();
+    let exists = app.datasets.get(caller, &spec.dataset).await.map_err(error::from_datasets)?.is_some();
     match (spec.mode, exists) {
         (PublishMode::Create, true) => Err(error::from_datasets(crate::datasets::Error::Exists(spec.dataset.clone()))),
         (PublishMode::Append, false) => {

@@ -11,6 +11,7 @@ use super::source::growing::GrowingFile;
 use super::spec::{FileIdentity, ImportCursor, ImportSpec};
 use super::writer::{ImportWriter, stopped_by};
 use super::{Import, inspect, rejects, report, source};
+use crate::access::Caller;
 use crate::datasets::{Batch, Datasets, ImportPlan, PublishMode, Staging};
 use crate::runner::{Context, Failure, StopReason};
 use crate::task::{Code, ResultFile};
@@ -105,7 +106,9 @@ async fn open_records(
     resumed: bool,
 ) -> Result<RecordReader, StopReason> {
     let existing = match spec.mode {
-        PublishMode::Append => datasets.get(&spec.dataset).await.map_err(stopped_by)?.map(|dataset| dataset.columns),
+        PublishMode::Append => {
+            datasets.get(&Caller::system(), &spec.dataset).await.map_err(stopped_by)?.map(|dataset| dataset.columns)
+        }
         PublishMode::Create | PublishMode::Replace => None,
     };
     let spec = spec.clone();

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::KindParts;
-use crate::datasets::{DatasetName, Datasets};
+use crate::datasets::Datasets;
 use crate::runner::{BadInput, Context, Failure, Kind, Report, StopReason, TaskPlan};
 use crate::task::{ResultFile, State, Task, Unit};
 use outbound::Outbound;
@@ -82,7 +82,7 @@ impl Kind for Import {
         Ok(TaskPlan {
             unit: Unit::Rows,
             total: None,
-            unique_key: Some(unique_key(&spec.dataset)),
+            unique_key: Some(super::dataset_key(&spec.dataset)),
             upload,
             concurrency_key: None,
         })
@@ -138,11 +138,6 @@ impl Kind for Import {
             _ => None,
         }
     }
-}
-
-/// Returns the unique key of an import: its dataset. Only one unfinished import may fill it.
-pub fn unique_key(dataset: &DatasetName) -> String {
-    format!("dataset:{dataset}")
 }
 
 /// Returns the progress at `cursor`.

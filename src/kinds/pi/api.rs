@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, InputObject, Object};
 
 use super::{NAME, PiSpec};
+use crate::access::Caller;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::DateTime;
@@ -58,7 +59,7 @@ impl PiStart {
         ctx: &Context<'_>,
         #[graphql(desc = "Number of digits and options.")] input: StartPiJobInput,
     ) -> Result<PiTask> {
-        let app = ctx.data_unchecked::<AppState>();
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let (key, start_at) = (idempotency::key(ctx, input.idempotency_key)?, input.start_at.map(|at| at.0));
         let options = StartOptions::new(input.label, start_at, key).map_err(error::from_input)?;
         let limit = app.config.max_pi_digits;
@@ -67,6 +68,6 @@ impl PiStart {
         let digits = u32::try_from(input.digits).ok().filter(|digits| (1..=limit).contains(digits));
         let spec = PiSpec { digits: digits.ok_or_else(out_of_range)? };
         let spec = serde_json::to_value(spec).map_err(error::internal)?;
-        app.start(NAME, spec, options).await.map(PiTask::from)
+        app.start(caller, NAME, spec, options).await.map(PiTask::from)
     }
 }

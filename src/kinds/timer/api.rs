@@ -10,6 +10,7 @@ use url::Url;
 
 use super::spec::{self, TimerSpec};
 use super::{NAME, TimerCursor};
+use crate::access::Caller;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::DateTime;
@@ -205,10 +206,10 @@ impl TimerStart {
         ctx: &Context<'_>,
         #[graphql(desc = "Request, time and options.")] mut input: StartTimerInput,
     ) -> Result<TimerTask> {
-        let app = ctx.data_unchecked::<AppState>();
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let key = idempotency::key(ctx, input.idempotency_key.take())?;
         let (spec, options) = input.into_start(app.clock.now(), key)?;
-        app.start(NAME, spec, options).await.map(TimerTask::from)
+        app.start(caller, NAME, spec, options).await.map(TimerTask::from)
     }
 
     /// Starts many timers in one commit. If one is refused, none is started, and the error names its field, such as
@@ -222,7 +223,7 @@ impl TimerStart {
         )]
         inputs: Vec<StartTimerInput>,
     ) -> Result<Vec<TimerTask>> {
-        let app = ctx.data_unchecked::<AppState>();
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         if inputs.len() > MAX_TIMERS {
             return Err(error::bad_input(
                 "inputs",
@@ -234,7 +235,7 @@ impl TimerStart {
         for (index, (input, key)) in inputs.into_iter().zip(keys).enumerate() {
             starts.push(input.into_start(now, key).map_err(|refused| error::at_input(index, refused))?);
         }
-        let tasks = app.start_all(NAME, starts).await?;
+        let tasks = app.start_all(caller, NAME, starts).await?;
         Ok(tasks.into_iter().map(TimerTask::from).collect())
     }
 }

@@ -7,7 +7,6 @@ mod values;
 
 use self::WrittenAt::{Change, Start, StartAndChange};
 pub use self::values::{Cell, Value};
-use super::row::{signed, unsigned};
 use crate::task::{IdempotencyKey, PauseExpiry, ResultFile, Task, TaskError, Unit, Verb};
 
 /// Name and type of a column.
@@ -339,4 +338,14 @@ fn unit_name(unit: &Unit) -> Option<&str> {
         Unit::Custom(name) => Some(name),
         _ => None,
     }
+}
+
+/// Number as it is stored. The API keeps numbers below 2^53.
+pub fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// Number as it was stored. A CHECK excludes negative ones.
+pub fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
 }

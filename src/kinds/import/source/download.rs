@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::super::Import;
 use super::super::spec::{FileIdentity, ImportCursor};
 use super::growing::GrowingFile;
-use super::reply::{self, DownloadStart};
+use super::reply::{self, DownloadError, DownloadStart};
 use super::spool::{self, BATCH, Spool};
 use crate::files::TaskScratch;
 use crate::runner::{Context, Failure, StopReason};
@@ -38,14 +38,6 @@ pub struct Download {
     spool: Spool,
     start: Option<DownloadStart>,
     limit: u64,
-}
-
-/// Why a transfer ended early.
-pub enum DownloadError {
-    /// A retry may succeed. The server may have requested a delay.
-    Retryable(String, Option<Duration>),
-    /// A retry would not succeed.
-    Permanent(Failure),
 }
 
 impl Download {
@@ -251,13 +243,4 @@ fn remove_copies(scratch: &TaskScratch) -> std::io::Result<()> {
     let names = scratch.names()?;
     let mut copies = names.iter().filter(|name| name.starts_with("source-") || name.starts_with("plain-"));
     copies.try_for_each(|name| scratch.remove(name))
-}
-
-impl From<RequestError> for DownloadError {
-    fn from(failed: RequestError) -> DownloadError {
-        match failed {
-            RequestError::Url(refused) => DownloadError::Permanent(Failure::input(refused.to_string())),
-            RequestError::Connect(text) | RequestError::Broken(text) => DownloadError::Retryable(text, None),
-        }
-    }
 }

@@ -5,10 +5,26 @@ use std::time::Duration;
 use jiff::fmt::rfc2822::DateTimeParser;
 
 use super::super::spec::FileIdentity;
-use super::download::DownloadError;
 use super::spool::too_large;
 use crate::runner::Failure;
-use outbound::{CheckedUrl, Outbound, Reply};
+use outbound::{CheckedUrl, Outbound, Reply, RequestError};
+
+/// Why a transfer ended early.
+pub enum DownloadError {
+    /// A retry may succeed. The server may have requested a delay.
+    Retryable(String, Option<Duration>),
+    /// A retry would not succeed.
+    Permanent(Failure),
+}
+
+impl From<RequestError> for DownloadError {
+    fn from(failed: RequestError) -> DownloadError {
+        match failed {
+            RequestError::Url(refused) => DownloadError::Permanent(Failure::input(refused.to_string())),
+            RequestError::Connect(text) | RequestError::Broken(text) => DownloadError::Retryable(text, None),
+        }
+    }
+}
 
 /// Usable response.
 pub enum DownloadStart {

@@ -1,0 +1,19 @@
+//! The caller of an HTTP request.
+
+use std::convert::Infallible;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use crate::access::Caller;
+
+/// The caller of a request, for handlers.
+pub struct RequestCaller(pub Caller);
+
+impl<S: Sync> FromRequestParts<S> for RequestCaller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(_parts: &mut Parts, _state: &S) -> Result<RequestCaller, Infallible> {
+        Ok(RequestCaller(Caller::anonymous()))
+    }
+}
