@@ -38,7 +38,7 @@ fn is_open(server: &Server, file: &Path) -> bool {
 /// stop.
 async fn request(server: &Server, verb: &str, id: &str) -> String {
     for _ in 0..3 {
-        let state = server.control(verb, id).await;
+        let state = server.verb_state(verb, id).await;
         if !state.ends_with("ING") {
             return state;
         }
@@ -52,7 +52,7 @@ async fn a_pause_waits_for_the_write_of_a_run_that_is_aborted() {
     let (server, id, path) = importing().await;
     loop {
         let segment = locked(&path);
-        let state = server.control("pause", &id).await;
+        let state = server.verb_state("pause", &id).await;
         let state = if state == "PAUSED" { state } else { request(&server, "pause", &id).await };
         assert!(state != "PAUSED" || !is_open(&server, &path), "PAUSED while its file is written");
         drop(segment);

@@ -164,8 +164,19 @@ impl Server {
         self.ask(&query, json!({ "id": id })).await
     }
 
-    /// Asks `verb` of a task and answers the state that it then has.
+    /// Sends a verb and waits until the stop that it requests is confirmed. Returns the state.
     pub async fn control(&self, verb: &str, id: &str) -> String {
+        let state = self.verb_state(verb, id).await;
+        if !["PAUSING", "TERMINATING"].contains(&&*state) {
+            return state;
+        }
+        let mut watch = Watch::progress(&self.url, id).await;
+        let task = watch.until(|task| task["state"] != *state).await;
+        task["state"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Sends a verb and returns the state of the response: PAUSING or TERMINATING if the stop takes more than a second.
+    pub async fn verb_state(&self, verb: &str, id: &str) -> String {
         let answer = self.verb(verb, id).await;
         let state = answer["data"][verb]["state"].as_str();
         state.unwrap_or_else(|| panic!("{verb}: {answer}")).to_owned()
