@@ -54,8 +54,8 @@ async fn a_termination_that_a_kill_interrupts_is_completed_and_leaves_nothing() 
     server.until(&kept, "COMPLETED").await;
     for round in 0..6 {
         let id = match round % 3 {
-            0 => server.import(&upload, json!({ "dataset": "again", "maxRowsPerSecond": 40_000 })).await,
-            1 => server.pi(400_000).await,
+            0 => server.import(&upload, json!({ "dataset": "again", "maxRowsPerSecond": 4_000 })).await,
+            1 => server.pi(5_000_000).await,
             _ => server.export("kept").await,
         };
         if round % 3 < 2 {
