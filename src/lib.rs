@@ -11,7 +11,7 @@
 //! - [`state`]: the parts of a node that answer requests.
 //! - [`gql`]: what the API of every kind uses; [`api`]: queries, mutations and subscriptions; [`http`]: the routes.
 //! - [`metrics`]: what a node counts; [`config`], [`clock`], [`telemetry`], [`app`]: settings, time, the log and traces, and
-//!   the wiring of it all; [`spans`]: parts of traces.
+//!   the wiring of it all; [`cli`]: the command line; [`spans`]: parts of traces.
 //!
 //! Three parts use nothing of the rest and are crates of their own: `outbound` (requests to addresses that clients name),
 //! `graphql-transport` (GraphQL over HTTP and WebSocket) and `pi-digits` (the arithmetic of pi).
@@ -25,6 +25,7 @@ pub mod api;
 pub mod app;
 pub mod backup;
 pub mod bus;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod datasets;

@@ -8,8 +8,9 @@ use pausa::task::Code;
 
 /// From the left, where everything is put together, to the right, where nothing is known of the rest. Each may use what
 /// stands to its right.
-const LAYERS: [&[&str]; 12] = [
+const LAYERS: [&[&str]; 13] = [
     &["main"],
+    &["cli"],
     &["app", "telemetry"],
     &["http"],
     &["api"],
