@@ -1,4 +1,4 @@
-//! The wiring: settings -> store, bus, files, datasets, kinds, runner -> routes -> a server.
+//! Wires the parts of a node: settings -> store, bus, files, datasets, kinds, runner -> routes -> server.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -28,13 +28,13 @@ use crate::store::{self, Store};
 use crate::task::Verb;
 use outbound::Outbound;
 
-/// How long the store's connections may take to close.
+/// Maximum time for closing the connections of the store.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// An upload that nobody wrote to for so long has ended.
+/// Time after which an upload without new bytes counts as ended.
 const RECEIVING: SignedDuration = SignedDuration::from_hours(1);
 
-/// A server that is ready to serve. Its tasks run already.
+/// A server that is ready to serve. Its tasks already run.
 pub struct App {
     state: AppState,
     routes: Router,
@@ -50,52 +50,52 @@ struct OwnedResources {
 /// Why a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The task store.
+    /// The task store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
     /// The connection for the events of other nodes failed.
     #[error(transparent)]
     Events(#[from] bus::postgres::ListenError),
-    /// The datasets.
-    #[error("the datasets: {0}")]
+    /// The datasets failed.
+    #[error("datasets: {0}")]
     Datasets(#[from] datasets::Error),
-    /// What asks other servers.
+    /// The client for outbound requests failed.
     #[error(transparent)]
     Outbound(#[from] outbound::SetupError),
-    /// A folder.
+    /// A folder cannot be used.
     #[error("{folder}: {cause}")]
     Folder {
-        /// Its path.
+        /// Path of the folder.
         folder: PathBuf,
-        /// What is wrong with it.
+        /// Cause.
         cause: std::io::Error,
     },
     /// Another process serves this store.
-    #[error("another pausa serves {0} already: SQLite takes one node; several nodes share a PostgreSQL store")]
+    #[error("another server uses {0}. SQLite supports one node; use PostgreSQL for several nodes")]
     Taken(PathBuf),
     /// The folder was copied while a server ran, or after it crashed.
     #[error(
-        "{store} was copied from a folder on which a server was running: its parts may not fit together. Copy a running \
-         server with `pausa backup FOLDER`, and `pausa restore FOLDER` the copy. If no server was running during the copy, \
+        "{store} was copied from the folder of a running server: its parts may be inconsistent. Back up a running \
+         server with `pausa backup FOLDER`, then run `pausa restore FOLDER`. If no server was running during the copy, \
          delete {lock} and start again"
     )]
     Copied {
-        /// The store.
+        /// Path of the store.
         store: PathBuf,
-        /// The lock file, which has the note.
+        /// Path of the lock file, which has the record.
         lock: PathBuf,
     },
-    /// A restore was cut off.
-    #[error("{0} was not restored completely: empty the data folder and run `pausa restore FOLDER` again")]
+    /// A restore was interrupted.
+    #[error("{0} was not restored completely. Empty the data folder and run `pausa restore FOLDER` again")]
     Restoring(PathBuf),
 }
 
 impl App {
-    /// Opens everything that `config` names, takes up unfinished tasks, and starts to work by the time of `clock`. `kinds` are
-    /// those of the embedding program.
+    /// Opens all parts that `config` names, recovers unfinished tasks, and starts working by the time of `clock`.
+    /// `kinds` are the additional kinds of an embedding program.
     ///
     /// # Errors
-    /// What cannot be opened, or a SQLite store that another process serves.
+    /// A part that cannot be opened, or a SQLite store that another process serves.
     pub async fn start(mut config: Config, kinds: Vec<Arc<dyn Kind>>, clock: Clock) -> Result<App, StartError> {
         let folder = ephemeral(&mut config)?;
         let lock = lock(&config)?;
@@ -106,7 +106,7 @@ impl App {
         let datasets = datasets::measured(datasets::connect(&config.datasets()).await?, metrics.datasets.clone());
         let outbound = Outbound::new(outbound_settings(&config))?;
         let root = config.files();
-        // Where nodes share the folder, another one may be receiving.
+        // If nodes share the folder, another one may be receiving an upload.
         let abandoned = if store.is_exclusive() { clock.now() } else { clock.now() - RECEIVING };
         let files = Files::open(&root, abandoned).await.map_err(|cause| StartError::Folder { folder: root, cause })?;
         if let (Some(lock), Some(file)) = (&lock, Store::file(&config.store_url())) {
@@ -144,11 +144,11 @@ impl App {
         Ok(App { routes: routes(&state), state, owned: OwnedResources { lock, _folder: folder } })
     }
 
-    /// Serves `listener` until `shutdown`, then lets every task come to a checkpoint and gives it back. True where all of
-    /// them let go within `shutdown.grace`.
+    /// Serves `listener` until `shutdown`. Then checkpoints and releases every running task. Returns whether all of
+    /// them were released within `shutdown.grace`.
     ///
     /// # Errors
-    /// Where the listener fails.
+    /// The listener failed.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<bool> {
         let AppState { config, runner, store, ending, connections, .. } = self.state;
         let stop = CancellationToken::new();
@@ -162,7 +162,7 @@ impl App {
         let quiet = runner.shutdown(deadline).await;
         connections.close();
         stop.cancel();
-        // What is still open when the grace is over is cut off with the process.
+        // Connections that are still open after the grace period are closed when the process ends.
         let _ = tokio::time::timeout_at(deadline, async { tokio::join!(connections.wait(), server) }).await;
         let closed = tokio::time::timeout(CLOSING, store.close()).await.is_ok();
         if let Some(lock) = self.owned.lock.filter(|_| quiet && closed) {
@@ -201,7 +201,7 @@ fn settings(config: &Config, clock: &Clock) -> RunnerSettings {
     }
 }
 
-/// A name for a node that the settings give none: the host's name and a random tail.
+/// Returns a name for a node without a configured one: the host name and a random suffix.
 pub fn node_name(clock: &Clock) -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let id = clock.uuid().simple().to_string();
@@ -227,7 +227,7 @@ fn outbound_settings(config: &Config) -> outbound::Settings {
     }
 }
 
-/// Takes the lock beside a SQLite store, and makes the data folder.
+/// Creates the data folder, and takes the lock beside a SQLite store.
 fn lock(config: &Config) -> Result<Option<std::fs::File>, StartError> {
     let unusable = |folder: PathBuf| move |cause| StartError::Folder { folder, cause };
     std::fs::create_dir_all(&config.data_dir).map_err(unusable(config.data_dir.clone()))?;

@@ -13,7 +13,7 @@ const SMALL: u64 = 8 << 20;
 pub enum NameSync {
     /// When the call returns: the folder is synced.
     Now,
-    /// Later: after a power loss the previous file may be back. Saves one sync.
+    /// Later: a power loss may restore the previous file. Saves one sync.
     Later,
 }
 
@@ -58,8 +58,8 @@ pub fn folder_of(path: &Path) -> &Path {
 
 /// Deletes a file. Returns false if there is none.
 ///
-/// A thread keeps a large file open and closes it later, because releasing the space takes longer the larger the file is. If
-/// the process ends first, the system releases it. Close your own handles before, or with [`close_later`].
+/// A thread keeps a large file open and closes it later, because releasing the space takes longer the larger the file
+/// is. If the process ends first, the system releases it. Close your own handles before, or with [`close_later`].
 pub fn remove_file(path: &Path) -> io::Result<bool> {
     let large = fs::symlink_metadata(path).is_ok_and(|file| file.is_file() && file.len() > SMALL);
     // If the file cannot be opened, this call waits for its space to be released.

@@ -1,22 +1,24 @@
 //! Pausa: a GraphQL server whose long-running tasks can be paused, resumed and terminated while they run.
 //!
-//! The map, in reading order:
-//! - [`task`]: what a task is, and the one table of its states. Pure.
-//! - [`access`]: who sends a request.
-//! - [`store`]: where tasks are kept; every change is a compare-and-swap there.
-//! - [`runner`]: claims tasks and runs them; the [`runner::Kind`] trait that a kind of task implements.
+//! Modules in reading order:
+//! - [`task`]: a task, and the one table of its states. Pure.
+//! - [`access`]: the caller of a request.
+//! - [`store`]: stores tasks; every change is a compare-and-swap.
+//! - [`runner`]: claims and runs tasks; the [`runner::Kind`] trait that a kind of task implements.
 //! - [`kinds`]: import, export, pi.
-//! - [`datasets`]: the tables that imports fill; [`files`]: uploads and results; [`bus`]: who hears of a change.
-//! - [`backup`]: copies of the embedded mode's folder, also while a server runs.
-//! - [`state`]: the parts of a node that answer requests.
-//! - [`gql`]: what the API of every kind uses; [`api`]: queries, mutations and subscriptions; [`http`]: the routes.
-//! - [`metrics`]: what a node counts; [`config`], [`clock`], [`telemetry`], [`app`]: settings, time, the log and traces, and
-//!   the wiring of it all; [`cli`]: the command line; [`spans`]: parts of traces.
+//! - [`datasets`]: the tables that imports fill; [`files`]: uploads and results; [`bus`]: delivers changes to
+//!   subscribers.
+//! - [`backup`]: backups of the embedded mode's data folder, also while a server runs.
+//! - [`state`]: the parts of a node that requests use.
+//! - [`gql`]: the parts of the API that all kinds use; [`api`]: queries, mutations and subscriptions; [`http`]: the
+//!   routes.
+//! - [`metrics`]: metrics of a node; [`config`], [`clock`], [`telemetry`]: settings, time, log and traces; [`app`]:
+//!   starts and wires all parts; [`cli`]: the command line; [`spans`]: spans of traces.
 //!
-//! Three parts use nothing of the rest and are crates of their own: `outbound` (requests to addresses that clients name),
+//! Three parts do not depend on the rest and are separate crates: `outbound` (requests to addresses that clients name),
 //! `graphql-transport` (GraphQL over HTTP and WebSocket) and `pi-digits` (the arithmetic of pi).
 //!
-//! To embed it with a kind of your own, see `examples/custom_kind.rs`.
+//! See `examples/custom_kind.rs` for a program that embeds Pausa with its own kind.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! Spans of traces. If traces are not exported, no span is made, at the cost of one check of a flag.
+//! Spans of traces. If traces are not exported, no span is created; the cost is one check of a flag.
 
 use std::collections::HashMap;
 
@@ -29,7 +29,7 @@ pub fn trace_parent() -> Option<String> {
     parent.is_valid().then(|| format!("00-{}-{}-{flags:02x}", parent.trace_id(), parent.span_id()))
 }
 
-/// Makes the span of a `traceparent` header the parent of `span`. Ignores a malformed header.
+/// Sets the span of a `traceparent` header as the parent of `span`. Ignores a malformed header.
 pub fn set_parent(span: &Span, trace_parent: &str) {
     if let Some(parent) = parse(trace_parent) {
         let context = opentelemetry::Context::new().with_remote_span_context(parent);

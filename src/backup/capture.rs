@@ -1,12 +1,12 @@
-//! The moment whose state a backup holds.
+//! Captures the state of all parts at one moment.
 //!
-//! While both databases are locked for writing, no task changes its state and none is claimed, published or deleted; runs
-//! go on writing rows and files of their own. In that time, which is some milliseconds, everything that may change or
-//! disappear is held: the databases by read transactions, stagings by locks that let nobody write, files by being open. So
-//! the copy is what a crash at that moment would leave, and a start takes it up in the same way.
+//! While both databases are locked for writing, no task changes its state and none is claimed, published or deleted.
+//! Runs continue to write their own rows and files. During these milliseconds, the capture keeps everything that may
+//! change or disappear: databases by read transactions, stagings by locks that prevent writes, files by open handles.
+//! So the copy is what a crash at that moment would leave, and a start recovers it in the same way.
 //!
-//! The order matters where one part names another. Stagings come before the work folders: the cursor in a staging names
-//! bytes that are in the work folder already.
+//! The order matters if one part refers to another. Stagings are captured before the work folders: the cursor in a
+//! staging refers to bytes that are already in the work folder.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
@@ -24,12 +24,12 @@ use super::{DataPaths, Error, StopFlag};
 use crate::clock::Clock;
 use crate::disk::folder_of;
 
-/// SQLite's answer where a crash left a journal that a reader may not roll back.
+/// SQLite's error if a crash left a journal that a read-only connection cannot roll back.
 const READONLY_ROLLBACK: i32 = 776;
 
-/// Everything that is held.
+/// The captured state.
 pub(super) struct Capture {
-    /// When it was.
+    /// Time of the capture.
     pub(super) at: Timestamp,
     store: Connection,
     catalog: Connection,
@@ -44,7 +44,7 @@ struct OpenStaging {
     to: PathBuf,
 }
 
-/// A file that is open: it can be copied whatever becomes of its name.
+/// An open file. It can be copied even if its name is removed.
 struct OpenFile {
     file: File,
     length: u64,
@@ -52,36 +52,36 @@ struct OpenFile {
 }
 
 impl Capture {
-    /// Holds what `paths` has and `copy` has not yet.
+    /// Captures what is in `paths` and not yet in `copy`.
     pub(super) fn take(paths: &DataPaths, copy: &DataPaths, clock: &Clock) -> Result<Capture, Error> {
         let _locks = (lock(&paths.store)?, lock(&paths.catalog)?);
         let store = reader(&paths.store)?;
         let catalog = reader(&paths.catalog)?;
         let published = published(&catalog, &paths.catalog)?;
-        let mut moment = Capture { at: clock.now(), store, catalog, stagings: Vec::new(), files: Vec::new() };
-        moment.hold_segments(&paths.segments(), &copy.segments(), &published)?;
+        let mut capture = Capture { at: clock.now(), store, catalog, stagings: Vec::new(), files: Vec::new() };
+        capture.capture_segments(&paths.segments(), &copy.segments(), &published)?;
         for folder in FOLDERS {
-            moment.hold_files(&paths.files.join(folder), &copy.files.join(folder))?;
+            capture.capture_files(&paths.files.join(folder), &copy.files.join(folder))?;
         }
-        Ok(moment)
+        Ok(capture)
     }
 
-    fn hold_segments(&mut self, from: &Path, to: &Path, published: &HashSet<String>) -> Result<(), Error> {
+    fn capture_segments(&mut self, from: &Path, to: &Path, published: &HashSet<String>) -> Result<(), Error> {
         for path in files_below(from)?.iter().filter(|path| path.extension().is_some_and(|end| end == "db")) {
             let (Some(id), Some(name)) = (path.file_stem().and_then(|id| id.to_str()), path.file_name()) else {
                 continue;
             };
             if published.contains(id) {
-                self.hold(path, to.join(name))?;
+                self.capture_file(path, to.join(name))?;
             } else {
-                self.hold_staging(path, to.join(name))?;
+                self.capture_staging(path, to.join(name))?;
             }
         }
         Ok(())
     }
 
-    /// Waits until a write that is under way has ended, and lets none begin.
-    fn hold_staging(&mut self, path: &Path, to: PathBuf) -> Result<(), Error> {
+    /// Waits until an active write ends, and prevents the next one.
+    fn capture_staging(&mut self, path: &Path, to: PathBuf) -> Result<(), Error> {
         let Some(size) = size(path)? else { return Ok(()) };
         let begun = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
             begin_read(&connection, path)?;
@@ -89,24 +89,24 @@ impl Capture {
         });
         match begun {
             Ok(connection) => {
-                // A crash, or this moment, came before the staging was made.
+                // Otherwise the staging is not complete yet, because of a crash or because it is being created.
                 if has_bookkeeping(&connection, path)? {
                     self.stagings.push(OpenStaging { connection, size, to });
                 }
                 Ok(())
             }
             Err(Error::Database { cause, .. }) if extended_code(&cause) == Some(READONLY_ROLLBACK) => {
-                self.hold(path, to.clone())?;
-                self.hold(&journal(path), journal(&to))
+                self.capture_file(path, to.clone())?;
+                self.capture_file(&journal(path), journal(&to))
             }
             Err(_) if !path.exists() => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    fn hold_files(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
+    fn capture_files(&mut self, from: &Path, to: &Path) -> Result<(), Error> {
         let mut paths = files_below(from)?;
-        // A mark says how many bytes of the file beside it are good: it must not be newer than that file.
+        // A mark records how many bytes of the file beside it are valid: it must not be newer than that file.
         paths.sort_by_key(|path| path.extension().is_none_or(|end| end != "mark"));
         for path in paths {
             let unfinished = path.extension().is_some_and(|end| end == "part");
@@ -114,14 +114,14 @@ impl Capture {
                 && !unfinished
                 && !to.join(name).exists()
             {
-                self.hold(&path, to.join(name))?;
+                self.capture_file(&path, to.join(name))?;
             }
         }
         Ok(())
     }
 
-    /// What is gone already was not needed: what is needed is looked for in the copy.
-    fn hold(&mut self, path: &Path, to: PathBuf) -> Result<(), Error> {
+    /// Captures a file. A missing file is skipped: [`super::complete`] checks the copy for the files that it needs.
+    fn capture_file(&mut self, path: &Path, to: PathBuf) -> Result<(), Error> {
         if to.exists() {
             return Ok(());
         }
@@ -134,7 +134,7 @@ impl Capture {
         Ok(())
     }
 
-    /// Copies what is held, the smallest stagings first: their imports wait for it.
+    /// Copies the captured state. The smallest stagings come first, because their imports are blocked.
     pub(super) fn copy(mut self, copy: &DataPaths, stop: &StopFlag) -> Result<Timestamp, Error> {
         self.stagings.sort_by_key(|staging| staging.size);
         for OpenStaging { connection, to, .. } in self.stagings {
@@ -152,7 +152,7 @@ impl Capture {
     }
 }
 
-/// Keeps everybody else from writing until it is dropped.
+/// Prevents all other writes until it is dropped.
 fn lock(path: &Path) -> Result<Connection, Error> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     connection.execute_batch("BEGIN IMMEDIATE").map_err(in_database(path))?;
@@ -188,15 +188,15 @@ fn journal(path: &Path) -> PathBuf {
     PathBuf::from(journal)
 }
 
-/// Rolls back, in the copies, the writes that a crash cut off.
+/// Rolls back, in the copies, the writes that a crash interrupted.
 fn roll_back(segments: &Path) -> Result<(), Error> {
     for path in files_below(segments)?.iter().filter(|path| path.extension().is_some_and(|end| end == "db-journal")) {
         let segment = path.with_extension("db");
         let connection = open(&segment, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        let whole = has_bookkeeping(&connection, &segment)?;
+        let is_complete = has_bookkeeping(&connection, &segment)?;
         connection.execute_batch("PRAGMA journal_mode = DELETE").map_err(in_database(&segment))?;
         connection.close().map_err(|(_, cause)| in_database(&segment)(cause))?;
-        if !whole {
+        if !is_complete {
             fs::remove_file(&segment).map_err(at(&segment))?;
         }
         if path.exists() {

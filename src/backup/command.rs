@@ -9,7 +9,7 @@ use super::{DataPaths, Error, Manifest, StopFlag, create, restore};
 use crate::clock::Clock;
 use crate::config::Config;
 
-/// Makes a backup in `folder`, and answers what to tell the user.
+/// Creates a backup in `folder`. Returns the message for the user.
 ///
 /// # Errors
 /// See [`create`].
@@ -17,14 +17,14 @@ pub async fn backup_command(config: &Config, folder: PathBuf) -> Result<String, 
     let paths = DataPaths::of(config)?;
     let target = folder.clone();
     let manifest = interruptible(folder.clone(), move |stop| create(&paths, &target, &Clock::system(), stop)).await?;
-    let mut said = format!("backup made in {}: {}", folder.display(), contents(&manifest));
+    let mut message = format!("backup created in {}: {}", folder.display(), contents(&manifest));
     for path in &manifest.missing {
-        said.push_str(&format!("\nwarning: {path} is missing in the server's own folder"));
+        message.push_str(&format!("\nwarning: {path} is missing on the server and in the backup"));
     }
-    Ok(said)
+    Ok(message)
 }
 
-/// Restores the backup in `folder`, and answers what to tell the user.
+/// Restores the backup in `folder`. Returns the message for the user.
 ///
 /// # Errors
 /// See [`restore`].
@@ -44,17 +44,17 @@ fn contents(manifest: &Manifest) -> String {
     )
 }
 
-/// Works on a blocking thread until it is done; SIGTERM and Ctrl-C ask it to stop.
+/// Runs `work` on a blocking thread until it ends. SIGTERM and Ctrl-C request a stop.
 async fn interruptible<T: Send + 'static>(
     folder: PathBuf,
     work: impl FnOnce(&StopFlag) -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     let failed = |cause| Error::Io { path: PathBuf::new(), cause };
     let stop = Arc::new(StopFlag::default());
-    let asked = Arc::clone(&stop);
+    let flag = Arc::clone(&stop);
     let (mut term, mut int) =
         (signal(SignalKind::terminate()).map_err(failed)?, signal(SignalKind::interrupt()).map_err(failed)?);
-    let mut working = tokio::task::spawn_blocking(move || work(&asked));
+    let mut working = tokio::task::spawn_blocking(move || work(&flag));
     let done = tokio::select! {
         done = &mut working => done,
         () = async { tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} } } => {

@@ -1,4 +1,4 @@
-//! What a copy must hold, by its own databases: no finished task without its file, no dataset without its segments.
+//! Completes and checks a copy by its own databases: every finished task has its file, every dataset its segments.
 
 use std::collections::HashSet;
 use std::fs;
@@ -12,18 +12,18 @@ use super::{DataPaths, Error};
 use crate::disk::folder_of;
 
 const RESULTS: &str = "SELECT id, result_size FROM tasks WHERE state = 'COMPLETED' AND result_name IS NOT NULL";
-const SEALED: &str = "SELECT id, result_sha256 FROM tasks WHERE state = 'FINISHING' AND result_name IS NOT NULL";
+const FINISHING: &str = "SELECT id, result_sha256 FROM tasks WHERE state = 'FINISHING' AND result_name IS NOT NULL";
 const UPLOADS: &str = "SELECT id, size FROM uploads WHERE sha256 IS NOT NULL";
 const SEGMENTS: &str = "SELECT segment FROM dataset_part UNION SELECT segment FROM pin_part";
 const PUBLISHED: &str = "SELECT segment FROM dataset_part UNION SELECT segment FROM pin_part UNION
     SELECT segment FROM garbage";
 
-/// The segments that are no stagings: they never change.
+/// Returns the segments that are not stagings. They never change.
 pub(super) fn published(catalog: &Connection, path: &Path) -> Result<HashSet<String>, Error> {
     Ok(rows(catalog, path, PUBLISHED, |row| row.get(0))?.into_iter().collect())
 }
 
-/// Deletes what the databases of the copy do not name, and answers the paths of what they name and the copy lacks.
+/// Deletes files that the databases of the copy do not name. Returns the paths that they name and that the copy lacks.
 pub(super) fn settle(copy: &DataPaths) -> Result<Vec<PathBuf>, Error> {
     let store = open(&copy.store, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let catalog = open(&copy.catalog, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
@@ -43,11 +43,13 @@ fn lacking(copy: &DataPaths, store: &Connection, segments: &HashSet<String>) -> 
     let mut lacking = Vec::new();
     for (folder, sql) in [("results", RESULTS), ("uploads", UPLOADS)] {
         let files = sized(sql)?.into_iter().map(|(id, size)| (copy.files.join(folder).join(id), size));
-        let whole = |path: &Path, size: i64| fs::metadata(path).is_ok_and(|file| file.len() == size.unsigned_abs());
-        lacking.extend(files.filter(|(path, size)| !whole(path, *size)).map(|(path, _)| path));
+        let is_complete =
+            |path: &Path, size: i64| fs::metadata(path).is_ok_and(|file| file.len() == size.unsigned_abs());
+        lacking.extend(files.filter(|(path, size)| !is_complete(path, *size)).map(|(path, _)| path));
     }
-    let sealed = rows(store, &copy.store, SEALED, |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
-    for (id, sha256) in sealed {
+    let finishing =
+        rows(store, &copy.store, FINISHING, |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+    for (id, sha256) in finishing {
         let work = copy.files.join("work").join(&id).join(sha256);
         if !work.exists() && !copy.files.join("results").join(id).exists() {
             lacking.push(work);
@@ -63,10 +65,10 @@ pub(super) fn check(copy: &DataPaths) -> Result<(), Error> {
     let segments = files_below(&copy.segments())?;
     for path in segments.iter().chain([&copy.store, &copy.catalog]) {
         let database = open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        let said = database.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
-        let problem = said.map_or_else(|error| error.to_string(), |said| said.replace('\n', " "));
+        let result = database.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        let problem = result.map_or_else(|error| error.to_string(), |result| result.replace('\n', " "));
         if problem != "ok" {
-            // The copy goes away: the server's own file is meant.
+            // The copy will be deleted, so the error names the path as on the server.
             let path = path.strip_prefix(folder_of(&copy.store)).unwrap_or(path).to_owned();
             return Err(Error::Damaged { path, problem });
         }

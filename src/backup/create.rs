@@ -1,4 +1,4 @@
-//! Making a backup: beside its folder first, and under its name once all of it is checked and on the disk.
+//! Creates a backup in a temporary folder beside the target, and renames it when it is verified and synced.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ use super::{DataPaths, Error, StopFlag};
 use crate::clock::Clock;
 use crate::disk::folder_of;
 
-/// Copies that are made anew because a file disappeared meanwhile.
+/// Maximum number of copies. A copy is repeated if a file disappeared meanwhile.
 const ATTEMPTS: u32 = 5;
 
-/// Copies what `paths` holds into `folder`, which must not exist or be empty.
+/// Copies the files of `paths` to `folder`, which must be missing or empty.
 ///
 /// # Errors
-/// Whatever keeps the copy from being complete: then nothing is left under the folder's name.
+/// Any failure that makes the copy incomplete. Then nothing is left at `folder`.
 pub fn create(paths: &DataPaths, folder: &Path, clock: &Clock, stop: &StopFlag) -> Result<Manifest, Error> {
     if !is_empty(folder, &[])? {
         return Err(Error::NotEmpty(folder.to_owned()));
@@ -33,12 +33,12 @@ pub fn create(paths: &DataPaths, folder: &Path, clock: &Clock, stop: &StopFlag) 
     let work = tempfile::Builder::new().prefix(".pausa-backup-").tempdir_in(above).map_err(at(above))?;
     for attempt in 1..=ATTEMPTS {
         let copy = work.path().join(attempt.to_string());
-        let (moment, lacking) = copy_all(paths, &copy, clock, stop)?;
-        // What is missing each time is missing in the server itself.
+        let (taken_at, lacking) = copy_all(paths, &copy, clock, stop)?;
+        // A file that every copy lacks is missing on the server itself.
         if lacking.is_empty() || attempt == ATTEMPTS {
             complete::check(&DataPaths::in_folder(&copy))?;
             let missing = lacking.iter().map(|path| relative(path, &copy)).collect();
-            let manifest = Manifest::of(&copy, moment, missing, stop)?;
+            let manifest = Manifest::of(&copy, taken_at, missing, stop)?;
             manifest.write(&copy)?;
             sync_folders(&copy)?;
             stop.check()?;
@@ -51,7 +51,7 @@ pub fn create(paths: &DataPaths, folder: &Path, clock: &Clock, stop: &StopFlag) 
     Err(Error::Vanished(folder.to_owned()))
 }
 
-/// One copy; answers its moment and the files that it lacks.
+/// Creates one copy. Returns the time of its state, and the files that it lacks.
 fn copy_all(
     paths: &DataPaths,
     to: &Path,
@@ -64,11 +64,11 @@ fn copy_all(
         fs::create_dir_all(&folder).map_err(at(&folder))?;
     }
     link_unchanging(paths, &copy, stop)?;
-    let moment = Capture::take(paths, &copy, clock)?.copy(&copy, stop)?;
-    Ok((moment, complete::settle(&copy)?))
+    let taken_at = Capture::take(paths, &copy, clock)?.copy(&copy, stop)?;
+    Ok((taken_at, complete::settle(&copy)?))
 }
 
-/// Links, or copies, what never changes: most of the bytes, so that little is left to be held.
+/// Links or copies files that never change. They are most of the bytes, so the capture has less to copy.
 fn link_unchanging(paths: &DataPaths, copy: &DataPaths, stop: &StopFlag) -> Result<(), Error> {
     let catalog = open(&paths.catalog, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     for id in published(&catalog, &paths.catalog)? {

@@ -1,11 +1,11 @@
-//! Where a server, or a backup, keeps its parts.
+//! Paths of the data of a server or a backup.
 
 use std::path::{Component, Path, PathBuf};
 
 use super::Error;
 use crate::config::{Config, SqliteUrl};
 
-/// The folders below the folder of files.
+/// Subfolders of the folder of files.
 pub(super) const FOLDERS: [&str; 4] = ["uploads", "unfinished", "work", "results"];
 
 const STORE: &str = "pausa.db";
@@ -13,19 +13,19 @@ const CATALOG: &str = "datasets.db";
 const SEGMENTS: &str = "datasets.db-segments";
 const FILES: &str = "files";
 
-/// The paths of the parts.
+/// Paths of the task store, the catalog and the files.
 #[derive(Clone, Debug)]
 pub struct DataPaths {
-    /// The task store.
+    /// Task store.
     pub store: PathBuf,
-    /// The catalog of the datasets.
+    /// Catalog of the datasets.
     pub catalog: PathBuf,
-    /// The folder of uploads, work in progress and results.
+    /// Folder of uploads, working files and results.
     pub files: PathBuf,
 }
 
 impl DataPaths {
-    /// Those of a server with these settings.
+    /// Returns the paths of a server with these settings.
     ///
     /// # Errors
     /// [`Error::Postgres`] and [`Error::NoFile`]: only SQLite files can be copied.
@@ -35,31 +35,31 @@ impl DataPaths {
         Ok(DataPaths { store, catalog, files: config.files() })
     }
 
-    /// Those of a backup in `folder`: the layout of a data folder.
+    /// Returns the paths of a backup in `folder`, which has the layout of a data folder.
     pub fn in_folder(folder: &Path) -> DataPaths {
         DataPaths { store: folder.join(STORE), catalog: folder.join(CATALOG), files: folder.join(FILES) }
     }
 
-    /// The folder of the segments, beside the catalog.
+    /// Returns the folder of the segments, beside the catalog.
     pub fn segments(&self) -> PathBuf {
         let mut folder = self.catalog.as_os_str().to_owned();
         folder.push("-segments");
         PathBuf::from(folder)
     }
 
-    /// The lock file beside the store.
+    /// Returns the lock file beside the store.
     pub fn lock(&self) -> PathBuf {
         self.store.with_extension("lock")
     }
 
-    /// The store while it is being restored.
+    /// Returns the path of the store while it is being restored.
     pub(super) fn unfinished_store(&self) -> PathBuf {
         let mut path = self.store.as_os_str().to_owned();
         path.push(".restoring");
         PathBuf::from(path)
     }
 
-    /// Where a file of a backup belongs, by its path in the backup. None if it belongs nowhere.
+    /// Returns the target of a file of a backup by its path in the backup. None if the path is not part of a backup.
     pub(super) fn target(&self, name: &str) -> Option<PathBuf> {
         let path = Path::new(name);
         if !path.components().all(|part| matches!(part, Component::Normal(_))) {

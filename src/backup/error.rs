@@ -1,28 +1,28 @@
-//! Why there is no backup, or nothing was restored.
+//! Errors of backups and restores.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why a backup or a restore ended without success. Nothing is left of it.
+/// Reason why a backup or a restore failed. Its files are deleted.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A part of the data is in PostgreSQL.
+    /// Some data is in PostgreSQL.
     #[error(
         "{0} is PostgreSQL, and this command copies SQLite only. Use pg_dump, and then copy the folder of uploads and \
          results: docs/operations.md describes the order"
     )]
     Postgres(&'static str),
-    /// The store is in memory, or the URL names no file.
+    /// The store is in memory, or the URL does not name a file.
     #[error("{0} is not a file")]
     NoFile(&'static str),
-    /// There is nothing to back up.
-    #[error("{} does not exist: no server ever ran with these settings", .0.display())]
+    /// No data to back up.
+    #[error("{} does not exist. No server has run with these settings", .0.display())]
     NoStore(PathBuf),
     /// The target is not empty.
-    #[error("{} is not empty: name a folder that does not exist yet, or an empty one", .0.display())]
+    #[error("{} is not empty. Choose a new or an empty folder", .0.display())]
     NotEmpty(PathBuf),
-    /// A server uses the folder.
-    #[error("a server is running on {}: stop it first", .0.display())]
+    /// A server is using the folder.
+    #[error("a server is running on {}. Stop it first", .0.display())]
     Running(PathBuf),
     /// The disk is full.
     #[error("{}: the disk is full", .0.display())]
@@ -30,40 +30,40 @@ pub enum Error {
     /// A file or folder cannot be read or written.
     #[error("{}: {cause}", .path.display())]
     Io {
-        /// Its path.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// The cause.
+        /// Cause.
         cause: io::Error,
     },
     /// A database cannot be read or written.
     #[error("{}: {cause}", .path.display())]
     Database {
-        /// Its path.
+        /// Path of the database.
         path: PathBuf,
-        /// The cause.
+        /// Cause.
         cause: rusqlite::Error,
     },
     /// A database fails SQLite's check.
     #[error("{} is damaged: {problem}", .path.display())]
     Damaged {
-        /// Its path.
+        /// Path of the database.
         path: PathBuf,
-        /// The first problem.
+        /// First problem.
         problem: String,
     },
     /// A file disappeared while it was copied.
-    #[error("{} disappeared while the backup was made: try again", .0.display())]
+    #[error("{} disappeared during the backup. Retry", .0.display())]
     Vanished(PathBuf),
     /// The folder is not a backup, or not one that this version can read.
     #[error("{}: {problem}", .path.display())]
     Manifest {
-        /// Its path.
+        /// Path of the folder or file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// Problem.
         problem: String,
     },
     /// A stop was requested.
-    #[error("interrupted: nothing was kept")]
+    #[error("interrupted; all created files were deleted")]
     Interrupted,
 }
 

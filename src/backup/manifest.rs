@@ -40,7 +40,7 @@ pub struct Manifest {
     pub tasks: u64,
     /// Number of datasets.
     pub datasets: u64,
-    /// Files that the databases name, and that were missing on the server.
+    /// Files that the databases name and that are missing on the server.
     pub missing: Vec<String>,
     /// All other files of the backup.
     pub files: Vec<ManifestFile>,

@@ -1,11 +1,11 @@
-//! Backups of the embedded mode: a copy of the task store, the datasets and the files that fits together, taken while the
-//! server runs or while it is stopped; and a copy of the folder that does not fit together, recognized at the start.
+//! Backups of the embedded mode. A backup is a consistent copy of the task store, the datasets and the files. The
+//! server may be running. A server also detects at its start if its folder is an inconsistent copy.
 //!
 //! - [`create`]: `pausa backup`; [`capture`]: the short time in which no task changes; [`copying`]: files and databases
-//! - [`complete`]: what a copy must hold, by its own databases
+//! - [`complete`]: completing and checking a copy by its own databases
 //! - [`manifest`]: sizes and hashes; [`restore`]: `pausa restore`
-//! - [`store_identity`]: the note in the lock file that tells a copied folder from the one that a server left
-//! - [`command`]: the two commands, with signals and what they print
+//! - [`store_identity`]: the record in the lock file that distinguishes a copied folder from the original
+//! - [`command`]: the two commands, with signals and output
 
 mod capture;
 pub mod command;
@@ -26,12 +26,12 @@ pub use restore::{is_unfinished, restore};
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Asks a backup or a restore to stop.
+/// Requests a backup or a restore to stop.
 #[derive(Debug, Default)]
 pub struct StopFlag(AtomicBool);
 
 impl StopFlag {
-    /// Asks for it.
+    /// Requests a stop.
     pub fn request(&self) {
         self.0.store(true, Ordering::Relaxed);
     }

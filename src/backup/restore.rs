@@ -1,4 +1,4 @@
-//! Bringing a backup back into an empty folder.
+//! Restores a backup into an empty folder.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::{DataPaths, Error, StopFlag};
 use crate::disk::folder_of;
 use crate::store::Store;
 
-/// A restore into the store at this path was cut off.
+/// Returns whether a restore of the store at this path was interrupted.
 pub fn is_unfinished(store: &Path) -> bool {
     places_of(store).unfinished_store().exists() && !store.exists()
 }
@@ -20,17 +20,18 @@ fn places_of(store: &Path) -> DataPaths {
     DataPaths { store: store.to_owned(), catalog: store.to_owned(), files: store.to_owned() }
 }
 
-/// Copies the backup in `folder` to `paths`, where nothing may be yet, and compares every file with its hash.
+/// Copies the backup in `folder` to `paths`, which must be empty, and verifies the hash of every file.
 ///
 /// # Errors
-/// A folder that is not a complete backup, a damaged file, a target that is not empty, a running server. Then nothing is
-/// left at the target.
+/// The folder is not a complete backup, a file is damaged, the target is not empty, or a server is running. Then
+/// nothing is left at the target.
 pub fn restore(folder: &Path, paths: &DataPaths, data_dir: &Path, stop: &StopFlag) -> Result<Manifest, Error> {
     let manifest = Manifest::read(folder)?;
     let newest = Store::newest_schema();
     if manifest.schema > newest {
         let (found, version) = (manifest.schema, &manifest.pausa);
-        let problem = format!("schema {found}, made by Pausa {version}: this version knows schemas up to {newest}");
+        let problem =
+            format!("schema {found}, created by Pausa {version}; this version supports schemas up to {newest}");
         return Err(Error::Manifest { path: folder.to_owned(), problem });
     }
     let _lock = lock(paths, data_dir)?;
@@ -41,7 +42,7 @@ pub fn restore(folder: &Path, paths: &DataPaths, data_dir: &Path, stop: &StopFla
     restored.map(|()| manifest)
 }
 
-/// Keeps servers away, once it is certain that nothing is there.
+/// Checks that the target is empty, and locks it so that no server starts.
 fn lock(paths: &DataPaths, data_dir: &Path) -> Result<File, Error> {
     let path = paths.lock();
     if let Ok(lock) = File::open(&path) {
@@ -66,13 +67,13 @@ fn lock(paths: &DataPaths, data_dir: &Path) -> Result<File, Error> {
     Ok(lock)
 }
 
-/// The store comes first under another name, by which a start knows that the restore did not end, and gets its own name last.
+/// Copies the store first, under a temporary name by which a start detects an interrupted restore. It is renamed last.
 fn copy_back(folder: &Path, manifest: &Manifest, paths: &DataPaths, stop: &StopFlag) -> Result<(), Error> {
     let store = paths.unfinished_store();
     let is_store = |entry: &&ManifestFile| paths.target(&entry.path).as_ref() == Some(&store);
     let (first, others): (Vec<_>, Vec<_>) = manifest.files.iter().partition(is_store);
     if first.is_empty() {
-        let problem = "it names no task store".to_owned();
+        let problem = "the manifest has no task store".to_owned();
         return Err(Error::Manifest { path: folder.to_owned(), problem });
     }
     for entry in first.into_iter().chain(others) {
@@ -92,12 +93,12 @@ fn copy_back(folder: &Path, manifest: &Manifest, paths: &DataPaths, stop: &StopF
 
 fn copy_one(folder: &Path, entry: &ManifestFile, paths: &DataPaths, stop: &StopFlag) -> Result<(), Error> {
     let from = folder.join(&entry.path);
-    let problem = "its path does not belong into a backup".to_owned();
+    let problem = "the path is not part of a backup".to_owned();
     let to = paths.target(&entry.path).ok_or_else(|| Error::Manifest { path: from.clone(), problem })?;
     let file = File::open(&from).map_err(at(&from))?;
     let (size, sha256) = hashed(&file, &from, stop)?;
     if (size, &sha256) != (entry.size, &entry.sha256) {
-        let problem = format!("it has {size} bytes with the SHA-256 {sha256}, not those of the manifest");
+        let problem = format!("size {size} and SHA-256 {sha256} differ from the manifest");
         return Err(Error::Damaged { path: from, problem });
     }
     let above = folder_of(&to);
@@ -105,16 +106,16 @@ fn copy_one(folder: &Path, entry: &ManifestFile, paths: &DataPaths, stop: &StopF
     let file = File::open(&from).map_err(at(&from))?;
     copying::file(&file, size, &to, stop)?;
     let copied = File::options().read(true).write(true).open(&to).map_err(at(&to))?;
-    // A backup that was moved on has lost the times of its files.
+    // A backup that was moved to another place may have lost the modification times of its files.
     copied.set_modified(UNIX_EPOCH + Duration::from_nanos(entry.modified)).map_err(at(&to))?;
     copied.sync_all().map_err(at(&to))?;
     match hashed(&copied, &to, stop)? == (size, sha256) {
         true => Ok(()),
-        false => Err(Error::Damaged { path: to, problem: "it is not what was written".to_owned() }),
+        false => Err(Error::Damaged { path: to, problem: "the restored file differs from the backup".to_owned() }),
     }
 }
 
-/// Deletes what a restore that failed has written. What cannot be deleted keeps servers away.
+/// Deletes the files of a failed restore. A file that cannot be deleted prevents a server from starting.
 fn clear(paths: &DataPaths) {
     for folder in [paths.segments(), paths.files.clone()] {
         let _ = fs::remove_dir_all(folder);

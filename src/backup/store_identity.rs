@@ -1,7 +1,7 @@
-//! The note in the lock file that tells the folder of a server that crashed from a copy of it.
+//! The record in the lock file that distinguishes a folder after a crash from a copy of it.
 //!
-//! A server writes down which file its store is, and takes the note back when it ends cleanly. A copy has other files: what
-//! was copied while a server wrote may hold a database and a log that do not fit together, which SQLite cannot see.
+//! A server records the identity of its store file, and removes the record on a clean shutdown. A copy has other files:
+//! if a server was writing during the copy, its database and its WAL may be inconsistent, which SQLite cannot detect.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, Write};
@@ -11,11 +11,11 @@ use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-/// Which file a store is.
+/// Identity of a store file.
 #[derive(Debug, Serialize, Deserialize)]
 struct StoreIdentity {
     inode: u64,
-    /// When it was created, in nanoseconds since 1970. None if the file system does not say.
+    /// Time of creation, in nanoseconds since 1970. None if the file system does not record it.
     created: Option<u64>,
 }
 
@@ -25,32 +25,32 @@ impl StoreIdentity {
         StoreIdentity { inode: file.ino(), created: created.and_then(|age| u64::try_from(age.as_nanos()).ok()) }
     }
 
-    /// Some file systems give a file another number each time they are mounted.
+    /// Compares the creation time too: some file systems change the inode of a file on each mount.
     fn is_same(&self, other: &StoreIdentity) -> bool {
         self.inode == other.inode || (self.created.is_some() && self.created == other.created)
     }
 }
 
-/// Writes down that a server runs on this store.
+/// Records that a server runs on this store.
 pub fn note(mut lock: &File, store: &Path) -> io::Result<()> {
     let text = serde_json::to_vec(&StoreIdentity::of(&store.metadata()?))?;
     lock.set_len(0)?;
     lock.rewind()?;
-    // A copy sees it at once; after a power cut its absence does no harm.
+    // Not synced: a copy reads it at once, and losing it in a power failure is harmless.
     lock.write_all(&text)
 }
 
-/// Writes down that the server ended cleanly.
+/// Records a clean shutdown.
 pub fn clear(lock: &File) -> io::Result<()> {
     lock.set_len(0)
 }
 
-/// The store was copied from a folder whose server was running, or had crashed.
+/// Returns whether the store was copied from a folder whose server was running or had crashed.
 pub fn is_copied(mut lock: &File, store: &Path) -> io::Result<bool> {
     let mut text = Vec::new();
     lock.rewind()?;
     lock.read_to_end(&mut text)?;
-    // Older versions wrote nothing.
+    // Older versions wrote no record.
     let Ok(noted) = serde_json::from_slice::<StoreIdentity>(&text) else { return Ok(false) };
     match store.metadata() {
         Ok(file) => Ok(!noted.is_same(&StoreIdentity::of(&file))),

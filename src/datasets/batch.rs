@@ -35,7 +35,7 @@ impl Batch {
         Self { width, ..Self::default() }
     }
 
-    /// Removes all rows and keeps the memory.
+    /// Removes all rows and keeps the allocated memory.
     pub fn clear(&mut self) {
         self.rows = 0;
         self.data.clear();

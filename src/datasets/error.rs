@@ -2,7 +2,7 @@
 
 use super::DatasetName;
 
-/// Reason why a dataset was not read or written. The first five are refusals: a retry gives the same.
+/// Reason why a dataset was not read or written. The first five are refusals: a retry fails again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// CREATE of a name that is in use.
@@ -67,7 +67,7 @@ impl Error {
         Self::Failed("the rows of the task are published; no rows can be added".into())
     }
 
-    /// A table that no import made has the name of the dataset.
+    /// A table that no import created has the name of the dataset.
     pub(super) fn other_table(name: &DatasetName) -> Self {
         Self::Failed(format!("a table {name} exists that no import created; choose another name"))
     }
@@ -79,6 +79,6 @@ impl Error {
 
     /// The rows in the table and the count of the cursor differ.
     pub(super) fn row_count_mismatch(table: u64, cursor: u64) -> Self {
-        Self::Failed(format!("the staging holds {table} rows, but its cursor counts {cursor}; import the file again"))
+        Self::Failed(format!("the staging has {table} rows, but its cursor counts {cursor}; import the file again"))
     }
 }

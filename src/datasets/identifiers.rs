@@ -1,22 +1,22 @@
-//! What columns are called inside a database, where not every text is allowed.
+//! Names of columns in a database, which does not accept every text.
 
 use std::collections::HashSet;
 
 use super::Column;
 
-/// What a database asks of the names of columns.
+/// Rules of a database for the names of columns.
 pub(super) struct Rules {
-    /// Bytes that it keeps of a name.
+    /// Maximum length of a name, in bytes.
     pub(super) max_bytes: usize,
-    /// Whether `A` and `a` are one name.
+    /// Whether `A` and `a` are the same name.
     pub(super) fold_case: bool,
-    /// Names that a column cannot have, in small letters.
+    /// Names that a column cannot have, in lowercase.
     pub(super) reserved: &'static [&'static str],
 }
 
 impl Rules {
-    /// One name for each column, in order: its own where that is possible, else cut, without NUL and with a number
-    /// (`name_2`). The same columns always give the same names.
+    /// Returns one name per column, in order: its own name if possible, otherwise shortened, without NUL and with a
+    /// number (`name_2`). The same columns always give the same names.
     pub(super) fn identifiers(&self, columns: &[Column]) -> Vec<String> {
         let plain: HashSet<String> = columns.iter().map(|column| self.key(&column.name)).collect();
         let mut taken: HashSet<String> = self.reserved.iter().map(|name| (*name).to_owned()).collect();
@@ -46,12 +46,12 @@ impl Rules {
     }
 }
 
-/// The longest beginning of `text` that has at most `bytes` and ends between two characters.
+/// Returns the longest prefix of `text` that has at most `bytes` and ends between two characters.
 fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
-/// An identifier in double quotes, as SQL wants it.
+/// Quotes an identifier for SQL.
 pub(super) fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }

@@ -66,8 +66,8 @@ impl CsvLines {
         self.text.extend_from_slice(b"\r\n");
     }
 
-    /// Adds a row of tab-separated cells without null, comma, quote or line end. Returns false, and adds nothing, if formulas are
-    /// guarded or the row is empty.
+    /// Adds a row of tab-separated cells without null, comma, quote or line end. Returns false, and adds nothing, if
+    /// formulas are guarded or the row is empty.
     pub(super) fn plain_row(&mut self, cells: &[u8]) -> bool {
         if self.guard || cells.is_empty() {
             return false;
@@ -104,7 +104,8 @@ const SPECIAL: [bool; 256] = {
     special
 };
 
-/// Returns whether a spreadsheet would run a cell as a formula (OWASP, CSV Injection). A signed number is not a formula.
+/// Returns whether a spreadsheet would run a cell as a formula (OWASP, CSV Injection). A signed number is not a
+/// formula.
 fn is_formula(cell: &[u8]) -> bool {
     match cell.split_first() {
         Some((b'+' | b'-', number)) => !is_number(number),

@@ -1,4 +1,4 @@
-//! Counts the calls of a database of datasets, and how long they take.
+//! Counts the calls of a database of datasets and measures their duration.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::metrics::Calls;
 use crate::task::TaskId;
 
-/// The same database; its calls are counted in `calls`.
+/// Wraps a database and counts its calls in `calls`.
 pub fn measured(datasets: Arc<dyn Datasets>, calls: Calls) -> Arc<dyn Datasets> {
     Arc::new(Measured { inner: datasets, calls })
 }
@@ -135,7 +135,7 @@ impl SnapshotReader for Measured<Arc<dyn SnapshotReader>> {
     }
 }
 
-/// A staging, and when its writes under way began, oldest first.
+/// A staging, and the start times of its active writes, oldest first.
 struct MeasuredStaging {
     inner: Measured<Box<dyn Staging>>,
     begun: VecDeque<Instant>,

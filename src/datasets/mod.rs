@@ -1,15 +1,16 @@
 //! The tables that imports fill and exports read, in SQLite or PostgreSQL.
 //!
-//! An import writes to a *staging* that nobody else reads. Each write is one transaction of the rows and the import's cursor, fenced
-//! by the epoch of the run. Publishing makes the staging a dataset, or a part of one, in one transaction. Discarding it takes the
-//! same time whatever its size. An export *pins* a dataset and reads that snapshot, whatever happens to the dataset.
+//! An import writes to a *staging* that nobody else reads. Each write is one transaction of the rows and the import's
+//! cursor, fenced by the epoch of the run. Publishing turns the staging into a dataset, or part of one, in one
+//! transaction. Discarding it takes the same time whatever its size. An export *pins* a dataset and reads that
+//! snapshot, whatever happens to the dataset.
 //!
 //! - `batch`: rows in memory
 //! - `selection`, `reader`, `lines`: reading columns and rows of a snapshot as CSV
 //! - `value`: the values of typed columns
-//! - `publication`: what publishing does, as a pure table that both databases execute
+//! - `publication`: the steps of publishing, as a pure table that both databases execute
 //! - `sqlite`: a catalog, and a file for each import
-//! - `postgres`: a table for each dataset in the connection's schema, and bookkeeping in a schema of its own
+//! - `postgres`: a table for each dataset in the connection's schema, and bookkeeping in a separate schema
 
 mod batch;
 mod error;
@@ -47,7 +48,7 @@ use crate::task::TaskId;
 /// Opens the database at `url`: `sqlite:PATH`, created if missing, or `postgres://…`.
 ///
 /// # Errors
-/// [`Error::Unavailable`] if the server does not answer, [`Error::Failed`] for another kind of URL.
+/// [`Error::Unavailable`] if the server does not respond, [`Error::Failed`] for another kind of URL.
 pub async fn connect(url: &str) -> Result<Arc<dyn Datasets>, Error> {
     if let Some(url) = SqliteUrl::parse(url) {
         Ok(Arc::new(sqlite::Sqlite::open(url).await?))
@@ -76,8 +77,8 @@ pub trait Datasets: Send + Sync + 'static {
     /// Returns the dataset with this name.
     async fn get(&self, caller: &Caller, name: &DatasetName) -> Result<Option<Dataset>, Error>;
 
-    /// Returns at most `limit` datasets by name ascending (in bytes), between `after` and `before`, both excluded. They are the first
-    /// ones, or the last ones if `from_end`.
+    /// Returns at most `limit` datasets by name ascending (in bytes), between `after` and `before`, both excluded. They
+    /// are the first ones, or the last ones if `from_end`.
     async fn list(
         &self,
         caller: &Caller,
@@ -90,10 +91,12 @@ pub trait Datasets: Send + Sync + 'static {
     /// Returns the number of datasets.
     async fn count(&self, caller: &Caller) -> Result<u64, Error>;
 
-    /// Returns at most `limit` rows numbered from `after` + 1, in the order of import. Numbers have no gaps and start at 1.
+    /// Returns at most `limit` rows numbered from `after` + 1, in the order of import. Numbers have no gaps and start
+    /// at 1.
     ///
-    /// Rows are found by key, so the last page costs as much as the first. The page ends before the row that would exceed
-    /// [`PAGE_BYTES`], but has at least one row. Dropping the future stops the read. [`Error::Missing`] without such a dataset.
+    /// Rows are found by key, so the last page costs as much as the first. The page ends before the row that would
+    /// exceed [`PAGE_BYTES`], but has at least one row. Dropping the future stops the read. [`Error::Missing`] without
+    /// such a dataset.
     async fn rows(&self, caller: &Caller, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error>;
 
     /// Drops a dataset. Returns false if there is none.
@@ -101,8 +104,9 @@ pub trait Datasets: Send + Sync + 'static {
 
     /// Opens or creates the staging of a task and raises its epoch: a run with an older epoch can no longer write.
     ///
-    /// Refuses what publish would refuse: [`Error::Exists`], [`Error::Missing`], [`Error::Columns`], [`Error::TooManyColumns`].
-    /// [`Error::LeaseLost`] if a newer epoch owns it. A published staging opens with its last cursor and accepts no more rows.
+    /// Refuses what publish would refuse: [`Error::Exists`], [`Error::Missing`], [`Error::Columns`],
+    /// [`Error::TooManyColumns`]. [`Error::LeaseLost`] if a newer epoch owns it. A published staging opens with its
+    /// last cursor and accepts no more rows.
     async fn stage(&self, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<Box<dyn Staging>, Error>;
 
     /// Fences off older epochs and returns the committed cursor of a staging. `None` without a staging or a commit.
@@ -115,19 +119,19 @@ pub trait Datasets: Send + Sync + 'static {
     /// [`Error::Failed`] if the rows in the table and the count of the cursor differ; then nothing is published.
     async fn publish(&self, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error>;
 
-    /// Returns the first piece of a task's committed rejects numbered `from` or higher, and the number after it. `None` after the
-    /// last one. Rejects are kept until [`Datasets::publish`].
+    /// Returns the first piece of a task's committed rejects numbered `from` or higher, and the number after it. `None`
+    /// after the last one. Rejects are kept until [`Datasets::publish`].
     async fn rejects(&self, task: TaskId, from: u64) -> Result<Option<(Vec<u8>, u64)>, Error>;
 
-    /// Drops a staging, but nothing that is published, and frees its disk space. Idempotent. Takes the same time whatever the
-    /// number of rows.
+    /// Drops a staging, but nothing that is published, and frees its disk space. Idempotent. Takes the same time
+    /// whatever the number of rows.
     async fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error>;
 
     /// Deletes the record of a published import, but not its rows. Idempotent.
     async fn purge_import(&self, task: TaskId) -> Result<(), Error>;
 
-    /// Pins a dataset and returns its snapshot: until [`Datasets::unpin`], REPLACE, APPEND and [`Datasets::drop_dataset`] do not
-    /// change what it reads. Returns the same snapshot if the holder has pinned one.
+    /// Pins a dataset and returns its snapshot: until [`Datasets::unpin`], REPLACE, APPEND and
+    /// [`Datasets::drop_dataset`] do not change what it reads. Returns the same snapshot if the holder has pinned one.
     ///
     /// The pin of a stream also ends with its process, or [`PIN_LIFE`] after its last renewal.
     async fn pin(&self, caller: &Caller, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error>;
@@ -149,8 +153,8 @@ pub trait Datasets: Send + Sync + 'static {
 
 /// The staging of an import, open for one run.
 ///
-/// Writes begin one after the other and commit in that order. Each is one transaction of its rows and its cursor, so the committed
-/// rows are always the beginning of the file.
+/// Writes begin one after the other and commit in that order. Each is one transaction of its rows and its cursor, so
+/// the committed rows are always the beginning of the file.
 #[async_trait]
 pub trait Staging: Send {
     /// Returns the cursor of the last commit, as of the time of opening.
@@ -170,12 +174,12 @@ pub trait Staging: Send {
     /// [`Staging::finish_write`] once for each.
     async fn begin_write(&mut self, batch: Batch, checkpoint: Checkpoint) -> Result<(), Error>;
 
-    /// Waits until the oldest active write is committed and survives a power loss of the database. The future may be dropped and
-    /// requested again.
+    /// Waits until the oldest active write is committed and survives a power loss of the database. The future may be
+    /// dropped and requested again.
     async fn finish_write(&mut self) -> WriteOutcome;
 
-    /// Cancels the active writes that do not commit yet, without waiting for the disk: [`Error::Cancelled`]. No write may begin
-    /// after it.
+    /// Cancels the active writes that do not commit yet, without waiting for the disk: [`Error::Cancelled`]. No write
+    /// may begin after it.
     fn cancel_writes(&mut self) {}
 
     /// Writes rows and checkpoint while no other write is active, and returns the batch for reuse. Errors are those of
@@ -194,11 +198,11 @@ pub trait Staging: Send {
 pub struct WriteOutcome {
     /// The rows, to be used again or written again. Empty if the thread that had them panicked.
     pub batch: Batch,
-    /// With an error nothing was written: [`Error::LeaseLost`] if a newer epoch took over, [`Error::Cell`] if a cell is refused,
-    /// [`Error::Cancelled`] if the write before it failed.
+    /// With an error nothing was written: [`Error::LeaseLost`] if a newer epoch took over, [`Error::Cell`] if a cell is
+    /// refused, [`Error::Cancelled`] if the write before it failed.
     ///
-    /// After [`Error::Unavailable`], and [`Error::Cancelled`] after [`Staging::cancel_writes`], the commit may have been done: open
-    /// the staging again and read its cursor.
+    /// After [`Error::Unavailable`], and [`Error::Cancelled`] after [`Staging::cancel_writes`], the commit may have
+    /// been done: open the staging again and read its cursor.
     pub outcome: Result<(), Error>,
 }
 

@@ -14,7 +14,7 @@ pub enum ColumnType {
     /// Any text.
     #[default]
     Text,
-    /// A whole number.
+    /// An integer.
     Integer,
     /// A number with a fraction.
     Real,
@@ -87,7 +87,7 @@ pub struct ImportPlan {
 /// Committed in one transaction with rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checkpoint {
-    /// Position from which the import resumes, as text of its own.
+    /// Position from which the import resumes. The import defines its format.
     pub cursor: String,
     /// Rejected rows as CSV lines. Empty if there are none.
     pub rejects: Vec<u8>,
@@ -120,7 +120,7 @@ pub struct Snapshot {
 pub enum PinHolder {
     /// A task. The pin lasts until it is released, also after a crash.
     Task(TaskId),
-    /// A stream to a client, by an ID of its own. The pin ends with the process.
+    /// A stream to a client, with its own ID. The pin ends with the process.
     Stream(TaskId),
 }
 

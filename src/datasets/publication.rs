@@ -1,18 +1,18 @@
-//! Publishing a staging, as a pure table: which steps make its rows visible, or why it is refused.
+//! Publishing a staging, as a pure table: the steps that make its rows visible, or the reason for a refusal.
 //!
-//! Each database executes the steps of [`ImportPlan::publish_steps`] in one transaction. The same table refuses an import when it
-//! starts, before it reads the file.
+//! Each database executes the steps of [`ImportPlan::publish_steps`] in one transaction. The same table refuses an
+//! import when it starts, before it reads the file.
 
 use super::{Column, Dataset, Error, ImportPlan, PublishMode};
 
-/// What has the name of the dataset when an import starts or is published.
+/// What uses the name of the dataset when an import starts or is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NameUse<'a> {
     /// Nothing.
     Free,
     /// A dataset.
     Dataset(&'a Dataset),
-    /// A table or view that no import made.
+    /// A table or view that no import created.
     OtherTable,
 }
 
@@ -30,17 +30,17 @@ pub(super) enum PublishStep {
     },
 }
 
-/// What becomes of data that no dataset contains any more: a segment or a table.
+/// How data is removed that no dataset contains any more: a segment or a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retirement {
     /// Dropped in the same transaction.
     DropNow,
-    /// Set aside: dropped in the background, or when the last pin is released.
+    /// Kept for now: dropped in the background, or when the last pin is released.
     SetAside,
 }
 
 impl Retirement {
-    /// Decides by whether a pin reads the data, and whether dropping it takes long enough to delay the transaction.
+    /// Decides by whether a pin reads the data, and whether dropping it would delay the transaction for long.
     pub(super) fn of(pinned: bool, slow_to_drop: bool) -> Retirement {
         match (pinned, slow_to_drop) {
             (false, false) => Retirement::DropNow,
@@ -53,8 +53,8 @@ impl ImportPlan {
     /// Returns the steps that publish this import in a database with at most `max_columns` columns.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::Missing`], [`Error::Columns`], [`Error::TooManyColumns`]; [`Error::Failed`] without a column, and
-    /// if another table has the name.
+    /// [`Error::Exists`], [`Error::Missing`], [`Error::Columns`], [`Error::TooManyColumns`]; [`Error::Failed`] without
+    /// a column, and if another table has the name.
     pub(super) fn publish_steps(&self, existing: NameUse<'_>, max_columns: usize) -> Result<Vec<PublishStep>, Error> {
         let steps = match (self.mode, existing) {
             (PublishMode::Create | PublishMode::Replace, NameUse::Free) => vec![PublishStep::CreateFromStaging],

@@ -10,14 +10,15 @@ use super::{CsvLines, Error};
 /// Windows read at once: one more than a small machine has cores, so that no core waits for a response.
 const AT_ONCE: usize = 3;
 
-/// Reads the selected columns and rows of a snapshot. Windows may be read at the same time. Each uses a connection only while it is
-/// read.
+/// Reads the selected columns and rows of a snapshot. Windows may be read at the same time. Each uses a connection only
+/// while it is read.
 #[async_trait]
 pub trait SnapshotReader: Send + Sync {
     /// Returns the number of selected rows in the window.
     async fn count(&self, window: RowWindow) -> Result<u64, Error>;
 
-    /// Returns the selected rows of the window, up to a limit. The end of a page depends only on the rows and the limit.
+    /// Returns the selected rows of the window, up to a limit. The end of a page depends only on the rows and the
+    /// limit.
     async fn read(&self, window: RowWindow, limit: PageLimit) -> Result<CsvPage, Error>;
 
     /// Stops all reads: they return at once with incomplete pages and counts, from now on.
@@ -58,8 +59,8 @@ pub struct CsvPage {
     pub last: u64,
 }
 
-/// Streams the pages of `all` in order, reading several windows of `step` rows at once. The bounds of the windows are multiples of
-/// `step`, wherever reading begins. The stream ends early if the reader is stopped.
+/// Streams the pages of `all` in order, reading several windows of `step` rows at once. The bounds of the windows are
+/// multiples of `step`, wherever reading begins. The stream ends early if the reader is stopped.
 pub fn pages(
     reader: Arc<dyn SnapshotReader>,
     all: RowWindow,

@@ -51,8 +51,8 @@ impl Selection {
     /// Selects columns by name in the given order, or all, and the rows that match all filters.
     ///
     /// # Errors
-    /// An unknown or repeated column, a value that does not match the type of its column, or a filter without a condition or without
-    /// a possible match.
+    /// An unknown or repeated column, a value that does not match the type of its column, or a filter without a
+    /// condition or without a possible match.
     pub fn of(
         columns: &[Column],
         chosen: Option<&[String]>,

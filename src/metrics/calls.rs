@@ -1,4 +1,4 @@
-//! Calls of a database: how long they take, and whether it answers.
+//! Calls of a database: their duration, and whether it responds.
 
 use std::time::Instant;
 
@@ -15,7 +15,7 @@ pub(super) type Durations<L> = Family<L, Histogram, fn() -> Histogram>;
 /// Upper bounds of durations, in seconds.
 const SECONDS: [f64; 13] = [0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0];
 
-/// Calls of a database. The default counts for nobody.
+/// Calls of a database. The default is not registered: its numbers are not exported.
 #[derive(Clone)]
 pub struct Calls {
     durations: Durations<CallLabels>,
@@ -44,16 +44,16 @@ impl Default for Calls {
 }
 
 impl Calls {
-    /// Registers the calls of `whom` under names that begin with `name`.
+    /// Registers the calls of `whom`. The names begin with `name`.
     pub(super) fn register(registry: &mut Registry, name: &str, whom: &str) -> Calls {
         let calls = Calls::default();
-        // The node does not start without it.
+        // The node does not start without the database.
         calls.up.set(1);
-        let help = format!("Seconds that calls of {whom} took, by verb");
+        let help = format!("Duration of calls to {whom} in seconds, by verb");
         registry.register_with_unit(format!("{name}_call_duration"), help, Unit::Seconds, calls.durations.clone());
-        let help = format!("Calls that failed because {whom} was unavailable");
+        let help = format!("Number of calls that failed because {whom} was unavailable");
         registry.register(format!("{name}_unavailable_errors"), help, calls.unavailable.clone());
-        let help = format!("1 if the last call of {whom} was answered, 0 if it was unavailable");
+        let help = format!("1 if the last call to {whom} got a response, 0 if it was unavailable");
         registry.register(format!("{name}_up"), help, calls.up.clone());
         let help = format!("Open connections of the pool to {whom}, by state: active or idle");
         registry.register(format!("{name}_connections"), help, calls.connections.clone());

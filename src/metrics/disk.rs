@@ -13,14 +13,14 @@ pub struct Disk {
 impl Disk {
     pub(super) fn register(registry: &mut Registry) -> Disk {
         let disk = Disk::default();
-        let help = "Bytes that are free on the disk of the data folder";
+        let help = "Free bytes on the disk of the data folder";
         registry.register_with_unit("data_disk_free", help, Unit::Bytes, disk.free.clone());
-        let help = "Bytes that the disk of the data folder holds in all";
+        let help = "Total bytes of the disk of the data folder";
         registry.register_with_unit("data_disk_size", help, Unit::Bytes, disk.size.clone());
         disk
     }
 
-    /// Sets what is free, and the whole, in bytes.
+    /// Sets the free and the total bytes.
     pub fn set(&self, free: u64, size: u64) {
         self.free.set(i64::try_from(free).unwrap_or(i64::MAX));
         self.size.set(i64::try_from(size).unwrap_or(i64::MAX));

@@ -34,14 +34,15 @@ impl Events {
         registry.register("events_delivered", help, events.delivered.clone());
         let help = "Open subscriptions, by subscription";
         registry.register("subscriptions_open", help, events.open.clone());
-        let help = "Events that a slow subscriber of taskChanges missed: it gets the newest tasks instead";
+        let help = "Events that a slow subscriber of taskChanges missed; it receives the newest tasks instead";
         registry.register("events_lagged", help, events.lagged.clone());
-        let help = "Times that the connection for changes of other nodes was lost: watched tasks are read again then";
+        let help = "Number of times that the connection for changes of other nodes was lost; \
+            watched tasks are then read again";
         registry.register("events_gaps", help, events.gaps.clone());
         events
     }
 
-    /// Opens a subscription of that name.
+    /// Opens a subscription with this name.
     pub fn subscribed(&self, subscription: &'static str) -> Subscribed {
         let label = SubscriptionLabels { subscription };
         let open = self.open.get_or_create_owned(&label);

@@ -39,12 +39,12 @@ impl Http {
         let durations = Durations::new_with_constructor(|| Histogram::new(SECONDS));
         let help = "HTTP requests by method, route pattern and status code";
         registry.register("http_requests", help, requests.clone());
-        let help = "Seconds from the headers of an HTTP request to the headers of its answer, by route pattern";
+        let help = "Seconds from the headers of an HTTP request to the headers of its response, by route pattern";
         registry.register_with_unit("http_request_duration", help, Unit::Seconds, durations.clone());
         Http { requests, durations }
     }
 
-    /// Counts an answered request. `route` is the pattern that it matched.
+    /// Counts a request with a response. `route` is the pattern that it matched.
     pub fn answered(&self, method: &str, route: &str, code: u16, after: Duration) {
         let request = Request { method: known(method), route: route.to_owned(), code };
         self.requests.get_or_create(&request).inc();
@@ -52,13 +52,13 @@ impl Http {
     }
 }
 
-/// Clients may send any word as a method.
+/// Limits the label values: clients may send any text as a method.
 fn known(method: &str) -> &'static str {
     const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     METHODS.into_iter().find(|known| *known == method).unwrap_or("OTHER")
 }
 
-/// GraphQL operations, over HTTP and WebSocket. The default counts for nobody.
+/// GraphQL operations, over HTTP and WebSocket. The default is not registered: its numbers are not exported.
 #[derive(Clone, Debug)]
 pub struct Graphql {
     operations: Family<Operation, Counter>,
@@ -95,9 +95,9 @@ impl Graphql {
         let help = "GraphQL operations by type and code: OK, or the code of the first error. \
             A subscription counts with its first result or at its end; type unknown is a request that was refused";
         registry.register("graphql_operations", help, graphql.operations.clone());
-        let help = "Seconds that queries and mutations took";
+        let help = "Duration of queries and mutations in seconds";
         registry.register_with_unit("graphql_operation_duration", help, Unit::Seconds, graphql.durations.clone());
-        registry.register("graphql_errors", "Errors in GraphQL answers by extensions.code", graphql.errors.clone());
+        registry.register("graphql_errors", "Errors in GraphQL responses by extensions.code", graphql.errors.clone());
         graphql
     }
 
@@ -123,7 +123,7 @@ impl Graphql {
     }
 }
 
-/// A program that embeds Pausa may have codes of its own.
+/// Maps a code to a label. An embedding program may have other codes.
 fn bounded(code: &str) -> &'static str {
     code.parse().map_or("OTHER", Code::as_str)
 }

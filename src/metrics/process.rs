@@ -1,4 +1,4 @@
-//! The process itself, by the standard names, read from /proc at each scrape. Where there is no /proc they are left out.
+//! Metrics of the process under the standard names, read from /proc at each scrape. Omitted if there is no /proc.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::Registry;
 
-/// Clock ticks per second, as /proc counts them (USER_HZ): 100 on every processor that Rust supports on Linux.
+/// Clock ticks per second in /proc (USER_HZ): 100 on every processor that Rust supports on Linux.
 const TICKS: f64 = 100.0;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -59,7 +59,7 @@ fn read(path: &str) -> Option<String> {
 /// Returns a field of /proc/self/stat, counted from 1 as proc(5) does; those after the name of the program only.
 fn stat(field: usize) -> Option<f64> {
     let text = read("/proc/self/stat")?;
-    // The name may contain blanks and brackets.
+    // The name may contain spaces and parentheses.
     let (_, fields) = text.rsplit_once(") ")?;
     fields.split_ascii_whitespace().nth(field.checked_sub(3)?)?.parse().ok()
 }
@@ -84,7 +84,7 @@ fn memory(name: &str) -> Option<f64> {
 
 fn open_files() -> Option<f64> {
     let entries = std::fs::read_dir("/proc/self/fd").ok()?;
-    // One of them is the folder that is being read.
+    // One of them is the open folder itself.
     Some(entries.count().saturating_sub(1) as f64)
 }
 

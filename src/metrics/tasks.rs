@@ -15,10 +15,10 @@ use prometheus_client::registry::{Registry, Unit};
 use super::calls::Durations;
 use crate::task::{self, State, Task, TaskId};
 
-/// Upper bounds of the time that a stop takes, in seconds.
+/// Upper bounds of the duration of a stop, in seconds.
 const STOP: [f64; 12] = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 30.0];
 
-/// Requests to stop that are remembered at once.
+/// Maximum number of requests to stop that are remembered.
 const REMEMBERED: usize = 10_000;
 
 /// Tasks and their runs.
@@ -32,7 +32,7 @@ pub struct Tasks {
     results: Family<KindLabels, Counter>,
     leases_lost: Counter,
     runs_lost: Counter,
-    /// Requests to stop that wait for their confirmation.
+    /// Requests to stop without a confirmation yet.
     pub stops: Stops,
 }
 
@@ -47,16 +47,16 @@ struct KindLabels {
     kind: String,
 }
 
-/// Unfinished tasks, as the store counted them.
+/// Unfinished tasks, as counted by the store.
 #[derive(Clone, Debug, Default)]
 pub struct WaitingTasks {
     /// Tasks by kind and state.
     pub counts: Vec<(String, State, u64)>,
     /// Time since the oldest queued task was queued.
     pub oldest_queued: Duration,
-    /// Timers that are due and not being sent.
+    /// Number of timers that are due and not being sent.
     pub overdue: u64,
-    /// Time since the oldest of these was due.
+    /// Time since the oldest of these timers was due.
     pub oldest_overdue: Duration,
 }
 
@@ -75,23 +75,24 @@ impl Tasks {
             runs_lost,
             stops: Stops::register(registry),
         };
-        registry.register("task_changes", "Changes of state that this node made", tasks.changes.clone());
-        registry.register("tasks_running", "Tasks that this node works on", tasks.running.clone());
+        registry.register("task_changes", "State changes that this node committed", tasks.changes.clone());
+        registry.register("tasks_running", "Tasks that this node is running", tasks.running.clone());
         let help = "Unfinished tasks of all nodes by kind and state, read at most every 5 seconds. \
-            Each state is counted up to 100,000, for timers and for other kinds apart: then it is a lower bound";
+            Each state is counted up to 100,000, separately for timers and other kinds; larger counts are lower bounds";
         registry.register("tasks_unfinished", help, tasks.unfinished.clone());
-        let help = "Seconds since the oldest of the first 1,000 tasks in the queue was queued, timers left out; 0 if none is, or if it is unknown";
+        let help = "Age of the oldest of the first 1,000 queued tasks in seconds, without timers; \
+            0 if there is none, or if unknown";
         registry.register_with_unit("tasks_oldest_queued_age", help, Unit::Seconds, tasks.oldest.clone());
         let help = "Bytes of the result files of tasks that this node completed, by kind";
         registry.register("task_result_bytes", help, tasks.results.clone());
-        let help = "Times that this node was too late to renew its lease: other nodes took its tasks";
+        let help = "Number of times that this node renewed its lease too late and lost its tasks to other nodes";
         registry.register("leases_lost", help, tasks.leases_lost.clone());
-        let help = "Runs of this node that ended because another node had taken their task";
+        let help = "Runs of this node that ended because another node took over their task";
         registry.register("runs_lost", help, tasks.runs_lost.clone());
         tasks
     }
 
-    /// Counts a change of a task's state that this node made.
+    /// Counts a state change that this node committed.
     pub fn changed(&self, task: &Task) {
         self.changes.get_or_create(&StateLabels { kind: task.kind.clone(), state: task.state.shown().as_str() }).inc();
         if let (State::Completed, Some(file)) = (task.state, &task.result) {
@@ -100,12 +101,12 @@ impl Tasks {
         self.stops.observe(task.id, task.state);
     }
 
-    /// Sets the number of tasks that this node works on.
+    /// Sets the number of tasks that this node is running.
     pub fn running(&self, tasks: usize) {
         self.running.set(i64::try_from(tasks).unwrap_or(i64::MAX));
     }
 
-    /// Sets what waits; `None` if it is unknown.
+    /// Sets the counts of waiting tasks and timers. `None` if they are unknown.
     pub fn waiting(&self, waiting: Option<&WaitingTasks>) {
         self.unfinished.clear();
         self.oldest.set(waiting.map_or(0.0, |waiting| waiting.oldest_queued.as_secs_f64()));
@@ -116,7 +117,7 @@ impl Tasks {
         }
     }
 
-    /// Counts a lease of this node that ended.
+    /// Counts a lease that this node lost.
     pub fn lease_lost(&self) {
         self.leases_lost.inc();
     }
@@ -126,7 +127,7 @@ impl Tasks {
         self.runs_lost.inc();
     }
 
-    /// Returns a counter of what a run of `task` commits from now on.
+    /// Returns a counter of the progress that a run of `task` commits from now on.
     pub fn work(&self, task: &Task) -> Work {
         let counted = self.work.iter().find(|(unit, _)| *unit == task.progress.unit);
         let counter = counted.map(|(_, family)| family.get_or_create_owned(&KindLabels { kind: task.kind.clone() }));
@@ -149,14 +150,14 @@ fn work(registry: &mut Registry) -> Arc<[(task::Unit, Family<KindLabels, Counter
     Arc::new(families)
 }
 
-/// Counts what one run commits. Webhooks are not counted: timers have a family of their own.
+/// Counts the progress that one run commits. Webhooks are not counted here: timers have their own family.
 pub struct Work {
     counter: Option<Counter>,
     done: AtomicU64,
 }
 
 impl Work {
-    /// The store holds this progress now.
+    /// Counts up to this progress, which the store has committed.
     pub fn committed(&self, done: u64) {
         let before = self.done.fetch_max(done, Ordering::Relaxed);
         if let Some(counter) = &self.counter {
@@ -170,7 +171,7 @@ impl Work {
 pub struct Stops {
     durations: Durations<StopLabels>,
     requested: Arc<Mutex<HashMap<TaskId, (State, Instant)>>>,
-    /// Lets changes of tasks pass without a lock while nothing is requested.
+    /// Number of remembered requests. While it is 0, task changes need no lock.
     count: Arc<AtomicUsize>,
 }
 
@@ -196,12 +197,12 @@ impl Stops {
         self.count.store(requested.len(), Ordering::Release);
     }
 
-    /// Forgets a request that was refused, or that changed nothing.
+    /// Removes a request that was refused, or that changed nothing.
     pub fn withdraw(&self, id: TaskId) {
         self.take(id, |_| true);
     }
 
-    /// Looks at a new state of a task: it may confirm a request, or end the wait for it.
+    /// Checks a new state of a task: it may confirm a request, or end the wait for it.
     pub fn observe(&self, id: TaskId, state: State) {
         let ends = |wanted| wanted == state || state.is_final();
         let Some((wanted, since)) = self.take(id, ends).filter(|(wanted, _)| *wanted == state) else { return };
@@ -222,7 +223,7 @@ impl Stops {
         taken
     }
 
-    /// A panic while it was locked leaves a whole map.
+    /// A panic of another thread leaves the map consistent.
     fn requested(&self) -> MutexGuard<'_, HashMap<TaskId, (State, Instant)>> {
         self.requested.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! The two text formats: OpenMetrics, and the older one of Prometheus, which more tools read.
+//! The two text formats: OpenMetrics, and the older format of Prometheus, which more tools can read.
 
 use std::fmt::Write;
 
@@ -32,7 +32,7 @@ impl Format {
 /// Returns all families of `registry` in that format.
 pub fn encode(registry: &Registry, format: Format) -> String {
     let mut text = String::new();
-    // Writing to a String does not fail.
+    // Writing to a String cannot fail.
     let _ = openmetrics(&mut text, registry);
     match format {
         Format::OpenMetrics => text,
@@ -40,7 +40,8 @@ pub fn encode(registry: &Registry, format: Format) -> String {
     }
 }
 
-/// Converts OpenMetrics: there the name of a counter in HELP and TYPE has no `_total`, and units and the end have lines.
+/// Converts from OpenMetrics. There the name of a counter in HELP and TYPE has no `_total`, and the unit and the end
+/// have lines.
 fn classic(text: &str) -> String {
     let mut classic = String::with_capacity(text.len());
     let mut help = None;

@@ -11,25 +11,25 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::tasks::WaitingTasks;
 
-/// Upper bounds of latenesses, in seconds.
+/// Upper bounds of the delay, in seconds.
 const LATE: [f64; 14] = [0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0, 600.0, 3600.0];
 
 /// The outcome of one attempt to send a webhook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sent {
-    /// A 2xx answer.
+    /// A 2xx response.
     Success,
-    /// No success, and another attempt follows.
+    /// No success. The timer retries.
     Retried,
-    /// No answer within the timeout, and no attempt follows.
+    /// No response within the timeout. The timer does not retry.
     TimedOut,
-    /// The receiver answered 410, which ends the timer.
+    /// The receiver responded 410, which ends the timer.
     Gone,
-    /// An AT_MOST_ONCE request whose arrival is unknown: it broke off, or the node ended meanwhile.
+    /// An AT_MOST_ONCE request whose delivery is unknown: the connection broke, or the node stopped meanwhile.
     Unknown,
     /// A pause, a termination or a shutdown stopped the attempt.
     Stopped,
-    /// Any other failure, and no attempt follows.
+    /// Any other failure. The timer does not retry.
     Failed,
 }
 
@@ -62,7 +62,7 @@ pub struct Timers {
 impl Timers {
     pub(super) fn register(registry: &mut Registry) -> Timers {
         let (lateness, sent) = (Histogram::new(LATE), Family::<OutcomeLabels, Counter>::default());
-        let help = "Seconds from the moment for which a try of a timer was due to its sending";
+        let help = "Delay between the due time of an attempt of a timer and its request, in seconds";
         registry.register_with_unit("timer_lateness", help, Unit::Seconds, lateness.clone());
         let help = "Attempts to send the webhook of a timer, by outcome: success, retried, timed_out, gone (410), \
             unknown (AT_MOST_ONCE), stopped, failed";
@@ -72,12 +72,12 @@ impl Timers {
         let help = "Timers of all nodes that are due and not being sent, counted up to 100,000, \
             at most every 5 seconds";
         registry.register("timers_overdue", help, overdue.clone());
-        let help = "Seconds since the oldest of these was due; 0 if there is none";
+        let help = "Seconds since the oldest overdue timer was due; 0 if there is none";
         registry.register_with_unit("timers_overdue_age", help, Unit::Seconds, overdue_age.clone());
         Timers { lateness, sent, overdue, overdue_age }
     }
 
-    /// Counts how late an attempt begins.
+    /// Records the delay of an attempt.
     pub fn late(&self, time: Duration) {
         self.lateness.observe(time.as_secs_f64());
     }

@@ -1,4 +1,4 @@
-//! Files on their way in and out.
+//! Files sent and received.
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
@@ -15,7 +15,7 @@ pub struct Transfers {
 pub struct Transfer(Transfers);
 
 impl Transfers {
-    /// Registers the transfers of `what` under names that begin with `name`.
+    /// Registers the transfers of `what`. The names begin with `name`.
     pub(super) fn register(registry: &mut Registry, name: &str, what: &str) -> Transfers {
         let transfers = Transfers::default();
         let help = format!("{what}: transfers in progress");

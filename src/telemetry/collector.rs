@@ -16,7 +16,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum length of a response body, in bytes.
 const MAX_RESPONSE: usize = 64 * 1024;
 
-/// HTTP client of the trace exporter. The exporter calls it on a thread of its own; requests run on the server's runtime.
+/// HTTP client of the trace exporter. The exporter calls it on its own thread; requests run on the server's
+/// runtime.
 #[derive(Debug)]
 pub struct Collector {
     client: Client,

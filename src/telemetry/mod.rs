@@ -56,7 +56,7 @@ impl Telemetry {
 fn log(config: &Config) -> Result<BoxedLayer, String> {
     let unreadable = |error| format!("setting log = {:?}: {error}", config.log);
     let filter = EnvFilter::try_new(&config.log).map_err(unreadable)?;
-    // Spans of traces are no part of the log, whatever its filter says.
+    // Excludes the spans of traces from the log, whatever its filter is.
     let hide = |filter: EnvFilter, target: &str| {
         let directive = format!("{target}=off").parse().map_err(|error| format!("log filter for {target}: {error}"))?;
         Ok::<_, String>(filter.add_directive(directive))
@@ -75,7 +75,7 @@ fn use_colours() -> bool {
     stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Makes a provider that exports spans by OTLP from a thread of its own.
+/// Returns a provider that exports spans by OTLP from its own thread.
 fn provider(endpoint: &str, node: &str) -> Result<SdkTracerProvider, String> {
     let refused = |error: &dyn std::fmt::Display| format!("setting otlp_endpoint: {error}");
     let collector = Collector::new().map_err(|error| refused(&error))?;

@@ -33,7 +33,7 @@ async fn a_copy_of_a_running_server_refuses_to_start_and_says_why() {
         let (code, said) = run(copy.path(), &[]).await;
         assert_eq!(code, Some(1), "{said}");
         let store = copy.path().join("pausa.db");
-        assert!(said.contains(&format!("{} was copied from a folder on which a server was running", store.display())));
+        assert!(said.contains(&format!("{} was copied from the folder of a running server", store.display())));
         assert!(said.contains("`pausa backup FOLDER`") && !said.contains("panicked"), "{said}");
         server.until(&id, "COMPLETED").await;
     }

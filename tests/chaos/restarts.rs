@@ -79,7 +79,7 @@ async fn a_second_process_on_the_same_folder_is_refused() {
     assert_eq!(
         said.lines().last().unwrap(),
         format!(
-            "pausa: another pausa serves {} already: SQLite takes one node; several nodes share a PostgreSQL store",
+            "pausa: another server uses {}. SQLite supports one node; use PostgreSQL for several nodes",
             store.display()
         )
     );

@@ -107,7 +107,7 @@ async fn what_is_recalled_holds_nothing() {
     let (task, plan) = (crate::harness::task_id(), plan("sales", PublishMode::Create, 1));
     let mut staging = database.datasets.stage(task, 1, &plan).await.unwrap();
     let mut other = PgConnection::connect(&database.url).await.unwrap();
-    // The first cannot commit before the second is taken back.
+    // The first cannot commit before the second is cancelled.
     run(&mut other, format!("BEGIN; SELECT FROM pausa_datasets.staging WHERE task = '{task}' FOR UPDATE")).await;
     begin(&mut staging, numbers(1, 2), "at 2").await;
     begin(&mut staging, numbers(3, 4), "at 4").await;

@@ -57,7 +57,7 @@ async fn a_backup_of_a_running_and_of_a_stopped_server_is_restored() {
         let backup = place.path().join(round);
         let said = backed_up(server.folder(), &backup).await;
         assert!(
-            said.starts_with(&format!("backup made in {}: 2 tasks, 1 datasets, 5 files", backup.display())),
+            said.starts_with(&format!("backup created in {}: 2 tasks, 1 datasets, 5 files", backup.display())),
             "{said}"
         );
         let data = tempfile::tempdir().unwrap();
@@ -96,7 +96,7 @@ async fn a_manifest_tells_each_file_and_a_changed_one_is_not_restored() {
     let newer = serde_json::to_string(&manifest).unwrap().replace("\"schema\":", "\"schema\":9");
     std::fs::write(&path, newer).unwrap();
     let said = refused(data.path(), &["restore", backup.to_str().unwrap()]).await;
-    assert!(said.contains("this version knows schemas up to"), "{said}");
+    assert!(said.contains("this version supports schemas up to"), "{said}");
     std::fs::remove_file(&path).unwrap();
     let said = refused(data.path(), &["restore", backup.to_str().unwrap()]).await;
     assert!(said.contains("manifest.json: ") && said.contains("not a complete backup"), "{said}");
@@ -108,7 +108,7 @@ async fn what_the_server_itself_lacks_or_has_damaged_is_told() {
     let place = tempfile::tempdir().unwrap();
     std::fs::remove_file(server.folder().join("files/results").join(&export)).unwrap();
     let said = backed_up(server.folder(), &place.path().join("backup")).await;
-    let warning = format!("warning: files/results/{export} is missing in the server's own folder");
+    let warning = format!("warning: files/results/{export} is missing on the server and in the backup");
     assert_eq!(said.lines().last(), Some(&*warning));
     server.terminate().await;
     let segment = entries(&server.folder().join("datasets.db-segments")).remove(0);
@@ -139,7 +139,7 @@ async fn folders_that_hold_something_are_refused() {
     assert!(refused(other.path(), &["backup", named]).await.contains("is not empty"));
     let free = place.path().join("free");
     let said = refused(other.path(), &["backup", free.to_str().unwrap()]).await;
-    assert!(said.contains("no server ever ran with these settings"), "{said}");
+    assert!(said.contains("No server has run with these settings"), "{said}");
     let said = refused(server.folder(), &["backup", place.path().join("none/backup").to_str().unwrap()]).await;
     assert!(said.contains("none: No such file"), "{said}");
     let said = refused(server.folder(), &["backup", "/dev/full/backup"]).await;
@@ -195,7 +195,10 @@ async fn an_interrupted_backup_leaves_nothing_under_its_name() {
         assert!(!place.path().join("backup").exists());
         if signal != rustix::process::Signal::KILL {
             let said = String::from_utf8(ended.stderr).unwrap();
-            assert!(ended.status.code().is_none() || said.contains("interrupted: nothing was kept"), "{said}");
+            assert!(
+                ended.status.code().is_none() || said.contains("interrupted; all created files were deleted"),
+                "{said}"
+            );
             assert!(ended.status.code().is_none() || entries(place.path()).is_empty());
         }
     }

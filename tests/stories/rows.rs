@@ -207,7 +207,7 @@ async fn what_the_database_refuses_is_a_bad_row_like_any_other() {
     let id = server.import(&upload, json!({ "dataset": "none" })).await;
     server.until(&id, "FAILED").await;
     let message = server.task(&id).await["error"]["message"].take();
-    assert_eq!(message, "Line 20001, column \"text\": PostgreSQL holds no NUL byte in a text.");
+    assert_eq!(message, "Line 20001, column \"text\": PostgreSQL cannot store a NUL byte in a text.");
     let id = server.import(&upload, json!({ "dataset": "none", "onBadRow": "SKIP", "maxBadRows": 2 })).await;
     server.until(&id, "FAILED").await;
     let kept = csv::cells(rejected(&server, &id).await.as_bytes());

@@ -1,4 +1,4 @@
-//! Rows on their way into a table, in the text format of COPY.
+//! Writes rows to a table in the text format of COPY.
 
 use sqlx::PgConnection;
 use sqlx::postgres::PgDatabaseError;
@@ -8,20 +8,21 @@ use super::super::{Batch, Column, Error};
 use super::encode::encode;
 use super::schema::{ROW, names};
 
-/// Bytes sent at a time, and after which a recall is heard of.
+/// Bytes per message. The cancel flag is checked after each one.
 const CHUNK: usize = 64 << 10;
 
-/// Chunks after which other work of the thread has its turn: a server that takes all at once would else hold it up for the
-/// whole batch.
+/// Messages after which the task yields. A server that takes all of them at once would otherwise block the other tasks
+/// of the thread for the whole batch.
 const TURN: usize = 4;
 
-/// A row that is too large for a page. The line that PostgreSQL names is then a later one.
+/// A row that does not fit a page. The line that PostgreSQL names can then be a later one.
 const TOO_LARGE: &str = "54000";
 
-/// Texts that are none of their column's type, numbers out of its range, characters that the database's encoding lacks.
+/// Texts that are not of their column's type, numbers out of its range, and characters that the database's encoding
+/// lacks.
 const DATA: &str = "22";
 
-/// CsvLines that are not what COPY expects: no fault of a cell.
+/// Lines that COPY cannot parse. Not caused by a cell.
 const FORMAT: &str = "22P04";
 
 /// A COPY into one table.
@@ -31,18 +32,18 @@ pub(super) struct CopyIn {
 }
 
 impl CopyIn {
-    /// Into `table` (quoted), which has the row's number and the columns.
+    /// Returns a COPY into `table` (quoted), which has the row number and the columns.
     pub(super) fn new(table: &str, columns: &[Column]) -> Self {
         let statement = format!("COPY {table} ({ROW}, {}) FROM STDIN", names(columns).join(", "));
         Self { statement, columns: columns.to_vec() }
     }
 
-    /// Refuses a batch of another width, and a NUL: no text of PostgreSQL holds one. One look at the whole text is all
-    /// that good rows cost.
+    /// Refuses a batch of another width, and a NUL: PostgreSQL cannot store one in a text. Good rows cost one scan of
+    /// the whole text.
     pub(super) fn check(&self, batch: &Batch) -> Result<(), Error> {
         let width = self.columns.len();
         if batch.width() != width {
-            return Err(Error::Failed(format!("a batch of {} columns where {width} belong", batch.width())));
+            return Err(Error::Failed(format!("the batch has {} columns, expected {width}", batch.width())));
         }
         if !batch.text().as_bytes().contains(&0) {
             return Ok(());
@@ -51,12 +52,12 @@ impl CopyIn {
         let mut bad = cells.filter(|(_, (_, cell))| cell.is_some_and(|text| text.as_bytes().contains(&0)));
         bad.next().map_or(Ok(()), |(row, (column, _))| {
             let column = self.columns[column].name.clone();
-            Err(Error::Cell { row, column, reason: "PostgreSQL holds no NUL byte in a text".into() })
+            Err(Error::Cell { row, column, reason: "PostgreSQL cannot store a NUL byte in a text".into() })
         })
     }
 
-    /// Adds the rows, numbered from `before` + 1. [`Error::Cancelled`] where that was asked for
-    /// meanwhile: the connection is then ready for the next statement, as it is after [`Error::Cell`].
+    /// Adds the rows, numbered from `before` + 1. Returns [`Error::Cancelled`] if the write is cancelled meanwhile.
+    /// After it, and after [`Error::Cell`], the connection is ready for the next statement.
     pub(super) async fn send(
         &self,
         to: &mut PgConnection,
@@ -72,18 +73,19 @@ impl CopyIn {
                 tokio::task::yield_now().await;
             }
             if cancelled.is_cancelled() {
-                copy.abort("taken back").await?;
+                copy.abort("cancelled").await?;
                 return Err(Error::Cancelled);
             }
         }
         let copied = copy.finish().await.map_err(|error| self.refused(error, batch))?;
         match copied == batch.len() as u64 {
             true => Ok(()),
-            false => Err(Error::Failed(format!("{copied} rows were copied of {}", batch.len()))),
+            false => Err(Error::Failed(format!("COPY added {copied} of {} rows", batch.len()))),
         }
     }
 
-    /// The row that PostgreSQL refused, where it can be told: it names the line itself, so that good rows cost nothing.
+    /// Returns the row that PostgreSQL refused, if it is known. PostgreSQL names the line itself, so good rows cost
+    /// nothing.
     fn refused(&self, error: sqlx::Error, batch: &Batch) -> Error {
         let refusal = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
         let Some(refusal) = refusal else {
@@ -102,7 +104,7 @@ impl CopyIn {
         }
     }
 
-    /// The column as the file names it, of a context such as `COPY table, line 7, column x: "y"`.
+    /// Returns the column in a context such as `COPY table, line 7, column x: "y"`, by its name in the file.
     fn column(&self, context: &str) -> String {
         let named = context.split_once(", column ").map_or("", |(_, rest)| rest);
         let quoted = names(&self.columns);
@@ -114,12 +116,13 @@ impl CopyIn {
     }
 }
 
-/// Bytes that the cells need in a page at least: what has more than 24 can be moved out for a pointer of 18.
+/// Minimum number of bytes of the cells in a page. A cell of 24 bytes or more can be moved out of the page; a pointer
+/// of 18 bytes remains.
 fn least_size<'a>(cells: impl Iterator<Item = Option<&'a str>>) -> usize {
     cells.flatten().map(|text| if text.len() >= 24 { 18 } else { text.len() + 1 }).sum()
 }
 
-/// The line in a text such as `COPY table, line 7`.
+/// Returns the line in a text such as `COPY table, line 7`.
 fn line(context: &str) -> Option<usize> {
     let (_, rest) = context.split_once(", line ")?;
     rest.split(|character: char| !character.is_ascii_digit()).next()?.parse().ok()

@@ -1,8 +1,8 @@
-//! Rows as COPY sends them in its text format: cells between tabs, `\N` for null, a backslash before what means something.
+//! Parses the text format of COPY: cells separated by tabs, `\N` for null, a backslash before special bytes.
 
 use super::super::{ColumnType, CsvLines, Error, value};
 
-/// Adds a row's cells, which stand between tabs without the line's end.
+/// Adds the cells of a row. They are separated by tabs, without the line end.
 pub(super) fn add_row(lines: &mut CsvLines, kinds: &[ColumnType], plain: bool, row: &[u8]) -> Result<(), Error> {
     let special = |byte: &u8| matches!(byte, b'\\' | b',' | b'"');
     if plain && !row.iter().any(special) && lines.plain_row(row) {
@@ -17,13 +17,14 @@ pub(super) fn add_row(lines: &mut CsvLines, kinds: &[ColumnType], plain: bool, r
     Ok(())
 }
 
-/// Whether the texts of PostgreSQL are those that are written everywhere.
+/// Returns whether PostgreSQL's texts of this type are the canonical ones.
 pub(super) fn is_plain(kind: ColumnType) -> bool {
     matches!(kind, ColumnType::Text | ColumnType::Integer | ColumnType::Date)
 }
 
 fn add_cell(lines: &mut CsvLines, kind: ColumnType, cell: &[u8]) -> Result<(), Error> {
-    let odd = || Error::Failed(format!("{:?} came as a {kind:?} and is none", String::from_utf8_lossy(cell)));
+    let odd =
+        || Error::Failed(format!("PostgreSQL sent {:?}, which is not a valid {kind:?}", String::from_utf8_lossy(cell)));
     if cell == b"\\N" {
         lines.cell(None);
         return Ok(());
@@ -37,7 +38,7 @@ fn add_cell(lines: &mut CsvLines, kind: ColumnType, cell: &[u8]) -> Result<(), E
             lines.cell(Some(value::real_text(number).as_bytes()));
         }
         ColumnType::Timestamp => {
-            // The session's time zone is UTC and its dates are ISO's: `2026-01-31 12:00:00.5+00`.
+            // The time zone of the session is UTC, and its date style is ISO: `2026-01-31 12:00:00.5+00`.
             let text = std::str::from_utf8(cell).ok().and_then(|text| text.strip_suffix("+00")).ok_or_else(odd)?;
             lines.cell(Some(format!("{}Z", text.replacen(' ', "T", 1)).as_bytes()));
         }

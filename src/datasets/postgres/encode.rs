@@ -1,24 +1,25 @@
-//! The text format of COPY: a line a row, cells between tabs, a backslash before what means something.
+//! Encodes rows in the text format of COPY: one line per row, cells separated by tabs, a backslash before special
+//! bytes.
 
 use super::super::batch::SEPARATOR;
 use super::super::{Batch, BatchRow};
 
-/// Turns rows into lines, as many at a time as a buffer is to hold.
+/// Encodes rows as lines, as many as fit a buffer of a given size.
 pub(super) struct CopyEncoder<R> {
     rows: R,
     number: Vec<u8>,
     plain: bool,
 }
 
-/// Encodes a batch whose rows are numbered from `before` + 1. If its whole text has no more special bytes than the separators
-/// behind its cells, no cell has to be escaped, and a row is sent as it lies there.
+/// Encodes a batch whose rows are numbered from `before` + 1. If the whole text has only the special bytes that
+/// separate its cells, no cell needs escaping, and rows are copied unchanged.
 pub(super) fn encode(before: i64, batch: &Batch) -> CopyEncoder<impl Iterator<Item = BatchRow<'_>>> {
     let plain = count_special(batch.text().as_bytes()) == batch.len() * batch.width();
     CopyEncoder { rows: batch.rows(), number: before.to_string().into_bytes(), plain }
 }
 
 impl<'a, R: Iterator<Item = BatchRow<'a>>> CopyEncoder<R> {
-    /// Fills the buffer with the next lines until it holds `bytes`; false where there are none left.
+    /// Fills the buffer with the next lines until it has `bytes`. Returns false if no line is left.
     pub(super) fn fill(&mut self, buffer: &mut Vec<u8>, bytes: usize) -> bool {
         buffer.clear();
         while buffer.len() < bytes {
@@ -52,7 +53,7 @@ fn special(byte: u8) -> bool {
     matches!(byte, b'\\' | b'\n' | b'\r' | b'\t')
 }
 
-/// Counts the special bytes, in pieces whose count fits a byte: the compiler looks at many bytes at once then.
+/// Counts the special bytes, in pieces whose count fits one byte. The compiler then vectorizes the loop.
 fn count_special(text: &[u8]) -> usize {
     let count = |piece: &[u8]| piece.iter().map(|byte| u8::from(special(*byte))).sum::<u8>();
     text.chunks(usize::from(u8::MAX)).map(|piece| usize::from(count(piece))).sum()

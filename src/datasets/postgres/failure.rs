@@ -1,10 +1,10 @@
-//! What the errors of PostgreSQL and of the way to it mean here.
+//! Maps the errors of PostgreSQL and of its connections to [`Error`].
 
 use sqlx::error::DatabaseError;
 
 use super::super::Error;
 
-/// The connection is broken or the server ends, starts or has no place; or another transaction was in the way.
+/// The connection is broken; the server stops, starts or has no free connection; or another transaction conflicts.
 const AWAY: [&str; 8] = ["08", "57P01", "57P02", "57P03", "53300", "25P03", "40001", "40P01"];
 
 impl From<sqlx::Error> for Error {

@@ -1,9 +1,9 @@
-//! Taking over a staging: from then on no older epoch can commit to it.
+//! Takes over a staging: afterwards no older epoch can commit to it.
 //!
-//! A run of an older epoch may be frozen at any point of a write. Up to its last statement it holds nothing but the right
-//! to add rows to the staging's table, which is in nobody's way before the staging ends; its last statement, by which it
-//! holds the staging's row, finds the newer epoch. So the row is waited for where an epoch is raised, the table where the
-//! staging ends, both with patience; after that the connection in the way is ended.
+//! A run of an older epoch may be frozen at any point of a write. Until its last statement it only has a lock for
+//! adding rows to the staging's table. This lock blocks nobody until the staging ends. Its last statement locks the
+//! staging's row, and finds the newer epoch. So raising an epoch waits for the row, and ending a staging waits for the
+//! table. Both wait for a limited time; then the blocking connection is terminated.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::super::{Error, ImportPlan};
 use super::schema::own_table;
 use crate::task::TaskId;
 
-/// How long a write of the run before may be in the way before its connection is ended: it may be frozen.
+/// Maximum wait for a write of the previous run, which may be frozen. Then its connection is terminated.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 const RAISE: &str = "UPDATE pausa_datasets.staging SET epoch = $2 WHERE task = $1 AND epoch <= $2
@@ -25,17 +25,18 @@ const RAISE: &str = "UPDATE pausa_datasets.staging SET epoch = $2 WHERE task = $
 const HOLD: &str = "SELECT cursor, rows, plan, published FROM pausa_datasets.staging
     WHERE task = $1 AND epoch = $2 FOR UPDATE";
 
-/// Ends the connections that `$1` waits for as long as they hold the row of a staging.
+/// Terminates the connections that `$1` waits for. They have locked the row of a staging.
 const END_HOLDERS: &str = "SELECT pg_terminate_backend(pid) FROM unnest(pg_blocking_pids($1)) AS pid WHERE pid > 0";
 
-/// Ends the connections that `$1` waits for as they add rows to the table `$2`; those that only read it are others'.
+/// Terminates the connections that `$1` waits for and that add rows to the table `$2`. Connections that only read it
+/// belong to others.
 const END_WRITERS: &str =
     "SELECT pg_terminate_backend(pid) FROM unnest(pg_blocking_pids($1)) AS other (pid) WHERE EXISTS (
     SELECT 1 FROM pg_locks l WHERE l.pid = other.pid AND l.relation = to_regclass($2) AND l.mode = 'RowExclusiveLock')";
 
 type OpenTransaction = Transaction<'static, Postgres>;
 
-/// What the last commit left.
+/// State after the last commit.
 pub(super) struct StagingRow {
     pub(super) cursor: Option<String>,
     pub(super) rows: i64,
@@ -43,8 +44,8 @@ pub(super) struct StagingRow {
     pub(super) published: bool,
 }
 
-/// Raises the epoch and answers the transaction that did so, still open: it holds the staging's row.
-/// `None` where there is no staging.
+/// Raises the epoch. Returns the open transaction that did it, which has locked the staging's row. `None` if there is
+/// no staging.
 pub(super) async fn take_over(
     pool: &PgPool,
     task: TaskId,
@@ -54,7 +55,7 @@ pub(super) async fn take_over(
     let backend = backend(&mut transaction).await?;
     let raise = sqlx::query(RAISE).bind(task.to_string()).bind(epoch).fetch_optional(&mut *transaction);
     let end = sqlx::query(END_HOLDERS).bind(backend).execute(pool);
-    if let Some(row) = patiently(raise, end).await? {
+    if let Some(row) = with_patience(raise, end).await? {
         return Ok(Some((transaction, read(&row)?)));
     }
     let newer = sqlx::query("SELECT 1 FROM pausa_datasets.staging WHERE task = $1").bind(task.to_string());
@@ -64,9 +65,10 @@ pub(super) async fn take_over(
     }
 }
 
-/// Takes over a staging whose end has come: nobody adds to its table any more, and the transaction holds both. The epoch
-/// is raised first, in a transaction of its own, so that a write under way gives up instead of waiting for the row.
-/// What is published has no end to come: its row is all that is held.
+/// Takes over a staging in order to end it. The returned transaction has locked its row and its table, so nobody adds
+/// rows.
+/// The epoch is raised first, in a separate transaction, so that an active write fails instead of waiting for the row.
+/// A published staging does not end: only its row is locked.
 pub(super) async fn seize(
     pool: &PgPool,
     task: TaskId,
@@ -86,7 +88,7 @@ pub(super) async fn seize(
     Ok(Some((transaction, read(&row)?)))
 }
 
-/// Locks the table, where it is there still, against all others.
+/// Locks the table exclusively, if it still exists.
 async fn lock(pool: &PgPool, transaction: &mut OpenTransaction, table: &str) -> Result<(), Error> {
     let there = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table);
     if !there.fetch_one(&mut **transaction).await? {
@@ -96,7 +98,7 @@ async fn lock(pool: &PgPool, transaction: &mut OpenTransaction, table: &str) -> 
     let lock = format!("LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE");
     let lock = sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut **transaction);
     let end = sqlx::query(END_WRITERS).bind(backend).bind(table).execute(pool);
-    patiently(lock, end).await?;
+    with_patience(lock, end).await?;
     Ok(())
 }
 
@@ -104,8 +106,8 @@ async fn backend(transaction: &mut OpenTransaction) -> Result<i32, Error> {
     Ok(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut **transaction).await?)
 }
 
-/// Waits for `wanted`, and with it after `end` where it takes too long.
-async fn patiently<T, E>(
+/// Waits for `wanted`. If that exceeds [`PATIENCE`], runs `end` and continues to wait.
+async fn with_patience<T, E>(
     wanted: impl Future<Output = Result<T, sqlx::Error>>,
     end: impl Future<Output = Result<E, sqlx::Error>>,
 ) -> Result<T, Error> {

@@ -1,5 +1,5 @@
-//! The index of the rows' numbers, made a moment after a dataset is published: reading works without it, only slower. It is
-//! small and quick to make, as rows lie nearly in their order.
+//! Creates the index of row numbers shortly after a dataset is published. Without it, reading works but is slower. The
+//! index is small and quick to create, because rows are stored nearly in order.
 
 use sqlx::{PgConnection, PgPool};
 
@@ -18,10 +18,10 @@ const MISSING: &str = "SELECT name FROM (
         WHERE a.amname = 'brin' AND i.indrelid = d.place)
     LIMIT 1";
 
-/// One makes indexes at a time, of all nodes.
+/// Only one connection of all nodes creates indexes at a time.
 const ALONE: &str = "SELECT pg_try_advisory_xact_lock(5791083247)";
 
-/// Makes what is missing, on a task of its own.
+/// Creates the missing indexes in the background.
 pub(super) fn index_soon(pool: &PgPool) {
     soon("could not build the row indexes of datasets; the next import or start retries", index_all(pool.clone()));
 }
@@ -29,13 +29,13 @@ pub(super) fn index_soon(pool: &PgPool) {
 async fn index_all(pool: PgPool) -> Result<(), Error> {
     loop {
         let mut transaction = pool.begin().await?;
-        // Who makes indexes already will look again.
+        // The connection that creates indexes already checks again.
         if !sqlx::query_scalar(ALONE).fetch_one(&mut *transaction).await? {
             return Ok(());
         }
         let name: Option<String> = sqlx::query_scalar(MISSING).fetch_optional(&mut *transaction).await?;
         let Some(name) = name else { return Ok(()) };
-        // Until the index is made the dataset stays what and where it is; who only reads it is not kept waiting.
+        // Until the index is created, the dataset cannot be changed or renamed. Readers are not blocked.
         if let Some(entry) = listing::find_for_share(&mut transaction, &listing::parse_name(&name)?).await? {
             index(&mut transaction, &entry).await?;
         }
@@ -43,14 +43,14 @@ async fn index_all(pool: PgPool) -> Result<(), Error> {
     }
 }
 
-/// Makes the index unless it is there under its name, which is that of the task that made the table.
+/// Creates the index unless its name exists. The name contains the ID of the task that created the table.
 async fn index(transaction: &mut PgConnection, entry: &CatalogEntry) -> Result<(), Error> {
     let (table, name) = (entry.table(), quoted(&format!("{}_rows", entry.relation)));
     run_statement(transaction, format!("CREATE INDEX IF NOT EXISTS {name} ON {table} USING brin ({ROW})")).await?;
     analyze(transaction, &table).await
 }
 
-/// Takes rows at the end of a dataset's table into the index, where that is made.
+/// Adds rows at the end of a dataset's table to the index, if it exists.
 pub(super) async fn extend(transaction: &mut PgConnection, table: &str) -> Result<(), Error> {
     let sql = "SELECT brin_summarize_new_values(i.indexrelid) FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
         JOIN pg_am a ON a.oid = c.relam WHERE i.indrelid = $1::regclass AND a.amname = 'brin'";
@@ -58,8 +58,8 @@ pub(super) async fn extend(transaction: &mut PgConnection, table: &str) -> Resul
     analyze(transaction, table).await
 }
 
-/// Tells the planner that rows lie nearly in their order: without that it reads the whole table for each page. A small
-/// sample shows it; one of the usual size would cost as much as making the index.
+/// Informs the planner that rows are stored nearly in order: without it, each page reads the whole table.
+/// A small sample is enough; one of the usual size would cost as much as creating the index.
 async fn analyze(transaction: &mut PgConnection, table: &str) -> Result<(), Error> {
     run_statement(transaction, "SET LOCAL default_statistics_target = 1".into()).await?;
     run_statement(transaction, format!("ANALYZE {table} ({ROW})")).await

@@ -44,8 +44,8 @@ pub(super) async fn find_for_share(
     find(transaction, name, "FOR SHARE").await
 }
 
-/// Returns the dataset, locked against reads and changes until the transaction ends. The name is locked too: nobody creates a
-/// dataset with it meanwhile.
+/// Returns the dataset, locked against reads and changes until the transaction ends. The name is locked too: nobody
+/// creates a dataset with it meanwhile.
 pub(super) async fn find_for_update(
     transaction: &mut PgConnection,
     name: &DatasetName,

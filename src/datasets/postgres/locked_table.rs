@@ -1,4 +1,5 @@
-//! A transaction that reads a snapshot's table, which stays where it is meanwhile. It locks the table's name and writes nothing.
+//! Read-only transactions on the table of a snapshot. They lock the table, so it is not moved meanwhile, and write
+//! nothing.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,26 +12,26 @@ use super::listing;
 use super::pins;
 use super::schema::run_statement;
 
-/// Times that a table is looked for which moves away meanwhile.
+/// Maximum number of lookups of a table that is moved meanwhile.
 const TRIES: usize = 5;
 
-/// The numbers' index is all that is needed, also where no statistics say so yet.
+/// Forces the index of row numbers, even while no statistics suggest it.
 const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0";
 
 /// The table of a snapshot.
 pub(super) struct SnapshotTable {
     pool: PgPool,
     snapshot: Snapshot,
-    /// Where it was last.
+    /// Last known name, quoted.
     name: Mutex<Option<String>>,
 }
 
-/// A connection in such a transaction. Unless it is committed, the connection is closed: an answer that is not read to its end
-/// leaves it unfit for use, and the server stops sending at once.
+/// A connection in such a transaction. If it is not committed, the connection is closed: a response that is not read
+/// completely makes the connection unusable, and closing it stops the server at once.
 pub(super) struct LockedTable {
     connection: PoolConnection<Postgres>,
     committed: bool,
-    /// The table's name, quoted.
+    /// Name of the table, quoted.
     pub(super) table: String,
 }
 
@@ -48,7 +49,7 @@ impl SnapshotTable {
                 None => pins::find_table(&mut connection, &self.snapshot).await?,
             };
             let mut locked = LockedTable { connection, committed: false, table };
-            // Another table may have taken the name before the lock; this one has then moved.
+            // Another table may have been given this name before the lock. Then the snapshot's table was moved.
             let lock = format!("{BEGIN}; LOCK TABLE {} IN ACCESS SHARE MODE", locked.table);
             if run_statement(&mut locked, lock).await.is_ok()
                 && pins::find_table(&mut locked, &self.snapshot).await? == locked.table
@@ -67,7 +68,7 @@ impl SnapshotTable {
 }
 
 impl LockedTable {
-    /// A transaction that reads the dataset as it is now. [`Error::Missing`] if there is none.
+    /// Returns a transaction that reads the dataset as it is now. [`Error::Missing`] if it does not exist.
     pub(super) async fn dataset(pool: &PgPool, name: &DatasetName) -> Result<(LockedTable, Dataset), Error> {
         let connection = pool.acquire().await?;
         let mut locked = LockedTable { connection, committed: false, table: String::new() };

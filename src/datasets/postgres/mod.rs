@@ -1,15 +1,18 @@
 //! Datasets in PostgreSQL: a real table for each, in the schema that the connection writes to.
 //!
-//! The table has the columns of the header, each of its type, after `pausa_row`: the row's number, dense from 1 in the order of
-//! import. A column of the CSV that is itself called `pausa_row` becomes `pausa_row_2`. The bookkeeping and the
-//! stagings, named by their task, are in the schema `pausa_datasets`; so is a table that was replaced or dropped while
-//! an export reads it.
+//! The table has the columns of the header, each with its type, after `pausa_row`: the row number, without gaps from 1
+//! in the order of import. A CSV column named `pausa_row` becomes `pausa_row_2`. The schema `pausa_datasets` has the
+//! bookkeeping and the stagings, named by their task. It also has each table that was replaced or dropped while an
+//! export reads it.
 //!
-//! - [`schema`]: the bookkeeping's tables and what tables and columns are called
-//! - [`fence`]: taking over a staging; [`publishing`]: its end
-//! - [`staging`]: writing to it; [`lane`]: one write; [`flush`]: its way to the disk; [`copy`], [`encode`]: its rows; [`rejects`]: those that are none
-//! - [`listing`], [`reading`]: datasets and their rows; [`indexing`]: what finds a row; [`retired`]: tables that are to go
-//! - [`pins`], [`locked`]: snapshots; [`scanning`], [`gathering`], [`extent`], [`copy_text`]: what exports read of them
+//! - [`schema`]: tables of the bookkeeping, names of tables and columns
+//! - [`fence`]: taking over a staging; [`publishing`]: publishing it
+//! - [`staging`]: writing to it; [`write_slot`]: one write; [`flush`]: syncing it; [`copy`], [`encode`]: its rows;
+//!   [`rejects`]: rejected rows
+//! - [`listing`], [`row_query`]: datasets and their rows; [`indexing`]: the index of row numbers; [`retired`]: tables
+//!   to be dropped
+//! - [`pins`], [`locked_table`]: snapshots; [`table_reader`], [`row_collector`], [`page_range`], [`copy_text`]: reading
+//!   them for exports
 
 mod copy;
 mod copy_text;
@@ -47,14 +50,14 @@ use super::{
 use crate::access::Caller;
 use crate::task::TaskId;
 
-/// Connections to the server at most. A staging takes one for the time of a write, so a few serve many imports.
+/// Maximum number of connections. A staging uses one only during a write, so a few serve many imports.
 const MAX_CONNECTIONS: u32 = 8;
 
-/// How long a free connection is waited for before the database counts as away.
+/// Maximum wait for a free connection. Then the database counts as unavailable.
 const ACQUIRE: Duration = Duration::from_secs(10);
 
-/// Pages go to the disk soon after they are written. Left to the next checkpoint, as is the default, they hold up everybody's
-/// commits there for a third of a second.
+/// Writes pages to the disk soon after they change. By default they wait for the next checkpoint, which then delays all
+/// commits by a third of a second.
 const SETTING: &str = "SET backend_flush_after = '512kB'";
 
 /// The datasets of one database.
@@ -64,7 +67,7 @@ pub(super) struct Postgres {
 }
 
 impl Postgres {
-    /// Connects and makes the bookkeeping's tables where they are missing.
+    /// Connects, and creates the missing tables of the bookkeeping.
     pub(super) async fn connect(url: &str) -> Result<Self, Error> {
         let options = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE);
         let options = options.after_connect(|connection, _| Box::pin(connection.execute(SETTING).map_ok(drop)));
@@ -77,7 +80,7 @@ impl Postgres {
     }
 }
 
-/// Does `work` on a task of its own. If it fails, `problem` is logged, and it is done another time.
+/// Runs `work` as a background task. If it fails, `problem` is logged; a later call does the work.
 fn soon(problem: &'static str, work: impl Future<Output = Result<(), Error>> + Send + 'static) {
     tokio::spawn(async move {
         if let Err(error) = work.await {

@@ -1,4 +1,4 @@
-//! Which pages of a table have the rows behind a number: found by halves, as rows lie nearly in their order.
+//! Finds the pages of a table that have the rows after a number, by binary search: rows are stored nearly in order.
 
 use std::ops::Range;
 
@@ -8,14 +8,14 @@ use super::super::Error;
 use super::schema::ROW;
 use super::staging::SPREAD;
 
-/// The first version of PostgreSQL that reads ranges of pages.
+/// First version of PostgreSQL that can scan ranges of pages.
 const SINCE: i32 = 140_000;
 
-/// Pages that are looked at in each step.
+/// Pages read in each step.
 const SAMPLE: u64 = 4;
 
-/// Pages of `table` (quoted) from the first that may have a row behind number `after`; none where the server reads no ranges
-/// of pages. Where rows lie further from their order than an import leaves them, rows may be missing in it.
+/// Returns the pages of `table` (quoted) from the first that may have a row after number `after`. Empty if the server
+/// cannot scan ranges of pages. If rows are stored less in order than an import leaves them, the range may miss rows.
 pub(super) async fn page_range(connection: &mut PgConnection, table: &str, after: u64) -> Result<Range<u64>, Error> {
     let sql = "SELECT current_setting('server_version_num')::int,
         pg_relation_size($1::regclass) / current_setting('block_size')::int";
@@ -35,14 +35,14 @@ pub(super) async fn page_range(connection: &mut PgConnection, table: &str, after
     Ok(start..pages.unsigned_abs())
 }
 
-/// The smallest number on a page or one of the next.
+/// Returns the smallest row number on a page or the next ones.
 async fn first_row(connection: &mut PgConnection, table: &str, page: u64) -> Result<Option<u64>, Error> {
     let sql = format!("SELECT min({ROW}) FROM {table} WHERE {}", pages(&(page..page + SAMPLE)));
     let row: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql)).persistent(false).fetch_one(&mut *connection).await?;
     Ok(row.map(i64::unsigned_abs))
 }
 
-/// The condition that rows lie on these pages.
+/// Returns the condition that rows are on these pages.
 pub(super) fn pages(pages: &Range<u64>) -> String {
     format!("ctid >= '({},0)' AND ctid < '({},0)'", pages.start, pages.end)
 }

@@ -1,4 +1,4 @@
-//! Snapshots: a table is not dropped while a pin holds it.
+//! Snapshots: a pinned table is not dropped.
 
 use sqlx::{PgConnection, PgPool, Row};
 
@@ -7,7 +7,7 @@ use super::super::{DatasetName, Error, PIN_LIFE, PinHolder, Snapshot};
 use super::schema::own_table;
 use super::{listing, retired};
 
-/// Holds the dataset as it stands for the holder, or answers what it holds already.
+/// Pins the current state of the dataset for the holder. Returns the earlier snapshot if the holder has one.
 pub(super) async fn pin(pool: &PgPool, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {
     sweep(pool).await?;
     let mut transaction = pool.begin().await?;
@@ -27,19 +27,19 @@ pub(super) async fn pin(pool: &PgPool, holder: PinHolder, name: &DatasetName) ->
     Ok(Snapshot { columns, rows, parts: vec![part] })
 }
 
-/// Seconds for which a pin lasts; a task's does not end by itself.
+/// Returns the lifetime of a pin in seconds. The pin of a task does not expire.
 fn life(holder: PinHolder) -> Option<f64> {
     matches!(holder, PinHolder::Stream(_)).then(|| PIN_LIFE.as_secs_f64())
 }
 
-/// Makes the pin of a stream last on.
+/// Renews the pin of a stream.
 pub(super) async fn renew(pool: &PgPool, holder: PinHolder) -> Result<(), Error> {
     let sql = "UPDATE pausa_datasets.pin SET expires = now() + $2 * interval '1 second' WHERE holder = $1";
     let renewed = sqlx::query(sql).bind(holder.to_string()).bind(life(holder)).execute(pool).await?;
     if renewed.rows_affected() > 0 { Ok(()) } else { Err(Error::pin_expired()) }
 }
 
-/// Lets go of what streams of nodes held that are gone.
+/// Releases the expired pins, which are those of streams whose node ended.
 async fn sweep(pool: &PgPool) -> Result<(), Error> {
     let sql = "DELETE FROM pausa_datasets.pin WHERE expires < now() RETURNING relation";
     let mut transaction = pool.begin().await?;
@@ -65,8 +65,8 @@ async fn pinned(transaction: &mut PgConnection, holder: PinHolder) -> Result<Opt
     Ok(Some(Snapshot { columns, rows, parts: vec![part] }))
 }
 
-/// The table that a snapshot reads, quoted. It stays there for as long as a lock on it is held: no lock on the dataset's row
-/// is taken, which would cost a sync to disk for each page.
+/// Returns the table that a snapshot reads, quoted. A lock on the table keeps it there. The dataset's row is not
+/// locked, because that would cost a disk sync per page.
 pub(super) async fn find_table(connection: &mut PgConnection, snapshot: &Snapshot) -> Result<String, Error> {
     let relation = snapshot.parts.first().map(|part| part.container.as_str()).unwrap_or_default();
     let sql = "SELECT place, name FROM pausa_datasets.dataset WHERE relation = $1";
@@ -76,7 +76,7 @@ pub(super) async fn find_table(connection: &mut PgConnection, snapshot: &Snapsho
     Ok(listing::table(&place, &name))
 }
 
-/// Lets go of what the holder has, and drops a retired table where it was the last to hold it.
+/// Releases the pin of the holder. Drops a retired table if this was its last pin.
 pub(super) async fn unpin(pool: &PgPool, holder: PinHolder) -> Result<(), Error> {
     let mut transaction = pool.begin().await?;
     let delete = sqlx::query_scalar("DELETE FROM pausa_datasets.pin WHERE holder = $1 RETURNING relation");

@@ -1,4 +1,4 @@
-//! Publishing: in one transaction the staging becomes the table of a dataset, or the end of one.
+//! Publishing: one transaction turns the staging into the table of a dataset, or adds its rows to one.
 
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
@@ -75,7 +75,7 @@ async fn create(
     Ok(())
 }
 
-/// Copies the staged rows to the end of the table. Synchronized scans are off, so that they are read in their order.
+/// Copies the staged rows to the end of the table. Synchronized scans are off, so that rows are read in order.
 async fn append(
     transaction: &mut PgConnection,
     task: TaskId,

@@ -1,11 +1,11 @@
-//! The rejects of imports, in pieces.
+//! Rejected rows of imports, in pieces.
 
 use sqlx::{PgConnection, PgPool};
 
 use super::super::Error;
 use crate::task::TaskId;
 
-/// Adds a piece; an empty one is none.
+/// Adds a piece. Ignores an empty one.
 pub(super) async fn add(transaction: &mut PgConnection, task: TaskId, lines: &[u8]) -> Result<(), Error> {
     if !lines.is_empty() {
         let insert = sqlx::query("INSERT INTO pausa_datasets.reject (task, lines) VALUES ($1, $2)");
@@ -14,7 +14,7 @@ pub(super) async fn add(transaction: &mut PgConnection, task: TaskId, lines: &[u
     Ok(())
 }
 
-/// The first piece with at least this number, and the number behind it.
+/// Returns the first piece with at least this number, and the number after it.
 pub(super) async fn next(pool: &PgPool, task: TaskId, from: u64) -> Result<Option<(Vec<u8>, u64)>, Error> {
     let sql = "SELECT lines, number + 1 FROM pausa_datasets.reject WHERE task = $1 AND number >= $2
         ORDER BY number LIMIT 1";
@@ -23,7 +23,7 @@ pub(super) async fn next(pool: &PgPool, task: TaskId, from: u64) -> Result<Optio
     Ok(piece.map(|(lines, next)| (lines, next.unsigned_abs())))
 }
 
-/// Drops all of a task.
+/// Deletes all rejects of a task.
 pub(super) async fn drop_all(transaction: &mut PgConnection, task: TaskId) -> Result<(), Error> {
     let delete = sqlx::query("DELETE FROM pausa_datasets.reject WHERE task = $1").bind(task.to_string());
     delete.execute(transaction).await?;

@@ -1,5 +1,5 @@
-//! Retired tables ([`Retirement`]): those that only pins read, and large ones, which are dropped in the background. The server
-//! deletes the files of a table when it commits the drop, which takes longer the larger they are.
+//! Retired tables ([`Retirement`]): those that only pins read, and large ones, which are dropped in the background. The
+//! server deletes the files of a table when it commits the drop, which takes longer the larger they are.
 
 use sqlx::{PgConnection, PgPool};
 

@@ -1,5 +1,5 @@
-//! CollectedRows that are read as they lie, page after page, and held until those before them have come: writes of an import lie
-//! between each other, so each page is read once only, and the server sorts nothing.
+//! Collects rows in storage order, page by page, and keeps them until all earlier rows have arrived. The writes of an
+//! import overlap in the table, so this reads each page only once, and the server does not sort.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -11,40 +11,40 @@ use tokio::sync::Notify;
 
 use super::super::RowWindow;
 
-/// Pages of the first read: it tells how many bytes they have.
+/// Pages of the first read. It measures their size in bytes.
 const FIRST: u64 = 8;
 
-/// Bytes that a read is to send.
+/// Target size of a read, in bytes.
 const BYTES: u64 = 1 << 20;
 
-/// Bytes that a read may send.
+/// Maximum size of a read, in bytes.
 pub(super) const MOST_BYTES: u64 = 16 * BYTES;
 
-/// Bytes of rows held at which only those are read that come next.
+/// Bytes of collected rows from which only the rows needed next are read.
 const ENOUGH: usize = 32 << 20;
 
-/// Bytes of rows held, and rows awaited, at which the table is not fit for it: its rows lie too far from their order.
+/// Limits of collected bytes and of awaited rows. Beyond them the table is unfit: its rows are too far out of order.
 const TOO_MUCH: usize = 64 << 20;
 const TOO_FAR: u64 = 1 << 20;
 
-/// The rows of one snapshot on their way.
+/// Collects the rows of one snapshot.
 #[derive(Default)]
 pub(super) struct RowCollector {
     state: Mutex<CollectorState>,
-    news: Notify,
+    changed: Notify,
 }
 
-/// What is to be done for the rows of a window.
+/// The next step for the rows of a window.
 pub(super) enum NextRead<'a> {
-    /// All of them have come: their cells, in order.
+    /// All of them have arrived: their cells, in order.
     Take(Vec<Bytes>),
-    /// These pages are to be read.
+    /// Read these pages.
     Read(PageRead<'a>),
-    /// They do not come this way.
+    /// The rows cannot be collected.
     Unfit,
 }
 
-/// Pages that are being read. Dropped before their rows were given, they end the gathering.
+/// A read of pages. If it is dropped before [`PageRead::give`], collecting ends.
 pub(super) struct PageRead<'a> {
     collector: &'a RowCollector,
     pages: Range<u64>,
@@ -52,39 +52,39 @@ pub(super) struct PageRead<'a> {
 
 #[derive(Default)]
 struct CollectorState {
-    /// None before the first pages are known.
+    /// Pages not read yet. None until they are known.
     left: Option<Range<u64>>,
-    /// Pages of the next read.
+    /// Number of pages of the next read.
     span: u64,
     reading: usize,
     unfit: bool,
     rows: CollectedRows,
 }
 
-/// CollectedRows by their numbers.
+/// Rows by number.
 #[derive(Default)]
 struct CollectedRows {
-    /// None before the first window is known.
+    /// Number before the first row. None until the first window is known.
     before: Option<u64>,
-    /// The row behind `before` and those behind it, where they are held.
-    held: VecDeque<Option<Bytes>>,
-    /// All of the first so many have come.
-    come: usize,
+    /// The rows after `before`, in order. None for a row that has not arrived.
+    buffered: VecDeque<Option<Bytes>>,
+    /// Number of rows from the first one that have all arrived.
+    complete: usize,
     bytes: usize,
 }
 
 impl RowCollector {
-    /// Gathers from the window on, unless it gathers already. To be called in the order of the windows.
+    /// Starts collecting at the window, unless collecting has started. Call it in the order of the windows.
     pub(super) fn begin(&self, window: RowWindow) {
         self.state().rows.before.get_or_insert(window.after);
     }
 
-    /// Whether the pages are to be found first.
+    /// Returns whether the pages are still unknown.
     pub(super) fn lacks_pages(&self) -> bool {
         self.state().left.is_none()
     }
 
-    /// The pages, unless they are known already.
+    /// Sets the pages, unless they are known.
     pub(super) fn found(&self, pages: Range<u64>) {
         let mut state = self.state();
         if state.left.is_none() {
@@ -92,25 +92,25 @@ impl RowCollector {
         }
     }
 
-    /// The next thing to do for the window, once there is one.
+    /// Waits for the next step for the window.
     pub(super) async fn next(&self, window: RowWindow) -> NextRead<'_> {
         loop {
-            let mut news = pin!(self.news.notified());
-            news.as_mut().enable();
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
             let step = self.state().next(window);
             match step {
                 Some(CollectorStep::Take(rows)) => return NextRead::Take(rows),
                 Some(CollectorStep::Read(pages)) => return NextRead::Read(PageRead { collector: self, pages }),
                 Some(CollectorStep::Unfit) => return NextRead::Unfit,
-                None => news.await,
+                None => changed.await,
             }
         }
     }
 
-    /// Lets go of rows that were taken.
+    /// Releases rows that were taken.
     pub(super) fn release(&self, window: RowWindow) {
         self.state().rows.release(window);
-        self.news.notify_waiters();
+        self.changed.notify_waiters();
     }
 
     fn state(&self) -> MutexGuard<'_, CollectorState> {
@@ -123,10 +123,10 @@ impl PageRead<'_> {
         &self.pages
     }
 
-    /// Gives the rows of the pages, each with its number, of a snapshot that ends with number `last`.
+    /// Adds the rows of the pages, each with its number. `last` is the last number of the snapshot.
     pub(super) fn give(mut self, rows: Vec<(u64, Bytes)>, last: u64) {
         let pages = std::mem::take(&mut self.pages);
-        self.collector.state().came(&pages, rows, last);
+        self.collector.state().add_pages(&pages, rows, last);
     }
 }
 
@@ -138,7 +138,7 @@ impl Drop for PageRead<'_> {
             state.give_up();
         }
         drop(state);
-        self.collector.news.notify_waiters();
+        self.collector.changed.notify_waiters();
     }
 }
 
@@ -150,17 +150,17 @@ enum CollectorStep {
 }
 
 impl CollectorState {
-    /// None where others' rows are to be waited for.
+    /// Returns None if the window waits for the rows of other reads.
     fn next(&mut self, window: RowWindow) -> Option<CollectorStep> {
         let (false, Some(left)) = (self.unfit, &mut self.left) else { return Some(CollectorStep::Unfit) };
-        let Some(waits) = self.rows.waits(window) else { return Some(CollectorStep::Unfit) };
-        if let Some(rows) = self.rows.whole(window) {
+        let Some(has_gap) = self.rows.has_gap(window) else { return Some(CollectorStep::Unfit) };
+        if let Some(rows) = self.rows.rows_of(window) {
             return Some(CollectorStep::Take(rows));
         }
         if left.is_empty() {
             return (self.reading == 0).then_some(CollectorStep::Unfit);
         }
-        if waits && self.rows.bytes >= ENOUGH {
+        if has_gap && self.rows.bytes >= ENOUGH {
             return None;
         }
         let end = left.start.saturating_add(self.span).min(left.end);
@@ -168,7 +168,7 @@ impl CollectorState {
         Some(CollectorStep::Read(std::mem::replace(&mut left.start, end)..end))
     }
 
-    fn came(&mut self, pages: &Range<u64>, rows: Vec<(u64, Bytes)>, last: u64) {
+    fn add_pages(&mut self, pages: &Range<u64>, rows: Vec<(u64, Bytes)>, last: u64) {
         if self.unfit {
             return;
         }
@@ -188,33 +188,33 @@ impl CollectorState {
 }
 
 impl CollectedRows {
-    /// Whether other rows come before those of the window; none where they were let go.
-    fn waits(&self, window: RowWindow) -> Option<bool> {
+    /// Returns whether rows before the window are missing. None if the rows of the window were released.
+    fn has_gap(&self, window: RowWindow) -> Option<bool> {
         let before = self.before.filter(|before| *before <= window.after)?;
-        Some(before + (self.come as u64) < window.after)
+        Some(before + (self.complete as u64) < window.after)
     }
 
-    /// The rows of the window, if they have all come.
-    fn whole(&self, window: RowWindow) -> Option<Vec<Bytes>> {
+    /// Returns the rows of the window if all have arrived.
+    fn rows_of(&self, window: RowWindow) -> Option<Vec<Bytes>> {
         let before = self.before?;
         let (from, to) = ((window.after - before) as usize, (window.last - before) as usize);
-        (to <= self.come).then(|| self.held.range(from..to).flatten().cloned().collect())
+        (to <= self.complete).then(|| self.buffered.range(from..to).flatten().cloned().collect())
     }
 
-    /// False where it came before, or too early.
+    /// Adds a row. Returns false if it arrived before, or is too far ahead.
     fn add(&mut self, (number, cells): (u64, Bytes)) -> bool {
         let Some(index) = number.checked_sub(self.before.unwrap_or_default() + 1) else { return true };
         if index >= TOO_FAR {
             return false;
         }
         let index = index as usize;
-        if index >= self.held.len() {
-            self.held.resize(index + 1, None);
+        if index >= self.buffered.len() {
+            self.buffered.resize(index + 1, None);
         }
         self.bytes += cells.len();
-        let first = index >= self.come && self.held[index].replace(cells).is_none();
-        while self.held.get(self.come).is_some_and(Option::is_some) {
-            self.come += 1;
+        let first = index >= self.complete && self.buffered[index].replace(cells).is_none();
+        while self.buffered.get(self.complete).is_some_and(Option::is_some) {
+            self.complete += 1;
         }
         first
     }
@@ -222,12 +222,12 @@ impl CollectedRows {
     fn release(&mut self, window: RowWindow) {
         let Some(before) = self.before.filter(|before| *before <= window.after) else { return };
         let (from, to) = ((window.after - before) as usize, (window.last - before) as usize);
-        for row in self.held.range_mut(from..to.min(self.come)) {
+        for row in self.buffered.range_mut(from..to.min(self.complete)) {
             self.bytes -= row.take().map_or(0, |cells| cells.len());
         }
-        let gone = self.held.iter().take(self.come).take_while(|row| row.is_none()).count();
-        self.held.drain(..gone);
-        self.come -= gone;
+        let gone = self.buffered.iter().take(self.complete).take_while(|row| row.is_none()).count();
+        self.buffered.drain(..gone);
+        self.complete -= gone;
         self.before = Some(before + gone as u64);
     }
 }
@@ -263,7 +263,7 @@ mod tests {
     async fn taken(collector: &RowCollector, window: RowWindow) -> Vec<Bytes> {
         match collector.next(window).await {
             NextRead::Take(rows) => rows,
-            NextRead::Read(_) | NextRead::Unfit => panic!("rows had come"),
+            NextRead::Read(_) | NextRead::Unfit => panic!("rows were to be taken"),
         }
     }
 
@@ -283,7 +283,7 @@ mod tests {
         collector.release(window(12, 14));
         collector.release(window(10, 12));
         assert_eq!(taken(&collector, window(14, 15)).await, ["15"], "a page may leave rows of its window");
-        assert!(is_unfit(&collector, window(10, 12)).await, "let go of");
+        assert!(is_unfit(&collector, window(10, 12)).await, "released");
         reading(&collector, window(14, 16)).await.give(rows(&[16]), 16);
         collector.release(window(14, 15));
         assert_eq!(taken(&collector, window(15, 16)).await, ["16"]);

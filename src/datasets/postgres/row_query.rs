@@ -1,4 +1,4 @@
-//! Rows on their way out of a table, by ranges of their numbers.
+//! Reads rows of a table by ranges of their numbers.
 
 use futures_util::TryStreamExt;
 use sqlx::postgres::PgRow;
@@ -16,14 +16,14 @@ pub(super) struct RowQuery {
 }
 
 impl RowQuery {
-    /// The columns of `table`, which is quoted.
+    /// Selects the columns of `table`, which is quoted.
     pub(super) fn new(table: String, columns: &[Column]) -> Self {
         let shown: Vec<_> = names(columns).iter().zip(columns).map(|(name, column)| shown(name, column.kind)).collect();
         Self { table, columns: shown.join(", "), width: columns.len() }
     }
 }
 
-/// A column as the text of its type, whatever the session's settings are.
+/// Returns the expression for a column's canonical text. It does not depend on the settings of the session.
 fn shown(name: &str, kind: ColumnType) -> String {
     match kind {
         ColumnType::Text => name.to_owned(),
@@ -36,7 +36,7 @@ fn shown(name: &str, kind: ColumnType) -> String {
     }
 }
 
-/// Rows after number `after` and up to `last`: at most `limit`.
+/// Selects the rows with numbers from `after` + 1 to `last`, at most `limit`.
 #[derive(Clone, Copy)]
 pub(super) struct RowQueryRange {
     pub(super) after: u64,
@@ -44,13 +44,14 @@ pub(super) struct RowQueryRange {
     pub(super) limit: u32,
 }
 
-/// Reads the range, up to the size of a page. Answers if all of it was read; if not, the connection still has rows to send.
+/// Reads the range, up to the size of a page. Returns whether all of it was read. If not, the connection still has rows
+/// to send.
 pub(super) async fn read(
     transaction: &mut PgConnection,
     source: &RowQuery,
     range: RowQueryRange,
 ) -> Result<(Batch, bool), Error> {
-    // The numbers' index is all that is needed, also where no statistics say so yet.
+    // Forces the index of row numbers, even while no statistics suggest it.
     run_statement(transaction, "SET LOCAL enable_seqscan = off".into()).await?;
     let mut batch = Batch::new(source.width);
     let (after, last) = (range.after, range.after.saturating_add(range.limit.into()).min(range.last));
@@ -66,12 +67,12 @@ pub(super) async fn read(
         }
     }
     if batch.len() as u64 != last - after {
-        return Err(Error::Failed(format!("rows of {table} are missing or doubled")));
+        return Err(Error::Failed(format!("rows of {table} are missing or duplicated")));
     }
     Ok((batch, true))
 }
 
-/// False if the page is full.
+/// Adds a row. Returns false if the page is full.
 fn push(batch: &mut Batch, row: &PgRow) -> Result<bool, Error> {
     let cells = (0..batch.width()).map(|index| Ok(row.try_get::<Option<&str>, _>(index)?));
     let cells = cells.collect::<Result<Vec<_>, Error>>()?;

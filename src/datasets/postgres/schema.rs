@@ -1,4 +1,4 @@
-//! The bookkeeping's tables, and what tables and columns are called.
+//! The tables of the bookkeeping, and the names of tables and columns.
 
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
@@ -6,19 +6,18 @@ use super::super::identifiers::{Rules, quoted};
 use super::super::{Column, ColumnType, Error};
 use crate::task::TaskId;
 
-/// Columns that a table of PostgreSQL holds, less ours.
+/// Maximum number of columns in a PostgreSQL table, minus the row number.
 pub(super) const MAX_COLUMNS: usize = 1599;
 
-/// The number of a row.
+/// Column of the row number.
 pub(super) const ROW: &str = "pausa_row";
 
-/// PostgreSQL keeps 63 bytes of a name, and has columns of its own.
+/// PostgreSQL keeps 63 bytes of a name, and has system columns.
 const RULES: Rules =
     Rules { max_bytes: 63, fold_case: false, reserved: &[ROW, "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"] };
 
-/// `relation` is the task that made the table; `retired` are tables that only pins hold, and large ones
-/// that are dropped a moment later. The pin of a stream expires
-/// unless it is renewed.
+/// `relation` is the ID of the task that created the table. `retired` lists tables that only pins use, and large ones
+/// that are dropped shortly. The pin of a stream expires unless it is renewed.
 const SCHEMA: &str = r#"
     SELECT pg_advisory_xact_lock(5791083246);
     CREATE SCHEMA IF NOT EXISTS pausa_datasets;
@@ -41,20 +40,20 @@ const SCHEMA: &str = r#"
     CREATE TABLE IF NOT EXISTS pausa_datasets.retired (relation text PRIMARY KEY);
 "#;
 
-/// Makes what is missing; several nodes may do so at once.
+/// Creates what is missing. Several nodes may do this at the same time.
 pub(super) async fn create(pool: &PgPool) -> Result<(), Error> {
     let mut transaction = pool.begin().await?;
     sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
     Ok(transaction.commit().await?)
 }
 
-/// The table of a task's staging, which is also where it goes when it is retired.
+/// Returns the table of a task's staging, quoted. A table also gets this name when it is retired.
 pub(super) fn own_table(relation: &str) -> String {
     format!("pausa_datasets.{}", quoted(relation))
 }
 
-/// The statement that makes the table of a staging. Nothing is to be cleaned up there, and a cleaner at work would keep
-/// publishing waiting; it comes once the table is a dataset's.
+/// Returns the statement that creates the table of a staging. Autovacuum is off: there is nothing to clean up, and a
+/// running vacuum would delay publishing. Publishing turns it on.
 pub(super) fn create_table(task: TaskId, columns: &[Column]) -> String {
     let typed = names(columns).into_iter().zip(columns);
     let columns: Vec<_> = typed.map(|(name, column)| format!("{name} {}", declared(column.kind))).collect();
@@ -63,7 +62,7 @@ pub(super) fn create_table(task: TaskId, columns: &[Column]) -> String {
     format!("CREATE TABLE {table} ({ROW} bigint NOT NULL, {columns}) WITH (autovacuum_enabled = off)")
 }
 
-/// The type of a column as PostgreSQL is told it.
+/// Returns the type of a column in PostgreSQL.
 pub(super) fn declared(kind: ColumnType) -> &'static str {
     match kind {
         ColumnType::Text => "text",
@@ -75,12 +74,12 @@ pub(super) fn declared(kind: ColumnType) -> &'static str {
     }
 }
 
-/// The columns' names in the table, quoted, without the row's number.
+/// Returns the column names in the table, quoted, without the row number.
 pub(super) fn names(columns: &[Column]) -> Vec<String> {
     RULES.identifiers(columns).iter().map(|name| quoted(name)).collect()
 }
 
-/// Runs a statement whose identifiers are quoted.
+/// Runs a statement. The caller has quoted its identifiers.
 pub(super) async fn run_statement(connection: &mut PgConnection, sql: String) -> Result<(), Error> {
     sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
     Ok(())

@@ -1,4 +1,4 @@
-//! The staging of an import: a table named by its task, and a row that holds the cursor.
+//! The staging of an import: a table named by its task, and a row with the cursor.
 
 use std::collections::VecDeque;
 use std::future::ready;
@@ -21,7 +21,7 @@ use super::write_slot::{CommitDecision, TableWrite, WriteTarget};
 use super::{fence, listing, rejects, retired};
 use crate::task::TaskId;
 
-/// Opens, takes over or makes the staging of a task.
+/// Opens, takes over or creates the staging of a task.
 pub(super) async fn stage(
     pool: &PgPool,
     flush: &Arc<WalFlush>,
@@ -39,7 +39,7 @@ pub(super) async fn stage(
         return Ok(Box::new(PublishedStaging { cursor: held.cursor }));
     }
     if held.plan != *plan {
-        return Err(Error::Failed(format!("the staging of {task} was made for another plan: discard it first")));
+        return Err(Error::Failed(format!("the staging of task {task} has another plan; discard it first")));
     }
     listing::check(&mut transaction, plan).await?;
     transaction.commit().await?;
@@ -52,14 +52,14 @@ async fn create(pool: &PgPool, task: TaskId, epoch: i64, plan: &ImportPlan) -> R
     let sql = "INSERT INTO pausa_datasets.staging (task, epoch, plan) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
     let insert = sqlx::query(sql).bind(task.to_string()).bind(epoch).bind(to_json(plan)?);
     if insert.execute(&mut *transaction).await?.rows_affected() == 0 {
-        return Err(Error::Unavailable("another run opens the staging right now".into()));
+        return Err(Error::Unavailable("another run is opening the staging".into()));
     }
     let create = sqlx::AssertSqlSafe(create_table(task, &plan.columns));
     sqlx::raw_sql(create).execute(&mut *transaction).await?;
     Ok(transaction.commit().await?)
 }
 
-/// Drops the staging of a task, unless it is published or there is none.
+/// Drops the staging of a task. Does nothing if it is published or does not exist.
 pub(super) async fn discard(pool: &PgPool, task: TaskId, epoch: i64) -> Result<(), Error> {
     let Some((mut transaction, held)) = fence::seize(pool, task, epoch).await? else {
         return Ok(());
@@ -76,32 +76,32 @@ pub(super) async fn discard(pool: &PgPool, task: TaskId, epoch: i64) -> Result<(
     Ok(())
 }
 
-/// Writes whose rows stream in or that commit, at once: while one commits, the rows of the next stream in. So many keep a
-/// server busy while others wait for their turn.
+/// Maximum number of writes that copy rows or commit at once. While one commits, the next ones copy their rows. This
+/// number keeps a server busy while others wait.
 const LANES: usize = 4;
 
-/// Writes under way: those, the next one, and what waits for the disk.
+/// Maximum number of active writes: those, the next one, and one that waits for the disk.
 const UNDER_WAY: usize = 6;
 
-/// A COPY has a price of its own, of about a thousand rows.
+/// Rows per write. A COPY has a fixed cost of about a thousand rows.
 const ROWS_AT_ONCE: usize = 32_768;
 
-/// Rows lie no further from their order than this.
+/// Maximum distance of a row from its position in order.
 pub(super) const SPREAD: u64 = (UNDER_WAY * ROWS_AT_ONCE) as u64;
 
-/// The staging of one run. Of the writes under way, those that copy rows or commit have a connection each.
+/// The staging of one run. Each active write that copies rows or commits uses one connection.
 struct TableStaging {
     target: Arc<WriteTarget>,
     cursor: Option<String>,
-    /// Rows that are committed, and those with the writes under way.
+    /// Number of committed rows. `begun` also counts the rows of active writes.
     rows: i64,
     begun: i64,
     under_way: VecDeque<ActiveWrite>,
-    /// Hears of the last write's commit.
+    /// Receives the commit of the last write.
     turn: Option<oneshot::Receiver<()>>,
 }
 
-/// A write that nobody has heard the end of. Dropped, it is rolled back.
+/// An active write whose outcome was not returned yet. Rolled back if dropped.
 struct ActiveWrite {
     ending: AbortOnDropHandle<WriteOutcome>,
     rows: i64,
@@ -121,7 +121,7 @@ impl TableStaging {
         Self { target, cursor, rows, begun: rows, under_way: VecDeque::new(), turn: None }
     }
 
-    /// The end of the oldest write.
+    /// Records the outcome of the oldest write.
     fn ended(&mut self, written: &WriteOutcome) {
         let rows = self.under_way.pop_front().map_or(0, |write| write.rows);
         if written.outcome.is_ok() {
@@ -160,7 +160,7 @@ impl Staging for TableStaging {
             decision: Arc::clone(&decision),
         };
         self.begun += rows;
-        // Its place in the queue is that of this first poll.
+        // This first poll decides the position in the queue.
         let mut slot = Box::pin(Arc::clone(&self.target).slot());
         let slot: Pin<Box<dyn Future<Output = _> + Send>> = match futures_util::poll!(&mut slot) {
             Poll::Ready(given) => Box::pin(ready(given)),
@@ -174,8 +174,8 @@ impl Staging for TableStaging {
     async fn finish_write(&mut self) -> WriteOutcome {
         let broken = |text: String| WriteOutcome::failed(Batch::default(), Error::Failed(text));
         let written = match self.under_way.front_mut() {
-            Some(write) => (&mut write.ending).await.unwrap_or_else(|error| broken(format!("a write: {error}"))),
-            None => broken("no write is under way".into()),
+            Some(write) => (&mut write.ending).await.unwrap_or_else(|error| broken(format!("a write failed: {error}"))),
+            None => broken("no write is active".into()),
         };
         self.ended(&written);
         written

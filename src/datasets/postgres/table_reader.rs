@@ -1,5 +1,6 @@
-//! Reading a snapshot's table: by COPY, in short transactions. All rows are collected as they lie; chosen ones, a few at a time
-//! and what cannot be collected come by the numbers' index, sorted.
+//! Reads the table of a snapshot by COPY, in short transactions. If all rows are selected, they are collected in
+//! storage order. Filtered rows, small reads, and rows that cannot be collected are read by the index of row numbers,
+//! sorted.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,23 +18,23 @@ use super::page_range::{page_range, pages};
 use super::row_collector::{MOST_BYTES, NextRead, RowCollector};
 use super::schema::{ROW, declared, names};
 
-/// Rows of the first COPY by the index: it tells how large rows are.
+/// Rows of the first COPY by the index. It measures the size of rows.
 const FIRST: u64 = 64;
 
-/// A COPY by the index is to send no more bytes than these, so that what is read in vain stays small.
+/// Target size of a COPY by the index, in bytes. It limits how many rows are read without being used.
 const BYTES: u64 = 4 << 20;
 
-/// A snapshot of a table and what is chosen of it.
+/// A snapshot of a table, and the selection.
 pub(super) struct TableReader(Arc<TableQuery>);
 
 struct TableQuery {
     table: SnapshotTable,
-    /// The number of the snapshot's last row.
+    /// Last row number of the snapshot.
     last: u64,
     columns: String,
     conditions: String,
     kinds: Vec<ColumnType>,
-    /// PostgreSQL's text of each cell is the one that is written everywhere.
+    /// PostgreSQL's text of every selected column is the canonical one.
     plain: bool,
     every_row: bool,
     collector: RowCollector,
@@ -85,7 +86,7 @@ impl TableQuery {
         Ok(count.unsigned_abs())
     }
 
-    /// A page of the window's rows as they are collected.
+    /// Returns a page of the window's rows by collecting them.
     async fn collected(&self, window: RowWindow, limit: PageLimit) -> Result<CsvPage, Error> {
         if self.collector.lacks_pages() {
             let mut locked = self.table.lock().await?;
@@ -103,8 +104,8 @@ impl TableQuery {
                 NextRead::Unfit => return self.sorted(window, limit).await,
                 NextRead::Read(reading) => {
                     let (mut rows, mut bytes) = (Vec::new(), 0);
-                    let lying = format!("WHERE {}", pages(reading.pages()));
-                    let copying = self.copy(&lying, |number, cells| {
+                    let condition = format!("WHERE {}", pages(reading.pages()));
+                    let copying = self.copy(&condition, |number, cells| {
                         bytes += cells.len() as u64;
                         rows.push((number, cells));
                         Ok(bytes <= MOST_BYTES)
@@ -128,7 +129,7 @@ impl TableQuery {
         Ok(page)
     }
 
-    /// A page of the window's rows, found by the index.
+    /// Returns a page of the window's rows by the index.
     async fn sorted(&self, window: RowWindow, limit: PageLimit) -> Result<CsvPage, Error> {
         let mut page = CsvPage::new(window, limit);
         while page.last < window.last && !self.is_stopped() {
@@ -151,7 +152,7 @@ impl TableQuery {
             }
             let looked = if full { page.last } else { last };
             if self.every_row && page.rows - before != looked - after {
-                return Err(Error::Failed("rows of a dataset are missing or doubled".into()));
+                return Err(Error::Failed("rows of a dataset are missing or duplicated".into()));
             }
             page.last = looked;
             let next = if full { (looked - after) * 2 } else { BYTES * (last - after) / bytes.max(1) };
@@ -163,7 +164,7 @@ impl TableQuery {
         Ok(page)
     }
 
-    /// Gives rows to `take` until it answers false or nobody wants them any more; whether all were given.
+    /// Passes rows to `take` until it returns false or the reader is stopped. Returns whether all rows were passed.
     async fn copy(
         &self,
         rows: &str,
@@ -184,17 +185,19 @@ impl TableQuery {
     }
 }
 
-/// Works on a task of its own, on a core of its own.
-async fn apart<T: Send + 'static>(work: impl Future<Output = Result<T, Error>> + Send + 'static) -> Result<T, Error> {
+/// Runs `work` as a separate task, so that it can use another core.
+async fn run_separately<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
     let ended = tokio::spawn(work).await;
-    ended.unwrap_or_else(|error| Err(Error::Failed(format!("a reader ended: {error}"))))
+    ended.unwrap_or_else(|error| Err(Error::Failed(format!("a reader failed: {error}"))))
 }
 
 #[async_trait]
 impl SnapshotReader for TableReader {
     async fn count(&self, window: RowWindow) -> Result<u64, Error> {
         let inner = Arc::clone(&self.0);
-        apart(async move {
+        run_separately(async move {
             tokio::select! {
                 biased;
                 () = inner.stopped.cancelled() => Ok(0),
@@ -209,14 +212,14 @@ impl SnapshotReader for TableReader {
         let rows = window.last.saturating_sub(window.after);
         let collects = inner.every_row && rows > 0 && limit.rows >= rows;
         if collects {
-            // Windows are first asked for in their order.
+            // The first reads of windows are in order.
             inner.collector.begin(window);
         }
-        apart(async move {
+        run_separately(async move {
             let reading = async {
                 if collects { inner.collected(window, limit).await } else { inner.sorted(window, limit).await }
             };
-            // A server that does not answer is left: its connection is closed.
+            // Does not wait for a server that does not respond: closes its connection.
             tokio::select! {
                 biased;
                 () = inner.stopped.cancelled() => Ok(CsvPage::new(window, limit)),
@@ -235,7 +238,7 @@ impl SnapshotReader for TableReader {
     }
 }
 
-/// A line's number and its cells, without the line's end.
+/// Returns the number of a line and its cells, without the line end.
 fn numbered(mut line: Bytes) -> Result<(u64, Bytes), Error> {
     let tab = line.iter().position(|byte| *byte == b'\t');
     let number = tab.and_then(|tab| std::str::from_utf8(&line[..tab]).ok()?.parse().ok());
@@ -245,11 +248,14 @@ fn numbered(mut line: Bytes) -> Result<(u64, Bytes), Error> {
             line.advance(tab + 1);
             Ok((number, line))
         }
-        _ => Err(Error::Failed(format!("COPY sent {:?}", String::from_utf8_lossy(&line[..line.len().min(60)])))),
+        _ => Err(Error::Failed(format!(
+            "COPY sent the invalid line {:?}",
+            String::from_utf8_lossy(&line[..line.len().min(60)])
+        ))),
     }
 }
 
-/// A text as SQL has it, whatever the session's settings are.
+/// Returns a text as an SQL literal that does not depend on the settings of the session.
 fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }

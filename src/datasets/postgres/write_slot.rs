@@ -1,4 +1,4 @@
-//! One write: its rows stream into the table while the write before it commits, it commits behind that one, and then waits
+//! One write of a staging. It copies its rows while the previous write commits, commits after that one, and then waits
 //! for the disk.
 
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use super::flush::WalFlush;
 use super::rejects;
 use crate::task::TaskId;
 
-/// The fence, and the order: a newer epoch, or a write before this one that is missing, leaves it no row to change. It comes
-/// last, so that the row is held for the moment of the commit only; behind it, rejects come in their order too. The commit
+/// Checks the fence and the order: if a newer epoch took over, or an earlier write is missing, it changes no row. It
+/// runs last, so that the row is locked only during the commit. Rejects follow it, so they are in order too. The commit
 /// itself does not wait for the disk.
 const COMMIT: &str = "UPDATE pausa_datasets.staging SET cursor = $4, rows = $3 + $5
     WHERE task = $1 AND epoch = $2 AND rows = $3 AND NOT published
@@ -29,30 +29,30 @@ pub(super) struct WriteTarget {
     pub(super) epoch: i64,
     pub(super) copy: CopyIn,
     pub(super) flush: Arc<WalFlush>,
-    /// Whose turn it is to get a slot.
+    /// Lets one write at a time wait for a slot.
     pub(super) door: Mutex<()>,
     pub(super) slots: Arc<Semaphore>,
 }
 
-/// A connection, and a permit among the writes that have one.
+/// A connection, and a permit that limits how many writes have one.
 pub(super) struct WriteSlot {
     connection: PoolConnection<Postgres>,
     _permit: OwnedSemaphorePermit,
 }
 
-/// Rows to be written behind the `before` first ones.
+/// Rows to write after the first `before` rows.
 pub(super) struct TableWrite {
     pub(super) batch: Batch,
     pub(super) checkpoint: Checkpoint,
     pub(super) before: i64,
-    /// Hears of the commit before this one; none where nothing is under way.
+    /// Receives the commit of the previous write. None if no write was active.
     pub(super) turn: Option<oneshot::Receiver<()>>,
-    /// Tells the write behind this one.
+    /// Notifies the next write of the commit.
     pub(super) done: Option<oneshot::Sender<()>>,
     pub(super) decision: Arc<CommitDecision>,
 }
 
-/// Whether a write commits: decided once, by the write itself or by who takes it back.
+/// Whether a write commits. Decided once: by the write itself, or by its cancellation.
 #[derive(Default)]
 pub(super) struct CommitDecision {
     decided: AtomicBool,
@@ -60,18 +60,18 @@ pub(super) struct CommitDecision {
 }
 
 impl CommitDecision {
-    /// Takes the write back, unless it commits already.
+    /// Cancels the write, unless it commits already.
     pub(super) fn cancel(&self) {
         self.cancelled.cancel();
     }
 
-    /// Whether this call decides it.
+    /// Returns whether this call made the decision.
     fn decide(&self) -> bool {
         !self.decided.swap(true, Ordering::SeqCst)
     }
 }
 
-/// A write that nobody waits for any more does not commit.
+/// Cancels a write when nobody waits for it any more.
 struct CancelOnDrop(Arc<CommitDecision>);
 
 impl Drop for CancelOnDrop {
@@ -82,16 +82,16 @@ impl Drop for CancelOnDrop {
 }
 
 impl WriteTarget {
-    /// A slot for the write that asks next. Lanes are given in the order of the first polls, and one after the other: a write
-    /// that waits for the one before it never keeps the last connection from that.
+    /// Returns a slot. Slots are granted in the order of the first polls, one at a time, so that a write that waits for
+    /// the previous one cannot use the last connection, which the previous one needs.
     pub(super) async fn slot(self: Arc<Self>) -> Result<WriteSlot, Error> {
         let _door = self.door.lock().await;
         let permit = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| Error::Cancelled)?;
         Ok(WriteSlot { connection: self.pool.acquire().await?, _permit: permit })
     }
 
-    /// Writes, once there is a slot, and answers when the rows are on disk, or as soon as it is taken back: a server that is
-    /// busy with its disk takes a while to hear of that, and gives the connection back when it has.
+    /// Writes when a slot is free. Returns when the rows are on disk, or at once if the write is cancelled. A server
+    /// whose disk is busy notices the cancellation later; its connection is returned to the pool then.
     pub(super) async fn write<L>(self: Arc<Self>, slot: L, mut write: TableWrite) -> WriteOutcome
     where
         L: Future<Output = Result<WriteSlot, Error>> + Send + 'static,
@@ -110,12 +110,13 @@ impl WriteTarget {
                 false => working.await,
             },
         };
-        let written = written
-            .unwrap_or_else(|error| WriteOutcome::failed(Batch::default(), Error::Failed(format!("a write: {error}"))));
+        let written = written.unwrap_or_else(|error| {
+            WriteOutcome::failed(Batch::default(), Error::Failed(format!("a write failed: {error}")))
+        });
         let Ok(()) = written.outcome else { return written };
         let outcome = tokio::select! {
             flushed = self.flush.wait() => flushed,
-            // Whoever goes on finds it by the cursor.
+            // The run that resumes finds the committed rows by the cursor.
             () = decision.cancelled.cancelled() => Err(Error::Cancelled),
         };
         WriteOutcome { outcome, ..written }
@@ -133,7 +134,7 @@ impl WriteTarget {
         };
         self.transact(&mut slot.connection, write).await?;
         if let Some(done) = write.done.take() {
-            // It may be the last one.
+            // There may be no next write.
             let _ = done.send(());
         }
         Ok(())
@@ -149,13 +150,13 @@ impl WriteTarget {
             connection.close_on_drop();
         }
         match error {
-            // The table goes with the staging: whoever ended it is the newer run.
+            // The table is dropped with the staging. Only a newer run drops it.
             Error::Failed(_) if ended.is_ok() && !self.holds(connection).await? => Err(Error::LeaseLost),
             error => Err(error),
         }
     }
 
-    /// Everything but the commit.
+    /// Does everything except the commit.
     async fn fill(&self, to: &mut PgConnection, write: &mut TableWrite) -> Result<(), Error> {
         let TableWrite { batch, checkpoint, before, turn, decision, .. } = write;
         if !batch.is_empty() {

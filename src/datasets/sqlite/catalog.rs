@@ -1,4 +1,4 @@
-//! The catalog: which datasets there are, which segments they are made of, and who reads which.
+//! The catalog: the datasets, their segments, and the pins.
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,10 +8,11 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::super::Error;
 
-/// How long a lock of another connection is waited for.
+/// Maximum wait for a lock of another connection.
 pub(super) const BUSY: Duration = Duration::from_secs(10);
 
-/// `garbage` names segments that were published once and are listed no more; what a pin reads waits there.
+/// `garbage` lists segments that were published and belong to no dataset any more. Those that a pin reads stay until it
+/// is released.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS dataset (
         name TEXT PRIMARY KEY, columns TEXT NOT NULL, rows INTEGER NOT NULL, created_at TEXT NOT NULL
@@ -35,13 +36,13 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS garbage (segment TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 ";
 
-/// The one connection to the catalog; what is asked of it is short.
+/// The only connection to the catalog. Its statements are short.
 pub(super) struct Catalog {
     connection: Mutex<Connection>,
 }
 
 impl Catalog {
-    /// Opens the catalog at `path`, making its tables.
+    /// Opens the catalog at `path` and creates its tables.
     pub(super) fn open(path: &Path) -> Result<Self, Error> {
         let failed = |error| Error::Failed(format!("cannot open {}: {error}", path.display()));
         let connection = Connection::open(path).map_err(failed)?;
@@ -58,7 +59,7 @@ impl Catalog {
         work(&transaction)
     }
 
-    /// Changes the catalog in one transaction, which an error undoes.
+    /// Changes the catalog in one transaction, which an error rolls back.
     pub(super) fn write<T>(&self, work: impl FnOnce(&Transaction) -> Result<T, Error>) -> Result<T, Error> {
         let mut connection = self.lock();
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -67,7 +68,7 @@ impl Catalog {
         Ok(value)
     }
 
-    /// A panic elsewhere left no transaction open: dropped, it was rolled back.
+    /// A panic elsewhere left no transaction open: dropping it rolled it back.
     fn lock(&self) -> MutexGuard<'_, Connection> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! What SQLite's errors mean here.
+//! Maps the errors of SQLite to [`Error`].
 
 use rusqlite::ErrorCode;
 

@@ -1,7 +1,8 @@
 //! The life of an import's segment: staging, then published or discarded.
 //!
-//! Epochs are raised and checked under the catalog's lock. So no newer run takes over between the check of the epoch and the
-//! publish, and a discarded segment is never published. The lock is held for at most one write of the run before.
+//! Epochs are raised and checked under the catalog's lock. So no newer run takes over between the check of the epoch
+//! and the publish, and a discarded segment is never published. The lock is held for at most the duration of one write
+//! of the previous run.
 
 use super::super::{Error, ImportPlan, PublishedStaging, Staging};
 use super::publishing::{self, PublishState};
@@ -62,8 +63,9 @@ impl SqliteState {
             PublishState::Unlisted => {
                 match Segment::take_over(&self.files, task, epoch) {
                     Err(error @ (Error::LeaseLost | Error::Unavailable(_))) => return Err(error),
-                    // The disk may be full or the file broken: deleting the file ends the run before, fenced or not. The
-                    // segment is closed first, because the last one to close a deleted file waits for its space.
+                    // The disk may be full or the file damaged. Deleting the file stops the previous run, fenced or
+                    // not. The segment is closed first, because closing the last handle of a deleted file waits until
+                    // its space is released.
                     fenced => drop(fenced),
                 }
                 self.files.remove(&task.to_string())

@@ -1,4 +1,4 @@
-//! Rows on their way into a segment: a few statements, prepared once, their values borrowed from the batch.
+//! Inserts rows into a segment with a few prepared statements. Their values are borrowed from the batch.
 
 use rusqlite::types::{ToSqlOutput, Value};
 use rusqlite::{Connection, Statement};
@@ -7,10 +7,10 @@ use super::super::identifiers::quoted;
 use super::super::{Batch, BatchRow, ColumnType, Error};
 use super::stored::stored;
 
-/// Rows that one statement inserts, a tenth quicker than one by one (1,000,000 rows of 10 columns).
+/// Rows per statement. A tenth faster than one by one (1,000,000 rows of 10 columns).
 const ROWS_A_STATEMENT: usize = 8;
 
-/// Values that SQLite takes in one statement.
+/// Maximum number of values in one statement.
 const MAX_VALUES: usize = 32_766;
 
 /// Adds the rows of a batch to a table whose columns have these types, in order.

@@ -1,4 +1,4 @@
-//! Which datasets there are.
+//! Lists the datasets of the catalog.
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -7,7 +7,7 @@ use super::super::{Column, Dataset, DatasetName, Error};
 
 const COLUMNS: &str = "name, columns, rows, created_at";
 
-/// Which datasets to list.
+/// Range of datasets to list.
 pub(super) struct ListRange {
     pub(super) after: Option<String>,
     pub(super) before: Option<String>,
@@ -15,14 +15,14 @@ pub(super) struct ListRange {
     pub(super) from_end: bool,
 }
 
-/// The dataset of that name.
+/// Returns the dataset with this name.
 pub(super) fn get(catalog: &Connection, name: &DatasetName) -> Result<Option<Dataset>, Error> {
     let mut statement = catalog.prepare_cached(&format!("SELECT {COLUMNS} FROM dataset WHERE name = ?1"))?;
     let found = statement.query_row([name.as_str()], fields).optional()?;
     found.map(dataset).transpose()
 }
 
-/// Those in the range by name ascending.
+/// Returns the datasets in the range, by name ascending.
 pub(super) fn list(catalog: &Connection, range: &ListRange) -> Result<Vec<Dataset>, Error> {
     let order = if range.from_end { "DESC" } else { "ASC" };
     let mut statement = catalog.prepare_cached(&format!(
@@ -37,19 +37,19 @@ pub(super) fn list(catalog: &Connection, range: &ListRange) -> Result<Vec<Datase
     Ok(datasets)
 }
 
-/// How many there are.
+/// Returns the number of datasets.
 pub(super) fn count(catalog: &Connection) -> Result<u64, Error> {
     Ok(catalog.query_row("SELECT count(*) FROM dataset", [], |row| unsigned(row, 0))?)
 }
 
-/// The columns of a dataset and where its rows lie.
+/// Returns the columns of a dataset and the parts with its rows.
 pub(super) fn parts(catalog: &Connection, name: &DatasetName) -> Result<(Vec<Column>, Vec<SnapshotPart>), Error> {
     let dataset = get(catalog, name)?.ok_or_else(|| Error::Missing(name.clone()))?;
     let sql = "SELECT segment, content, first, rows FROM dataset_part WHERE dataset = ?1 ORDER BY first";
     Ok((dataset.columns, query_parts(catalog, sql, name.as_str())?))
 }
 
-/// The parts that `sql` finds for `key`.
+/// Returns the parts that `sql` finds for `key`.
 pub(super) fn query_parts(catalog: &Connection, sql: &str, key: &str) -> Result<Vec<SnapshotPart>, Error> {
     let mut statement = catalog.prepare_cached(sql)?;
     let parts = statement.query_map([key], |row| {
@@ -59,12 +59,12 @@ pub(super) fn query_parts(catalog: &Connection, sql: &str, key: &str) -> Result<
     Ok(parts.collect::<Result<_, _>>()?)
 }
 
-/// A number that is never negative.
+/// Reads a number that is never negative.
 pub(super) fn unsigned(row: &Row, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
 }
 
-/// A number for SQLite, whose integers end at 2^63.
+/// Converts a number for SQLite, whose integers end at 2^63.
 pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

@@ -1,8 +1,8 @@
 //! Datasets in SQLite: a catalog, and one file for each import.
 //!
-//! The file of an import, its *segment*, has one table and the bookkeeping of the import. So imports never wait for each other, and
-//! a staging is a file that the catalog does not list. A dataset is a list of segments. Publishing is one transaction of the
-//! catalog; discarding deletes a file.
+//! The file of an import, its *segment*, has one table and the bookkeeping of the import. So imports never wait for
+//! each other, and a staging is a file that the catalog does not list. A dataset is a list of segments. Publishing is
+//! one transaction of the catalog; discarding deletes a file.
 //!
 //! - [`catalog`]: connection and tables; [`listing`], [`publishing`], [`pins`]: its statements
 //! - [`importing`]: from staging to publish or discard
@@ -103,7 +103,7 @@ impl SqliteState {
     }
 }
 
-/// Sets the flag when it is dropped: nobody waits for the rows any more.
+/// Sets the flag when dropped: nobody waits for the rows any more.
 struct AbandonOnDrop(Arc<AtomicBool>);
 
 impl Drop for AbandonOnDrop {
@@ -115,7 +115,7 @@ impl Drop for AbandonOnDrop {
 /// Runs `work` on a thread that may block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
     let ended = tokio::task::spawn_blocking(work).await;
-    ended.unwrap_or_else(|error| Err(Error::Failed(format!("a thread of SQLite ended: {error}"))))
+    ended.unwrap_or_else(|error| Err(Error::Failed(format!("a thread of SQLite failed: {error}"))))
 }
 
 #[async_trait]
@@ -144,7 +144,7 @@ impl Datasets for Sqlite {
 
     async fn rows(&self, _: &Caller, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
         let name = name.clone();
-        // Dropped with this future: then the thread stops reading.
+        // Dropped with this future. Then the thread stops reading.
         let guard = AbandonOnDrop(Arc::default());
         let abandoned = Arc::clone(&guard.0);
         self.run(move |shared| shared.rows(&name, (after, limit), &abandoned)).await
@@ -190,7 +190,7 @@ impl Datasets for Sqlite {
         self.run(move |shared| shared.catalog.write(|catalog| pins::pin(catalog, holder, &name))).await
     }
 
-    /// Checks the pin only: its process has the catalog to itself.
+    /// Checks that the pin exists. Pins do not expire here, because only one process uses the catalog.
     async fn renew(&self, holder: PinHolder) -> Result<(), Error> {
         let held = self.run(move |shared| shared.catalog.read(|catalog| pins::pinned(catalog, holder))).await?;
         held.map(drop).ok_or_else(Error::pin_expired)

@@ -46,7 +46,8 @@ pub(super) fn steps(catalog: &Connection, plan: &ImportPlan) -> Result<Vec<Publi
     plan.publish_steps(existing.as_ref().map_or(NameUse::Free, NameUse::Dataset), MAX_COLUMNS)
 }
 
-/// Publishes the segment of a task and returns its rows. Changes nothing if that was done before, or if the lease is lost.
+/// Publishes the segment of a task and returns its rows. Changes nothing if that was done before, or if the lease is
+/// lost.
 pub(super) fn publish(
     catalog: &Transaction,
     task: TaskId,

@@ -1,4 +1,4 @@
-//! The file of one import: a table named as the dataset, and beside it one row of bookkeeping.
+//! The file of one import: a table named like the dataset, and a table with one row of bookkeeping.
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, TransactionBehavior, params};
 
@@ -12,20 +12,20 @@ use super::segment_folder::SegmentFolder;
 use super::stored::declared;
 use crate::task::TaskId;
 
-/// `_rowid_` stays free to name the row's number.
+/// `_rowid_` stays reserved for the row number.
 const RULES: Rules = Rules { max_bytes: 1 << 20, fold_case: true, reserved: &["_rowid_"] };
 
-/// A rollback journal writes added pages once where a WAL writes them twice, and truncating it costs less than
-/// unlinking it; FULL makes a commit outlive a power loss. The cache is a bound: 4 MiB for each staging that is open.
+/// A rollback journal writes added pages once; a WAL writes them twice. Truncating the journal is faster than unlinking
+/// it. With FULL, a commit survives a power loss. The cache is limited to 4 MiB per open staging.
 const PRAGMAS: &str = "PRAGMA page_size = 16384; PRAGMA journal_mode = TRUNCATE; PRAGMA synchronous = FULL;
     PRAGMA cache_size = -4096;";
 
-/// The bookkeeping of an import; no dataset can have its name. The rejects go as the import is published.
+/// The bookkeeping of an import. No dataset can have its name. Publishing drops the rejects.
 const KEPT: &str =
     "CREATE TABLE _pausa (epoch INTEGER NOT NULL, cursor TEXT, rows INTEGER NOT NULL, plan TEXT NOT NULL);
     CREATE TABLE _pausa_rejects (number INTEGER PRIMARY KEY, lines BLOB NOT NULL)";
 
-/// What the last commit left.
+/// State after the last commit.
 pub(super) struct Bookkeeping {
     pub(super) cursor: Option<String>,
     pub(super) rows: u64,
@@ -41,7 +41,7 @@ pub(super) struct Segment {
 }
 
 impl Segment {
-    /// Takes over the staging of a task, or makes it.
+    /// Takes over the staging of a task, or creates it.
     pub(super) fn stage(files: &SegmentFolder, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<Self, Error> {
         let segment = match Self::take_over(files, task, epoch)? {
             Some(segment) => segment,
@@ -50,7 +50,7 @@ impl Segment {
         if segment.kept.plan == *plan {
             return Ok(segment);
         }
-        Err(Error::Failed(format!("the staging of {task} was made for another plan: discard it first")))
+        Err(Error::Failed(format!("the staging of task {task} has another plan; discard it first")))
     }
 
     fn create(files: &SegmentFolder, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<Self, Error> {
@@ -68,8 +68,8 @@ impl Segment {
         Ok(Self::of(kept, connection, epoch))
     }
 
-    /// Opens the staging of a task and fences off older epochs; `None` where there is none, or one that a crash left
-    /// before it was made whole.
+    /// Opens the staging of a task and fences off older epochs. `None` if there is none, or if a crash left an
+    /// incomplete one.
     pub(super) fn take_over(files: &SegmentFolder, task: TaskId, epoch: i64) -> Result<Option<Self>, Error> {
         let path = files.path(&task.to_string());
         if !path.exists() {
@@ -93,11 +93,11 @@ impl Segment {
         Self { kept, connection, kinds, epoch }
     }
 
-    /// Writes the rows and the checkpoint in one transaction, in which the epoch is checked first.
+    /// Checks the epoch, and writes the rows and the checkpoint, in one transaction.
     pub(super) fn write(&mut self, batch: &Batch, checkpoint: &Checkpoint) -> Result<(), Error> {
         let width = self.kept.plan.columns.len();
         if batch.width() != width {
-            return Err(Error::Failed(format!("a batch of {} columns where {width} belong", batch.width())));
+            return Err(Error::Failed(format!("the batch has {} columns, expected {width}", batch.width())));
         }
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let fenced = transaction
@@ -113,7 +113,7 @@ impl Segment {
         Ok(transaction.commit()?)
     }
 
-    /// A piece of the rejects, the first with at least this number, and the number behind it.
+    /// Returns the first piece of the rejects with at least this number, and the number after it.
     pub(super) fn rejects(files: &SegmentFolder, task: TaskId, from: u64) -> Result<Option<(Vec<u8>, u64)>, Error> {
         let connection = Connection::open_with_flags(files.path(&task.to_string()), OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.busy_timeout(BUSY)?;
@@ -134,7 +134,7 @@ impl Segment {
         Ok(self.connection.execute_batch("DROP TABLE IF EXISTS _pausa_rejects; PRAGMA journal_mode = DELETE")?)
     }
 
-    /// Whether no newer epoch took over, and nothing was written, since the segment was opened.
+    /// Returns whether no newer epoch took over, and nothing was written, since the segment was opened.
     pub(super) fn confirm(&self) -> Result<(), Error> {
         let sql = "SELECT epoch, rows FROM _pausa";
         let now = self.connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, unsigned(row, 1)?)))?;
@@ -142,7 +142,7 @@ impl Segment {
     }
 }
 
-/// What the table of a dataset is called: SQLite keeps `sqlite_…` for itself.
+/// Returns the name of a dataset's table. SQLite reserves names that start with `sqlite_`.
 pub(super) fn table(name: &DatasetName) -> String {
     match name.as_str().to_ascii_lowercase().starts_with("sqlite_") {
         true => format!("_{name}"),
@@ -155,7 +155,7 @@ fn configure(connection: &Connection) -> Result<(), Error> {
     Ok(connection.execute_batch(PRAGMAS)?)
 }
 
-/// The columns' names in the table, quoted.
+/// Returns the column names in the table, quoted.
 pub(super) fn names(columns: &[Column]) -> Vec<String> {
     RULES.identifiers(columns).iter().map(|name| quoted(name)).collect()
 }

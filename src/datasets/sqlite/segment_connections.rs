@@ -1,4 +1,4 @@
-//! Reading published segments, which never change, through a few connections that are kept open.
+//! Reads published segments, which never change, through a few connections that stay open.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,16 +14,16 @@ use super::segment_folder::SegmentFolder;
 use super::stored::shown;
 use crate::disk;
 
-/// Connections kept open, each with at most 512 KiB of pages.
+/// Maximum number of idle connections, each with at most 512 KiB of pages.
 const KEPT_OPEN: usize = 8;
 
-/// Connections that nobody uses right now, the last used at the end.
+/// Idle connections by segment, the last used one at the end.
 #[derive(Default)]
 pub(super) struct SegmentConnections {
     idle: Mutex<Vec<(String, Connection)>>,
 }
 
-/// Rows to be read, up to a limit.
+/// Rows to read, up to a limit.
 pub(super) struct RowPage {
     pub(super) batch: Batch,
     kinds: Vec<ColumnType>,
@@ -34,7 +34,7 @@ pub(super) struct RowPage {
 }
 
 impl RowPage {
-    /// At most `limit` rows of these columns after row number `after`; no more once `abandoned` is set.
+    /// Requests at most `limit` rows of these columns after row number `after`. Reading stops when `abandoned` is set.
     pub(super) fn new(columns: &[Column], (after, limit): (u64, u32), abandoned: &Arc<AtomicBool>) -> Self {
         let kinds = columns.iter().map(|column| column.kind).collect();
         let (batch, abandoned) = (Batch::new(columns.len()), Arc::clone(abandoned));
@@ -49,7 +49,7 @@ impl RowPage {
         self.limit - self.batch.len() as u64
     }
 
-    /// The rows of a part that belong here, as its own row numbers: those after the first, up to the second.
+    /// Returns the range of a part's own row numbers to read: after the first, up to the second.
     fn range(&self, part: &SnapshotPart) -> (u64, u64) {
         let next = self.after.saturating_add(self.batch.len() as u64 + 1);
         let skipped = next.saturating_sub(part.first);
@@ -69,7 +69,7 @@ impl SegmentConnections {
         Ok(())
     }
 
-    /// Reads a segment by a connection that is kept open afterwards.
+    /// Reads a segment through a connection that stays open afterwards.
     pub(super) fn with<T>(
         &self,
         files: &SegmentFolder,
@@ -98,7 +98,7 @@ impl SegmentConnections {
             return Ok(idle.remove(index).1);
         }
         drop(idle);
-        // One thread at a time has a connection, so it needs no lock for each cell.
+        // Only one thread uses a connection at a time, so it needs no lock per cell.
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(files.path(segment), flags)?;
         connection.busy_timeout(BUSY)?;
@@ -106,7 +106,7 @@ impl SegmentConnections {
         Ok(connection)
     }
 
-    /// A file that was unlinked meanwhile is not kept open, so that its disk is given back.
+    /// Keeps a connection open, unless its file was unlinked meanwhile: closing that releases the disk space.
     fn put(&self, files: &SegmentFolder, segment: &str, connection: Connection) {
         let mut idle = self.lock();
         if !files.path(segment).exists() {
@@ -141,6 +141,6 @@ fn push(page: &mut RowPage, row: &rusqlite::Row) -> Result<(), Error> {
     let cells = cells.collect::<Result<Vec<_>, Error>>()?;
     let cells: Vec<_> = cells.iter().map(Option::as_deref).collect();
     let pushed = page.batch.push_within_page(&cells);
-    page.full = !pushed.map_err(|error| Error::Failed(format!("a segment: {error}")))?;
+    page.full = !pushed.map_err(|error| Error::Failed(format!("a segment has an invalid row: {error}")))?;
     Ok(())
 }

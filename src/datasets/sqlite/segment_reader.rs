@@ -1,4 +1,4 @@
-//! Reading a snapshot's segments: cells go from SQLite's page into the lines, without a stop between.
+//! Reads the segments of a snapshot. Cells are copied from SQLite's page to the CSV lines without intermediate storage.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,16 +15,16 @@ use super::segment::names;
 use super::stored::{shown, stored};
 use super::{SqliteState, blocking};
 
-/// Rows between two looks at whether to stop.
-const HEED_EVERY: u64 = 64;
+/// Rows between two checks of the stop flag.
+const CHECK_EVERY: u64 = 64;
 
-/// A snapshot of segments and what is chosen of it.
+/// A snapshot of segments, and the selection.
 pub(super) struct SegmentReader {
     shared: Arc<SqliteState>,
     inner: Arc<SegmentQuery>,
 }
 
-/// What the threads that read need.
+/// The query that the reading threads share.
 struct SegmentQuery {
     parts: Vec<SnapshotPart>,
     columns: String,
@@ -115,13 +115,14 @@ impl SegmentQuery {
             }
         }
         if !self.is_stopped() && self.values.is_empty() && page.rows != window.last.saturating_sub(window.after) {
-            return Err(Error::Failed(format!("rows {} to {} are not all there", window.after + 1, window.last)));
+            return Err(Error::Failed(format!("some of rows {} to {} are missing", window.after + 1, window.last)));
         }
         page.last = window.last;
         Ok(page)
     }
 
-    /// The parts that have rows of the window, and their own numbers: after the first, up to the second.
+    /// Returns the parts that have rows of the window, and the range of their own row numbers: after the first, up to
+    /// the second.
     fn overlaps(&self, window: RowWindow) -> impl Iterator<Item = (&SnapshotPart, (u64, u64))> {
         self.parts.iter().filter_map(move |part| {
             let before = part.first - 1;
@@ -130,7 +131,7 @@ impl SegmentQuery {
         })
     }
 
-    /// True where the page is full, or nobody wants it any more.
+    /// Reads rows of a part. Returns true if the page is full or the reader is stopped.
     fn read_part(
         &self,
         connection: &Connection,
@@ -152,15 +153,15 @@ impl SegmentQuery {
             }
             page.lines.end_row();
             let number = part.first - 1 + unsigned(row, self.kinds.len())?;
-            let heeds = page.rows % HEED_EVERY == 0 && self.is_stopped();
-            if page.added(number, limit) || heeds {
+            let stops = page.rows % CHECK_EVERY == 0 && self.is_stopped();
+            if page.added(number, limit) || stops {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    /// The range and the values of the conditions, as they are kept.
+    /// Returns the range and the values of the conditions as SQLite stores them.
     fn values(&self, (after, last): (u64, u64)) -> Result<Vec<ToSqlOutput<'_>>, Error> {
         let range = [after, last].map(|number| Ok(signed(number).into()));
         range.into_iter().chain(self.values.iter().map(|(kind, value)| stored(*kind, value))).collect()

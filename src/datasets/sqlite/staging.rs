@@ -1,4 +1,4 @@
-//! The thread that writes a segment, for as long as its staging is open.
+//! The thread that writes a segment while its staging is open.
 
 use std::thread::{self, JoinHandle};
 
@@ -9,14 +9,14 @@ use super::super::{Batch, Checkpoint, Error, Staging, WriteOutcome};
 use super::blocking;
 use super::segment::Segment;
 
-/// A write and where its outcome goes.
+/// A write, and the channel for its outcome.
 struct SegmentWrite {
     batch: Batch,
     checkpoint: Checkpoint,
     done: oneshot::Sender<WriteOutcome>,
 }
 
-/// The staging of one run. Dropped instead of closed, its thread ends by itself after the write it is in.
+/// The staging of one run. If it is dropped without being closed, its thread ends after the current write.
 pub(super) struct SegmentStaging {
     cursor: Option<String>,
     writes: mpsc::Sender<SegmentWrite>,
@@ -31,7 +31,7 @@ impl SegmentStaging {
         let cursor = segment.kept.cursor.take();
         let work = move || {
             while let Some(SegmentWrite { batch, checkpoint, done }) = inbox.blocking_recv() {
-                // Nobody hears of it where the run was dropped meanwhile; the next one reads the cursor.
+                // If the run was dropped meanwhile, nobody receives the outcome. The next run reads the cursor.
                 let outcome = segment.write(&batch, &checkpoint);
                 let _ = done.send(WriteOutcome { batch, outcome });
             }
