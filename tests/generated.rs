@@ -1,5 +1,5 @@
-//! What is printed from the code: docs/lifecycle.md and schema.graphql stay what the program says. `PAUSA_BLESS=1`
-//! writes them anew. And every name of the API says what it is.
+//! Files generated from the code: docs/lifecycle.md and schema.graphql must match the program. `PAUSA_BLESS=1` writes
+//! them again. Every name of the API must have a description.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::harness::server::Server;
 
-/// Compares a file of the project with what the code says.
+/// Compares a file of the project with the output of the code.
 fn same(file: &str, wanted: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("PAUSA_BLESS").is_some_and(|bless| bless == "1") {
@@ -24,26 +24,26 @@ fn same(file: &str, wanted: &str) {
 }
 
 #[test]
-fn the_schema_is_printed() {
+fn the_schema_file_matches_the_code() {
     same("schema.graphql", &pausa::api::sdl());
 }
 
 #[test]
-fn the_lifecycle_is_printed() {
+fn the_lifecycle_page_matches_the_code() {
     let page = format!("{INTRODUCTION}{}{}{}", table(), arrows(), refusals());
     same("docs/lifecycle.md", &page);
 }
 
 const INTRODUCTION: &str = "# The lifecycle of a task
 
-This page is printed from the one table in `src/task/state.rs`; a test keeps the two the same.
+This page is generated from the transition table in `src/task/state.rs`. A test checks that both match.
 
-A task is always in one of ten states, and every change of it is one arrow of the table below: an event in a state gives
-the next state, or it is refused and changes nothing. A task that waits is SCHEDULED or QUEUED; RUNNING, PAUSING,
-TERMINATING and FINISHING may have a node at work for them; PAUSED holds nothing but its place; COMPLETED, FAILED and
-TERMINATED are over, and only FAILED may be taken up again. FINISHING is shown to clients as RUNNING: its end is decided
-and its result is being published. `resume early` is a resume before the start that was set for the task has come. A
-death of its node too many in a row, without progress between them, is `fail` instead of `lease expired`.
+A task is always in one of ten states. Every change is one transition of the table below: an event in a state leads to
+the next state, or it is refused and changes nothing. SCHEDULED and QUEUED tasks wait. A node may work on a task that is
+RUNNING, PAUSING, TERMINATING or FINISHING. A PAUSED task uses no node and keeps its checkpoint. COMPLETED, FAILED and
+TERMINATED tasks are finished, and only a FAILED task can be resumed. Clients see FINISHING as RUNNING: the outcome is
+decided and the result is being published. `resume early` is a resume before the start time of the task. If the node of
+a task dies too many times in a row without progress in between, the event is `fail` instead of `lease expired`.
 
 ";
 
@@ -114,35 +114,35 @@ const INTROSPECTION: &str = "{ __schema {
         inputFields { name description } enumValues(includeDeprecated: true) { name description } }
     directives { name description args { name description } } } }";
 
-/// What the library that serves the API names by itself, without a word: its fields have theirs.
+/// Types that the GraphQL library defines without a description. Their fields have descriptions.
 const NOT_OURS: [&str; 4] = ["ID", "DatasetConnection", "RowConnection", "TaskConnection"];
 
 #[tokio::test]
-async fn every_name_of_the_api_says_what_it_is() {
+async fn every_name_of_the_api_has_a_description() {
     let server = Server::start().await;
     let schema = server.data(INTROSPECTION, json!({})).await["__schema"].take();
     let types = schema["types"].as_array().unwrap();
     assert!(types.len() > 30, "{} types", types.len());
-    let mut silent = Vec::new();
+    let mut undescribed = Vec::new();
     for described in types.iter().filter(|named| !named["name"].as_str().unwrap().starts_with("__")) {
-        listen("", described, &mut silent);
+        collect("", described, &mut undescribed);
     }
     for directive in schema["directives"].as_array().unwrap() {
-        listen("@", directive, &mut silent);
+        collect("@", directive, &mut undescribed);
     }
-    silent.retain(|name| !NOT_OURS.contains(&name.as_str()));
-    assert!(silent.is_empty(), "these have no description:\n{}", silent.join("\n"));
+    undescribed.retain(|name| !NOT_OURS.contains(&name.as_str()));
+    assert!(undescribed.is_empty(), "these have no description:\n{}", undescribed.join("\n"));
 }
 
-/// Notes what has no description: the thing itself and everything in it.
-fn listen(place: &str, described: &Value, silent: &mut Vec<String>) {
+/// Records every name without a description: of the item itself and of everything in it.
+fn collect(place: &str, described: &Value, undescribed: &mut Vec<String>) {
     let name = format!("{place}{}", described["name"].as_str().unwrap());
     if described["description"].as_str().is_none_or(|text| text.trim().is_empty()) {
-        silent.push(name.clone());
+        undescribed.push(name.clone());
     }
     for part in ["fields", "inputFields", "enumValues", "args"] {
         for inner in described[part].as_array().into_iter().flatten() {
-            listen(&format!("{name}."), inner, silent);
+            collect(&format!("{name}."), inner, undescribed);
         }
     }
 }

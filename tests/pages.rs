@@ -1,4 +1,4 @@
-//! The pages that are compiled in: they arrive whole, are revalidated, and load nothing from elsewhere.
+//! The embedded web pages: they are served completely, are revalidated, and load nothing from other servers.
 
 use std::net::SocketAddr;
 
@@ -29,14 +29,14 @@ fn header<'a>(answer: &'a Response, name: &str) -> &'a str {
     answer.headers().get(name).map_or("", |value| value.to_str().expect("text"))
 }
 
-/// What a page loads by `src`, and by `href` of a stylesheet.
+/// Returns the URLs that a page loads by `src`, and by `href` of a stylesheet.
 fn loaded(page: &str) -> Vec<&str> {
     let tags = page.split('<').filter(|tag| tag.starts_with("script") || tag.contains("stylesheet"));
     tags.filter_map(|tag| tag.split(['"']).find(|part| part.contains('/') && !part.contains('<'))).collect()
 }
 
 #[tokio::test]
-async fn all_that_the_playground_loads_is_here() {
+async fn everything_that_the_playground_loads_is_embedded() {
     let address = served().await;
     let page = get(address, "/graphiql", &[]).await.text().await.expect("a page");
     let files = loaded(&page);
@@ -48,7 +48,7 @@ async fn all_that_the_playground_loads_is_here() {
 }
 
 #[tokio::test]
-async fn every_page_forbids_what_is_not_of_this_server() {
+async fn every_page_forbids_content_of_other_servers() {
     let address = served().await;
     for path in ["/", "/graphiql", PACKED] {
         let answer = get(address, path, &[]).await;
@@ -58,7 +58,7 @@ async fn every_page_forbids_what_is_not_of_this_server() {
 }
 
 #[tokio::test]
-async fn a_file_that_the_client_has_is_not_sent_again() {
+async fn a_file_in_the_clients_cache_is_not_sent_again() {
     let address = served().await;
     for path in ["/", "/graphiql", PACKED] {
         let first = get(address, path, &[]).await;
@@ -70,7 +70,7 @@ async fn a_file_that_the_client_has_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn compressed_files_go_to_those_who_take_them() {
+async fn compressed_files_are_sent_to_clients_that_accept_them() {
     let address = served().await;
     for accepted in ["gzip", "br, GZIP;q=0.5", "*", "identity;q=0, *;q=0.1"] {
         let answer = get(address, PACKED, &[("accept-encoding", accepted)]).await;

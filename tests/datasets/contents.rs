@@ -14,7 +14,7 @@ async fn import(database: &TestDatabase, plan: &ImportPlan, batch: Batch) {
     database.datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await.unwrap();
 }
 
-pub async fn odd_cells_come_back_as_they_were(database: &TestDatabase) {
+pub async fn odd_cells_are_preserved(database: &TestDatabase) {
     let large = "é\\\t\"".repeat(1 << 18);
     let cells = [
         "",

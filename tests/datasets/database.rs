@@ -1,4 +1,4 @@
-//! A database of its own for each story, and what a story does with it.
+//! A separate database for each story, and helpers to use it.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use crate::harness::caller;
 use crate::harness::postgres::Postgres;
 
-/// Makes the names of databases differ.
+/// Makes the names of databases unique.
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
 pub struct TestDatabase {
@@ -41,24 +41,24 @@ impl TestDatabase {
         Self { datasets, url, folder: None, _server: Some(server) }
     }
 
-    /// The same database, as another process would see it.
+    /// Opens the same database as another process would.
     pub async fn reconnect(&self) -> Arc<dyn Datasets> {
         connect(&self.url).await.unwrap()
     }
 
-    /// Lets the time pass after which a stream that nobody renews holds nothing; on SQLite the process's end is enough.
+    /// Expires the pins of streams that nobody renews. On SQLite a pin ends with its process, so nothing is needed.
     pub async fn expire(&self) {
         if self.folder.is_none() {
             execute(&self.url, "UPDATE pausa_datasets.pin SET expires = now() - interval '1 second'").await;
         }
     }
 
-    /// The folder of the segments.
+    /// Returns the folder of the segments.
     pub fn segments(&self) -> PathBuf {
         self.folder.as_ref().unwrap().path().join("data/datasets.db-segments")
     }
 
-    /// Files, or tables beside the datasets: stagings and what only pins hold.
+    /// Returns the number of files, or of tables that are not datasets: stagings, and tables that only pins keep.
     pub async fn files(&self) -> usize {
         if self.folder.is_some() {
             return std::fs::read_dir(self.segments()).unwrap().count();
@@ -70,7 +70,7 @@ impl TestDatabase {
         usize::try_from(count).unwrap()
     }
 
-    /// A number that a query on the PostgreSQL database answers.
+    /// Returns a number from a query on the PostgreSQL database.
     pub async fn number(&self, sql: &'static str) -> i64 {
         let mut connection = PgConnection::connect(&self.url).await.unwrap();
         sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap()
@@ -81,7 +81,7 @@ impl TestDatabase {
         self.fill(name, mode, batch(rows)).await
     }
 
-    /// The same with a batch.
+    /// Imports a batch and publishes it.
     pub async fn fill(&self, name: &str, mode: PublishMode, rows: Batch) -> TaskId {
         let (task, count) = (crate::harness::task_id(), rows.len() as u64);
         let mut staging = self.datasets.stage(task, 1, &plan(name, mode, rows.width())).await.unwrap();
@@ -92,18 +92,18 @@ impl TestDatabase {
         task
     }
 
-    /// The first cells of a dataset's rows.
+    /// Returns the first cells of a dataset's rows.
     pub async fn firsts(&self, name: &str) -> Vec<String> {
         firsts(&self.datasets.rows(caller(), &name.parse().unwrap(), 0, 1000).await.unwrap())
     }
 
-    /// The first cells of all rows of a snapshot, three a page.
+    /// Returns the first cells of all rows of a snapshot, read in pages of three.
     pub async fn read(&self, snapshot: &Snapshot) -> Vec<String> {
         let lines = self.lines(snapshot, &every(snapshot), 3).await;
         crate::harness::csv::cells(lines.as_bytes()).into_iter().map(|row| row[0].clone()).collect()
     }
 
-    /// What is chosen of a snapshot as CSV, so many rows a page.
+    /// Returns the selection of a snapshot as CSV, read in pages of this many rows.
     pub async fn lines(&self, snapshot: &Snapshot, selection: &Selection, rows: u64) -> String {
         let reader = self.datasets.reader(snapshot, selection);
         let (mut text, mut after) = (Vec::new(), 0);
@@ -118,12 +118,12 @@ impl TestDatabase {
     }
 }
 
-/// All rows and columns.
+/// Selects all rows and columns.
 pub fn every(snapshot: &Snapshot) -> Selection {
     Selection::of(&snapshot.columns, None, &[]).unwrap()
 }
 
-/// A plan with columns `c1`, `c2`…
+/// Returns a plan with columns `c1`, `c2`…
 pub fn plan(name: &str, mode: PublishMode, width: usize) -> ImportPlan {
     let columns = (1..=width).map(|column| Column::text(format!("c{column}"))).collect();
     ImportPlan { dataset: name.parse().unwrap(), mode, columns }
@@ -137,7 +137,7 @@ pub fn batch(rows: &[&[&str]]) -> Batch {
     batch
 }
 
-/// Rows of one cell: the numbers from `from` to `to`.
+/// Returns rows of one cell: the numbers from `from` to `to`.
 pub fn numbers(from: u64, to: u64) -> Batch {
     let mut batch = Batch::new(1);
     for number in from..=to {
@@ -156,7 +156,7 @@ pub async fn execute(url: &str, sql: &str) {
     sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
 }
 
-/// Asks until the condition holds.
+/// Polls until the condition is true.
 pub async fn until(connection: &mut PgConnection, condition: &str) {
     let sql = format!("SELECT ({condition})");
     while !sqlx::query_scalar::<_, bool>(AssertSqlSafe(sql.clone())).fetch_one(&mut *connection).await.unwrap() {
@@ -164,7 +164,7 @@ pub async fn until(connection: &mut PgConnection, condition: &str) {
     }
 }
 
-/// A new database of that name in the server that the tests share, and its address.
+/// Creates a database of that name in the server that the tests share. Returns the server and the URL.
 pub async fn database(name: &str) -> (Arc<Postgres>, String) {
     let server = tokio::task::spawn_blocking(Postgres::shared).await.unwrap();
     execute(&server.url(), &format!("CREATE DATABASE {name}")).await;

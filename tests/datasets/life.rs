@@ -1,4 +1,4 @@
-//! From the first staged row to a dataset, or to nothing.
+//! The life of an import: from the first staged row to a published dataset or a rollback.
 
 use jiff::Timestamp;
 use pausa::datasets::{DatasetName, Error, PublishMode};
@@ -12,12 +12,12 @@ fn name(text: &str) -> DatasetName {
     text.parse().unwrap()
 }
 
-pub async fn rows_are_seen_once_they_are_published(database: &TestDatabase) {
+pub async fn rows_are_visible_when_they_are_published(database: &TestDatabase) {
     let (datasets, task) = (&database.datasets, crate::harness::task_id());
     let mut staging = datasets.stage(task, 1, &plan("sales", PublishMode::Create, 1)).await.unwrap();
     assert_eq!(staging.cursor(), None);
     let again = staging.write(numbers(1, 20), "at 20".into()).await.unwrap();
-    assert_eq!(again.len(), 20, "the batch comes back");
+    assert_eq!(again.len(), 20, "the batch is returned");
     staging.write(numbers(21, 25), "at 25".into()).await.unwrap();
     staging.close().await.unwrap();
     assert_eq!(datasets.get(caller(), &name("sales")).await.unwrap(), None);
@@ -49,7 +49,7 @@ pub async fn publishing_twice_changes_nothing(database: &TestDatabase) {
     assert_eq!(database.firsts("sales").await, ["a", "b", "c"]);
 }
 
-pub async fn append_goes_on_counting_and_replace_starts_anew(database: &TestDatabase) {
+pub async fn append_continues_the_row_numbers_and_replace_restarts_them(database: &TestDatabase) {
     database.import("sales", PublishMode::Replace, &[&["a"], &["b"]]).await;
     database.import("sales", PublishMode::Append, &[&["c"]]).await;
     assert_eq!(database.firsts("sales").await, ["a", "b", "c"]);
@@ -57,13 +57,13 @@ pub async fn append_goes_on_counting_and_replace_starts_anew(database: &TestData
     assert_eq!(firsts(&rest), ["c"]);
     database.import("sales", PublishMode::Replace, &[&["x", "y"]]).await;
     assert_eq!(database.firsts("sales").await, ["x"]);
-    assert_eq!(database.files().await, 1, "what was replaced is gone");
+    assert_eq!(database.files().await, 1, "the replaced data is deleted");
     assert!(database.datasets.drop_dataset(caller(), &name("sales")).await.unwrap());
     assert!(!database.datasets.drop_dataset(caller(), &name("sales")).await.unwrap());
     assert_eq!(database.files().await, 0);
 }
 
-pub async fn what_publish_would_refuse_is_refused_at_once(database: &TestDatabase) {
+pub async fn an_import_that_publish_would_refuse_is_refused_at_the_start(database: &TestDatabase) {
     database.import("sales", PublishMode::Create, &[&["a"]]).await;
     let refusal = async |plan| database.datasets.stage(crate::harness::task_id(), 1, &plan).await.err().unwrap();
     assert_eq!(refusal(plan("sales", PublishMode::Create, 1)).await, Error::Exists(name("sales")));
@@ -72,10 +72,10 @@ pub async fn what_publish_would_refuse_is_refused_at_once(database: &TestDatabas
         Error::Columns { dataset: name("sales"), expected: vec!["c1".into()], found: vec!["c1".into(), "c2".into()] };
     assert_eq!(refusal(plan("sales", PublishMode::Append, 2)).await, columns);
     assert!(matches!(refusal(plan("none", PublishMode::Create, 0)).await, Error::Failed(_)));
-    assert_eq!(database.files().await, 1, "no staging was made");
+    assert_eq!(database.files().await, 1, "no staging was created");
 }
 
-pub async fn a_name_taken_meanwhile_is_refused_at_publish(database: &TestDatabase) {
+pub async fn a_name_that_another_import_took_is_refused_at_publish(database: &TestDatabase) {
     let (datasets, task) = (&database.datasets, crate::harness::task_id());
     let mut staging = datasets.stage(task, 1, &plan("sales", PublishMode::Create, 1)).await.unwrap();
     staging.write(batch(&[&["mine"]]), "end".into()).await.unwrap();
@@ -86,7 +86,7 @@ pub async fn a_name_taken_meanwhile_is_refused_at_publish(database: &TestDatabas
     assert_eq!(database.firsts("sales").await, ["theirs"]);
 }
 
-pub async fn an_older_epoch_cannot_do_anything(database: &TestDatabase) {
+pub async fn an_older_epoch_cannot_write(database: &TestDatabase) {
     let (datasets, task) = (&database.datasets, crate::harness::task_id());
     let plan = plan("sales", PublishMode::Create, 1);
     let mut zombie = datasets.stage(task, 1, &plan).await.unwrap();
@@ -105,7 +105,7 @@ pub async fn an_older_epoch_cannot_do_anything(database: &TestDatabase) {
     assert_eq!(database.firsts("sales").await, ["1", "2", "3", "4"]);
 }
 
-pub async fn a_run_that_vanished_is_taken_up_at_its_cursor(database: &TestDatabase) {
+pub async fn a_run_that_crashed_is_resumed_at_its_cursor(database: &TestDatabase) {
     let (task, plan) = (crate::harness::task_id(), plan("sales", PublishMode::Create, 1));
     let mut staging = database.datasets.stage(task, 1, &plan).await.unwrap();
     staging.write(numbers(1, 3), "at 3".into()).await.unwrap();
@@ -136,7 +136,7 @@ pub async fn discard_leaves_nothing(database: &TestDatabase) {
     assert_eq!(fresh.cursor(), None);
 }
 
-pub async fn imports_side_by_side_do_not_mix(database: &TestDatabase) {
+pub async fn concurrent_imports_do_not_mix(database: &TestDatabase) {
     let imports = (0..6_u64).map(async |import| {
         let (task, dataset) = (crate::harness::task_id(), format!("d{import}"));
         let mut staging = database.datasets.stage(task, 1, &plan(&dataset, PublishMode::Create, 1)).await.unwrap();

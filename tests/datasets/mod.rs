@@ -1,4 +1,4 @@
-//! What every database of datasets must do, told once and run on each.
+//! The contract of every database of datasets, tested on SQLite and on PostgreSQL.
 
 mod contents;
 pub mod database;
@@ -27,25 +27,25 @@ macro_rules! stories {
 }
 
 stories! {
-    life::rows_are_seen_once_they_are_published,
+    life::rows_are_visible_when_they_are_published,
     life::publishing_twice_changes_nothing,
-    life::append_goes_on_counting_and_replace_starts_anew,
-    life::what_publish_would_refuse_is_refused_at_once,
-    life::a_name_taken_meanwhile_is_refused_at_publish,
-    life::an_older_epoch_cannot_do_anything,
-    life::a_run_that_vanished_is_taken_up_at_its_cursor,
+    life::append_continues_the_row_numbers_and_replace_restarts_them,
+    life::an_import_that_publish_would_refuse_is_refused_at_the_start,
+    life::a_name_that_another_import_took_is_refused_at_publish,
+    life::an_older_epoch_cannot_write,
+    life::a_run_that_crashed_is_resumed_at_its_cursor,
     life::discard_leaves_nothing,
-    life::imports_side_by_side_do_not_mix,
-    contents::odd_cells_come_back_as_they_were,
+    life::concurrent_imports_do_not_mix,
+    contents::odd_cells_are_preserved,
     contents::odd_columns_keep_their_names,
     contents::fifteen_hundred_columns,
     contents::too_many_columns,
     contents::a_batch_of_another_width_is_refused,
     contents::datasets_are_listed_by_name,
-    snapshots::a_pin_outlives_append_replace_and_drop,
-    snapshots::pages_lie_across_imports,
-    snapshots::a_page_ends_where_its_bytes_do,
-    snapshots::a_stream_holds_its_snapshot_until_it_is_let_go_or_its_process_ends,
+    snapshots::a_pinned_snapshot_survives_append_replace_and_drop,
+    snapshots::pages_span_several_imports,
+    snapshots::a_page_ends_at_its_limit_of_bytes,
+    snapshots::a_stream_keeps_its_snapshot_until_it_is_released_or_its_process_ends,
     snapshots::a_page_is_found_by_its_key_alone,
-    snapshots::typed_columns_are_chosen_by_value_and_written_alike,
+    snapshots::typed_columns_are_filtered_by_value_and_written_in_one_notation,
 }

@@ -1,4 +1,5 @@
-//! What PostgreSQL alone has: texts without NUL, other people's tables, writers that freeze, and its own clients.
+//! Behavior of PostgreSQL only: texts without NUL, tables of other applications, writers that freeze, and its own
+//! clients.
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
@@ -8,11 +9,11 @@ use sqlx::{Connection, PgConnection};
 use crate::datasets::database::{TestDatabase, batch, every, execute, numbers, plan, until};
 use crate::harness::caller;
 
-/// The index of the rows comes a moment after the dataset, and what the planner is told with it.
+/// True when the index of the rows exists. The index and the statistics are created shortly after the dataset.
 const INDEXED: &str = "SELECT count(*) = 1 FROM pg_indexes WHERE schemaname = 'public' AND tablename = 'sales'";
 
 #[tokio::test]
-async fn a_refused_cell_is_named_and_the_rest_can_be_written() {
+async fn a_rejected_cell_is_reported_and_other_rows_can_be_written() {
     let database = TestDatabase::postgres().await;
     let mut staging =
         database.datasets.stage(crate::harness::task_id(), 1, &plan("sales", PublishMode::Create, 2)).await.unwrap();
@@ -24,7 +25,7 @@ async fn a_refused_cell_is_named_and_the_rest_can_be_written() {
 }
 
 #[tokio::test]
-async fn a_row_too_large_for_a_page_is_named() {
+async fn a_row_too_large_for_a_page_is_reported() {
     let database = TestDatabase::postgres().await;
     let mut staging =
         database.datasets.stage(crate::harness::task_id(), 1, &plan("wide", PublishMode::Create, 1500)).await.unwrap();
@@ -38,7 +39,7 @@ async fn a_row_too_large_for_a_page_is_named() {
 }
 
 #[tokio::test]
-async fn a_table_of_someone_else_is_left_alone() {
+async fn a_table_of_another_application_is_not_changed() {
     let database = TestDatabase::postgres().await;
     execute(&database.url, "CREATE TABLE theirs (a text); INSERT INTO theirs VALUES ('kept')").await;
     let stage =
@@ -59,7 +60,7 @@ async fn a_dataset_is_a_table_like_any_other() {
 }
 
 #[tokio::test]
-async fn a_frozen_writer_is_ended_by_its_heir() {
+async fn a_frozen_writer_is_stopped_by_its_successor() {
     let database = TestDatabase::postgres().await;
     let (task, plan) = (crate::harness::task_id(), plan("sales", PublishMode::Create, 1));
     let mut staging = database.datasets.stage(task, 1, &plan).await.unwrap();
@@ -69,18 +70,18 @@ async fn a_frozen_writer_is_ended_by_its_heir() {
     sqlx::raw_sql(sqlx::AssertSqlSafe(held)).execute(&mut frozen).await.unwrap();
     let heir = database.datasets.stage(task, 2, &plan).await.unwrap();
     assert_eq!(heir.cursor(), Some("at 2"));
-    assert!(frozen.ping().await.is_err(), "its transaction can never be committed");
+    assert!(frozen.ping().await.is_err(), "its transaction cannot be committed");
     assert_eq!(database.datasets.publish(task, 2, Timestamp::UNIX_EPOCH).await.unwrap(), 2);
 }
 
 #[tokio::test]
-async fn a_server_that_is_away_is_unavailable() {
+async fn a_server_that_does_not_answer_is_unavailable() {
     let answer = connect("postgres://postgres@localhost/none?host=%2Fnonexistent").await;
     assert!(matches!(answer.err(), Some(Error::Unavailable(_))));
 }
 
 #[tokio::test]
-async fn a_page_far_in_reads_no_more_than_its_neighbourhood() {
+async fn a_page_of_a_large_dataset_reads_only_nearby_blocks() {
     let database = TestDatabase::postgres().await;
     database.fill("sales", PublishMode::Create, numbers(1, 60_000)).await;
     let mut watcher = PgConnection::connect(&database.url).await.unwrap();
@@ -96,9 +97,9 @@ async fn a_page_far_in_reads_no_more_than_its_neighbourhood() {
         if wanted == 0 {
             continue;
         }
-        // A connection's counts are told when it ends.
+        // PostgreSQL adds a connection's counts to the statistics when it ends.
         drop(pool);
-        let told = async {
+        let counting = async {
             loop {
                 let now: (i64, i64) = sqlx::query_as(counted).fetch_one(&mut watcher).await.unwrap();
                 if now.1 > before.1 {
@@ -106,13 +107,13 @@ async fn a_page_far_in_reads_no_more_than_its_neighbourhood() {
                 }
             }
         };
-        let blocks = tokio::time::timeout(crate::harness::server::PATIENCE, told).await.unwrap();
-        assert!((1..=150).contains(&blocks), "{blocks} of more than 300 blocks were read for the page behind {after}");
+        let blocks = tokio::time::timeout(crate::harness::server::PATIENCE, counting).await.unwrap();
+        assert!((1..=150).contains(&blocks), "{blocks} of more than 300 blocks were read for the page after {after}");
     }
 }
 
 #[tokio::test]
-async fn an_index_that_a_crash_left_out_is_made_at_the_next_start() {
+async fn an_index_missing_after_a_crash_is_created_at_the_next_start() {
     let database = TestDatabase::postgres().await;
     let task = database.fill("sales", PublishMode::Create, numbers(1, 100)).await;
     let mut watcher = PgConnection::connect(&database.url).await.unwrap();
@@ -124,10 +125,10 @@ async fn an_index_that_a_crash_left_out_is_made_at_the_next_start() {
 }
 
 #[tokio::test]
-async fn rows_that_do_not_lie_in_their_order_come_in_it() {
+async fn rows_stored_out_of_order_are_read_in_order() {
     let database = TestDatabase::postgres().await;
     database.fill("sales", PublishMode::Create, numbers(1, 20_000)).await;
-    // An update moves rows to the table's end, and a vacuum frees their old places for others.
+    // An update moves rows to the end of the table, and a vacuum frees their old positions for other rows.
     let disorder = "UPDATE public.sales SET c1 = c1 WHERE pausa_row % 7 = 3; VACUUM public.sales;
         UPDATE public.sales SET c1 = c1 WHERE pausa_row > 15000";
     for statement in disorder.split(';') {
@@ -148,7 +149,7 @@ async fn rows_that_do_not_lie_in_their_order_come_in_it() {
     assert!(database.lines(&snapshot, &selection, 777).await == expected);
 }
 
-/// All rows behind number `after`, as an export reads them.
+/// Returns all rows after number `after`, as an export reads them.
 async fn gathered(database: &TestDatabase, snapshot: &Snapshot, after: u64) -> String {
     let reader = database.datasets.reader(snapshot, &every(snapshot));
     let limit = PageLimit { rows: u64::MAX, bytes: 10_000, guard: false };
@@ -158,14 +159,14 @@ async fn gathered(database: &TestDatabase, snapshot: &Snapshot, after: u64) -> S
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_read_that_waits_for_the_server_ends_when_it_is_stopped() {
+async fn a_blocked_read_ends_when_it_is_stopped() {
     let database = TestDatabase::postgres().await;
     database.import("sales", PublishMode::Create, &[&["a"], &["b"]]).await;
     let snapshot =
         database.datasets.pin(caller(), crate::harness::task_id().into(), &"sales".parse().unwrap()).await.unwrap();
     let mut holder = PgConnection::connect(&database.url).await.unwrap();
     let mut onlooker = PgConnection::connect(&database.url).await.unwrap();
-    // The index is made first, so that nobody else waits for the table.
+    // The index is created first, so that no other statement waits for the table.
     until(&mut onlooker, INDEXED).await;
     sqlx::raw_sql("BEGIN; LOCK TABLE public.sales IN ACCESS EXCLUSIVE MODE").execute(&mut holder).await.unwrap();
     let reader = database.datasets.reader(&snapshot, &every(&snapshot));

@@ -1,4 +1,4 @@
-//! What SQLite alone has: files.
+//! Behavior of SQLite only: files.
 
 use jiff::Timestamp;
 use pausa::datasets::{Error, PublishMode, connect};
@@ -8,7 +8,7 @@ use crate::datasets::database::{TestDatabase, numbers, plan};
 use crate::harness::caller;
 
 #[tokio::test]
-async fn garbage_goes_at_the_next_start_and_stagings_stay() {
+async fn unused_files_are_removed_at_the_next_start_and_stagings_remain() {
     let database = TestDatabase::sqlite().await;
     let (task, plan) = (crate::harness::task_id(), plan("sales", PublishMode::Create, 1));
     let mut staging = database.datasets.stage(task, 1, &plan).await.unwrap();
@@ -29,7 +29,7 @@ async fn garbage_goes_at_the_next_start_and_stagings_stay() {
 }
 
 #[tokio::test]
-async fn a_staging_that_a_crash_left_half_made_is_made_anew() {
+async fn a_staging_left_incomplete_by_a_crash_is_created_again() {
     let database = TestDatabase::sqlite().await;
     let (task, plan) = (crate::harness::task_id(), plan("sales", PublishMode::Create, 1));
     std::fs::write(database.segments().join(format!("{task}.db")), b"").unwrap();
@@ -53,7 +53,7 @@ async fn a_table_that_lost_rows_is_not_published() {
 }
 
 #[tokio::test]
-async fn a_closed_staging_holds_no_file() {
+async fn a_closed_staging_keeps_no_file_open() {
     let database = TestDatabase::sqlite().await;
     let task = crate::harness::task_id();
     let open = || {
@@ -68,13 +68,13 @@ async fn a_closed_staging_holds_no_file() {
 }
 
 #[tokio::test]
-async fn a_url_of_another_kind_is_refused() {
+async fn an_unsupported_url_is_refused() {
     for url in ["mysql://h/d", "sqlite::memory:", "sqlite:", "nonsense"] {
         assert!(matches!(connect(url).await.err(), Some(Error::Failed(_))), "{url}");
     }
 }
 
-/// The last to close a file that was unlinked waits for its space, which takes longer the larger it is.
+/// The last process to close an unlinked file waits until its space is freed, which takes longer for larger files.
 #[tokio::test]
 async fn a_staging_is_closed_before_it_is_unlinked() {
     let database = TestDatabase::sqlite().await;

@@ -1,4 +1,4 @@
-//! What exports read.
+//! Snapshots that exports read.
 
 use jiff::Timestamp;
 use pausa::datasets::{
@@ -8,7 +8,7 @@ use pausa::datasets::{
 use crate::datasets::database::{TestDatabase, every, firsts, plan};
 use crate::harness::caller;
 
-pub async fn a_pin_outlives_append_replace_and_drop(database: &TestDatabase) {
+pub async fn a_pinned_snapshot_survives_append_replace_and_drop(database: &TestDatabase) {
     let (datasets, name) = (&database.datasets, "sales".parse().unwrap());
     let (one, two) = (crate::harness::task_id(), crate::harness::task_id());
     assert_eq!(datasets.pin(caller(), one.into(), &name).await, Err(Error::Missing("sales".parse().unwrap())));
@@ -28,10 +28,10 @@ pub async fn a_pin_outlives_append_replace_and_drop(database: &TestDatabase) {
     assert_eq!(database.read(&second).await, ["a", "b", "c", "d", "e"]);
     datasets.unpin(two.into()).await.unwrap();
     datasets.unpin(two.into()).await.unwrap();
-    assert_eq!(database.files().await, 0, "nobody reads it any more");
+    assert_eq!(database.files().await, 0, "nothing reads it anymore");
 }
 
-pub async fn pages_lie_across_imports(database: &TestDatabase) {
+pub async fn pages_span_several_imports(database: &TestDatabase) {
     database.import("sales", PublishMode::Create, &[&["a"], &["b"]]).await;
     database.import("sales", PublishMode::Append, &[&["c"], &["d"], &["e"]]).await;
     database.import("sales", PublishMode::Append, &[&["f"]]).await;
@@ -50,7 +50,7 @@ pub async fn pages_lie_across_imports(database: &TestDatabase) {
     assert!(datasets.rows(caller(), &name, u64::MAX, 5).await.unwrap().is_empty());
 }
 
-pub async fn a_page_ends_where_its_bytes_do(database: &TestDatabase) {
+pub async fn a_page_ends_at_its_limit_of_bytes(database: &TestDatabase) {
     let (datasets, task) = (&database.datasets, crate::harness::task_id());
     let mut staging = datasets.stage(task, 1, &plan("large", PublishMode::Create, 1)).await.unwrap();
     let mut batch = Batch::new(1);
@@ -71,7 +71,7 @@ pub async fn a_page_ends_where_its_bytes_do(database: &TestDatabase) {
     }
 }
 
-pub async fn a_stream_holds_its_snapshot_until_it_is_let_go_or_its_process_ends(database: &TestDatabase) {
+pub async fn a_stream_keeps_its_snapshot_until_it_is_released_or_its_process_ends(database: &TestDatabase) {
     let (datasets, name) = (&database.datasets, "sales".parse().unwrap());
     let (one, two) = (PinHolder::Stream(crate::harness::task_id()), PinHolder::Stream(crate::harness::task_id()));
     database.import("sales", PublishMode::Create, &[&["a"], &["b"]]).await;
@@ -83,12 +83,12 @@ pub async fn a_stream_holds_its_snapshot_until_it_is_let_go_or_its_process_ends(
     datasets.unpin(one).await.unwrap();
     assert!(datasets.renew(one).await.is_err());
     assert_eq!(database.files().await, 1, "the other stream reads it");
-    // What a crash left is swept.
+    // Data left by a crash is removed.
     database.expire().await;
     database.import("other", PublishMode::Create, &[&["x"]]).await;
     let task = PinHolder::Task(crate::harness::task_id());
     database.reconnect().await.pin(caller(), task, &"other".parse().unwrap()).await.unwrap();
-    assert_eq!(database.files().await, 1, "the dropped one is gone");
+    assert_eq!(database.files().await, 1, "the dropped dataset is deleted");
 }
 
 pub async fn a_page_is_found_by_its_key_alone(database: &TestDatabase) {
@@ -109,13 +109,13 @@ pub async fn a_page_is_found_by_its_key_alone(database: &TestDatabase) {
         assert_eq!(page.lines.into_bytes(), lines.as_bytes());
     }
     let none = reader.read(RowWindow { after: 0, last: 1 }, limit).await.unwrap();
-    assert_eq!((none.last, none.rows), (1, 0), "a window without a match moves on all the same");
+    assert_eq!((none.last, none.rows), (1, 0), "a window without a match still advances the cursor");
     reader.stop();
     assert_eq!(reader.count(RowWindow { after: 0, last: 3 }).await.unwrap(), 0);
     assert_eq!(reader.read(RowWindow { after: 0, last: 3 }, limit).await.unwrap().rows, 0);
 }
 
-pub async fn typed_columns_are_chosen_by_value_and_written_alike(database: &TestDatabase) {
+pub async fn typed_columns_are_filtered_by_value_and_written_in_one_notation(database: &TestDatabase) {
     let kinds = [
         ("t", ColumnType::Text),
         ("i", ColumnType::Integer),

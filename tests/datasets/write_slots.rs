@@ -1,4 +1,4 @@
-//! Writes that are under way at once in PostgreSQL: they commit in their order or not at all, whatever comes between.
+//! Concurrent writes in PostgreSQL commit in their order or not at all, whatever happens in between.
 
 use jiff::Timestamp;
 use pausa::datasets::{Batch, Checkpoint, Column, ColumnType, Error, PublishMode, Staging};
@@ -20,12 +20,12 @@ async fn backend(connection: &mut PgConnection) -> i32 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_begun_later_commits_later() {
+async fn a_write_that_starts_later_commits_later() {
     let database = TestDatabase::postgres().await;
     let (task, plan) = (crate::harness::task_id(), plan("sales", PublishMode::Create, 1));
     let mut staging = database.datasets.stage(task, 1, &plan).await.unwrap();
     assert!(staging.write_slots() > 1);
-    // The first of each pair has by far the most to copy.
+    // The first write of each pair has by far the most rows to copy.
     for pair in 0..10 {
         let from = pair * 3000;
         let checkpoint = Checkpoint { cursor: "on the way".into(), rejects: format!("{pair},").into_bytes() };
@@ -50,7 +50,7 @@ async fn what_is_begun_later_commits_later() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_row_takes_the_write_behind_it_along_and_both_come_back() {
+async fn a_rejected_row_cancels_the_next_write_and_both_are_returned() {
     let database = TestDatabase::postgres().await;
     let (task, mut plan) = (crate::harness::task_id(), plan("sales", PublishMode::Create, 1));
     plan.columns.push(Column { name: "a, column \"b\"".into(), kind: ColumnType::Integer });
@@ -62,12 +62,12 @@ async fn a_refused_row_takes_the_write_behind_it_along_and_both_come_back() {
     let Err(Error::Cell { row, column, reason }) = refused.outcome else { panic!("{:?}", refused.outcome) };
     assert_eq!((row, column.as_str()), (1, "a, column \"b\""), "{reason}");
     assert!(reason.contains("two"), "{reason}");
-    let behind = staging.finish_write().await;
-    assert_eq!(behind.outcome, Err(Error::Cancelled));
+    let next = staging.finish_write().await;
+    assert_eq!(next.outcome, Err(Error::Cancelled));
 
     refused.batch.remove_row(row);
     begin(&mut staging, refused.batch, "at 3").await;
-    begin(&mut staging, behind.batch, "at 4").await;
+    begin(&mut staging, next.batch, "at 4").await;
     assert_eq!(staging.finish_write().await.outcome, Ok(()));
     assert_eq!(staging.finish_write().await.outcome, Ok(()));
     staging.close().await.unwrap();
@@ -78,7 +78,7 @@ async fn a_refused_row_takes_the_write_behind_it_along_and_both_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lease_that_is_lost_between_copy_and_commit_leaves_no_row() {
+async fn a_lease_lost_between_copy_and_commit_leaves_no_row() {
     let database = TestDatabase::postgres().await;
     let (task, plan) = (crate::harness::task_id(), plan("sales", PublishMode::Create, 1));
     let mut staging = database.datasets.stage(task, 1, &plan).await.unwrap();
@@ -88,11 +88,11 @@ async fn a_lease_that_is_lost_between_copy_and_commit_leaves_no_row() {
     run(&mut heir, raise).await;
     begin(&mut staging, numbers(3, 4), "at 4").await;
     begin(&mut staging, numbers(5, 6), "at 6").await;
-    // The first has copied its rows and is about to commit; the second waits for it.
+    // The first write has copied its rows and is about to commit. The second waits for it.
     let waits =
         "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let mut onlooker = PgConnection::connect(&database.url).await.unwrap();
-    until(&mut onlooker, waits).await;
+    let mut observer = PgConnection::connect(&database.url).await.unwrap();
+    until(&mut observer, waits).await;
     run(&mut heir, "COMMIT".into()).await;
     assert_eq!(staging.finish_write().await.outcome, Err(Error::LeaseLost));
     assert_eq!(staging.finish_write().await.outcome, Err(Error::Cancelled));
@@ -102,22 +102,22 @@ async fn a_lease_that_is_lost_between_copy_and_commit_leaves_no_row() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_recalled_holds_nothing() {
+async fn a_cancelled_write_keeps_no_resources() {
     let database = TestDatabase::postgres().await;
     let (task, plan) = (crate::harness::task_id(), plan("sales", PublishMode::Create, 1));
     let mut staging = database.datasets.stage(task, 1, &plan).await.unwrap();
     let mut other = PgConnection::connect(&database.url).await.unwrap();
-    // The first cannot commit before the second is cancelled.
+    // The first write cannot commit before the second is cancelled.
     run(&mut other, format!("BEGIN; SELECT FROM pausa_datasets.staging WHERE task = '{task}' FOR UPDATE")).await;
     begin(&mut staging, numbers(1, 2), "at 2").await;
     begin(&mut staging, numbers(3, 4), "at 4").await;
     let waits =
         "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-    let mut onlooker = PgConnection::connect(&database.url).await.unwrap();
-    until(&mut onlooker, waits).await;
+    let mut observer = PgConnection::connect(&database.url).await.unwrap();
+    until(&mut observer, waits).await;
     staging.cancel_writes();
     run(&mut other, "COMMIT".into()).await;
-    // It commits, and is not waited for on its way to the disk.
+    // The first write commits. Cancellation does not wait until it is on disk.
     assert!(matches!(staging.finish_write().await.outcome, Ok(()) | Err(Error::Cancelled)));
     assert_eq!(staging.finish_write().await.outcome, Err(Error::Cancelled));
     staging.close().await.unwrap();
@@ -133,7 +133,8 @@ async fn what_is_recalled_holds_nothing() {
     assert!([("at 2", 2), ("at 5", 5)].contains(&(cursor.as_str(), rows)), "{cursor}: {rows} rows");
 }
 
-/// A connection that froze with a COPY open, and one that reads the staging's table, such as a backup.
+/// Returns a connection that froze with a COPY open, its backend, and a connection that reads the staging's table, such
+/// as a backup.
 async fn frozen(database: &TestDatabase, task: &str) -> (PgConnection, i32, PgConnection) {
     let mut frozen = PgConnection::connect(&database.url).await.unwrap();
     let pid = backend(&mut frozen).await;
@@ -141,7 +142,7 @@ async fn frozen(database: &TestDatabase, task: &str) -> (PgConnection, i32, PgCo
     let sql = format!("COPY pausa_datasets.\"{task}\" FROM STDIN");
     let mut copy = frozen.copy_in_raw(&sql).await.unwrap();
     copy.send(&b"3\tnever seen\n"[..]).await.unwrap();
-    // Its client says nothing more, not even that it has gone.
+    // The client sends nothing more, and does not disconnect.
     std::mem::forget(copy);
     let mut reader = PgConnection::connect(&database.url).await.unwrap();
     run(&mut reader, format!("BEGIN; SELECT FROM pausa_datasets.\"{task}\"")).await;
@@ -149,15 +150,15 @@ async fn frozen(database: &TestDatabase, task: &str) -> (PgConnection, i32, PgCo
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_that_froze_is_ended_where_the_staging_ends_and_a_reader_is_not() {
+async fn a_frozen_copy_is_stopped_with_its_staging_and_a_reader_is_not() {
     for publish in [true, false] {
         let database = TestDatabase::postgres().await;
         let (task, plan) = (crate::harness::task_id(), plan("sales", PublishMode::Create, 1));
         let mut staging = database.datasets.stage(task, 1, &plan).await.unwrap();
         staging.write(numbers(1, 2), "at 2".into()).await.unwrap();
         let (_frozen, pid, mut reader) = frozen(&database, &task.to_string()).await;
-        let mut onlooker = PgConnection::connect(&database.url).await.unwrap();
-        // Taking over does not wait for it.
+        let mut observer = PgConnection::connect(&database.url).await.unwrap();
+        // Taking over does not wait for the frozen connection.
         assert_eq!(database.datasets.staged_cursor(task, 2).await.unwrap().as_deref(), Some("at 2"));
         let datasets = database.datasets.clone();
         let ending = tokio::spawn(async move {
@@ -166,12 +167,12 @@ async fn a_copy_that_froze_is_ended_where_the_staging_ends_and_a_reader_is_not()
                 false => datasets.discard(task, 2).await,
             }
         });
-        until(&mut onlooker, &format!("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = {pid}")).await;
+        until(&mut observer, &format!("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = {pid}")).await;
         run(&mut reader, "COMMIT".into()).await;
         ending.await.unwrap().unwrap();
         assert_eq!(database.files().await, usize::from(publish));
         let late = staging.write(numbers(3, 3), "late".into()).await;
-        assert_eq!(late.err(), Some(Error::LeaseLost), "the table it copies to is gone");
+        assert_eq!(late.err(), Some(Error::LeaseLost), "the table it copies to no longer exists");
     }
 }
 

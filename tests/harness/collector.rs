@@ -1,4 +1,4 @@
-//! A collector of traces on loopback, which keeps the spans that it is sent by OTLP/HTTP.
+//! A trace collector on loopback that stores the spans it receives by OTLP/HTTP.
 
 use std::sync::Arc;
 
@@ -16,16 +16,16 @@ use tokio::sync::watch;
 
 use super::server::PATIENCE;
 
-/// A span with the attributes of the process that it comes from.
+/// A span with the resource attributes of the process that sent it.
 #[derive(Clone, Debug)]
 pub struct Traced {
     pub span: Span,
     pub resource: Vec<KeyValue>,
 }
 
-/// The collector. It ends with the test.
+/// The collector. It stops at the end of the test.
 pub struct Collector {
-    /// Its address, without a path.
+    /// Base URL, without a path.
     pub url: String,
     spans: watch::Sender<Vec<Traced>>,
 }
@@ -40,15 +40,15 @@ impl Collector {
         Collector { url, spans }
     }
 
-    /// Waits for the first span that is `wanted`.
+    /// Waits for the first span that matches `wanted`.
     pub async fn until(&self, wanted: impl Fn(&Traced) -> bool) -> Traced {
         let mut spans = self.spans.subscribe();
         let found = spans.wait_for(|spans| spans.iter().any(&wanted));
-        let spans = tokio::time::timeout(PATIENCE, found).await.expect("a span in time").unwrap();
+        let spans = tokio::time::timeout(PATIENCE, found).await.expect("no such span in time").unwrap();
         spans.iter().find(|traced| wanted(traced)).unwrap().clone()
     }
 
-    /// Every span so far.
+    /// Returns all spans received so far.
     pub fn spans(&self) -> Vec<Traced> {
         self.spans.borrow().clone()
     }
@@ -65,7 +65,7 @@ async fn receive(State(spans): State<Arc<watch::Sender<Vec<Traced>>>>, body: Byt
     });
 }
 
-/// The text or number of an attribute.
+/// Returns the text or number of an attribute.
 pub fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
     let value = attributes.iter().find(|attribute| attribute.key == key)?.value.as_ref()?.value.as_ref()?;
     match value {

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-/// A file with a header `n,name,note` and as many rows: the first cell is the row's number, others hold quotes, commas
-/// and line ends now and then.
+/// Returns a file with the header `n,name,note` and `rows` rows. The first cell is the row's number. Some other cells
+/// contain quotes, commas and line ends.
 pub fn people(rows: usize) -> String {
     let mut text = String::from("n,name,note\r\n");
     for n in 1..=rows {
@@ -17,7 +17,7 @@ pub fn people(rows: usize) -> String {
     text
 }
 
-/// A file of `rows` x `columns` short cells.
+/// Returns a file of `rows` x `columns` short cells.
 pub fn wide(rows: usize, columns: usize) -> String {
     let header: Vec<_> = (1..=columns).map(|column| format!("c{column}")).collect();
     let mut text = header.join(",") + "\r\n";
@@ -29,7 +29,7 @@ pub fn wide(rows: usize, columns: usize) -> String {
     text
 }
 
-/// Every cell of a file.
+/// Returns all cells of a file.
 pub fn cells(text: &[u8]) -> Vec<Vec<String>> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text);
     reader.records().map(|record| record.unwrap().iter().map(str::to_owned).collect()).collect()

@@ -1,4 +1,4 @@
-//! The server in this process: with kinds of the story's own, and by a clock that the story moves.
+//! The server in the test process, with kinds defined by the story and a clock that the story controls.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::watch::Watch;
 
-/// A server in this process, which keeps nothing when it ends.
+/// A server in this process. Its data is deleted when it stops.
 pub struct Embedded {
     url: String,
     client: Client,
@@ -23,7 +23,7 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Starts one with these PAUSA_* variables.
+    /// Starts a server with these PAUSA_* variables.
     pub async fn start(settings: &[(&str, &str)], kinds: Vec<Arc<dyn Kind>>, clock: Clock) -> Embedded {
         let settings = [&[("PAUSA_EPHEMERAL", "true")], settings].concat();
         let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -37,23 +37,23 @@ impl Embedded {
         Embedded { url, client, ending, served }
     }
 
-    /// The answer to a GraphQL operation, whole.
+    /// Sends a GraphQL operation and returns the complete response.
     pub async fn ask(&self, query: &str) -> Value {
         let body = json!({ "query": query });
         self.client.post(format!("{}/graphql", self.url)).json(&body).send().await.unwrap().json().await.unwrap()
     }
 
-    /// Watches a task by subscription until it is in `state`, and answers it then.
+    /// Watches a task by subscription until it is in `state`, and returns it.
     pub async fn until(&self, id: &str, state: &str) -> Value {
         Watch::progress(&self.url, id).await.until(|task| task["state"] == state).await
     }
 
-    /// Watches a task by a subscription of the story's own.
+    /// Watches a task with the story's own subscription.
     pub async fn watch(&self, query: &str, id: &str) -> Watch {
         Watch::open(&self.url, "taskProgress", query, json!({ "id": id })).await
     }
 
-    /// Ends it as SIGTERM does; true where all tasks let go in time.
+    /// Shuts the server down as SIGTERM does. Returns true if all tasks stopped in time.
     pub async fn end(self) -> bool {
         self.ending.cancel();
         self.served.await.unwrap().unwrap()

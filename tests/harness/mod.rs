@@ -1,4 +1,4 @@
-//! The real server on a free port in a folder of its own, and a client that asks it as users do.
+//! The real server on a free port with its own folder, and a client that sends requests as users do.
 
 pub mod collector;
 pub mod csv;
@@ -17,22 +17,22 @@ use pausa::access::Caller;
 use pausa::clock::Clock;
 use pausa::task::TaskId;
 
-/// A client that asks servers as programs of users do.
+/// Returns a client that sends requests as users' programs do.
 pub fn client() -> reqwest::Client {
-    // The first of all the tests sets it; the server itself brings its own.
+    // The first test installs the crypto provider. The server installs its own.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()
 }
 
-/// One clock for all, so that ids sort by the moment they were made.
+/// One clock for all tests, so that IDs sort by creation time.
 static CLOCK: LazyLock<Clock> = LazyLock::new(Clock::system);
 
-/// A new task's id.
+/// Returns the ID of a new task.
 pub fn task_id() -> TaskId {
     CLOCK.task_id()
 }
 
-/// The present moment.
+/// Returns the current time.
 pub fn now() -> Timestamp {
     CLOCK.now()
 }

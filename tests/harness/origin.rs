@@ -1,4 +1,5 @@
-//! A server of files on loopback, which does what the story says: takes part requests or not, breaks off, falls silent.
+//! A file server on loopback, controlled by the story: it supports range requests or not, disconnects, or stops
+//! sending.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,26 +9,26 @@ use tokio::sync::watch;
 
 use super::server::PATIENCE;
 
-/// What the server has and how it answers.
+/// The file and the behavior of the server.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
     /// The file.
     pub body: Vec<u8>,
-    /// Its ETag.
+    /// The ETag of the file.
     pub tag: Option<&'static str>,
-    /// It answers part requests, which are those with the right If-Range.
+    /// If true, the server answers range requests that have the correct If-Range.
     pub ranges: bool,
-    /// It closes the connection after so many bytes of a body.
+    /// The server closes the connection after this many bytes of a body.
     pub cut: Option<usize>,
-    /// It sends so many bytes of a body, then nothing more.
+    /// The server sends this many bytes of a body, then nothing more.
     pub hold: Option<usize>,
-    /// It answers this instead, a whole head without its last line end.
+    /// The server sends this response head instead: complete, but without its last line end.
     pub head: Option<String>,
 }
 
-/// The server. It ends with the test.
+/// The server. It stops at the end of the test.
 pub struct Origin {
-    /// The file's address.
+    /// URL of the file.
     pub url: String,
     script: Arc<Mutex<Script>>,
     heads: watch::Sender<Vec<String>>,
@@ -35,7 +36,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Starts it.
+    /// Starts the server.
     pub async fn start(script: Script) -> Origin {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/rows.csv", listener.local_addr().unwrap());
@@ -55,23 +56,23 @@ impl Origin {
         origin
     }
 
-    /// It answers otherwise from now on.
+    /// Changes how the server answers later requests.
     pub fn change(&self, change: impl FnOnce(&mut Script)) {
         change(&mut self.script.lock().unwrap());
     }
 
-    /// The heads of all requests, in lower case.
+    /// Returns the heads of all requests, in lowercase.
     pub fn requests(&self) -> Vec<String> {
         self.heads.borrow().clone()
     }
 
-    /// Waits until it was asked so many times.
+    /// Waits until the server has received this many requests.
     pub async fn until_asked(&self, times: usize) {
         let mut heads = self.heads.subscribe();
         tokio::time::timeout(PATIENCE, heads.wait_for(|heads| heads.len() >= times)).await.unwrap().unwrap();
     }
 
-    /// Waits until so many clients have closed a connection on which it fell silent.
+    /// Waits until this many clients have closed a connection on which the server stopped sending.
     pub async fn until_left(&self, clients: usize) {
         let mut left = self.left.subscribe();
         tokio::time::timeout(PATIENCE, left.wait_for(|left| *left >= clients)).await.unwrap().unwrap();
@@ -124,7 +125,7 @@ async fn answer(
         socket.flush().await
     };
     if sent.await.is_ok() && script.hold.is_some() && some < rest.len() {
-        // A read ends when the client closes.
+        // The read ends when the client closes the connection.
         let _ = socket.read(&mut [0]).await;
         left.send_modify(|left| *left += 1);
     }

@@ -1,4 +1,4 @@
-//! A PostgreSQL of its own for a run of tests, reached by a socket in its own folder.
+//! A PostgreSQL server of its own for a test run, reached by a socket in its folder.
 
 use std::fs;
 use std::os::unix::fs::chown;
@@ -9,19 +9,19 @@ use std::sync::{Arc, Mutex, Weak};
 
 use tempfile::TempDir;
 
-/// Where Debian and Ubuntu put each version's programs.
+/// Folder in which Debian and Ubuntu install the programs of each version.
 const VERSIONS: &str = "/usr/lib/postgresql";
 
-/// The instance that tests of this process share while one of them holds it.
+/// The instance that the tests of this process share. It stops when no test uses it.
 static SHARED: Mutex<Weak<Postgres>> = Mutex::new(Weak::new());
 
-/// A running server. Dropped, it is stopped and its folder removed.
+/// A running server. Dropping it stops the server and removes its folder.
 pub struct Postgres {
     folder: TempDir,
 }
 
 impl Postgres {
-    /// Starts a server and returns when it answers. It syncs to disk as a real one does.
+    /// Starts a server and returns when it accepts connections. It syncs to disk as in production.
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("pausa-postgres-").tempdir_in("/tmp").unwrap();
         if let Some((user, group)) = server_user() {
@@ -33,7 +33,7 @@ impl Postgres {
         server
     }
 
-    /// Starts the server, after [`Postgres::stop`].
+    /// Starts the server again after [`Postgres::stop`].
     pub fn serve(&self) {
         let socket = self.folder.path().display();
         let settings = format!("-c listen_addresses='' -c unix_socket_directories={socket} -c max_connections=200");
@@ -41,18 +41,18 @@ impl Postgres {
         self.run("pg_ctl", &["start", "--wait", "--silent", "--log", &log, "--options", &settings]);
     }
 
-    /// Ends the server as a crash does, with what it has not written to disk lost, and starts it anew.
+    /// Stops the server as a crash does, which loses all data not yet on disk, and starts it again.
     pub fn crash(&self) {
         self.stop();
         self.serve();
     }
 
-    /// Ends the server as a crash does.
+    /// Stops the server as a crash does.
     pub fn stop(&self) {
         self.run("pg_ctl", &["stop", "--wait", "--silent", "--mode", "immediate"]);
     }
 
-    /// The server that other tests use right now, or a new one.
+    /// Returns the server that other tests use at present, or a new one.
     pub fn shared() -> Arc<Self> {
         let mut shared = SHARED.lock().unwrap();
         shared.upgrade().unwrap_or_else(|| {
@@ -62,12 +62,12 @@ impl Postgres {
         })
     }
 
-    /// The address of the database that every server has.
+    /// Returns the URL of the database that every server has.
     pub fn url(&self) -> String {
         self.url_of("postgres")
     }
 
-    /// The address of a database.
+    /// Returns the URL of a database.
     pub fn url_of(&self, database: &str) -> String {
         let socket = self.folder.path().display().to_string().replace('/', "%2F");
         format!("postgres://postgres@localhost/{database}?host={socket}")
@@ -90,14 +90,14 @@ impl Drop for Postgres {
     }
 }
 
-/// The programs of the newest version.
+/// Returns the folder with the programs of the newest version.
 fn binaries() -> PathBuf {
-    let versions = fs::read_dir(VERSIONS).expect("PostgreSQL's server programs: scripts/needs.sh installs them");
+    let versions = fs::read_dir(VERSIONS).expect("PostgreSQL is not installed: run scripts/needs.sh");
     let newest = versions.filter_map(|entry| entry.unwrap().file_name().to_str()?.parse::<u32>().ok()).max();
-    Path::new(VERSIONS).join(newest.expect("a version of PostgreSQL").to_string()).join("bin")
+    Path::new(VERSIONS).join(newest.expect("no version of PostgreSQL found").to_string()).join("bin")
 }
 
-/// PostgreSQL refuses to run as root: then its own user and group are taken.
+/// Returns PostgreSQL's own user and group if the test runs as root, because PostgreSQL refuses to run as root.
 fn server_user() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;

@@ -1,4 +1,4 @@
-//! A receiver of webhooks on loopback, which answers as the story says and remembers what it got.
+//! A webhook receiver on loopback that answers as the story requires and records every request.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,10 +22,10 @@ use tokio_rustls::server::TlsStream;
 
 use super::server::PATIENCE;
 
-/// A webhook as it came in.
+/// A received webhook.
 #[derive(Clone, Debug)]
 pub struct Hook {
-    /// When.
+    /// Time of receipt.
     pub at: Timestamp,
     pub method: Method,
     pub version: Version,
@@ -36,54 +36,54 @@ pub struct Hook {
 }
 
 impl Hook {
-    /// The task's id, which its path ends in.
+    /// Returns the task's ID, the last segment of the path.
     pub fn id(&self) -> String {
         let path = self.path.split('?').next().unwrap();
         path.rsplit('/').next().unwrap().to_owned()
     }
 
-    /// A header's text.
+    /// Returns the value of a header.
     pub fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 }
 
-/// What it does with a request.
+/// How the receiver answers a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Answer {
-    /// Answers with that status.
+    /// Answers with this status.
     Status(u16),
-    /// The same, with a Retry-After.
+    /// Answers with this status and a Retry-After header.
     RetryAfter(u16, &'static str),
     /// Answers with a redirect to itself.
     Redirect,
-    /// Reads it and never answers.
+    /// Reads the request and never answers.
     Never,
-    /// Answers with 200 after that time.
+    /// Answers with 200 after this time.
     Late(Duration),
 }
 
-/// What it answers: the hook, and how many came before it for the same task.
+/// Returns the answer to a hook, given the number of earlier hooks of the same task.
 type Script = dyn Fn(&Hook, usize) -> Answer + Send + Sync;
 
 struct Inner {
     hooks: watch::Sender<Vec<Hook>>,
     script: Mutex<Arc<Script>>,
     clock: Clock,
-    /// By TLS.
+    /// True if the receiver uses TLS.
     connections: AtomicUsize,
 }
 
-/// The receiver. It ends with the test.
+/// The receiver. It stops at the end of the test.
 #[derive(Clone)]
 pub struct Receiver {
-    /// Its address, without a path.
+    /// Base URL, without a path.
     pub url: String,
     inner: Arc<Inner>,
 }
 
 impl Receiver {
-    /// Starts one that answers each hook as `script` says.
+    /// Starts a receiver that answers each hook as `script` specifies.
     pub async fn start(script: impl Fn(&Hook, usize) -> Answer + Send + Sync + 'static) -> Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let receiver = Receiver::new(format!("http://{}", listener.local_addr().unwrap()), script);
@@ -92,7 +92,7 @@ impl Receiver {
         receiver
     }
 
-    /// Starts one that takes everything by https; answers also the certificate by which it is known, in PEM.
+    /// Starts a receiver that accepts every hook by HTTPS. Returns it with its certificate in PEM.
     pub async fn secure() -> (Receiver, String) {
         let own = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let key = PrivatePkcs8KeyDer::from(own.signing_key.serialize_der()).into();
@@ -119,42 +119,42 @@ impl Receiver {
         Router::new().fallback(receive).with_state(Arc::clone(&self.inner))
     }
 
-    /// Starts one that takes everything.
+    /// Starts a receiver that accepts every hook.
     pub async fn kind() -> Receiver {
         Receiver::start(|_, _| Answer::Status(200)).await
     }
 
-    /// It answers otherwise from now on.
+    /// Changes how the receiver answers later requests.
     pub fn change(&self, script: impl Fn(&Hook, usize) -> Answer + Send + Sync + 'static) {
         *self.inner.script.lock().unwrap() = Arc::new(script);
     }
 
-    /// All that came, in the order in which it came.
+    /// Returns all hooks in the order of receipt.
     pub fn hooks(&self) -> Vec<Hook> {
         self.inner.hooks.borrow().clone()
     }
 
-    /// How many came.
+    /// Returns the number of hooks received.
     pub fn count(&self) -> usize {
         self.inner.hooks.borrow().len()
     }
 
-    /// How many connections were made, by TLS.
+    /// Returns the number of TLS connections made.
     pub fn connections(&self) -> usize {
         self.inner.connections.load(Ordering::Relaxed)
     }
 
-    /// Waits until so many have come.
+    /// Waits until this many hooks have been received.
     pub async fn until(&self, count: usize) -> Vec<Hook> {
         let mut hooks = self.inner.hooks.subscribe();
-        // What is waited for is lent: kept while it is read once more, it would hold up who writes, and both for ever.
+        // `wait_for` returns a borrow, which blocks writers. Keeping it during the next read would cause a deadlock.
         let came = tokio::time::timeout(PATIENCE, hooks.wait_for(|hooks| hooks.len() >= count)).await.is_ok();
-        assert!(came, "{} of {count} webhooks came", self.count());
+        assert!(came, "only {} of {count} webhooks were received", self.count());
         self.hooks()
     }
 }
 
-/// Connections by TLS.
+/// TLS connections.
 struct Secure {
     tcp: TcpListener,
     acceptor: TlsAcceptor,
@@ -169,7 +169,7 @@ impl Listener for Secure {
         loop {
             let (stream, from) = self.tcp.accept().await.unwrap();
             self.inner.connections.fetch_add(1, Ordering::Relaxed);
-            // A client that does not know the certificate goes away.
+            // A client that does not trust the certificate disconnects.
             if let Ok(stream) = self.acceptor.accept(stream).await {
                 return (stream, from);
             }
@@ -196,7 +196,7 @@ async fn receive(State(inner): State<Arc<Inner>>, request: Request) -> Response 
     });
     let status = |status: u16| StatusCode::from_u16(status).unwrap();
     match answer {
-        Answer::Status(code) => (status(code), "as the story says").into_response(),
+        Answer::Status(code) => (status(code), "as the story requires").into_response(),
         Answer::RetryAfter(code, after) => (status(code), [("retry-after", after)]).into_response(),
         Answer::Redirect => (StatusCode::TEMPORARY_REDIRECT, [("location", "/elsewhere")]).into_response(),
         Answer::Never => std::future::pending().await,

@@ -1,4 +1,4 @@
-//! The real program, started, asked, stopped and killed.
+//! The real program: starts it, sends requests, stops it and kills it.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -13,14 +13,14 @@ use tokio::task::JoinHandle;
 
 use super::watch::Watch;
 
-/// The longest that a story waits for anything: far more than it takes, so that a hang is a failure and a slow machine
+/// The longest time that a story waits for anything. It is far longer than needed: a hang is a failure, a slow machine
 /// is not.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
-/// A running server. Dropped, it is killed, and its folder is removed with it.
+/// A running server. Dropping it kills the process and removes its folder.
 pub struct Server {
     child: Child,
-    /// Its address, such as `http://127.0.0.1:43211`.
+    /// Base URL, such as `http://127.0.0.1:43211`.
     pub url: String,
     settings: Vec<(String, String)>,
     folder: TempDir,
@@ -28,18 +28,19 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server with a new folder and no other settings.
+    /// Starts a server with a new folder and no other settings.
     pub async fn start() -> Server {
         Server::with(&[]).await
     }
 
-    /// A server with a new folder and these PAUSA_* variables.
+    /// Starts a server with a new folder and these PAUSA_* variables.
     pub async fn with(settings: &[(&str, &str)]) -> Server {
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Server::run(settings, tempfile::tempdir().unwrap()).await
     }
 
-    /// A server as by [`Server::with`], and its log: all that it writes to stderr, a pipe, until it ends.
+    /// Starts a server as [`Server::with`] does. Also returns its log: everything it writes to stderr, a pipe, until it
+    /// ends.
     pub async fn logging(settings: &[(&str, &str)]) -> (Server, JoinHandle<String>) {
         let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let folder = tempfile::tempdir().unwrap();
@@ -54,7 +55,7 @@ impl Server {
         (Server { child, url, settings, folder, client: super::client() }, log)
     }
 
-    /// A server on a folder that is there already.
+    /// Starts a server on an existing folder.
     pub async fn at(settings: &[(&str, &str)], folder: TempDir) -> Server {
         let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Server::run(settings, folder).await
@@ -66,18 +67,18 @@ impl Server {
         Server { child, url, settings, folder, client: super::client() }
     }
 
-    /// Ends the process as `kill -9` does; its folder stays until this is dropped.
+    /// Ends the process as `kill -9` does. The folder remains until this is dropped.
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap();
     }
 
-    /// Starts the process anew on the same folder, after [`Server::kill`] or [`Server::terminate`].
+    /// Starts the process again on the same folder, after [`Server::kill`] or [`Server::terminate`].
     pub async fn restart(&mut self) {
         self.child = spawn(&self.settings, self.folder.path());
         self.url = address(&mut self.child).await;
     }
 
-    /// Sends SIGTERM and answers the exit code.
+    /// Sends SIGTERM and returns the exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
         self.signal(rustix::process::Signal::TERM);
         tokio::time::timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap().code()
@@ -89,31 +90,31 @@ impl Server {
         rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
     }
 
-    /// The process's id.
+    /// Returns the process ID.
     pub fn pid(&self) -> u32 {
         self.child.id().unwrap()
     }
 
-    /// The folder of everything that it keeps.
+    /// Returns the folder that contains all data of the server.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The answer to a GraphQL operation, whole.
+    /// Sends a GraphQL operation and returns the complete response.
     pub async fn ask(&self, query: &str, variables: Value) -> Value {
         let body = json!({ "query": query, "variables": variables });
         let answer = self.client.post(format!("{}/graphql", self.url)).json(&body).send().await.unwrap();
         answer.json().await.unwrap()
     }
 
-    /// The data of a GraphQL operation that must go well.
+    /// Returns the data of a GraphQL operation that must succeed.
     pub async fn data(&self, query: &str, variables: Value) -> Value {
         let mut answer = self.ask(query, variables).await;
         assert!(answer.get("errors").is_none(), "{query}: {answer}");
         answer["data"].take()
     }
 
-    /// The only error of a GraphQL operation that must be refused.
+    /// Returns the only error of a GraphQL operation that must be refused.
     pub async fn refusal(&self, query: &str, variables: Value) -> Value {
         let mut answer = self.ask(query, variables).await;
         let refused = answer["errors"].as_array().is_some_and(|errors| errors.len() == 1);
@@ -121,7 +122,7 @@ impl Server {
         answer["errors"][0].take()
     }
 
-    /// Sends a file and answers the upload's id.
+    /// Uploads a file and returns the upload's ID.
     pub async fn upload(&self, bytes: impl Into<Vec<u8>>) -> String {
         let sent = self.client.post(format!("{}/uploads", self.url)).body(bytes.into()).send().await.unwrap();
         assert_eq!(sent.status(), 201);
@@ -129,7 +130,7 @@ impl Server {
         answer["id"].as_str().unwrap().to_owned()
     }
 
-    /// Starts an import with `input` beside its source, and answers the task's id.
+    /// Starts an import with the given source and `input`. Returns the task's ID.
     pub async fn import(&self, upload: &str, mut input: Value) -> String {
         input["source"] = json!({ "uploadId": upload });
         let query = "mutation($input: StartImportInput!) { startImport(input: $input) { id } }";
@@ -137,28 +138,28 @@ impl Server {
         data["startImport"]["id"].as_str().unwrap().to_owned()
     }
 
-    /// Starts an export and answers the task's id.
+    /// Starts an export and returns the task's ID.
     pub async fn export(&self, dataset: &str) -> String {
         let query = "mutation($input: StartExportInput!) { startExport(input: $input) { id } }";
         let data = self.data(query, json!({ "input": { "dataset": dataset } })).await;
         data["startExport"]["id"].as_str().unwrap().to_owned()
     }
 
-    /// Starts a computation of pi and answers the task's id.
+    /// Starts a computation of pi and returns the task's ID.
     pub async fn pi(&self, digits: u32) -> String {
         let query = "mutation($input: StartPiJobInput!) { startPiJob(input: $input) { id } }";
         let data = self.data(query, json!({ "input": { "digits": digits } })).await;
         data["startPiJob"]["id"].as_str().unwrap().to_owned()
     }
 
-    /// Starts a timer and answers the task's id.
+    /// Starts a timer and returns the task's ID.
     pub async fn timer(&self, input: Value) -> String {
         let query = "mutation($input: StartTimerInput!) { startTimer(input: $input) { id } }";
         let data = self.data(query, json!({ "input": input })).await;
         data["startTimer"]["id"].as_str().unwrap().to_owned()
     }
 
-    /// Asks `verb` (pause, resume, terminate) of a task; the whole answer.
+    /// Sends `verb` (pause, resume, terminate) to a task and returns the complete response.
     pub async fn verb(&self, verb: &str, id: &str) -> Value {
         let query = format!("mutation($id: ID!) {{ {verb}(id: $id) {{ id state progress {{ done }} }} }}");
         self.ask(&query, json!({ "id": id })).await
@@ -182,7 +183,7 @@ impl Server {
         state.unwrap_or_else(|| panic!("{verb}: {answer}")).to_owned()
     }
 
-    /// The task as it is, with its history.
+    /// Returns the task with its history.
     pub async fn task(&self, id: &str) -> Value {
         let query =
             "query($id: ID!) { task(id: $id) { id kind state label attempt progress { phase unit done total fraction }
@@ -192,43 +193,43 @@ impl Server {
         self.data(query, json!({ "id": id })).await["task"].take()
     }
 
-    /// Watches a task by subscription until it is in `state`, and answers it then.
+    /// Watches a task by subscription until it is in `state`, and returns it.
     pub async fn until(&self, id: &str, state: &str) -> Value {
         let mut watch = Watch::progress(&self.url, id).await;
         watch.until(|task| task["state"] == state).await
     }
 
-    /// Watches a task by subscription until `done` reaches a number, and answers it then.
+    /// Watches a task by subscription until `done` reaches a number, and returns it.
     pub async fn until_done(&self, id: &str, done: u64) -> Value {
         let mut watch = Watch::progress(&self.url, id).await;
         watch.until(|task| task["progress"]["done"].as_u64().unwrap() >= done).await
     }
 
-    /// The number of a dataset's rows; none where there is no such dataset.
+    /// Returns the number of rows in a dataset. None if the dataset does not exist.
     pub async fn rows(&self, dataset: &str) -> Option<u64> {
         let query = "query($name: String!) { dataset(name: $name) { rowCount } }";
         self.data(query, json!({ "name": dataset })).await["dataset"]["rowCount"].as_u64()
     }
 
-    /// Exports a dataset and answers the file.
+    /// Exports a dataset and returns the file.
     pub async fn exported(&self, dataset: &str) -> Vec<u8> {
         let id = self.export(dataset).await;
         self.until(&id, "COMPLETED").await;
         self.get(&format!("/download/{id}")).await.bytes().await.unwrap().to_vec()
     }
 
-    /// GET on a path.
+    /// Sends a GET request.
     pub async fn get(&self, path: &str) -> Response {
         self.client.get(format!("{}{path}", self.url)).send().await.unwrap()
     }
 
-    /// The client, for what the other functions do not do.
+    /// Returns the HTTP client, for requests that have no function here.
     pub fn client(&self) -> &Client {
         &self.client
     }
 }
 
-/// Runs the program on a data folder to its end: its exit code, and what it said on both outputs.
+/// Runs the program on a data folder until it exits. Returns its exit code and the output of stdout and stderr.
 pub async fn run(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pausa"));
     command
@@ -261,7 +262,7 @@ fn command(settings: &[(String, String)], folder: &Path) -> Command {
     command
 }
 
-/// Reads the address that the server prints once it is ready.
+/// Reads the address that the server prints when it is ready.
 async fn address(child: &mut Child) -> String {
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let found = async {

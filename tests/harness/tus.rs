@@ -1,4 +1,4 @@
-//! A client of tus that stops, breaks off and goes on as a story wants.
+//! A tus client that stops, disconnects and resumes as a story requires.
 
 use std::path::PathBuf;
 
@@ -9,56 +9,56 @@ use tokio::net::TcpStream;
 
 use super::server::{PATIENCE, Server};
 
-/// What a client does with one upload.
+/// The client of one upload.
 pub struct Tus<'a> {
     pub server: &'a Server,
-    /// The path of its URL.
+    /// Path of the upload's URL.
     pub path: String,
-    /// Where the server keeps what is not whole yet.
+    /// Path of the incomplete file on the server's disk.
     pub unfinished: PathBuf,
 }
 
-/// A request of tus.
+/// Returns a tus request.
 pub fn asked(server: &Server, method: Method, path: &str) -> RequestBuilder {
     server.client().request(method, format!("{}{path}", server.url)).header("tus-resumable", "1.0.0")
 }
 
-/// A header's text; empty where there is none.
+/// Returns the value of a header. Empty if it is missing.
 pub fn text(answer: &Response, name: &str) -> String {
     answer.headers().get(name).map_or(String::new(), |value| value.to_str().unwrap().to_owned())
 }
 
 impl<'a> Tus<'a> {
-    /// Begins an upload of so many bytes.
+    /// Creates an upload of this many bytes.
     pub async fn begin(server: &'a Server, length: usize) -> Tus<'a> {
         let created = asked(server, Method::POST, "/uploads").header("upload-length", length).send().await.unwrap();
         assert_eq!((created.status().as_u16(), text(&created, "tus-resumable").as_str()), (201, "1.0.0"));
         Tus::at(server, text(&created, "location"))
     }
 
-    /// An upload that was begun before.
+    /// Returns a client for an existing upload.
     pub fn at(server: &'a Server, path: String) -> Tus<'a> {
         Tus { server, path, unfinished: server.folder().join("files/unfinished") }
     }
 
-    /// Its id.
+    /// Returns the upload's ID.
     pub fn id(&self) -> &str {
         self.path.trim_start_matches("/uploads/")
     }
 
-    /// A request with a part.
+    /// Returns a request that sends a part.
     pub fn part(&self, offset: usize, bytes: impl Into<reqwest::Body>) -> RequestBuilder {
         let request = asked(self.server, Method::PATCH, &self.path).header("upload-offset", offset).body(bytes);
         request.header("content-type", "application/offset+octet-stream")
     }
 
-    /// Sends a part, and answers the status and the new offset.
+    /// Sends a part. Returns the status and the new offset.
     pub async fn send(&self, offset: usize, bytes: &[u8]) -> (u16, String) {
         let answer = self.part(offset, bytes.to_vec()).send().await.unwrap();
         (answer.status().as_u16(), text(&answer, "upload-offset"))
     }
 
-    /// Sends the beginning of a part and leaves the connection open.
+    /// Sends the beginning of a part and keeps the connection open.
     pub async fn hang(&self, offset: usize, bytes: &[u8], length: usize) -> TcpStream {
         let mut socket = TcpStream::connect(self.server.url.trim_start_matches("http://")).await.unwrap();
         let head = format!(
@@ -71,22 +71,22 @@ impl<'a> Tus<'a> {
         socket
     }
 
-    /// The offset that the server tells.
+    /// Returns the offset that the server reports.
     pub async fn offset(&self) -> usize {
         let answer = asked(self.server, Method::HEAD, &self.path).send().await.unwrap();
         assert_eq!((answer.status().as_u16(), text(&answer, "cache-control").as_str()), (200, "no-store"));
         text(&answer, "upload-offset").parse().unwrap()
     }
 
-    /// Bytes in the unfinished file.
+    /// Returns the number of bytes in the incomplete file.
     pub fn there(&self) -> u64 {
         std::fs::metadata(self.unfinished.join(self.id())).map_or(0, |known| known.len())
     }
 
-    /// Waits until so many bytes are in the unfinished file.
+    /// Waits until this many bytes are in the incomplete file.
     pub async fn until_there(&self, bytes: u64) {
         let come = async {
-            // Nothing tells of bytes that come in; they are looked for.
+            // The server sends no event for received bytes, so the file is polled.
             while self.there() < bytes {
                 tokio::task::yield_now().await;
             }
@@ -94,10 +94,10 @@ impl<'a> Tus<'a> {
         tokio::time::timeout(PATIENCE, come).await.unwrap();
     }
 
-    /// Waits until its file is gone.
+    /// Waits until the file no longer exists.
     pub async fn until_gone(&self) {
         let gone = async {
-            // Nothing tells of it; it is looked for.
+            // The server sends no event for this, so the file is polled.
             while self.there() > 0 {
                 tokio::task::yield_now().await;
             }
@@ -105,7 +105,7 @@ impl<'a> Tus<'a> {
         tokio::time::timeout(PATIENCE, gone).await.unwrap();
     }
 
-    /// Imports it, and counts the rows.
+    /// Imports the upload and returns the number of rows.
     pub async fn rows(&self, dataset: &str) -> Option<u64> {
         let id = self.server.import(self.id(), json!({ "dataset": dataset })).await;
         self.server.until(&id, "COMPLETED").await;

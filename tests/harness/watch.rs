@@ -12,7 +12,7 @@ use super::server::PATIENCE;
 const PROGRESS: &str = "subscription($id: ID!) { taskProgress(id: $id) { id state attempt error { code message }
     progress { phase done total fraction } ... on ImportTask { rowsImported } } }";
 
-/// A subscription under way.
+/// An open subscription.
 pub struct Watch {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
     field: &'static str,
@@ -24,22 +24,22 @@ impl Watch {
         Watch::open(url, "taskProgress", PROGRESS, json!({ "id": id })).await
     }
 
-    /// Subscribes to `field` by `query`.
+    /// Subscribes to `field` with `query`.
     pub async fn open(url: &str, field: &'static str, query: &str, variables: Value) -> Watch {
         let mut request = (url.replace("http://", "ws://") + "/graphql").into_client_request().unwrap();
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().unwrap());
         let (socket, _) = connect_async(request).await.unwrap();
         let mut watch = Watch { socket, field };
-        watch.say(json!({ "type": "connection_init" })).await;
-        assert_eq!(watch.hear().await.unwrap()["type"], "connection_ack");
+        watch.send(json!({ "type": "connection_init" })).await;
+        assert_eq!(watch.receive().await.unwrap()["type"], "connection_ack");
         let payload = json!({ "query": query, "variables": variables });
-        watch.say(json!({ "type": "subscribe", "id": "1", "payload": payload })).await;
+        watch.send(json!({ "type": "subscribe", "id": "1", "payload": payload })).await;
         watch
     }
 
-    /// The next event; none once the subscription is complete or the server closed the socket.
+    /// Returns the next event. None if the subscription is complete or the server closed the socket.
     pub async fn next(&mut self) -> Option<Value> {
-        let mut message = self.hear().await?;
+        let mut message = self.receive().await?;
         match message["type"].as_str() {
             Some("next") => Some(message["payload"]["data"][self.field].take()),
             Some("complete") => None,
@@ -47,7 +47,7 @@ impl Watch {
         }
     }
 
-    /// The first event that is `wanted`.
+    /// Returns the first event that matches `wanted`.
     pub async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         while let Some(event) = self.next().await {
@@ -59,13 +59,13 @@ impl Watch {
         panic!("the subscription ended with {last}");
     }
 
-    async fn say(&mut self, message: Value) {
+    async fn send(&mut self, message: Value) {
         self.socket.send(Message::text(message.to_string())).await.unwrap();
     }
 
-    /// The next message, past pings; none where the socket is closed.
-    async fn hear(&mut self) -> Option<Value> {
-        tokio::time::timeout(PATIENCE, self.message()).await.expect("an event in time")
+    /// Returns the next message and skips pings. None if the socket is closed.
+    async fn receive(&mut self) -> Option<Value> {
+        tokio::time::timeout(PATIENCE, self.message()).await.expect("no event in time")
     }
 
     async fn message(&mut self) -> Option<Value> {
@@ -74,7 +74,7 @@ impl Watch {
                 Ok(Message::Text(text)) => {
                     let message: Value = serde_json::from_str(&text).unwrap();
                     match message["type"].as_str() {
-                        Some("ping") => self.say(json!({ "type": "pong" })).await,
+                        Some("ping") => self.send(json!({ "type": "pong" })).await,
                         _ => return Some(message),
                     }
                 }

@@ -1,4 +1,4 @@
-//! The dashboard and the alert rules under deploy/ fit what a server really says.
+//! The dashboard and the alert rules in deploy/ match the metrics of a real server.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ fn dashboard() -> Value {
     serde_json::from_str(&std::fs::read_to_string(deployed("grafana/pausa.json")).unwrap()).unwrap()
 }
 
-/// The panels that show something.
+/// Returns the panels that show data.
 fn panels(dashboard: &Value) -> Vec<&Value> {
     dashboard["panels"].as_array().unwrap().iter().filter(|panel| panel["type"] != "row").collect()
 }
@@ -30,13 +30,13 @@ fn expressions(dashboard: &Value) -> Vec<&str> {
     targets.map(|target| target["expr"].as_str().unwrap()).collect()
 }
 
-/// The metrics of this server that a text names.
+/// Returns the metrics of this server that a text names.
 fn named(text: &str) -> BTreeSet<&str> {
     let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     words.filter(|word| word.starts_with("pausa_") || word.starts_with("process_")).collect()
 }
 
-/// A server of which every family has moved that the server's own kinds can move.
+/// Scrapes a server on which every metric family that its own kinds can change has changed.
 async fn scraped() -> Scrape {
     let (place, receiver) = (Place::postgres().await, Receiver::kind().await);
     let server = Server::with(&[("PAUSA_DATABASE_URL", &place.url), ("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true")]).await;
@@ -74,20 +74,20 @@ async fn every_metric_of_the_dashboard_and_of_the_rules_exists() {
 }
 
 #[test]
-fn the_alert_rules_are_valid_and_fire_when_they_must() {
+fn the_alert_rules_are_valid_and_fire_when_required() {
     let rules = deployed("prometheus/alerts.yml");
     promtool::passes(&["check", "rules", rules.to_str().unwrap()]);
     promtool::passes(&["test", "rules", deployed("prometheus/alerts-test.yml").to_str().unwrap()]);
 }
 
 #[test]
-fn the_dashboard_has_a_data_source_to_choose_and_only_valid_queries() {
+fn the_dashboard_has_a_selectable_data_source_and_only_valid_queries() {
     let dashboard = dashboard();
     let variables = dashboard["templating"]["list"].as_array().unwrap();
     assert!(variables.iter().any(|variable| variable["name"] == "datasource" && variable["type"] == "datasource"));
     let all = dashboard["panels"].as_array().unwrap();
     let ids: BTreeSet<_> = all.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
-    assert_eq!(ids.len(), all.len(), "each panel has an id of its own");
+    assert_eq!(ids.len(), all.len(), "each panel has a unique ID");
     for panel in panels(&dashboard) {
         assert_eq!(panel["datasource"]["uid"], "${datasource}", "{panel}");
         assert!(!panel["title"].as_str().unwrap().is_empty() && !panel["description"].as_str().unwrap().is_empty());
@@ -96,7 +96,7 @@ fn the_dashboard_has_a_data_source_to_choose_and_only_valid_queries() {
         let expression = expression.replace("$__rate_interval", "5m").replace("$instance", ".*");
         json!({ "record": format!("panel:{n}"), "expr": expression })
     });
-    // JSON is YAML.
+    // JSON is valid YAML.
     let groups = json!({ "groups": [{ "name": "panels", "rules": rules.collect::<Vec<_>>() }] });
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), groups.to_string()).unwrap();

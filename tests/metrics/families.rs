@@ -1,4 +1,4 @@
-//! Each family moves as the server works.
+//! Each metric family changes as the server works.
 
 use futures_util::stream;
 use serde_json::json;
@@ -41,7 +41,7 @@ async fn requests_operations_and_the_process_are_counted() {
 }
 
 #[tokio::test]
-async fn prometheus_gets_the_format_that_it_asks_for() {
+async fn prometheus_receives_the_format_that_it_requests() {
     let server = Server::start().await;
     let request = server.client().get(format!("{}/metrics", server.url));
     let answer =
@@ -111,7 +111,7 @@ async fn work_stops_and_results_are_counted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_upload_counts_while_it_is_sent() {
+async fn an_upload_is_counted_while_it_is_sent() {
     let server = Server::start().await;
     let (to, parts) = mpsc::unbounded_channel::<std::io::Result<Vec<u8>>>();
     let body = stream::unfold(parts, async |mut parts| Some((parts.recv().await?, parts)));
@@ -187,7 +187,7 @@ async fn events_and_open_subscriptions_are_counted() {
 }
 
 #[tokio::test]
-async fn a_node_that_only_works_has_metrics_too() {
+async fn a_worker_node_has_metrics_too() {
     let server = Server::with(&[("PAUSA_ROLE", "worker")]).await;
     let seen = scrape(&server).await;
     promtool::check_metrics(&seen.text);

@@ -1,4 +1,4 @@
-//! What /metrics says of a running server, checked by Prometheus's own tool.
+//! The metrics of a running server at /metrics, checked by Prometheus's own tool.
 
 mod deploy;
 mod families;
@@ -9,14 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::harness::server::{PATIENCE, Server};
 
-/// The samples of one scrape: `name{labels}` as it stands in the text, and the value.
+/// The samples of one scrape: `name{labels}` as in the text, and the value.
 pub struct Scrape {
-    /// The whole text.
+    /// The complete text.
     pub text: String,
     samples: BTreeMap<String, f64>,
 }
 
-/// Reads /metrics, as tools do that name no format.
+/// Reads /metrics without an Accept header, as tools do.
 pub async fn scrape(server: &Server) -> Scrape {
     let answer = server.get("/metrics").await;
     assert_eq!(answer.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
@@ -27,7 +27,7 @@ pub async fn scrape(server: &Server) -> Scrape {
     Scrape { text, samples }
 }
 
-/// Scrapes until the sample is `wanted`, which it must be before long.
+/// Scrapes until the sample matches `wanted`.
 pub async fn until(server: &Server, sample: &str, wanted: impl Fn(f64) -> bool) -> Scrape {
     let seen = async {
         loop {
@@ -37,28 +37,28 @@ pub async fn until(server: &Server, sample: &str, wanted: impl Fn(f64) -> bool) 
             }
         }
     };
-    tokio::time::timeout(PATIENCE, seen).await.unwrap_or_else(|_| panic!("{sample} is not as it should be"))
+    tokio::time::timeout(PATIENCE, seen).await.unwrap_or_else(|_| panic!("{sample} did not reach the expected value"))
 }
 
 impl Scrape {
-    /// The value of a sample; 0 if there is none.
+    /// Returns the value of a sample. 0 if there is none.
     pub fn value(&self, sample: &str) -> f64 {
         self.samples.get(sample).copied().unwrap_or(0.0)
     }
 
-    /// Each sample has that value.
+    /// Asserts that each sample has the given value.
     pub fn is(&self, expected: &[(&str, f64)]) {
         for (sample, value) in expected {
             assert!(self.value(sample) == *value, "{sample} is {}, not {value}, in\n{}", self.value(sample), self.text);
         }
     }
 
-    /// The sample is there.
+    /// Returns true if the sample exists.
     pub fn has(&self, sample: &str) -> bool {
         self.samples.contains_key(sample)
     }
 
-    /// The names of all samples, without their labels.
+    /// Returns the names of all samples, without their labels.
     pub fn names(&self) -> BTreeSet<&str> {
         self.samples.keys().map(|sample| sample.split('{').next().unwrap()).collect()
     }

@@ -1,4 +1,4 @@
-//! What /metrics says while a database is away, and of a node that was frozen.
+//! Metrics while a database is unavailable, and of a node that was frozen.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::harness::postgres::Postgres;
 use crate::harness::server::{PATIENCE, Server};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_is_away_is_seen_and_so_is_its_return() {
+async fn an_outage_of_a_database_and_its_end_are_visible() {
     let postgres = Arc::new(tokio::task::spawn_blocking(Postgres::start).await.unwrap());
     let server = Server::with(&[("PAUSA_DATABASE_URL", &postgres.url())]).await;
     server.data("{ tasks { nodes { id } } datasets { nodes { name } } }", json!({})).await;
@@ -25,15 +25,15 @@ async fn a_database_that_is_away_is_seen_and_so_is_its_return() {
     for query in ["{ tasks { nodes { id } } }", "{ datasets { nodes { name } } }"] {
         assert_eq!(server.refusal(query, json!({})).await["extensions"]["code"], "UNAVAILABLE");
     }
-    let away = scrape(&server).await;
-    away.is(&[("pausa_store_up", 0.0), ("pausa_datasets_up", 0.0)]);
-    assert!(away.value("pausa_store_unavailable_errors_total") >= 1.0);
-    assert!(away.value("pausa_datasets_unavailable_errors_total") >= 1.0);
-    assert!(away.value(r#"pausa_graphql_errors_total{code="UNAVAILABLE"}"#) >= 2.0);
+    let outage = scrape(&server).await;
+    outage.is(&[("pausa_store_up", 0.0), ("pausa_datasets_up", 0.0)]);
+    assert!(outage.value("pausa_store_unavailable_errors_total") >= 1.0);
+    assert!(outage.value("pausa_datasets_unavailable_errors_total") >= 1.0);
+    assert!(outage.value(r#"pausa_graphql_errors_total{code="UNAVAILABLE"}"#) >= 2.0);
 
     let again = Arc::clone(&postgres);
     tokio::task::spawn_blocking(move || again.serve()).await.unwrap();
-    // Connections of before the outage may be met first.
+    // The server may use connections from before the outage first.
     let answered = async {
         while server
             .ask("{ tasks { nodes { id } } datasets { nodes { name } } }", json!({}))
@@ -44,13 +44,13 @@ async fn a_database_that_is_away_is_seen_and_so_is_its_return() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, answered).await.expect("both databases answer again");
+    tokio::time::timeout(PATIENCE, answered).await.expect("the databases did not answer in time");
     until(&server, "pausa_events_gaps_total", |gaps| gaps == 1.0).await.is(&[("pausa_datasets_up", 1.0)]);
     until(&server, "pausa_store_up", |up| up == 1.0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_was_frozen_counts_the_lease_that_it_lost() {
+async fn a_frozen_node_counts_its_lost_lease() {
     let mut two = TwoNodes::start(&[LEASE]).await;
     let upload = two.a.upload(csv::people(2_000)).await;
     let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 2_500 })).await;
@@ -65,7 +65,7 @@ async fn a_node_that_was_frozen_counts_the_lease_that_it_lost() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_is_measured_by_the_node_that_was_asked_whichever_runs_the_task() {
+async fn the_node_that_receives_a_stop_request_measures_it_whichever_node_runs_the_task() {
     let mut two = TwoNodes::start(&[]).await;
     let upload = two.a.upload(csv::people(5_000)).await;
     let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 500 })).await;

@@ -1,4 +1,4 @@
-//! What waits, counted.
+//! The counts of waiting tasks.
 
 use pausa::store::Backlog;
 use pausa::task::change::End;
@@ -39,16 +39,16 @@ pub async fn unfinished_tasks_are_counted_by_kind_and_state(place: &Place) {
 
     take_short(&store, "a", 20, 20).await;
     let seen = store.backlog(at(20)).await.unwrap();
-    assert_eq!((seen.overdue, seen.oldest_overdue), (0, None), "what is being sent is not overdue");
+    assert_eq!((seen.overdue, seen.oldest_overdue), (0, None), "a short task that runs is not overdue");
 }
 
-pub async fn the_age_of_the_queue_is_that_of_the_last_time_in_it(place: &Place) {
+pub async fn the_age_of_a_queued_task_counts_from_its_last_entry_into_the_queue(place: &Place) {
     let store = place.with_nodes().await;
     let task = create(&store, plain()).await;
     assert_eq!(store.backlog(at(9)).await.unwrap().oldest_queued, Some(at(0)));
     control(&store, &task, Verb::Pause).await;
     assert_eq!(store.backlog(at(9)).await.unwrap().oldest_queued, None);
-    // `control` asks at the second 1.
+    // `control` sends its request at second 1.
     control(&store, &task, Verb::Resume).await;
     assert_eq!(store.backlog(at(9)).await.unwrap().oldest_queued, Some(at(1)));
 }

@@ -1,4 +1,4 @@
-//! What the database itself refuses, whoever writes to it.
+//! Constraints that the database itself enforces for every writer.
 
 use pausa::store::Store;
 use pausa::task::change::End;
@@ -7,7 +7,7 @@ use pausa::task::{IdempotencyKey, ResultFile, Task, Verb};
 use super::place::{Place, control, create, end, plain, running, task_with};
 use crate::harness::caller;
 
-/// What no row may be made into, whatever state it is in.
+/// Updates that are invalid in every state.
 const NEVER: [&str; 15] = [
     "state = 'DONE'",
     "unit = 'MILES'",
@@ -26,7 +26,7 @@ const NEVER: [&str; 15] = [
     "expires_at = 1, expire_then = NULL",
 ];
 
-/// What a waiting task may not be made into.
+/// Updates that are invalid for a waiting task.
 const WAITING: [&str; 10] = [
     "owner = 'a'",
     "state = 'RUNNING'",
@@ -48,7 +48,7 @@ const PAUSED: [&str; 3] = ["paused_at = NULL", "owner = 'a'", "state = 'QUEUED'"
 
 const COMPLETED: [&str; 3] = ["finished_at = NULL", "owner = 'a'", "state = 'TERMINATED'"];
 
-pub async fn rows_that_no_task_can_be_are_refused(place: &Place) {
+pub async fn the_database_rejects_invalid_task_rows(place: &Place) {
     let store = place.with_nodes().await;
     let result = ResultFile { name: "x".into(), size: 1, content_type: "t".into(), sha256: "s".into() };
     let run = running(&store).await;
@@ -81,7 +81,7 @@ async fn refused(place: &Place, store: &Store, task: &Task, update: &str) {
     assert_eq!(store.get(caller(), task.id).await.unwrap().unwrap(), (*task).clone().into(), "{update}");
 }
 
-pub async fn the_database_itself_keeps_keys_and_places_apart(place: &Place) {
+pub async fn the_database_itself_enforces_unique_keys(place: &Place) {
     let store = place.open().await;
     let holder = create(
         &store,
@@ -101,5 +101,5 @@ pub async fn the_database_itself_keeps_keys_and_places_apart(place: &Place) {
     assert_eq!(place.execute(&taken).await.unwrap(), 1);
     let lost =
         format!("INSERT INTO task_changes VALUES ('{}', 1, NULL, 'QUEUED', 1, 'x', NULL)", crate::harness::task_id());
-    assert!(place.execute(&lost).await.is_err(), "a history belongs to a task");
+    assert!(place.execute(&lost).await.is_err(), "a history row must reference a task");
 }

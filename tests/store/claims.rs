@@ -1,4 +1,4 @@
-//! Taking tasks, and what a run may write as long as it holds its task.
+//! Claims, and what a run may write while it owns its task.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -9,13 +9,13 @@ use pausa::task::change::End;
 use pausa::task::{Refusal, Retry, RetryPolicy, State, TaskError, Verb};
 
 use super::place::{
-    DEATHS, LEASE, POLICY, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, running,
+    DEATHS, LEASE, POLICY, Place, at, control, create, end, is_lease_lost, plain, report, request, rows, running,
 };
 use crate::harness::caller;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-pub async fn the_oldest_are_taken_first_and_no_more_than_asked_for(place: &Place) {
+pub async fn the_oldest_tasks_are_claimed_first_up_to_the_limit(place: &Place) {
     let store = place.with_nodes().await;
     let mut created = Vec::new();
     for _ in 0..5 {
@@ -31,13 +31,13 @@ pub async fn the_oldest_are_taken_first_and_no_more_than_asked_for(place: &Place
     }
     assert!(store.claim("a", at(1), 0).await.unwrap().is_empty());
 
-    // Each claim raises the epoch, and the first one alone is the start.
+    // Each claim raises the epoch. Only the first claim sets the start time.
     end(&store, &first[0], End::Release).await;
     let again = store.claim("b", at(3), 1).await.unwrap().remove(0);
     assert_eq!((again.id, again.epoch, again.started_at), (first[0].id, 2, Some(at(1))));
 }
 
-pub async fn two_nodes_never_get_the_same_task(place: &Place) {
+pub async fn two_nodes_never_claim_the_same_task(place: &Place) {
     let (one, other) = (place.with_nodes().await, place.open().await);
     join_all((0..200).map(|_| create(&one, plain()))).await;
     let claims = (0..60).map(|n| {
@@ -46,7 +46,7 @@ pub async fn two_nodes_never_get_the_same_task(place: &Place) {
     });
     let taken: Vec<_> = join_all(claims).await.into_iter().flatten().collect();
     let ids: HashSet<_> = taken.iter().map(|task| task.id).collect();
-    assert_eq!(ids.len(), taken.len(), "a task was taken twice");
+    assert_eq!(ids.len(), taken.len(), "a task was claimed twice");
     assert!(taken.iter().all(|task| task.epoch == 1));
     let left = one.claim("a", at(1), 1000).await.unwrap();
     assert_eq!(taken.len() + left.len(), 200);
@@ -56,14 +56,14 @@ pub async fn two_nodes_never_get_the_same_task(place: &Place) {
     }
 }
 
-pub async fn an_old_epoch_writes_nothing(place: &Place) {
+pub async fn a_run_with_an_old_epoch_writes_nothing(place: &Place) {
     let store = place.with_nodes().await;
     let old = running(&store).await;
     report(&store, &old, Some("{\"n\":1}".into()), rows(1)).await.unwrap();
     end(&store, &old, End::Release).await;
-    let given_back = store.get(caller(), old.id).await.unwrap();
-    assert!(is_lease_lost(&report(&store, &old, None, rows(5)).await), "nobody holds it");
-    assert_eq!(store.get(caller(), old.id).await.unwrap(), given_back);
+    let released = store.get(caller(), old.id).await.unwrap();
+    assert!(is_lease_lost(&report(&store, &old, None, rows(5)).await), "no node owns it");
+    assert_eq!(store.get(caller(), old.id).await.unwrap(), released);
 
     let new = store.claim("b", at(3), 1).await.unwrap().remove(0);
     let error = TaskError { code: "INTERNAL".into(), message: "late".into() };
@@ -78,24 +78,24 @@ pub async fn an_old_epoch_writes_nothing(place: &Place) {
     assert!(is_lease_lost(&report(&store, &old, Some("late".into()), rows(50)).await));
     for late in ends {
         let last = Some((Some("late".into()), rows(60)));
-        assert!(is_lease_lost(&store.end(&old, last, late.clone(), ask()).await), "{late:?}");
+        assert!(is_lease_lost(&store.end(&old, last, late.clone(), request()).await), "{late:?}");
     }
     assert_eq!(store.get(caller(), old.id).await.unwrap().unwrap(), new);
-    assert_eq!(store.history(caller(), old.id).await.unwrap().len(), 4, "started, taken, given back, taken");
+    assert_eq!(store.history(caller(), old.id).await.unwrap().len(), 4, "created, claimed, released, claimed");
     report(&store, &new, None, rows(2)).await.unwrap();
 
-    let missing = store.control(caller(), crate::harness::task_id(), Verb::Pause, ask()).await;
+    let missing = store.control(caller(), crate::harness::task_id(), Verb::Pause, request()).await;
     assert!(matches!(missing, Err(pausa::store::Error::Refused(Refusal::NotFound(_)))));
 }
 
-pub async fn progress_never_goes_back(place: &Place) {
+pub async fn progress_never_decreases(place: &Place) {
     let store = place.with_nodes().await;
     let task = running(&store).await;
     report(&store, &task, Some("forty".into()), rows(40)).await.unwrap();
     let lower = report(&store, &task, None, rows(30)).await.unwrap();
     assert_eq!((lower.progress.done, lower.progress.active.as_secs()), (40, 40));
-    assert_eq!(lower.cursor.as_deref(), Some("forty"), "no cursor leaves the last one");
-    // An estimate that turns out too low is raised to what is done.
+    assert_eq!(lower.cursor.as_deref(), Some("forty"), "a report without a cursor keeps the last one");
+    // An estimate that turns out too low is raised to the number of rows done.
     let mut over = rows(120);
     over.total = Some(110);
     let over = report(&store, &task, None, over).await.unwrap();
@@ -103,7 +103,7 @@ pub async fn progress_never_goes_back(place: &Place) {
 
     control(&store, &task, Verb::Pause).await;
     let last = Some((Some("old".to_owned()), rows(7)));
-    let paused = store.end(&task, last, End::Release, ask()).await.unwrap();
+    let paused = store.end(&task, last, End::Release, request()).await.unwrap();
     assert_eq!((paused.state, paused.progress.done), (State::Paused, 120));
     assert_eq!(*store.get(caller(), task.id).await.unwrap().unwrap(), *paused);
 }
@@ -119,22 +119,22 @@ pub async fn progress_since_the_claim_counts_when_the_limit_of_attempts_is_reach
         store.process_due(at(now), 10).await.unwrap();
         store.claim("a", at(now), 1).await.unwrap().remove(0)
     };
-    // The run was claimed after one failure, has made progress since, and fails again: that is the first in a row.
+    // The run was claimed after one failure, has made progress since, and fails again: the first failure in a row.
     let claimed = again(2).await;
     report(&store, &claimed, None, rows(1)).await.unwrap();
     let waits = end(&store, &claimed, End::Retry(error.clone(), Retry::Limited, limited)).await;
     assert_eq!((waits.state, waits.failures, waits.due_at), (State::Scheduled, 1, Some(at(2))));
-    // The same with progress that is written together with the end.
+    // The same with progress that is written in the same commit as the end.
     let claimed = again(3).await;
     let last = Some((None, rows(2)));
-    let waits = store.end(&claimed, last, End::Retry(error.clone(), Retry::Limited, limited), ask()).await.unwrap();
+    let waits = store.end(&claimed, last, End::Retry(error.clone(), Retry::Limited, limited), request()).await.unwrap();
     assert_eq!((waits.state, waits.failures), (State::Scheduled, 1));
     let claimed = again(4).await;
     let failed = end(&store, &claimed, End::Retry(error.clone(), Retry::Limited, limited)).await;
     assert_eq!((failed.state, failed.error.as_ref()), (State::Failed, Some(&error)), "the second without progress");
 }
 
-pub async fn progress_forgives_earlier_failures(place: &Place) {
+pub async fn progress_resets_the_count_of_failures(place: &Place) {
     let store = place.with_nodes().await;
     let task = running(&store).await;
     let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
@@ -148,7 +148,7 @@ pub async fn progress_forgives_earlier_failures(place: &Place) {
     store.join("a", at(60), LEASE).await.unwrap();
     let again = store.claim("a", at(61), 1).await.unwrap().remove(0);
     let same = report(&store, &again, None, rows(0)).await.unwrap();
-    assert_eq!((same.failures, same.crashes), (1, 1), "nothing is gained yet");
+    assert_eq!((same.failures, same.crashes), (1, 1), "no progress yet");
     let better = report(&store, &again, None, rows(1)).await.unwrap();
     assert_eq!((better.failures, better.crashes, better.attempt), (0, 0, 2));
 }

@@ -1,4 +1,4 @@
-//! The columns of the tables, which the program and two series of migrations describe.
+//! The columns of the tables, which are defined in the program and in two series of migrations.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use pausa::task::change::End;
 use pausa::task::{ControlRequest, IdempotencyKey, PauseExpiry, ResultFile, Retry, TaskError, Unit, Verb};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
-use super::place::{POLICY, Place, ask, at, control, create, end, plain, report, rows, running, short, task_with};
+use super::place::{POLICY, Place, at, control, create, end, plain, report, request, rows, running, short, task_with};
 use crate::harness::caller;
 
-/// Names and types of the columns of a table, sorted by name.
+/// Returns the names and types of a table's columns, sorted by name.
 async fn columns_of(place: &Place, table: &str) -> Vec<(String, String)> {
     sqlx::any::install_default_drivers();
     let sql = match place.url.starts_with("postgres") {
@@ -34,13 +34,13 @@ fn sorted(defs: impl Iterator<Item = ColumnDef>) -> Vec<(String, String)> {
     columns
 }
 
-pub async fn the_tables_have_the_columns_that_the_program_knows(place: &Place) {
+pub async fn the_tables_have_the_columns_that_the_program_defines(place: &Place) {
     place.open().await;
     assert_eq!(columns_of(place, "tasks").await, sorted(TASK_COLUMNS.iter().map(|column| column.def)));
     assert_eq!(columns_of(place, "task_changes").await, sorted(HISTORY_COLUMNS.into_iter()));
 }
 
-pub async fn a_unit_of_the_embedding_program_is_kept(place: &Place) {
+pub async fn a_unit_defined_by_the_embedding_program_is_preserved(place: &Place) {
     let store = place.with_nodes().await;
     for name in ["PAGES", "Zürich \u{1f600}", "DIGITS"] {
         let task = create(&store, task_with(|new| new.unit = Unit::from(name))).await;
@@ -78,7 +78,10 @@ pub async fn a_task_with_every_value_is_read_as_it_was_written(place: &Place) {
 
     let waiting = create(&store, plain()).await;
     let expiry = Some(PauseExpiry { at: at(500), then: Verb::Terminate });
-    same(&store, store.control(caller(), waiting.id, Verb::Pause, ControlRequest { expiry, ..ask() }).await.unwrap())
-        .await;
+    same(
+        &store,
+        store.control(caller(), waiting.id, Verb::Pause, ControlRequest { expiry, ..request() }).await.unwrap(),
+    )
+    .await;
     same(&store, control(&store, &waiting, Verb::Terminate).await).await;
 }

@@ -1,32 +1,32 @@
-//! What is acknowledged is kept; what is deleted is gone.
+//! Acknowledged writes are durable. Deleted tasks are removed completely.
 
 use futures_util::future::join_all;
 use pausa::store::{Filter, Page};
 use pausa::task::change::End;
 use pausa::task::{PauseExpiry, Retry, Task, TaskError, Verb};
 
-use super::place::{POLICY, Place, ask, at, control, create, end, plain, report, rows, running};
+use super::place::{POLICY, Place, at, control, create, end, plain, report, request, rows, running};
 use crate::harness::caller;
 
-pub async fn a_task_is_deleted_only_as_it_was_read(place: &Place) {
+pub async fn a_task_is_deleted_only_if_it_is_unchanged_since_it_was_read(place: &Place) {
     let store = place.with_nodes().await;
     let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
     let failed = end(&store, &*running(&store).await, End::Fail(error)).await;
-    // Between the reading and the deleting, somebody takes it up again.
+    // The task is resumed between the read and the deletion.
     let resumed = control(&store, &failed, Verb::Resume).await;
     assert!(!store.delete(caller(), &failed, at(9)).await.unwrap());
     assert_eq!(store.get(caller(), failed.id).await.unwrap().unwrap(), resumed);
-    assert!(!store.delete(caller(), &resumed, at(9)).await.unwrap(), "it is not finished");
+    assert!(!store.delete(caller(), &resumed, at(9)).await.unwrap(), "the task is not finished");
     let again = store.claim("a", at(2), 1).await.unwrap().remove(0);
     let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
     let failed = end(&store, &again, End::Fail(error)).await;
     assert!(store.delete(caller(), &failed, at(9)).await.unwrap());
     assert_eq!(store.get(caller(), failed.id).await.unwrap(), None);
-    assert_eq!(store.history(caller(), failed.id).await.unwrap(), [], "its history goes with it");
+    assert_eq!(store.history(caller(), failed.id).await.unwrap(), [], "its history is deleted too");
     assert!(!store.delete(caller(), &failed, at(9)).await.unwrap());
 }
 
-pub async fn what_a_deleted_task_left_is_taken_by_one_node_at_a_time_until_it_is_removed(place: &Place) {
+pub async fn one_node_at_a_time_purges_a_deleted_task_until_it_succeeds(place: &Place) {
     let store = place.with_nodes().await;
     let task = running(&store).await;
     report(&store, &task, Some("{\"offset\":7}".into()), rows(7)).await.unwrap();
@@ -34,20 +34,20 @@ pub async fn what_a_deleted_task_left_is_taken_by_one_node_at_a_time_until_it_is
     let failed = end(&store, &task, End::Fail(error)).await;
     assert_eq!(store.next_purge().await.unwrap(), None);
     assert!(store.delete(caller(), &failed, at(0)).await.unwrap());
-    assert_eq!(store.next_purge().await.unwrap(), Some(at(60)), "whoever deleted it has a minute");
+    assert_eq!(store.next_purge().await.unwrap(), Some(at(60)), "the node that deleted it has a minute");
     assert!(store.claim_purges(at(59), 10).await.unwrap().is_empty());
     for (now, next) in [(60, 120), (120, 240), (240, 480)] {
         let taken = store.claim_purges(at(now), 10).await.unwrap().remove(0);
         let known = |task: &Task| (task.id, task.kind.clone(), task.spec.clone(), task.cursor.clone(), task.epoch);
         assert_eq!((known(&taken), taken.state), (known(&failed), failed.state));
-        assert!(store.claim_purges(at(now), 10).await.unwrap().is_empty(), "no other node takes it now");
+        assert!(store.claim_purges(at(now), 10).await.unwrap().is_empty(), "no other node claims it now");
         assert_eq!(store.next_purge().await.unwrap(), Some(at(next)));
     }
     store.purged(failed.id).await.unwrap();
     assert_eq!(store.next_purge().await.unwrap(), None);
 }
 
-pub async fn everything_is_there_after_opening_it_again(place: &Place) {
+pub async fn all_data_is_present_after_the_store_is_reopened(place: &Place) {
     let store = place.with_nodes().await;
     let run = running(&store).await;
     report(&store, &run, Some("{\"offset\":7}".into()), rows(7)).await.unwrap();
@@ -55,7 +55,7 @@ pub async fn everything_is_there_after_opening_it_again(place: &Place) {
     end(&store, &*running(&store).await, End::Retry(error, Retry::At(at(90)), POLICY)).await;
     let paused = create(&store, plain()).await;
     let expiry = Some(PauseExpiry { at: at(500), then: Verb::Resume });
-    store.control(caller(), paused.id, Verb::Pause, pausa::task::ControlRequest { expiry, ..ask() }).await.unwrap();
+    store.control(caller(), paused.id, Verb::Pause, pausa::task::ControlRequest { expiry, ..request() }).await.unwrap();
     let page = Page { limit: 10, ..Page::default() };
     let before = store.list(caller(), &Filter::default(), page).await.unwrap().0;
     let histories = join_all(before.iter().map(|task| store.history(caller(), task.id))).await;
@@ -71,7 +71,7 @@ pub async fn everything_is_there_after_opening_it_again(place: &Place) {
     assert!(store.heartbeat("a", at(1), super::place::LEASE).await.unwrap(), "the nodes are still listed");
 }
 
-pub async fn many_starts_at_once_are_all_there_after_opening_it_again(place: &Place) {
+pub async fn many_concurrent_starts_are_present_after_the_store_is_reopened(place: &Place) {
     let store = place.open().await;
     let tasks: Vec<Task> = (0..64).map(|_| plain()).collect();
     join_all(tasks.iter().map(|task| create(&store, task.clone()))).await;

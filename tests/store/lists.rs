@@ -1,4 +1,4 @@
-//! Lists of tasks: filtered, paged in both directions, each task once; and their histories.
+//! Task lists are filtered and paged in both directions, and each task occurs once. Histories are complete.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use pausa::store::{Filter, Page, Store};
 use pausa::task::change::End;
 use pausa::task::{State, Task, TaskId, Verb};
 
-use super::place::{Place, ask, at, control, create, end, plain, running, task_with};
+use super::place::{Place, at, control, create, end, plain, request, running, task_with};
 use crate::harness::caller;
 
 async fn listed(store: &Store, filter: &Filter) -> Vec<TaskId> {
@@ -20,7 +20,7 @@ fn ids(tasks: &[Arc<Task>]) -> Vec<TaskId> {
     tasks.iter().map(|task| task.id).collect()
 }
 
-pub async fn each_part_of_a_filter_narrows(place: &Place) {
+pub async fn each_condition_of_a_filter_narrows_the_list(place: &Place) {
     let store = place.with_nodes().await;
     let finishing = end(&store, &*running(&store).await, End::Finish(None)).await.id;
     let run = running(&store).await.id;
@@ -30,12 +30,12 @@ pub async fn each_part_of_a_filter_narrows(place: &Place) {
     assert_eq!(listed(&store, &Filter::default()).await, [named, pi, run, finishing], "newest first");
     let of = |ids: &[TaskId]| Filter { ids: Some(ids.to_vec()), ..Filter::default() };
     assert_eq!(listed(&store, &of(&[run, pi, crate::harness::task_id()])).await, [pi, run]);
-    assert_eq!(listed(&store, &of(&[])).await, [], "none of no ids");
+    assert_eq!(listed(&store, &of(&[])).await, [], "an empty list of IDs matches nothing");
     let kinds = |kinds: &[&str]| Some(kinds.iter().map(|kind| (*kind).to_owned()).collect());
     assert_eq!(listed(&store, &Filter { kinds: kinds(&["pi"]), ..Filter::default() }).await, [pi]);
     assert_eq!(listed(&store, &Filter { kinds: kinds(&["pi", "import"]), ..Filter::default() }).await.len(), 4);
     let states = |states: &[State]| Filter { states: Some(states.to_vec()), ..Filter::default() };
-    // Publishing is a part of running to clients.
+    // Clients see publishing as RUNNING.
     assert_eq!(listed(&store, &states(&[State::Running])).await, [run, finishing]);
     assert_eq!(listed(&store, &states(&[State::Queued])).await, [named, pi]);
     assert_eq!(listed(&store, &states(&[State::Paused, State::Failed])).await, []);
@@ -46,7 +46,7 @@ pub async fn each_part_of_a_filter_narrows(place: &Place) {
     assert_eq!(listed(&store, &both).await, [named]);
 }
 
-pub async fn pages_give_each_task_once_in_both_directions(place: &Place) {
+pub async fn pages_contain_each_task_once_in_both_directions(place: &Place) {
     let store = place.open().await;
     let mut newest_first = Vec::new();
     for n in 0..23 {
@@ -68,7 +68,7 @@ pub async fn pages_give_each_task_once_in_both_directions(place: &Place) {
         from_end: false,
     };
     let found = store.list(caller(), &Filter::default(), between(2, 9)).await.unwrap().0;
-    assert_eq!(found, newest_first[3..7], "both bounds are left out, and the limit holds");
+    assert_eq!(found, newest_first[3..7], "both bounds are exclusive, and the limit applies");
     assert_eq!(store.list(caller(), &Filter::default(), between(9, 2)).await.unwrap().0, []);
 }
 
@@ -93,10 +93,10 @@ async fn backward(store: &Store, filter: &Filter, limit: u32) -> Vec<TaskId> {
     }
 }
 
-pub async fn the_history_says_who_and_why(place: &Place) {
+pub async fn the_history_records_who_changed_a_task_and_why(place: &Place) {
     let store = place.with_nodes().await;
     let task = create(&store, plain()).await;
-    store.control(caller(), task.id, Verb::Pause, ask().with_reason("lunch; it's noon")).await.unwrap();
+    store.control(caller(), task.id, Verb::Pause, request().with_reason("lunch; it's noon")).await.unwrap();
     control(&store, &task, Verb::Pause).await;
     control(&store, &task, Verb::Resume).await;
     let claimed = store.claim("a", at(3), 1).await.unwrap().remove(0);
@@ -104,7 +104,7 @@ pub async fn the_history_says_who_and_why(place: &Place) {
     end(&store, &claimed, End::Complete).await;
 
     let history = store.history(caller(), task.id).await.unwrap();
-    let told: Vec<_> =
+    let actual: Vec<_> =
         history.iter().map(|change| (change.from, change.to, change.by.as_str(), change.reason.as_deref())).collect();
     let (queued, paused, running) = (State::Queued, State::Paused, State::Running);
     let wanted = [
@@ -114,7 +114,7 @@ pub async fn the_history_says_who_and_why(place: &Place) {
         (Some(queued), running, "node a", None),
         (Some(running), State::Completed, "client", None),
     ];
-    assert_eq!(told, wanted);
+    assert_eq!(actual, wanted);
     assert_eq!(history[3].at, at(3));
     assert_eq!(store.history(caller(), crate::harness::task_id()).await.unwrap(), []);
 }

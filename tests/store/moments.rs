@@ -1,12 +1,12 @@
-//! What happens by itself once its moment has come.
+//! Changes that happen automatically at their due time.
 
 use pausa::task::change::End;
 use pausa::task::{ControlRequest, PauseExpiry, Retry, State, TaskError, Verb};
 
-use super::place::{POLICY, Place, ask, at, control, create, end, plain, running, task_with};
+use super::place::{POLICY, Place, at, control, create, end, plain, request, running, task_with};
 use crate::harness::caller;
 
-pub async fn a_start_in_the_future_waits_for_its_moment(place: &Place) {
+pub async fn a_start_in_the_future_waits_for_its_time(place: &Place) {
     let store = place.with_nodes().await;
     assert_eq!(store.next_due().await.unwrap(), None);
     let later = create(&store, task_with(|new| new.start_at = Some(at(60)))).await;
@@ -17,12 +17,12 @@ pub async fn a_start_in_the_future_waits_for_its_moment(place: &Place) {
     assert!(store.process_due(at(29), 10).await.unwrap().is_empty());
 
     let moved = store.process_due(at(60), 1).await.unwrap();
-    assert_eq!((moved.len(), moved[0].id, moved[0].state), (1, soon.id, State::Queued), "the nearest first");
+    assert_eq!((moved.len(), moved[0].id, moved[0].state), (1, soon.id, State::Queued), "the earliest first");
     assert_eq!(store.next_due().await.unwrap(), Some(at(60)));
     assert_eq!(store.process_due(at(60), 10).await.unwrap().len(), 1);
     assert_eq!(store.next_due().await.unwrap(), None);
 
-    // Paused and resumed before its start, it waits again.
+    // A task that is paused and resumed before its start waits again.
     let start = create(&store, task_with(|new| new.start_at = Some(at(90)))).await;
     assert_eq!(control(&store, &start, Verb::Pause).await.due_at, None);
     assert!(store.process_due(at(100), 10).await.unwrap().is_empty(), "a paused task does not start");
@@ -30,7 +30,7 @@ pub async fn a_start_in_the_future_waits_for_its_moment(place: &Place) {
     assert_eq!((resumed.state, resumed.due_at), (State::Scheduled, Some(at(90))));
 }
 
-pub async fn a_failed_try_waits_for_the_next(place: &Place) {
+pub async fn a_failed_attempt_waits_for_its_retry(place: &Place) {
     let store = place.with_nodes().await;
     let task = running(&store).await;
     let error = TaskError { code: "UNAVAILABLE".into(), message: "the disk is full".into() };
@@ -41,25 +41,26 @@ pub async fn a_failed_try_waits_for_the_next(place: &Place) {
     let task = store.claim("a", at(8), 1).await.unwrap().remove(0);
     control(&store, &task, Verb::Pause).await;
     let paused = end(&store, &task, End::Retry(error, Retry::At(at(9)), POLICY)).await;
-    assert_eq!((paused.state, paused.due_at), (State::Paused, None), "a pause is not ended by a try");
+    assert_eq!((paused.state, paused.due_at), (State::Paused, None), "a retry does not end a pause");
     assert!(store.process_due(at(1000), 10).await.unwrap().is_empty());
 }
 
 fn until(seconds: i64, then: Verb) -> ControlRequest {
-    ControlRequest { expiry: Some(PauseExpiry { at: at(seconds), then }), ..ask() }
+    ControlRequest { expiry: Some(PauseExpiry { at: at(seconds), then }), ..request() }
 }
 
-pub async fn a_pause_ends_as_it_was_asked_to(place: &Place) {
+pub async fn a_pause_expires_as_requested(place: &Place) {
     let store = place.with_nodes().await;
     let resumes = create(&store, plain()).await;
     store.control(caller(), resumes.id, Verb::Pause, until(50, Verb::Resume)).await.unwrap();
-    // A second pause moves the end; one that says nothing of it leaves it.
+    // A second pause changes the expiry. A pause without an expiry keeps the previous one.
     store.control(caller(), resumes.id, Verb::Pause, until(20, Verb::Resume)).await.unwrap();
     let paused = control(&store, &resumes, Verb::Pause).await;
     assert_eq!((paused.state, paused.due_at), (State::Paused, Some(at(20))));
 
     let ends = create(&store, plain()).await;
-    let default = ControlRequest { default_expiry: Some(PauseExpiry { at: at(30), then: Verb::Terminate }), ..ask() };
+    let default =
+        ControlRequest { default_expiry: Some(PauseExpiry { at: at(30), then: Verb::Terminate }), ..request() };
     store.control(caller(), ends.id, Verb::Pause, default).await.unwrap();
     assert_eq!(store.next_due().await.unwrap(), Some(at(20)));
     assert!(store.process_due(at(19), 10).await.unwrap().is_empty());
@@ -71,7 +72,7 @@ pub async fn a_pause_ends_as_it_was_asked_to(place: &Place) {
     let now = store.get(caller(), ends.id).await.unwrap().unwrap();
     assert_eq!((now.due_at, now.expiry, now.paused_at), (None, None, None));
 
-    // The end counts from the moment that the run let go, too.
+    // An expiry that is requested while the run still stops applies once the task is paused.
     let task = store.claim("a", at(41), 1).await.unwrap().remove(0);
     store.control(caller(), task.id, Verb::Pause, until(45, Verb::Resume)).await.unwrap();
     assert!(store.process_due(at(60), 10).await.unwrap().is_empty(), "it is not paused yet");
@@ -79,7 +80,7 @@ pub async fn a_pause_ends_as_it_was_asked_to(place: &Place) {
     assert_eq!(store.process_due(at(60), 10).await.unwrap()[0].state, State::Queued);
 }
 
-pub async fn an_end_that_failed_is_not_tried_before_its_moment(place: &Place) {
+pub async fn a_failed_end_is_not_retried_before_it_is_due(place: &Place) {
     let store = place.with_nodes().await;
     let task = control(&store, &*running(&store).await, Verb::Terminate).await;
     let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };

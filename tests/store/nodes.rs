@@ -1,12 +1,15 @@
-//! Nodes that fall silent: what they held is taken up by others, and they themselves do no harm when they wake.
+//! Nodes that stop sending heartbeats: other nodes take over their tasks, and the silent nodes cannot write when they
+//! resume.
 
 use pausa::task::change::End;
 use pausa::task::{State, TaskError, Verb};
 
-use super::place::{DEATHS, LEASE, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, running};
+use super::place::{
+    DEATHS, LEASE, Place, at, control, create, end, is_lease_lost, plain, report, request, rows, running,
+};
 use crate::harness::caller;
 
-pub async fn what_a_silent_node_held_is_given_free(place: &Place) {
+pub async fn the_tasks_of_a_silent_node_are_released(place: &Place) {
     let store = place.with_nodes().await;
     let runs = running(&store).await;
     let pausing = control(&store, &*running(&store).await, Verb::Pause).await;
@@ -30,7 +33,7 @@ pub async fn what_a_silent_node_held_is_given_free(place: &Place) {
     let why = store.history(caller(), runs.id).await.unwrap().pop().unwrap();
     assert_eq!((why.by.as_str(), why.reason.as_deref()), ("system", Some("the lease of node a expired")));
 
-    // The ends are taken up apart from what is to run.
+    // Tasks that only need to end are claimed separately from tasks that are to run.
     let mut ends = store.claim_ends("b", at(11), 2).await.unwrap();
     assert_eq!(ends.len(), 2);
     ends.extend(store.claim_ends("b", at(11), 10).await.unwrap());
@@ -42,24 +45,24 @@ pub async fn what_a_silent_node_held_is_given_free(place: &Place) {
     assert_eq!(end(&store, &ends[2], End::Complete).await.state, State::Completed);
 }
 
-pub async fn a_node_that_was_taken_for_dead_hears_it_and_holds_nothing(place: &Place) {
+pub async fn a_node_whose_lease_expired_is_notified_and_owns_nothing(place: &Place) {
     let store = place.with_nodes().await;
     let task = running(&store).await;
     assert!(store.heartbeat("a", at(5), LEASE).await.unwrap());
-    assert_eq!(store.next_lease_end("b").await.unwrap(), Some(at(5) + LEASE), "that of a");
-    assert_eq!(store.next_lease_end("a").await.unwrap(), Some(at(0) + LEASE), "that of b");
+    assert_eq!(store.next_lease_end("b").await.unwrap(), Some(at(5) + LEASE), "the lease of a");
+    assert_eq!(store.next_lease_end("a").await.unwrap(), Some(at(0) + LEASE), "the lease of b");
     store.rescue(at(30), DEATHS).await.unwrap();
     assert_eq!(store.next_lease_end("b").await.unwrap(), None);
     assert!(!store.heartbeat("a", at(31), LEASE).await.unwrap());
     assert!(!store.heartbeat("never seen", at(31), LEASE).await.unwrap());
-    assert!(is_lease_lost(&store.end(&task, None, End::Release, ask()).await));
+    assert!(is_lease_lost(&store.end(&task, None, End::Release, request()).await));
     store.join("a", at(32), LEASE).await.unwrap();
     assert!(store.heartbeat("a", at(33), LEASE).await.unwrap());
     store.leave("a").await.unwrap();
     assert!(!store.heartbeat("a", at(34), LEASE).await.unwrap());
 }
 
-pub async fn one_death_too_many_fails_the_task(place: &Place) {
+pub async fn a_task_fails_after_too_many_deaths(place: &Place) {
     let store = place.open().await;
     let task = create(&store, plain()).await;
     for death in 1..=3_u32 {
@@ -79,10 +82,10 @@ pub async fn one_death_too_many_fails_the_task(place: &Place) {
     assert_eq!((resumed.state, resumed.crashes, resumed.error.as_ref()), (State::Queued, 0, None));
 }
 
-pub async fn a_process_takes_back_what_its_own_name_held(place: &Place) {
+pub async fn a_new_process_recovers_the_tasks_of_its_own_node_name(place: &Place) {
     let store = place.with_nodes().await;
     let task = running(&store).await;
-    // Its lease is not over, but a process of that name has just begun: the earlier one is dead.
+    // The lease has not expired, but a new process with this node name has started, so the earlier process is dead.
     assert_eq!(store.rescue_own("a", at(2), DEATHS).await.unwrap().remove(0).id, task.id);
     assert!(!store.heartbeat("a", at(2), LEASE).await.unwrap());
     assert!(store.heartbeat("b", at(2), LEASE).await.unwrap());
@@ -92,9 +95,9 @@ pub async fn a_process_takes_back_what_its_own_name_held(place: &Place) {
     assert!(!store.heartbeat("b", at(3), LEASE).await.unwrap());
 }
 
-/// A node that wakes after it was taken for dead must not take anything before it has heard of it: its lease is not
-/// watched, so nobody would ever take that task from it.
-pub async fn a_node_that_is_not_listed_is_given_no_task(place: &Place) {
+/// A node that resumes after its lease expired must not claim any task before it has joined again. No other node
+/// watches its lease, so a task that it claimed could never be rescued.
+pub async fn an_unregistered_node_claims_no_task(place: &Place) {
     let store = place.with_nodes().await;
     create(&store, plain()).await;
     control(&store, &*create(&store, plain()).await, Verb::Terminate).await;

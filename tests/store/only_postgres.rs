@@ -1,4 +1,4 @@
-//! What only a store that several nodes share can do.
+//! Behavior of a store that several nodes share.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ async fn next(events: &mut Receiver<Received<ChangeEvent>>) -> ChangeEvent {
     }
 }
 
-/// The event of a change that led to this task.
+/// Returns the event of the change that led to this task.
 fn event(task: &Arc<Task>, state_changed: bool) -> ChangeEvent {
     let change = TaskChange { task: Arc::clone(task), transition: None };
     ChangeEvent { state_changed, ..ChangeEvent::from(&change) }
@@ -31,37 +31,37 @@ fn event(task: &Arc<Task>, state_changed: bool) -> ChangeEvent {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_receives_the_events_of_another() {
     let place = Place::postgres().await;
-    let (here, there) = (place.open().await, place.with_nodes().await);
-    assert!(!here.is_exclusive());
-    let mut events = listen(&place, &here).await;
-    let task = create(&there, plain()).await;
+    let (first, second) = (place.open().await, place.with_nodes().await);
+    assert!(!first.is_exclusive());
+    let mut events = listen(&place, &first).await;
+    let task = create(&second, plain()).await;
     assert_eq!(next(&mut events).await, event(&task, true));
-    assert_eq!(here.get(caller(), task.id).await.unwrap().unwrap(), task, "an event is sent with the commit");
+    assert_eq!(first.get(caller(), task.id).await.unwrap().unwrap(), task, "an event is sent with the commit");
 
-    let claimed = there.claim("a", at(1), 1).await.unwrap().remove(0);
-    let reported = report(&there, &claimed, None, rows(3)).await.unwrap();
-    let pausing = control(&there, &task, Verb::Pause).await;
+    let claimed = second.claim("a", at(1), 1).await.unwrap().remove(0);
+    let reported = report(&second, &claimed, None, rows(3)).await.unwrap();
+    let pausing = control(&second, &task, Verb::Pause).await;
     assert_eq!(next(&mut events).await, event(&claimed, true));
     assert_eq!(next(&mut events).await, event(&reported, false));
     assert_eq!(next(&mut events).await, event(&pausing, true));
-    let short = create(&there, short(60)).await;
-    assert_eq!(next(&mut events).await, event(&short, true), "and when it is due");
+    let short = create(&second, short(60)).await;
+    assert_eq!(next(&mut events).await, event(&short, true), "the event contains the due time");
 }
 
-/// A node handles its own changes as it makes them; events are for the others.
+/// A node handles its own changes directly. Events are for other nodes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_does_not_receive_its_own_events() {
     let place = Place::postgres().await;
-    let (here, there) = (place.open().await, place.open().await);
-    let mut events = listen(&place, &here).await;
-    create(&here, plain()).await;
-    let theirs = create(&there, plain()).await;
+    let (first, second) = (place.open().await, place.open().await);
+    let mut events = listen(&place, &first).await;
+    create(&first, plain()).await;
+    let theirs = create(&second, plain()).await;
     assert_eq!(next(&mut events).await.id, theirs.id);
 }
 
 /// Two stores that open an empty database at the same time both find their tables.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn stores_that_open_together_make_the_tables_once() {
+async fn stores_that_open_at_once_create_the_tables_once() {
     let place = Arc::new(Place::postgres().await);
     let opening: Vec<_> = (0..6)
         .map(|_| {
@@ -74,21 +74,21 @@ async fn stores_that_open_together_make_the_tables_once() {
     }
 }
 
-/// Many clients ask one task for different things at once: each answer is one whole change after another.
+/// Many clients send different verbs to one task at once. Each verb is applied completely, one after another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn verbs_at_once_are_one_change_after_another() {
+async fn concurrent_verbs_are_applied_one_after_another() {
     let place = Place::postgres().await;
     let (one, other) = (place.with_nodes().await, place.open().await);
     let task = running(&one).await;
-    let asks = (0..40).map(|n| {
+    let calls = (0..40).map(|n| {
         let store = if n % 2 == 0 { one.clone() } else { other.clone() };
         let verb = if n % 3 == 0 { Verb::Pause } else { Verb::Resume };
         let task = Arc::clone(&task);
         tokio::spawn(async move { control(&store, &task, verb).await })
     });
-    let asks: Vec<_> = asks.collect();
-    for ask in asks {
-        ask.await.unwrap();
+    let calls: Vec<_> = calls.collect();
+    for call in calls {
+        call.await.unwrap();
     }
     let history = one.history(caller(), task.id).await.unwrap();
     assert!(history.windows(2).all(|pair| pair[1].from == Some(pair[0].to)), "{history:#?}");

@@ -1,4 +1,4 @@
-//! What only a store in a file does.
+//! Behavior of a store in a file.
 
 use futures_util::future::join_all;
 use pausa::store::{Error, Store};
@@ -8,7 +8,7 @@ use super::place::{MANY, Place, create, plain, task_with};
 use crate::harness::caller;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_is_served_by_one_process_alone() {
+async fn a_file_is_served_by_only_one_process() {
     let place = Place::sqlite();
     let store = place.open().await;
     assert!(store.is_exclusive());
@@ -17,17 +17,16 @@ async fn a_file_is_served_by_one_process_alone() {
     assert_eq!(Store::file("postgres://host/database"), None);
 }
 
-/// Writes that come together share one commit; one that is refused, or that the database throws out, takes none of the
-/// others with it.
+/// Concurrent writes share one commit. A write that the store or the database rejects does not affect the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_write_leaves_those_beside_it() {
+async fn a_rejected_write_does_not_affect_others_in_its_commit() {
     let place = Place::sqlite();
     let store = place.open().await;
     let twice = plain();
     create(&store, twice.clone()).await;
     let holder = create(&store, task_with(|new| new.unique_key = Some("x".into()))).await;
     let writes = (0..60).map(|n| match n % 4 {
-        // The same id again: the database refuses the row.
+        // The same ID again: the database rejects the row.
         0 => twice.clone(),
         1 => task_with(|new| new.unique_key = Some("x".into())),
         2 => task_with(|new| new.upload = Some("never sent".into())),

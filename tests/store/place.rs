@@ -1,4 +1,4 @@
-//! A store of its own for each story, and what a story does with it.
+//! A separate store for each story, and helpers to use it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,23 +15,23 @@ use tempfile::TempDir;
 use crate::harness::caller;
 use crate::harness::postgres::Postgres;
 
-/// Makes the names of databases differ.
+/// Makes the names of databases unique.
 static NEXT: AtomicU32 = AtomicU32::new(1);
 
-/// The lease of every node in these stories.
+/// The lease duration of every node in these stories.
 pub const LEASE: Duration = Duration::from_secs(10);
 
-/// Deaths in a row that a task survives in these stories.
+/// The number of consecutive deaths that a task survives in these stories.
 pub const DEATHS: u32 = 2;
 
-/// Retries in these stories.
+/// The retry policy in these stories.
 pub const POLICY: RetryPolicy = RetryPolicy { backoff: Duration::from_secs(1), limit: 5 };
 
 /// A limit that no story reaches.
 pub const MANY: u64 = 1_000_000;
 
-/// What a store told of: the task as it was then, and whether its state changed.
-pub type Heard = Arc<Mutex<Vec<(Arc<Task>, bool)>>>;
+/// The changes that a store delivered: the task at that time, and whether its state changed.
+pub type ChangeLog = Arc<Mutex<Vec<(Arc<Task>, bool)>>>;
 
 /// A database, empty at first.
 pub struct Place {
@@ -56,12 +56,12 @@ impl Place {
         Place { url: server.url_of(&name), _folder: None, _server: Some(server) }
     }
 
-    /// The store, as one process sees it.
+    /// Opens the store as one process does.
     pub async fn open(&self) -> Store {
         Store::connect(&self.url, Arc::new(|_| {})).await.unwrap()
     }
 
-    /// The store with the nodes `a` and `b`, both alive.
+    /// Opens the store with the nodes `a` and `b`, both alive.
     pub async fn with_nodes(&self) -> Store {
         let store = self.open().await;
         for node in ["a", "b"] {
@@ -70,17 +70,17 @@ impl Place {
         store
     }
 
-    /// The store, and what it tells of.
-    pub async fn heard(&self) -> (Store, Heard) {
-        let heard = Heard::default();
-        let ear = Arc::clone(&heard);
-        let tell = move |change: &TaskChange| {
-            ear.lock().unwrap().push((Arc::clone(&change.task), change.transition.is_some()));
+    /// Opens the store and records the changes that it delivers.
+    pub async fn changes(&self) -> (Store, ChangeLog) {
+        let changes = ChangeLog::default();
+        let log = Arc::clone(&changes);
+        let record = move |change: &TaskChange| {
+            log.lock().unwrap().push((Arc::clone(&change.task), change.transition.is_some()));
         };
-        (Store::connect(&self.url, Arc::new(tell)).await.unwrap(), heard)
+        (Store::connect(&self.url, Arc::new(record)).await.unwrap(), changes)
     }
 
-    /// Runs a statement past the store.
+    /// Runs a statement directly on the database.
     pub async fn execute(&self, sql: &str) -> sqlx::Result<u64> {
         sqlx::any::install_default_drivers();
         let mut connection = AnyConnection::connect(&self.url).await.unwrap();
@@ -91,17 +91,17 @@ impl Place {
     }
 }
 
-/// So many seconds after the beginning of these stories.
+/// Returns the time this many seconds after the start of the story.
 pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap() + SignedDuration::from_secs(seconds)
 }
 
-/// What a client, a node or the system asks at the beginning.
-pub fn ask() -> ControlRequest {
+/// Returns a request of a client, a node or the system at the start of the story.
+pub fn request() -> ControlRequest {
     Caller::anonymous().request(at(1))
 }
 
-/// A plain new task with what `change` adds.
+/// Returns a plain new task, modified by `change`.
 pub fn task_with(change: impl FnOnce(&mut NewTask)) -> Task {
     let mut new = NewTask::new("import", "{\"a\": \"Zürich \u{1f600}\"}", Unit::Rows);
     new.total = Some(100);
@@ -109,12 +109,12 @@ pub fn task_with(change: impl FnOnce(&mut NewTask)) -> Task {
     Task::new(crate::harness::task_id(), new, at(0))
 }
 
-/// A plain new task.
+/// Returns a plain new task.
 pub fn plain() -> Task {
     task_with(|_| {})
 }
 
-/// A short task that is due at that second.
+/// Returns a short task that is due at this second.
 pub fn short(due: i64) -> Task {
     task_with(|new| {
         new.concurrency_key = Some("host".into());
@@ -122,13 +122,13 @@ pub fn short(due: i64) -> Task {
     })
 }
 
-/// What a node takes at the second `now` of short tasks that are due until another.
+/// Claims short tasks for a node at second `now`: those that are due by second `until`.
 pub async fn take_short(store: &Store, node: &str, now: i64, until: i64) -> Vec<Arc<Task>> {
     let window = DueWindow { after: Timestamp::MIN, until: at(until) };
     store.claim_short(node, at(now), window, 100, |_| ClaimDecision::Take).await.unwrap()
 }
 
-/// Progress of so many rows.
+/// Returns a progress of this many rows.
 pub fn rows(done: u64) -> Progress {
     let active = Duration::from_secs(done);
     Progress { phase: "importing".to_owned(), unit: Unit::Rows, done, total: Some(100), active, updated_at: at(2) }
@@ -138,19 +138,19 @@ pub fn is_lease_lost<T>(outcome: &Result<T, Error>) -> bool {
     matches!(outcome, Err(Error::Refused(Refusal::LeaseLost)))
 }
 
-/// Writes a task and answers it.
+/// Writes a task and returns it.
 pub async fn create(store: &Store, task: Task) -> Arc<Task> {
     store.create(caller(), task, MANY).await.unwrap().into_task()
 }
 
-/// A new task that node `a` runs.
+/// Returns a new task that node `a` runs.
 pub async fn running(store: &Store) -> Arc<Task> {
     let task = create(store, plain()).await;
     let claimed = store.claim("a", at(1), 100).await.unwrap();
     claimed.into_iter().find(|claimed| claimed.id == task.id).unwrap()
 }
 
-/// The run of a task says how far it came.
+/// Reports progress of a task's run.
 pub async fn report(
     store: &Store,
     task: &Task,
@@ -160,12 +160,12 @@ pub async fn report(
     store.report(FenceToken::of(task), cursor, progress, Durability::Deferred).await
 }
 
-/// Ends the run of a task as `end` says.
+/// Ends the run of a task with `end`.
 pub async fn end(store: &Store, task: &Task, end: End) -> Arc<Task> {
-    store.end(&Arc::new(task.clone()), None, end, ask()).await.unwrap()
+    store.end(&Arc::new(task.clone()), None, end, request()).await.unwrap()
 }
 
-/// Asks `verb` of a task.
+/// Sends `verb` to a task.
 pub async fn control(store: &Store, task: &Task, verb: Verb) -> Arc<Task> {
-    store.control(caller(), task.id, verb, ask()).await.unwrap()
+    store.control(caller(), task.id, verb, request()).await.unwrap()
 }

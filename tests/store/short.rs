@@ -1,4 +1,4 @@
-//! Short tasks: taken ahead of their time, in the order in which they are due, and ended many at once.
+//! Short tasks are claimed shortly before they are due, in the order of their due times, and many end at once.
 
 use futures_util::future::join_all;
 use jiff::Timestamp;
@@ -8,12 +8,12 @@ use pausa::task::change::End;
 use pausa::task::{Retry, State, TaskError, Verb};
 
 use super::place::{
-    DEATHS, LEASE, POLICY, Place, ask, at, control, create, end, is_lease_lost, plain, report, rows, short, take_short,
-    task_with,
+    DEATHS, LEASE, POLICY, Place, at, control, create, end, is_lease_lost, plain, report, request, rows, short,
+    take_short, task_with,
 };
 use crate::harness::caller;
 
-pub async fn they_are_taken_a_moment_before_their_time(place: &Place) {
+pub async fn short_tasks_are_claimed_shortly_before_they_are_due(place: &Place) {
     let store = place.with_nodes().await;
     assert_eq!(store.next_short().await.unwrap(), None);
     let later = create(&store, short(20)).await;
@@ -25,11 +25,11 @@ pub async fn they_are_taken_a_moment_before_their_time(place: &Place) {
     assert_eq!(
         (sooner.due_since, overdue.due_since),
         (Some(at(10)), Some(at(0))),
-        "no attempt is due before its start"
+        "no attempt is due before the task's start"
     );
     assert_eq!(store.next_short().await.unwrap(), Some(at(-5)));
-    assert_eq!(store.next_due().await.unwrap(), None, "they wait apart");
-    assert!(store.claim("a", at(60), 10).await.unwrap().is_empty(), "they take no slot");
+    assert_eq!(store.next_due().await.unwrap(), None, "short tasks have their own queue");
+    assert!(store.claim("a", at(60), 10).await.unwrap().is_empty(), "short tasks use no slot");
     assert!(store.process_due(at(60), 10).await.unwrap().is_empty());
 
     let taken = take_short(&store, "a", 9, 10).await;
@@ -38,13 +38,13 @@ pub async fn they_are_taken_a_moment_before_their_time(place: &Place) {
         assert_eq!((task.state, task.owner.as_deref(), task.epoch), (State::Running, Some("a"), 1));
         assert_eq!(**task, *store.get(caller(), task.id).await.unwrap().unwrap());
     }
-    assert_eq!(taken[2].due_at, Some(at(10)), "its moment is still to come");
-    assert!(take_short(&store, "nobody", 60, 60).await.is_empty(), "a node that is not listed is given none");
+    assert_eq!(taken[2].due_at, Some(at(10)), "it is not due yet");
+    assert!(take_short(&store, "nobody", 60, 60).await.is_empty(), "an unregistered node claims nothing");
     assert_eq!(store.next_short().await.unwrap(), Some(at(20)));
     assert_eq!(take_short(&store, "b", 20, 20).await[0].id, later.id);
 }
 
-pub async fn what_is_looked_at_has_bounds(place: &Place) {
+pub async fn a_claim_of_short_tasks_examines_a_bounded_number(place: &Place) {
     let store = place.with_nodes().await;
     for due in 1..=9 {
         create(&store, short(due)).await;
@@ -64,31 +64,31 @@ pub async fn what_is_looked_at_has_bounds(place: &Place) {
     );
     let some: Vec<_> = some.iter().map(|task| (task.state, second(task.due_at))).collect();
     let (taken, waits) = (State::Running, State::Scheduled);
-    assert_eq!(some, [(taken, 3), (waits, 50), (waits, 5), (taken, 6)], "nothing is put off to an earlier time");
+    assert_eq!(some, [(taken, 3), (waits, 50), (waits, 5), (taken, 6)], "no task is deferred to an earlier time");
     let rest: Vec<_> = take_short(&store, "a", 60, 60).await.iter().map(|task| second(task.due_at)).collect();
     assert_eq!(rest, [1, 2, 5, 7, 8, 9, 50]);
 }
 
-pub async fn one_that_was_taken_early_and_paused_waits_again(place: &Place) {
+pub async fn a_short_task_claimed_early_and_paused_waits_for_its_due_time(place: &Place) {
     let store = place.with_nodes().await;
     let task = create(&store, short(10)).await;
     let taken = take_short(&store, "a", 9, 10).await.remove(0);
     control(&store, &task, Verb::Pause).await;
     let paused = end(&store, &taken, End::Release).await;
     assert_eq!((paused.state, paused.due_at), (State::Paused, None));
-    assert!(take_short(&store, "a", 60, 60).await.is_empty(), "a paused one does not fire");
+    assert!(take_short(&store, "a", 60, 60).await.is_empty(), "a paused task does not fire");
     let resumed = control(&store, &task, Verb::Resume).await;
     assert_eq!((resumed.state, resumed.due_at), (State::Scheduled, Some(at(10))), "never early");
     assert_eq!(resumed.due_since, Some(at(10)));
 
-    // Resumed after its time, it is due at once.
+    // If it is resumed after its due time, it is due at once.
     control(&store, &task, Verb::Pause).await;
     let late = store.control(caller(), task.id, Verb::Resume, Caller::anonymous().request(at(30))).await.unwrap();
     assert_eq!((late.state, late.due_at, late.due_since), (State::Queued, Some(at(30)), Some(at(30))));
     assert_eq!(take_short(&store, "a", 30, 30).await[0].id, task.id);
 }
 
-pub async fn a_death_and_a_failed_try_leave_them_in_their_order(place: &Place) {
+pub async fn a_death_and_a_failed_attempt_keep_the_order_of_due_times(place: &Place) {
     let store = place.with_nodes().await;
     let (one, other) = (create(&store, short(5)).await, create(&store, short(6)).await);
     take_short(&store, "a", 5, 5).await;
@@ -109,20 +109,20 @@ pub async fn a_death_and_a_failed_try_leave_them_in_their_order(place: &Place) {
     assert_eq!((resumed.state, resumed.due_since), (State::Queued, Some(at(80))));
 }
 
-pub async fn many_end_at_once_and_each_as_it_must(place: &Place) {
+pub async fn many_short_tasks_end_at_once_each_with_its_own_outcome(place: &Place) {
     let store = place.with_nodes().await;
     join_all((0..90).map(|n| create(&store, short(1 + n % 7)))).await;
     let mut taken = take_short(&store, "a", 7, 7).await;
     assert_eq!(taken.len(), 90);
     let gone = taken.pop().unwrap();
     control(&store, &gone, Verb::Terminate).await;
-    // One run has had a newer one since; one reported what it does not keep in mind.
+    // One run has been replaced by a newer one. Another run has reported progress that its own copy does not contain.
     let old = pausa::task::Task { epoch: taken[7].epoch - 1, version: taken[7].version - 1, ..(*taken[7]).clone() };
     taken[7] = old.into();
     report(&store, &taken[8], None, rows(0)).await.unwrap();
     let last = |n: usize| Some((Some(n.to_string()), rows(1)));
-    let ends = taken.iter().enumerate().map(|(n, task)| store.end(task, last(n), End::Done, ask()));
-    let late = store.end(&gone, None, End::Done, ask());
+    let ends = taken.iter().enumerate().map(|(n, task)| store.end(task, last(n), End::Done, request()));
+    let late = store.end(&gone, None, End::Done, request());
     let (ended, late) = futures_util::join!(join_all(ends), late);
     for (n, outcome) in ended.into_iter().enumerate() {
         if n == 7 {
@@ -134,13 +134,13 @@ pub async fn many_end_at_once_and_each_as_it_must(place: &Place) {
         assert_eq!(taken[n].id, task.id);
         assert_eq!(task, store.get(caller(), task.id).await.unwrap().unwrap());
     }
-    assert!(matches!(late, Err(pausa::store::Error::Refused(_))), "it is to be undone: {late:?}");
+    assert!(matches!(late, Err(pausa::store::Error::Refused(_))), "the task must be rolled back: {late:?}");
     let history = store.history(caller(), taken[0].id).await.unwrap();
     let states: Vec<_> = history.iter().map(|line| line.to).collect();
     assert_eq!(states, [State::Scheduled, State::Running, State::Completed]);
 }
 
-pub async fn what_changed_meanwhile_is_found(place: &Place) {
+pub async fn changes_since_a_known_version_are_found(place: &Place) {
     let store = place.with_nodes().await;
     let known = join_all((0..5).map(|_| create(&store, plain()))).await;
     assert!(store.changed_since(&known).await.unwrap().is_empty());

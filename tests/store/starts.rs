@@ -1,4 +1,5 @@
-//! Starting a task: once for each key, one at a time for what is unique_key, and no more than may wait.
+//! Task starts: one task for each idempotency key, one active task for each unique_key, and at most the allowed
+//! backlog.
 
 use futures_util::future::join_all;
 use pausa::store::{Error, Filter, Started};
@@ -13,7 +14,7 @@ fn key(text: &str, input: &str) -> IdempotencyKey {
     IdempotencyKey { text: text.to_owned(), input_sha256: Some(input.to_owned()) }
 }
 
-pub async fn a_task_is_found_as_it_was_written(place: &Place) {
+pub async fn a_task_is_read_as_it_was_written(place: &Place) {
     let store = place.open().await;
     store.add_upload(caller(), &whole("up", 0)).await.unwrap();
     let task = task_with(|new| {
@@ -44,7 +45,7 @@ pub async fn a_key_starts_one_task(place: &Place) {
         Started::Same(same) => assert_eq!(same, first),
         Started::New(_) => panic!("the same key started a second task"),
     }
-    // A repeated start is answered even where a new one would be refused.
+    // A repeated start succeeds even when a new one would be refused.
     assert!(matches!(store.create(caller(), with_key(), 0).await.unwrap(), Started::Same(_)));
 }
 
@@ -97,7 +98,7 @@ fn filling() -> Task {
     task_with(|new| new.unique_key = Some("dataset:people".into()))
 }
 
-pub async fn what_is_exclusive_is_held_until_the_task_is_over(place: &Place) {
+pub async fn a_unique_key_is_reserved_until_the_task_is_finished(place: &Place) {
     let store = place.with_nodes().await;
     let first = create(&store, filling()).await;
     let refused = store.create(caller(), filling(), MANY).await;
@@ -105,15 +106,15 @@ pub async fn what_is_exclusive_is_held_until_the_task_is_over(place: &Place) {
 
     control(&store, &first, Verb::Terminate).await;
     let refused = store.create(caller(), filling(), MANY).await;
-    assert!(matches!(refused, Err(Error::Refused(Refusal::Conflict(_)))), "it is being undone");
-    let undoing = store.claim_ends("a", at(1), 10).await.unwrap().remove(0);
-    assert_eq!(end(&store, &undoing, End::RolledBack).await.state, State::Terminated);
+    assert!(matches!(refused, Err(Error::Refused(Refusal::Conflict(_)))), "the first task is being rolled back");
+    let rolling_back = store.claim_ends("a", at(1), 10).await.unwrap().remove(0);
+    assert_eq!(end(&store, &rolling_back, End::RolledBack).await.state, State::Terminated);
 
     let second = create(&store, filling()).await;
     assert_eq!(store.holder(caller(), "dataset:people").await.unwrap().unwrap().id, second.id);
 }
 
-pub async fn twenty_starts_at_once_for_one_thing_start_one_task(place: &Place) {
+pub async fn twenty_starts_at_once_with_one_unique_key_start_one_task(place: &Place) {
     let store = place.open().await;
     let started = join_all((0..20).map(|_| store.create(caller(), filling(), MANY))).await;
     let (begun, refused): (Vec<_>, Vec<_>) = started.into_iter().partition(Result::is_ok);
@@ -123,7 +124,7 @@ pub async fn twenty_starts_at_once_for_one_thing_start_one_task(place: &Place) {
     }
 }
 
-pub async fn a_failed_task_is_not_resumed_while_another_holds_its_place(place: &Place) {
+pub async fn a_failed_task_is_not_resumed_while_another_has_its_unique_key(place: &Place) {
     let store = place.with_nodes().await;
     create(&store, filling()).await;
     let first = store.claim("a", at(1), 1).await.unwrap().remove(0);
@@ -131,13 +132,13 @@ pub async fn a_failed_task_is_not_resumed_while_another_holds_its_place(place: &
     let failed = end(&store, &first, End::Fail(error)).await;
     let second = create(&store, filling()).await;
 
-    let refused = store.control(caller(), first.id, Verb::Resume, super::place::ask()).await;
+    let refused = store.control(caller(), first.id, Verb::Resume, super::place::request()).await;
     assert!(matches!(refused, Err(Error::Refused(Refusal::Conflict(holder))) if holder == second.id));
-    assert_eq!(store.get(caller(), first.id).await.unwrap().unwrap(), failed, "nothing is changed");
+    assert_eq!(store.get(caller(), first.id).await.unwrap().unwrap(), failed, "the task must not change");
     assert!(failed.epoch > 0);
 }
 
-pub async fn too_many_waiting_tasks_refuse_one_more(place: &Place) {
+pub async fn a_start_is_refused_when_too_many_tasks_wait(place: &Place) {
     let store = place.with_nodes().await;
     running(&store).await;
     for _ in 0..3 {

@@ -1,12 +1,12 @@
-//! Texts that PostgreSQL holds no more than others do: what a run says is made storable, and a spec holds any text as JSON.
+//! Texts that PostgreSQL cannot store: what a run reports is made storable, and a spec stores any text as JSON.
 
 use pausa::task::change::End;
 use pausa::task::{ResultFile, Retry, State, TaskError};
 
-use super::place::{POLICY, Place, ask, at, create, end, running, task_with};
+use super::place::{POLICY, Place, at, create, end, request, running, task_with};
 use crate::harness::caller;
 
-pub async fn what_a_run_says_is_made_storable(place: &Place) {
+pub async fn texts_of_a_run_are_made_storable(place: &Place) {
     let store = place.with_nodes().await;
     let error = TaskError { code: "UNAVAILABLE".into(), message: format!("a\0b{}", "x".repeat(5_000)) };
     let task = running(&store).await;
@@ -27,10 +27,10 @@ pub async fn what_a_run_says_is_made_storable(place: &Place) {
     let finishing = end(&store, &task, End::Finish(Some(result))).await;
     assert_eq!(finishing.result.as_ref().unwrap().name, "a\u{fffd}.csv");
     assert_eq!(store.get(caller(), finishing.id).await.unwrap(), Some(finishing));
-    assert_eq!(ask().with_reason("why\0").reason.unwrap(), "why\u{fffd}");
+    assert_eq!(request().with_reason("why\0").reason.unwrap(), "why\u{fffd}");
 }
 
-pub async fn a_spec_holds_any_text_as_json(place: &Place) {
+pub async fn a_spec_stores_any_text_as_json(place: &Place) {
     let store = place.open().await;
     let spec = serde_json::json!({ "a\0": "\0 \u{fffd} \u{1f600}" }).to_string();
     let task = create(&store, task_with(|new| new.spec = spec.clone())).await;

@@ -1,4 +1,4 @@
-//! Uploads: kept as long as a task reads them, forgotten some time after.
+//! Uploads are kept while a task uses them, and deleted some time later.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use pausa::task::{Task, Verb};
 use super::place::{MANY, Place, at, control, create, end, task_with};
 use crate::harness::caller;
 
-/// An upload that came in one go at the second `second`.
+/// Returns an upload that was received completely at second `second`.
 pub fn whole(id: &str, second: i64) -> Upload {
     Upload {
         id: id.into(),
@@ -27,14 +27,14 @@ fn reader(id: &str) -> pausa::task::Task {
     task_with(|new| new.upload = Some(id.into()))
 }
 
-pub async fn one_that_nobody_used_for_long_is_forgotten_once(place: &Place) {
+pub async fn an_upload_unused_for_long_is_deleted_once(place: &Place) {
     let store = place.open().await;
     for n in 0..30 {
         store.add_upload(caller(), &whole(&format!("{n}"), n)).await.unwrap();
     }
     assert_eq!(store.next_unused().await.unwrap(), Some(at(0)));
     assert!(store.use_upload(caller(), "3", at(50)).await.unwrap());
-    // Two nodes look at the same time: each upload is told to one of them.
+    // Two nodes look at the same time. Each upload is returned to only one of them.
     let other = place.open().await;
     let (one, two) = join(store.delete_unused(at(19), 100), other.delete_unused(at(19), 100)).await;
     let mut deleted = [one.unwrap(), two.unwrap()].concat();
@@ -44,17 +44,17 @@ pub async fn one_that_nobody_used_for_long_is_forgotten_once(place: &Place) {
     assert_eq!(deleted, due);
     assert_eq!(store.delete_unused(at(100), 4).await.unwrap(), ["20", "21", "22", "23"], "the oldest first");
     assert_eq!(store.next_unused().await.unwrap(), Some(at(24)));
-    assert!(!store.use_upload(caller(), "0", at(50)).await.unwrap(), "it is gone");
+    assert!(!store.use_upload(caller(), "0", at(50)).await.unwrap(), "it is deleted");
 }
 
-/// The task once it is terminated.
+/// Terminates the task and returns it.
 async fn terminated(store: &Store, task: &Task) -> Arc<Task> {
     control(store, task, Verb::Terminate).await;
     let claimed = store.claim_ends("a", at(1), 1).await.unwrap().remove(0);
     end(store, &claimed, End::RolledBack).await
 }
 
-pub async fn a_task_keeps_it_and_two_share_it(place: &Place) {
+pub async fn an_upload_is_kept_while_any_of_two_tasks_uses_it(place: &Place) {
     let store = place.with_nodes().await;
     store.add_upload(caller(), &whole("shared", 0)).await.unwrap();
     let (one, two) = (create(&store, reader("shared")).await, create(&store, reader("shared")).await);
@@ -64,13 +64,13 @@ pub async fn a_task_keeps_it_and_two_share_it(place: &Place) {
     assert!(store.delete(caller(), &one, at(70)).await.unwrap());
     assert_eq!(store.delete_unused(at(1000), 10).await.unwrap(), [""; 0]);
     assert!(store.delete(caller(), &two, at(80)).await.unwrap());
-    // Its time counts from the deletion of the last task.
+    // The retention time starts when the last task is deleted.
     assert_eq!(store.next_unused().await.unwrap(), Some(at(80)));
     assert_eq!(store.delete_unused(at(79), 10).await.unwrap(), [""; 0]);
     assert_eq!(store.delete_unused(at(80), 10).await.unwrap(), ["shared"]);
 }
 
-pub async fn a_start_and_the_end_of_an_upload_never_both_win(place: &Place) {
+pub async fn a_start_and_the_deletion_of_its_upload_never_both_succeed(place: &Place) {
     let store = place.open().await;
     for n in 0..30 {
         let id = format!("{n}");
@@ -99,7 +99,7 @@ pub async fn a_start_and_the_end_of_an_upload_never_both_win(place: &Place) {
     }
 }
 
-pub async fn only_a_whole_one_is_read(place: &Place) {
+pub async fn only_a_complete_upload_can_be_imported(place: &Place) {
     let store = place.open().await;
     let begun = Upload { size: None, sha256: None, metadata: Some("filename YQ==".into()), ..whole("parts", 0) };
     store.add_upload(caller(), &begun).await.unwrap();
@@ -109,7 +109,7 @@ pub async fn only_a_whole_one_is_read(place: &Place) {
         assert!(matches!(refused, Err(Error::NoUpload(_))), "{refused:?}");
     }
     assert!(store.size_upload(caller(), "parts", 9).await.unwrap());
-    assert!(!store.size_upload(caller(), "parts", 10).await.unwrap(), "it was told before");
+    assert!(!store.size_upload(caller(), "parts", 10).await.unwrap(), "the size is already set");
     assert!(store.complete_upload(caller(), "parts", 9, "ff", at(5)).await.unwrap());
     let found = store.upload(caller(), "parts").await.unwrap().unwrap();
     assert_eq!((found.size, found.sha256.as_deref(), found.used_at), (Some(9), Some("ff"), at(5)));

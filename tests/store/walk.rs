@@ -1,4 +1,4 @@
-//! The walk: every state, every event, through the verb that causes it. What the table says is what the store keeps.
+//! Every state and every event, caused by its verb. The store must agree with the transition table.
 
 use std::sync::Arc;
 
@@ -10,15 +10,15 @@ use pausa::task::{Author, ControlRequest, Event, Refusal, Retry, State, Task, Ta
 use super::place::{DEATHS, LEASE, POLICY, Place, at, create, short, take_short, task_with};
 use crate::harness::caller;
 
-/// The moment of the walk, and the start of a task whose start is still to come.
+/// The time of the walk, and a start time in the future.
 const NOW: i64 = 10;
 const START: i64 = 1000;
 
-/// Every pair of the table but those that no verb can bring about: a task that has run has no start to come, and only one
-/// that waits for its time is taken ahead of it.
+/// Every pair of the table that a verb can cause. A task that has run has no future start, and only a task that waits
+/// for its due time is claimed before it.
 const PAIRS: usize = State::ALL.len() * Event::ALL.len() - 7 - 9;
 
-pub async fn every_arrow_of_the_table(place: &Place) {
+pub async fn every_transition_of_the_table(place: &Place) {
     let store = place.open().await;
     let mut walked = 0;
     for state in State::ALL {
@@ -34,7 +34,7 @@ pub async fn every_arrow_of_the_table(place: &Place) {
             };
             let Some(task) = brought else { continue };
             assert_eq!(task.state, state);
-            // A claim is for what nobody holds; everything else happens to a run under way.
+            // A claim requires a task without an owner. Every other event happens to a running task.
             let task = if event == Event::Claim { orphan(&store, task).await } else { task };
             step(&store, task, event).await;
             walked += 1;
@@ -71,13 +71,13 @@ async fn step(store: &Store, task: Arc<Task>, event: Event) {
     store.delete(caller(), &now, at(9)).await.unwrap();
 }
 
-/// Lets `event` happen by the verb that causes it; answers the refusal, where the verb says one.
+/// Causes `event` by its verb. Returns the refusal if the verb reports one.
 async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
     let error = || TaskError { code: "INTERNAL".into(), message: "a story's".into() };
     let run = |end| async {
         refusal(store.end(&Arc::new(task.clone()), None, end, ControlRequest::by(Author::node("a"), at(NOW))).await)
     };
-    let ask = |verb| async move {
+    let send = |verb| async move {
         refusal(store.control(caller(), task.id, verb, Caller::anonymous().request(at(NOW))).await)
     };
     match event {
@@ -104,9 +104,9 @@ async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
         Event::Retry => run(End::Retry(error(), Retry::At(at(START)), POLICY)).await,
         Event::Release => run(End::Release).await,
         Event::RolledBack => run(End::RolledBack).await,
-        Event::Pause => ask(Verb::Pause).await,
-        Event::Resume | Event::ResumeEarly => ask(Verb::Resume).await,
-        Event::Terminate => ask(Verb::Terminate).await,
+        Event::Pause => send(Verb::Pause).await,
+        Event::Resume | Event::ResumeEarly => send(Verb::Resume).await,
+        Event::Terminate => send(Verb::Terminate).await,
     }
 }
 
@@ -118,7 +118,7 @@ fn refusal(outcome: Result<Arc<Task>, Error>) -> Option<Refusal> {
     }
 }
 
-/// A task in `state`; with a start still to come where `early`, if there is such a task.
+/// Returns a task in `state`, with a future start if `early`. None if there is no such task.
 async fn bring(store: &Store, state: State, early: bool) -> Option<Arc<Task>> {
     use State as S;
     let ran = matches!(state, S::Queued | S::Running | S::Finishing | S::Pausing);
@@ -129,21 +129,21 @@ async fn bring(store: &Store, state: State, early: bool) -> Option<Arc<Task>> {
     let task = create(store, task_with(|new| new.start_at = start_at)).await;
     let waits = matches!(state, S::Scheduled | S::Queued);
     let task = if early || waits { task } else { store.claim("a", at(1), 1).await.unwrap().remove(0) };
-    let ask = |verb| store.control(caller(), task.id, verb, Caller::anonymous().request(at(2)));
+    let send = |verb| store.control(caller(), task.id, verb, Caller::anonymous().request(at(2)));
     let end = |end| store.end(&task, None, end, ControlRequest::by(Author::node("a"), at(3)));
     let error = || TaskError { code: "INTERNAL".into(), message: "a story's".into() };
     let brought = match state {
         S::Scheduled | S::Queued | S::Running => Ok(Arc::clone(&task)),
         S::Finishing => end(End::Finish(None)).await,
-        S::Pausing => ask(Verb::Pause).await,
-        S::Paused if early => ask(Verb::Pause).await,
+        S::Pausing => send(Verb::Pause).await,
+        S::Paused if early => send(Verb::Pause).await,
         S::Paused => {
-            ask(Verb::Pause).await.unwrap();
+            send(Verb::Pause).await.unwrap();
             end(End::Release).await
         }
-        S::Terminating => ask(Verb::Terminate).await,
+        S::Terminating => send(Verb::Terminate).await,
         S::Terminated => {
-            ask(Verb::Terminate).await.unwrap();
+            send(Verb::Terminate).await.unwrap();
             end(End::RolledBack).await
         }
         S::Completed => {
@@ -155,7 +155,8 @@ async fn bring(store: &Store, state: State, early: bool) -> Option<Arc<Task>> {
     Some(brought.unwrap())
 }
 
-/// The task with its node dead, if it was held; one that runs stays held, as it would be queued else.
+/// Returns the task after its node has died, if it had an owner. A running task keeps its owner, because it would be
+/// queued otherwise.
 async fn orphan(store: &Store, task: Arc<Task>) -> Arc<Task> {
     if task.owner.is_none() || task.state == State::Running {
         return task;

@@ -1,4 +1,4 @@
-//! `pausa backup` and `pausa restore`, and what they refuse.
+//! `pausa backup` and `pausa restore`, and the cases that they refuse.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,21 +11,21 @@ use crate::harness::csv;
 use crate::harness::postgres::Postgres;
 use crate::harness::server::{PATIENCE, Server, run};
 
-/// Makes a backup, which must go well.
+/// Makes a backup, which must succeed. Returns the output.
 async fn backed_up(data: &Path, folder: &Path) -> String {
-    let (code, said) = run(data, &["backup", folder.to_str().unwrap()]).await;
-    assert_eq!(code, Some(0), "{said}");
-    said
+    let (code, printed) = run(data, &["backup", folder.to_str().unwrap()]).await;
+    assert_eq!(code, Some(0), "{printed}");
+    printed
 }
 
-/// A command that must be refused, and what it says.
+/// Runs a command that must be refused. Returns the output.
 async fn refused(data: &Path, arguments: &[&str]) -> String {
-    let (code, said) = run(data, arguments).await;
-    assert_eq!(code, Some(1), "{said}");
-    said.lines().last().unwrap().to_owned()
+    let (code, printed) = run(data, arguments).await;
+    assert_eq!(code, Some(1), "{printed}");
+    printed.lines().last().unwrap().to_owned()
 }
 
-/// A server with a dataset, a result and an upload.
+/// Starts a server with a dataset, a result and an upload.
 async fn server() -> (Server, String, String) {
     let server = Server::start().await;
     let file = csv::people(500);
@@ -42,7 +42,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_of_a_running_and_of_a_stopped_server_is_restored() {
+async fn a_backup_of_a_running_and_of_a_stopped_server_can_be_restored() {
     let (mut server, file, export) = server().await;
     let place = tempfile::tempdir().unwrap();
     for round in ["running", "stopped", "killed"] {
@@ -55,24 +55,24 @@ async fn a_backup_of_a_running_and_of_a_stopped_server_is_restored() {
             _ => {}
         }
         let backup = place.path().join(round);
-        let said = backed_up(server.folder(), &backup).await;
+        let printed = backed_up(server.folder(), &backup).await;
         assert!(
-            said.starts_with(&format!("backup created in {}: 2 tasks, 1 datasets, 5 files", backup.display())),
-            "{said}"
+            printed.starts_with(&format!("backup created in {}: 2 tasks, 1 datasets, 5 files", backup.display())),
+            "{printed}"
         );
         let data = tempfile::tempdir().unwrap();
-        let (code, said) = run(data.path(), &["restore", backup.to_str().unwrap()]).await;
-        assert_eq!(code, Some(0), "{said}");
-        assert!(said.contains("restored to") && said.contains("2 tasks, 1 datasets"), "{said}");
+        let (code, printed) = run(data.path(), &["restore", backup.to_str().unwrap()]).await;
+        assert_eq!(code, Some(0), "{printed}");
+        assert!(printed.contains("restored to") && printed.contains("2 tasks, 1 datasets"), "{printed}");
         let restored = Server::at(&[], data).await;
         assert!(restored.get(&format!("/download/{export}")).await.bytes().await.unwrap() == file.as_bytes());
         assert!(restored.exported("people").await == file.as_bytes(), "{round}");
     }
-    assert_eq!(entries(place.path()).len(), 3, "nothing else is left");
+    assert_eq!(entries(place.path()).len(), 3, "there must be no other files");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_manifest_tells_each_file_and_a_changed_one_is_not_restored() {
+async fn the_manifest_lists_each_file_and_a_damaged_backup_is_not_restored() {
     let (server, _, _) = server().await;
     let place = tempfile::tempdir().unwrap();
     let backup = place.path().join("backup");
@@ -84,32 +84,32 @@ async fn a_manifest_tells_each_file_and_a_changed_one_is_not_restored() {
     let result =
         manifest["files"].as_array().unwrap().iter().find(|file| file["path"].as_str().unwrap().contains("results"));
     let result = backup.join(result.unwrap()["path"].as_str().unwrap());
-    // The file of the server itself must not change with it: they may be one.
+    // The server's own file must not change, and it may be a hard link to this one.
     let bytes = std::fs::read(&result).unwrap();
     std::fs::remove_file(&result).unwrap();
     std::fs::write(&result, &bytes[1..]).unwrap();
     let data = tempfile::tempdir().unwrap();
-    let said = refused(data.path(), &["restore", backup.to_str().unwrap()]).await;
-    assert!(said.contains(&format!("{} is damaged", result.display())), "{said}");
-    assert_eq!(entries(data.path()), [data.path().join("pausa.lock")], "nothing is left of it");
+    let printed = refused(data.path(), &["restore", backup.to_str().unwrap()]).await;
+    assert!(printed.contains(&format!("{} is damaged", result.display())), "{printed}");
+    assert_eq!(entries(data.path()), [data.path().join("pausa.lock")], "all restored files are removed");
     std::fs::write(&result, &bytes).unwrap();
     let newer = serde_json::to_string(&manifest).unwrap().replace("\"schema\":", "\"schema\":9");
     std::fs::write(&path, newer).unwrap();
-    let said = refused(data.path(), &["restore", backup.to_str().unwrap()]).await;
-    assert!(said.contains("this version supports schemas up to"), "{said}");
+    let printed = refused(data.path(), &["restore", backup.to_str().unwrap()]).await;
+    assert!(printed.contains("this version supports schemas up to"), "{printed}");
     std::fs::remove_file(&path).unwrap();
-    let said = refused(data.path(), &["restore", backup.to_str().unwrap()]).await;
-    assert!(said.contains("manifest.json: ") && said.contains("not a complete backup"), "{said}");
+    let printed = refused(data.path(), &["restore", backup.to_str().unwrap()]).await;
+    assert!(printed.contains("manifest.json: ") && printed.contains("not a complete backup"), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_the_server_itself_lacks_or_has_damaged_is_told() {
+async fn missing_and_damaged_files_of_the_server_are_reported() {
     let (mut server, _, export) = server().await;
     let place = tempfile::tempdir().unwrap();
     std::fs::remove_file(server.folder().join("files/results").join(&export)).unwrap();
-    let said = backed_up(server.folder(), &place.path().join("backup")).await;
+    let printed = backed_up(server.folder(), &place.path().join("backup")).await;
     let warning = format!("warning: files/results/{export} is missing on the server and in the backup");
-    assert_eq!(said.lines().last(), Some(&*warning));
+    assert_eq!(printed.lines().last(), Some(&*warning));
     server.terminate().await;
     let segment = entries(&server.folder().join("datasets.db-segments")).remove(0);
     let mut bytes = std::fs::read(&segment).unwrap();
@@ -117,13 +117,16 @@ async fn what_the_server_itself_lacks_or_has_damaged_is_told() {
     bytes[half..].fill(7);
     std::fs::write(&segment, bytes).unwrap();
     let damaged = place.path().join("damaged");
-    let said = refused(server.folder(), &["backup", damaged.to_str().unwrap()]).await;
-    assert!(said.contains(segment.file_name().unwrap().to_str().unwrap()) && said.contains("is damaged"), "{said}");
+    let printed = refused(server.folder(), &["backup", damaged.to_str().unwrap()]).await;
+    assert!(
+        printed.contains(segment.file_name().unwrap().to_str().unwrap()) && printed.contains("is damaged"),
+        "{printed}"
+    );
     assert!(!damaged.exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn folders_that_hold_something_are_refused() {
+async fn folders_that_are_not_empty_are_refused() {
     let (server, _, _) = server().await;
     let place = tempfile::tempdir().unwrap();
     let backup = place.path().join("backup");
@@ -138,17 +141,17 @@ async fn folders_that_hold_something_are_refused() {
     assert_eq!(entries(other.path()).len(), 1);
     assert!(refused(other.path(), &["backup", named]).await.contains("is not empty"));
     let free = place.path().join("free");
-    let said = refused(other.path(), &["backup", free.to_str().unwrap()]).await;
-    assert!(said.contains("No server has run with these settings"), "{said}");
-    let said = refused(server.folder(), &["backup", place.path().join("none/backup").to_str().unwrap()]).await;
-    assert!(said.contains("none: No such file"), "{said}");
-    let said = refused(server.folder(), &["backup", "/dev/full/backup"]).await;
-    assert!(said.contains("/dev/full"), "{said}");
+    let printed = refused(other.path(), &["backup", free.to_str().unwrap()]).await;
+    assert!(printed.contains("No server has run with these settings"), "{printed}");
+    let printed = refused(server.folder(), &["backup", place.path().join("none/backup").to_str().unwrap()]).await;
+    assert!(printed.contains("none: No such file"), "{printed}");
+    let printed = refused(server.folder(), &["backup", "/dev/full/backup"]).await;
+    assert!(printed.contains("/dev/full"), "{printed}");
     assert_eq!(entries(place.path()).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_in_postgresql_is_left_to_its_own_tools() {
+async fn a_store_in_postgresql_is_backed_up_with_its_own_tools() {
     let postgres = tokio::task::spawn_blocking(Postgres::shared).await.unwrap();
     let data = tempfile::tempdir().unwrap();
     let store = format!("database_url={}", postgres.url());
@@ -156,12 +159,12 @@ async fn a_store_in_postgresql_is_left_to_its_own_tools() {
         let folder = data.path().join("backup");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("manifest.json"), "{}").unwrap();
-        let said = refused(data.path(), &["--set", &store, command, folder.to_str().unwrap()]).await;
-        assert!(said.contains("pg_dump") && said.contains("folder of uploads and results"), "{said}");
+        let printed = refused(data.path(), &["--set", &store, command, folder.to_str().unwrap()]).await;
+        assert!(printed.contains("pg_dump") && printed.contains("folder of uploads and results"), "{printed}");
     }
 }
 
-/// Starts a backup of many files, and answers it once it has begun to write.
+/// Starts a backup of many files and returns when it has begun to write.
 async fn begun(data: &Path, place: &TempDir) -> tokio::process::Child {
     let child = Command::new(env!("CARGO_BIN_EXE_pausa"))
         .args(["backup", place.path().join("backup").to_str().unwrap()])
@@ -172,7 +175,7 @@ async fn begun(data: &Path, place: &TempDir) -> tokio::process::Child {
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    // Nothing tells of it; it is looked for.
+    // The program sends no event for this, so the folder is polled.
     while entries(place.path()).is_empty() {
         tokio::task::yield_now().await;
     }
@@ -180,9 +183,9 @@ async fn begun(data: &Path, place: &TempDir) -> tokio::process::Child {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_interrupted_backup_leaves_nothing_under_its_name() {
+async fn an_interrupted_backup_leaves_no_folder_of_its_name() {
     let server = Server::start().await;
-    // Copied rather than linked as it is unfinished, and so large that a signal comes in time.
+    // Unfinished uploads are copied instead of linked, and this one is so large that the signal arrives in time.
     let unfinished = std::fs::File::create(server.folder().join("files/unfinished/large")).unwrap();
     unfinished.set_len(64 << 30).unwrap();
     for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM, rustix::process::Signal::KILL] {
@@ -194,10 +197,10 @@ async fn an_interrupted_backup_leaves_nothing_under_its_name() {
         assert!(!ended.status.success());
         assert!(!place.path().join("backup").exists());
         if signal != rustix::process::Signal::KILL {
-            let said = String::from_utf8(ended.stderr).unwrap();
+            let printed = String::from_utf8(ended.stderr).unwrap();
             assert!(
-                ended.status.code().is_none() || said.contains("interrupted; all created files were deleted"),
-                "{said}"
+                ended.status.code().is_none() || printed.contains("interrupted; all created files were deleted"),
+                "{printed}"
             );
             assert!(ended.status.code().is_none() || entries(place.path()).is_empty());
         }
@@ -207,16 +210,16 @@ async fn an_interrupted_backup_leaves_nothing_under_its_name() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_restore_that_was_killed_is_not_taken_for_a_data_folder() {
+async fn a_killed_restore_is_not_accepted_as_a_data_folder() {
     let (server, _, _) = server().await;
     let place = tempfile::tempdir().unwrap();
     let backup = place.path().join("backup");
     backed_up(server.folder(), &backup).await;
     let data = tempfile::tempdir().unwrap();
-    // What a kill leaves: all but the last step.
+    // The state after a kill: all steps but the last.
     std::fs::copy(backup.join("datasets.db"), data.path().join("datasets.db")).unwrap();
     std::fs::copy(backup.join("pausa.db"), data.path().join("pausa.db.restoring")).unwrap();
-    let said = refused(data.path(), &[]).await;
-    assert!(said.contains("was not restored completely"), "{said}");
+    let printed = refused(data.path(), &[]).await;
+    assert!(printed.contains("was not restored completely"), "{printed}");
     assert!(refused(data.path(), &["restore", backup.to_str().unwrap()]).await.contains("is not empty"));
 }

@@ -1,4 +1,4 @@
-//! Deleting finished tasks while others act on them, and when what they left cannot be removed.
+//! Deletion of finished tasks while other requests act on them, and when their data cannot be removed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -17,7 +17,7 @@ use crate::harness::server::PATIENCE;
 /// A kind whose tasks fail or complete as their specs say, and whose steps wait for the story.
 #[derive(Default)]
 struct Staged {
-    /// Runs and rollbacks that have begun.
+    /// Number of runs and rollbacks that have begun.
     begun: AtomicU32,
     rolled_back: AtomicU32,
     gate: Gate,
@@ -35,15 +35,19 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// Waits until the story lets one step on.
+    /// Waits until the story releases one step.
     async fn pass(&self) {
         self.reached.add_permits(1);
         self.open.acquire().await.unwrap().forget();
     }
 
-    /// Waits until a step has come to the gate.
+    /// Waits until a step has reached the gate.
     async fn reached(&self) {
-        tokio::time::timeout(PATIENCE, self.reached.acquire()).await.expect("a step in time").unwrap().forget();
+        tokio::time::timeout(PATIENCE, self.reached.acquire())
+            .await
+            .expect("no step reached the gate in time")
+            .unwrap()
+            .forget();
     }
 }
 
@@ -97,7 +101,7 @@ async fn a_task_that_is_being_deleted_is_not_resumed() {
         format!("mutation {{ resume(id: \"{id}\") {{ state }} }}"),
     );
     let (deleted, resumed) = tokio::join!(server.ask(&delete), async {
-        // What the task left is being removed right now.
+        // The task's data is being removed at this moment.
         kind.gate.reached().await;
         let resumed = server.ask(&resume).await;
         kind.gate.open.add_permits(1);
@@ -105,12 +109,12 @@ async fn a_task_that_is_being_deleted_is_not_resumed() {
     });
     assert_eq!(deleted["data"]["deleteTask"], id, "{deleted}");
     assert_eq!(resumed["errors"][0]["extensions"]["code"], "NOT_FOUND", "{resumed}");
-    assert_eq!(kind.begun.load(Ordering::SeqCst), 1, "no run goes on without its files");
+    assert_eq!(kind.begun.load(Ordering::SeqCst), 1, "no run may continue without its files");
     assert!(server.end().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_task_that_cannot_be_purged_keeps_no_other_from_it() {
+async fn a_task_that_cannot_be_purged_does_not_block_others() {
     let kind = Arc::new(Staged::default());
     let settings = [("PAUSA_RETENTION_SECONDS", "1")];
     let server = Embedded::start(&settings, vec![kind], Clock::system()).await;
@@ -122,19 +126,19 @@ async fn a_task_that_cannot_be_purged_keeps_no_other_from_it() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, gone).await.expect("all of them are deleted");
+    tokio::time::timeout(PATIENCE, gone).await.expect("not all tasks were deleted in time");
     assert!(server.end().await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_run_whose_task_a_newer_run_holds_rolls_nothing_back() {
+async fn a_run_that_a_newer_run_replaced_rolls_nothing_back() {
     let (_postgres, url) = database("newer_run").await;
     let kind = Arc::new(Staged::default());
     let settings = [("PAUSA_DATABASE_URL", &*url)];
     let server = Embedded::start(&settings, vec![Arc::clone(&kind) as Arc<dyn Kind>], Clock::system()).await;
     start(&server, "{ fails: true, runWaits: true }").await;
     kind.gate.reached().await;
-    // As another node leaves it that took this one for dead.
+    // Simulates another node that considers this node dead.
     execute(&url, "UPDATE pausa.tasks SET epoch = epoch + 1, version = version + 1").await;
     kind.gate.open.add_permits(1);
     assert!(server.end().await, "the run ends");

@@ -1,4 +1,4 @@
-//! Downloads: whole, in part, in several parts, or not again.
+//! Downloads: complete, in part, in several parts, or not at all if unchanged.
 
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::json;
@@ -7,7 +7,7 @@ use crate::harness::csv;
 use crate::harness::server::Server;
 
 #[tokio::test]
-async fn a_result_is_downloaded_whole_in_part_or_not_again() {
+async fn a_result_is_downloaded_completely_in_part_or_not_at_all_if_unchanged() {
     let server = Server::start().await;
     let upload = server.upload(csv::people(500)).await;
     let id = server.import(&upload, json!({ "dataset": "people" })).await;
@@ -36,11 +36,11 @@ async fn a_result_is_downloaded_whole_in_part_or_not_again() {
     assert_eq!((changed.status(), changed.bytes().await.unwrap()), (StatusCode::OK, bytes));
     let known = server.client().get(&url).header("if-none-match", tag).send().await.unwrap();
     assert_eq!(known.status(), StatusCode::NOT_MODIFIED);
-    let behind = server.client().get(&url).header("range", "bytes=999999999-").send().await.unwrap();
-    assert_eq!(behind.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+    let past_end = server.client().get(&url).header("range", "bytes=999999999-").send().await.unwrap();
+    assert_eq!(past_end.status(), StatusCode::RANGE_NOT_SATISFIABLE);
 }
 
-/// A server with the result of an export, its path and its bytes.
+/// Starts a server with the result of an export. Returns its path and its bytes.
 async fn exported() -> (Server, String, bytes::Bytes) {
     let server = Server::start().await;
     let upload = server.upload(csv::people(20_000)).await;
@@ -58,7 +58,7 @@ fn text(answer: &Response, name: &str) -> String {
 }
 
 #[tokio::test]
-async fn several_ranges_come_as_the_parts_of_one_answer() {
+async fn several_ranges_are_parts_of_one_response() {
     let (server, path, bytes) = exported().await;
     let asked = server.client().get(format!("{}{path}", server.url)).header("range", "bytes=5-14,400000-,-7");
     let answer = asked.send().await.unwrap();
@@ -82,7 +82,7 @@ async fn several_ranges_come_as_the_parts_of_one_answer() {
 }
 
 #[tokio::test]
-async fn conditions_and_heads_are_answered_as_the_rfc_says() {
+async fn conditional_and_head_requests_follow_the_rfc() {
     let (server, path, bytes) = exported().await;
     let url = format!("{}{path}", server.url);
     let tag = text(&server.get(&path).await, "etag");
@@ -100,20 +100,20 @@ async fn conditions_and_heads_are_answered_as_the_rfc_says() {
     ];
     for (request, status, length) in cases {
         let request = request.build().unwrap();
-        let told = format!("{request:?}");
+        let described = format!("{request:?}");
         let answer = server.client().execute(request).await.unwrap();
-        assert_eq!((answer.status().as_u16(), text(&answer, "etag")), (status, tag.clone()), "{told}");
+        assert_eq!((answer.status().as_u16(), text(&answer, "etag")), (status, tag.clone()), "{described}");
         if status < 300 {
-            assert_eq!(text(&answer, "content-length"), length.to_string(), "{told}");
+            assert_eq!(text(&answer, "content-length"), length.to_string(), "{described}");
             assert_eq!(text(&answer, "accept-ranges"), "bytes");
         }
     }
-    let behind = get().header("range", format!("bytes={}-", bytes.len())).send().await.unwrap();
-    assert_eq!(text(&behind, "content-range"), format!("bytes */{}", bytes.len()));
+    let past_end = get().header("range", format!("bytes={}-", bytes.len())).send().await.unwrap();
+    assert_eq!(text(&past_end, "content-range"), format!("bytes */{}", bytes.len()));
 }
 
 #[tokio::test]
-async fn a_file_that_is_gone_or_shorter_than_it_was_is_never_half_an_answer() {
+async fn a_missing_or_truncated_file_is_never_sent_in_part() {
     let (server, path, bytes) = exported().await;
     let file = server.folder().join("files/results").join(path.trim_start_matches("/download/"));
     std::fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(bytes.len() as u64 / 2).unwrap();

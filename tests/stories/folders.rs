@@ -1,4 +1,4 @@
-//! Folders whose names mean something in a URL: all files lie below the folder that is named.
+//! Folders whose names have a special meaning in a URL: all files must be inside the configured folder.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -23,7 +23,7 @@ const NAMES: [&str; 11] = [
     "a&b=c+d",
 ];
 
-/// The names in a folder.
+/// Returns the names in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -31,7 +31,7 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Starts a second server on the folder, which must be refused, and answers what it says.
+/// Starts a second server on the folder, which must be refused. Returns its output.
 async fn refused(settings: &[(&str, &str)]) -> String {
     let second = Command::new(env!("CARGO_BIN_EXE_pausa"))
         .env("PAUSA_LISTEN", "127.0.0.1:0")
@@ -45,15 +45,15 @@ async fn refused(settings: &[(&str, &str)]) -> String {
     String::from_utf8(second.stderr).unwrap().lines().last().unwrap().to_owned()
 }
 
-/// Imports, restarts, and finds the task and the rows again.
+/// Imports a file, restarts the server, and checks that the task and the rows still exist.
 async fn keeps_all(settings: &[(&str, &str)], store: &Path) {
     let mut server = Server::with(settings).await;
     let file = csv::people(20);
     let upload = server.upload(&*file).await;
     let id = server.import(&upload, json!({ "dataset": "people" })).await;
     server.until(&id, "COMPLETED").await;
-    let said = refused(settings).await;
-    assert!(said.contains(&format!("serves {} already", store.display())), "{said}");
+    let printed = refused(settings).await;
+    assert!(printed.contains(&format!("serves {} already", store.display())), "{printed}");
     server.kill().await;
     server.restart().await;
     assert_eq!(server.task(&id).await["state"], "COMPLETED");
@@ -74,7 +74,7 @@ async fn a_data_folder_may_have_any_name() {
         let only = if name.contains('/') { vec!["here", "up"] } else { vec![name, "up"] };
         let mut only: Vec<_> = only.into_iter().map(str::to_owned).collect();
         only.sort();
-        assert_eq!(names(root.path()), only, "nothing lies beside it");
+        assert_eq!(names(root.path()), only, "there must be no files outside the folder");
     }
 }
 
@@ -100,7 +100,10 @@ async fn urls_of_files_are_percent_decoded_everywhere() {
         ("PAUSA_DATASETS_URL", "sqlite:/tmp/none-here.db?mode=rw"),
         ("PAUSA_DATASETS_URL", "sqlite:%FF"),
     ] {
-        let said = refused(&[("PAUSA_DATA_DIR", &at("other")), (name, wrong)]).await;
-        assert!(said.contains("mode=") || said.contains("files_url") || said.contains("datasets_url"), "{said}");
+        let printed = refused(&[("PAUSA_DATA_DIR", &at("other")), (name, wrong)]).await;
+        assert!(
+            printed.contains("mode=") || printed.contains("files_url") || printed.contains("datasets_url"),
+            "{printed}"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! Idempotency keys: a call that is sent twice starts one task; a key that was used for something else is refused.
+//! Idempotency keys: a repeated call starts one task. A key that was used for another input is refused.
 
 use serde_json::{Value, json};
 
@@ -15,11 +15,11 @@ async fn started(server: &Server, start: &str, input: &Value) -> String {
     task["id"].as_str().unwrap().to_owned()
 }
 
-/// The start is refused, with the id of the task that the key belongs to.
+/// Checks that the start is refused with the ID of the task that owns the key.
 async fn refused(server: &Server, start: &str, input: &Value, task: &str) {
     let error = server.refusal(start, json!({ "input": input })).await;
-    let told = &error["extensions"];
-    assert_eq!(told, &json!({ "code": "CONFLICT", "taskId": task, "field": "idempotencyKey" }), "{error}");
+    let extensions = &error["extensions"];
+    assert_eq!(extensions, &json!({ "code": "CONFLICT", "taskId": task, "field": "idempotencyKey" }), "{error}");
 }
 
 async fn count(server: &Server) -> u64 {
@@ -27,7 +27,7 @@ async fn count(server: &Server) -> u64 {
 }
 
 #[tokio::test]
-async fn a_key_belongs_to_its_kind_and_to_its_input() {
+async fn a_key_is_valid_only_for_its_kind_and_its_input() {
     let server = Server::start().await;
     let pi = json!({ "digits": 10, "idempotencyKey": "order 7" });
     let first = started(&server, PI, &pi).await;
@@ -43,11 +43,15 @@ async fn a_key_belongs_to_its_kind_and_to_its_input() {
     }
     assert_eq!(count(&server).await, 1);
     let written = "mutation { startPiJob(input: { idempotencyKey: \"order 7\", digits: 10 }) { id } }";
-    assert_eq!(server.data(written, json!({})).await["startPiJob"]["id"], first, "however the input is written");
+    assert_eq!(
+        server.data(written, json!({})).await["startPiJob"]["id"],
+        first,
+        "the notation of the input does not matter"
+    );
 }
 
 #[tokio::test]
-async fn a_delay_is_the_same_input_whenever_it_is_sent() {
+async fn a_delay_sent_again_later_is_the_same_input() {
     let server = Server::start().await;
     let after = json!({ "after": { "hours": 2 } });
     let timer = json!({ "url": "http://example.org", "when": after, "idempotencyKey": "reminder" });
@@ -59,7 +63,7 @@ async fn a_delay_is_the_same_input_whenever_it_is_sent() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_sent_again_is_the_same_input() {
+async fn the_same_file_sent_again_is_the_same_input() {
     let server = Server::start().await;
     let input = |upload: &str, dataset: &str| json!({ "source": { "uploadId": upload }, "dataset": dataset, "idempotencyKey": "nightly" });
     let upload = server.upload("a,b\n1,2\n").await;

@@ -1,4 +1,4 @@
-//! Rows, tasks and histories of any size: answers stay small, and no page loses or repeats anything.
+//! Rows, tasks and histories of any size: responses stay small, and no page loses or repeats anything.
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use crate::harness::postgres::Postgres;
 use crate::harness::server::{PATIENCE, Server};
 
-/// Bytes of the cells of a page.
+/// Maximum bytes of the cells of a page.
 const PAGE: usize = 4 << 20;
 
 async fn filled(server: &Server, sizes: &[usize]) {
@@ -16,7 +16,7 @@ async fn filled(server: &Server, sizes: &[usize]) {
     server.until(&id, "COMPLETED").await;
 }
 
-async fn pages_end_where_their_bytes_do(server: &Server) {
+async fn pages_end_at_their_limit_of_bytes(server: &Server) {
     let sizes = [&[10][..], &[1 << 20; 9], &[6 << 20], &[1 << 19; 9], &[3]].concat();
     filled(server, &sizes).await;
     let query = "query($after: String) { dataset(name: \"large\") { rows(first: 400, after: $after) {
@@ -30,13 +30,13 @@ async fn pages_end_where_their_bytes_do(server: &Server) {
         assert!(cells.len() == 1 || cells.iter().sum::<usize>() <= PAGE, "{cells:?}");
         seen.extend(nodes.iter().map(|row| row["number"].as_u64().unwrap()).zip(cells));
         after = page["pageInfo"]["endCursor"].take();
-        assert_eq!(after, json!(seen.len().to_string()), "a cursor is the number of a row");
+        assert_eq!(after, json!(seen.len().to_string()), "a cursor is a row number");
         if page["pageInfo"]["hasNextPage"] == false {
             break;
         }
     }
     assert!(seen.into_iter().eq((1..).zip(sizes)));
-    // What an early end left on a connection meets nobody.
+    // A query that ended early must not affect the next one on the same connection.
     let answers = (0..20).map(|_| server.data(query, json!({ "after": "19" })));
     for answer in futures_util::future::join_all(answers).await {
         assert_eq!(answer["dataset"]["rows"]["nodes"].as_array().unwrap().len(), 2);
@@ -45,17 +45,17 @@ async fn pages_end_where_their_bytes_do(server: &Server) {
 
 #[tokio::test]
 async fn pages_of_large_rows_in_sqlite() {
-    pages_end_where_their_bytes_do(&Server::start().await).await;
+    pages_end_at_their_limit_of_bytes(&Server::start().await).await;
 }
 
 #[tokio::test]
 async fn pages_of_large_rows_in_postgresql() {
     let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
-    pages_end_where_their_bytes_do(&Server::with(&[("PAUSA_DATABASE_URL", &postgres.url())]).await).await;
+    pages_end_at_their_limit_of_bytes(&Server::with(&[("PAUSA_DATABASE_URL", &postgres.url())]).await).await;
 }
 
 #[tokio::test]
-async fn aliases_share_what_a_request_may_read() {
+async fn aliases_share_the_limits_of_a_request() {
     let server = Server::start().await;
     filled(&server, &[1 << 20; 30]).await;
     let alias = |n: usize| format!("a{n}: dataset(name: \"large\") {{ rows(first: 400) {{ nodes {{ cells }} }} }} ");
@@ -67,7 +67,7 @@ async fn aliases_share_what_a_request_may_read() {
 }
 
 #[tokio::test]
-async fn ordinary_pages_pass_and_multiplied_ones_are_refused() {
+async fn ordinary_pages_are_allowed_and_multiplied_ones_are_refused() {
     let server = Server::start().await;
     filled(&server, &[1; 500]).await;
     let plain = "{ tasks(first: 500) { totalCount pageInfo { hasNextPage hasPreviousPage startCursor endCursor } edges { cursor
@@ -122,12 +122,12 @@ async fn a_page_of_tasks_with_large_inputs_ends_early() {
             at = page["pageInfo"][more.1].take();
         }
         seen.sort();
-        assert_eq!(seen, ids, "each task once");
+        assert_eq!(seen, ids, "each task occurs once");
     }
 }
 
 #[tokio::test]
-async fn a_history_tells_the_newest_changes() {
+async fn a_history_contains_the_newest_changes() {
     let server = Server::start().await;
     let id = server.timer(json!({ "url": "https://example.com/", "when": { "after": { "hours": 1 } } })).await;
     for _ in 0..251 {
@@ -140,7 +140,7 @@ async fn a_history_tells_the_newest_changes() {
 }
 
 #[tokio::test]
-async fn one_stream_too_many_is_told_to_come_again() {
+async fn one_stream_too_many_is_refused_with_retry_after() {
     let server = Server::with(&[("PAUSA_HTTP_MAX_STREAMS", "1")]).await;
     filled(&server, &[1 << 20; 40]).await;
     let mut socket = tokio::net::TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
@@ -152,7 +152,7 @@ async fn one_stream_too_many_is_told_to_come_again() {
     assert_eq!(refused["errors"][0]["extensions"]["code"], "TOO_BUSY");
     drop(socket);
     let again = async {
-        // Nothing tells of the end of the other stream; it is asked for.
+        // The server sends no event when the other stream ends, so the story polls.
         while server.get("/datasets/large.csv").await.status() != 200 {}
     };
     tokio::time::timeout(PATIENCE, again).await.unwrap();

@@ -1,4 +1,4 @@
-//! Clients that are silent, slow or too many: each has its limit, and none holds anything for long.
+//! Clients that are silent, slow or too many: each has a limit, and none occupies resources for long.
 
 use reqwest::{Method, Version};
 use serde_json::{Value, json};
@@ -14,19 +14,21 @@ async fn connected(server: &Server) -> TcpStream {
     TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap()
 }
 
-/// Everything that the server sends until it closes the connection.
+/// Returns everything that the server sends until it closes the connection.
 async fn rest(socket: &mut TcpStream) -> String {
     let mut all = Vec::new();
-    let ended = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut all)).await.expect("a closed connection");
-    // A connection that is reset is closed too.
+    let ended = tokio::time::timeout(PATIENCE, socket.read_to_end(&mut all))
+        .await
+        .expect("the connection was not closed in time");
+    // A connection reset also counts as closed.
     drop(ended);
     String::from_utf8_lossy(&all).into_owned()
 }
 
-/// Waits until there are so many files of uploads.
+/// Waits until there are this many upload files.
 async fn until_uploads(server: &Server, count: usize) {
     let come = async {
-        // Nothing tells of files that come and go; they are looked for.
+        // The server sends no event when files appear or disappear, so the folder is polled.
         while uploads(server) != count {
             tokio::task::yield_now().await;
         }
@@ -46,18 +48,18 @@ async fn a_connection_whose_headers_do_not_arrive_or_that_is_idle_is_closed() {
     socket.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     let answer = rest(&mut socket).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    // The next request on a connection has as long for its headers as the first.
+    // The next request on a connection has the same time limit for its headers as the first.
     let mut socket = connected(&server).await;
     socket.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\nGET /healthz HTTP/1.1\r\n").await.unwrap();
     assert_eq!(rest(&mut socket).await.matches("HTTP/1.1 200").count(), 1);
 }
 
 #[tokio::test]
-async fn what_is_under_way_is_not_idle() {
+async fn a_connection_with_an_active_request_is_not_idle() {
     let limits = [("PAUSA_HTTP_HEADER_SECONDS", "0.1"), ("PAUSA_HTTP_IDLE_SECONDS", "0.1")];
     let timer = [("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true"), ("PAUSA_TIMER_ATTEMPTS", "1")];
     let server = Server::with(&[limits, timer].concat()).await;
-    // Nobody listens there. It fires long after every limit has passed.
+    // Nothing listens on this port. The timer fires long after every limit has passed.
     let input = json!({ "url": "http://127.0.0.1:9/", "when": { "after": { "seconds": 1.5 } } });
     let id = server.timer(input).await;
     let mut watch = Watch::progress(&server.url, &id).await;
@@ -70,7 +72,7 @@ async fn what_is_under_way_is_not_idle() {
 }
 
 #[tokio::test]
-async fn http_2_is_spoken_and_an_idle_connection_of_it_is_closed() {
+async fn http_2_is_supported_and_its_idle_connections_are_closed() {
     let server = Server::with(&[("PAUSA_HTTP_IDLE_SECONDS", "0.3"), ("PAUSA_HTTP_MAX_CONNECTIONS", "1")]).await;
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     let ask = || client.post(format!("{}/graphql", server.url)).json(&json!({ "query": "{ server { version } }" }));
@@ -78,29 +80,29 @@ async fn http_2_is_spoken_and_an_idle_connection_of_it_is_closed() {
     for answer in answers.into_iter().map(Result::unwrap) {
         assert_eq!((answer.version(), answer.status().as_u16()), (Version::HTTP_2, 200));
     }
-    // There is room for one connection, so this is answered once the other is closed.
+    // Only one connection is allowed, so this is answered when the other one is closed.
     assert_eq!(server.get("/healthz").await.status(), 200);
 }
 
 #[tokio::test]
-async fn a_client_that_takes_nothing_of_its_answer_is_cut_off() {
+async fn a_client_that_does_not_read_its_response_is_disconnected() {
     let limits = [("PAUSA_HTTP_SEND_SECONDS", "0.5"), ("PAUSA_HTTP_IDLE_SECONDS", "0.5")];
     let server = Server::with(&[&limits[..], &[("PAUSA_HTTP_MAX_CONNECTIONS", "1")]].concat()).await;
     let cell = "x".repeat(1 << 20);
     let upload = server.upload("cell\n".to_owned() + &format!("{cell}\n").repeat(40)).await;
-    // One connection is all there is, so nothing can be watched meanwhile.
+    // Only one connection is allowed, so no subscription can be open meanwhile.
     let id = server.import(&upload, json!({ "dataset": "large" })).await;
     while server.task(&id).await["state"] != "COMPLETED" {}
     let mut socket = connected(&server).await;
     socket.write_all(b"GET /datasets/large.csv HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
     socket.readable().await.unwrap();
-    // Answered once the one that reads nothing is cut off.
+    // This is answered when the connection that reads nothing is closed.
     assert_eq!(server.get("/healthz").await.status(), 200);
     assert!(rest(&mut socket).await.len() < 40 << 20);
 }
 
 #[tokio::test]
-async fn an_upload_that_falls_silent_leaves_nothing() {
+async fn an_upload_that_stops_sending_leaves_no_file() {
     let server = Server::with(&[("PAUSA_HTTP_BODY_SECONDS", "0.5")]).await;
     let part = "--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\na\n1\n";
     let graphql =
@@ -129,7 +131,7 @@ async fn an_upload_that_falls_silent_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_part_of_tus_that_falls_silent_keeps_its_bytes() {
+async fn a_tus_part_that_stops_sending_keeps_its_bytes() {
     let server = Server::with(&[("PAUSA_HTTP_BODY_SECONDS", "0.5")]).await;
     let upload = Tus::begin(&server, 10).await;
     let mut socket = upload.hang(0, b"1234", 10).await;
@@ -140,7 +142,7 @@ async fn a_part_of_tus_that_falls_silent_keeps_its_bytes() {
 }
 
 #[tokio::test]
-async fn a_large_request_in_json_is_refused_by_the_setting() {
+async fn a_json_request_above_the_configured_limit_is_refused() {
     let server = Server::with(&[("PAUSA_HTTP_MAX_JSON_BYTES", "2000")]).await;
     let asked = server.client().request(Method::POST, format!("{}/graphql", server.url));
     let answer = asked.json(&json!({ "query": "x".repeat(3_000) })).send().await.unwrap();

@@ -1,4 +1,4 @@
-//! The log: one line for each change of a task's state, with the same fields in both forms.
+//! The log: one line for each change of a task's state, with the same fields in both formats.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,8 @@ use crate::harness::csv;
 use crate::harness::receiver::{Answer, Receiver};
 use crate::harness::server::Server;
 
-/// An import that is paused, resumed and terminated, one that completes and one that fails; the ids in this order.
+/// Runs an import that is paused, resumed and terminated, one that completes and one that fails. Returns the IDs in
+/// this order.
 async fn work(server: &Server) -> [String; 3] {
     let upload = server.upload(csv::people(50_000)).await;
     let terminated = server.import(&upload, json!({ "dataset": "slow", "maxRowsPerSecond": 2_000 })).await;
@@ -25,8 +26,8 @@ async fn work(server: &Server) -> [String; 3] {
     [terminated, completed, failed]
 }
 
-/// What the log says of a task, with amounts of rows left out.
-fn told<'a>(lines: impl Iterator<Item = (&'a str, &'a str)>, id: &str) -> Vec<String> {
+/// Returns the log messages of a task, without the numbers of rows.
+fn messages<'a>(lines: impl Iterator<Item = (&'a str, &'a str)>, id: &str) -> Vec<String> {
     let lines = lines.filter(|(task, _)| *task == id);
     lines.map(|(_, text)| text.split_inclusive(" at ").next().unwrap().to_owned()).collect()
 }
@@ -56,7 +57,7 @@ async fn each_transition_is_one_line_of_plain_text_in_a_pipe() {
             let (text, fields) = line.split_once("transitions: ")?.1.split_once(" task=")?;
             Some((fields.split_once(' ')?.0, text))
         });
-        assert_eq!(told(texts, id), expected, "{log}");
+        assert_eq!(messages(texts, id), expected, "{log}");
     }
     let completed = log.lines().find(|line| line.contains("import completed")).unwrap();
     for field in ["kind=\"import\"", "state=COMPLETED", "epoch=1", "node=\"night\"", "done=50000", "duration_ms="] {
@@ -75,7 +76,7 @@ async fn each_transition_is_one_line_of_json() {
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     for (id, expected) in ids.iter().zip([&TERMINATED[..], &COMPLETED, &FAILED]) {
         let texts = lines.iter().filter_map(|line| Some((line["task"].as_str()?, line["message"].as_str()?)));
-        assert_eq!(told(texts, id), expected, "{log}");
+        assert_eq!(messages(texts, id), expected, "{log}");
     }
     let find = |text: &str| lines.iter().find(|line| line["message"].as_str().unwrap().starts_with(text)).unwrap();
     let completed = find("import completed");
@@ -112,10 +113,10 @@ async fn a_timer_writes_one_line_for_each_attempt_and_no_secret() {
     let log = log.await.unwrap();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of_timer: Vec<_> = lines.iter().filter(|line| line["task"] == json!(id)).collect();
-    let told: Vec<_> =
+    let messages: Vec<_> =
         of_timer.iter().map(|line| json!([line["message"], line["attempt"], line["status"], line["epoch"]])).collect();
     let expected = [json!(["timer attempt failed; retrying", 1, 500, 1]), json!(["timer delivered", 2, 200, 2])];
-    assert_eq!(told, expected, "{log}");
+    assert_eq!(messages, expected, "{log}");
     for secret in [&key[6..], "hunter2", "token"] {
         assert!(!log.contains(secret), "{log}");
     }

@@ -1,4 +1,4 @@
-//! What users do, against the real server.
+//! User workflows on the real server.
 
 mod backups;
 mod bad_input;

@@ -1,11 +1,11 @@
-//! Finished tasks are forgotten after the time that the settings say, and nothing else is.
+//! Finished tasks, and only these, are deleted after the configured retention time.
 
 use serde_json::json;
 
 use crate::harness::receiver::{Answer, Receiver};
 use crate::harness::server::{PATIENCE, Server};
 
-/// Waits until the server knows no more tasks than those.
+/// Waits until the server has only these tasks.
 async fn left(server: &Server, ids: &[&str]) {
     let gone = async {
         loop {
@@ -18,11 +18,11 @@ async fn left(server: &Server, ids: &[&str]) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, gone).await.expect("they are forgotten");
+    tokio::time::timeout(PATIENCE, gone).await.expect("the tasks were not deleted in time");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_over_is_forgotten_in_time_with_its_files() {
+async fn finished_tasks_are_deleted_in_time_with_their_files() {
     let settings = [("PAUSA_RETENTION_SECONDS", "1"), ("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true")];
     let mut server = Server::with(&settings).await;
     let receiver = Receiver::start(|_, _| Answer::Status(410)).await;
@@ -42,11 +42,11 @@ async fn what_is_over_is_forgotten_in_time_with_its_files() {
     server.control("terminate", &terminated).await;
     left(&server, &[&paused, &waits]).await;
     assert_eq!(server.get(&format!("/download/{pi}")).await.status(), 404);
-    assert_eq!(server.rows("kept").await, Some(1), "datasets stay");
+    assert_eq!(server.rows("kept").await, Some(1), "datasets remain");
     let results = std::fs::read_dir(server.folder().join("files/results")).unwrap().count();
-    assert_eq!(results, 0, "files go with their tasks");
+    assert_eq!(results, 0, "files are deleted with their tasks");
 
-    // What was over while no process was up goes as well.
+    // Tasks whose retention time ended while no process ran are deleted too.
     let late = server.pi(1000).await;
     server.until(&late, "COMPLETED").await;
     server.kill().await;

@@ -1,4 +1,4 @@
-//! Rows of an import: their types, and those that are none.
+//! Rows of an import: their types, and bad rows.
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use crate::harness::csv;
 use crate::harness::postgres::Postgres;
 use crate::harness::server::Server;
 
-/// A row in each type's several notations, and what comes of it.
+/// A row in each notation of each type, and the expected output.
 const TYPED: &str = "id,code,price,paid,day,at,note\r\n\
     1,007,1.50,yes,2026-01-31,2026-01-31T12:00:00+02:00,a\r\n\
     -2,008,-3e2,F,0001-01-01,2026-01-31 10:00:00.25,\r\n\
@@ -28,7 +28,7 @@ async fn rejects(server: &Server, id: &str) -> Value {
     server.data(query, json!({ "id": id })).await["task"].take()
 }
 
-async fn values_come_back_as_their_types_write_them(server: &Server) {
+async fn values_are_exported_in_the_notation_of_their_types(server: &Server) {
     let upload = server.upload(TYPED).await;
     let id = server.import(&upload, json!({ "dataset": "typed", "columns": typed() })).await;
     server.until(&id, "COMPLETED").await;
@@ -36,7 +36,7 @@ async fn values_come_back_as_their_types_write_them(server: &Server) {
     let kinds: Vec<_> = columns["dataset"]["columns"].as_array().unwrap().iter().map(|c| c["type"].clone()).collect();
     assert_eq!(kinds, ["INTEGER", "TEXT", "REAL", "BOOLEAN", "DATE", "TIMESTAMP", "TEXT"]);
     assert_eq!(String::from_utf8(server.exported("typed").await).unwrap(), WRITTEN);
-    // The dataset's own types are those of what is added to it, and what it wrote can be read again.
+    // Rows that are appended use the types of the dataset, and the exported file can be imported again.
     let again = server.upload(WRITTEN).await;
     let id = server.import(&again, json!({ "dataset": "typed", "mode": "APPEND" })).await;
     server.until(&id, "COMPLETED").await;
@@ -46,18 +46,18 @@ async fn values_come_back_as_their_types_write_them(server: &Server) {
 
 #[tokio::test]
 async fn typed_columns_in_sqlite() {
-    values_come_back_as_their_types_write_them(&Server::start().await).await;
+    values_are_exported_in_the_notation_of_their_types(&Server::start().await).await;
 }
 
 #[tokio::test]
 async fn typed_columns_in_postgresql() {
     let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
     let url = postgres.url();
-    values_come_back_as_their_types_write_them(&Server::with(&[("PAUSA_DATABASE_URL", &url)]).await).await;
+    values_are_exported_in_the_notation_of_their_types(&Server::with(&[("PAUSA_DATABASE_URL", &url)]).await).await;
 }
 
 #[tokio::test]
-async fn types_are_found_in_a_sample() {
+async fn types_are_detected_in_a_sample() {
     let server = Server::start().await;
     let upload = server.upload("n,phone,when\n1,0301234,2026-01-31\n2,+49301234,2026-02-01\n").await;
     let id = server.import(&upload, json!({ "dataset": "guessed", "inferTypes": true })).await;
@@ -68,7 +68,7 @@ async fn types_are_found_in_a_sample() {
 }
 
 #[tokio::test]
-async fn a_sample_does_not_move_the_place_in_a_large_file() {
+async fn a_sample_does_not_change_the_position_in_a_large_file() {
     let server = Server::start().await;
     let upload = server.upload(csv::people(60_000)).await;
     let id = server.import(&upload, json!({ "dataset": "people", "inferTypes": true })).await;
@@ -77,7 +77,7 @@ async fn a_sample_does_not_move_the_place_in_a_large_file() {
 }
 
 #[tokio::test]
-async fn bad_rows_go_to_the_rejects_and_come_back_mended() {
+async fn bad_rows_go_to_the_rejects_and_can_be_corrected_and_imported() {
     let mut server = Server::start().await;
     let mut file = b"n,age\r\n".to_vec();
     for n in 1..=3000 {
@@ -102,13 +102,13 @@ async fn bad_rows_go_to_the_rejects_and_come_back_mended() {
     server.control("resume", &id).await;
     server.until(&id, "COMPLETED").await;
 
-    let told = rejects(&server, &id).await;
+    let task = rejects(&server, &id).await;
     assert_eq!(
-        (&told["rowsImported"], &told["rowsRejected"], &told["result"]),
+        (&task["rowsImported"], &task["rowsRejected"], &task["result"]),
         (&json!(2997), &json!(3), &Value::Null)
     );
-    assert_eq!(told["rejects"]["url"], format!("/download/{id}/rejects"));
-    let answer = server.get(told["rejects"]["url"].as_str().unwrap()).await;
+    assert_eq!(task["rejects"]["url"], format!("/download/{id}/rejects"));
+    let answer = server.get(task["rejects"]["url"].as_str().unwrap()).await;
     assert!(answer.headers()["content-disposition"].to_str().unwrap().contains("people.rejects.csv"));
     let bytes = answer.bytes().await.unwrap();
     let expected = b"pausa_line,pausa_column,pausa_reason,n,age\r\n501,,1 field instead of 2,500\r\n\
@@ -126,26 +126,26 @@ async fn bad_rows_go_to_the_rejects_and_come_back_mended() {
     assert_eq!(csv::cells(&server.exported("people").await)[2998..], [["500", "1"], ["1500", "2"], ["2500", "3"]]);
 }
 
-/// Reads the rejects of a task as text.
+/// Returns the rejects of a task as text.
 async fn rejected(server: &Server, id: &str) -> String {
-    let told = rejects(server, id).await;
-    let answer = server.get(told["rejects"]["url"].as_str().unwrap()).await;
+    let task = rejects(server, id).await;
+    let answer = server.get(task["rejects"]["url"].as_str().unwrap()).await;
     assert_eq!(answer.status(), 200);
     let bytes = answer.bytes().await.unwrap();
-    assert_eq!(told["rejects"]["size"], json!(bytes.len()));
+    assert_eq!(task["rejects"]["size"], json!(bytes.len()));
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// An import that FAILED past maxBadRows is rolled back and keeps its rejects, until it is resumed or deleted.
+/// A FAILED import that exceeded maxBadRows is rolled back and keeps its rejects until it is resumed or deleted.
 async fn too_many_bad_rows_leave_their_rejects(mut server: Server) {
     let good: String = (1..=20_000).map(|n| format!("{n},x\n")).collect();
     let upload = server.upload(format!("a,b\n{good}3\n{good}4\n5\n{good}")).await;
     let input = json!({ "dataset": "people", "onBadRow": "SKIP", "maxBadRows": 1 });
     let id = server.import(&upload, input).await;
     server.until(&id, "FAILED").await;
-    let told = rejects(&server, &id).await;
+    let task = rejects(&server, &id).await;
     let expected = "2 rows are bad, but maxBadRows is 1. Last bad row: Line 40003 has 1 field, but the header has 2.";
-    assert_eq!((&told["error"]["message"], &told["rowsRejected"]), (&json!(expected), &json!(2)));
+    assert_eq!((&task["error"]["message"], &task["rowsRejected"]), (&json!(expected), &json!(2)));
     let file = "pausa_line,pausa_column,pausa_reason,a,b\r\n20002,,1 field instead of 2,3\r\n\
         40003,,1 field instead of 2,4\r\n";
     assert_eq!(rejected(&server, &id).await, file);
@@ -160,7 +160,7 @@ async fn too_many_bad_rows_leave_their_rejects(mut server: Server) {
     server.control("resume", &id).await;
     server.until(&id, "FAILED").await;
     assert_eq!(rejected(&server, &id).await, file);
-    // The dataset is free: the file without its bad rows goes in.
+    // The dataset is free: the file without its bad rows can be imported.
     let other = server.import(&upload, json!({ "dataset": "people", "onBadRow": "SKIP" })).await;
     server.until(&other, "COMPLETED").await;
     assert_eq!(server.rows("people").await, Some(60_000));
@@ -184,7 +184,7 @@ async fn too_many_bad_rows_leave_their_rejects_on_postgresql() {
 }
 
 #[tokio::test]
-async fn what_the_database_refuses_is_a_bad_row_like_any_other() {
+async fn a_row_that_the_database_rejects_is_a_bad_row() {
     let postgres = tokio::task::spawn_blocking(Postgres::start).await.unwrap();
     let server = Server::with(&[("PAUSA_DATABASE_URL", &postgres.url())]).await;
     let line = |n: usize| {
@@ -194,8 +194,8 @@ async fn what_the_database_refuses_is_a_bad_row_like_any_other() {
     let upload = server.upload(file.clone()).await;
     let id = server.import(&upload, json!({ "dataset": "texts", "onBadRow": "SKIP" })).await;
     server.until(&id, "COMPLETED").await;
-    let told = rejects(&server, &id).await;
-    assert_eq!((&told["rowsImported"], &told["rowsRejected"]), (&json!(89_995), &json!(5)));
+    let task = rejects(&server, &id).await;
+    assert_eq!((&task["rowsImported"], &task["rowsRejected"]), (&json!(89_995), &json!(5)));
     let bad: Vec<_> = csv::cells(&server.get(&format!("/download/{id}/rejects")).await.bytes().await.unwrap());
     let lines: Vec<_> =
         bad[1..].iter().map(|cells| (cells[0].as_str(), cells[1].as_str(), cells[3].as_str())).collect();
@@ -203,7 +203,7 @@ async fn what_the_database_refuses_is_a_bad_row_like_any_other() {
     assert_eq!(lines, expected.map(|(line, n)| (line, "text", n)));
     let rows = csv::cells(&server.exported("texts").await);
     let good = csv::cells(file.as_bytes()).into_iter().filter(|cells| !cells[1].contains('\0'));
-    assert!(rows.into_iter().eq(good), "the good rows are there, in their order");
+    assert!(rows.into_iter().eq(good), "the good rows are imported in their order");
     let id = server.import(&upload, json!({ "dataset": "none" })).await;
     server.until(&id, "FAILED").await;
     let message = server.task(&id).await["error"]["message"].take();

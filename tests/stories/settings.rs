@@ -1,10 +1,10 @@
-//! Settings as the environment gives them to the program.
+//! Settings from environment variables.
 
 use tokio::process::Command;
 
 use crate::harness::server::Server;
 
-/// What Kubernetes sets in each container beside a Service named `pausa` and one named `pausa-api`.
+/// Variables that Kubernetes sets in each container when there are Services named `pausa` and `pausa-api`.
 const OF_SERVICES: [(&str, &str); 13] = [
     ("PAUSA_SERVICE_HOST", "10.0.0.1"),
     ("PAUSA_SERVICE_PORT", "8080"),
@@ -33,7 +33,7 @@ async fn variables_of_a_service_named_pausa_do_not_stop_the_start() {
 }
 
 #[tokio::test]
-async fn an_unknown_variable_stops_the_start_with_the_setting_that_was_meant() {
+async fn an_unknown_variable_stops_the_start_and_suggests_a_setting() {
     let folder = tempfile::tempdir().unwrap();
     let cases = [
         ("PAUSA_LISTN", "127.0.0.1:0", "unknown setting PAUSA_LISTN in the environment: did you mean PAUSA_LISTEN?"),

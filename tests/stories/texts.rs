@@ -1,4 +1,5 @@
-//! Texts that a database cannot hold: what a client sends is refused with its field, what a run says is stored all the same.
+//! Texts that a database cannot store: a client's text is refused with its field, and a run's text is stored in a valid
+//! form.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ const PI: &str = "mutation($input: StartPiJobInput!) { startPiJob(input: $input)
 const TIMER: &str = "mutation($input: StartTimerInput!) { startTimer(input: $input) { id } }";
 const LATER: &str = "2999-01-01T00:00:00Z";
 
-/// A server on PostgreSQL, with a database of its own.
+/// Starts a server on PostgreSQL, with a database of its own.
 async fn on_postgres(name: &str) -> (Arc<Postgres>, Server) {
     let (postgres, url) = database(name).await;
     let server = Server::with(&[("PAUSA_DATABASE_URL", &url)]).await;
@@ -24,11 +25,11 @@ async fn on_postgres(name: &str) -> (Arc<Postgres>, Server) {
 
 async fn refused(server: &Server, query: &str, variables: Value, field: &str) {
     let error = server.refusal(query, variables).await;
-    let told = (&error["extensions"]["code"], &error["extensions"]["field"]);
-    assert_eq!(told, (&json!("BAD_USER_INPUT"), &json!(field)), "{error}");
+    let actual = (&error["extensions"]["code"], &error["extensions"]["field"]);
+    assert_eq!(actual, (&json!("BAD_USER_INPUT"), &json!(field)), "{error}");
 }
 
-/// Every text that the API stores or looks up, with a NUL or too long.
+/// Sends every text that the API stores or looks up, with a NUL or too long.
 async fn texts_of_clients(server: &Server) {
     let upload = server.upload("a,b\n1,2\n").await;
     let import = server.import(&upload, json!({ "dataset": "people" })).await;
@@ -71,7 +72,7 @@ async fn texts_of_clients(server: &Server) {
     assert_eq!(counts, json!({ "tasks": { "totalCount": 2 }, "datasets": { "totalCount": 1 } }));
 }
 
-/// Names of uploaded files, whichever way they come.
+/// Sends invalid names of uploaded files in every supported way.
 async fn names_of_files(server: &Server) {
     let form = |name: &str| {
         let name = name.to_owned();
@@ -92,13 +93,13 @@ async fn names_of_files(server: &Server) {
     }
 }
 
-/// The task once it is COMPLETED or FAILED.
+/// Returns the task when it is COMPLETED or FAILED.
 async fn ended(server: &Server, id: &str) -> Value {
     let mut watch = Watch::progress(&server.url, id).await;
     watch.until(|task| task["state"] == "COMPLETED" || task["state"] == "FAILED").await
 }
 
-/// A NUL in a cell, in a column's name and in a bad row's reason.
+/// Imports files with a NUL in a cell, in a column name and in the reason of a bad row.
 async fn texts_of_runs(server: &Server, holds_nul: bool) {
     let cells = server.upload("a,b\n1,x\0y\n").await;
     let import = server.import(&cells, json!({ "dataset": "cells" })).await;
@@ -131,18 +132,18 @@ async fn on_postgres_texts_of_clients_are_refused_with_their_field() {
 }
 
 #[tokio::test]
-async fn on_sqlite_what_a_run_says_is_stored() {
+async fn on_sqlite_texts_of_runs_are_stored() {
     texts_of_runs(&Server::start().await, true).await;
 }
 
 #[tokio::test]
-async fn on_postgres_what_a_run_says_is_stored() {
+async fn on_postgres_texts_of_runs_are_stored() {
     let (_postgres, server) = on_postgres("texts_of_runs").await;
     texts_of_runs(&server, false).await;
 }
 
 #[tokio::test]
-async fn lone_surrogates_are_no_text() {
+async fn lone_surrogates_are_not_valid_text() {
     let server = Server::start().await;
     for body in [
         r#"{"query":"mutation { startPiJob(input: { digits: 10, label: \"\ud800\" }) { id } }"}"#,

@@ -1,4 +1,4 @@
-//! The main job: import, watch, pause, resume, export, pi, terminate, download.
+//! The main workflow: import, watch, pause, resume, export, pi, terminate, download.
 
 use std::io::{Cursor, Read};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::harness::server::Server;
 use crate::harness::watch::Watch;
 
 #[tokio::test]
-async fn a_file_goes_in_pauses_on_the_way_and_comes_out_as_it_was() {
+async fn an_import_that_is_paused_and_resumed_exports_the_same_file() {
     let server = Server::start().await;
     let file = csv::people(3_000);
     let upload = server.upload(file.clone()).await;
@@ -24,9 +24,9 @@ async fn a_file_goes_in_pauses_on_the_way_and_comes_out_as_it_was() {
     let mut watch = Watch::progress(&server.url, &id).await;
     assert_eq!(watch.next().await.unwrap()["progress"]["done"], paused["progress"]["done"]);
     let nothing = tokio::time::timeout(Duration::from_secs(1), watch.next()).await;
-    assert!(nothing.is_err(), "a paused task moved: {nothing:?}");
+    assert!(nothing.is_err(), "a paused task made progress: {nothing:?}");
     assert_eq!(server.task(&id).await, paused);
-    assert_eq!(server.rows("people").await, None, "rows are seen before the import is COMPLETED");
+    assert_eq!(server.rows("people").await, None, "rows are visible before the import is COMPLETED");
 
     assert!(["QUEUED", "RUNNING"].contains(&&*server.control("resume", &id).await));
     let done = watch.until(|task| task["state"] == "COMPLETED").await;
@@ -42,7 +42,7 @@ async fn a_file_goes_in_pauses_on_the_way_and_comes_out_as_it_was() {
 }
 
 #[tokio::test]
-async fn rows_can_be_looked_at_in_pages() {
+async fn rows_can_be_read_in_pages() {
     let server = Server::start().await;
     let upload = server.upload(csv::wide(1_200, 3)).await;
     let id = server.import(&upload, json!({ "dataset": "wide" })).await;
@@ -67,7 +67,7 @@ async fn rows_can_be_looked_at_in_pages() {
 }
 
 #[tokio::test]
-async fn digits_of_pi_come_as_a_zip() {
+async fn digits_of_pi_are_downloaded_as_a_zip() {
     let known = [
         (1, "3.1", None),
         (1_000, "3.14159", Some("823a2e34f63c5d5f30a27733976df5a1ab57feaab505f40d95d3dd3fefa425cc")),
@@ -93,7 +93,7 @@ async fn digits_of_pi_come_as_a_zip() {
 }
 
 #[tokio::test]
-async fn a_long_computation_is_paused_resumed_and_stopped_for_good() {
+async fn a_long_computation_is_paused_resumed_and_terminated() {
     let server = Server::start().await;
     let id = server.pi(20_000_000).await;
     server.until_done(&id, 1).await;
@@ -105,7 +105,7 @@ async fn a_long_computation_is_paused_resumed_and_stopped_for_good() {
     server.control("terminate", &id).await;
     server.until(&id, "TERMINATED").await;
     let work = server.folder().join("files/work");
-    assert_eq!(std::fs::read_dir(work).unwrap().count(), 0, "something is left of a terminated task");
+    assert_eq!(std::fs::read_dir(work).unwrap().count(), 0, "files of a terminated task remain");
     assert_eq!(server.get(&format!("/download/{id}")).await.status(), 409);
 }
 

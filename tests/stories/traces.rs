@@ -1,4 +1,4 @@
-//! Traces, as a collector gets them.
+//! Traces, as a collector receives them.
 
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::harness::server::Server;
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const PARENT: &str = "00f067aa0ba902b7";
 
-/// Batches follow each other quickly, so that no story waits for its spans.
+/// Batches follow each other quickly, so that stories do not wait for spans.
 const QUICK: (&str, &str) = ("OTEL_BSP_SCHEDULE_DELAY", "20");
 
 fn hex(id: &[u8]) -> String {
@@ -22,7 +22,7 @@ fn of(traced: &Traced, key: &str) -> Option<String> {
     attribute(&traced.span.attributes, key)
 }
 
-/// Starts a computation of pi that is to wait, from a request that belongs to a trace.
+/// Starts a waiting computation of pi by a request that belongs to a trace.
 async fn start(server: &Server) -> String {
     let query = "mutation Begin { startPiJob(input: { digits: 1000, startAt: \"2999-01-01T00:00:00Z\" }) { id } }";
     let headers = HeaderMap::from_iter([("traceparent".parse().unwrap(), parent().parse().unwrap())]);
@@ -36,7 +36,7 @@ fn parent() -> String {
 }
 
 #[tokio::test]
-async fn a_run_is_linked_to_the_request_that_started_its_task_even_over_a_crash() {
+async fn a_run_is_linked_to_the_request_that_started_its_task_even_after_a_crash() {
     let collector = Collector::start().await;
     let mut server = Server::with(&[("PAUSA_OTLP_ENDPOINT", &collector.url), ("PAUSA_NODE", "night"), QUICK]).await;
     let id = start(&server).await;
@@ -57,7 +57,7 @@ async fn a_run_is_linked_to_the_request_that_started_its_task_even_over_a_crash(
 
     server.kill().await;
     server.restart().await;
-    // Another process runs it now: it knows of the request by the task's row alone.
+    // Another process runs the task now. It knows the request only from the task's row.
     server.control("terminate", &id).await;
     server.until(&id, "TERMINATED").await;
     let run = collector.until(|traced| traced.span.name == "run pi").await;
@@ -72,12 +72,15 @@ async fn a_run_is_linked_to_the_request_that_started_its_task_even_over_a_crash(
 
     assert_eq!(server.terminate().await, Some(0));
     let polls = collector.spans().into_iter().filter(|traced| traced.span.name.starts_with("store."));
-    assert!(polls.into_iter().all(|traced| !traced.span.parent_span_id.is_empty()), "a look at the store is no trace");
+    assert!(
+        polls.into_iter().all(|traced| !traced.span.parent_span_id.is_empty()),
+        "polling the store must not start a trace"
+    );
     assert!(!format!("{:?}", collector.spans()).contains("hunter2"));
 }
 
 #[tokio::test]
-async fn what_is_left_is_sent_as_the_server_ends() {
+async fn remaining_spans_are_sent_when_the_server_stops() {
     let collector = Collector::start().await;
     let settings = [("PAUSA_OTLP_ENDPOINT", &*collector.url), ("OTEL_BSP_SCHEDULE_DELAY", "3600000")];
     let mut server = Server::with(&settings).await;
@@ -89,21 +92,21 @@ async fn what_is_left_is_sent_as_the_server_ends() {
 }
 
 #[tokio::test]
-async fn a_collector_that_never_answers_holds_up_no_shutdown() {
+async fn a_collector_that_never_answers_does_not_delay_a_shutdown() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let mut server = Server::with(&[("PAUSA_OTLP_ENDPOINT", &url), QUICK]).await;
     assert_eq!(server.get("/healthz").await.status(), 200);
-    // The first batch is on its way, and will never be answered.
-    let held = silent.accept().await.unwrap();
+    // The first batch is being sent and will never be answered.
+    let connection = silent.accept().await.unwrap();
     let grace = std::time::Duration::from_secs(10);
-    let code = tokio::time::timeout(grace, server.terminate()).await.expect("an end within the grace");
+    let code = tokio::time::timeout(grace, server.terminate()).await.expect("the server did not stop in time");
     assert_eq!(code, Some(0));
-    drop(held);
+    drop(connection);
 }
 
 #[tokio::test]
-async fn a_collector_that_is_away_is_warned_of_once() {
+async fn an_unavailable_collector_is_logged_once() {
     let away = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let url = format!("http://{away}");
     let settings = [("PAUSA_OTLP_ENDPOINT", &*url), ("PAUSA_LOG", "info,pausa=trace"), QUICK];
@@ -115,11 +118,11 @@ async fn a_collector_that_is_away_is_warned_of_once() {
     assert_eq!(server.terminate().await, Some(0));
     let log = log.await.unwrap();
     assert_eq!(log.matches("could not send traces").count(), 1, "{log}");
-    assert!(!log.contains("otel.name") && !log.contains("store.create"), "spans are no part of the log: {log}");
+    assert!(!log.contains("otel.name") && !log.contains("store.create"), "the log must not contain spans: {log}");
 }
 
 #[tokio::test]
-async fn an_endpoint_that_is_no_address_stops_the_start() {
+async fn an_invalid_endpoint_stops_the_start() {
     let folder = tempfile::tempdir().unwrap();
     for endpoint in
         ["localhost:4318", "grpc://localhost:4317", "http://me:hunter2@localhost:4318", "http://h/?key=hunter2"]

@@ -1,4 +1,4 @@
-//! Uploads that are paused and resumed, by tus 1.0.0, whatever breaks meanwhile.
+//! Uploads that are paused and resumed with tus 1.0.0, through any interruption.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::harness::tus::{Tus, asked, text};
 const START: &str = "mutation($input: StartImportInput!) { startImport(input: $input) { id } }";
 
 #[tokio::test]
-async fn a_file_comes_in_parts_and_is_imported_when_it_is_whole() {
+async fn a_file_is_uploaded_in_parts_and_imported_when_it_is_complete() {
     let server = Server::start().await;
     let file = csv::people(1_000).into_bytes();
     let upload = Tus::begin(&server, file.len()).await;
@@ -21,8 +21,8 @@ async fn a_file_comes_in_parts_and_is_imported_when_it_is_whole() {
     let input = json!({ "source": { "uploadId": upload.id() }, "dataset": "early" });
     let refusal = server.refusal(START, json!({ "input": input })).await;
     assert_eq!(refusal["extensions"]["code"], "BAD_USER_INPUT");
-    let told = format!("1000 of {} bytes received", file.len());
-    assert!(refusal["message"].as_str().unwrap().contains(&told), "{refusal}");
+    let received = format!("1000 of {} bytes received", file.len());
+    assert!(refusal["message"].as_str().unwrap().contains(&received), "{refusal}");
 
     assert_eq!(upload.send(1_000, &file[1_000..]).await, (204, file.len().to_string()));
     assert_eq!((upload.offset().await, uploads(&server)), (file.len(), 1));
@@ -30,7 +30,7 @@ async fn a_file_comes_in_parts_and_is_imported_when_it_is_whole() {
     assert_eq!(upload.send(file.len(), b"x").await.0, 413);
     assert_eq!((upload.offset().await, uploads(&server)), (file.len(), 1));
     assert_eq!(upload.rows("people").await, Some(1_000));
-    // A task reads it now.
+    // A task uses the upload now.
     let kept = asked(&server, Method::DELETE, &upload.path).send().await.unwrap();
     assert_eq!(kept.status(), 409);
 }
@@ -68,24 +68,24 @@ async fn wrong_offsets_and_malformed_requests_are_refused_and_change_nothing() {
     ];
     for (request, status) in cases {
         let request = request.build().unwrap();
-        let told = format!("{request:?}");
-        assert_eq!(server.client().execute(request).await.unwrap().status().as_u16(), status, "{told}");
+        let described = format!("{request:?}");
+        assert_eq!(server.client().execute(request).await.unwrap().status().as_u16(), status, "{described}");
     }
     assert_eq!(upload.offset().await, 5);
 }
 
 #[tokio::test]
-async fn what_is_spoken_is_told_and_web_pages_of_allowed_origins_may_use_it() {
+async fn the_protocol_is_announced_and_open_to_pages_of_allowed_origins() {
     let server = Server::with(&[("PAUSA_ALLOWED_ORIGINS", "https://a.example")]).await;
     let url = format!("{}/uploads", server.url);
-    let told = server.client().request(Method::OPTIONS, &url).send().await.unwrap();
-    assert_eq!(told.status(), 204);
+    let options = server.client().request(Method::OPTIONS, &url).send().await.unwrap();
+    assert_eq!(options.status(), 204);
     for (name, value) in [
         ("tus-version", "1.0.0"),
         ("tus-extension", "creation,creation-with-upload,creation-defer-length,termination,expiration"),
         ("tus-max-size", "1099511627776"),
     ] {
-        assert_eq!(text(&told, name), value);
+        assert_eq!(text(&options, name), value);
     }
     let origin = ("origin", "https://a.example");
     let preflight = server.client().request(Method::OPTIONS, &url).header(origin.0, origin.1);
@@ -102,7 +102,7 @@ async fn what_is_spoken_is_told_and_web_pages_of_allowed_origins_may_use_it() {
 }
 
 #[tokio::test]
-async fn an_upload_may_begin_with_bytes_and_say_its_length_at_the_end() {
+async fn an_upload_may_start_with_bytes_and_declare_its_length_at_the_end() {
     let server = Server::start().await;
     let begun = asked(&server, Method::POST, "/uploads")
         .header("upload-defer-length", 1)
@@ -117,7 +117,7 @@ async fn an_upload_may_begin_with_bytes_and_say_its_length_at_the_end() {
     assert_eq!(text(&head, "upload-metadata"), "filename cm93cy5jc3Y=,kind");
     assert!(text(&head, "upload-expires").ends_with(" GMT"));
     assert_eq!(upload.send(4, b"2\n").await, (204, "6".to_owned()));
-    // A client that knows only POST.
+    // A client that can send only POST.
     let last = asked(&server, Method::POST, &upload.path)
         .header("x-http-method-override", "PATCH")
         .header("content-type", "application/offset+octet-stream")
@@ -132,7 +132,7 @@ async fn an_upload_may_begin_with_bytes_and_say_its_length_at_the_end() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_loses_nothing_of_what_came() {
+async fn a_broken_connection_loses_no_received_bytes() {
     let server = Server::start().await;
     let file = csv::people(1_000).into_bytes();
     let upload = Tus::begin(&server, file.len()).await;
@@ -145,7 +145,7 @@ async fn a_connection_that_breaks_loses_nothing_of_what_came() {
 }
 
 #[tokio::test]
-async fn who_comes_back_need_not_wait_for_the_dead_connection() {
+async fn a_client_that_reconnects_does_not_wait_for_its_old_connection() {
     let server = Server::start().await;
     let file = csv::people(200_000).into_bytes();
     let upload = Tus::begin(&server, file.len()).await;
@@ -153,7 +153,7 @@ async fn who_comes_back_need_not_wait_for_the_dead_connection() {
     upload.until_there(1).await;
     let offset = upload.offset().await;
     assert!((1..=1_000_000).contains(&offset));
-    // The old request is told, should anybody still listen, and writes no more.
+    // The old request receives 423 if its client still reads, and writes no more.
     let mut answer = [0; 12];
     tokio::time::timeout(PATIENCE, dead.read_exact(&mut answer)).await.unwrap().unwrap();
     assert_eq!(&answer, b"HTTP/1.1 423");
@@ -162,7 +162,7 @@ async fn who_comes_back_need_not_wait_for_the_dead_connection() {
 }
 
 #[tokio::test]
-async fn kill_9_in_the_middle_of_a_part_loses_no_byte_that_was_acknowledged() {
+async fn kill_9_in_the_middle_of_a_part_loses_no_acknowledged_byte() {
     let mut server = Server::start().await;
     let file = csv::people(200_000).into_bytes();
     let upload = Tus::begin(&server, file.len()).await;
@@ -180,16 +180,16 @@ async fn kill_9_in_the_middle_of_a_part_loses_no_byte_that_was_acknowledged() {
     assert_eq!(upload.there(), offset as u64);
     assert_eq!(upload.send(offset, &file[offset..]).await.0, 204);
     assert_eq!(upload.rows("people").await, Some(200_000));
-    assert!(server.exported("people").await == file, "every byte is as it was sent");
+    assert!(server.exported("people").await == file, "every byte is preserved");
 }
 
 #[tokio::test]
-async fn a_shutdown_keeps_what_came_and_does_not_wait_for_more() {
+async fn a_shutdown_keeps_the_received_bytes_and_does_not_wait_for_more() {
     let mut server = Server::start().await;
     let upload = Tus::begin(&server, 10).await;
     let path = upload.path.clone();
     let mut socket = upload.hang(0, b"12345", 10).await;
-    // The file is there from the moment at which the part is taken in.
+    // The file exists from the moment when the server accepts the part.
     let begun = async {
         while !server.folder().join("files/unfinished").join(upload.id()).exists() {
             tokio::task::yield_now().await;
@@ -198,7 +198,7 @@ async fn a_shutdown_keeps_what_came_and_does_not_wait_for_more() {
     tokio::time::timeout(PATIENCE, begun).await.unwrap();
     assert_eq!(server.terminate().await, Some(0));
     let mut answer = Vec::new();
-    // A connection that is closed with the client's bytes unread may be reset.
+    // A connection that is closed with unread bytes of the client may be reset.
     let _ = socket.read_to_end(&mut answer).await;
     server.restart().await;
     let upload = Tus::at(&server, path);
@@ -208,7 +208,7 @@ async fn a_shutdown_keeps_what_came_and_does_not_wait_for_more() {
 }
 
 #[tokio::test]
-async fn an_unfinished_upload_goes_by_itself_or_when_it_is_terminated() {
+async fn an_incomplete_upload_is_deleted_when_it_expires_or_is_terminated() {
     let server = Server::with(&[("PAUSA_UPLOAD_SECONDS", "2")]).await;
     let upload = Tus::begin(&server, 10).await;
     assert_eq!(upload.send(0, b"12345").await.0, 204);
@@ -227,11 +227,11 @@ async fn an_unfinished_upload_goes_by_itself_or_when_it_is_terminated() {
 }
 
 #[tokio::test]
-async fn one_that_is_being_sent_does_not_expire_meanwhile() {
+async fn an_upload_that_is_being_sent_does_not_expire() {
     let server = Server::with(&[("PAUSA_UPLOAD_SECONDS", "3")]).await;
     let upload = Tus::begin(&server, 10).await;
     let mut socket = upload.hang(0, b"12345", 10).await;
-    // Another one, that was begun later, has its time and goes.
+    // Another upload that was created later expires and is deleted.
     let other = Tus::begin(&server, 10).await;
     assert_eq!(other.send(0, b"1").await.0, 204);
     other.until_gone().await;

@@ -1,4 +1,5 @@
-//! Uploads in one go: streamed, limited, nothing left of what broke off, and gone when nobody uses them.
+//! Uploads in one request are streamed and limited. An interrupted upload leaves no file, and an unused upload is
+//! deleted.
 
 use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
@@ -9,7 +10,7 @@ use crate::harness::server::{PATIENCE, Server};
 
 const START: &str = "mutation($input: StartImportInput!) { startImport(input: $input) { id } }";
 
-/// The files of whole uploads, and of such as come in one go.
+/// Returns the number of files of complete uploads and of uploads in one request.
 pub fn uploads(server: &Server) -> usize {
     std::fs::read_dir(server.folder().join("files/uploads")).unwrap().count()
 }
@@ -30,13 +31,13 @@ async fn an_upload_as_a_body_and_as_a_form() {
 }
 
 #[tokio::test]
-async fn an_upload_that_is_too_large_or_cut_off_leaves_nothing() {
+async fn an_upload_that_is_too_large_or_truncated_leaves_no_file() {
     let server = Server::with(&[("PAUSA_MAX_UPLOAD_BYTES", "1000")]).await;
     let uploads_url = format!("{}/uploads", server.url);
     let whole = server.client().post(&uploads_url).body(vec![b'x'; 2_000_000]);
     let pieces = futures_util::stream::iter((0..2_000).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 1_000])));
     let piecewise = server.client().post(&uploads_url).body(reqwest::Body::wrap_stream(pieces));
-    // The answer reaches a client that is still sending.
+    // The response reaches a client that is still sending.
     for request in [whole, piecewise] {
         let answer = request.send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::PAYLOAD_TOO_LARGE);
@@ -48,18 +49,18 @@ async fn an_upload_that_is_too_large_or_cut_off_leaves_nothing() {
     socket.write_all(b"POST /uploads HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\nhalf").await.unwrap();
     socket.shutdown().await.unwrap();
     let mut answer = Vec::new();
-    // The server closes the connection once it has dealt with the rest.
+    // The server closes the connection when it has drained the rest.
     tokio::time::timeout(PATIENCE, socket.read_to_end(&mut answer)).await.unwrap().unwrap();
     assert_eq!(uploads(&server), 0);
 }
 
 #[tokio::test]
-async fn an_upload_that_a_crash_broke_off_is_gone_after_the_next_start() {
+async fn an_upload_interrupted_by_a_crash_is_deleted_at_the_next_start() {
     let mut server = Server::start().await;
     let mut socket = tokio::net::TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
     socket.write_all(b"POST /uploads HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\nhalf").await.unwrap();
     let begun = async {
-        // Nothing tells of a file that is coming in; it is looked for.
+        // The server sends no event for a file that is being received, so the folder is polled.
         while uploads(&server) == 0 {
             tokio::task::yield_now().await;
         }
@@ -95,12 +96,12 @@ async fn a_file_part_of_a_request_is_imported_and_one_that_is_refused_is_deleted
 }
 
 #[tokio::test]
-async fn an_upload_whose_connection_is_reset_leaves_nothing() {
+async fn an_upload_whose_connection_is_reset_leaves_no_file() {
     let server = Server::start().await;
     let mut socket = tokio::net::TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
     socket.write_all(b"POST /uploads HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\nhalf").await.unwrap();
     let files = async |wanted: usize| {
-        // Nothing tells of a file that comes in or goes; it is looked for.
+        // The server sends no event when files appear or disappear, so the folder is polled.
         while uploads(&server) != wanted {
             tokio::task::yield_now().await;
         }
@@ -129,7 +130,7 @@ async fn two_uploads_of_the_same_name_do_not_mix() {
     }
 }
 
-/// The most memory that the server ever held, in bytes.
+/// Returns the peak memory of the server, in bytes.
 fn peak(server: &Server) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -137,7 +138,7 @@ fn peak(server: &Server) -> u64 {
 }
 
 #[tokio::test]
-async fn a_gigabyte_goes_through_in_flat_memory() {
+async fn a_gigabyte_is_uploaded_in_constant_memory() {
     let server = Server::start().await;
     server.upload("a\n1\n").await;
     let before = peak(&server);
@@ -148,14 +149,14 @@ async fn a_gigabyte_goes_through_in_flat_memory() {
     let upload: Value = sent.json().await.unwrap();
     assert_eq!(upload["size"], 1_u64 << 30);
     let grown = peak(&server) - before;
-    assert!(grown < 32 << 20, "{grown} bytes more");
+    assert!(grown < 32 << 20, "memory grew by {grown} bytes");
 }
 
-/// Waits until an upload is gone.
+/// Waits until an upload is deleted.
 async fn gone(server: &Server, id: &str) {
     let url = format!("{}/uploads/{id}", server.url);
     let asked = async {
-        // Nothing tells of it; each question is answered.
+        // The server sends no event for this, so the story polls.
         while server.client().head(&url).header("tus-resumable", "1.0.0").send().await.unwrap().status() != 404 {}
         while server.folder().join("files/uploads").join(id).exists() {
             tokio::task::yield_now().await;
@@ -165,9 +166,9 @@ async fn gone(server: &Server, id: &str) {
 }
 
 #[tokio::test]
-async fn an_upload_goes_when_no_task_uses_it_and_two_tasks_may_share_it() {
+async fn an_upload_is_deleted_when_no_task_uses_it_and_two_tasks_may_share_it() {
     let server = Server::with(&[("PAUSA_UPLOAD_SECONDS", "1")]).await;
-    // On a slow machine its time may be over before the first task has it.
+    // On a slow machine the upload may expire before the first task uses it.
     let (shared, one) = loop {
         let shared = server.upload("a\n1\n").await;
         let input = json!({ "source": { "uploadId": shared }, "dataset": "one" });
@@ -181,7 +182,7 @@ async fn an_upload_goes_when_no_task_uses_it_and_two_tasks_may_share_it() {
         server.until(id, "COMPLETED").await;
     }
     gone(&server, &server.upload("a\n1\n").await).await;
-    assert_eq!(uploads(&server), 1, "one that tasks read stays");
+    assert_eq!(uploads(&server), 1, "an upload that tasks use is kept");
     let delete = "mutation($id: ID!) { deleteTask(id: $id) }";
     server.data(delete, json!({ "id": one })).await;
     gone(&server, &server.upload("a\n1\n").await).await;
@@ -197,7 +198,7 @@ async fn an_upload_goes_when_no_task_uses_it_and_two_tasks_may_share_it() {
 }
 
 #[tokio::test]
-async fn a_file_that_no_upload_names_is_removed_and_others_stay() {
+async fn a_file_without_an_upload_is_removed_and_others_remain() {
     let mut server = Server::start().await;
     let kept = server.upload("a\n1\n").await;
     server.terminate().await;

@@ -1,4 +1,4 @@
-//! Subscriptions: the task as it is, every change, the end; for any number of watchers.
+//! Subscriptions deliver the current state, every change and the end, for any number of watchers.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::harness::server::Server;
 use crate::harness::watch::Watch;
 
 #[tokio::test]
-async fn progress_begins_with_what_is_never_goes_back_and_ends_with_the_task() {
+async fn progress_starts_with_the_current_value_never_decreases_and_ends_with_the_task() {
     let server = Server::start().await;
     let upload = server.upload(csv::people(2_000)).await;
     let id = server.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 2_000 })).await;
@@ -18,7 +18,7 @@ async fn progress_begins_with_what_is_never_goes_back_and_ends_with_the_task() {
     let (mut done, mut events, mut state) = (0, 0, String::new());
     while let Some(task) = watch.next().await {
         let now = task["progress"]["done"].as_u64().unwrap();
-        assert!(now >= done, "from {done} back to {now}");
+        assert!(now >= done, "progress decreased from {done} to {now}");
         (done, events, state) = (now, events + 1, task["state"].as_str().unwrap().to_owned());
     }
     assert_eq!((done, state.as_str()), (2_000, "COMPLETED"));
@@ -39,15 +39,15 @@ async fn two_hundred_watchers_of_one_task_all_see_its_end() {
 }
 
 #[tokio::test]
-async fn changes_of_all_tasks_that_match_are_told() {
+async fn changes_of_all_matching_tasks_are_delivered() {
     let server = Server::start().await;
     let query = "subscription { taskChanges(filter: { kinds: [PI] }) { id state kind } }";
     let mut watch = Watch::open(&server.url, "taskChanges", query, json!({})).await;
-    // Nothing tells when a subscription listens: the first event does.
-    let mut heard = None;
-    while heard.is_none() {
+    // The server does not report when a subscription is active. The first event does.
+    let mut first = None;
+    while first.is_none() {
         server.pi(10).await;
-        heard = tokio::time::timeout(Duration::from_millis(200), watch.next()).await.ok();
+        first = tokio::time::timeout(Duration::from_millis(200), watch.next()).await.ok();
     }
     let upload = server.upload("a\n1\n").await;
     let import = server.import(&upload, json!({ "dataset": "other" })).await;
@@ -76,7 +76,7 @@ async fn an_unknown_task_cannot_be_watched() {
 }
 
 #[tokio::test]
-async fn a_plain_http_client_watches_too() {
+async fn a_plain_http_client_can_watch_too() {
     let server = Server::start().await;
     let id = server.pi(1_000).await;
     let query = format!("subscription {{ taskProgress(id: \"{id}\") {{ state }} }}");

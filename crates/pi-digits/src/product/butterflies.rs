@@ -1,14 +1,15 @@
 //! One or two levels of the [`transform`](super::transform) in one pass.
 //!
-//! Down, residues are at most `3.2 p`, up they are at most p: with what [`field`](super::field) says of products and
-//! reductions, each function here keeps them so, and every factor of a product within `4 p`.
+//! In the forward direction residues are at most `3.2 p`, in the backward direction at most p. With the bounds of
+//! [`field`](super::field) on products and reductions, each function here preserves these bounds, and every factor of a
+//! product is within `4 p`.
 
 use super::field::{Arithmetic, Constant, Residues, add, mul, reduced, sub};
 
 /// The quarters of a part of the data.
 pub type Quarters<'a> = [&'a mut [Residues]; 4];
 
-/// Cuts a part into its quarters.
+/// Splits a part into its quarters.
 pub fn quarters(data: &mut [Residues]) -> Quarters<'_> {
     let half = data.len() / 2;
     let (low, high) = data.split_at_mut(half);
@@ -16,7 +17,7 @@ pub fn quarters(data: &mut [Residues]) -> Quarters<'_> {
     [a, b, c, d]
 }
 
-/// The three factors of a pass of radix 4, those of the second, third and fourth quarter, and the root of order 4.
+/// The three factors of a pass of radix 4, for the second, third and fourth quarter, and the root of order 4.
 #[derive(Clone, Copy)]
 pub struct Radix4Factors {
     second: Constant,
@@ -26,7 +27,8 @@ pub struct Radix4Factors {
 }
 
 impl Radix4Factors {
-    /// Those of the constant of the node `4 j`, two levels down. That of node `2 j`, one level down, is its square.
+    /// Returns the factors for the constant of node `4 j`, two levels down. The constant of node `2 j`, one level down,
+    /// is its square.
     #[inline(always)]
     pub fn of<A: Arithmetic>(two: Residues, i: Constant) -> Radix4Factors {
         let second = Constant::of(two);
@@ -36,7 +38,7 @@ impl Radix4Factors {
     }
 }
 
-/// Two levels down.
+/// Computes two forward levels.
 #[inline(always)]
 pub fn split<A: Arithmetic>([a, b, c, d]: Quarters<'_>, by: &Radix4Factors) {
     for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
@@ -52,7 +54,7 @@ pub fn split<A: Arithmetic>([a, b, c, d]: Quarters<'_>, by: &Radix4Factors) {
     }
 }
 
-/// Two levels up: the inverse of [`split`], times 4. The factors are the inverse ones.
+/// Computes two backward levels: the inverse of [`split`], times 4. The factors are the inverse ones.
 #[inline(always)]
 pub fn unite<A: Arithmetic>([a, b, c, d]: Quarters<'_>, by: &Radix4Factors) {
     for (((a, b), c), d) in a.iter_mut().zip(b).zip(c).zip(d) {
@@ -66,7 +68,7 @@ pub fn unite<A: Arithmetic>([a, b, c, d]: Quarters<'_>, by: &Radix4Factors) {
     }
 }
 
-/// One level down, for subtrees of an odd number of levels.
+/// Computes one forward level, for subtrees of an odd number of levels.
 #[inline(always)]
 pub fn split_one<A: Arithmetic>(a: &mut [Residues], b: &mut [Residues], by: &Constant) {
     for (a, b) in a.iter_mut().zip(b) {
@@ -75,7 +77,7 @@ pub fn split_one<A: Arithmetic>(a: &mut [Residues], b: &mut [Residues], by: &Con
     }
 }
 
-/// One level up: the inverse of [`split_one`], times 2.
+/// Computes one backward level: the inverse of [`split_one`], times 2.
 #[inline(always)]
 pub fn unite_one<A: Arithmetic>(a: &mut [Residues], b: &mut [Residues], by: &Constant) {
     for (a, b) in a.iter_mut().zip(b) {

@@ -20,7 +20,7 @@ pub struct Constants {
 /// The constants of the forward transform.
 pub static DOWN: LazyLock<Constants> = LazyLock::new(|| Constants::of(root));
 
-/// Their inverses, for the backward transform.
+/// The inverses of the forward constants, for the backward transform.
 pub static UP: LazyLock<Constants> = LazyLock::new(|| {
     Constants::of(|log| {
         let roots = root(log);
@@ -45,8 +45,8 @@ impl Constants {
         balanced(product)
     }
 
-    /// Returns the constants of the nodes `2 j`, `2 (j + 1)` and so on, for a j that is a multiple of how many are used: if
-    /// the bits of two numbers do not meet, the constant of their sum is the product of theirs.
+    /// Returns the constants of the nodes `2 j`, `2 (j + 1)` and so on. j is a multiple of the number of constants
+    /// used. If two numbers have no bits in common, the constant of their sum is the product of their constants.
     pub fn run(&self, j: usize) -> ConstantRun<'_> {
         ConstantRun { base: Constant::of(self.at(j)), kept: &self.kept }
     }

@@ -1,14 +1,14 @@
-//! A number as a polynomial: its coefficients are pieces of some bits each, modulo the primes.
+//! Splits a number into the coefficients of a polynomial: pieces of equally many bits, modulo the primes.
 
 use rayon::prelude::*;
 
 use super::field::{Arithmetic, Constant, PRIMES, Residues, add, mul, power};
 use super::instructions::Cpu;
 
-/// Pieces of a chunk, which one core does alone. 64 pieces fill whole words.
+/// Pieces of a chunk, which one core processes alone. 64 pieces fill complete words.
 pub const CHUNK: usize = 1 << 10;
 
-/// Returns how many pieces of `bits` bits a number of so many words has.
+/// Returns the number of pieces of `bits` bits in a number of this many words.
 pub fn count(words: usize, bits: u32) -> usize {
     (words * 64).div_ceil(bits as usize)
 }
@@ -25,7 +25,8 @@ pub fn cut<C: Cpu>(cpu: C, words: &[u64], bits: u32, out: &mut [Residues]) {
     });
 }
 
-/// Each piece is two halves below `2^48`: the upper one times `top`, and the lower one.
+/// Writes the pieces of a chunk. Each piece consists of two halves below `2^48`: the upper one times `top`, plus the
+/// lower one.
 #[inline(always)]
 fn cut_chunk<A: Arithmetic>(words: &[u64], half: usize, top: &Constant, out: &mut [Residues]) {
     for (number, piece) in out.iter_mut().enumerate() {
@@ -34,7 +35,7 @@ fn cut_chunk<A: Arithmetic>(words: &[u64], half: usize, top: &Constant, out: &mu
     }
 }
 
-/// Fewer than 64 bits from a place on.
+/// Returns `count` bits from bit `from`, fewer than 64.
 #[inline(always)]
 fn bits(words: &[u64], from: usize, count: usize) -> u64 {
     let (word, down) = (from / 64, from % 64);

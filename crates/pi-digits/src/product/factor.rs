@@ -1,5 +1,5 @@
-//! Products of one number with several others, modulo `2^n - 1`. If a part of a product is known or not needed, n and the
-//! transform are only as long as the rest.
+//! Products of one number with several others, modulo `2^n - 1`. If a part of a product is known or not needed, n and
+//! the transform are only as long as the rest.
 
 use num_bigint::BigUint;
 
@@ -15,8 +15,8 @@ pub struct CyclicFactor {
 }
 
 impl CyclicFactor {
-    /// Prepares for products modulo `2^n - 1` with n of at least `least`. The number and the other factors have at most `least`
-    /// bits. The number should not be the longer factor.
+    /// Prepares for products modulo `2^n - 1` with n of at least `least`. The number and the other factors have at most
+    /// `least` bits. The number should not be the longer factor.
     ///
     /// # Errors
     /// [`Stopped`] if `stop` returns true.

@@ -1,5 +1,5 @@
-//! The processor's instructions: the loops are compiled for each set, and the best one that the processor has is chosen at run
-//! time. All give the same numbers.
+//! The processor's instructions: the loops are compiled for each instruction set, and the best set that the processor
+//! supports is selected at run time. All sets give the same numbers.
 
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 use fearless_simd::{Avx2, Level, Simd};
@@ -9,7 +9,7 @@ use super::field::{Arithmetic, Fused, Wrapping};
 /// A set of instructions.
 #[derive(Clone, Copy, Debug)]
 pub enum Instructions {
-    /// What every processor of the target has.
+    /// The instructions that every processor of the target supports.
     Baseline,
     /// The vectors and fused operations of x86-64-v3: Intel since Haswell, AMD since Zen.
     #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
@@ -17,7 +17,7 @@ pub enum Instructions {
 }
 
 impl Instructions {
-    /// Returns the best set that this processor has, or the one that a test asks for.
+    /// Returns the best set that this processor supports, or the one that a test selects.
     #[inline]
     pub fn current() -> Instructions {
         #[cfg(any(test, fuzzing))]
@@ -66,7 +66,7 @@ pub trait Cpu: Copy + Send + Sync {
     /// The fastest arithmetic in these instructions.
     type Arithmetic: Arithmetic;
 
-    /// Runs a loop that is inlined here, compiled for these instructions.
+    /// Runs a loop that is inlined here and compiled for these instructions.
     fn run<R>(self, work: impl FnOnce() -> R) -> R;
 }
 
@@ -96,7 +96,7 @@ impl Cpu for Avx2 {
     }
 }
 
-/// A test's choice, for the threads of a pool of its own.
+/// The selection of a test, for the threads of its own pool.
 #[cfg(any(test, fuzzing))]
 pub mod forced {
     use std::cell::Cell;
@@ -105,7 +105,7 @@ pub mod forced {
     use rayon::{ThreadPool, ThreadPoolBuilder};
 
     thread_local! {
-        /// Whether this thread does without what only some processors have.
+        /// True if this thread uses only the baseline instructions.
         pub static BASELINE: Cell<bool> = const { Cell::new(false) };
     }
 
@@ -119,7 +119,7 @@ pub mod forced {
     /// Runs the work once with the processor's best instructions, and once with the baseline.
     ///
     /// # Panics
-    /// If the work does.
+    /// If the work panics.
     pub fn each(work: impl Fn() + Sync) {
         for pool in POOLS.iter() {
             pool.install(&work);

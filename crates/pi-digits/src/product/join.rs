@@ -1,8 +1,8 @@
 //! Converts a polynomial to a number: computes each coefficient from its residues and adds it at its position.
 //!
-//! The coefficient is the sum of `r_k M / p_k` less some times M, where M is the product of the primes and
-//! `r_k = residue (M / p_k)^-1` modulo `p_k` (Chinese remainder theorem). The number of times is the integer part of the sum
-//! of `r_k / p_k`. Its fractional part is the coefficient divided by M, which is at most a half, so rounding cannot change the
+//! The coefficient is the sum of `r_k M / p_k` minus a multiple of M, where M is the product of the primes and `r_k =
+//! residue (M / p_k)^-1` modulo `p_k` (Chinese remainder theorem). The multiple is the integer part of the sum of `r_k
+//! / p_k`. Its fractional part is the coefficient divided by M, which is at most a half, so rounding cannot change the
 //! integer part.
 
 use std::sync::LazyLock;
@@ -16,10 +16,10 @@ use super::field::{
 };
 use super::instructions::Cpu;
 
-/// A number of 256 bits, little end first.
+/// A number of 256 bits, little-endian.
 type U256 = [u64; 4];
 
-/// The product of all primes but one.
+/// For each prime, the product of the other primes.
 const OTHERS: [U256; 4] = [
     product([1, PRIMES[1], PRIMES[2], PRIMES[3]]),
     product([PRIMES[0], 1, PRIMES[2], PRIMES[3]]),
@@ -40,7 +40,7 @@ static INVERSES: LazyLock<[[u64; 4]; 2]> = LazyLock::new(|| {
 /// Digits of 32 bits after the last piece, for the bits above it: fewer than 128.
 const ROOM: usize = 8;
 
-/// Pieces that are computed from their residues at a time, with vector instructions where possible.
+/// Number of pieces that are computed from their residues at a time, with vector instructions if possible.
 const BLOCK: usize = 16;
 
 const fn times(mut product: U256, factor: u64) -> U256 {
@@ -67,8 +67,8 @@ const fn opposite(count: u64) -> U256 {
     words
 }
 
-/// Returns the number whose pieces of `bits` bits are `pieces / 2^scale`, each of them at most half of the product of the primes.
-/// `bits` is even, and from 72 to 96.
+/// Returns the number whose pieces of `bits` bits are `pieces / 2^scale`, each of them at most half of the product of
+/// the primes. `bits` is even, and from 72 to 96.
 pub fn join<C: Cpu>(cpu: C, pieces: &[Residues], bits: u32, scale: u32) -> BigUint {
     let [others, halves] = *INVERSES;
     let factor = |k: usize| mul_integers(others[k], power(halves[k], u64::from(scale), PRIMES[k]), PRIMES[k]);
@@ -84,7 +84,7 @@ pub fn join<C: Cpu>(cpu: C, pieces: &[Residues], bits: u32, scale: u32) -> BigUi
     BigUint::new(digits)
 }
 
-/// Adds a number to the digits from a place on.
+/// Adds a number to the digits from a position on.
 fn add_at(digits: &mut [u32], from: usize, number: u128) {
     let mut carry = number;
     for digit in digits.iter_mut().skip(from) {
@@ -97,7 +97,7 @@ fn add_at(digits: &mut [u32], from: usize, number: u128) {
     }
 }
 
-/// Writes the digits of a chunk, and returns what is above them: below `2^128`, as a piece is below `2^200`.
+/// Writes the digits of a chunk, and returns the carry above them: below `2^128`, as a piece is below `2^200`.
 #[inline(always)]
 fn chunk<A: Arithmetic>(pieces: &[Residues], bits: u32, factor: &Constant, digits: &mut [u32]) -> u128 {
     let (words, _) = digits.as_chunks_mut::<2>();
@@ -111,14 +111,14 @@ fn chunk<A: Arithmetic>(pieces: &[Residues], bits: u32, factor: &Constant, digit
             carry = out.put(add(carry, parts.sum()));
         }
     }
-    // Behind the last piece.
+    // After the last piece.
     while out.at < out.words.len() {
         carry = out.put(carry);
     }
     u128::from(carry[0]) | u128::from(carry[1]) << 64
 }
 
-/// `a + b` modulo `2^256`.
+/// Returns `a + b` modulo `2^256`.
 #[inline(always)]
 fn add(a: U256, b: U256) -> U256 {
     let low = |words: U256| u128::from(words[0]) | u128::from(words[1]) << 64;
@@ -128,12 +128,12 @@ fn add(a: U256, b: U256) -> U256 {
     [sum as u64, (sum >> 64) as u64, top as u64, (top >> 64) as u64]
 }
 
-/// Digits that are written.
+/// Writes digits.
 struct DigitWriter<'a> {
     words: &'a mut [[u32; 2]],
-    /// U256 that are written.
+    /// Number of complete words written.
     at: usize,
-    /// Bits that fill no word yet, and how many.
+    /// Bits that do not fill a word yet, and their number.
     held: u64,
     filled: u32,
     /// Bits of a piece beyond 64: from 8 to 32.
@@ -141,7 +141,7 @@ struct DigitWriter<'a> {
 }
 
 impl DigitWriter<'_> {
-    /// Writes the bits of a piece, the lowest ones, and returns the others.
+    /// Writes the lowest bits of a number, as many as a piece has, and returns the others.
     #[inline(always)]
     fn put(&mut self, [a, b, c, d]: U256) -> U256 {
         let (up, down) = (64 - self.bits, self.bits);
@@ -156,7 +156,7 @@ impl DigitWriter<'_> {
         [b >> down | c << up, c >> down | d << up, d >> down, 0]
     }
 
-    /// Writes a word, or part of one that is written again; one beyond the chunk is 0, or part of what is above it.
+    /// Writes a word, or part of a word that is written again. A word beyond the chunk is 0, or part of the carry.
     #[inline(always)]
     fn word(&mut self, behind: usize, word: u64) {
         if let Some(digits) = self.words.get_mut(self.at + behind) {
@@ -168,9 +168,9 @@ impl DigitWriter<'_> {
 /// The parts of a coefficient.
 #[derive(Clone, Copy, Default)]
 struct CrtParts {
-    /// Multiples of the products of the other primes.
+    /// Sum of the multiples of the products of the other primes.
     parts: [u64; 4],
-    /// Times that the product of all is too much.
+    /// Multiple of the product of all primes to subtract.
     turns: usize,
 }
 
@@ -181,7 +181,7 @@ impl CrtParts {
         CrtParts { parts: integers(parts), turns: turns(parts) }
     }
 
-    /// The coefficient.
+    /// Returns the coefficient.
     #[inline(always)]
     fn sum(&self) -> U256 {
         let [mut first, mut second, mut third] = [0u128; 3];

@@ -1,4 +1,4 @@
-//! Transformed numbers, multiplied and added: leaf by leaf, each a polynomial modulo `x^leaf - c` or `x^leaf + c`.
+//! Multiplies and adds transformed numbers leaf by leaf. Each leaf is a polynomial modulo `x^leaf - c` or `x^leaf + c`.
 
 use super::super::{StopCheck, Stopped, join_both, report_work};
 use super::constants::DOWN;
@@ -6,10 +6,10 @@ use super::field::{Arithmetic, Constant, Residues, ZERO, add, mul, reduced, sub}
 use super::instructions::Cpu;
 use super::transform::ALONE;
 
-/// Leaves that are multiplied between two looks at the stop.
+/// Leaves that are multiplied between two checks for a stop.
 const LEAVES_ALONE: usize = 1 << 9;
 
-/// A product of leaves is as much work as this many levels of a transform.
+/// Work of a product of leaves, in levels of a transform.
 const LEVELS: u64 = 7;
 
 /// Replaces each leaf of `a` by its product with that of `b`, or by its square.
@@ -28,7 +28,7 @@ pub fn multiply<C: Cpu>(
     }
 }
 
-/// The same of the leaves from number `first` on, which is even.
+/// Does the same for the leaves from number `first` on, which is even.
 fn products<C: Cpu, const LEAF: usize>(
     cpu: C,
     a: &mut [Residues],
@@ -64,8 +64,8 @@ fn leaves<A: Arithmetic, const LEAF: usize>(a: &mut [Residues], b: Option<&[Resi
     }
 }
 
-/// The product of two polynomials modulo `x^LEAF - constant`. Each product is at most `9/16 p`, so the sum of all is at most
-/// `4 p` before the constant and at most `5 p` after it.
+/// Returns the product of two polynomials modulo `x^LEAF - constant`. Each product is at most `9/16 p`, so the sum of
+/// all is at most `4 p` before the constant and at most `5 p` after it.
 #[inline(always)]
 fn product<A: Arithmetic, const LEAF: usize>(
     a: &[Residues; LEAF],

@@ -1,10 +1,10 @@
 //! Multiplication of large numbers.
 //!
-//! num-bigint computes small products. Larger ones are products of polynomials: the numbers are [`cut`] into pieces of b bits,
-//! [`transform`]ed modulo four primes, multiplied [leaf by leaf](leaves), transformed back and [`join`]ed. The result is exact:
-//! `count 2^(2 b)`, with the number of pieces of the shorter factor, is less than half the product of the primes, so the
-//! residues determine each sum of products. All cores share the work. A stop ends it within a pass over a part of the data.
-//! The loops are compiled for several sets of [`instructions`].
+//! num-bigint computes small products. Larger ones are products of polynomials: the numbers are [`cut`] into pieces of
+//! b bits, [`transform`]ed modulo four primes, multiplied [leaf by leaf](leaves), transformed back and [`join`]ed. The
+//! result is exact: `count 2^(2 b)`, with the number of pieces of the shorter factor, is less than half the product of
+//! the primes, so the residues determine each sum of products. All cores share the work. A stop ends it within a pass
+//! over a part of the data. The loops are compiled for several sets of [`instructions`].
 
 mod butterflies;
 mod constants;
@@ -106,7 +106,8 @@ fn halves(short: &BigUint, long: &BigUint, words: usize, stop: StopCheck<'_>) ->
     Ok((high << cut) + low)
 }
 
-/// Multiplies factors of different lengths: the longer one in blocks as long as the shorter one, which is transformed once.
+/// Multiplies factors of different lengths: the longer one in blocks as long as the shorter one, which is transformed
+/// once.
 fn blocks(short: &BigUint, long: &BigUint, words: usize, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
     let shape = TransformShape::of(words, words, 1);
     let short = Spectrum::of(short, shape, stop)?;

@@ -1,4 +1,5 @@
-//! Transformed numbers. Products and sums of products are computed point by point, so one transform serves several products.
+//! Transformed numbers. Products and sums of products are computed point by point, so one transform serves several
+//! products.
 
 use num_bigint::BigUint;
 
@@ -29,8 +30,8 @@ impl TransformShape {
         TransformShape { instructions: Instructions::current(), bits, length, leaf }
     }
 
-    /// Returns the shape for products modulo `2^n - 1` with n of at least `least`. One factor has at most `short` words, the other
-    /// at most `least` bits.
+    /// Returns the shape for products modulo `2^n - 1` with n of at least `least`. One factor has at most `short`
+    /// words, the other at most `least` bits.
     pub fn cyclic(short: usize, least: u64) -> TransformShape {
         let bits = piece_bits(short);
         let count = least.div_ceil(u64::from(bits));
@@ -49,8 +50,8 @@ impl TransformShape {
     }
 }
 
-/// Returns the maximum bits per piece, an even number from 72 to 96. With it, each sum of products is at most half of the
-/// product of all primes, which is more than `2^198.99`.
+/// Returns the maximum bits per piece, an even number from 72 to 96. With it, each sum of products is at most half of
+/// the product of all primes, which is more than `2^198.99`.
 fn piece_bits(words: usize) -> u32 {
     let fits = |bits: &u32| {
         let count = cut::count(words, *bits).max(1);
@@ -68,7 +69,7 @@ pub struct Spectrum {
 }
 
 impl Spectrum {
-    /// Transforms a number, which is not longer than the shape allows.
+    /// Transforms a number that is at most as long as the shape allows.
     pub fn of(number: &BigUint, shape: TransformShape, stop: StopCheck<'_>) -> Result<Spectrum, Stopped> {
         let mut values = vec![ZERO; shape.length];
         let words: Vec<u64> = number.iter_u64_digits().collect();
@@ -109,7 +110,7 @@ impl Spectrum {
         Ok(self)
     }
 
-    /// Transforms back and returns the number.
+    /// Computes the inverse transform and returns the number.
     pub fn number(mut self, stop: StopCheck<'_>) -> Result<BigUint, Stopped> {
         let TransformShape { instructions, bits, length, leaf } = self.shape;
         with_cpu!(instructions, cpu => {

@@ -1,4 +1,4 @@
-//! The bounds on which the exactness of products rests, at their ends.
+//! Tests of the bounds on which the exactness of products depends, at their limits.
 
 use num_bigint::{BigInt, BigUint};
 use proptest::prelude::*;
@@ -8,12 +8,12 @@ use super::field::*;
 use super::instructions::{Baseline, Cpu, Instructions, forced, with_cpu};
 use super::join::join;
 
-/// Numbers up to `most`, either way, most of them at an end.
+/// Returns numbers up to `most` of either sign, most of them at a limit.
 fn number(most: i64) -> impl Strategy<Value = i64> {
     prop_oneof![Just(most), Just(-most), Just(most - 1), Just(0), Just(1), Just(most / 2), -most..=most]
 }
 
-/// What a product says of a number, and how far the outcome may be from 0 in eighths of the prime.
+/// Asserts that a product is correct modulo each prime, and that its absolute value is within the bound.
 fn product_is_exact<A: Arithmetic>(a: [i64; 4], b: [i64; 4]) {
     let product = mul::<A>(a.map(|a| a as f64), &Constant::of(b.map(|b| b as f64)));
     for k in 0..4 {
@@ -33,7 +33,7 @@ fn is_reduced<A: Arithmetic>(a: [i64; 4]) {
     }
 }
 
-/// So many numbers up to some eighths of each prime.
+/// Returns this many numbers up to some eighths of each prime.
 fn numbers(eighths: i64) -> impl Strategy<Value = [i64; 4]> {
     PRIMES.map(|p| number(i64::try_from(p).unwrap() / 8 * eighths))
 }
@@ -62,7 +62,7 @@ proptest! {
     }
 }
 
-/// Sums of products as large as they may become, and all around the borders of words and chunks.
+/// Sums of products at their maximum, and at the limits of words and chunks.
 #[test]
 fn the_largest_sums_are_joined() {
     let one = BigUint::from(1u32);

@@ -1,10 +1,10 @@
-//! The number-theoretic transform, as a tree of remainders: a polynomial modulo `x^(2h) - c^2` is split into its remainders
-//! modulo `x^h - c` and `x^h + c`, from `x^n - 1` down to polynomials of [`LEAVES`] coefficients, which are multiplied as
-//! they are. (Bernstein, "Multidigit multiplication for mathematicians", 2001, sections 3 and 4.) No order of bits is ever
-//! reversed: node `j` of a level has the children `2j` and `2j + 1`, and its constant depends on `j` alone.
+//! The number-theoretic transform, as a tree of remainders: a polynomial modulo `x^(2h) - c^2` is split into its
+//! remainders modulo `x^h - c` and `x^h + c`, from `x^n - 1` down to polynomials of [`LEAVES`] coefficients, which are
+//! multiplied directly. (Bernstein, "Multidigit multiplication for mathematicians", 2001, sections 3 and 4.) No bit
+//! reversal is needed: node `j` of a level has the children `2j` and `2j + 1`, and its constant depends on `j` alone.
 //!
-//! Two levels are done in one pass (radix 4). Subtrees that fit a core's cache are done one after the other; above them all
-//! cores share each pass, and the stop is looked at between passes.
+//! Two levels are computed in one pass (radix 4). Subtrees that fit a core's cache are computed one after the other.
+//! Above them all cores share each pass, and the stop is checked between passes.
 
 use super::super::{StopCheck, Stopped, join_both, report_work};
 use super::butterflies::{Quarters, Radix4Factors, quarters, split, split_one, unite, unite_one};
@@ -12,13 +12,14 @@ use super::constants::{DOWN, UP};
 use super::field::{Arithmetic, Constant, Residues};
 use super::instructions::Cpu;
 
-/// Coefficients of the polynomials that are multiplied as they are, so that lengths come in steps of a quarter at most.
+/// Coefficients of the polynomials that are multiplied directly. With these sizes, the next length is at most a quarter
+/// longer.
 const LEAVES: [usize; 4] = [4, 5, 6, 7];
 
-/// Coefficients of a subtree that one core does alone: they and their factors stay in its cache.
+/// Coefficients of a subtree that one core processes alone: they and their factors fit in its cache.
 pub const ALONE: usize = 1 << 11;
 
-/// The shortest length of a transform that has `least` coefficients, and the leaf it ends in.
+/// Returns the shortest length of a transform that has `least` coefficients, and its leaf size.
 pub fn length(least: usize) -> (usize, usize) {
     let fitting = LEAVES.map(|leaf| (leaf * least.div_ceil(leaf).next_power_of_two(), leaf));
     fitting.into_iter().min().unwrap_or((4, 4))
@@ -56,7 +57,7 @@ fn up<C: Cpu>(cpu: C, data: &mut [Residues], leaf: usize, node: usize, stop: Sto
     pass(quarters(data), &|part: Quarters<'_>| cpu.run(|| unite::<C::Arithmetic>(part, &factors)), stop)
 }
 
-/// The four subtrees of a node, on all cores.
+/// Does `work` on the four subtrees of a node, on all cores.
 fn each(
     data: &mut [Residues],
     quarter: usize,
@@ -71,10 +72,10 @@ fn each(
     join_both(|| pair(low, 4 * node), || pair(high, 4 * node + 2)).map(|_| ())
 }
 
-/// Does `work` on all four quarters, piece by piece on all cores.
+/// Does `work` on all four quarters, in chunks on all cores.
 fn pass([a, b, c, d]: Quarters<'_>, work: &(impl Fn(Quarters<'_>) + Sync), stop: StopCheck<'_>) -> Result<(), Stopped> {
     if a.len() <= ALONE {
-        // Four quarters of four words for each, two levels.
+        // Four quarters of four words for each coefficient, two levels.
         let worked = 32 * a.len() as u64;
         work([a, b, c, d]);
         return report_work(worked, stop);
@@ -85,7 +86,7 @@ fn pass([a, b, c, d]: Quarters<'_>, work: &(impl Fn(Quarters<'_>) + Sync), stop:
     join_both(|| pass([a, b, c, d], work, stop), || pass([e, f, g, h], work, stop)).map(|_| ())
 }
 
-/// The work of a subtree: its words, once for each level.
+/// Returns the work of a subtree: its words, once for each level.
 fn alone(words: usize, leaf: usize) -> u64 {
     4 * words as u64 * u64::from((words / leaf).ilog2())
 }
