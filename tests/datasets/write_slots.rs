@@ -190,7 +190,7 @@ async fn a_table_that_lost_rows_is_not_published() {
         execute(&database.url, &loss.replace(" t ", &format!(" pausa_datasets.\"{task}\" "))).await;
         let refused = database.datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await;
         let Err(Error::Failed(text)) = refused else { panic!("{refused:?}") };
-        assert!(text.contains(&format!("holds {rows} rows")), "{text}");
+        assert!(text.contains(&format!("has {rows} rows")), "{text}");
         assert_eq!(database.datasets.count(caller()).await.unwrap(), 0);
     }
 }

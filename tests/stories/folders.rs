@@ -53,7 +53,7 @@ async fn keeps_all(settings: &[(&str, &str)], store: &Path) {
     let id = server.import(&upload, json!({ "dataset": "people" })).await;
     server.until(&id, "COMPLETED").await;
     let printed = refused(settings).await;
-    assert!(printed.contains(&format!("serves {} already", store.display())), "{printed}");
+    assert!(printed.contains(&format!("another server uses {}", store.display())), "{printed}");
     server.kill().await;
     server.restart().await;
     assert_eq!(server.task(&id).await["state"], "COMPLETED");

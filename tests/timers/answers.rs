@@ -42,11 +42,11 @@ async fn a_failed_attempt_is_retried_until_it_succeeds() {
     let task = server.task(&id).await;
     let statuses: Vec<_> = attempts(&task).into_iter().map(|(status, _)| status.unwrap()).collect();
     assert_eq!(statuses, [500, 307, 503, 429, 204]);
-    assert_eq!(attempts(&task)[0].1, Some("HTTP 500 Internal Server Error: as the story says"));
+    assert_eq!(attempts(&task)[0].1, Some("HTTP 500 Internal Server Error: as the story requires"));
     assert_eq!(task["error"], Value::Null);
     assert_eq!(&states(&task)[..4], ["SCHEDULED", "RUNNING", "SCHEDULED", "RUNNING"]);
     let reason = task["history"][2]["reason"].as_str().unwrap();
-    assert_eq!(reason, "Attempt 1 of 10 failed: HTTP 500 Internal Server Error: as the story says.");
+    assert_eq!(reason, "Attempt 1 of 10 failed: HTTP 500 Internal Server Error: as the story requires.");
     let hooks = receiver.hooks();
     assert!(hooks.iter().all(|hook| !hook.path.contains("elsewhere")), "no redirect is followed");
     let waited = hooks[2].at.duration_until(hooks[3].at);
@@ -65,7 +65,7 @@ async fn status_410_and_the_last_attempt_end_the_timer() {
     let id = server.timer(after(&receiver.url, 0.0)).await;
     server.until(&id, "FAILED").await;
     let task = server.task(&id).await;
-    let message = "All 3 attempts failed. Last error: HTTP 502 Bad Gateway: as the story says.";
+    let message = "All 3 attempts failed. Last error: HTTP 502 Bad Gateway: as the story requires.";
     assert_eq!(task["error"], json!({ "code": "UNAVAILABLE", "message": message }));
     assert_eq!(task["history"].as_array().unwrap().last().unwrap()["reason"], message);
     assert_eq!((receiver.count(), attempts(&task).len()), (3, 3));
