@@ -67,7 +67,7 @@ async function refusedUntilWhole(uploadId, there) {
   step('An import is refused while the upload is incomplete');
   const { errors } = await api(startImport, { input: { source: { uploadId }, dataset } });
   assert.equal(errors?.[0].extensions.code, 'BAD_USER_INPUT');
-  assert.match(errors[0].message, new RegExp(`${there} of ${file.length} bytes are there`));
+  assert.match(errors[0].message, new RegExp(`${there} of ${file.length} bytes received`));
 }
 
 /** Goes on with an upload in a new object, as after a restart of the program, and checks that nothing is sent twice. */
