@@ -26,7 +26,7 @@ macro_rules! define_union {
             field(name = "kind", ty = "TaskKind", desc = "Kind of task."),
             field(name = "state", ty = "TaskState", desc = "Current lifecycle state."),
             field(name = "label", ty = "Option<&str>", desc = "Label chosen by the client, up to 200 characters. Null if it chose none."),
-            field(name = "progress", ty = "ProgressObject", desc = "ProgressObject as of the last commit."),
+            field(name = "progress", ty = "ProgressObject", desc = "Progress as of the last commit."),
             field(
                 name = "attempt",
                 ty = "i32",

@@ -164,7 +164,7 @@ impl<K: OutputType + Copy> TaskFields<K> {
         self.task.label.as_deref()
     }
 
-    /// ProgressObject as of the last commit.
+    /// Progress as of the last commit.
     pub async fn progress(&self) -> ProgressObject {
         ProgressObject::from(&*self.task)
     }
