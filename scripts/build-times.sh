@@ -18,7 +18,10 @@ cargo fetch --locked --quiet
 printf '%s on %s cores\n' "$(rustc --version)" "$(nproc)"
 printf 'everything: '
 time cargo build --profile "$profile" --locked --quiet --bin pausa
-touch "$touched"
+# A line at the top changes the position of everything below, so the crate is really compiled again.
+cp -p "$touched" "$CARGO_TARGET_DIR/original"
+trap 'cp -p "$CARGO_TARGET_DIR/original" "$touched"; rm -rf "$CARGO_TARGET_DIR"' EXIT
+sed -i '1i //! ' "$touched"
 printf 'after a change of %s: ' "$touched"
 time cargo build --profile "$profile" --locked --quiet --bin pausa
 du -sh "$CARGO_TARGET_DIR" | awk '{ print "target folder: " $1 }'

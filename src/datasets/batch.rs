@@ -70,6 +70,7 @@ impl Batch {
         Err(refused)
     }
 
+    #[inline]
     fn push_cell(&mut self, cell: Option<&impl AsRef<str>>) {
         self.data.push_str(cell.map(AsRef::as_ref).unwrap_or_default());
         self.ends.push(self.data.len());
@@ -104,6 +105,7 @@ impl Batch {
     }
 
     /// Returns the number of rows.
+    #[inline]
     pub fn len(&self) -> usize {
         self.rows
     }
@@ -119,24 +121,29 @@ impl Batch {
     }
 
     /// Returns the size of the text of all cells, in bytes.
+    #[inline]
     pub fn bytes(&self) -> usize {
         self.data.len() - self.ends.len()
     }
 
     /// Returns the text of all cells, with [`SEPARATOR`] after each.
+    #[inline]
     pub(super) fn text(&self) -> &str {
         &self.data
     }
 
     /// Returns the rows in order.
+    #[inline]
     pub fn rows(&self) -> impl ExactSizeIterator<Item = BatchRow<'_>> {
         (0..self.rows).map(|row| self.cells(row * self.width..(row + 1) * self.width))
     }
 
+    #[inline]
     fn cells(&self, cells: Range<usize>) -> BatchRow<'_> {
         BatchRow { start: self.start(cells.start), batch: self, cells }
     }
 
+    #[inline]
     fn start(&self, cell: usize) -> usize {
         if cell == 0 { 0 } else { self.ends[cell - 1] + SEPARATOR.len_utf8() }
     }
@@ -152,6 +159,7 @@ pub struct BatchRow<'a> {
 
 impl<'a> BatchRow<'a> {
     /// Returns the cells that are left with [`SEPARATOR`] between them. None if one of them is null, or none is left.
+    #[inline]
     pub(super) fn joined(&self) -> Option<&'a str> {
         let last = *self.batch.ends.get(self.cells.clone())?.last()?;
         let null = self.batch.nulls[self.cells.clone()].contains(&true);
@@ -162,6 +170,7 @@ impl<'a> BatchRow<'a> {
 impl<'a> Iterator for BatchRow<'a> {
     type Item = Option<&'a str>;
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let cell = self.cells.next()?;
         let end = self.batch.ends[cell];
