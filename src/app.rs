@@ -1,5 +1,7 @@
 //! Wires the parts of a node: settings -> store, bus, files, datasets, kinds, runner -> routes -> server.
 
+mod files_identity;
+
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use crate::runner::{Kind, Runner, RunnerSettings, ShortTaskLimits, Wakeups, even
 use crate::state::AppState;
 use crate::store::{self, Store};
 use crate::task::Verb;
+use files_identity::ForeignFiles;
 use outbound::Outbound;
 
 /// Maximum time for closing the connections of the store.
@@ -62,6 +65,9 @@ pub enum StartError {
     /// The client for outbound requests failed.
     #[error(transparent)]
     Outbound(#[from] outbound::SetupError),
+    /// The files do not belong to the task store.
+    #[error(transparent)]
+    Files(#[from] ForeignFiles),
     /// A folder cannot be used.
     #[error("{folder}: {cause}")]
     Folder {
@@ -109,6 +115,7 @@ impl App {
         // If nodes share the folder, another one may be receiving an upload.
         let abandoned = if store.is_exclusive() { clock.now() } else { clock.now() - RECEIVING };
         let files = Files::open(&root, abandoned).await.map_err(|cause| StartError::Folder { folder: root, cause })?;
+        files_identity::check(&store, files.blobs.as_ref(), &clock).await?;
         if let (Some(lock), Some(file)) = (&lock, Store::file(&config.store_url())) {
             backup::store_identity::note(lock, &file).map_err(|cause| StartError::Folder { folder: file, cause })?;
         }

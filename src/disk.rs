@@ -66,7 +66,7 @@ pub fn remove_file(path: &Path) -> io::Result<bool> {
     let open = if large { File::open(path).ok() } else { None };
     match fs::remove_file(path) {
         Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return Ok(false),
         Err(error) => return Err(error),
     }
     if let Some(open) = open {

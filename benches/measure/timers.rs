@@ -71,7 +71,9 @@ pub async fn many() {
 pub async fn postgres() {
     let postgres = Postgres::start();
     let (url, node) = (postgres.url(), |name| ("PAUSA_NODE", name));
-    let shared = [("PAUSA_DATABASE_URL", url.as_str())];
+    let files = tempfile::tempdir().unwrap();
+    let folder = format!("file://{}", files.path().display());
+    let shared = [("PAUSA_DATABASE_URL", url.as_str()), ("PAUSA_FILES_URL", folder.as_str())];
     let mut server = Server::with(&[&ALLOWED[..], &shared, &[node("a")]].concat()).await;
     lateness(&server, "1,000 a second", 1).await;
     creates(&server).await;

@@ -14,6 +14,7 @@ use super::manifest::Manifest;
 use super::{DataPaths, Error, StopFlag};
 use crate::clock::Clock;
 use crate::disk::folder_of;
+use crate::files::MARKER_FILE;
 
 /// Maximum number of copies. A copy is repeated if a file disappeared meanwhile.
 const ATTEMPTS: u32 = 5;
@@ -75,6 +76,8 @@ fn link_unchanging(paths: &DataPaths, copy: &DataPaths, stop: &StopFlag) -> Resu
         let name = format!("{id}.db");
         link(&paths.segments().join(&name), &copy.segments().join(&name), stop)?;
     }
+    // The restored files belong to the restored store.
+    link(&paths.files.join(MARKER_FILE), &copy.files.join(MARKER_FILE), stop)?;
     for folder in ["uploads", "results"] {
         for path in files_below(&paths.files.join(folder))? {
             let unfinished = path.extension().is_some_and(|end| end == "part");

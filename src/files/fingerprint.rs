@@ -3,13 +3,14 @@
 use std::fs::File;
 use std::io::{self, Read};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 /// Bytes per read.
 const CHUNK: usize = 256 * 1024;
 
 /// Identifies the content of a complete file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// Size in bytes.
     pub size: u64,

@@ -3,11 +3,14 @@
 //! - [`blobs`]: uploads and results, complete and immutable, and uploads that are still being received
 //! - [`scratch`]: the working folder of a run, never needed by another node for correctness
 //! - [`fingerprint`]: size and SHA-256 of a file; [`upload_locks`]: one request at a time writes to an upload
+//! - [`folder_marker`]: to which store a folder belongs; [`fault`]: what an error means
 //!
 //! No path leaves this module. Others name objects by [`BlobName`] and working files by their task and name.
 
 pub mod blobs;
+mod fault;
 mod fingerprint;
+mod folder_marker;
 mod scratch;
 mod upload_locks;
 
@@ -18,11 +21,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 pub use blobs::{BlobName, BlobReader, BlobStore, BlobWriter, ByteStream, Received, ResumableUpload};
+pub use fault::FileFault;
 pub use fingerprint::{Fingerprint, hex};
+pub use folder_marker::MARKER_FILE;
 pub use scratch::{Scratch, TaskScratch};
 pub use upload_locks::{UploadLock, UploadLocks};
 
 use crate::task::TaskId;
+use folder_marker::FolderMarker;
 
 /// The blobs of all nodes and the scratch space of this machine. Clones share them.
 #[derive(Clone)]
@@ -36,8 +42,9 @@ pub struct Files {
 impl Files {
     /// Opens the folder `root` and creates what is missing. Deletes incomplete uploads that nobody wrote to since `abandoned`.
     pub async fn open(root: &Path, abandoned: Timestamp) -> io::Result<Files> {
-        let scratch = Scratch::open(root.join("work")).await?;
-        let blobs = Arc::new(blobs::folder::BlobFolder::open(root, abandoned).await?);
+        let marker = FolderMarker::of(root);
+        let scratch = Scratch::open(root.join("work"), Some(marker.clone())).await?;
+        let blobs = Arc::new(blobs::folder::BlobFolder::open(root, marker, abandoned).await?);
         Ok(Files { blobs, scratch })
     }
 

@@ -2,12 +2,14 @@
 //!
 //! Another node never needs them for correctness. A run that finds its folder empty starts over or fetches again. Import copies
 //! of remote and decoded files, the file of an export under construction and the finished parts of a pi computation are here.
+//! The folder may be inside a shared folder of files; then all nodes see the same working files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::folder_marker::FolderMarker;
 use crate::disk::{self, NameSync};
 use crate::task::TaskId;
 
@@ -15,24 +17,28 @@ use crate::task::TaskId;
 #[derive(Clone, Debug)]
 pub struct Scratch {
     root: Arc<PathBuf>,
+    /// Marker of the shared folder that contains this one. None if the folder belongs to this node only.
+    marker: Option<FolderMarker>,
 }
 
 /// The working files of one task, by name. The folder is created by the first write. All methods block.
 #[derive(Clone, Debug)]
 pub struct TaskScratch {
     root: Arc<PathBuf>,
+    marker: Option<FolderMarker>,
     folder: PathBuf,
 }
 
 impl Scratch {
-    pub(super) async fn open(root: PathBuf) -> io::Result<Scratch> {
+    pub(super) async fn open(root: PathBuf, marker: Option<FolderMarker>) -> io::Result<Scratch> {
         tokio::fs::create_dir_all(&root).await?;
-        Ok(Scratch { root: Arc::new(root) })
+        Ok(Scratch { root: Arc::new(root), marker })
     }
 
     /// Returns the working files of a task.
     pub fn of(&self, task: TaskId) -> TaskScratch {
-        TaskScratch { root: Arc::clone(&self.root), folder: self.root.join(task.to_string()) }
+        let folder = self.root.join(task.to_string());
+        TaskScratch { root: Arc::clone(&self.root), marker: self.marker.clone(), folder }
     }
 
     /// Deletes the working files of a task. Idempotent.
@@ -40,6 +46,21 @@ impl Scratch {
         let folder = self.of(task).folder;
         tokio::task::spawn_blocking(move || disk::remove_folder(&folder)).await??;
         Ok(())
+    }
+
+    /// Returns true if every node sees these working files.
+    pub fn is_shared(&self) -> bool {
+        self.marker.is_some()
+    }
+
+    /// Returns the tasks that have working files here.
+    pub async fn tasks(&self) -> io::Result<Vec<TaskId>> {
+        let root = Arc::clone(&self.root);
+        let listed = tokio::task::spawn_blocking(move || {
+            let names = fs::read_dir(root.as_path())?.map(|entry| Ok(entry?.file_name()));
+            names.collect::<io::Result<Vec<_>>>()
+        });
+        Ok(listed.await??.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
     }
 
     /// Returns free and total bytes of the disk.
@@ -56,24 +77,25 @@ impl TaskScratch {
     /// Opens a file for reading and writing, and creates it if it is missing.
     pub fn open(&self, name: &str) -> io::Result<File> {
         self.create_folder()?;
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.path(name))
+        let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(self.path(name));
+        opened.map_err(|error| self.explain(error))
     }
 
     /// Creates an empty file for writing, in place of an existing one.
     pub fn create(&self, name: &str) -> io::Result<File> {
         self.create_folder()?;
-        File::create(self.path(name))
+        File::create(self.path(name)).map_err(|error| self.explain(error))
     }
 
     /// Writes a small file atomically. See [`disk::write_atomically`].
     pub fn write(&self, name: &str, bytes: &[u8], sync: NameSync) -> io::Result<()> {
         self.create_folder()?;
-        disk::write_atomically(&self.path(name), bytes, sync)
+        disk::write_atomically(&self.path(name), bytes, sync).map_err(|error| self.explain(error))
     }
 
     /// Reads a small file. `None` if it is missing.
     pub fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(self.path(name)) {
+        match fs::read(self.path(name)).map_err(|error| self.explain(error)) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -98,10 +120,17 @@ impl TaskScratch {
         self.folder.join(name)
     }
 
+    fn explain(&self, error: io::Error) -> io::Error {
+        match &self.marker {
+            Some(marker) => marker.explain(error),
+            None => error,
+        }
+    }
+
     fn create_folder(&self) -> io::Result<()> {
         match fs::create_dir(&self.folder) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            Err(error) => Err(error),
+            Err(error) => Err(self.explain(error)),
             Ok(()) => disk::sync_folder(&self.root),
         }
     }
@@ -116,7 +145,7 @@ mod tests {
     #[tokio::test]
     async fn files_are_kept_until_the_task_is_cleared() {
         let root = tempfile::tempdir().unwrap();
-        let scratch = Scratch::open(root.path().join("work")).await.unwrap();
+        let scratch = Scratch::open(root.path().join("work"), None).await.unwrap();
         let id = "01900000-0000-7000-8000-000000000001".parse().unwrap();
         let files = scratch.of(id);
         assert_eq!((files.read("a").unwrap(), files.names().unwrap().len()), (None, 0));
@@ -127,6 +156,7 @@ mod tests {
         assert_eq!(scratch.of(id).read("a").unwrap().as_deref(), Some(&b"small"[..]));
         files.remove("b").unwrap();
         assert_eq!(files.names().unwrap(), ["a"]);
+        assert_eq!(scratch.tasks().await.unwrap(), [id]);
         scratch.clear(id).await.unwrap();
         scratch.clear(id).await.unwrap();
         assert_eq!(files.read("a").unwrap(), None);

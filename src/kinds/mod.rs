@@ -83,8 +83,14 @@ async fn stage_result(context: &Context, file: &str, known: Option<Fingerprint>)
     staging.await.map_err(io::Error::other)?
 }
 
-/// Publishes the staged result of a finished run.
-async fn publish_file(context: &Context, result: Option<&ResultFile>) -> Result<(), Failure> {
+/// Returns true if an earlier run staged this file, and it is still there.
+async fn is_staged(context: &Context, file: &Fingerprint) -> Result<bool, Failure> {
+    let staged = context.files().blobs.is_staged(context.id(), file).await;
+    staged.map_err(|error| Failure::io("the finished file", &error))
+}
+
+/// Puts the staged result of a finished run in its place.
+async fn place_file(context: &Context, result: Option<&ResultFile>) -> Result<(), Failure> {
     let Some(file) = result else { return Ok(()) };
     let published = context.files().publish_result(context.id(), &file.sha256).await;
     published.map_err(|error| Failure::io("the finished file", &error))
@@ -105,7 +111,7 @@ impl From<datasets::Error> for Failure {
             datasets::Error::Columns { .. } | datasets::Error::TooManyColumns { .. } | datasets::Error::Cell { .. } => {
                 Failure::input(text)
             }
-            datasets::Error::Full(_) => Failure::unavailable(text),
+            datasets::Error::Full(_) => Failure::full(text),
             datasets::Error::Unavailable(_) => Failure::until_available(text),
             datasets::Error::LeaseLost | datasets::Error::Cancelled | datasets::Error::Failed(_) => {
                 Failure::internal(text)

@@ -7,6 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::drive::RunPermit;
 use super::{Runner, drive};
+use crate::clock::Clock;
 use crate::store;
 use crate::task::Task;
 
@@ -36,6 +37,10 @@ async fn claim_long(runner: &Runner) -> Result<(), store::Error> {
     let node = &inner.settings.node;
     let ends = inner.store.claim_ends(node, inner.clock.now(), ENDS).await?;
     runner.start_runs(ends, |_| RunPermit::None).await?;
+    tokio::select! {
+        () = tokio::time::sleep(inner.full_disk.delay(Clock::monotonic())) => {}
+        () = inner.ending.cancelled() => return Ok(()),
+    }
     let mut slots = free_slots(runner);
     if slots.is_empty() {
         return Ok(());

@@ -16,7 +16,7 @@ use crate::access::Caller;
 use crate::clock::until_available;
 use crate::spans;
 use crate::task::change::End;
-use crate::task::{Code, Retry, State, Task};
+use crate::task::{Code, State, Task};
 
 /// The right to run, which a run holds until it ends.
 pub(super) enum RunPermit {
@@ -96,10 +96,17 @@ impl TaskRun {
         }
     }
 
+    /// Publishes the result. What can never succeed ends in FAILED.
     async fn publish(&self, kind: &Arc<dyn Kind>) -> Option<End> {
-        match kind_calls::call(kind, &self.context, KindCall::Publish(self.task.result.clone())).await {
+        let placed = kind_calls::call(kind, &self.context, KindCall::Place(self.task.result.clone())).await;
+        let published = match &placed {
+            Ok(()) => kind_calls::call(kind, &self.context, KindCall::Publish(self.task.result.clone())).await,
+            Err(_) => placed.clone(),
+        };
+        match published {
             Ok(()) => Some(End::Complete),
-            Err(failure) if failure.retry == Retry::Never => self.fail(kind, failure).await,
+            Err(failure) if self.is_last(&failure) => self.fail(kind, failure).await,
+            Err(failure) if placed.is_err() => Some(self.remake(failure)),
             Err(failure) => Some(self.retry(failure)),
         }
     }
@@ -122,6 +129,10 @@ impl TaskRun {
     pub(super) async fn fail(&self, kind: &Arc<dyn Kind>, failure: Failure) -> Option<End> {
         match self.roll_back(kind, KindCall::Fail).await? {
             Ok(()) => Some(End::Fail(failure.into())),
+            // A client can terminate the task while it waits.
+            Err(rollback) if self.task.state == State::Finishing => {
+                Some(self.remake(Failure { retry: rollback.retry.without_limit(), ..rollback }))
+            }
             Err(rollback) => Some(self.retry(rollback)),
         }
     }

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 
 use super::Context;
+use crate::files::FileFault;
 use crate::task::{Code, ResultFile, Retry, State, Task, TaskError, TaskErrorCode, Unit, text};
 
 /// Kind of long-running task. Its runs can be paused, resumed and terminated, because [`Context::checkpoint`] is the only way
@@ -22,8 +23,14 @@ pub trait Kind: Send + Sync + 'static {
     /// Does the work, from the last checkpoint on. May be dropped at any `await`.
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason>;
 
+    /// Puts the finished file in its place, before [`Kind::publish`]. `result` is what the run returned. Nothing is visible yet: after
+    /// a failure the task runs again and makes its file again. Must be idempotent: it is called again after a crash.
+    async fn place_result(&self, _context: &Context, _result: Option<&ResultFile>) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Makes the result visible, after the last point at which the task could be stopped. `result` is what the run returned. Must
-    /// be idempotent: it is called again after a crash.
+    /// be idempotent: it is called again after a crash. A failure that is not retried, or the last attempt, rolls the task back.
     async fn publish(&self, _context: &Context, _result: Option<&ResultFile>) -> Result<(), Failure> {
         Ok(())
     }
@@ -147,7 +154,12 @@ impl Failure {
         Failure::new(code, message, Retry::Never)
     }
 
-    /// Something is full or does not respond. The task is retried.
+    /// The disk of this node is full. The task is retried without limit, by another node if there is one.
+    pub fn full(message: impl Into<String>) -> Failure {
+        Failure::new(Code::Unavailable, message, Retry::Elsewhere)
+    }
+
+    /// Something does not respond. The task is retried.
     pub fn unavailable(message: impl Into<String>) -> Failure {
         Failure::new(Code::Unavailable, message, Retry::Limited)
     }
@@ -167,13 +179,17 @@ impl Failure {
         Failure { retry: Retry::At(at), ..self }
     }
 
-    /// `what` could not be read or written. The task is retried.
+    /// `what` could not be read or written. The task is retried: without limit if the files are unavailable or the disk is full.
     pub fn io(what: &str, error: &std::io::Error) -> Failure {
-        match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Failure::unavailable(format!(
-                "The disk is full: cannot write {what}. Free space, then resume the task."
+        match FileFault::of(error) {
+            FileFault::Full => Failure::full(format!(
+                "The disk is full: cannot write {what}. The task continues when there is space, or on another node."
             )),
-            _ => Failure::internal(format!("Cannot read or write {what}: {error}.")),
+            FileFault::Unavailable => {
+                Failure::until_available(format!("Cannot read or write {what}: {error}. The task waits for it."))
+            }
+            FileFault::Missing => Failure::internal(format!("Cannot find {what}: {error}.")),
+            FileFault::Failed => Failure::internal(format!("Cannot read or write {what}: {error}.")),
         }
     }
 }

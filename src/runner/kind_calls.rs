@@ -1,4 +1,4 @@
-//! Calls of a kind at the end of a run: publish, reconcile, roll back, fail.
+//! Calls of a kind at the end of a run: place the result, publish, reconcile, roll back, fail.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use crate::task::ResultFile;
 
 /// A call of a kind at the end of a run.
 pub(super) enum KindCall {
+    Place(Option<ResultFile>),
     Publish(Option<ResultFile>),
     Reconcile,
     RollBack,
@@ -22,6 +23,7 @@ pub(super) async fn call(kind: &Arc<dyn Kind>, context: &Context, call: KindCall
     let (kind, context) = (Arc::clone(kind), context.clone());
     let work = async move {
         match call {
+            KindCall::Place(result) => kind.place_result(&context, result.as_ref()).await,
             KindCall::Publish(result) => kind.publish(&context, result.as_ref()).await,
             KindCall::Reconcile => kind.reconcile(&context).await,
             KindCall::RollBack => kind.rollback(&context).await,

@@ -3,6 +3,7 @@
 //! - [`kind`]: what a kind implements; [`context`]: what its run may use; [`report`]: its progress
 //! - [`drive`]: the way of a claimed task: [`run_kind`] -> [`record_end`] -> [`kind_calls`]
 //! - loops of a node: [`claim`], [`short`] (with [`reservations`]), [`lease`], [`schedule`], [`retention`], [`uploads`], [`purge`]
+//! - [`full_disk`]: other nodes claim first while the disk is full; [`sweep`]: what dead nodes left
 //! - [`registry`]: signals to the runs of this node; [`events`]: what changes of tasks trigger; [`transitions`]: their log lines
 
 mod claim;
@@ -10,6 +11,7 @@ pub mod context;
 mod deletion;
 mod drive;
 pub mod events;
+mod full_disk;
 pub mod kind;
 mod kind_calls;
 mod lease;
@@ -24,6 +26,7 @@ mod run_kind;
 mod schedule;
 mod short;
 mod start;
+mod sweep;
 pub mod transitions;
 mod uploads;
 mod wakeup_timer;
@@ -50,6 +53,7 @@ use crate::files::Files;
 use crate::metrics::Tasks;
 use crate::store::Store;
 use crate::task::{PauseExpiry, ResultFile, State, Task, Verb};
+use full_disk::FullDisk;
 use registry::Registry;
 use reservations::Reservations;
 use wakeup_timer::WakeupTimer;
@@ -106,6 +110,7 @@ struct RunnerInner {
     registry: Arc<Registry>,
     wakeups: Wakeups,
     slots: Arc<Semaphore>,
+    full_disk: FullDisk,
     reservations: Arc<Reservations>,
     runs: TaskTracker,
     loops: TaskTracker,
@@ -167,6 +172,7 @@ impl Runner {
             registry: Arc::clone(&wakeups.registry),
             wakeups,
             slots,
+            full_disk: FullDisk::default(),
             reservations,
             runs: TaskTracker::new(),
             loops: TaskTracker::new(),
@@ -187,6 +193,7 @@ impl Runner {
         self.0.loops.spawn(short::run_short_task_loop(self.clone()));
         self.0.loops.spawn(claim::run_claim_loop(self.clone()));
         self.0.loops.spawn(purge::run_purge_loop(self.clone()));
+        self.0.loops.spawn(sweep::run_sweep_loop(self.clone()));
         if let Some(age) = self.0.settings.retention {
             self.0.loops.spawn(retention::run_retention_loop(self.clone(), age));
         }

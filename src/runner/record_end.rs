@@ -14,10 +14,25 @@ impl TaskRun {
     /// Returns the end that a failure leads to: another attempt, or FAILED after too many in a row. The task decides, as it is
     /// when the end is written.
     pub(super) fn retry_or_fail(&self, failure: Failure) -> End {
-        let settings = &self.runner.0.settings;
-        let policy = RetryPolicy { backoff: settings.retry_backoff, limit: settings.retry_limit };
         let retry = failure.retry;
-        End::Retry(failure.into(), retry, policy)
+        End::Retry(failure.into(), retry, self.retry_policy())
+    }
+
+    /// Returns the end after which the run makes its result again.
+    pub(super) fn remake(&self, failure: Failure) -> End {
+        let retry = failure.retry;
+        End::Remake(failure.into(), retry, self.retry_policy())
+    }
+
+    /// Returns true if no attempt follows this failure of a task that no other run has.
+    pub(super) fn is_last(&self, failure: &Failure) -> bool {
+        let (failures, now) = (self.task.failures + 1, self.runner.0.clock.now());
+        self.retry_policy().next_attempt(failure.retry, failures, now).is_none()
+    }
+
+    fn retry_policy(&self) -> RetryPolicy {
+        let settings = &self.runner.0.settings;
+        RetryPolicy { backoff: settings.retry_backoff, limit: settings.retry_limit }
     }
 
     /// Returns the end that leads to another attempt, however many failed.

@@ -9,6 +9,7 @@ use super::drive::{RunPermit, TaskRun};
 use super::kind::{Kind, StopReason};
 use super::kind_calls::panic_failure;
 use super::reservations::ActivePermit;
+use crate::clock::Clock;
 use crate::task::ResultFile;
 use crate::task::Retry;
 use crate::task::change::End;
@@ -45,7 +46,12 @@ impl TaskRun {
                 None
             }
             StopReason::Failed(failure) if failure.retry == Retry::Never => self.fail(kind, failure).await,
-            StopReason::Failed(failure) => Some(self.retry_or_fail(failure)),
+            StopReason::Failed(failure) => {
+                if failure.retry == Retry::Elsewhere {
+                    self.runner.0.full_disk.note(Clock::monotonic());
+                }
+                Some(self.retry_or_fail(failure))
+            }
         }
     }
 

@@ -11,6 +11,7 @@ pub mod columns;
 mod dialect;
 mod ends;
 mod error;
+mod facts;
 mod group_commit;
 mod lines;
 mod list;

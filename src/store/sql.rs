@@ -79,6 +79,9 @@ pub const ADD_PURGE: &str = "INSERT INTO purges (task_id, kind, spec, cursor, ep
 pub const DEFER_PURGE: &str = "UPDATE purges SET due_at = $2, failures = failures + 1 WHERE task_id = $1";
 pub const PURGED: &str = "DELETE FROM purges WHERE task_id = $1";
 pub const NEXT_PURGE: &str = "SELECT MIN(due_at) AS due_at FROM purges";
+pub const FACT: &str = "SELECT value FROM store_facts WHERE name = $1";
+pub const ADD_FACT: &str = "INSERT INTO store_facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
+pub const ANY_TASK: &str = "SELECT id FROM tasks LIMIT 1";
 pub const PING: &str = "SELECT COUNT(*) AS n FROM nodes";
 
 impl Sql {

@@ -92,6 +92,8 @@ pub enum End {
     Fail(TaskError),
     /// The run failed. The task is retried, or fails if no attempt is left.
     Retry(TaskError, Retry, RetryPolicy),
+    /// The result cannot be published as it is. The run makes it again, or the task fails if no attempt is left.
+    Remake(TaskError, Retry, RetryPolicy),
     /// The run stopped as requested.
     Release,
     /// The rollback is complete.
@@ -240,23 +242,26 @@ impl Task {
                 self.error = Some(error.clone());
                 self.step(Event::Fail, &request.clone().with_reason(error.message))
             }
-            End::Retry(error, retry, policy) => match policy.next_attempt(retry, self.failures + 1, request.at) {
-                Some(due_at) => self.retry(error.storable(), due_at, request),
-                None => self.end(End::Fail(error), request),
-            },
+            End::Retry(error, retry, policy) => self.retry(Event::Retry, error, (retry, policy), request),
+            End::Remake(error, retry, policy) => self.retry(Event::Remake, error, (retry, policy), request),
         }
     }
 
     fn retry(
         &mut self,
+        event: Event,
         error: TaskError,
-        due_at: Timestamp,
+        (retry, policy): (Retry, RetryPolicy),
         request: &ControlRequest,
     ) -> Result<Option<StateChange>, Refusal> {
+        let Some(due_at) = policy.next_attempt(retry, self.failures + 1, request.at) else {
+            return self.end(End::Fail(error), request);
+        };
+        let error = error.storable();
         self.attempt += 1;
         self.failures += 1;
         self.error = Some(error.clone());
-        let change = self.step(Event::Retry, &request.clone().with_reason(error.message))?;
+        let change = self.step(event, &request.clone().with_reason(error.message))?;
         if self.state != State::Paused {
             self.due_at = Some(due_at);
             self.due_since = self.due_at.filter(|_| self.is_short());

@@ -21,6 +21,8 @@ pub enum Retry {
     Unlimited,
     /// Without limit while a dependency is unavailable, after at most 30 seconds.
     UntilAvailable,
+    /// The same, because something of this node is full: another node claims the task first.
+    Elsewhere,
     /// At this moment. The kind counts the attempts itself.
     At(Timestamp),
 }
@@ -55,7 +57,7 @@ impl RetryPolicy {
             Retry::Never => None,
             Retry::Limited if failures >= self.limit => None,
             Retry::Limited | Retry::Unlimited => after(MAX_DELAY),
-            Retry::UntilAvailable => after(MAX_UNAVAILABLE_DELAY),
+            Retry::UntilAvailable | Retry::Elsewhere => after(MAX_UNAVAILABLE_DELAY),
             Retry::At(moment) => Some(moment),
         }
     }
@@ -79,6 +81,7 @@ mod tests {
         assert_eq!(delays(Retry::Limited), [Some(2), Some(4), None, None, None]);
         assert_eq!(delays(Retry::Unlimited), [Some(2), Some(4), Some(8), Some(64), Some(3600)]);
         assert_eq!(delays(Retry::UntilAvailable), [Some(2), Some(4), Some(8), Some(30), Some(30)]);
+        assert_eq!(delays(Retry::Elsewhere), delays(Retry::UntilAvailable));
         assert_eq!(delays(Retry::Never), [None; 5]);
     }
 

@@ -45,6 +45,8 @@ pub enum Event {
     Fail,
     /// An error that is retried.
     Retry,
+    /// The result cannot be published as it is, and nothing is visible yet. The run makes it again.
+    Remake,
     /// The run stopped as requested, or because its node shuts down.
     Release,
     /// The lease of the node expired.
@@ -130,6 +132,14 @@ impl State {
             },
             E::Complete => match self {
                 State::Finishing => Ok((State::Completed, "the result is published")),
+                State::Terminating => Err(UNDOING),
+                _ => Err(NOT_RUN),
+            },
+            E::Remake => match self {
+                State::Finishing => Ok((
+                    State::Scheduled,
+                    "the finished file is missing or cannot be reached: the run makes it again after a delay that doubles",
+                )),
                 State::Terminating => Err(UNDOING),
                 _ => Err(NOT_RUN),
             },
@@ -254,7 +264,7 @@ impl State {
 
 impl Event {
     /// Every event, those of nodes first.
-    pub const ALL: [Event; 14] = [
+    pub const ALL: [Event; 15] = [
         Event::Due,
         Event::Claim,
         Event::ClaimAhead,
@@ -262,6 +272,7 @@ impl Event {
         Event::Complete,
         Event::Fail,
         Event::Retry,
+        Event::Remake,
         Event::Release,
         Event::LeaseExpired,
         Event::RolledBack,
@@ -288,6 +299,7 @@ impl fmt::Display for Event {
             Event::Complete => "complete",
             Event::Fail => "fail",
             Event::Retry => "retry",
+            Event::Remake => "remake",
             Event::Release => "release",
             Event::LeaseExpired => "lease expired",
             Event::RolledBack => "rolled back",

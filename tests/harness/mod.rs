@@ -7,6 +7,7 @@ pub mod origin;
 pub mod postgres;
 pub mod receiver;
 pub mod server;
+pub mod small_disk;
 pub mod tus;
 pub mod watch;
 

@@ -41,6 +41,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// The database of a server.
+    pub fn of(url: String) -> Place {
+        Place { url, _folder: None, _server: None }
+    }
+
     pub fn sqlite() -> Place {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}/pausa.db", folder.path().display());

@@ -102,6 +102,7 @@ async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
         Event::Complete => run(End::Complete).await,
         Event::Fail => run(End::Fail(error())).await,
         Event::Retry => run(End::Retry(error(), Retry::At(at(START)), POLICY)).await,
+        Event::Remake => run(End::Remake(error(), Retry::At(at(START)), POLICY)).await,
         Event::Release => run(End::Release).await,
         Event::RolledBack => run(End::RolledBack).await,
         Event::Pause => send(Verb::Pause).await,

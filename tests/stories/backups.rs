@@ -57,7 +57,7 @@ async fn a_backup_of_a_running_and_of_a_stopped_server_can_be_restored() {
         let backup = place.path().join(round);
         let printed = backed_up(server.folder(), &backup).await;
         assert!(
-            printed.starts_with(&format!("backup created in {}: 2 tasks, 1 datasets, 5 files", backup.display())),
+            printed.starts_with(&format!("backup created in {}: 2 tasks, 1 datasets, 6 files", backup.display())),
             "{printed}"
         );
         let data = tempfile::tempdir().unwrap();

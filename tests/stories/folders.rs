@@ -31,8 +31,8 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
-/// Starts a second server on the folder, which must be refused. Returns its output.
-async fn refused(settings: &[(&str, &str)]) -> String {
+/// Starts a second server on the folder, which must be refused. Returns the last line of its output.
+pub async fn refused(settings: &[(&str, &str)]) -> String {
     let second = Command::new(env!("CARGO_BIN_EXE_pausa"))
         .env("PAUSA_LISTEN", "127.0.0.1:0")
         .env_remove("PAUSA_BLESS")

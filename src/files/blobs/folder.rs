@@ -1,7 +1,8 @@
 //! Blobs in a folder: uploads in `uploads/ID`, results in `results/TASK`.
 //!
 //! Files that are not complete have other names: `uploads/ID.part` (one stream), `unfinished/ID` (in parts) and `work/TASK/SHA256`
-//! (a staged result, in the folder of the run that made it). A file is synced, then renamed to its final name.
+//! (a staged result, in the folder of the run that made it). A file is synced, then renamed to its final name. A file that is
+//! missing because the folder is not mounted is an unavailable folder ([`FolderMarker`]).
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
@@ -17,6 +18,7 @@ use super::folder_writer::FileWriter;
 use super::resumable::{AppendedFile, note_of};
 use super::{BlobName, BlobReader, BlobStore, BlobWriter, ResumableUpload};
 use crate::disk;
+use crate::files::folder_marker::FolderMarker;
 use crate::files::{Fingerprint, TaskScratch};
 use crate::task::TaskId;
 
@@ -27,12 +29,17 @@ const PART: &str = "part";
 #[derive(Clone, Debug)]
 pub struct BlobFolder {
     root: Arc<Path>,
+    marker: FolderMarker,
 }
 
 impl BlobFolder {
     /// Opens the folder and creates what is missing. Deletes incomplete streams that nobody wrote to since `abandoned`.
-    pub async fn open(root: &Path, abandoned: Timestamp) -> io::Result<BlobFolder> {
-        let blobs = BlobFolder { root: root.into() };
+    pub(in super::super) async fn open(
+        root: &Path,
+        marker: FolderMarker,
+        abandoned: Timestamp,
+    ) -> io::Result<BlobFolder> {
+        let blobs = BlobFolder { root: root.into(), marker };
         for folder in ["uploads", "unfinished", "results"] {
             fs::create_dir_all(root.join(folder)).await?;
         }
@@ -62,7 +69,7 @@ impl BlobFolder {
     /// Returns the files of a folder and when each was last written to.
     async fn entries(&self, folder: &str) -> io::Result<Vec<(PathBuf, Timestamp)>> {
         let mut found = Vec::new();
-        let mut entries = fs::read_dir(self.root.join(folder)).await?;
+        let mut entries = fs::read_dir(self.root.join(folder)).await.map_err(|error| self.marker.explain(error))?;
         while let Some(entry) = entries.next_entry().await? {
             // Another process may have deleted the file.
             let Ok(metadata) = entry.metadata().await else { continue };
@@ -78,17 +85,19 @@ impl BlobFolder {
 impl BlobStore for BlobFolder {
     async fn create_upload(&self, id: &str, limit: u64) -> io::Result<Box<dyn BlobWriter>> {
         let path = self.path(&BlobName::Upload(id.to_owned()));
-        Ok(Box::new(FileWriter::create(path.with_extension(PART), path, limit).await?))
+        let created = FileWriter::create(path.with_extension(PART), path, limit).await;
+        Ok(Box::new(created.map_err(|error| self.marker.explain(error))?))
     }
 
     async fn resume_upload(&self, id: &str) -> io::Result<Option<Box<dyn ResumableUpload>>> {
         let complete = self.path(&BlobName::Upload(id.to_owned()));
-        let opened = AppendedFile::open(self.unfinished(id), complete).await?;
+        let opened = AppendedFile::open(self.unfinished(id), complete).await;
+        let opened = opened.map_err(|error| self.marker.explain(error))?;
         Ok(opened.map(|upload| Box::new(upload) as Box<dyn ResumableUpload>))
     }
 
     async fn received_bytes(&self, id: &str) -> io::Result<u64> {
-        match fs::metadata(self.unfinished(id)).await {
+        match fs::metadata(self.unfinished(id)).await.map_err(|error| self.marker.explain(error)) {
             Ok(file) => Ok(file.len()),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
             Err(error) => Err(error),
@@ -103,28 +112,37 @@ impl BlobStore for BlobFolder {
         known: Option<Fingerprint>,
     ) -> io::Result<Fingerprint> {
         let (from, blobs) = (scratch.path(file), self.clone());
-        blocking(move || {
+        let staged = blocking(move || {
             let file = File::open(&from)?;
             let fingerprint = known.map_or_else(|| Fingerprint::read(&file), Ok)?;
             file.sync_all()?;
             disk::rename_durably(&from, &blobs.staged(task, &fingerprint.sha256))?;
             Ok(fingerprint)
-        })
-        .await
+        });
+        staged.await.map_err(|error| self.marker.explain(error))
+    }
+
+    async fn is_staged(&self, task: TaskId, result: &Fingerprint) -> io::Result<bool> {
+        match fs::metadata(self.staged(task, &result.sha256)).await.map_err(|error| self.marker.explain(error)) {
+            Ok(file) => Ok(file.len() == result.size),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     async fn publish_result(&self, task: TaskId, sha256: &str) -> io::Result<()> {
         let (staged, result) = (self.staged(task, sha256), self.path(&BlobName::Result(task)));
-        blocking(move || publish(&staged, &result)).await
+        blocking(move || publish(&staged, &result)).await.map_err(|error| self.marker.explain(error))
     }
 
     async fn open(&self, name: &BlobName, size: u64) -> io::Result<Box<dyn BlobReader>> {
-        Ok(Box::new(FileReader::open(self.path(name), size).await?))
+        let opened = FileReader::open(self.path(name), size).await;
+        Ok(Box::new(opened.map_err(|error| self.marker.explain(error))?))
     }
 
     async fn open_file(&self, name: &BlobName, _: &TaskScratch) -> io::Result<File> {
         let path = self.path(name);
-        blocking(move || File::open(path)).await
+        blocking(move || File::open(path)).await.map_err(|error| self.marker.explain(error))
     }
 
     async fn delete(&self, name: &BlobName) -> io::Result<()> {
@@ -152,6 +170,20 @@ impl BlobStore for BlobFolder {
             }
         }
         Ok(old)
+    }
+
+    async fn identity(&self) -> io::Result<Option<String>> {
+        let marker = self.marker.clone();
+        blocking(move || marker.read()).await
+    }
+
+    async fn claim_identity(&self, id: &str) -> io::Result<String> {
+        let (marker, id) = (self.marker.clone(), id.to_owned());
+        blocking(move || marker.claim(&id)).await
+    }
+
+    fn identity_place(&self) -> String {
+        self.marker.place()
     }
 }
 

@@ -58,7 +58,8 @@ pub enum Received {
     TooLarge,
 }
 
-/// A place where blobs are kept. Every method returns `NotFound` for a blob that does not exist, unless it says otherwise.
+/// A place where blobs are kept. Every method returns `NotFound` for a blob that does not exist, unless it says otherwise, and an
+/// error that is `FileFault::Unavailable` if the place does not answer.
 #[async_trait]
 pub trait BlobStore: Send + Sync + 'static {
     /// Starts an upload of at most `limit` bytes that arrives as one stream.
@@ -84,6 +85,9 @@ pub trait BlobStore: Send + Sync + 'static {
         known: Option<Fingerprint>,
     ) -> io::Result<Fingerprint>;
 
+    /// Returns true if the task has a complete staged result with this size and hash.
+    async fn is_staged(&self, task: TaskId, result: &Fingerprint) -> io::Result<bool>;
+
     /// Makes the staged result with this hash the result of the task, in one step. Succeeds again if that was done before.
     ///
     /// Replaces an earlier result and discards the other staged results of the task: what a run staged before it lost its lease
@@ -103,6 +107,15 @@ pub trait BlobStore: Send + Sync + 'static {
 
     /// Returns the IDs of uploads, complete or not, that nobody wrote to since `before`.
     async fn list_old_uploads(&self, before: Timestamp) -> io::Result<Vec<String>>;
+
+    /// Returns the ID of the task store that these blobs belong to. None before the first start.
+    async fn identity(&self) -> io::Result<Option<String>>;
+
+    /// Records the ID of the task store, unless there is one. Returns the ID that is there then.
+    async fn claim_identity(&self, id: &str) -> io::Result<String>;
+
+    /// Names the object that has the ID, for error texts, such as `the file /srv/files/store-id`.
+    fn identity_place(&self) -> String;
 }
 
 /// A blob that is open for streaming.

@@ -61,8 +61,11 @@ impl Kind for Export {
         context.uninterrupted(async move { export(datasets.as_ref(), &own).await.map(Some) }).await?
     }
 
-    async fn publish(&self, context: &Context, result: Option<&ResultFile>) -> Result<(), Failure> {
-        super::publish_file(context, result).await?;
+    async fn place_result(&self, context: &Context, result: Option<&ResultFile>) -> Result<(), Failure> {
+        super::place_file(context, result).await
+    }
+
+    async fn publish(&self, context: &Context, _: Option<&ResultFile>) -> Result<(), Failure> {
         Ok(self.datasets.unpin(context.id().into()).await?)
     }
 
@@ -74,25 +77,27 @@ impl Kind for Export {
 
 async fn export(datasets: &dyn Datasets, context: &Context) -> Result<ResultFile, StopReason> {
     let spec: ExportSpec = context.spec()?;
+    let cursor: ExportCursor = context.cursor()?.unwrap_or_default();
+    if let Some(finished) = &cursor.finished
+        && super::is_staged(context, finished).await?
+    {
+        return Ok(spec.result_file(finished.clone()));
+    }
     let snapshot = datasets.pin(&Caller::system(), context.id().into(), &spec.dataset).await.map_err(Failure::from)?;
-    let fingerprint = write_file(datasets, context, (&spec, &snapshot)).await?;
-    let fingerprint = super::stage_result(context, FILE, Some(fingerprint)).await.map_err(file::io_failure)?;
-    Ok(ResultFile {
-        name: spec.file_name(),
-        size: fingerprint.size,
-        content_type: spec.content_type().to_owned(),
-        sha256: fingerprint.sha256,
-    })
+    let (cursor, report, finished) = write_file(datasets, context, (&spec, &snapshot), cursor).await?;
+    let finished = super::stage_result(context, FILE, Some(finished)).await.map_err(file::io_failure)?;
+    context.set_checkpoint(&ExportCursor { finished: Some(finished.clone()), ..cursor }, report)?;
+    Ok(spec.result_file(finished))
 }
 
 async fn write_file(
     datasets: &dyn Datasets,
     context: &Context,
     (spec, snapshot): (&ExportSpec, &Snapshot),
-) -> Result<Fingerprint, StopReason> {
+    mut cursor: ExportCursor,
+) -> Result<(ExportCursor, Report, Fingerprint), StopReason> {
     let selection = spec.selection(&snapshot.columns).map_err(|error| Failure::input(error.to_string()))?;
     let source = ChunkSource::new(datasets.reader(snapshot, &selection), snapshot.rows, spec);
-    let mut cursor: ExportCursor = context.cursor()?.unwrap_or_default();
     if !selection.is_every_row() {
         source.count(context, &mut cursor, snapshot.columns.len()).await?;
     }
@@ -103,8 +108,9 @@ async fn write_file(
     let (cursor, file) = writer.end()?;
     let tail = spec.compression.tail(&spec.entry_name(), &file.written());
     let fingerprint = file.write_frame(context, tail).await?.finish(context).await?;
-    context.set_checkpoint(&cursor, Report { phase: "exporting", done: cursor.rows, total: Some(total) })?;
-    Ok(fingerprint)
+    let report = Report { phase: "exporting", done: cursor.rows, total: Some(total) };
+    context.set_checkpoint(&cursor, report.clone())?;
+    Ok((cursor, report, fingerprint))
 }
 
 /// Opens the file and writes what comes before its rows. Returns it with its cursor. If an earlier run crashed after it had staged
@@ -126,6 +132,6 @@ async fn open_file(
     let file = file.write_frame(context, compression.head(&spec.entry_name())).await?;
     let header = compression.compress(CsvLines::header(columns, spec.guard_formulas));
     let file = file.write_chunk(context, header).await?;
-    let cursor = ExportCursor { read: 0, rows: 0, file: WrittenFile::default(), ..cursor };
+    let cursor = ExportCursor { read: 0, rows: 0, file: WrittenFile::default(), finished: None, ..cursor };
     Ok((cursor, file))
 }

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::datasets::{Column, ColumnFilter, DatasetName, InvalidSelection, Selection};
+use crate::files::Fingerprint;
+use crate::task::ResultFile;
 
 /// Spec of an export.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -56,6 +58,12 @@ impl ExportSpec {
         format!("{}.csv", self.dataset)
     }
 
+    /// Returns the finished file as clients see it.
+    pub fn result_file(&self, finished: Fingerprint) -> ResultFile {
+        let (name, content_type) = (self.file_name(), self.content_type().to_owned());
+        ResultFile { name, size: finished.size, content_type, sha256: finished.sha256 }
+    }
+
     /// Returns the media type of the file.
     pub fn content_type(&self) -> &'static str {
         match self.compression {
@@ -79,6 +87,9 @@ pub struct ExportCursor {
     pub rows: u64,
     /// Synced content of the file. What comes after it is written again.
     pub file: WrittenFile,
+    /// The file, once it is complete and staged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Fingerprint>,
 }
 
 /// Content of the file.

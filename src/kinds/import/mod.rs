@@ -92,19 +92,23 @@ impl Kind for Import {
         load::run(self, context).await
     }
 
-    async fn publish(&self, context: &Context, rejects: Option<&ResultFile>) -> Result<(), Failure> {
-        self.datasets.publish(context.id(), context.epoch(), context.now()).await?;
+    async fn place_result(&self, context: &Context, rejects: Option<&ResultFile>) -> Result<(), Failure> {
         match rejects {
-            Some(_) => super::publish_file(context, rejects).await,
+            Some(_) => super::place_file(context, rejects).await,
             // An earlier run may have FAILED and kept its rejects.
             None => super::delete_files(context).await,
         }
     }
 
+    async fn publish(&self, context: &Context, _: Option<&ResultFile>) -> Result<(), Failure> {
+        self.datasets.publish(context.id(), context.epoch(), context.now()).await?;
+        Ok(())
+    }
+
     async fn fail(&self, context: &Context) -> Result<(), Failure> {
         let (spec, cursor) = (context.spec::<ImportSpec>()?, context.latest_cursor::<ImportCursor>()?);
         let Some(kept) = cursor.and_then(|cursor| cursor.rejects) else { return self.rollback(context).await };
-        super::publish_file(context, Some(&rejects::file(&spec.dataset, kept))).await?;
+        super::place_file(context, Some(&rejects::file(&spec.dataset, kept))).await?;
         Ok(self.datasets.discard(context.id(), context.epoch()).await?)
     }
 

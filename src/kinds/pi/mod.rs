@@ -75,8 +75,8 @@ impl Kind for Pi {
         }
     }
 
-    async fn publish(&self, context: &Context, result: Option<&ResultFile>) -> Result<(), Failure> {
-        super::publish_file(context, result).await
+    async fn place_result(&self, context: &Context, result: Option<&ResultFile>) -> Result<(), Failure> {
+        super::place_file(context, result).await
     }
 
     async fn rollback(&self, context: &Context) -> Result<(), Failure> {

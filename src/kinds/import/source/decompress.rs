@@ -6,8 +6,9 @@ use std::rc::Rc;
 
 use flate2::bufread::GzDecoder;
 
-use super::growing::{GrowingFile, ReadCancelled};
+use super::growing::GrowingFile;
 use super::spool::Spool;
+use super::transfer::ReadCancelled;
 use crate::runner::Failure;
 
 /// Maximum window of zstd, as a power of two: the default limit of its command line program.

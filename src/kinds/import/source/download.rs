@@ -2,7 +2,7 @@
 //!
 //! By RFC 9110: the rest is requested by Range, with an If-Range of the strong ETag or Last-Modified, so that only the same version is
 //! resumed. If the server sends no such version or no parts, the file is downloaded again, and its bytes must equal those that
-//! exist already.
+//! exist already. A node that has no copy of what another one began reads the version from the checkpoint on ([`RangedUrl`]).
 
 use std::time::Duration;
 
@@ -11,18 +11,13 @@ use tokio::time::{Instant, timeout_at};
 use super::super::Import;
 use super::super::spec::{FileIdentity, ImportCursor};
 use super::growing::GrowingFile;
-use super::reply::{self, DownloadError, DownloadStart};
+use super::ranged_url::RangedUrl;
+use super::reply::{self, DownloadStart};
 use super::spool::{self, BATCH, Spool};
+use super::transfer::{DownloadError, retry_delay};
 use crate::files::TaskScratch;
 use crate::runner::{Context, Failure, StopReason};
 use outbound::{CheckedUrl, Outbound, Reply, RequestError};
-
-/// Maximum number of attempts in a row without a new byte, and the delay before the second. It doubles with each.
-const ATTEMPTS: u32 = 6;
-const BACKOFF: Duration = Duration::from_millis(250);
-
-/// Maximum delay that a server may request.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// Maximum time that bytes wait for more before they go to disk.
 const GATHER_TIME: Duration = Duration::from_millis(50);
@@ -61,6 +56,9 @@ impl Download {
         if let Some(identity) = known {
             let spool = open_spool(context, &identity, limit).await?;
             let complete = spool.input().size().is_some();
+            if cursor.is_some() && spool.synced() == 0 && !complete && reply::is_from_server(&identity) {
+                return Ok((take_over(context, &outbound, &address, &identity, limit).await?, identity, None));
+            }
             let mut download = Download { outbound, address, identity, spool, start: None, limit };
             if cursor.is_none() && !complete {
                 download = download.begin(context).await?;
@@ -202,22 +200,33 @@ fn write_batch(spool: &mut Spool, batch: &[u8], verified: bool, size: Option<u64
 /// # Errors
 /// A permanent error, or the last attempt.
 async fn wait_before_retry(context: &Context, error: DownloadError, attempts: &mut u32) -> Result<(), StopReason> {
-    let (text, after) = match error {
-        DownloadError::Permanent(failure) => return Err(failure.into()),
-        DownloadError::Retryable(text, after) => (text, after),
-    };
-    *attempts += 1;
-    if *attempts >= ATTEMPTS {
-        return Err(Failure::unavailable(format!(
-            "The download failed {ATTEMPTS} times in a row. Last error: {text}."
-        ))
-        .into());
-    }
+    let (delay, text) = retry_delay(error, attempts)?;
     tracing::warn!(task = %context.id(), error = text, attempt = *attempts, "download failed; retrying");
-    let backoff = after.map_or(BACKOFF * 2u32.pow(*attempts - 1), |after| after.min(MAX_RETRY_AFTER));
     tokio::select! {
         stop = context.stopped() => Err(stop),
-        () = tokio::time::sleep(backoff) => Ok(()),
+        () = tokio::time::sleep(delay) => Ok(()),
+    }
+}
+
+/// Opens a file that another node began to import.
+async fn take_over(
+    context: &Context,
+    outbound: &Outbound,
+    address: &CheckedUrl,
+    identity: &FileIdentity,
+    limit: u64,
+) -> Result<GrowingFile, StopReason> {
+    let mut attempts = 0;
+    loop {
+        let opened = tokio::select! {
+            biased;
+            stop = context.stopped() => return Err(stop),
+            opened = RangedUrl::open(outbound, address, identity, limit) => opened,
+        };
+        match opened {
+            Ok(file) => return Ok(GrowingFile::remote(file)),
+            Err(error) => wait_before_retry(context, error, &mut attempts).await?,
+        }
     }
 }
 

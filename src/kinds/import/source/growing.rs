@@ -5,13 +5,22 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use super::remote::RemoteFile;
+use super::transfer::ReadCancelled;
 use crate::runner::Failure;
 
 /// File that is read by position. Reading at its end waits while it grows. Clones share the same file.
 #[derive(Clone)]
 pub struct GrowingFile {
-    file: Arc<File>,
+    bytes: FileBytes,
     growth: Arc<SharedGrowth>,
+}
+
+/// Where the bytes are.
+#[derive(Clone)]
+enum FileBytes {
+    Local(Arc<File>),
+    Remote(Arc<RemoteFile>),
 }
 
 /// State of a growing file, shared by its clones.
@@ -36,11 +45,6 @@ enum GrowthEnd {
     Cancelled,
 }
 
-/// Reading of a growing file was cancelled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("reading was cancelled")]
-pub struct ReadCancelled;
-
 impl GrowingFile {
     /// A complete file.
     pub fn complete(file: File) -> io::Result<GrowingFile> {
@@ -53,14 +57,20 @@ impl GrowingFile {
         GrowingFile::new(file, GrowthState { length, expected: None, end: None })
     }
 
-    fn new(file: File, state: GrowthState) -> GrowingFile {
-        let growth = SharedGrowth { state: Mutex::new(state), changed: Condvar::new(), encoding: OnceLock::new() };
-        GrowingFile { file: Arc::new(file), growth: Arc::new(growth) }
+    /// A complete file elsewhere.
+    pub fn remote(file: RemoteFile) -> GrowingFile {
+        let length = file.size();
+        let state = GrowthState { length, expected: Some(length), end: Some(GrowthEnd::Complete) };
+        GrowingFile::of(FileBytes::Remote(Arc::new(file)), state)
     }
 
-    /// Returns the file itself.
-    pub fn file(&self) -> &File {
-        &self.file
+    fn new(file: File, state: GrowthState) -> GrowingFile {
+        GrowingFile::of(FileBytes::Local(Arc::new(file)), state)
+    }
+
+    fn of(bytes: FileBytes, state: GrowthState) -> GrowingFile {
+        let growth = SharedGrowth { state: Mutex::new(state), changed: Condvar::new(), encoding: OnceLock::new() };
+        GrowingFile { bytes, growth: Arc::new(growth) }
     }
 
     /// Reads at `at`. Waits until the file has grown so far. Returns 0 at the end of the complete file.
@@ -70,7 +80,11 @@ impl GrowingFile {
     pub fn read_at(&self, buffer: &mut [u8], at: u64) -> io::Result<usize> {
         let available = self.wait(at)?;
         let most = usize::try_from(available).unwrap_or(usize::MAX).min(buffer.len());
-        match self.file.read_at(&mut buffer[..most], at)? {
+        let read = match &self.bytes {
+            FileBytes::Local(file) => file.read_at(&mut buffer[..most], at)?,
+            FileBytes::Remote(file) => file.read_at(&mut buffer[..most], at)?,
+        };
+        match read {
             0 if most > 0 => {
                 Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file was truncated while it was read"))
             }
@@ -153,6 +167,9 @@ impl GrowingFile {
 
     /// Cancels reading: nobody waits for more bytes.
     pub fn cancel(&self) {
+        if let FileBytes::Remote(file) = &self.bytes {
+            file.cancel();
+        }
         self.end(GrowthEnd::Cancelled);
     }
 

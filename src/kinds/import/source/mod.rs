@@ -1,15 +1,18 @@
 //! Opens the source of an import: its bytes, and the text that they decode to.
 //!
 //! A local file in plain UTF-8 is read in place. Downloads ([`download`]), compressed files and other encodings ([`decode`]) go to
-//! files in the task's folder ([`spool`]), which are read while they grow.
+//! files in the task's folder ([`spool`]), which are read while they grow. What another node began is read where it is ([`remote`]).
 
 mod decode;
 mod decompress;
 mod download;
 pub mod growing;
 mod local;
+mod ranged_url;
+mod remote;
 mod reply;
 mod spool;
+mod transfer;
 
 use std::convert::Infallible;
 use std::future::pending;

@@ -6,25 +6,9 @@ use jiff::fmt::rfc2822::DateTimeParser;
 
 use super::super::spec::FileIdentity;
 use super::spool::too_large;
+use super::transfer::DownloadError;
 use crate::runner::Failure;
-use outbound::{CheckedUrl, Outbound, Reply, RequestError};
-
-/// Why a transfer ended early.
-pub enum DownloadError {
-    /// A retry may succeed. The server may have requested a delay.
-    Retryable(String, Option<Duration>),
-    /// A retry would not succeed.
-    Permanent(Failure),
-}
-
-impl From<RequestError> for DownloadError {
-    fn from(failed: RequestError) -> DownloadError {
-        match failed {
-            RequestError::Url(refused) => DownloadError::Permanent(Failure::input(refused.to_string())),
-            RequestError::Connect(text) | RequestError::Broken(text) => DownloadError::Retryable(text, None),
-        }
-    }
-}
+use outbound::{CheckedUrl, Outbound, Reply};
 
 /// Usable response.
 pub enum DownloadStart {
@@ -75,7 +59,7 @@ pub async fn request(
 ) -> Result<DownloadStart, DownloadError> {
     let range = format!("bytes={at}-");
     let mut headers = vec![("accept", "text/csv, */*;q=0.9"), ("accept-encoding", "identity")];
-    if let Some(version) = identity.version.as_deref().filter(|version| at > 0 && is_from_server(version)) {
+    if let Some(version) = identity.version.as_deref().filter(|_| at > 0 && is_from_server(identity)) {
         headers.extend([("range", range.as_str()), ("if-range", version)]);
     }
     let reply = outbound.get(address, &headers).await?;
@@ -142,8 +126,8 @@ fn version(reply: &Reply) -> Option<String> {
 }
 
 /// Returns true if the server sent this version. False for a unique ID of this program.
-fn is_from_server(version: &str) -> bool {
-    version.starts_with('"') || version.ends_with("GMT")
+pub fn is_from_server(identity: &FileIdentity) -> bool {
+    identity.version.as_deref().is_some_and(|version| version.starts_with('"') || version.ends_with("GMT"))
 }
 
 fn retryable(reply: &Reply) -> DownloadError {

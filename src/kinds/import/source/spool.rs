@@ -4,6 +4,7 @@
 //! has their number. The name of the file depends on its content: a run that lost its lease and still writes, writes the same
 //! bytes to the same positions.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
@@ -22,6 +23,7 @@ const FIRST_BATCH: usize = 256 * 1024;
 
 /// A growing file.
 pub struct Spool {
+    file: File,
     input: GrowingFile,
     scratch: TaskScratch,
     mark_file: String,
@@ -49,11 +51,13 @@ impl Spool {
         let length = file.metadata().map_err(|error| io_failure(&error))?.len();
         let marked = scratch.read(&mark_file).ok().flatten().and_then(|text| serde_json::from_slice(&text).ok());
         let mark: SpoolMark = marked.filter(|mark: &SpoolMark| mark.length <= length).unwrap_or_default();
-        let input = GrowingFile::partial(file, mark.length);
+        let readable = file.try_clone().map_err(|error| io_failure(&error))?;
+        let input = GrowingFile::partial(readable, mark.length);
         if mark.complete {
             input.finish();
         }
         Ok(Spool {
+            file,
             input,
             scratch: scratch.clone(),
             mark_file,
@@ -90,7 +94,7 @@ impl Spool {
         let mut existing = vec![0; bytes.len()];
         let mut read = 0;
         while read < existing.len() {
-            match self.input.file().read_at(&mut existing[read..], self.received + read as u64) {
+            match self.file.read_at(&mut existing[read..], self.received + read as u64) {
                 Ok(0) => break,
                 Ok(more) => read += more,
                 Err(error) => return Err(io_failure(&error)),
@@ -119,8 +123,7 @@ impl Spool {
         if self.pending.is_empty() {
             return Ok(());
         }
-        let file = self.input.file();
-        let written = file.write_all_at(&self.pending, self.synced).and_then(|()| file.sync_data());
+        let written = self.file.write_all_at(&self.pending, self.synced).and_then(|()| self.file.sync_data());
         written.map_err(|error| io_failure(&error))?;
         self.synced += self.pending.len() as u64;
         self.pending.clear();

@@ -1,0 +1,107 @@
+//! Checks at the start that the files belong to the task store: both have the same random ID.
+
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::files::BlobStore;
+use crate::store::{self, Store};
+
+/// Name of the fact in the store.
+const FACT: &str = "files";
+
+/// Time that another node has to record the ID in both places, and time between two looks.
+const LOOKS: u32 = 20;
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Why the files are not used.
+#[derive(Debug, thiserror::Error)]
+pub enum ForeignFiles {
+    /// The store knows an ID, and the files have none.
+    #[error(
+        "the files do not belong to the task store: {place} is missing, and the store expects it with the ID {id}. Set \
+         PAUSA_FILES_URL to what the other nodes use, or mount it. If the files are lost for good, create {place} with that ID; \
+         tasks make their files again or fail"
+    )]
+    Missing {
+        /// Where the ID should be.
+        place: String,
+        /// The ID in the store.
+        id: String,
+    },
+    /// The files have another ID.
+    #[error(
+        "the files belong to another task store: {place} has the ID {found}, and this store expects {id}. Set PAUSA_FILES_URL \
+         and PAUSA_DATABASE_URL to what the other nodes use"
+    )]
+    Other {
+        /// Where the ID is.
+        place: String,
+        /// The ID there.
+        found: String,
+        /// The ID in the store.
+        id: String,
+    },
+    /// The files have an ID, and the store is new.
+    #[error(
+        "the files belong to another task store: {place} has the ID {found}, and this store is new. Use the store of these \
+         files, or other files. If that store is gone, delete {place} and start again"
+    )]
+    NewStore {
+        /// Where the ID is.
+        place: String,
+        /// The ID there.
+        found: String,
+    },
+    /// The ID cannot be read or written.
+    #[error("{place} cannot be read or written: {cause}")]
+    Unreadable {
+        /// Where the ID should be.
+        place: String,
+        /// Cause.
+        cause: std::io::Error,
+    },
+    /// The task store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Checks the ID, and records it in both places at the first start.
+///
+/// # Errors
+/// The files belong to another store, or the store to other files.
+pub(super) async fn check(store: &Store, blobs: &dyn BlobStore, clock: &Clock) -> Result<(), ForeignFiles> {
+    let mut looks = 1;
+    loop {
+        match look(store, blobs, clock).await {
+            // Another node may be at its first start, between the two places.
+            Err(ForeignFiles::Missing { .. } | ForeignFiles::NewStore { .. }) if looks < LOOKS => {
+                looks += 1;
+                tokio::time::sleep(INTERVAL).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn look(store: &Store, blobs: &dyn BlobStore, clock: &Clock) -> Result<(), ForeignFiles> {
+    let place = blobs.identity_place();
+    let unreadable = |cause| ForeignFiles::Unreadable { place: blobs.identity_place(), cause };
+    let found = blobs.identity().await.map_err(unreadable)?;
+    match (store.fact(FACT).await?, found) {
+        (Some(id), Some(found)) if id == found => Ok(()),
+        (Some(id), Some(found)) => Err(ForeignFiles::Other { place, found, id }),
+        (Some(id), None) => Err(ForeignFiles::Missing { place, id }),
+        (None, Some(found)) if store.is_empty().await? => Err(ForeignFiles::NewStore { place, found }),
+        (None, Some(found)) => record(store, place, found).await,
+        (None, None) => {
+            let new = clock.uuid().to_string();
+            let found = blobs.claim_identity(&new).await.map_err(unreadable)?;
+            record(store, place, found).await
+        }
+    }
+}
+
+async fn record(store: &Store, place: String, found: String) -> Result<(), ForeignFiles> {
+    let id = store.record_fact(FACT, &found).await?;
+    if id == found { Ok(()) } else { Err(ForeignFiles::Other { place, found, id }) }
+}

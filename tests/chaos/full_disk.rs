@@ -1,0 +1,51 @@
+//! The disk is full: tasks wait until there is space, and show why. No attempt is lost, however long it takes.
+
+use std::io::{Cursor, Read};
+
+use serde_json::{Value, json};
+
+use super::folder::same_cells;
+use crate::harness::csv;
+use crate::harness::server::Server;
+use crate::harness::small_disk::SmallDisk;
+use crate::harness::watch::Watch;
+
+/// Number of attempts that a task may fail.
+const LIMIT: (&str, &str) = ("PAUSA_RETRY_LIMIT", "3");
+
+/// Waits until the task has failed more often than a task may.
+async fn waits_for_space(server: &Server, id: &str) {
+    let mut watch = Watch::progress(&server.url, id).await;
+    let waits = |task: &Value| task["state"] == "SCHEDULED" && task["attempt"].as_u64().unwrap() > 3;
+    watch.until(|task| task["state"] == "FAILED" || waits(task)).await;
+    let task = server.task(id).await;
+    assert_ne!(task["state"], "FAILED", "{task}");
+    assert_eq!(task["error"]["code"], "UNAVAILABLE", "{task}");
+    assert!(task["error"]["message"].as_str().unwrap().starts_with("The disk is full: cannot write"), "{task}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_and_pi_wait_for_space() {
+    let disk = SmallDisk::of_mebibytes(16);
+    let files = format!("file://{}/files", disk.path().display());
+    let server = Server::with(&[("PAUSA_FILES_URL", files.as_str()), LIMIT]).await;
+    let file = csv::wide(60_000, 6);
+    let upload = server.upload(&*file).await;
+    let import = server.import(&upload, json!({ "dataset": "wide" })).await;
+    server.until(&import, "COMPLETED").await;
+    disk.fill(0);
+    let (export, pi) = (server.export("wide").await, server.pi(100_000).await);
+    waits_for_space(&server, &export).await;
+    waits_for_space(&server, &pi).await;
+    assert_eq!(server.control("pause", &pi).await, "PAUSED", "a waiting task obeys");
+    server.control("resume", &pi).await;
+    disk.free();
+    server.until(&export, "COMPLETED").await;
+    server.until(&pi, "COMPLETED").await;
+    let bytes = server.get(&format!("/download/{export}")).await.bytes().await.unwrap();
+    same_cells(&bytes, &file);
+    let zip = server.get(&format!("/download/{pi}")).await.bytes().await.unwrap();
+    let mut digits = String::new();
+    zip::ZipArchive::new(Cursor::new(zip)).unwrap().by_index(0).unwrap().read_to_string(&mut digits).unwrap();
+    assert_eq!((digits.len(), &digits[..12]), (100_002, "3.1415926535"));
+}
