@@ -137,6 +137,7 @@ impl App {
             upload_locks: UploadLocks::default(),
             csv_streams: Arc::new(Semaphore::new(config.http.max_streams)),
             next_backlog_count: Arc::default(),
+            draining: CancellationToken::new(),
             ending: CancellationToken::new(),
             connections: TaskTracker::new(),
             config: Arc::new(config),
@@ -151,24 +152,30 @@ impl App {
         Ok(App { routes: routes(&state), state, owned: OwnedResources { lock, _folder: folder } })
     }
 
-    /// Serves `listener` until `shutdown`. Then checkpoints and releases every running task. Returns whether all of
-    /// them were released within `shutdown.grace`.
+    /// Serves `listener` until `shutdown`, and for `shutdown.drain` after it. Meanwhile checkpoints and releases every running
+    /// task. Returns whether all of them were released within `shutdown.grace`.
     ///
     /// # Errors
     /// The listener failed.
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> std::io::Result<bool> {
-        let AppState { config, runner, store, ending, connections, .. } = self.state;
+        let AppState { config, runner, store, draining, ending, connections, .. } = self.state;
         let stop = CancellationToken::new();
-        let mut server = tokio::spawn(http::serve(listener, self.routes, config.http.clone(), stop.clone()));
+        let signals = http::ServeSignals { draining: draining.clone(), stop: stop.clone() };
+        let mut server = tokio::spawn(http::serve(listener, self.routes, config.http.clone(), signals));
         tokio::select! {
             ended = &mut server => return ended.map(|()| false).map_err(std::io::Error::other),
             () = shutdown => {}
         }
-        ending.cancel();
-        let deadline = tokio::time::Instant::now() + config.shutdown_grace;
-        let quiet = runner.shutdown(deadline).await;
+        draining.cancel();
+        let begin = tokio::time::Instant::now();
+        let drain = async {
+            tokio::time::sleep(config.drain()).await;
+            ending.cancel();
+        };
+        let ((), quiet) = tokio::join!(drain, runner.shutdown(begin + config.shutdown_grace));
         connections.close();
         stop.cancel();
+        let deadline = begin + config.drain() + config.shutdown_grace;
         // Connections that are still open after the grace period are closed when the process ends.
         let _ = tokio::time::timeout_at(deadline, async { tokio::join!(connections.wait(), server) }).await;
         let closed = tokio::time::timeout(CLOSING, store.close()).await.is_ok();
@@ -235,7 +242,10 @@ fn outbound_settings(config: &Config) -> outbound::Settings {
 }
 
 /// Creates the data folder, and takes the lock beside a SQLite store.
-fn lock(config: &Config) -> Result<Option<std::fs::File>, StartError> {
+///
+/// # Errors
+/// A folder that cannot be used, or a store that another process uses, that was copied, or that was not completely restored.
+pub fn lock(config: &Config) -> Result<Option<std::fs::File>, StartError> {
     let unusable = |folder: PathBuf| move |cause| StartError::Folder { folder, cause };
     std::fs::create_dir_all(&config.data_dir).map_err(unusable(config.data_dir.clone()))?;
     let url = config.store_url();

@@ -44,7 +44,9 @@ pub struct AppState {
     pub csv_streams: Arc<Semaphore>,
     /// Earliest time at which /metrics may count waiting tasks again. Concurrent scrapes count once.
     pub next_backlog_count: Arc<Mutex<Option<Instant>>>,
-    /// Cancelled when the shutdown begins.
+    /// Cancelled when the shutdown begins. Requests are still served for `shutdown.drain`.
+    pub draining: CancellationToken,
+    /// Cancelled when subscriptions and streams must end.
     pub ending: CancellationToken,
     /// Open WebSockets and CSV streams. The shutdown waits for them.
     pub connections: TaskTracker,

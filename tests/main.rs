@@ -4,10 +4,12 @@
 mod blobs;
 mod chaos;
 mod datasets;
+mod deploy;
 mod embedding;
 mod generated;
 mod harness;
 mod metrics;
+mod model;
 mod pages;
 mod store;
 mod stories;

@@ -2,6 +2,9 @@
 //!
 //! It belongs to the library, so that the program's own crate has nothing to compile but a call.
 
+mod health;
+mod signals;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -10,10 +13,10 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
-use crate::app::{App, node_name};
+use self::signals::EndSignals;
+use crate::app::{self, App, node_name};
 use crate::backup;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -46,8 +49,14 @@ enum Command {
     Serve,
     /// Print the GraphQL schema.
     Schema,
-    /// Apply pending migrations of the task store and exit.
+    /// Apply pending migrations of the task store and exit. Refuses a SQLite store that a server uses.
     Migrate,
+    /// Ask the server with these settings if it is ready, and exit with 0 if it is. For health checks.
+    Health {
+        /// Ask only if the process is alive.
+        #[arg(long)]
+        alive: bool,
+    },
     /// Back up the data folder. The server may be running (SQLite only).
     ///
     /// Copies the task store, the datasets, uploads and results as of one moment, verifies the copy, and writes a manifest
@@ -97,12 +106,15 @@ async fn command(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::
         return Ok(ExitCode::SUCCESS);
     }
     let mut config = config(arguments)?;
+    if let Some(Command::Health { alive }) = arguments.command {
+        return health::health(config.listen, if alive { "/healthz" } else { "/readyz" }).await;
+    }
     let clock = Clock::system();
     config.node.get_or_insert_with(|| node_name(&clock));
     let telemetry = telemetry::start(&config, config.node.as_deref().unwrap_or_default())?;
     if !config.ignored_variables.is_empty() {
         let variables = config.ignored_variables.join(", ");
-        tracing::debug!(variables, "ignored environment variables of a service named pausa");
+        tracing::warn!(variables, "ignored environment variables of a Kubernetes or Docker service named pausa");
     }
     match &arguments.command {
         Some(Command::Migrate) => migrate(&config).await,
@@ -143,7 +155,7 @@ fn variables() -> Result<Vec<(String, String)>, String> {
 }
 
 async fn migrate(config: &Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
-    std::fs::create_dir_all(&config.data_dir)?;
+    let _lock = app::lock(config)?;
     Store::connect(&config.store_url(), std::sync::Arc::new(|_| {})).await?.close().await;
     println!("The task store is up to date.");
     Ok(ExitCode::SUCCESS)
@@ -160,10 +172,10 @@ async fn serve(config: Config, clock: Clock, telemetry: Telemetry) -> Result<Exi
         .await
         .map_err(|error| format!("setting listen = {}: {error}", config.listen))?;
     let address = listener.local_addr()?;
-    let grace = config.shutdown_grace;
+    let limit = config.drain() + config.shutdown_grace;
     let app = App::start(config, Vec::new(), clock).await?;
     // Before the server says that it is ready: an earlier signal would end the process without a checkpoint.
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (mut first, mut second) = (EndSignals::observe()?, EndSignals::observe()?);
     println!("Pausa {} is ready", env!("CARGO_PKG_VERSION"));
     println!("  start page  http://{address}/");
     println!("  playground  http://{address}/graphiql");
@@ -171,14 +183,17 @@ async fn serve(config: Config, clock: Clock, telemetry: Telemetry) -> Result<Exi
     let deadline = Arc::new(OnceLock::new());
     let ends = Arc::clone(&deadline);
     let shutdown = async move {
-        tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
-        }
-        ends.get_or_init(|| Instant::now() + grace);
+        first.next().await;
+        ends.get_or_init(|| Instant::now() + limit);
         tracing::info!("shutting down: running tasks stop at their next checkpoint");
     };
-    let quiet = app.serve(listener, shutdown).await?;
+    let quiet = tokio::select! {
+        served = app.serve(listener, shutdown) => served?,
+        () = async { second.next().await; second.next().await } => {
+            tracing::warn!("second signal: ending at once; other nodes take over the tasks when the lease of this node expires");
+            return Ok(ExitCode::FAILURE);
+        }
+    };
     let left = deadline.get().map(|deadline| deadline.saturating_duration_since(Instant::now()));
     telemetry.stop(left.unwrap_or(TRACE_FLUSH_TIMEOUT).min(TRACE_FLUSH_TIMEOUT)).await;
     Ok(if quiet { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -15,6 +15,9 @@ pub const DEFAULTS: &str = include_str!("../../config.default.toml");
 /// PAUSA_* variables that are not settings.
 const OTHER_VARIABLES: [&str; 1] = ["PAUSA_CONFIG"];
 
+/// Ending of a variable that names the file of a value.
+const VALUE_FILE: &str = "_FILE";
+
 /// Settings by dotted name, with value and source.
 #[derive(Debug)]
 pub struct Layers(BTreeMap<String, SourcedValue>);
@@ -48,16 +51,22 @@ impl Layers {
         values.into_iter().try_for_each(|(setting, value)| self.set(&setting, value, &name))
     }
 
-    /// Overrides settings with PAUSA_* variables. Returns the names of variables that Kubernetes or Docker set for a service.
+    /// Overrides settings with PAUSA_* variables. `PAUSA_NAME_FILE` names the file of a value. Returns the names of variables that Kubernetes or Docker set for a service.
     pub fn apply_variables(
         &mut self,
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<Vec<String>, ConfigError> {
         let settings: BTreeMap<_, _> = self.0.keys().map(|name| (variable(name), name.clone())).collect();
         let mut ignored = Vec::new();
-        for (name, text) in variables.filter(|(name, _)| name.starts_with("PAUSA_")) {
+        let variables: BTreeMap<_, _> = variables.filter(|(name, _)| name.starts_with("PAUSA_")).collect();
+        for (name, text) in variables.clone() {
+            let of_file = name.strip_suffix(VALUE_FILE).and_then(|value| Some((value, settings.get(value)?)));
             match settings.get(&name) {
                 Some(setting) => self.apply_text(setting, &text, &format!("the variable {name}"))?,
+                None if let Some((value, setting)) = of_file => {
+                    let text = value_of_file(&name, &text, variables.contains_key(value).then_some(value))?;
+                    self.apply_text(setting, &text, &format!("the file of the variable {name}"))?;
+                }
                 None if OTHER_VARIABLES.contains(&name.as_str()) => {}
                 None if is_injected(&name, &text) => ignored.push(name),
                 None => return Err(unknown(&name, "the environment", settings.keys())),
@@ -94,6 +103,18 @@ impl Layers {
         self.0.insert(setting.to_owned(), SourcedValue { value, from: from.to_owned() });
         Ok(())
     }
+}
+
+/// Returns the text of the file that `variable` names, without its last line break. `other` is a variable with the same value.
+fn value_of_file(variable: &str, file: &str, other: Option<&str>) -> Result<String, ConfigError> {
+    let refused = |problem: String| ConfigError::ValueFile { variable: variable.to_owned(), problem };
+    if let Some(other) = other {
+        return Err(refused(format!("{other} is set as well; set one of them")));
+    }
+    let text =
+        std::fs::read_to_string(file).map_err(|error| refused(format!("cannot read the file {file}: {error}")))?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
 }
 
 /// Error for an unknown setting, with the most similar of `names`.

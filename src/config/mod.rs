@@ -82,6 +82,8 @@ pub struct Config {
     pub retry_limit: u32,
     /// Delay before the first retry.
     pub retry_backoff: Duration,
+    /// Time that a shutdown goes on serving clients.
+    pub shutdown_drain: Duration,
     /// Time that a shutdown waits for running tasks.
     pub shutdown_grace: Duration,
     /// Names of ignored PAUSA_* variables: Kubernetes or Docker sets them for a service of that name.
@@ -150,6 +152,14 @@ pub enum ConfigError {
         from: String,
         /// Description of the allowed values.
         allowed: String,
+    },
+    /// Variable that names the file of a value, but the value cannot be read.
+    #[error("the variable {variable}: {problem}")]
+    ValueFile {
+        /// Name of the variable.
+        variable: String,
+        /// Cause, and what to do.
+        problem: String,
     },
     /// Settings file that cannot be read.
     #[error("cannot read the settings file {file}: {problem}")]
@@ -226,11 +236,17 @@ impl Config {
             otlp_endpoint: settings.otlp_endpoint("otlp_endpoint")?,
             retry_limit: u32::try_from(settings.whole("retry.limit", 1..=1000)?).unwrap_or(1),
             retry_backoff: settings.seconds("retry.backoff_seconds", 0.001..=3600.0)?,
+            shutdown_drain: settings.seconds("shutdown.drain", 0.0..=3600.0)?,
             shutdown_grace: settings.seconds("shutdown.grace", 0.0..=3600.0)?,
             ignored_variables,
             http: HttpLimits::load(settings)?,
             websocket: SocketLimits::load(settings)?,
         })
+    }
+
+    /// Returns the time that a shutdown goes on serving clients. A worker has none.
+    pub fn drain(&self) -> Duration {
+        if self.role == Role::Worker { Duration::ZERO } else { self.shutdown_drain }
     }
 
     /// Returns the URL of the task store.

@@ -61,6 +61,11 @@ impl Activity {
         ActiveRequest { activity: self.clone(), upgraded: false }
     }
 
+    /// Returns true if the client speaks HTTP/2. False before its first byte.
+    pub fn is_http2(&self) -> bool {
+        self.state().is_http2 == Some(true)
+    }
+
     /// Returns when a timeout of the connection has passed.
     pub async fn overdue(&self) {
         let HttpLimits { headers, idle, .. } = self.0.limits;

@@ -12,8 +12,8 @@ pub async fn alive() -> &'static str {
 
 /// Returns 200 if the task store responds and no shutdown has begun, else 503 with the reason.
 pub async fn ready(State(app): State<AppState>) -> (StatusCode, String) {
-    if app.ending.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "ending\n".to_owned());
+    if app.draining.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining\n".to_owned());
     }
     match app.store.ping().await {
         Ok(()) => (StatusCode::OK, "ready\n".to_owned()),

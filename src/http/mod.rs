@@ -33,7 +33,7 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 use crate::access::Caller;
 use crate::api::Api;
 use crate::state::AppState;
-pub use serve::serve;
+pub use serve::{ServeSignals, serve};
 
 /// The routes of a node that serves the API.
 pub fn routes(app: AppState, api: &Api) -> Router {

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
-use axum::http::{Method, Request, Response};
+use axum::http::header::CONNECTION;
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use axum::serve::{Listener, ListenerExt};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -29,8 +30,17 @@ use crate::config::HttpLimits;
 /// Maximum time for a connection to close once its time limit has passed.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// Serves `routes` until `stop` is cancelled. Returns when every active request has been answered.
-pub async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, stop: CancellationToken) {
+/// The two steps in which a server stops.
+#[derive(Clone)]
+pub struct ServeSignals {
+    /// Go on serving, but ask clients to open their next connection elsewhere.
+    pub draining: CancellationToken,
+    /// Accept no connection any more, and answer what has arrived.
+    pub stop: CancellationToken,
+}
+
+/// Serves `routes` until `signals.stop` is cancelled. Returns when every active request has been answered.
+pub async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, signals: ServeSignals) {
     let mut listener = listener.tap_io(disable_nagle);
     let (permits, connections) = (Arc::new(Semaphore::new(limits.max_connections)), TaskTracker::new());
     let server = Arc::new(builder(&limits));
@@ -41,31 +51,61 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, st
         };
         let (Ok(permit), stream) = (tokio::select! {
             accepted = accepted => accepted,
-            () = stop.cancelled() => break,
+            () = signals.stop.cancelled() => break,
         }) else {
             break;
         };
         let activity = Activity::new(limits.clone());
-        let stream = TokioIo::new(TrackedStream::new(stream, activity.clone(), permit));
-        let (server, stop) = (Arc::clone(&server), stop.clone());
-        let routes = ConnectionRoutes { routes: TowerToHyperService::new(routes.clone()), activity: activity.clone() };
-        connections.spawn(async move {
-            let mut connection = pin!(server.serve_connection_with_upgrades(stream, routes));
-            let ended = tokio::select! {
-                _ = connection.as_mut() => return,
-                () = activity.overdue() => Some(CLOSING),
-                () = stop.cancelled() => None,
-            };
-            connection.as_mut().graceful_shutdown();
-            match ended {
-                Some(limit) => drop(timeout(limit, connection).await),
-                None => drop(connection.await),
-            }
-        });
+        let stream = TrackedStream::new(stream, activity.clone(), permit);
+        let routes = ConnectionRoutes {
+            routes: TowerToHyperService::new(routes.clone()),
+            activity,
+            draining: signals.draining.clone(),
+            leave: CancellationToken::new(),
+        };
+        connections.spawn(serve_connection(Arc::clone(&server), stream, routes, signals.clone()));
     }
     drop(listener);
     connections.close();
     connections.wait().await;
+}
+
+/// Serves one connection until the client closes it, a time limit has passed, or the server stops.
+async fn serve_connection(
+    server: Arc<Builder<TokioExecutor>>,
+    stream: TrackedStream,
+    routes: ConnectionRoutes,
+    signals: ServeSignals,
+) {
+    let (activity, leave) = (routes.activity.clone(), routes.leave.clone());
+    let mut connection = pin!(server.serve_connection_with_upgrades(TokioIo::new(stream), routes));
+    let mut left = false;
+    let limit = loop {
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            () = activity.overdue() => break Some(CLOSING),
+            () = signals.stop.cancelled() => break None,
+            () = must_leave(&signals.draining, &activity, &leave), if !left => {
+                connection.as_mut().graceful_shutdown();
+                left = true;
+            }
+        }
+    };
+    connection.as_mut().graceful_shutdown();
+    match limit {
+        Some(limit) => drop(timeout(limit, connection).await),
+        None => drop(connection.await),
+    }
+}
+
+/// Returns when the server drains and the connection uses HTTP/2: GOAWAY asks the client for another connection, and its
+/// requests are still answered. For HTTP/1.1 each response says `Connection: close`: to close an idle connection could break
+/// a request that is on its way.
+async fn must_leave(draining: &CancellationToken, activity: &Activity, leave: &CancellationToken) {
+    draining.cancelled().await;
+    if !activity.is_http2() {
+        leave.cancelled().await;
+    }
 }
 
 fn builder(limits: &HttpLimits) -> Builder<TokioExecutor> {
@@ -91,6 +131,9 @@ fn disable_nagle(stream: &mut TcpStream) {
 struct ConnectionRoutes {
     routes: TowerToHyperService<Router>,
     activity: Activity,
+    draining: CancellationToken,
+    /// Cancelled by the first HTTP/2 request that arrives while the server drains.
+    leave: CancellationToken,
 }
 
 impl Service<Request<Incoming>> for ConnectionRoutes {
@@ -103,8 +146,20 @@ impl Service<Request<Incoming>> for ConnectionRoutes {
         if request.method() == Method::CONNECT {
             active.upgrade();
         }
+        let (draining, leave, version) = (self.draining.clone(), self.leave.clone(), request.version());
         let response = self.routes.call(request);
-        async move { Ok(response.await?.map(|body| TrackedBody { body, _active: active })) }.boxed()
+        async move {
+            let mut response = response.await?;
+            if draining.is_cancelled() {
+                match version {
+                    Version::HTTP_2 => leave.cancel(),
+                    _ if response.status() == StatusCode::SWITCHING_PROTOCOLS => {}
+                    _ => drop(response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"))),
+                }
+            }
+            Ok(response.map(|body| TrackedBody { body, _active: active }))
+        }
+        .boxed()
     }
 }
 

@@ -1,9 +1,11 @@
 //! The real server on a free port with its own folder, and a client that sends requests as users do.
 
+pub mod balancer;
 pub mod collector;
 pub mod csv;
 pub mod embedded;
 pub mod origin;
+pub mod plain;
 pub mod postgres;
 pub mod receiver;
 pub mod server;

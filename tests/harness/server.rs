@@ -81,6 +81,11 @@ impl Server {
     /// Sends SIGTERM and returns the exit code.
     pub async fn terminate(&mut self) -> Option<i32> {
         self.signal(rustix::process::Signal::TERM);
+        self.exit_code().await
+    }
+
+    /// Waits until the process ends, and returns its exit code.
+    pub async fn exit_code(&mut self) -> Option<i32> {
         tokio::time::timeout(PATIENCE, self.child.wait()).await.unwrap().unwrap().code()
     }
 

@@ -59,6 +59,19 @@ impl Watch {
         panic!("the subscription ended with {last}");
     }
 
+    /// Waits until the server closes the socket, and returns its code.
+    pub async fn close_code(&mut self) -> Option<u16> {
+        let closed = async {
+            while let Some(Ok(message)) = self.socket.next().await {
+                if let Message::Close(frame) = message {
+                    return frame.map(|frame| frame.code.into());
+                }
+            }
+            None
+        };
+        tokio::time::timeout(PATIENCE, closed).await.expect("the socket stays open")
+    }
+
     async fn send(&mut self, message: Value) {
         self.socket.send(Message::text(message.to_string())).await.unwrap();
     }
