@@ -20,6 +20,17 @@ export PATH="$PWD/$newer_node/node_modules/.bin:$PATH"
 promtool=target/promtool
 has_promtool() { [ -x "$promtool/promtool" ] || command -v promtool >/dev/null; }
 
+# The S3 server of the tests is moto, from PyPI. tests/harness/s3_server.py runs in this environment.
+s3_server=target/s3-server
+has_s3_server() { [ -x "$s3_server/bin/python" ] && "$s3_server/bin/python" -c 'import moto.s3, moto.moto_server.werkzeug_app' 2>/dev/null; }
+
+install_s3_server() {
+  rm -rf "$s3_server"
+  python3 -m venv "$s3_server"
+  "$s3_server/bin/pip" install --quiet --disable-pip-version-check --no-cache-dir \
+    moto==5.2.5 flask==3.1.3 flask-cors==6.0.5 py-partiql-parser==0.6.3 PyYAML==6.0.4
+}
+
 unpack_promtool() {
   local folder
   folder=$(mktemp -d)
@@ -40,6 +51,7 @@ look() {
   for tool in sqlite3 curl python3 unzip; do
     command -v "$tool" >/dev/null || need "$tool"
   done
+  has_s3_server || python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
   command -v cc >/dev/null || need build-essential
   command -v node >/dev/null || need nodejs
   command -v npm >/dev/null || need npm
@@ -74,6 +86,11 @@ fi
 if ! has_promtool; then
   printf 'needs.sh: missing: promtool; see https://prometheus.io/download/\n' >&2
   exit 1
+fi
+if ! has_s3_server; then
+  printf 'needs.sh: installing the S3 server of the tests into %s\n' "$s3_server"
+  install_s3_server
+  has_s3_server || { printf 'needs.sh: missing: moto, see https://docs.getmoto.org\n' >&2; exit 1; }
 fi
 if ! node_20; then
   printf 'needs.sh: installing Node 20 into %s\n' "$newer_node"

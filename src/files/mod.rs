@@ -20,7 +20,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use blobs::{BlobName, BlobReader, BlobStore, BlobWriter, ByteStream, Received, ResumableUpload};
+pub use blobs::{
+    BlobIdentity, BlobName, BlobReader, BlobStore, BlobWriter, ByteStream, Received, ResultWriter, ResumableUpload,
+    WrittenResult,
+};
 pub use fault::FileFault;
 pub use fingerprint::{Fingerprint, hex};
 pub use folder_marker::MARKER_FILE;
@@ -56,7 +59,7 @@ impl Files {
 
     /// Deletes the result of a task, published or staged, and its working files. Idempotent.
     pub async fn delete_task(&self, task: TaskId) -> io::Result<()> {
-        self.blobs.delete(&BlobName::Result(task)).await?;
+        self.blobs.delete_results(task).await?;
         self.scratch.clear(task).await
     }
 }

@@ -1,8 +1,10 @@
 //! Errors as clients see them: the message for people, `extensions.code` for programs.
 
 use async_graphql::{Error, ErrorExtensions, Value};
+use std::io;
 
 use crate::datasets;
+use crate::files::FileFault;
 use crate::runner::{BadInput, TaskStartError};
 use crate::store;
 use crate::task::{Code, Refusal, State, TaskId, id::MalformedId};
@@ -84,6 +86,15 @@ pub fn from_store(error: store::Error) -> Error {
         store::Error::NoUpload(_) => bad_input("source", error.to_string()),
         store::Error::Failed(text) => internal(text),
     }
+}
+
+/// Translates an error of the blob store.
+pub fn from_blobs(error: io::Error) -> Error {
+    if FileFault::of(&error) != FileFault::Unavailable {
+        return internal(error);
+    }
+    tracing::warn!(%error, "request refused: file store unavailable");
+    coded(Code::Unavailable, "The file store is unavailable. Try again.")
 }
 
 /// Makes the INVALID_STATE error of a request that the task's state does not allow.

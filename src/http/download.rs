@@ -56,7 +56,7 @@ async fn file(
             error(StatusCode::CONFLICT, Code::InvalidState, &text)
         }
         Some(file) => {
-            let name = BlobName::Result(task.id);
+            let name = BlobName::Result(task.id, file.sha256.clone());
             file_response::send((method, headers), app.files.blobs.as_ref(), &name, &file).await
         }
         None => error(StatusCode::NOT_FOUND, Code::NotFound, "The task has no such file."),

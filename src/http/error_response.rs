@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use graphql_transport::UploadError;
 use serde_json::json;
 
+use crate::files::FileFault;
 use crate::store;
 use crate::task::Code;
 
@@ -31,10 +32,10 @@ pub fn refuse(problem: &UploadError) -> Response {
         }
         UploadError::Failed(cause) => {
             tracing::error!(error = %cause, "could not store an upload");
-            let full =
-                cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::StorageFull);
-            let unavailable =
-                matches!(cause.downcast_ref(), Some(store::Error::Unavailable(_) | store::Error::Full(_)));
+            let fault = cause.downcast_ref::<io::Error>().map(FileFault::of);
+            let full = fault == Some(FileFault::Full);
+            let unavailable = fault == Some(FileFault::Unavailable)
+                || matches!(cause.downcast_ref(), Some(store::Error::Unavailable(_) | store::Error::Full(_)));
             let text = if full {
                 "The server's disk is full. Try again later."
             } else {

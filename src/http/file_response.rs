@@ -12,7 +12,7 @@ use futures_util::{Stream, StreamExt, stream};
 
 use super::error_response::error;
 use super::range::{RequestedContent, requested_content};
-use crate::files::{BlobName, BlobReader, BlobStore};
+use crate::files::{BlobName, BlobReader, BlobStore, FileFault};
 use crate::task::{Code, ResultFile};
 
 /// Returns the response to GET or HEAD of a blob that `file` describes: 200, 206, 304, 412 or 416; 410 if it was deleted.
@@ -22,15 +22,9 @@ pub async fn send(
     name: &BlobName,
     file: &ResultFile,
 ) -> Response {
-    let content = match blobs.open(name, file.size).await {
+    let content = match open(blobs, name, file).await {
         Ok(content) => content,
-        Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
-            return error(StatusCode::GONE, Code::NotFound, "The file was deleted.");
-        }
-        Err(cause) => {
-            tracing::error!(file = %name, error = %cause, "could not read a file");
-            return error(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "The file cannot be read.");
-        }
+        Err(cause) => return unreadable(name, &cause),
     };
     let tag = format!("\"{}\"", file.sha256);
     let response = match requested_content(method, headers, &tag, file.size) {
@@ -55,6 +49,30 @@ pub async fn send(
         RequestedContent::Parts(ranges) => with_ranges(Arc::from(content), file, ranges),
     };
     with_validators(response, &tag)
+}
+
+/// Opens the blob. A part of a file is never sent as the complete file.
+async fn open(blobs: &dyn BlobStore, name: &BlobName, file: &ResultFile) -> io::Result<Box<dyn BlobReader>> {
+    let content = blobs.open(name).await?;
+    let found = content.identity().size;
+    if found != file.size {
+        return Err(io::Error::other(format!("the file has {found} bytes, expected {}", file.size)));
+    }
+    Ok(content)
+}
+
+fn unreadable(name: &BlobName, cause: &io::Error) -> Response {
+    match FileFault::of(cause) {
+        FileFault::Missing => error(StatusCode::GONE, Code::NotFound, "The file was deleted."),
+        FileFault::Unavailable => {
+            tracing::warn!(file = %name, error = %cause, "could not read a file");
+            error(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "The file store is unavailable. Try again.")
+        }
+        FileFault::Full | FileFault::Failed => {
+            tracing::error!(file = %name, error = %cause, "could not read a file");
+            error(StatusCode::INTERNAL_SERVER_ERROR, Code::Internal, "The file cannot be read.")
+        }
+    }
 }
 
 /// Returns a response with a body of the file's type, its length and its file name.

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use super::Runner;
 use super::deletion::{MAX_SLEEP, before, sleep_until_next};
 use crate::access::Caller;
-use crate::files::BlobName;
 use crate::store;
 
 /// Uploads that are deleted in one write.
@@ -33,7 +32,7 @@ async fn delete_unused(runner: &Runner, age: Duration) -> Result<Option<Timestam
         let deleted = inner.store.delete_unused(moment, BATCH).await?;
         for id in &deleted {
             tracing::info!(upload = id, "upload deleted: no task used it");
-            if let Err(error) = inner.files.blobs.delete(&BlobName::Upload(id.clone())).await {
+            if let Err(error) = inner.files.blobs.delete_upload(id).await {
                 tracing::warn!(upload = id, %error, "could not delete the file of a deleted upload; the next start deletes it");
             }
         }
@@ -50,7 +49,7 @@ async fn delete_strays(runner: &Runner, age: Duration) -> Result<(), Box<dyn std
     // The store knows a file that is being written within the hour.
     for id in inner.files.blobs.list_old_uploads(before(inner.clock.now(), age.max(MAX_SLEEP))).await? {
         if inner.store.upload(&Caller::system(), &id).await?.is_none() {
-            inner.files.blobs.delete(&BlobName::Upload(id)).await?;
+            inner.files.blobs.delete_upload(&id).await?;
         }
     }
     Ok(())

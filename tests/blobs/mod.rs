@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
-use pausa::files::{BlobName, BlobStore, Files, Fingerprint, hex};
+use pausa::files::{BlobName, BlobStore, FileFault, Files, Fingerprint, hex};
 use sha2::{Digest, Sha256};
 
 /// The setup of a blob store under test.
@@ -23,6 +23,11 @@ pub trait Store: Send + Sync {
 
     /// Returns how many objects are kept, complete or not.
     async fn objects(&self) -> usize;
+
+    /// Returns how many objects the store keeps for a published result beside its bytes.
+    fn notes_of_a_result(&self) -> usize {
+        0
+    }
 }
 
 /// Runs each test on each store. A new store is another module here.
@@ -46,19 +51,21 @@ conformance! {
     uploads::one_process_writes_parts_at_a_time,
     uploads::an_upload_that_was_completed_before_a_crash_is_completed_again,
     uploads::any_range_is_read_exactly,
-    uploads::a_blob_of_another_size_is_refused,
     uploads::a_local_file_has_the_bytes_of_the_blob,
     uploads::what_is_deleted_is_gone_and_its_streams_end_well,
     uploads::old_uploads_are_listed,
     results::a_result_is_published_with_its_size_and_hash,
     results::a_known_hash_is_not_computed_again,
-    results::a_result_is_not_a_blob_before_it_is_published,
+    results::a_staged_result_survives_a_crash_before_it_is_published,
     results::publishing_again_after_a_crash_changes_nothing,
     results::publishing_what_was_never_staged_is_an_error,
     results::a_newer_run_publishes_its_own_result,
     results::an_older_run_that_publishes_late_changes_nothing,
-    results::runs_that_publish_at_once_leave_one_complete_result,
+    results::nodes_that_publish_at_once_leave_one_complete_result,
     results::deleting_a_task_leaves_nothing,
+    results::a_result_in_pieces_is_published_with_its_size_and_hash,
+    results::a_result_in_pieces_continues_on_another_node,
+    results::a_result_in_pieces_that_is_gone_starts_again,
 }
 
 /// Opens the blobs; nothing is abandoned.
@@ -90,7 +97,9 @@ async fn send(blobs: &Arc<dyn BlobStore>, id: &str, bytes: &[u8]) -> Fingerprint
 
 /// Reads a range of a blob of `size` bytes.
 async fn read(blobs: &Arc<dyn BlobStore>, name: &BlobName, size: u64, from: u64, length: u64) -> Vec<u8> {
-    let pieces: Vec<_> = blobs.open(name, size).await.unwrap().bytes(from, length).try_collect().await.unwrap();
+    let reader = blobs.open(name).await.unwrap();
+    assert_eq!(reader.identity().size, size);
+    let pieces: Vec<_> = reader.bytes(from, length).try_collect().await.unwrap();
     pieces.concat()
 }
 
@@ -99,8 +108,12 @@ async fn read_all(blobs: &Arc<dyn BlobStore>, name: &BlobName, size: u64) -> Vec
     read(blobs, name, size, 0, size).await
 }
 
+fn is_missing(error: &std::io::Error) -> bool {
+    FileFault::of(error) == FileFault::Missing
+}
+
 /// Asserts that there is no such blob.
 async fn assert_missing(blobs: &Arc<dyn BlobStore>, name: &BlobName) {
-    let error = blobs.open(name, 0).await.err().map(|error| error.kind());
-    assert_eq!(error, Some(std::io::ErrorKind::NotFound), "{name}");
+    let opened = blobs.open(name).await;
+    assert!(opened.err().is_some_and(|error| is_missing(&error)), "{name}");
 }

@@ -8,6 +8,7 @@ pub mod origin;
 pub mod plain;
 pub mod postgres;
 pub mod receiver;
+pub mod s3;
 pub mod server;
 pub mod small_disk;
 pub mod tus;

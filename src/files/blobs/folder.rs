@@ -13,10 +13,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::fs;
 
+use super::blocking::blocking;
 use super::folder_reader::FileReader;
+use super::folder_result::{GrowingResultFile, stage};
 use super::folder_writer::FileWriter;
 use super::resumable::{AppendedFile, note_of};
-use super::{BlobName, BlobReader, BlobStore, BlobWriter, ResumableUpload};
+use super::{BlobName, BlobReader, BlobStore, BlobWriter, ResultWriter, ResumableUpload, WrittenResult};
 use crate::disk;
 use crate::files::folder_marker::FolderMarker;
 use crate::files::{Fingerprint, TaskScratch};
@@ -54,8 +56,12 @@ impl BlobFolder {
     fn path(&self, name: &BlobName) -> PathBuf {
         match name {
             BlobName::Upload(id) => self.root.join("uploads").join(id),
-            BlobName::Result(task) => self.root.join("results").join(task.to_string()),
+            BlobName::Result(task, _) => self.result(*task),
         }
+    }
+
+    fn result(&self, task: TaskId) -> PathBuf {
+        self.root.join("results").join(task.to_string())
     }
 
     fn unfinished(&self, id: &str) -> PathBuf {
@@ -106,17 +112,17 @@ impl BlobStore for BlobFolder {
 
     async fn stage_result(
         &self,
-        task: TaskId,
+        _: TaskId,
         scratch: &TaskScratch,
         file: &str,
         known: Option<Fingerprint>,
     ) -> io::Result<Fingerprint> {
-        let (from, blobs) = (scratch.path(file), self.clone());
+        let from = scratch.path(file);
         let staged = blocking(move || {
             let file = File::open(&from)?;
             let fingerprint = known.map_or_else(|| Fingerprint::read(&file), Ok)?;
             file.sync_all()?;
-            disk::rename_durably(&from, &blobs.staged(task, &fingerprint.sha256))?;
+            stage(&from, &fingerprint.sha256)?;
             Ok(fingerprint)
         });
         staged.await.map_err(|error| self.marker.explain(error))
@@ -130,13 +136,24 @@ impl BlobStore for BlobFolder {
         }
     }
 
+    async fn write_result(
+        &self,
+        _: TaskId,
+        scratch: &TaskScratch,
+        written: Option<WrittenResult>,
+    ) -> io::Result<Option<Box<dyn ResultWriter>>> {
+        let opened = GrowingResultFile::open(scratch, written.as_ref()).await;
+        let opened = opened.map_err(|error| self.marker.explain(error))?;
+        Ok(opened.map(|file| Box::new(file) as Box<dyn ResultWriter>))
+    }
+
     async fn publish_result(&self, task: TaskId, sha256: &str) -> io::Result<()> {
-        let (staged, result) = (self.staged(task, sha256), self.path(&BlobName::Result(task)));
+        let (staged, result) = (self.staged(task, sha256), self.result(task));
         blocking(move || publish(&staged, &result)).await.map_err(|error| self.marker.explain(error))
     }
 
-    async fn open(&self, name: &BlobName, size: u64) -> io::Result<Box<dyn BlobReader>> {
-        let opened = FileReader::open(self.path(name), size).await;
+    async fn open(&self, name: &BlobName) -> io::Result<Box<dyn BlobReader>> {
+        let opened = FileReader::open(self.path(name)).await;
         Ok(Box::new(opened.map_err(|error| self.marker.explain(error))?))
     }
 
@@ -145,19 +162,19 @@ impl BlobStore for BlobFolder {
         blocking(move || File::open(path)).await.map_err(|error| self.marker.explain(error))
     }
 
-    async fn delete(&self, name: &BlobName) -> io::Result<()> {
-        let mut paths = vec![self.path(name)];
-        match name {
-            BlobName::Upload(id) => paths.extend([note_of(&self.unfinished(id)), self.unfinished(id)]),
-            BlobName::Result(task) => {
-                let folder = self.root.join("work").join(task.to_string());
-                blocking(move || remove_staged(&folder)).await?;
-            }
-        }
-        for path in paths {
-            blocking(move || disk::remove_file(&path)).await?;
-        }
-        Ok(())
+    async fn delete_upload(&self, id: &str) -> io::Result<()> {
+        let unfinished = self.unfinished(id);
+        let paths = [self.path(&BlobName::Upload(id.to_owned())), note_of(&unfinished), unfinished];
+        blocking(move || paths.iter().try_for_each(|path| disk::remove_file(path).map(drop))).await
+    }
+
+    async fn delete_results(&self, task: TaskId) -> io::Result<()> {
+        let (work, result) = (self.root.join("work").join(task.to_string()), self.result(task));
+        blocking(move || {
+            remove_staged(&work)?;
+            disk::remove_file(&result).map(drop)
+        })
+        .await
     }
 
     async fn list_old_uploads(&self, before: Timestamp) -> io::Result<Vec<String>> {
@@ -185,10 +202,6 @@ impl BlobStore for BlobFolder {
     fn identity_place(&self) -> String {
         self.marker.place()
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await?
 }
 
 /// Renames the staged file, unless a call before a crash did, and deletes the other staged files.

@@ -12,40 +12,46 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
+use jiff::Timestamp;
 
-use super::{BlobReader, ByteStream};
+use super::blocking::blocking;
+use super::{BlobIdentity, BlobReader, ByteStream};
 
 /// Bytes per piece: few enough to stay in a core's cache between the two copies.
 const PIECE: usize = 128 * 1024;
 
 /// An open file.
 #[derive(Debug)]
-pub(super) struct FileReader(Arc<File>);
+pub(super) struct FileReader {
+    file: Arc<File>,
+    identity: BlobIdentity,
+}
 
 impl FileReader {
-    /// Opens a file of `size` bytes.
-    ///
-    /// # Errors
-    /// `NotFound`; `InvalidData` if the size differs, so that a part is never sent as the complete file.
-    pub(super) async fn open(path: PathBuf, size: u64) -> io::Result<FileReader> {
-        let opened = tokio::task::spawn_blocking(move || {
+    /// Opens a file.
+    pub(super) async fn open(path: PathBuf) -> io::Result<FileReader> {
+        blocking(move || {
             let file = File::open(path)?;
-            let found = file.metadata()?.len();
-            io::Result::Ok((file, found))
-        });
-        let (file, found) = opened.await??;
-        if found != size {
-            let text = format!("the file has {found} bytes, expected {size}");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
-        }
-        Ok(FileReader(Arc::new(file)))
+            let metadata = file.metadata()?;
+            let modified = Timestamp::try_from(metadata.modified()?).map_err(io::Error::other)?;
+            let identity = BlobIdentity { size: metadata.len(), modified, version: None };
+            Ok(FileReader { file: Arc::new(file), identity })
+        })
+        .await
     }
 }
 
 impl BlobReader for FileReader {
+    fn identity(&self) -> &BlobIdentity {
+        &self.identity
+    }
+
     fn bytes(&self, from: u64, length: u64) -> ByteStream {
-        let pieces = FilePieces { file: Arc::clone(&self.0), at: from, left: length, sent: VecDeque::new() };
-        let next = |mut pieces: FilePieces| async move { Ok(pieces.next().await?.map(|piece| (piece, pieces))) };
+        let pieces = FilePieces { file: Arc::clone(&self.file), at: from, left: length, sent: VecDeque::new() };
+        let next = |mut pieces: FilePieces| async move {
+            let piece = pieces.next().await?;
+            Ok(piece.map(|piece| (piece, pieces)))
+        };
         stream::try_unfold(pieces, next).boxed()
     }
 }
@@ -134,15 +140,14 @@ mod tests {
         let path = folder.path().join("file");
         let content: Vec<u8> = (0..PIECE * 3 + 77).map(|n| (n % 251) as u8).collect();
         std::fs::write(&path, &content).unwrap();
-        let reader = FileReader::open(path.clone(), content.len() as u64).await.unwrap();
+        let reader = FileReader::open(path).await.unwrap();
         let size = content.len() as u64;
         for (from, length) in [(0, size), (0, 0), (5, 1), (PIECE as u64 - 1, 2), (77, 2 * PIECE as u64), (size, 0)] {
             let expected = &content[usize::try_from(from).unwrap()..][..usize::try_from(length).unwrap()];
             assert_eq!(read(&reader, from, length).await.unwrap(), expected, "{length} from {from}");
         }
-        let beyond = read(&reader, 1, size).await.unwrap_err();
-        assert_eq!(beyond.kind(), io::ErrorKind::UnexpectedEof);
-        assert_eq!(FileReader::open(path, size + 1).await.unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(read(&reader, 1, size).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(reader.identity().size, size);
     }
 
     #[tokio::test]
@@ -150,7 +155,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         std::fs::write(&path, vec![7; PIECE * 20]).unwrap();
-        let reader = FileReader::open(path, PIECE as u64 * 20).await.unwrap();
+        let reader = FileReader::open(path).await.unwrap();
         let mut addresses = std::collections::BTreeSet::new();
         let mut pieces = std::pin::pin!(reader.bytes(0, PIECE as u64 * 20));
         while let Some(piece) = pieces.try_next().await.unwrap() {

@@ -8,6 +8,7 @@ use sha2::{Digest, Sha256};
 use tokio::fs;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
+use super::blocking::blocking;
 use super::{BlobWriter, Received};
 use crate::disk;
 use crate::files::{Fingerprint, hex};
@@ -50,14 +51,13 @@ impl BlobWriter for FileWriter {
         self.file.flush().await?;
         self.file.get_ref().sync_all().await?;
         let FileWriter { part, path, hash, size, .. } = *self;
-        tokio::task::spawn_blocking(move || disk::rename_durably(&part, &path)).await??;
+        blocking(move || disk::rename_durably(&part, &path)).await?;
         Ok(Fingerprint { size, sha256: hex(&hash.finalize()) })
     }
 
     async fn abandon(self: Box<Self>) -> io::Result<()> {
         let FileWriter { part, file, .. } = *self;
         drop(file);
-        tokio::task::spawn_blocking(move || disk::remove_file(&part)).await??;
-        Ok(())
+        blocking(move || disk::remove_file(&part).map(drop)).await
     }
 }

@@ -49,6 +49,21 @@ impl HashState {
         hex(&self.hash.clone().finalize())
     }
 
+    /// Returns the state as text: the count and the state, in hex.
+    pub(super) fn text(&self) -> String {
+        format!("{:016x}{}", self.bytes, hex(&self.hash.serialize()))
+    }
+
+    /// Reads what [`HashState::text`] returned. None if it is something else.
+    pub(super) fn parse(text: &str) -> Option<HashState> {
+        let (bytes, state) = text.split_at_checked(16)?;
+        let digits = state.as_bytes().chunks(2).map(|two| u8::from_str_radix(std::str::from_utf8(two).ok()?, 16).ok());
+        let state: Vec<u8> = digits.collect::<Option<_>>()?;
+        let state = SerializedState::<Sha256>::try_from(state.as_slice()).ok()?;
+        let (hash, bytes) = (Sha256::deserialize(&state).ok()?, u64::from_str_radix(bytes, 16).ok()?);
+        Some(HashState { hash, bytes })
+    }
+
     /// Saves the state: the count, the state and the hash of both, by which a torn file is recognized. Not synced: without a valid
     /// state the file is read again.
     pub(super) async fn save(&self, path: &Path) {
@@ -73,5 +88,26 @@ impl HashState {
             (checksum == Sha256::digest(saved).as_slice() && bytes <= size).then_some(HashState { hash, bytes })
         };
         read().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_continues_from_its_text() {
+        for length in [0, 1, 63, 64, 65, 1000] {
+            let mut first = HashState::default();
+            first.update(&vec![b'x'; length]);
+            let mut second = HashState::parse(&first.text()).unwrap();
+            assert_eq!(second.bytes(), length as u64);
+            first.update(b"more");
+            second.update(b"more");
+            assert_eq!(first.sha256(), second.sha256());
+        }
+        for other in ["", "00ff", "0000000000000000zz", "é00000000000000000"] {
+            assert!(HashState::parse(other).is_none(), "{other}");
+        }
     }
 }

@@ -1,19 +1,23 @@
 //! Blobs: complete, immutable objects that every node can read, and uploads that are still being received.
 //!
 //! - An upload is created by [`BlobStore::create_upload`] (one stream) or [`BlobStore::resume_upload`] (tus, in parts).
-//! - A result is staged by the run that made it, then published under its final name. Both steps survive a crash.
+//! - A result is staged by the run that made it, from a working file or piece by piece ([`BlobStore::write_result`]), then published.
+//!   Each step survives a crash.
 //! - A blob has no content until it is complete. Its content never changes.
 //!
 //! Unfinished tus uploads belong to the blob store, not to scratch: the client may send the next part to another node, which must
-//! find the bytes that are there. A store without appendable objects keeps them as the parts of a multipart upload.
+//! find the bytes that are there.
 //!
 //! [`folder`] keeps blobs in a folder, which several nodes may share. Another store is another file beside it; it must pass
 //! `tests/blobs`.
 
+mod blocking;
 pub mod folder;
 mod folder_reader;
+mod folder_result;
 mod folder_writer;
 mod hash_state;
+mod result_writer;
 mod resumable;
 
 use std::fmt;
@@ -27,27 +31,39 @@ use jiff::Timestamp;
 
 use super::{Fingerprint, TaskScratch};
 use crate::task::TaskId;
+pub use result_writer::{ResultWriter, WrittenResult};
 
 /// Name of a blob.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum BlobName {
     /// A file from a client, by the upload's ID.
     Upload(String),
-    /// The result file of a task.
-    Result(TaskId),
+    /// The result file of a task, by the SHA-256 that its row names.
+    Result(TaskId, String),
 }
 
 impl fmt::Display for BlobName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BlobName::Upload(id) => write!(f, "upload {id}"),
-            BlobName::Result(task) => write!(f, "result of task {task}"),
+            BlobName::Result(task, _) => write!(f, "result of task {task}"),
         }
     }
 }
 
 /// The bytes of a blob in order, in pieces of at most a few hundred KiB.
 pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
+
+/// Identifies a version of a blob. An import that resumes recognizes its file by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobIdentity {
+    /// Size, in bytes.
+    pub size: u64,
+    /// Time of the last write.
+    pub modified: Timestamp,
+    /// What the store calls the version, if it has a name.
+    pub version: Option<String>,
+}
 
 /// Outcome of writing a piece of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +81,8 @@ pub trait BlobStore: Send + Sync + 'static {
     /// Starts an upload of at most `limit` bytes that arrives as one stream.
     async fn create_upload(&self, id: &str, limit: u64) -> io::Result<Box<dyn BlobWriter>>;
 
-    /// Opens an upload that arrives in parts, and creates it if it is missing. `None` while another process writes to it.
+    /// Opens an upload that arrives in parts, and creates it if it is missing. One process writes at a time: the others get `None`
+    /// meanwhile, or the last one takes the upload over, and [`ResumableUpload::sync`] of the one before fails.
     ///
     /// Also opens an upload that is complete: a crash may come before the task store knows that.
     async fn resume_upload(&self, id: &str) -> io::Result<Option<Box<dyn ResumableUpload>>>;
@@ -88,22 +105,40 @@ pub trait BlobStore: Send + Sync + 'static {
     /// Returns true if the task has a complete staged result with this size and hash.
     async fn is_staged(&self, task: TaskId, result: &Fingerprint) -> io::Result<bool>;
 
-    /// Makes the staged result with this hash the result of the task, in one step. Succeeds again if that was done before.
+    /// Starts a result that is written piece by piece, or continues after what is `written`. The caller holds the task's lease.
     ///
-    /// Replaces an earlier result and discards the other staged results of the task: what a run staged before it lost its lease
-    /// cannot replace what a newer run published. `NotFound` if there is neither a staged nor a published result.
+    /// `None` if what is written is gone, as after a change of machine if the store is a folder that the machines do not share: the
+    /// result then starts again from nothing.
+    async fn write_result(
+        &self,
+        task: TaskId,
+        scratch: &TaskScratch,
+        written: Option<WrittenResult>,
+    ) -> io::Result<Option<Box<dyn ResultWriter>>>;
+
+    /// Makes the staged result with this hash the result of the task. Succeeds again if that was done before.
+    ///
+    /// Discards everything else that was staged or is being written for the task. `NotFound` if there is no such result: it was never
+    /// staged, or another run published its own.
     async fn publish_result(&self, task: TaskId, sha256: &str) -> io::Result<()>;
 
-    /// Opens a blob for streaming. Fails with `InvalidData` unless it has `size` bytes.
-    async fn open(&self, name: &BlobName, size: u64) -> io::Result<Box<dyn BlobReader>>;
+    /// Opens a blob for streaming. Every stream of the reader is of the same version of the blob, or fails.
+    ///
+    /// A result must have been published: a bucket shows a staged one as well, to whoever knows its hash.
+    async fn open(&self, name: &BlobName) -> io::Result<Box<dyn BlobReader>>;
 
     /// Opens a blob as a local file, for reads by position. Its modification time is that of the blob.
     ///
     /// A store without local files copies the blob to `scratch`.
     async fn open_file(&self, name: &BlobName, scratch: &TaskScratch) -> io::Result<File>;
 
-    /// Deletes a blob, complete or not, staged or published. Idempotent. A stream that has begun is delivered to its end.
-    async fn delete(&self, name: &BlobName) -> io::Result<()>;
+    /// Deletes an upload, complete or not. Idempotent.
+    ///
+    /// A stream of it that has begun is delivered to its end, or fails.
+    async fn delete_upload(&self, id: &str) -> io::Result<()>;
+
+    /// Deletes all results of a task: published, staged or being written. Idempotent.
+    async fn delete_results(&self, task: TaskId) -> io::Result<()>;
 
     /// Returns the IDs of uploads, complete or not, that nobody wrote to since `before`.
     async fn list_old_uploads(&self, before: Timestamp) -> io::Result<Vec<String>>;
@@ -120,7 +155,14 @@ pub trait BlobStore: Send + Sync + 'static {
 
 /// A blob that is open for streaming.
 pub trait BlobReader: Send + Sync {
-    /// Returns the `length` bytes from `from` on. The stream ends with an error if the blob ends before.
+    /// Returns what identifies the version that is open.
+    fn identity(&self) -> &BlobIdentity;
+
+    /// Returns the `length` bytes from `from` on, read ahead by a few MiB at most. The stream ends with an error if the blob ends
+    /// before.
+    ///
+    /// A stream may be kept for hours: between two pieces it depends on no connection. An error that is `FileFault::Unavailable` ends it; a new stream continues
+    /// after the last piece.
     fn bytes(&self, from: u64, length: u64) -> ByteStream;
 }
 

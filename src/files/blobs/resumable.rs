@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use tokio::fs;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
+use super::blocking::blocking;
 use super::hash_state::HashState;
 use super::{Received, ResumableUpload};
 use crate::disk;
@@ -33,7 +34,7 @@ pub(super) struct AppendedFile {
 impl AppendedFile {
     /// Opens or creates the file at `path`, or the one at `complete`. `None` while another process writes to it.
     pub(super) async fn open(path: PathBuf, complete: PathBuf) -> io::Result<Option<AppendedFile>> {
-        let opened = tokio::task::spawn_blocking(move || {
+        let opened = blocking(move || {
             let (path, file) = open(path, &complete)?;
             match file.try_lock() {
                 Ok(()) => {}
@@ -44,7 +45,7 @@ impl AppendedFile {
             let hash = HashState::load(&note_of(&path), size);
             Ok(Some((path, complete, file, size, hash)))
         });
-        let Some((path, complete, file, size, hash)) = opened.await?? else { return Ok(None) };
+        let Some((path, complete, file, size, hash)) = opened.await? else { return Ok(None) };
         let file = BufWriter::with_capacity(BUFFER, fs::File::from_std(file));
         Ok(Some(AppendedFile { path, complete, file, size, hash }))
     }
@@ -55,11 +56,11 @@ impl AppendedFile {
 
     async fn rename_to_complete(&mut self) -> io::Result<()> {
         let (from, to) = (self.path.clone(), self.complete.clone());
-        let renamed = tokio::task::spawn_blocking(move || {
+        let renamed = blocking(move || {
             disk::rename_durably(&from, &to)?;
-            disk::remove_file(&note_of(&from))
+            disk::remove_file(&note_of(&from)).map(drop)
         });
-        renamed.await??;
+        renamed.await?;
         self.path = self.complete.clone();
         Ok(())
     }
@@ -95,7 +96,7 @@ impl ResumableUpload for AppendedFile {
         self.sync().await?;
         let (path, hash) = (self.path.clone(), self.hash.clone());
         // Bytes that arrived before a crash may be in the file but not in the hash.
-        self.hash = tokio::task::spawn_blocking(move || hash.read_to_end(&path)).await??;
+        self.hash = blocking(move || hash.read_to_end(&path)).await?;
         if !self.is_complete() {
             self.rename_to_complete().await?;
         }

@@ -13,12 +13,13 @@ use axum::body::Body;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use std::io;
 
 use super::caller::RequestCaller;
 use super::error_response::{error, refuse, storage_failed};
 use super::file_response::with;
 use crate::access::Caller;
-use crate::files::{BlobName, ResumableUpload};
+use crate::files::ResumableUpload;
 use crate::state::AppState;
 use crate::store::Upload;
 use crate::task::Code;
@@ -133,6 +134,6 @@ fn too_large(limit: u64) -> Box<Response> {
 }
 
 /// Deletes the bytes of an upload, complete or not.
-pub async fn delete_blob(app: &AppState, id: &str) -> std::io::Result<()> {
-    app.files.blobs.delete(&BlobName::Upload(id.to_owned())).await
+pub async fn delete_blob(app: &AppState, id: &str) -> io::Result<()> {
+    app.files.blobs.delete_upload(id).await
 }

@@ -1,5 +1,6 @@
 //! Receives the bytes of an upload, request by request.
 
+use std::io;
 use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
@@ -152,7 +153,7 @@ async fn copy_body(
     mut body: BodyDataStream,
     upload: &mut dyn ResumableUpload,
     limit: u64,
-) -> std::io::Result<ReceiveEnd> {
+) -> io::Result<ReceiveEnd> {
     let every = |life: Duration| (life / 4).clamp(MIN_USE_INTERVAL, MAX_USE_INTERVAL);
     let mut uses = interval(app.config.upload_life.map_or(MAX_USE_INTERVAL, every));
     uses.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -239,7 +239,7 @@ async fn check_upload(app: &AppState, caller: &Caller, field: &str, id: String) 
     match app.store.upload(caller, &id).await.map_err(error::from_store)? {
         Some(upload) if upload.is_complete() => Ok(upload.id),
         Some(upload) => {
-            let received = app.files.blobs.received_bytes(&id).await.map_err(error::internal)?;
+            let received = app.files.blobs.received_bytes(&id).await.map_err(error::from_blobs)?;
             let of_size = upload.size.map_or(String::new(), |size| format!(" of {size}"));
             let text =
                 format!("Upload {id} is incomplete: {received}{of_size} bytes received. Send the rest first (tus).");

@@ -1,0 +1,10 @@
+//! Work on files, on blocking threads.
+
+use std::io;
+
+/// Runs blocking work on a blocking thread.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await?
+}
