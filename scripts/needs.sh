@@ -31,19 +31,32 @@ install_s3_server() {
     moto==5.2.5 flask==3.1.3 flask-cors==6.0.5 py-partiql-parser==0.6.3 PyYAML==6.0.4
 }
 
-unpack_promtool() {
+# Unpacks one program of a Debian package: unpack PACKAGE PROGRAM FOLDER.
+unpack() {
   local folder
   folder=$(mktemp -d)
-  if (cd "$folder" && apt-get download -qq prometheus >/dev/null 2>&1 ||
-    { [ "$(id -u)" -eq 0 ] && apt-get update -qq && apt-get download -qq prometheus >/dev/null 2>&1; }); then
-    mkdir -p "$promtool"
-    dpkg-deb --fsys-tarfile "$folder"/prometheus_*.deb |
-      tar -xO ./usr/bin/promtool >"$promtool/promtool.part"
-    chmod +x "$promtool/promtool.part"
-    mv "$promtool/promtool.part" "$promtool/promtool"
+  if (cd "$folder" && apt-get download -qq "$1" >/dev/null 2>&1 ||
+    { [ "$(id -u)" -eq 0 ] && apt-get update -qq && apt-get download -qq "$1" >/dev/null 2>&1; }); then
+    mkdir -p "$3"
+    dpkg-deb --fsys-tarfile "$folder/$1"_*.deb |
+      tar -xO "./usr/bin/$2" >"$3/$2.part"
+    chmod +x "$3/$2.part"
+    mv "$3/$2.part" "$3/$2"
   fi
   rm -rf "$folder"
 }
+
+# The public schemas of Docker Compose and Kubernetes, as Python packages.
+manifests=target/manifests
+has_manifests() { [ -x "$manifests/bin/check-jsonschema" ] && [ -x "$manifests/bin/kubernetes-validate" ]; }
+install_manifests() {
+  python3 -m venv "$manifests"
+  "$manifests/bin/pip" install --quiet --disable-pip-version-check check-jsonschema==0.39.0 kubernetes-validate==1.37.0
+}
+
+# The proxy of docker-compose.yml. Only the program is unpacked.
+caddy=target/caddy
+has_caddy() { [ -x "$caddy/caddy" ] || command -v caddy >/dev/null; }
 
 look() {
   missing=()
@@ -51,7 +64,7 @@ look() {
   for tool in sqlite3 curl python3 unzip; do
     command -v "$tool" >/dev/null || need "$tool"
   done
-  has_s3_server || python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
+  python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
   command -v cc >/dev/null || need build-essential
   command -v node >/dev/null || need nodejs
   command -v npm >/dev/null || need npm
@@ -81,7 +94,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 if ! has_promtool && command -v apt-get >/dev/null; then
   printf 'needs.sh: unpacking promtool into %s\n' "$promtool"
-  unpack_promtool
+  unpack prometheus promtool "$promtool"
 fi
 if ! has_promtool; then
   printf 'needs.sh: missing: promtool; see https://prometheus.io/download/\n' >&2
@@ -91,6 +104,19 @@ if ! has_s3_server; then
   printf 'needs.sh: installing the S3 server of the tests into %s\n' "$s3_server"
   install_s3_server
   has_s3_server || { printf 'needs.sh: missing: moto, see https://docs.getmoto.org\n' >&2; exit 1; }
+fi
+if ! has_caddy && command -v apt-get >/dev/null; then
+  printf 'needs.sh: unpacking caddy into %s\n' "$caddy"
+  unpack caddy caddy "$caddy"
+fi
+if ! has_caddy; then
+  printf 'needs.sh: missing: caddy; see https://caddyserver.com/docs/install\n' >&2
+  exit 1
+fi
+if ! has_manifests; then
+  printf 'needs.sh: installing the schemas of Docker Compose and Kubernetes into %s\n' "$manifests"
+  install_manifests
+  has_manifests || { printf 'needs.sh: missing: check-jsonschema and kubernetes-validate\n' >&2; exit 1; }
 fi
 if ! node_20; then
   printf 'needs.sh: installing Node 20 into %s\n' "$newer_node"

@@ -1,6 +1,10 @@
 //! Several nodes as operators run them: restarts one after the other, and upgrades.
 
+mod compose;
 mod draining;
 mod health;
+mod kubernetes;
+mod manifests;
 mod migrations;
 mod rolling;
+mod topology;

@@ -61,6 +61,12 @@ impl Server {
         Server::run(settings, folder).await
     }
 
+    /// Returns a server that another process makes reachable at `url`, such as a proxy.
+    pub fn reached_at(child: Child, url: &str) -> Server {
+        let folder = tempfile::tempdir().unwrap();
+        Server { child, url: url.to_owned(), settings: Vec::new(), folder, client: super::client() }
+    }
+
     async fn run(settings: Vec<(String, String)>, folder: TempDir) -> Server {
         let mut child = spawn(&settings, folder.path());
         let url = address(&mut child).await;
