@@ -58,6 +58,23 @@ install_manifests() {
 caddy=target/caddy
 has_caddy() { [ -x "$caddy/caddy" ] || command -v caddy >/dev/null; }
 
+# PgBouncer, with the libraries that its package needs. Only unpacked, so no service is started. The tests look here, then in
+# /usr/sbin.
+pgbouncer=target/pgbouncer
+has_pgbouncer() { [ -x "$pgbouncer/pgbouncer" ] || [ -x /usr/sbin/pgbouncer ]; }
+
+unpack_pgbouncer() {
+  local folder packages=(pgbouncer libc-ares2 libevent-2.1-7)
+  folder=$(mktemp -d)
+  if (cd "$folder" && apt-get download -qq "${packages[@]}" >/dev/null 2>&1 ||
+    { [ "$(id -u)" -eq 0 ] && apt-get update -qq && apt-get download -qq "${packages[@]}" >/dev/null 2>&1; }); then
+    for package in "$folder"/*.deb; do dpkg-deb -x "$package" "$folder/unpacked"; done
+    mkdir -p "$pgbouncer"
+    cp -L "$folder"/unpacked/usr/lib/*/lib{cares,event}*.so.* "$folder/unpacked/usr/sbin/pgbouncer" "$pgbouncer/"
+  fi
+  rm -rf "$folder"
+}
+
 look() {
   missing=()
   postgres || need postgresql
@@ -117,6 +134,14 @@ if ! has_manifests; then
   printf 'needs.sh: installing the schemas of Docker Compose and Kubernetes into %s\n' "$manifests"
   install_manifests
   has_manifests || { printf 'needs.sh: missing: check-jsonschema and kubernetes-validate\n' >&2; exit 1; }
+fi
+if ! has_pgbouncer && command -v apt-get >/dev/null; then
+  printf 'needs.sh: unpacking PgBouncer into %s\n' "$pgbouncer"
+  unpack_pgbouncer
+fi
+if ! has_pgbouncer; then
+  printf 'needs.sh: missing: PgBouncer; see https://www.pgbouncer.org/install.html\n' >&2
+  exit 1
 fi
 if ! node_20; then
   printf 'needs.sh: installing Node 20 into %s\n' "$newer_node"

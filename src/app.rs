@@ -37,6 +37,9 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// Time after which an upload without new bytes counts as ended.
 const RECEIVING: SignedDuration = SignedDuration::from_hours(1);
 
+/// Fact that identifies a store.
+const STORE_ID: &str = "store_id";
+
 /// A server that is ready to serve. Its tasks already run.
 pub struct App {
     state: AppState,
@@ -108,8 +111,12 @@ impl App {
         let (bus, wakeups, metrics) = (Bus::default(), Wakeups::default(), Metrics::default());
         let settings = settings(&config, &clock);
         let on_change = events::on_change(&settings.node, &bus, &wakeups, &metrics);
-        let store = Store::connect(&config.store_url(), on_change).await?.measured(metrics.store.clone());
-        let datasets = datasets::measured(datasets::connect(&config.datasets()).await?, metrics.datasets.clone());
+        let store = Store::open(&config.store(), on_change).await?.measured(metrics.store.clone());
+        let datasets = datasets::open(&config.datasets(), store.gate()).await?;
+        let datasets = datasets::measured(datasets, metrics.datasets.clone());
+        if store.is_exclusive() {
+            datasets.assign(&store.record_fact(STORE_ID, &clock.uuid().to_string()).await?).await?;
+        }
         let outbound = Outbound::new(outbound_settings(&config))?;
         let root = config.files();
         // If nodes share the folder, another one may be receiving an upload.
@@ -125,8 +132,8 @@ impl App {
         );
         let tasks = metrics.tasks.clone();
         let runner = Runner::new(settings, store.clone(), files.clone(), clock.clone(), kinds, wakeups.clone(), tasks);
-        if let Some(source) = store.event_source() {
-            let others = bus::postgres::listen(&config.store_url(), source).await?;
+        if let (Some(source), Some(gate)) = (store.event_source(), store.gate()) {
+            let others = bus::postgres::listen(gate, source).await?;
             tokio::spawn(events::follow(bus.clone(), others, store.clone(), wakeups.clone(), metrics.clone()));
         }
         if config.role != Role::Api {

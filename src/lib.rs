@@ -8,6 +8,7 @@
 //! - [`kinds`]: import, export, pi.
 //! - [`datasets`]: the tables that imports fill; [`files`]: uploads and results; [`bus`]: delivers changes to
 //!   subscribers.
+//! - [`database`]: connections to PostgreSQL, for [`store`], [`datasets`] and [`bus`].
 //! - [`backup`]: backups of the embedded mode's data folder, also while a server runs.
 //! - [`state`]: the parts of a node that requests use.
 //! - [`gql`]: the parts of the API that all kinds use; [`api`]: queries, mutations and subscriptions; [`http`]: the
@@ -30,6 +31,7 @@ pub mod bus;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod database;
 pub mod datasets;
 mod disk;
 pub mod files;

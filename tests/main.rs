@@ -10,6 +10,7 @@ mod generated;
 mod harness;
 mod metrics;
 mod model;
+mod outages;
 mod pages;
 mod store;
 mod stories;

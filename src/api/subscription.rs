@@ -12,6 +12,7 @@ use super::filter::TaskFilter;
 use super::kinds::TaskObject;
 use crate::access::Caller;
 use crate::bus::{ChangeSubscription, Received, Snapshot};
+use crate::database::log_failure;
 use crate::gql::error::{self, Result};
 use crate::metrics::Subscribed;
 use crate::state::AppState;
@@ -149,7 +150,7 @@ impl ChangeStream {
         match snapshot {
             Snapshot::Task(task) => Some(task),
             Snapshot::Large(id) => self.store.get(&self.caller, id).await.unwrap_or_else(|error| {
-                tracing::warn!(task = %id, %error, "could not read a changed task");
+                log_failure!(error, task = %id, %error, "could not read a changed task");
                 None
             }),
         }

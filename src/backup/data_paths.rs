@@ -31,7 +31,7 @@ impl DataPaths {
     /// [`Error::Postgres`] and [`Error::NoFile`]: only SQLite files can be copied.
     pub fn of(config: &Config) -> Result<DataPaths, Error> {
         let store = file(&config.store_url(), "the task store (database_url)")?;
-        let catalog = file(&config.datasets(), "the database of the datasets (datasets_url)")?;
+        let catalog = file(&config.datasets_url(), "the database of the datasets (datasets_url)")?;
         Ok(DataPaths { store, catalog, files: config.files() })
     }
 

@@ -3,12 +3,15 @@
 //! The statement that writes tasks also sends the events, by [`notify`]: so an event is sent if and only if its change is
 //! committed, and it costs no round trip. Each process ignores the events that it sent itself.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
-use sqlx::postgres::PgListener;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::mpsc;
 
 use super::{ChangeEvent, Received};
 use crate::clock::until_available;
+use crate::database::{Gate, Outage, log_failure};
 
 /// Name of the notification channel.
 const CHANNEL: &str = "pausa_tasks";
@@ -20,6 +23,16 @@ const BUFFER: usize = 1024;
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen for changes by other nodes: {0}")]
 pub struct ListenError(#[from] sqlx::Error);
+
+/// Maximum time of a connection.
+const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+
+impl ListenError {
+    /// Returns true if the failure belongs to an outage that is logged.
+    pub fn is_outage(&self) -> bool {
+        Outage::of(&self.0).is_some()
+    }
+}
 
 /// Returns the SQL expression that sends the payload, which is an SQL expression itself.
 pub fn notify(payload: &str) -> String {
@@ -58,16 +71,16 @@ pub fn decode(payload: &str, source: &str) -> Option<ChangeEvent> {
 ///
 /// # Errors
 /// If the first connection fails.
-pub async fn listen(url: &str, source: &str) -> Result<mpsc::Receiver<Received<ChangeEvent>>, ListenError> {
-    let mut listener = connect(url).await?;
+pub async fn listen(gate: &Gate, source: &str) -> Result<mpsc::Receiver<Received<ChangeEvent>>, ListenError> {
+    let mut listener = connect(gate).await?;
     let (events, receiver) = mpsc::channel(BUFFER);
-    let (url, source) = (url.to_owned(), source.to_owned());
+    let (gate, source) = (gate.clone(), source.to_owned());
     tokio::spawn(async move {
         loop {
             forward(&mut listener, &source, &events).await;
             listener = until_available(
-                || connect(&url),
-                |error| tracing::warn!(%error, "could not listen for changes by other nodes; retrying"),
+                || connect(&gate),
+                |error| log_failure!(error, %error, "could not listen for changes by other nodes; retrying"),
             )
             .await;
             if events.send(Received::Gap { missed: 0 }).await.is_err() {
@@ -78,10 +91,20 @@ pub async fn listen(url: &str, source: &str) -> Result<mpsc::Receiver<Received<C
     Ok(receiver)
 }
 
-async fn connect(url: &str) -> sqlx::Result<PgListener> {
-    let mut listener = PgListener::connect(url).await?;
-    listener.listen(CHANNEL).await?;
-    Ok(listener)
+/// Connects and listens, on a pool of one connection, as sqlx demands.
+async fn connect(gate: &Gate) -> Result<PgListener, ListenError> {
+    let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
+    let pool = pool.acquire_timeout(CONNECT_LIMIT).connect_lazy_with(gate.address().options());
+    let listening = async {
+        let mut listener = PgListener::connect_with(&pool).await?;
+        listener.eager_reconnect(false);
+        listener.listen(CHANNEL).await?;
+        Ok::<PgListener, ListenError>(listener)
+    };
+    match gate.within(CONNECT_LIMIT, listening).await {
+        Err(ListenError(error)) => Err(ListenError(gate.verdict(error).await)),
+        listener => listener,
+    }
 }
 
 /// Forwards events until the connection is lost or the receiver is dropped.

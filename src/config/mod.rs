@@ -6,6 +6,8 @@ mod limits;
 mod nearest;
 mod reader;
 mod sqlite_url;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -28,6 +30,10 @@ pub struct Config {
     pub database_url: Option<Url>,
     /// URL of the database that imports write to. None: SQLite, or the task store's PostgreSQL.
     pub datasets_url: Option<Url>,
+    /// Maximum number of connections to the task store's PostgreSQL.
+    pub store_connections: u32,
+    /// Maximum number of connections to the datasets' PostgreSQL.
+    pub datasets_connections: u32,
     /// Folder for uploads and results. None: the data folder.
     pub files_dir: Option<PathBuf>,
     /// Name of this node. None: generated.
@@ -92,6 +98,15 @@ pub struct Config {
     pub http: HttpLimits,
     /// Limits of WebSocket connections.
     pub websocket: SocketLimits,
+}
+
+/// A database, and how many connections to it may be open.
+#[derive(Clone)]
+pub struct DatabaseSettings {
+    /// `sqlite:PATH` or `postgres://…`.
+    pub url: String,
+    /// Maximum number of connections of the pool. Only for PostgreSQL.
+    pub connections: u32,
 }
 
 /// Role of a node.
@@ -198,16 +213,22 @@ impl Config {
     }
 
     fn check(settings: &SettingReader, ignored_variables: Vec<String>) -> Result<Config, ConfigError> {
+        settings.check_datasets()?;
         let pause = settings.seconds("max_pause_seconds", 0.0..=1e10)?;
         let upload = settings.seconds("upload_seconds", 0.0..=1e10)?;
         let retention = settings.seconds("retention_seconds", 0.0..=1e10)?;
         let count = |name: &str| Ok(usize::try_from(settings.whole(name, 1..=100_000)?).unwrap_or(1));
+        // One call never needs two. With one, a heartbeat would wait for each other call; and a run that is taken over ends
+        // the connection of the run before it by a second one.
+        let connections = |name: &str| Ok(u32::try_from(settings.whole(name, 2..=1000)?).unwrap_or(2));
         let max_running = settings.whole("max_running", 0..=10_000)?;
         Ok(Config {
             listen: settings.parsed("listen", "an IP address and a port, such as 127.0.0.1:8080")?,
             data_dir: PathBuf::from(settings.some_text("data_dir", "the path of a folder")?),
             database_url: settings.url("database_url")?,
             datasets_url: settings.url("datasets_url")?,
+            store_connections: connections("store_connections")?,
+            datasets_connections: connections("datasets_connections")?,
             files_dir: settings.files_dir()?,
             node: settings.text("node")?,
             role: settings.one_of("role", &[("all", Role::All), ("api", Role::Api), ("worker", Role::Worker)])?,
@@ -254,11 +275,21 @@ impl Config {
         self.database_url.as_ref().map_or_else(|| self.sqlite("pausa.db"), |url| url.0.clone())
     }
 
+    /// Returns the task store's database.
+    pub fn store(&self) -> DatabaseSettings {
+        DatabaseSettings { url: self.store_url(), connections: self.store_connections }
+    }
+
     /// Returns the URL of the datasets' database.
-    pub fn datasets(&self) -> String {
-        let shared = self.database_url.as_ref().filter(|url| !url.0.starts_with("sqlite:"));
+    pub fn datasets_url(&self) -> String {
+        let shared = self.database_url.as_ref().filter(|url| !url.is_sqlite());
         let url = self.datasets_url.as_ref().or(shared);
         url.map_or_else(|| self.sqlite("datasets.db"), |url| url.0.clone())
+    }
+
+    /// Returns the datasets' database.
+    pub fn datasets(&self) -> DatabaseSettings {
+        DatabaseSettings { url: self.datasets_url(), connections: self.datasets_connections }
     }
 
     /// Returns the folder for uploads and results.
@@ -271,6 +302,12 @@ impl Config {
     }
 }
 
+impl Url {
+    fn is_sqlite(&self) -> bool {
+        self.0.starts_with("sqlite:")
+    }
+}
+
 impl fmt::Debug for Url {
     /// Hides the user name and password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -279,89 +316,5 @@ impl fmt::Debug for Url {
             Some(format!("{scheme}//…@{host}"))
         });
         write!(f, "{:?}", hidden.as_deref().unwrap_or(&self.0))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn load(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
-        Config::load(None, variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())), &[])
-    }
-
-    #[test]
-    fn defaults_match_the_readme() {
-        let config = load(&[]).unwrap();
-        assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
-        assert_eq!(config.lease, Duration::from_secs(10));
-        assert_eq!(config.max_pi_digits, 100_000_000);
-        assert_eq!(config.store_url(), "sqlite:./pausa-data/pausa.db");
-        assert_eq!(config.max_upload_bytes, 1 << 40);
-        assert_eq!((config.http.max_connections, config.http.max_streams), (10_000, 16));
-        assert_eq!(
-            (config.http.body_silence, config.websocket.ping),
-            (Duration::from_secs(60), Duration::from_secs(15))
-        );
-    }
-
-    #[test]
-    fn client_limits_have_ranges() {
-        let config = load(&[("PAUSA_HTTP_HEADER_SECONDS", "0.5"), ("PAUSA_WEBSOCKET_MAX_OPERATIONS", "3")]).unwrap();
-        assert_eq!((config.http.headers, config.websocket.max_operations), (Duration::from_millis(500), 3));
-        for (name, value) in [("PAUSA_HTTP_MAX_STREAMS", "0"), ("PAUSA_WEBSOCKET_PING_SECONDS", "0")] {
-            assert!(load(&[(name, value)]).is_err(), "{name} = {value}");
-        }
-    }
-
-    #[test]
-    fn seconds_may_have_a_fraction_in_every_source() {
-        let config = load(&[("PAUSA_LEASE_SECONDS", "0.5")]).unwrap();
-        assert_eq!(config.lease, Duration::from_millis(500));
-        assert!(load(&[("PAUSA_MAX_RUNNING", "1.5")]).is_err(), "a count has no fraction");
-    }
-
-    #[test]
-    fn an_invalid_setting_is_reported_with_name_value_source_and_allowed_values() {
-        let error = load(&[("PAUSA_LEASE_SECONDS", "soon")]).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "invalid setting lease_seconds = \"soon\" (from the variable PAUSA_LEASE_SECONDS): \
-             expected seconds from 0.3 to 3600"
-        );
-        let error = load(&[("PAUSA_LEASES", "3")]).unwrap_err().to_string();
-        assert!(error.starts_with("unknown setting PAUSA_LEASES in the environment"), "{error}");
-    }
-
-    #[test]
-    fn passwords_are_hidden_in_errors_and_debug_output() {
-        let secret = "postgres://me:hunter2@db/pausa";
-        let config = load(&[("PAUSA_DATABASE_URL", secret)]).unwrap();
-        assert!(!format!("{config:?}").contains("hunter2"));
-        assert_eq!(config.datasets(), secret);
-        let error = load(&[("PAUSA_DATABASE_URL", "oracle://me:hunter2@db/pausa")]).unwrap_err().to_string();
-        assert!(error.contains("oracle://…@db/pausa") && !error.contains("hunter2"), "{error}");
-    }
-
-    #[test]
-    fn webhook_keys_are_never_shown() {
-        let keys = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw, whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
-        let config = load(&[("PAUSA_WEBHOOK_SECRET", keys)]).unwrap();
-        assert_eq!(config.webhook_secrets.len(), 2);
-        assert!(!format!("{config:?}").contains("MfKQ"));
-        for wrong in ["MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_MfKQ", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw!"] {
-            let error = load(&[("PAUSA_WEBHOOK_SECRET", wrong)]).unwrap_err().to_string();
-            assert!(error.contains("whsec_ and 24 to 64 bytes") && !error.contains("MfKQ"), "{error}");
-        }
-    }
-
-    #[test]
-    fn flags_override_variables_and_variables_override_the_file() {
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        std::io::Write::write_all(&mut file, b"max_running = 3\ncrash_limit = 9\n[retry]\nlimit = 7\n").unwrap();
-        let variables = [("PAUSA_MAX_RUNNING".to_owned(), "4".to_owned())];
-        let flags = [("max_running".to_owned(), "5".to_owned())];
-        let config = Config::load(Some(file.path()), variables.into_iter(), &flags).unwrap();
-        assert_eq!((config.max_running, config.crash_limit, config.retry_limit), (Some(5), 9, 7));
     }
 }

@@ -114,6 +114,17 @@ impl SettingReader {
         self.refuse(name, "sqlite:PATH (percent-encoded) or postgres://USER:PASSWORD@HOST/DATABASE")
     }
 
+    /// Refuses SQLite datasets beside a PostgreSQL store.
+    pub fn check_datasets(&self) -> Result<(), ConfigError> {
+        let (store, datasets) = (self.url("database_url")?, self.url("datasets_url")?);
+        let is_shared = store.is_some_and(|url| !url.is_sqlite());
+        if is_shared && datasets.is_some_and(|url| url.is_sqlite()) {
+            let allowed = "postgres://…, or nothing for the task store's PostgreSQL: other nodes cannot read SQLite files of this one";
+            return self.refuse("datasets_url", allowed);
+        }
+        Ok(())
+    }
+
     /// Returns the URL for traces: the collector's address with OTLP's path for traces.
     pub fn otlp_endpoint(&self, name: &str) -> Result<Option<String>, ConfigError> {
         let Some(text) = self.text(name)? else { return Ok(None) };

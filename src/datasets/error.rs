@@ -51,12 +51,25 @@ pub enum Error {
     /// The database is unavailable. A retry may succeed.
     #[error("The database of the datasets is unavailable. Try again. Cause: {0}")]
     Unavailable(String),
+    /// The database does not respond. As [`Error::Unavailable`], but the outage has a log line of its own.
+    #[error("The database of the datasets is unavailable. Try again. Cause: {0}")]
+    Outage(String),
     /// Anything else.
     #[error("The database of the datasets failed: {0}")]
     Failed(String),
 }
 
 impl Error {
+    /// Returns true if the database is unavailable. A retry may succeed.
+    pub fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Outage(_))
+    }
+
+    /// Returns true if the failure belongs to an outage that is logged.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Outage(_))
+    }
+
     /// Neither a staging nor a publish record of the task exists.
     pub(super) fn no_staging() -> Self {
         Self::Failed("the task has no staging to publish".into())

@@ -35,7 +35,7 @@ impl<T> Measured<T> {
     }
 
     fn ended<R>(&self, verb: &'static str, begin: Instant, outcome: &Result<R, Error>) {
-        self.calls.ended(verb, begin, matches!(outcome, Err(Error::Unavailable(_))));
+        self.calls.ended(verb, begin, outcome.as_ref().is_err_and(Error::is_unavailable));
     }
 }
 
@@ -109,6 +109,10 @@ impl Datasets for Measured<Arc<dyn Datasets>> {
 
     async fn unpin(&self, holder: PinHolder) -> Result<(), Error> {
         self.call("pin", self.inner.unpin(holder)).await
+    }
+
+    async fn assign(&self, store: &str) -> Result<(), Error> {
+        self.inner.assign(store).await
     }
 
     fn connections(&self) -> Option<(u32, usize, u32)> {

@@ -42,18 +42,31 @@ pub use selection::{ColumnFilter, InvalidSelection, Selection};
 pub use value::InvalidValue;
 
 use crate::access::Caller;
-use crate::config::SqliteUrl;
+use crate::config::{DatabaseSettings, SqliteUrl};
+use crate::database::Gate;
 use crate::task::TaskId;
+
+/// Default of the setting `datasets_connections`.
+const CONNECTIONS: u32 = 8;
 
 /// Opens the database at `url`: `sqlite:PATH`, created if missing, or `postgres://…`.
 ///
 /// # Errors
 /// [`Error::Unavailable`] if the server does not respond, [`Error::Failed`] for another kind of URL.
 pub async fn connect(url: &str) -> Result<Arc<dyn Datasets>, Error> {
+    open(&DatabaseSettings { url: url.to_owned(), connections: CONNECTIONS }, None).await
+}
+
+/// Opens the database as [`connect`] does. `beside` is the gate of the task store's server.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn open(settings: &DatabaseSettings, beside: Option<&Gate>) -> Result<Arc<dyn Datasets>, Error> {
+    let url = &settings.url;
     if let Some(url) = SqliteUrl::parse(url) {
         Ok(Arc::new(sqlite::Sqlite::open(url).await?))
     } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        Ok(Arc::new(postgres::Postgres::connect(url).await?))
+        Ok(Arc::new(postgres::Postgres::connect(settings, beside).await?))
     } else {
         let scheme = url.split(':').next().unwrap_or_default();
         Err(Error::Failed(format!(
@@ -144,6 +157,14 @@ pub trait Datasets: Send + Sync + 'static {
 
     /// Releases the pin of the holder. Idempotent.
     async fn unpin(&self, holder: PinHolder) -> Result<(), Error>;
+
+    /// Records the task store that uses the datasets, given by what identifies it. Only one may use SQLite files.
+    ///
+    /// # Errors
+    /// [`Error::Failed`] if another store uses them.
+    async fn assign(&self, _store: &str) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// Returns open, idle and maximum connections of the pool. `None` without a pool.
     fn connections(&self) -> Option<(u32, usize, u32)> {

@@ -74,8 +74,9 @@ pub fn from_store(error: store::Error) -> Error {
             .extend_with(|_, extensions| extensions.set("retryAfterSeconds", RETRY_AFTER_SECONDS)),
         store::Error::Unavailable(text) => {
             tracing::warn!(error = text, "request refused: store unavailable");
-            coded(Code::Unavailable, "The task store is unavailable. Try again.")
+            store_unavailable()
         }
+        store::Error::Outage(_) => store_unavailable(),
         store::Error::Full(text) => {
             tracing::error!(error = text, "request refused: store has no room left");
             coded(Code::Unavailable, "The task store has no disk space left. Nothing was changed.")
@@ -84,7 +85,7 @@ pub fn from_store(error: store::Error) -> Error {
             conflict(task, error.to_string()).extend_with(|_, extensions| extensions.set("field", "idempotencyKey"))
         }
         store::Error::NoUpload(_) => bad_input("source", error.to_string()),
-        store::Error::Failed(text) => internal(text),
+        store::Error::Failed(text) | store::Error::Unusable(text) => internal(text),
     }
 }
 
@@ -95,6 +96,10 @@ pub fn from_blobs(error: io::Error) -> Error {
     }
     tracing::warn!(%error, "request refused: file store unavailable");
     coded(Code::Unavailable, "The file store is unavailable. Try again.")
+}
+
+fn store_unavailable() -> Error {
+    coded(Code::Unavailable, "The task store is unavailable. Try again.")
 }
 
 /// Makes the INVALID_STATE error of a request that the task's state does not allow.
@@ -135,7 +140,9 @@ pub fn from_datasets(error: datasets::Error) -> Error {
         datasets::Error::Columns { .. } | datasets::Error::TooManyColumns { .. } | datasets::Error::Cell { .. } => {
             coded(Code::BadUserInput, text)
         }
-        datasets::Error::Unavailable(_) | datasets::Error::Full(_) => coded(Code::Unavailable, text),
+        datasets::Error::Unavailable(_) | datasets::Error::Outage(_) | datasets::Error::Full(_) => {
+            coded(Code::Unavailable, text)
+        }
         datasets::Error::LeaseLost | datasets::Error::Cancelled | datasets::Error::Failed(_) => internal(text),
     }
 }

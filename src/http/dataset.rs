@@ -18,6 +18,7 @@ use super::caller::RequestCaller;
 use super::error_response::error;
 use super::file_response;
 use crate::access::Caller;
+use crate::database::log_failure;
 use crate::datasets::{
     self, Column, ColumnFilter, CsvLines, DatasetName, PIN_LIFE, PageLimit, PinHolder, RowWindow, Selection,
     SnapshotReader,
@@ -146,7 +147,7 @@ impl CsvStream {
             () = self.app.ending.cancelled() => Ok(()),
         };
         if let Err(problem) = ended {
-            tracing::warn!(error = %problem, "dataset stream failed");
+            log_failure!(problem, error = %problem, "dataset stream failed");
         }
         self.reader.stop();
         release(&self.app, self.holder).await;
@@ -177,8 +178,8 @@ impl CsvStream {
         loop {
             tokio::time::sleep(PIN_LIFE / 4).await;
             match self.app.datasets.renew(self.holder).await {
-                Err(datasets::Error::Unavailable(problem)) => {
-                    tracing::warn!(error = problem, "datasets unavailable; retrying to renew the snapshot of a stream")
+                Err(problem) if problem.is_unavailable() => {
+                    log_failure!(problem, error = %problem, "datasets unavailable; retrying to renew the snapshot of a stream")
                 }
                 renewed => renewed?,
             }
@@ -200,7 +201,7 @@ fn body(parts: mpsc::Receiver<StreamItem>) -> impl Stream<Item = Result<Bytes, s
 
 async fn release(app: &AppState, holder: PinHolder) {
     if let Err(problem) = app.datasets.unpin(holder).await {
-        tracing::warn!(error = %problem, "could not release the snapshot of a stream; it expires by itself");
+        log_failure!(problem, error = %problem, "could not release the snapshot of a stream; it expires by itself");
     }
 }
 
@@ -230,8 +231,8 @@ fn too_busy(app: &AppState) -> Box<Response> {
 fn refuse(problem: datasets::Error) -> Box<Response> {
     Box::new(match problem {
         datasets::Error::Missing(_) => error(StatusCode::NOT_FOUND, Code::NotFound, &problem.to_string()),
-        datasets::Error::Unavailable(_) => {
-            tracing::warn!(error = %problem, "dataset stream refused: datasets unavailable");
+        datasets::Error::Unavailable(_) | datasets::Error::Outage(_) => {
+            log_failure!(problem, error = %problem, "dataset stream refused: datasets unavailable");
             error(
                 StatusCode::SERVICE_UNAVAILABLE,
                 Code::Unavailable,

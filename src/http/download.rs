@@ -8,6 +8,7 @@ use super::caller::RequestCaller;
 use super::error_response::error;
 use super::file_response;
 use crate::access::Caller;
+use crate::database::log_failure;
 use crate::files::BlobName;
 use crate::state::AppState;
 use crate::store;
@@ -64,6 +65,6 @@ async fn file(
 }
 
 fn unavailable(problem: &store::Error) -> Response {
-    tracing::warn!(error = %problem, "download refused: store unavailable");
+    log_failure!(problem, error = %problem, "download refused: store unavailable");
     error(StatusCode::SERVICE_UNAVAILABLE, Code::Unavailable, "The task store is unavailable. Try again.")
 }

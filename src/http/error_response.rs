@@ -31,11 +31,14 @@ pub fn refuse(problem: &UploadError) -> Response {
             error(StatusCode::BAD_REQUEST, Code::BadUserInput, &problem.to_string())
         }
         UploadError::Failed(cause) => {
-            tracing::error!(error = %cause, "could not store an upload");
+            let of_store = cause.downcast_ref::<store::Error>();
+            if !of_store.is_some_and(store::Error::is_outage) {
+                tracing::error!(error = %cause, "could not store an upload");
+            }
             let fault = cause.downcast_ref::<io::Error>().map(FileFault::of);
             let full = fault == Some(FileFault::Full);
             let unavailable = fault == Some(FileFault::Unavailable)
-                || matches!(cause.downcast_ref(), Some(store::Error::Unavailable(_) | store::Error::Full(_)));
+                || of_store.is_some_and(|error| error.is_unavailable() || matches!(error, store::Error::Full(_)));
             let text = if full {
                 "The server's disk is full. Try again later."
             } else {

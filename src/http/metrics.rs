@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 
 use crate::clock::Clock;
+use crate::database::log_failure;
 use crate::metrics::{Format, WaitingTasks};
 use crate::state::AppState;
 
@@ -56,7 +57,7 @@ async fn refresh(app: &AppState) {
 async fn count_waiting(app: &AppState) -> Option<WaitingTasks> {
     let now = app.clock.now();
     let backlog = tokio::time::timeout(COUNT_TIMEOUT, app.store.backlog(now)).await.ok()?;
-    let backlog = backlog.inspect_err(|error| tracing::warn!(%error, "could not count waiting tasks")).ok()?;
+    let backlog = backlog.inspect_err(|error| log_failure!(error, %error, "could not count waiting tasks")).ok()?;
     let age = |at: Option<jiff::Timestamp>| {
         at.and_then(|at| Duration::try_from(at.duration_until(now)).ok()).unwrap_or_default()
     };

@@ -112,7 +112,7 @@ impl From<datasets::Error> for Failure {
                 Failure::input(text)
             }
             datasets::Error::Full(_) => Failure::full(text),
-            datasets::Error::Unavailable(_) => Failure::until_available(text),
+            datasets::Error::Unavailable(_) | datasets::Error::Outage(_) => Failure::until_available(text),
             datasets::Error::LeaseLost | datasets::Error::Cancelled | datasets::Error::Failed(_) => {
                 Failure::internal(text)
             }

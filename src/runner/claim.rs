@@ -8,6 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::drive::RunPermit;
 use super::{Runner, drive};
 use crate::clock::Clock;
+use crate::database::log_failure;
 use crate::store;
 use crate::task::Task;
 
@@ -22,7 +23,7 @@ pub(super) async fn run_claim_loop(runner: Runner) {
     let inner = &runner.0;
     while !inner.ending.is_cancelled() {
         if let Err(error) = claim_long(&runner).await {
-            tracing::warn!(%error, "store unavailable; retrying to claim tasks");
+            log_failure!(error, %error, "store unavailable; retrying to claim tasks");
         }
         tokio::select! {
             () = inner.wakeups.work.notified() => {}

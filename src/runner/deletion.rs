@@ -1,11 +1,12 @@
 //! What the loops that delete old data have in common: sleeping until the next deletion.
 
-use std::fmt::Display;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::Runner;
+use crate::database::log_failure;
+use crate::store;
 
 /// Maximum sleep: the clock may be set meanwhile.
 pub(super) const MAX_SLEEP: Duration = Duration::from_secs(3600);
@@ -18,11 +19,11 @@ const RETRY: Duration = Duration::from_secs(5);
 
 /// Sleeps until the next object is `age` old, or the node shuts down. `outcome` is that of the last deletion: since when the
 /// next object has been there, if there is one.
-pub(super) async fn sleep_until_next<E: Display>(
+pub(super) async fn sleep_until_next(
     runner: &Runner,
     age: Duration,
     what: &str,
-    outcome: Result<Option<Timestamp>, E>,
+    outcome: Result<Option<Timestamp>, store::Error>,
 ) {
     let clock = &runner.0.clock;
     let sleep = async {
@@ -36,7 +37,7 @@ pub(super) async fn sleep_until_next<E: Display>(
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "could not delete {what}; retrying");
+                log_failure!(error, %error, "could not delete {what}; retrying");
                 tokio::time::sleep(RETRY).await;
             }
         }

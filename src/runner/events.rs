@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 use super::{Wakeups, transitions};
 use crate::access::Caller;
 use crate::bus::{Bus, ChangeEvent, Node, Received};
+use crate::database::log_failure;
 use crate::metrics::Metrics;
 use crate::store::{OnChange, Store};
 use crate::task::{Task, TaskId};
@@ -66,7 +67,7 @@ impl Node for ThisNode {
 
     async fn read(&self, id: TaskId) -> Option<Arc<Task>> {
         self.store.get(&Caller::system(), id).await.unwrap_or_else(|error| {
-            tracing::warn!(task = %id, %error, "could not read a task that another node changed");
+            log_failure!(error, task = %id, %error, "could not read a task that another node changed");
             None
         })
     }

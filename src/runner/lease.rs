@@ -7,6 +7,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::Runner;
 use super::registry::RunSignal;
+use crate::database::log_failure;
 use crate::store;
 use crate::task::Task;
 
@@ -46,7 +47,7 @@ pub(super) async fn run_lease_loop(runner: Runner) {
         next = match renew_and_rescue(&runner).await {
             Ok(end) => end.map(|end| end.max(inner.clock.now()) + RESCUE_DELAY),
             Err(error) => {
-                tracing::warn!(%error, node = inner.settings.node, "could not renew the lease of this node; retrying");
+                log_failure!(error, %error, node = inner.settings.node, "could not renew the lease of this node; retrying");
                 None
             }
         };

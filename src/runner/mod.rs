@@ -49,6 +49,7 @@ pub use start::{RefusedStarts, StartOptions, TaskStartError};
 
 use crate::bus::ChangeEvent;
 use crate::clock::Clock;
+use crate::database::log_failure;
 use crate::files::Files;
 use crate::metrics::Tasks;
 use crate::store::Store;
@@ -226,7 +227,7 @@ impl Runner {
         self.0.lease_loop.close();
         self.0.lease_loop.wait().await;
         if released && let Err(error) = self.0.store.leave(&self.0.settings.node).await {
-            tracing::warn!(%error, node = self.0.settings.node, "could not remove this node from the list of nodes");
+            log_failure!(error, %error, node = self.0.settings.node, "could not remove this node from the list of nodes");
         }
     }
 

@@ -77,6 +77,8 @@ impl TaskRun {
 
     /// Logs that the store is unavailable at the end of the run.
     pub(super) fn log_unavailable(&self, error: &store::Error) {
-        self.warn(Some(error), "store unavailable; retrying to record the end of the run");
+        if !error.is_outage() {
+            self.warn(Some(error), "store unavailable; retrying to record the end of the run");
+        }
     }
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::Runner;
 use crate::clock::until_available;
+use crate::database::log_failure;
 use crate::store;
 
 /// Tasks that are changed in one write.
@@ -17,7 +18,7 @@ pub(super) async fn run_schedule_loop(runner: Runner) {
     while !inner.ending.is_cancelled() {
         let next = until_available(
             || change_due(&runner),
-            |error| tracing::warn!(%error, "store unavailable; retrying to change tasks that are due"),
+            |error| log_failure!(error, %error, "store unavailable; retrying to change tasks that are due"),
         )
         .await;
         tokio::select! {

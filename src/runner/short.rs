@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::Runner;
 use super::drive::RunPermit;
 use crate::clock::until_available;
+use crate::database::log_failure;
 use crate::store::{self, DueWindow};
 use crate::task::{State, Task};
 
@@ -37,7 +38,7 @@ pub(super) async fn run_short_task_loop(runner: Runner) {
         // Not raced against the shutdown: each claimed task is registered and runs.
         let next = until_available(
             || claim_due(&runner, begin - last),
-            |error| tracing::warn!(%error, "store unavailable; retrying to claim short tasks that are due"),
+            |error| log_failure!(error, %error, "store unavailable; retrying to claim short tasks that are due"),
         )
         .await;
         last = begin;

@@ -1,5 +1,6 @@
 //! Errors of the store.
 
+use crate::database::{Outage, is_lost};
 use crate::task::{Refusal, TaskId};
 
 /// A refusal, or a failure of the database.
@@ -32,12 +33,18 @@ pub enum Error {
     /// The database is unavailable. Nothing was changed, and the same call may succeed later.
     #[error("task store unavailable: {0}")]
     Unavailable(String),
+    /// The database does not respond. As [`Error::Unavailable`], but the outage has a log line of its own.
+    #[error("task store unavailable: {0}")]
+    Outage(String),
     /// The disk of the database is full.
     #[error("the disk of the task store is full: {0}")]
     Full(String),
     /// Any other error of the database.
     #[error("the task store failed: {0}")]
     Failed(String),
+    /// The database cannot be opened.
+    #[error("task store: {0}")]
+    Unusable(String),
 }
 
 impl Error {
@@ -48,7 +55,12 @@ impl Error {
 
     /// Returns true if the database is unavailable.
     pub fn is_unavailable(&self) -> bool {
-        matches!(self, Error::Unavailable(_))
+        matches!(self, Error::Unavailable(_) | Error::Outage(_))
+    }
+
+    /// Returns true if the failure belongs to an outage that is logged.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Error::Outage(_))
     }
 
     /// Returns true if the run must stop without another write.
@@ -59,25 +71,23 @@ impl Error {
 
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Error {
+        if let Some(outage) = Outage::of(&error) {
+            return Error::Outage(outage.to_string());
+        }
         let text = error.to_string();
         match &error {
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => Error::Unavailable(text),
+            error if is_lost(error) => Error::Unavailable(text),
             sqlx::Error::Database(database) => by_code(database.code().as_deref().unwrap_or(""), text),
             _ => Error::Failed(text),
         }
     }
 }
 
-/// Classifies SQLSTATEs of PostgreSQL (classes 08 and 57P, 53300, 53100) and result codes of SQLite (BUSY 5, FULL 13).
+/// Classifies SQLSTATEs of PostgreSQL (53100) and result codes of SQLite (BUSY 5, FULL 13).
 fn by_code(code: &str, text: String) -> Error {
     match code {
         "53100" | "13" => Error::Full(text),
-        "53300" | "5" => Error::Unavailable(text),
-        code if code.starts_with("08") || code.starts_with("57P") => Error::Unavailable(text),
+        "5" => Error::Unavailable(text),
         _ => Error::Failed(text),
     }
 }

@@ -94,7 +94,13 @@ impl Store {
         }
         let order = if page.from_end { "ASC" } else { "DESC" };
         let text = format!("{} {} ORDER BY id {order} LIMIT {}", sql::select(), where_all(&conditions), page.limit);
-        let (mut tasks, more) = self.read(within_bytes(bound(&text, texts).fetch(&self.pool))).await?;
+        let listing = async {
+            let mut connection = self.pool.acquire().await?;
+            let listed = within_bytes(bound(&text, texts).fetch(&mut *connection)).await?;
+            connection.give_back();
+            Ok(listed)
+        };
+        let (mut tasks, more) = self.read(listing).await?;
         if page.from_end {
             tasks.reverse();
         }

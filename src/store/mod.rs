@@ -34,7 +34,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use sqlx::any::AnyArguments;
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, AnyPool, SqlStr};
+use sqlx::{Any, AnyConnection, SqlStr};
 use tokio::sync::Semaphore;
 
 pub use backlog::Backlog;
@@ -48,6 +48,8 @@ pub use write::Durability;
 
 use crate::access::Caller;
 use crate::clock::Clock;
+use crate::config::DatabaseSettings;
+use crate::database::{CALL_LIMIT, Connections, Gate};
 use crate::metrics::Calls;
 use crate::task::{ControlRequest, IdempotencyKey, Progress, State, StateChange, Task, TaskChange, TaskId, Verb};
 use backlog_limit::BacklogLimit;
@@ -65,7 +67,7 @@ pub type OnChange = Arc<dyn Fn(&TaskChange) + Send + Sync>;
 /// The task store. Clones share one set of connections.
 #[derive(Clone)]
 pub struct Store {
-    pool: AnyPool,
+    pool: Connections<Any>,
     /// SQLite's single writer. None on PostgreSQL.
     writer: Option<sqlite::Writer>,
     sql: Arc<Sql>,
@@ -76,6 +78,9 @@ pub struct Store {
     batches: Arc<Semaphore>,
     ends: GroupCommit<RunEnd, Result<Arc<Task>, Error>>,
 }
+
+/// Default of the setting `store_connections`.
+const CONNECTIONS: u32 = 16;
 
 /// Number of changes that are announced before other tokio tasks may run.
 const ANNOUNCED_AT_ONCE: usize = 64;
@@ -122,18 +127,27 @@ impl Started {
 }
 
 impl Store {
-    /// Connects to `url` (`sqlite:PATH` or `postgres://…`) and migrates its tables.
+    /// Connects to `url` (`sqlite:PATH` or `postgres://…`) with the default number of connections.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] if the database cannot be reached, [`Error::Failed`] for an unknown scheme or a failed migration.
+    /// As [`Store::open`].
     pub async fn connect(url: &str, on_change: OnChange) -> Result<Store, Error> {
+        Store::open(&DatabaseSettings { url: url.to_owned(), connections: CONNECTIONS }, on_change).await
+    }
+
+    /// Connects to a database and migrates its tables.
+    ///
+    /// # Errors
+    /// [`Error::Unusable`] if the database cannot be reached, [`Error::Failed`] for an unknown scheme or a failed migration.
+    pub async fn open(settings: &DatabaseSettings, on_change: OnChange) -> Result<Store, Error> {
         sqlx::any::install_default_drivers();
+        let url = &settings.url;
         let (pool, dialect) = match url.split(':').next() {
-            Some("sqlite") => (sqlite::open(url).await?, SqlDialect::Sqlite),
-            Some("postgres" | "postgresql") => (postgres::open(url).await?, SqlDialect::Postgres),
+            Some("sqlite") => (Connections::of_file(sqlite::open(url).await?), SqlDialect::Sqlite),
+            Some("postgres" | "postgresql") => (postgres::open(settings).await?, SqlDialect::Postgres),
             _ => return Err(Error::Failed("the URL must begin with sqlite: or postgres://".to_owned())),
         };
-        migrate::run(&pool, dialect).await?;
+        migrate::run(pool.pool(), dialect).await?;
         let sql = Arc::new(Sql::new(dialect));
         let writer = match dialect {
             SqlDialect::Sqlite => Some(sqlite::Writer::start(url, Arc::clone(&sql)).await?),
@@ -159,7 +173,7 @@ impl Store {
 
     /// Returns the numbers of open connections, of idle ones among them, and of allowed ones.
     pub fn connections(&self) -> (u32, usize, u32) {
-        (self.pool.size(), self.pool.num_idle(), self.pool.options().get_max_connections())
+        self.pool.counts()
     }
 
     /// Returns the file of a SQLite store, which only one process may serve. None for other URLs.
@@ -277,6 +291,11 @@ impl Store {
         self.change(token.id, durability, report).await
     }
 
+    /// Returns what knows whether the server responds. None for a database in a file.
+    pub fn gate(&self) -> Option<&Gate> {
+        self.pool.gate()
+    }
+
     /// Checks that the database answers.
     #[tracing::instrument(target = "otlp.store", name = "store.ping", skip_all)]
     pub async fn ping(&self) -> Result<(), Error> {
@@ -360,7 +379,7 @@ impl Store {
 
     async fn read<T>(&self, query: impl Future<Output = sqlx::Result<T>>) -> Result<T, Error> {
         let begin = Clock::monotonic();
-        let read = query.await.map_err(Error::from);
+        let read = self.pool.within(CALL_LIMIT, query).await.map_err(Error::from);
         self.calls.ended("read", begin, read.as_ref().is_err_and(Error::is_unavailable));
         read
     }

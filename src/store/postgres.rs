@@ -2,91 +2,88 @@
 
 use std::time::Duration;
 
-use sqlx::any::AnyPoolOptions;
-use sqlx::{AnyPool, Connection};
+use sqlx::any::AnyQueryResult;
+use sqlx::{Any, AnyConnection, Connection};
 
 use super::Error;
 use super::sql::Sql;
 use super::write::{Scope, Write, WriteFn};
-
-const CONNECTIONS: u32 = 16;
+use crate::config::DatabaseSettings;
+use crate::database::{Address, CALL_LIMIT, Connections, Gate, PoolSettings, SESSION, is_lost};
 
 /// Settings of each connection.
 ///
 /// The tables have a schema of their own, apart from the datasets. Rows are always read by an index, in its order: statistics
 /// lag behind tables that grow by thousands of rows a second, and plans are cached. A plan made for a small table would scan
 /// all of a large one, and a plan that sorts few rows would fetch all that are due. Without such plans the estimated cost is so
-/// high that each statement would be compiled, which takes longer than to run it. So compilation is off.
-const SETTINGS: [&str; 4] =
-    ["SET search_path = pausa", "SET enable_seqscan = off", "SET enable_bitmapscan = off", "SET jit = off"];
+/// high that each statement would be compiled, which takes longer than to run it. So compilation is off. A transaction of a
+/// node that is gone ends, and its locks with it.
+const SETTINGS: &str = "SET search_path = pausa; SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off; \
+    SET idle_in_transaction_session_timeout = '10s'; ";
 
-/// A connection that was idle for less time is not checked before its use.
-const CHECK_AFTER: Duration = Duration::from_secs(1);
-
-/// Maximum time that a call waits for a connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// Maximum time that a call waits for a free connection.
+const PATIENCE: Duration = Duration::from_millis(1500);
 
 /// Maximum number of attempts of a write that conflicts with writes of other nodes.
 const ATTEMPTS: usize = 5;
 
 /// Connects and creates the schema.
-pub async fn open(url: &str) -> Result<AnyPool, Error> {
-    let pool = AnyPoolOptions::new()
-        .max_connections(CONNECTIONS)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        .test_before_acquire(false)
-        .before_acquire(|conn, used| {
-            Box::pin(async move {
-                if used.idle_for > CHECK_AFTER {
-                    conn.ping().await?;
-                }
-                Ok(true)
-            })
-        })
-        .after_connect(|conn, _| {
-            Box::pin(async move {
-                for setting in SETTINGS {
-                    sqlx::query(setting).execute(&mut *conn).await?;
-                }
-                Ok(())
-            })
-        })
-        .connect(url)
-        .await?;
-    sqlx::query("CREATE SCHEMA IF NOT EXISTS pausa").execute(&pool).await.or_else(exists_already)?;
-    Ok(pool)
+pub async fn open(settings: &DatabaseSettings) -> Result<Connections<Any>, Error> {
+    let address = Address::parse(&settings.url).map_err(|error| Error::Unusable(error.to_string()))?;
+    let gate = Gate::open(address).await.map_err(Error::Unusable)?;
+    let prepare = format!("{SETTINGS}{SESSION}");
+    let pool = PoolSettings { connections: settings.connections, patience: PATIENCE, prepare };
+    let connections = Connections::any(&gate, pool)?;
+    sqlx::query("CREATE SCHEMA IF NOT EXISTS pausa").execute(&connections).await.or_else(exists_already)?;
+    Ok(connections)
 }
 
 /// Ignores the error of a node that creates the schema at the same time as another one.
-fn exists_already(error: sqlx::Error) -> Result<sqlx::any::AnyQueryResult, sqlx::Error> {
+fn exists_already(error: sqlx::Error) -> Result<AnyQueryResult, sqlx::Error> {
     match error.as_database_error().and_then(|database| database.code()).as_deref() {
-        Some("23505" | "42P06") => Ok(sqlx::any::AnyQueryResult::default()),
+        Some("23505" | "42P06") => Ok(AnyQueryResult::default()),
         _ => Err(error),
     }
 }
 
 /// Runs the write, again if it conflicts with another one.
-pub async fn write<I, T, F>(pool: &AnyPool, sql: &Sql, write: &Write<I, F>) -> Result<T, Error>
+pub async fn write<I, T, F>(pool: &Connections<Any>, sql: &Sql, write: &Write<I, F>) -> Result<T, Error>
 where
     F: for<'c> WriteFn<'c, I, T>,
 {
-    let mut attempts = 1;
-    loop {
-        match attempt(pool, sql, write).await {
-            Err(error) if attempts < ATTEMPTS && is_conflict(&error) => attempts += 1,
-            outcome => return Ok(outcome?),
+    let attempts = async {
+        let mut attempts = 1;
+        loop {
+            match attempt(pool, sql, write).await {
+                Err(error) if attempts < ATTEMPTS && is_conflict(&error) => attempts += 1,
+                outcome => return outcome,
+            }
         }
-    }
+    };
+    Ok(pool.within(CALL_LIMIT, attempts).await?)
 }
 
-async fn attempt<I, T, F>(pool: &AnyPool, sql: &Sql, write: &Write<I, F>) -> sqlx::Result<T>
+/// Runs the write once. A connection that failed, or whose answer was not awaited, is closed.
+async fn attempt<I, T, F>(pool: &Connections<Any>, sql: &Sql, write: &Write<I, F>) -> sqlx::Result<T>
+where
+    F: for<'c> WriteFn<'c, I, T>,
+{
+    let mut connection = pool.acquire().await?;
+    let outcome = run(&mut connection, sql, write).await;
+    if !outcome.as_ref().is_err_and(is_lost) {
+        connection.give_back();
+    }
+    outcome
+}
+
+async fn run<I, T, F>(connection: &mut AnyConnection, sql: &Sql, write: &Write<I, F>) -> sqlx::Result<T>
 where
     F: for<'c> WriteFn<'c, I, T>,
 {
     if write.scope == Scope::Statement {
-        return (write.run)(&mut *pool.acquire().await?, sql, &write.input).await;
+        return (write.run)(connection, sql, &write.input).await;
     }
-    let mut transaction = pool.begin().await?;
+    let mut transaction = connection.begin().await?;
     let value = (write.run)(&mut transaction, sql, &write.input).await?;
     transaction.commit().await?;
     Ok(value)

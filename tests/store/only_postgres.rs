@@ -11,8 +11,8 @@ use super::place::{Place, at, control, create, plain, report, rows, running, sho
 use crate::harness::caller;
 use crate::harness::server::PATIENCE;
 
-async fn listen(place: &Place, store: &Store) -> Receiver<Received<ChangeEvent>> {
-    postgres::listen(&place.url, store.event_source().unwrap()).await.unwrap()
+async fn listen(store: &Store) -> Receiver<Received<ChangeEvent>> {
+    postgres::listen(store.gate().unwrap(), store.event_source().unwrap()).await.unwrap()
 }
 
 async fn next(events: &mut Receiver<Received<ChangeEvent>>) -> ChangeEvent {
@@ -33,7 +33,7 @@ async fn a_node_receives_the_events_of_another() {
     let place = Place::postgres().await;
     let (first, second) = (place.open().await, place.with_nodes().await);
     assert!(!first.is_exclusive());
-    let mut events = listen(&place, &first).await;
+    let mut events = listen(&first).await;
     let task = create(&second, plain()).await;
     assert_eq!(next(&mut events).await, event(&task, true));
     assert_eq!(first.get(caller(), task.id).await.unwrap().unwrap(), task, "an event is sent with the commit");
@@ -53,7 +53,7 @@ async fn a_node_receives_the_events_of_another() {
 async fn a_node_does_not_receive_its_own_events() {
     let place = Place::postgres().await;
     let (first, second) = (place.open().await, place.open().await);
-    let mut events = listen(&place, &first).await;
+    let mut events = listen(&first).await;
     create(&first, plain()).await;
     let theirs = create(&second, plain()).await;
     assert_eq!(next(&mut events).await.id, theirs.id);

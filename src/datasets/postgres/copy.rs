@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::super::{Batch, Column, Error};
 use super::encode::encode;
+use super::in_time;
 use super::schema::{ROW, names};
 
 /// Bytes per message. The cancel flag is checked after each one.
@@ -64,20 +65,20 @@ impl CopyIn {
         (before, batch): (i64, &Batch),
         cancelled: &CancellationToken,
     ) -> Result<(), Error> {
-        let mut copy = to.copy_in_raw(&self.statement).await?;
+        let mut copy = in_time(to.copy_in_raw(&self.statement)).await?;
         let (mut encoder, mut buffer, mut sent) = (encode(before, batch), Vec::new(), 0);
         while encoder.fill(&mut buffer, CHUNK) {
-            copy.send(buffer.as_slice()).await?;
+            in_time(copy.send(buffer.as_slice())).await?;
             sent += 1;
             if sent % TURN == 0 {
                 tokio::task::yield_now().await;
             }
             if cancelled.is_cancelled() {
-                copy.abort("cancelled").await?;
+                in_time(copy.abort("cancelled")).await?;
                 return Err(Error::Cancelled);
             }
         }
-        let copied = copy.finish().await.map_err(|error| self.refused(error, batch))?;
+        let copied = in_time(async { copy.finish().await.map_err(|error| self.refused(error, batch)) }).await?;
         match copied == batch.len() as u64 {
             true => Ok(()),
             false => Err(Error::Failed(format!("COPY added {copied} of {} rows", batch.len()))),

@@ -9,11 +9,13 @@ use std::pin::pin;
 use std::time::Duration;
 
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, PgPool, Postgres, Row, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::super::model::from_json;
 use super::super::{Error, ImportPlan};
+use super::PgConnections;
 use super::schema::own_table;
+use crate::database::OpenTransaction;
 use crate::task::TaskId;
 
 /// Maximum wait for a write of the previous run, which may be frozen. Then its connection is terminated.
@@ -34,8 +36,6 @@ const END_WRITERS: &str =
     "SELECT pg_terminate_backend(pid) FROM unnest(pg_blocking_pids($1)) AS other (pid) WHERE EXISTS (
     SELECT 1 FROM pg_locks l WHERE l.pid = other.pid AND l.relation = to_regclass($2) AND l.mode = 'RowExclusiveLock')";
 
-type OpenTransaction = Transaction<'static, Postgres>;
-
 /// State after the last commit.
 pub(super) struct StagingRow {
     pub(super) cursor: Option<String>,
@@ -47,7 +47,7 @@ pub(super) struct StagingRow {
 /// Raises the epoch. Returns the open transaction that did it, which has locked the staging's row. `None` if there is
 /// no staging.
 pub(super) async fn take_over(
-    pool: &PgPool,
+    pool: &PgConnections,
     task: TaskId,
     epoch: i64,
 ) -> Result<Option<(OpenTransaction, StagingRow)>, Error> {
@@ -59,10 +59,9 @@ pub(super) async fn take_over(
         return Ok(Some((transaction, read(&row)?)));
     }
     let newer = sqlx::query("SELECT 1 FROM pausa_datasets.staging WHERE task = $1").bind(task.to_string());
-    match newer.fetch_optional(&mut *transaction).await? {
-        Some(_) => Err(Error::LeaseLost),
-        None => Ok(None),
-    }
+    let newer = newer.fetch_optional(&mut *transaction).await?;
+    transaction.rollback().await?;
+    if newer.is_some() { Err(Error::LeaseLost) } else { Ok(None) }
 }
 
 /// Takes over a staging in order to end it. The returned transaction has locked its row and its table, so nobody adds
@@ -70,7 +69,7 @@ pub(super) async fn take_over(
 /// The epoch is raised first, in a separate transaction, so that an active write fails instead of waiting for the row.
 /// A published staging does not end: only its row is locked.
 pub(super) async fn seize(
-    pool: &PgPool,
+    pool: &PgConnections,
     task: TaskId,
     epoch: i64,
 ) -> Result<Option<(OpenTransaction, StagingRow)>, Error> {
@@ -89,7 +88,7 @@ pub(super) async fn seize(
 }
 
 /// Locks the table exclusively, if it still exists.
-async fn lock(pool: &PgPool, transaction: &mut OpenTransaction, table: &str) -> Result<(), Error> {
+async fn lock(pool: &PgConnections, transaction: &mut OpenTransaction, table: &str) -> Result<(), Error> {
     let there = sqlx::query_scalar("SELECT to_regclass($1) IS NOT NULL").bind(table);
     if !there.fetch_one(&mut **transaction).await? {
         return Ok(());
@@ -102,8 +101,9 @@ async fn lock(pool: &PgPool, transaction: &mut OpenTransaction, table: &str) -> 
     Ok(())
 }
 
-async fn backend(transaction: &mut OpenTransaction) -> Result<i32, Error> {
-    Ok(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut **transaction).await?)
+/// Returns the process ID of the connection.
+pub(super) async fn backend(connection: &mut PgConnection) -> Result<i32, Error> {
+    Ok(sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(connection).await?)
 }
 
 /// Waits for `wanted`. If that exceeds [`PATIENCE`], runs `end` and continues to wait.

@@ -3,11 +3,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use tokio::sync::Mutex;
 
 use super::super::Error;
+use super::{PgConnections, in_time};
 
 /// Writes to the WAL only, so that its commit waits until the WAL is on disk up to this record. A transaction that
 /// wrote nothing does not wait.
@@ -15,16 +14,15 @@ const FLUSH: &str = "SELECT pg_logical_emit_message(true, 'pausa', '')";
 
 /// Shared syncs of one server.
 pub(super) struct WalFlush {
-    pool: PgPool,
+    pool: PgConnections,
     asked: AtomicU64,
     /// Number of requests made before the last flush began.
     served: Mutex<u64>,
 }
 
 impl WalFlush {
-    /// Creates a pool of one connection, so that no import waits for it while it uses another connection.
-    pub(super) fn new(options: PgConnectOptions) -> Self {
-        let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(super::ACQUIRE).connect_lazy_with(options);
+    /// `pool` has one connection, so that no import waits for it while it uses another connection.
+    pub(super) fn new(pool: PgConnections) -> Self {
         Self { pool, asked: AtomicU64::new(0), served: Mutex::new(0) }
     }
 
@@ -37,7 +35,7 @@ impl WalFlush {
         let mut served = self.served.lock().await;
         if *served < number {
             let asked = self.asked.load(Ordering::SeqCst);
-            sqlx::query(FLUSH).execute(&self.pool).await?;
+            in_time(sqlx::query(FLUSH).execute(&self.pool)).await?;
             *served = asked;
         }
         Ok(())

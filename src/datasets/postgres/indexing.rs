@@ -1,14 +1,15 @@
 //! Creates the index of row numbers shortly after a dataset is published. Without it, reading works but is slower. The
 //! index is small and quick to create, because rows are stored nearly in order.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use super::super::Error;
 use super::super::identifiers::quoted;
+use super::PgConnections;
 use super::listing::{self, CatalogEntry};
 use super::schema::ROW;
 use super::schema::run_statement;
-use super::soon;
+use super::{fence, in_time, soon};
 
 /// A dataset whose table has no such index yet.
 const MISSING: &str = "SELECT name FROM (
@@ -22,29 +23,40 @@ const MISSING: &str = "SELECT name FROM (
 const ALONE: &str = "SELECT pg_try_advisory_xact_lock(5791083247)";
 
 /// Creates the missing indexes in the background.
-pub(super) fn index_soon(pool: &PgPool) {
-    soon("could not build the row indexes of datasets; the next import or start retries", index_all(pool.clone()));
+pub(super) fn index_soon(pool: &PgConnections) {
+    soon(
+        pool,
+        "could not build the row indexes of datasets; the next import or start retries",
+        index_all(pool.clone()),
+    );
 }
 
-async fn index_all(pool: PgPool) -> Result<(), Error> {
+async fn index_all(pool: PgConnections) -> Result<(), Error> {
     loop {
         let mut transaction = pool.begin().await?;
         // The connection that creates indexes already checks again.
-        if !sqlx::query_scalar(ALONE).fetch_one(&mut *transaction).await? {
-            return Ok(());
-        }
-        let name: Option<String> = sqlx::query_scalar(MISSING).fetch_optional(&mut *transaction).await?;
-        let Some(name) = name else { return Ok(()) };
-        // Until the index is created, the dataset cannot be changed or renamed. Readers are not blocked.
-        if let Some(entry) = listing::find_for_share(&mut transaction, &listing::parse_name(&name)?).await? {
-            index(&mut transaction, &entry).await?;
-        }
-        transaction.commit().await?;
+        let alone = in_time(sqlx::query_scalar(ALONE).fetch_one(&mut *transaction)).await?;
+        let name: Option<String> = match alone {
+            true => in_time(sqlx::query_scalar(MISSING).fetch_optional(&mut *transaction)).await?,
+            false => None,
+        };
+        let Some(name) = name else { return in_time(transaction.rollback()).await };
+        let backend = in_time(fence::backend(&mut transaction)).await?;
+        pool.while_working(backend, index(&mut transaction, &name)).await?;
+        in_time(transaction.commit()).await?;
+    }
+}
+
+/// Creates the index of a dataset. Until it exists, the dataset cannot be changed or renamed. Readers are not blocked.
+async fn index(transaction: &mut PgConnection, name: &str) -> Result<(), Error> {
+    match listing::find_for_share(transaction, &listing::parse_name(name)?).await? {
+        Some(entry) => index_table(transaction, &entry).await,
+        None => Ok(()),
     }
 }
 
 /// Creates the index unless its name exists. The name contains the ID of the task that created the table.
-async fn index(transaction: &mut PgConnection, entry: &CatalogEntry) -> Result<(), Error> {
+async fn index_table(transaction: &mut PgConnection, entry: &CatalogEntry) -> Result<(), Error> {
     let (table, name) = (entry.table(), quoted(&format!("{}_rows", entry.relation)));
     run_statement(transaction, format!("CREATE INDEX IF NOT EXISTS {name} ON {table} USING brin ({ROW})")).await?;
     analyze(transaction, &table).await

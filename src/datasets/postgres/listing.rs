@@ -1,12 +1,13 @@
 //! The catalog of datasets.
 
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, PgConnection, PgPool, Row};
+use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::super::identifiers::quoted;
 use super::super::model::from_json;
 use super::super::publication::{NameUse, PublishStep};
 use super::super::{Dataset, DatasetName, Error, ImportPlan};
+use super::PgConnections;
 use super::schema::MAX_COLUMNS;
 
 const SELECT: &str = "SELECT name, columns, rows, created_at, place, relation FROM pausa_datasets.dataset";
@@ -31,9 +32,11 @@ pub(super) fn table(place: &str, name: &DatasetName) -> String {
 }
 
 /// Returns the dataset.
-pub(super) async fn get(pool: &PgPool, name: &DatasetName) -> Result<Option<Dataset>, Error> {
+pub(super) async fn get(pool: &PgConnections, name: &DatasetName) -> Result<Option<Dataset>, Error> {
     let mut connection = pool.acquire().await?;
-    Ok(find(&mut connection, name, "").await?.map(|entry| entry.dataset))
+    let entry = find(&mut connection, name, "").await?;
+    connection.give_back();
+    Ok(entry.map(|entry| entry.dataset))
 }
 
 /// Returns the dataset, locked against changes until the transaction ends.
@@ -62,7 +65,7 @@ async fn find(connection: &mut PgConnection, name: &DatasetName, lock: &str) -> 
 
 /// Returns the datasets between two names, by name ascending.
 pub(super) async fn list(
-    pool: &PgPool,
+    pool: &PgConnections,
     (after, before): (Option<&str>, Option<&str>),
     limit: u32,
     from_end: bool,
@@ -81,7 +84,7 @@ pub(super) async fn list(
 }
 
 /// Returns the number of datasets.
-pub(super) async fn count(pool: &PgPool) -> Result<u64, Error> {
+pub(super) async fn count(pool: &PgConnections) -> Result<u64, Error> {
     let count: i64 = sqlx::query_scalar("SELECT count(*) FROM pausa_datasets.dataset").fetch_one(pool).await?;
     Ok(count.unsigned_abs())
 }

@@ -4,13 +4,13 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use sqlx::pool::PoolConnection;
-use sqlx::{PgConnection, PgPool, Postgres};
+use sqlx::{PgConnection, Postgres};
 
 use super::super::{Dataset, DatasetName, Error, Snapshot};
-use super::listing;
-use super::pins;
+use super::PgConnections;
 use super::schema::run_statement;
+use super::{in_time, listing, pins};
+use crate::database::Lent;
 
 /// Maximum number of lookups of a table that is moved meanwhile.
 const TRIES: usize = 5;
@@ -20,7 +20,7 @@ const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL enable_seqscan = off; SET LOCAL 
 
 /// The table of a snapshot.
 pub(super) struct SnapshotTable {
-    pool: PgPool,
+    pool: PgConnections,
     snapshot: Snapshot,
     /// Last known name, quoted.
     name: Mutex<Option<String>>,
@@ -29,18 +29,26 @@ pub(super) struct SnapshotTable {
 /// A connection in such a transaction. If it is not committed, the connection is closed: a response that is not read
 /// completely makes the connection unusable, and closing it stops the server at once.
 pub(super) struct LockedTable {
-    connection: PoolConnection<Postgres>,
-    committed: bool,
+    connection: Lent<Postgres>,
     /// Name of the table, quoted.
     pub(super) table: String,
 }
 
 impl SnapshotTable {
-    pub(super) fn new(pool: &PgPool, snapshot: &Snapshot) -> Self {
+    pub(super) fn new(pool: &PgConnections, snapshot: &Snapshot) -> Self {
         Self { pool: pool.clone(), snapshot: snapshot.clone(), name: Mutex::new(None) }
     }
 
+    /// Returns the connections of the table's database.
+    pub(super) fn connections(&self) -> &PgConnections {
+        &self.pool
+    }
+
     pub(super) async fn lock(&self) -> Result<LockedTable, Error> {
+        self.pool.during(in_time(self.lock_as_named())).await
+    }
+
+    async fn lock_as_named(&self) -> Result<LockedTable, Error> {
         for _ in 0..TRIES {
             let mut connection = self.pool.acquire().await?;
             let known = self.name().clone();
@@ -48,7 +56,7 @@ impl SnapshotTable {
                 Some(table) => table,
                 None => pins::find_table(&mut connection, &self.snapshot).await?,
             };
-            let mut locked = LockedTable { connection, committed: false, table };
+            let mut locked = LockedTable { connection, table };
             // Another table may have been given this name before the lock. Then the snapshot's table was moved.
             let lock = format!("{BEGIN}; LOCK TABLE {} IN ACCESS SHARE MODE", locked.table);
             if run_statement(&mut locked, lock).await.is_ok()
@@ -69,9 +77,9 @@ impl SnapshotTable {
 
 impl LockedTable {
     /// Returns a transaction that reads the dataset as it is now. [`Error::Missing`] if it does not exist.
-    pub(super) async fn dataset(pool: &PgPool, name: &DatasetName) -> Result<(LockedTable, Dataset), Error> {
+    pub(super) async fn dataset(pool: &PgConnections, name: &DatasetName) -> Result<(LockedTable, Dataset), Error> {
         let connection = pool.acquire().await?;
-        let mut locked = LockedTable { connection, committed: false, table: String::new() };
+        let mut locked = LockedTable { connection, table: String::new() };
         run_statement(&mut locked, "BEGIN".into()).await?;
         match listing::find_for_share(&mut locked, name).await? {
             Some(entry) => {
@@ -87,7 +95,7 @@ impl LockedTable {
 
     pub(super) async fn commit(mut self) -> Result<(), Error> {
         run_statement(&mut self, "COMMIT".into()).await?;
-        self.committed = true;
+        self.connection.give_back();
         Ok(())
     }
 }
@@ -103,13 +111,5 @@ impl Deref for LockedTable {
 impl DerefMut for LockedTable {
     fn deref_mut(&mut self) -> &mut PgConnection {
         &mut self.connection
-    }
-}
-
-impl Drop for LockedTable {
-    fn drop(&mut self) {
-        if !self.committed {
-            self.connection.close_on_drop();
-        }
     }
 }

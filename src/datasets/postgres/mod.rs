@@ -39,52 +39,94 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::TryFutureExt;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Executor, PgPool};
+use tokio::time::timeout;
 
 use self::flush::WalFlush;
 use super::{
     Batch, Dataset, DatasetName, Datasets, Error, ImportPlan, PinHolder, Selection, Snapshot, SnapshotReader, Staging,
 };
 use crate::access::Caller;
+use crate::config::DatabaseSettings;
+use crate::database::{Address, CALL_LIMIT, Connections, Gate, PoolSettings, SESSION, log_failure};
 use crate::task::TaskId;
 
-/// Maximum number of connections. A staging uses one only during a write, so a few serve many imports.
-const MAX_CONNECTIONS: u32 = 8;
+/// Maximum wait of an import for a free connection. Calls of the API wait for less.
+const ACQUIRE: Duration = Duration::from_secs(60);
 
-/// Maximum wait for a free connection. Then the database counts as unavailable.
-const ACQUIRE: Duration = Duration::from_secs(10);
+/// Maximum time of a call of a run that takes the same time whatever the number of rows.
+const RUN_LIMIT: Duration = Duration::from_secs(15);
 
-/// Writes pages to the disk soon after they change. By default they wait for the next checkpoint, which then delays all
-/// commits by a third of a second.
-const SETTING: &str = "SET backend_flush_after = '512kB'";
+/// Maximum time of one step of an operation that takes longer the more rows there are: a piece of a COPY, a commit.
+const STEP_LIMIT: Duration = Duration::from_secs(20);
+
+/// Settings of each connection. Pages are written to the disk soon after they change. By default they wait for the next
+/// checkpoint, which then delays all commits by a third of a second. A transaction of a node that is gone ends, and its locks
+/// with it.
+const SETTINGS: &str = "SET backend_flush_after = '512kB'; SET idle_in_transaction_session_timeout = '60s'; ";
+
+/// Connections to the database of the datasets.
+type PgConnections = Connections<sqlx::Postgres>;
 
 /// The datasets of one database.
 pub(super) struct Postgres {
-    pool: PgPool,
+    pool: PgConnections,
+    gate: Gate,
     flush: Arc<WalFlush>,
 }
 
 impl Postgres {
-    /// Connects, and creates the missing tables of the bookkeeping.
-    pub(super) async fn connect(url: &str) -> Result<Self, Error> {
-        let options = PgPoolOptions::new().max_connections(MAX_CONNECTIONS).acquire_timeout(ACQUIRE);
-        let options = options.after_connect(|connection, _| Box::pin(connection.execute(SETTING).map_ok(drop)));
-        let address: PgConnectOptions = url.parse()?;
-        let pool = options.connect_with(address.clone()).await?;
-        schema::create(&pool).await?;
+    /// Connects, and creates the missing tables of the bookkeeping. `beside` is the gate of the task store: it is used if the
+    /// datasets are on the same server.
+    pub(super) async fn connect(settings: &DatabaseSettings, beside: Option<&Gate>) -> Result<Self, Error> {
+        let address = Address::parse(&settings.url).map_err(|error| Error::Failed(error.to_string()))?;
+        let options = address.options();
+        let gate = match beside.filter(|gate| gate.address().is_same_server(&address)) {
+            Some(gate) => gate.clone(),
+            None => Gate::open(address).await.map_err(Error::Failed)?,
+        };
+        let pool = |connections| {
+            let prepare = format!("{SETTINGS}{SESSION}");
+            Connections::postgres(&gate, options.clone(), PoolSettings { connections, patience: ACQUIRE, prepare })
+        };
+        let (pool, flush) = (pool(settings.connections), Arc::new(WalFlush::new(pool(1))));
+        gate.within(RUN_LIMIT, schema::create(&pool)).await?;
         indexing::index_soon(&pool);
         retired::sweep_soon(&pool);
-        Ok(Self { pool, flush: Arc::new(WalFlush::new(address)) })
+        Ok(Self { pool, gate, flush })
+    }
+
+    /// Runs a call for at most `limit`. If its connection failed, waits for the verdict of the gate.
+    async fn within<T>(&self, limit: Duration, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+        let outcome = self.gate.within(limit, Box::pin(call)).await;
+        self.judged(outcome).await
+    }
+
+    async fn judged<T>(&self, outcome: Result<T, Error>) -> Result<T, Error> {
+        let Err(Error::Unavailable(text)) = outcome else { return outcome };
+        match self.gate.problem_after_failure().await {
+            Some(outage) => Err(Error::Outage(outage.to_string())),
+            None => Err(Error::Unavailable(text)),
+        }
+    }
+}
+
+/// Waits for one step of a long operation. Fails if it takes too long; then its connection must be closed.
+async fn in_time<T, E>(step: impl Future<Output = Result<T, E>>) -> Result<T, Error>
+where
+    Error: From<E>,
+{
+    match timeout(STEP_LIMIT, Box::pin(step)).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(_) => Err(Error::Unavailable(format!("the database gave no answer within {STEP_LIMIT:?}"))),
     }
 }
 
 /// Runs `work` as a background task. If it fails, `problem` is logged; a later call does the work.
-fn soon(problem: &'static str, work: impl Future<Output = Result<(), Error>> + Send + 'static) {
+fn soon(pool: &PgConnections, problem: &'static str, work: impl Future<Output = Result<(), Error>> + Send + 'static) {
+    let pool = pool.clone();
     tokio::spawn(async move {
-        if let Err(error) = work.await {
-            tracing::warn!(%error, "{problem}");
+        if let Err(error) = pool.during(work).await {
+            log_failure!(error, %error, "{problem}");
         }
     });
 }
@@ -92,11 +134,11 @@ fn soon(problem: &'static str, work: impl Future<Output = Result<(), Error>> + S
 #[async_trait]
 impl Datasets for Postgres {
     fn connections(&self) -> Option<(u32, usize, u32)> {
-        Some((self.pool.size(), self.pool.num_idle(), MAX_CONNECTIONS))
+        Some(self.pool.counts())
     }
 
     async fn get(&self, _: &Caller, name: &DatasetName) -> Result<Option<Dataset>, Error> {
-        listing::get(&self.pool, name).await
+        self.within(CALL_LIMIT, listing::get(&self.pool, name)).await
     }
 
     async fn list(
@@ -107,62 +149,71 @@ impl Datasets for Postgres {
         limit: u32,
         from_end: bool,
     ) -> Result<Vec<Dataset>, Error> {
-        listing::list(&self.pool, (after, before), limit, from_end).await
+        self.within(CALL_LIMIT, listing::list(&self.pool, (after, before), limit, from_end)).await
     }
 
     async fn count(&self, _: &Caller) -> Result<u64, Error> {
-        listing::count(&self.pool).await
+        self.within(CALL_LIMIT, listing::count(&self.pool)).await
     }
 
     async fn rows(&self, _: &Caller, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
-        let (mut locked, dataset) = locked_table::LockedTable::dataset(&self.pool, name).await?;
-        let source = row_query::RowQuery::new(locked.table.clone(), &dataset.columns);
-        let range = row_query::RowQueryRange { after, last: dataset.rows, limit };
-        let (batch, all) = row_query::read(&mut locked, &source, range).await?;
-        if all {
-            locked.commit().await?;
-        }
-        Ok(batch)
+        let (mut locked, dataset) =
+            self.within(CALL_LIMIT, locked_table::LockedTable::dataset(&self.pool, name)).await?;
+        let reading = async {
+            let source = row_query::RowQuery::new(locked.table.clone(), &dataset.columns);
+            let range = row_query::RowQueryRange { after, last: dataset.rows, limit };
+            let (batch, all) = row_query::read(&mut locked, &source, range).await?;
+            if all {
+                locked.commit().await?;
+            }
+            Ok(batch)
+        };
+        // A page has up to 4 MB. A lock may not be waited for as long.
+        self.within(RUN_LIMIT, reading).await
     }
 
     async fn drop_dataset(&self, _: &Caller, name: &DatasetName) -> Result<bool, Error> {
-        publishing::drop_dataset(&self.pool, name).await
+        self.within(CALL_LIMIT, publishing::drop_dataset(&self.pool, name)).await
     }
 
     async fn stage(&self, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<Box<dyn Staging>, Error> {
-        staging::stage(&self.pool, &self.flush, task, epoch, plan).await
+        self.within(RUN_LIMIT, staging::stage(&self.pool, &self.flush, task, epoch, plan)).await
     }
 
     async fn staged_cursor(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error> {
-        let Some((transaction, held)) = fence::take_over(&self.pool, task, epoch).await? else {
-            return Ok(None);
+        let taking_over = async {
+            let Some((transaction, held)) = fence::take_over(&self.pool, task, epoch).await? else {
+                return Ok(None);
+            };
+            transaction.commit().await?;
+            Ok(held.cursor)
         };
-        transaction.commit().await?;
-        Ok(held.cursor)
+        self.within(RUN_LIMIT, taking_over).await
     }
 
     async fn publish(&self, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error> {
-        publishing::publish(&self.pool, task, epoch, now).await
+        let outcome = self.gate.during(publishing::publish(&self.pool, task, epoch, now)).await;
+        self.judged(outcome).await
     }
 
     async fn rejects(&self, task: TaskId, from: u64) -> Result<Option<(Vec<u8>, u64)>, Error> {
-        rejects::next(&self.pool, task, from).await
+        self.within(RUN_LIMIT, rejects::next(&self.pool, task, from)).await
     }
 
     async fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error> {
-        staging::discard(&self.pool, task, epoch).await
+        self.within(RUN_LIMIT, staging::discard(&self.pool, task, epoch)).await
     }
 
     async fn purge_import(&self, task: TaskId) -> Result<(), Error> {
-        publishing::purge_import(&self.pool, task).await
+        self.within(RUN_LIMIT, publishing::purge_import(&self.pool, task)).await
     }
 
     async fn pin(&self, _: &Caller, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {
-        pins::pin(&self.pool, holder, name).await
+        self.within(RUN_LIMIT, pins::pin(&self.pool, holder, name)).await
     }
 
     async fn renew(&self, holder: PinHolder) -> Result<(), Error> {
-        pins::renew(&self.pool, holder).await
+        self.within(RUN_LIMIT, pins::renew(&self.pool, holder)).await
     }
 
     fn reader(&self, snapshot: &Snapshot, selection: &Selection) -> Arc<dyn SnapshotReader> {
@@ -170,6 +221,6 @@ impl Datasets for Postgres {
     }
 
     async fn unpin(&self, holder: PinHolder) -> Result<(), Error> {
-        pins::unpin(&self.pool, holder).await
+        self.within(RUN_LIMIT, pins::unpin(&self.pool, holder)).await
     }
 }

@@ -1,21 +1,25 @@
 //! Snapshots: a pinned table is not dropped.
 
-use sqlx::{PgConnection, PgPool, Row};
+use sqlx::{PgConnection, Row};
 
 use super::super::model::{SnapshotPart, from_json, to_json};
 use super::super::{DatasetName, Error, PIN_LIFE, PinHolder, Snapshot};
+use super::PgConnections;
 use super::schema::own_table;
 use super::{listing, retired};
 
 /// Pins the current state of the dataset for the holder. Returns the earlier snapshot if the holder has one.
-pub(super) async fn pin(pool: &PgPool, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {
+pub(super) async fn pin(pool: &PgConnections, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {
     sweep(pool).await?;
     let mut transaction = pool.begin().await?;
     if let Some(snapshot) = pinned(&mut transaction, holder).await? {
+        transaction.rollback().await?;
         return Ok(snapshot);
     }
-    let entry = listing::find_for_share(&mut transaction, name).await?;
-    let entry = entry.ok_or_else(|| Error::Missing(name.clone()))?;
+    let Some(entry) = listing::find_for_share(&mut transaction, name).await? else {
+        transaction.rollback().await?;
+        return Err(Error::Missing(name.clone()));
+    };
     let (columns, rows) = (entry.dataset.columns, entry.dataset.rows);
     let sql = "INSERT INTO pausa_datasets.pin (holder, relation, columns, rows, expires)
         VALUES ($1, $2, $3, $4, now() + $5 * interval '1 second')";
@@ -33,14 +37,14 @@ fn life(holder: PinHolder) -> Option<f64> {
 }
 
 /// Renews the pin of a stream.
-pub(super) async fn renew(pool: &PgPool, holder: PinHolder) -> Result<(), Error> {
+pub(super) async fn renew(pool: &PgConnections, holder: PinHolder) -> Result<(), Error> {
     let sql = "UPDATE pausa_datasets.pin SET expires = now() + $2 * interval '1 second' WHERE holder = $1";
     let renewed = sqlx::query(sql).bind(holder.to_string()).bind(life(holder)).execute(pool).await?;
     if renewed.rows_affected() > 0 { Ok(()) } else { Err(Error::pin_expired()) }
 }
 
 /// Releases the expired pins, which are those of streams whose node ended.
-async fn sweep(pool: &PgPool) -> Result<(), Error> {
+async fn sweep(pool: &PgConnections) -> Result<(), Error> {
     let sql = "DELETE FROM pausa_datasets.pin WHERE expires < now() RETURNING relation";
     let mut transaction = pool.begin().await?;
     let relations: Vec<String> = sqlx::query_scalar(sql).fetch_all(&mut *transaction).await?;
@@ -77,7 +81,7 @@ pub(super) async fn find_table(connection: &mut PgConnection, snapshot: &Snapsho
 }
 
 /// Releases the pin of the holder. Drops a retired table if this was its last pin.
-pub(super) async fn unpin(pool: &PgPool, holder: PinHolder) -> Result<(), Error> {
+pub(super) async fn unpin(pool: &PgConnections, holder: PinHolder) -> Result<(), Error> {
     let mut transaction = pool.begin().await?;
     let delete = sqlx::query_scalar("DELETE FROM pausa_datasets.pin WHERE holder = $1 RETURNING relation");
     let relation: Option<String> = delete.bind(holder.to_string()).fetch_optional(&mut *transaction).await?;

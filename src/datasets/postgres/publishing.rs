@@ -1,44 +1,62 @@
 //! Publishing: one transaction turns the staging into the table of a dataset, or adds its rows to one.
 
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::super::identifiers::quoted;
 use super::super::model::to_json;
 use super::super::publication::PublishStep;
 use super::super::{DatasetName, Error};
+use super::PgConnections;
 use super::fence::{self, StagingRow};
 use super::listing::{self, CatalogEntry};
 use super::schema::{ROW, names, own_table, run_statement};
-use super::{indexing, rejects, retired};
+use super::{in_time, indexing, rejects, retired};
 use crate::task::TaskId;
 
 /// Publishes the staging of a task and returns its rows. Changes nothing if that was done before.
-pub(super) async fn publish(pool: &PgPool, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error> {
-    let taken_over = fence::seize(pool, task, epoch).await?;
+pub(super) async fn publish(
+    pool: &PgConnections,
+    task: TaskId,
+    epoch: i64,
+    now: jiff::Timestamp,
+) -> Result<u64, Error> {
+    let taken_over = in_time(fence::seize(pool, task, epoch)).await?;
     let (mut transaction, row) = taken_over.ok_or_else(Error::no_staging)?;
     if !row.published {
-        let existing = listing::find_for_update(&mut transaction, &row.plan.dataset).await?;
-        let steps = listing::steps(&mut transaction, &row.plan, existing.as_ref()).await?;
-        for step in steps {
-            match (step, &existing) {
-                (PublishStep::CreateFromStaging, _) => create(&mut transaction, task, &row, now).await?,
-                (PublishStep::RetireExisting, Some(entry)) => retire(&mut transaction, entry).await?,
-                (PublishStep::AppendStaging { after }, Some(entry)) => {
-                    append(&mut transaction, task, &row, (entry, after)).await?;
-                }
-                (PublishStep::RetireExisting | PublishStep::AppendStaging { .. }, None) => {
-                    return Err(Error::Missing(row.plan.dataset.clone()));
-                }
-            }
-        }
-        rejects::drop_all(&mut transaction, task).await?;
-        let done = sqlx::query("UPDATE pausa_datasets.staging SET published = true WHERE task = $1");
-        done.bind(task.to_string()).execute(&mut *transaction).await?;
+        // Counts and copies all rows, which has no time limit.
+        let backend = in_time(fence::backend(&mut transaction)).await?;
+        pool.while_working(backend, publish_rows(&mut transaction, task, &row, now)).await?;
     }
-    transaction.commit().await?;
+    in_time(transaction.commit()).await?;
     indexing::index_soon(pool);
     retired::sweep_soon(pool);
     Ok(row.rows.unsigned_abs())
+}
+
+async fn publish_rows(
+    transaction: &mut PgConnection,
+    task: TaskId,
+    row: &StagingRow,
+    now: jiff::Timestamp,
+) -> Result<(), Error> {
+    let existing = listing::find_for_update(transaction, &row.plan.dataset).await?;
+    let steps = listing::steps(transaction, &row.plan, existing.as_ref()).await?;
+    for step in steps {
+        match (step, &existing) {
+            (PublishStep::CreateFromStaging, _) => create(transaction, task, row, now).await?,
+            (PublishStep::RetireExisting, Some(entry)) => retire(transaction, entry).await?,
+            (PublishStep::AppendStaging { after }, Some(entry)) => {
+                append(transaction, task, row, (entry, after)).await?;
+            }
+            (PublishStep::RetireExisting | PublishStep::AppendStaging { .. }, None) => {
+                return Err(Error::Missing(row.plan.dataset.clone()));
+            }
+        }
+    }
+    rejects::drop_all(transaction, task).await?;
+    let done = sqlx::query("UPDATE pausa_datasets.staging SET published = true WHERE task = $1");
+    done.bind(task.to_string()).execute(transaction).await?;
+    Ok(())
 }
 
 /// Fails unless the number of rows in a table, and the number of the last one, are the cursor's count.
@@ -104,9 +122,10 @@ async fn retire(transaction: &mut PgConnection, entry: &CatalogEntry) -> Result<
 }
 
 /// Drops a dataset. Returns false if there is none.
-pub(super) async fn drop_dataset(pool: &PgPool, name: &DatasetName) -> Result<bool, Error> {
+pub(super) async fn drop_dataset(pool: &PgConnections, name: &DatasetName) -> Result<bool, Error> {
     let mut transaction = pool.begin().await?;
     let Some(entry) = listing::find_for_update(&mut transaction, name).await? else {
+        transaction.rollback().await?;
         return Ok(false);
     };
     retire(&mut transaction, &entry).await?;
@@ -116,7 +135,7 @@ pub(super) async fn drop_dataset(pool: &PgPool, name: &DatasetName) -> Result<bo
 }
 
 /// Deletes the record of a published import.
-pub(super) async fn purge_import(pool: &PgPool, task: TaskId) -> Result<(), Error> {
+pub(super) async fn purge_import(pool: &PgConnections, task: TaskId) -> Result<(), Error> {
     let delete = sqlx::query("DELETE FROM pausa_datasets.staging WHERE task = $1 AND published");
     delete.bind(task.to_string()).execute(pool).await?;
     Ok(())

@@ -1,8 +1,9 @@
 //! Rejected rows of imports, in pieces.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use super::super::Error;
+use super::PgConnections;
 use crate::task::TaskId;
 
 /// Adds a piece. Ignores an empty one.
@@ -15,7 +16,7 @@ pub(super) async fn add(transaction: &mut PgConnection, task: TaskId, lines: &[u
 }
 
 /// Returns the first piece with at least this number, and the number after it.
-pub(super) async fn next(pool: &PgPool, task: TaskId, from: u64) -> Result<Option<(Vec<u8>, u64)>, Error> {
+pub(super) async fn next(pool: &PgConnections, task: TaskId, from: u64) -> Result<Option<(Vec<u8>, u64)>, Error> {
     let sql = "SELECT lines, number + 1 FROM pausa_datasets.reject WHERE task = $1 AND number >= $2
         ORDER BY number LIMIT 1";
     let query = sqlx::query_as::<_, (Vec<u8>, i64)>(sql).bind(task.to_string());

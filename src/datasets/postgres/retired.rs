@@ -1,14 +1,15 @@
 //! Retired tables ([`Retirement`]): those that only pins read, and large ones, which are dropped in the background. The
 //! server deletes the files of a table when it commits the drop, which takes longer the larger they are.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
 use super::super::Error;
 use super::super::identifiers::quoted;
 use super::super::publication::Retirement;
+use super::PgConnections;
 use super::schema::own_table;
 use super::schema::run_statement;
-use super::soon;
+use super::{fence, in_time, soon};
 
 /// Size from which a table is dropped in the background, in bytes.
 const LARGE: i64 = 64 << 20;
@@ -46,18 +47,23 @@ pub(super) async fn drop_small(transaction: &mut PgConnection, relation: &str) -
 }
 
 /// Drops retired tables without a pin in the background.
-pub(super) fn sweep_soon(pool: &PgPool) {
-    soon("could not drop unused tables; the next start retries", sweep(pool.clone()));
+pub(super) fn sweep_soon(pool: &PgConnections) {
+    soon(pool, "could not drop unused tables; the next start retries", sweep(pool.clone()));
 }
 
-async fn sweep(pool: PgPool) -> Result<(), Error> {
+async fn sweep(pool: PgConnections) -> Result<(), Error> {
     let free = "SELECT relation FROM pausa_datasets.retired r
         WHERE NOT EXISTS (SELECT 1 FROM pausa_datasets.pin p WHERE p.relation = r.relation)";
     let relations: Vec<String> = sqlx::query_scalar(free).fetch_all(&pool).await?;
     for relation in relations {
         let mut transaction = pool.begin().await?;
-        drop_free(&mut transaction, &relation).await?;
-        transaction.commit().await?;
+        // The server deletes large files when it commits, which has no time limit.
+        let backend = in_time(fence::backend(&mut transaction)).await?;
+        let dropping = async {
+            drop_free(&mut transaction, &relation).await?;
+            Ok::<(), Error>(transaction.commit().await?)
+        };
+        pool.while_working(backend, dropping).await?;
     }
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! The tables of the bookkeeping, and the names of tables and columns.
 
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::super::identifiers::{Rules, quoted};
 use super::super::{Column, ColumnType, Error};
+use super::PgConnections;
 use crate::task::TaskId;
 
 /// Maximum number of columns in a PostgreSQL table, minus the row number.
@@ -41,7 +42,7 @@ const SCHEMA: &str = r#"
 "#;
 
 /// Creates what is missing. Several nodes may do this at the same time.
-pub(super) async fn create(pool: &PgPool) -> Result<(), Error> {
+pub(super) async fn create(pool: &PgConnections) -> Result<(), Error> {
     let mut transaction = pool.begin().await?;
     sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await?;
     Ok(transaction.commit().await?)

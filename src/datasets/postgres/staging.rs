@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use async_trait::async_trait;
-use sqlx::PgPool;
 use tokio::sync::{Mutex, Semaphore, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::super::identifiers::quoted;
 use super::super::model::to_json;
 use super::super::{Batch, Checkpoint, Error, ImportPlan, PublishedStaging, Staging, WriteOutcome};
+use super::PgConnections;
 use super::copy::CopyIn;
 use super::flush::WalFlush;
 use super::schema::{create_table, own_table};
@@ -23,7 +23,7 @@ use crate::task::TaskId;
 
 /// Opens, takes over or creates the staging of a task.
 pub(super) async fn stage(
-    pool: &PgPool,
+    pool: &PgConnections,
     flush: &Arc<WalFlush>,
     task: TaskId,
     epoch: i64,
@@ -46,7 +46,7 @@ pub(super) async fn stage(
     Ok(writing((held.cursor, held.rows)))
 }
 
-async fn create(pool: &PgPool, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<(), Error> {
+async fn create(pool: &PgConnections, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<(), Error> {
     let mut transaction = pool.begin().await?;
     listing::check(&mut transaction, plan).await?;
     let sql = "INSERT INTO pausa_datasets.staging (task, epoch, plan) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
@@ -60,7 +60,7 @@ async fn create(pool: &PgPool, task: TaskId, epoch: i64, plan: &ImportPlan) -> R
 }
 
 /// Drops the staging of a task. Does nothing if it is published or does not exist.
-pub(super) async fn discard(pool: &PgPool, task: TaskId, epoch: i64) -> Result<(), Error> {
+pub(super) async fn discard(pool: &PgConnections, task: TaskId, epoch: i64) -> Result<(), Error> {
     let Some((mut transaction, held)) = fence::seize(pool, task, epoch).await? else {
         return Ok(());
     };
@@ -110,7 +110,7 @@ struct ActiveWrite {
 
 impl TableStaging {
     fn new(
-        (pool, flush): (&PgPool, &Arc<WalFlush>),
+        (pool, flush): (&PgConnections, &Arc<WalFlush>),
         (task, epoch): (TaskId, i64),
         plan: &ImportPlan,
         (cursor, rows): (Option<String>, i64),

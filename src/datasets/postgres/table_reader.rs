@@ -7,16 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
-use futures_util::TryStreamExt;
-use sqlx::{AssertSqlSafe, PgPool};
+use futures_util::{TryFutureExt, TryStreamExt};
+use sqlx::AssertSqlSafe;
 use tokio_util::sync::CancellationToken;
 
 use super::super::{ColumnType, CsvPage, Error, PageLimit, RowWindow, Selection, Snapshot, SnapshotReader};
 use super::copy_text::{add_row, is_plain};
+use super::fence::backend;
 use super::locked_table::SnapshotTable;
 use super::page_range::{page_range, pages};
 use super::row_collector::{MOST_BYTES, NextRead, RowCollector};
 use super::schema::{ROW, declared, names};
+use super::{PgConnections, in_time};
 
 /// Rows of the first COPY by the index. It measures the size of rows.
 const FIRST: u64 = 64;
@@ -44,7 +46,7 @@ struct TableQuery {
 }
 
 impl TableReader {
-    pub(super) fn new(pool: &PgPool, snapshot: &Snapshot, selection: &Selection) -> Self {
+    pub(super) fn new(pool: &PgConnections, snapshot: &Snapshot, selection: &Selection) -> Self {
         let names = names(&snapshot.columns);
         let kind = |index: usize| snapshot.columns[index].kind;
         let conditions = selection.conditions.iter().map(|condition| {
@@ -81,8 +83,10 @@ impl TableQuery {
         let mut locked = self.table.lock().await?;
         let (table, conditions) = (&locked.table, &self.conditions);
         let sql = format!("SELECT count(*) FROM {table} WHERE {ROW} > {after} AND {ROW} <= {last}{conditions}");
-        let count: i64 = sqlx::query_scalar(AssertSqlSafe(sql)).persistent(false).fetch_one(&mut *locked).await?;
-        locked.commit().await?;
+        let backend = in_time(backend(&mut locked)).await?;
+        let count = sqlx::query_scalar(AssertSqlSafe(sql)).persistent(false).fetch_one(&mut *locked);
+        let count: i64 = self.table.connections().while_working(backend, count.map_err(Error::from)).await?;
+        in_time(locked.commit()).await?;
         Ok(count.unsigned_abs())
     }
 
@@ -91,8 +95,8 @@ impl TableQuery {
         if self.collector.lacks_pages() {
             let mut locked = self.table.lock().await?;
             let table = locked.table.clone();
-            self.collector.found(page_range(&mut locked, &table, window.after).await?);
-            locked.commit().await?;
+            self.collector.found(in_time(page_range(&mut locked, &table, window.after)).await?);
+            in_time(locked.commit()).await?;
         }
         loop {
             match self.collector.next(window).await {
@@ -172,16 +176,22 @@ impl TableQuery {
     ) -> Result<bool, Error> {
         let mut locked = self.table.lock().await?;
         let sql = format!("COPY (SELECT {ROW}{} FROM {} {rows}) TO STDOUT", self.columns, locked.table);
-        let mut lines = locked.copy_out_raw(&sql).await?;
-        while let Some(line) = lines.try_next().await? {
-            let (number, cells) = numbered(line)?;
-            if self.is_stopped() || !take(number, cells)? {
-                return Ok(false);
+        let backend = in_time(backend(&mut locked)).await?;
+        let copying = async {
+            let mut lines = locked.copy_out_raw(&sql).await?;
+            while let Some(line) = lines.try_next().await? {
+                let (number, cells) = numbered(line)?;
+                if self.is_stopped() || !take(number, cells)? {
+                    return Ok(false);
+                }
             }
+            Ok::<bool, Error>(true)
+        };
+        let all = self.table.connections().while_working(backend, copying).await?;
+        if all {
+            in_time(locked.commit()).await?;
         }
-        drop(lines);
-        locked.commit().await?;
-        Ok(true)
+        Ok(all)
     }
 }
 

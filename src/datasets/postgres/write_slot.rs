@@ -4,15 +4,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use sqlx::pool::PoolConnection;
-use sqlx::{Connection, PgConnection, PgPool, Postgres};
+use sqlx::{PgConnection, Postgres};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::super::{Batch, Checkpoint, Error, WriteOutcome};
 use super::copy::CopyIn;
 use super::flush::WalFlush;
-use super::rejects;
+use super::{PgConnections, in_time, rejects};
+use crate::database::Lent;
 use crate::task::TaskId;
 
 /// Checks the fence and the order: if a newer epoch took over, or an earlier write is missing, it changes no row. It
@@ -24,7 +24,7 @@ const COMMIT: &str = "UPDATE pausa_datasets.staging SET cursor = $4, rows = $3 +
 
 /// The staging that a run writes to.
 pub(super) struct WriteTarget {
-    pub(super) pool: PgPool,
+    pub(super) pool: PgConnections,
     pub(super) task: TaskId,
     pub(super) epoch: i64,
     pub(super) copy: CopyIn,
@@ -36,8 +36,8 @@ pub(super) struct WriteTarget {
 
 /// A connection, and a permit that limits how many writes have one.
 pub(super) struct WriteSlot {
-    connection: PoolConnection<Postgres>,
-    _permit: OwnedSemaphorePermit,
+    connection: Lent<Postgres>,
+    permit: OwnedSemaphorePermit,
 }
 
 /// Rows to write after the first `before` rows.
@@ -87,7 +87,7 @@ impl WriteTarget {
     pub(super) async fn slot(self: Arc<Self>) -> Result<WriteSlot, Error> {
         let _door = self.door.lock().await;
         let permit = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| Error::Cancelled)?;
-        Ok(WriteSlot { connection: self.pool.acquire().await?, _permit: permit })
+        Ok(WriteSlot { connection: self.pool.acquire().await?, permit })
     }
 
     /// Writes when a slot is free. Returns when the rows are on disk, or at once if the write is cancelled. A server
@@ -127,12 +127,13 @@ impl WriteTarget {
         L: Future<Output = Result<WriteSlot, Error>>,
     {
         self.copy.check(&write.batch)?;
-        let mut slot = tokio::select! {
+        let WriteSlot { connection, permit } = tokio::select! {
             biased;
             () = write.decision.cancelled.cancelled() => return Err(Error::Cancelled),
             slot = slot => slot?,
         };
-        self.transact(&mut slot.connection, write).await?;
+        self.pool.during(self.transact(connection, write)).await?;
+        drop(permit);
         if let Some(done) = write.done.take() {
             // There may be no next write.
             let _ = done.send(());
@@ -140,20 +141,26 @@ impl WriteTarget {
         Ok(())
     }
 
-    async fn transact(&self, connection: &mut PoolConnection<Postgres>, write: &mut TableWrite) -> Result<(), Error> {
-        let mut transaction = connection.begin().await?;
-        let Err(error) = self.fill(&mut transaction, write).await else {
-            return Ok(transaction.commit().await?);
-        };
-        let ended = transaction.rollback().await;
-        if ended.is_err() {
-            connection.close_on_drop();
+    async fn transact(&self, mut connection: Lent<Postgres>, write: &mut TableWrite) -> Result<(), Error> {
+        in_time(sqlx::raw_sql("BEGIN").execute(&mut *connection)).await?;
+        let filled = self.fill(&mut connection, write).await;
+        if filled.as_ref().is_err_and(Error::is_unavailable) {
+            // Dropping the connection closes it, which rolls back.
+            return filled;
         }
-        match error {
+        let end = if filled.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        let ended = in_time(sqlx::raw_sql(end).execute(&mut *connection)).await;
+        let outcome = match filled {
+            Ok(()) => Ok(ended.map(drop)?),
             // The table is dropped with the staging. Only a newer run drops it.
-            Error::Failed(_) if ended.is_ok() && !self.holds(connection).await? => Err(Error::LeaseLost),
-            error => Err(error),
-        }
+            Err(Error::Failed(_)) if ended.is_ok() && !self.holds(&mut connection).await? => Err(Error::LeaseLost),
+            Err(error) => {
+                ended?;
+                Err(error)
+            }
+        };
+        connection.give_back();
+        outcome
     }
 
     /// Does everything except the commit.
@@ -174,13 +181,13 @@ impl WriteTarget {
         }
         let fenced = sqlx::query(COMMIT).bind(self.task.to_string()).bind(self.epoch).bind(*before);
         let fenced = fenced.bind(&checkpoint.cursor).bind(i64::try_from(batch.len()).unwrap_or(i64::MAX));
-        fenced.fetch_optional(&mut *to).await?.ok_or(Error::LeaseLost)?;
-        rejects::add(to, self.task, &checkpoint.rejects).await
+        in_time(fenced.fetch_optional(&mut *to)).await?.ok_or(Error::LeaseLost)?;
+        in_time(rejects::add(to, self.task, &checkpoint.rejects)).await
     }
 
     async fn holds(&self, connection: &mut PgConnection) -> Result<bool, Error> {
         let sql = "SELECT 1 FROM pausa_datasets.staging WHERE task = $1 AND epoch = $2 AND NOT published";
         let held = sqlx::query(sql).bind(self.task.to_string()).bind(self.epoch);
-        Ok(held.fetch_optional(connection).await?.is_some())
+        Ok(in_time(held.fetch_optional(connection)).await?.is_some())
     }
 }

@@ -1,17 +1,17 @@
 //! The catalog: the datasets, their segments, and the pins.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, Transaction, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::super::Error;
 
 /// Maximum wait for a lock of another connection.
 pub(super) const BUSY: Duration = Duration::from_secs(10);
 
-/// `garbage` lists segments that were published and belong to no dataset any more. Those that a pin reads stay until it
+/// `used_by` has one row: the task store whose datasets these are. `garbage` lists segments that were published and belong to no dataset any more. Those that a pin reads stay until it
 /// is released.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS dataset (
@@ -33,11 +33,13 @@ const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS publication (
         task TEXT PRIMARY KEY, rows INTEGER NOT NULL, cursor TEXT
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS used_by (store TEXT NOT NULL) STRICT;
     CREATE TABLE IF NOT EXISTS garbage (segment TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 ";
 
 /// The only connection to the catalog. Its statements are short.
 pub(super) struct Catalog {
+    path: PathBuf,
     connection: Mutex<Connection>,
 }
 
@@ -49,7 +51,31 @@ impl Catalog {
         connection.busy_timeout(BUSY)?;
         connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -1024;")?;
         connection.execute_batch(SCHEMA)?;
-        Ok(Self { connection: Mutex::new(connection) })
+        Ok(Self { path: path.to_owned(), connection: Mutex::new(connection) })
+    }
+
+    /// Records the task store that uses the catalog. Fails if that is another one.
+    pub(super) fn assign(&self, store: &str) -> Result<(), Error> {
+        let user = self.write(|transaction| {
+            let user: Option<String> =
+                transaction.query_row("SELECT store FROM used_by", (), |row| row.get(0)).optional()?;
+            if user.is_none() {
+                transaction.execute("INSERT INTO used_by (store) VALUES (?1)", [store])?;
+            }
+            Ok(user)
+        })?;
+        match user {
+            Some(user) if user != store => Err(self.used_by_another()),
+            _ => Ok(()),
+        }
+    }
+
+    fn used_by_another(&self) -> Error {
+        let path = self.path.display();
+        Error::Failed(format!(
+            "{path} has the datasets of another task store. Each store needs a file of its own: set datasets_url. If the other \
+             store no longer exists, run: sqlite3 {path} 'DELETE FROM used_by'"
+        ))
     }
 
     /// Reads one state of the catalog.

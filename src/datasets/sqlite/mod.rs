@@ -120,6 +120,11 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + S
 
 #[async_trait]
 impl Datasets for Sqlite {
+    async fn assign(&self, store: &str) -> Result<(), Error> {
+        let store = store.to_owned();
+        self.run(move |shared| shared.catalog.assign(&store)).await
+    }
+
     async fn get(&self, _: &Caller, name: &DatasetName) -> Result<Option<Dataset>, Error> {
         let name = name.clone();
         self.run(move |shared| shared.catalog.read(|catalog| listing::get(catalog, &name))).await

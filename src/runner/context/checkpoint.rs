@@ -9,6 +9,7 @@ use super::super::kind::{Failure, StopReason};
 use super::super::report::{LatestCheckpoint, Report};
 use super::{Context, parse_cursor};
 use crate::clock::{Clock, until_available};
+use crate::database::log_failure;
 use crate::store::{self, Durability, LastReport};
 use crate::task::{Code, Progress, State};
 
@@ -123,7 +124,8 @@ impl Context {
     }
 
     fn log_unavailable(&self, error: &store::Error) {
-        tracing::warn!(
+        log_failure!(
+            error,
             task = %self.id(),
             kind = self.0.task.kind,
             epoch = self.epoch(),

@@ -1,0 +1,89 @@
+//! Connections that are lost: half-open without a reset, or closed by a restart.
+
+use std::time::Duration;
+
+use pausa::clock::Clock;
+use serde_json::json;
+
+use super::{Proxied, until_ready, warnings};
+use crate::harness::csv;
+use crate::harness::proxy::Traffic;
+use crate::harness::server::{PATIENCE, Server};
+
+/// Rows of the imports.
+const ROWS: usize = 60_000;
+
+/// An import that takes some seconds.
+fn slow() -> serde_json::Value {
+    json!({ "dataset": "people", "maxRowsPerSecond": 6_000 })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_recovers_from_half_open_connections_and_its_tasks_go_on() {
+    let proxied = Proxied::start().await;
+    let settings = [("PAUSA_DATABASE_URL", proxied.url.as_str()), ("PAUSA_LEASE_SECONDS", "30")];
+    let mut server = Server::with(&settings).await;
+    let upload = server.upload(csv::people(ROWS)).await;
+    let id = server.import(&upload, slow()).await;
+    server.until_done(&id, 5_000).await;
+
+    // All present connections are lost for good. New ones work at once.
+    proxied.proxy.set(Traffic::Drop);
+    let begin = Clock::monotonic();
+    proxied.proxy.set(Traffic::Pass);
+    until_ready(&server, 200).await;
+    let done = server.until(&id, "COMPLETED").await;
+    eprintln!("half-open: ready and completed after {:?}", begin.elapsed());
+    assert_eq!(done["progress"]["done"], ROWS);
+    assert_eq!(csv::cells(&server.exported("people").await), csv::cells(csv::people(ROWS).as_bytes()));
+
+    proxied.proxy.set(Traffic::Drop);
+    proxied.proxy.set(Traffic::Pass);
+    let begin = Clock::monotonic();
+    assert!(server.terminate().await.is_some());
+    eprintln!("half-open: SIGTERM took {:?}", begin.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn imports_go_on_soon_after_a_restart_and_the_log_has_one_line() {
+    let proxied = Proxied::start().await;
+    let settings = [("PAUSA_DATABASE_URL", proxied.postgres.url()), ("PAUSA_LOG", "info".to_owned())];
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let (mut server, log) = Server::logging(&settings).await;
+    let upload = server.upload(csv::people(ROWS)).await;
+    let id = server.import(&upload, slow()).await;
+    server.until_done(&id, 5_000).await;
+
+    let stopped = std::sync::Arc::clone(&proxied.postgres);
+    tokio::task::spawn_blocking(move || stopped.stop()).await.unwrap();
+    until_ready(&server, 503).await;
+    // Long enough that each loop of the node has tried several times.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let again = std::sync::Arc::clone(&proxied.postgres);
+    tokio::task::spawn_blocking(move || again.serve()).await.unwrap();
+    let begin = Clock::monotonic();
+    let before = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let answer =
+                server.ask("query($id: ID!) { task(id: $id) { progress { done } } }", json!({ "id": id })).await;
+            if let Some(done) = answer["data"]["task"]["progress"]["done"].as_u64() {
+                return done;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let before = before.await.unwrap();
+    let answered = begin.elapsed();
+    server.until_done(&id, before + 1).await;
+    eprintln!("restart: answers after {answered:?}, the import goes on after {:?}", begin.elapsed());
+    let done = server.until(&id, "COMPLETED").await;
+    assert_eq!(done["progress"]["done"], ROWS);
+    assert_eq!(server.rows("people").await, Some(ROWS as u64));
+    assert_eq!(csv::cells(&server.exported("people").await), csv::cells(csv::people(ROWS).as_bytes()));
+    assert_eq!(server.terminate().await, Some(0));
+    let log = log.await.unwrap();
+    let outages = warnings(&log).iter().filter(|line| line.contains("PostgreSQL is unavailable")).count();
+    assert_eq!(outages, 1, "{log}");
+    eprintln!("restart: {} lines of warnings:\n{}", warnings(&log).len(), warnings(&log).join("\n"));
+    assert!(warnings(&log).len() <= 4, "{log}");
+}
