@@ -18,7 +18,7 @@ use crate::api::Api;
 use crate::backup;
 use crate::bus::{self, Bus};
 use crate::clock::Clock;
-use crate::config::{Config, PauseEnd, Role};
+use crate::config::{BucketUrl, Config, PauseEnd, Role};
 use crate::datasets;
 use crate::files::{Files, UploadLocks};
 use crate::http;
@@ -71,6 +71,17 @@ pub enum StartError {
     /// The files do not belong to the task store.
     #[error(transparent)]
     Files(#[from] ForeignFiles),
+    /// The bucket cannot be used.
+    #[error(
+        "setting files_url = {bucket}: {cause}. Check that the bucket exists and that AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID \
+         and AWS_SECRET_ACCESS_KEY are those of its owner"
+    )]
+    Bucket {
+        /// The bucket, without its keys.
+        bucket: BucketUrl,
+        /// Cause.
+        cause: std::io::Error,
+    },
     /// A folder cannot be used.
     #[error("{folder}: {cause}")]
     Folder {
@@ -121,7 +132,8 @@ impl App {
         let root = config.files();
         // If nodes share the folder, another one may be receiving an upload.
         let abandoned = if store.is_exclusive() { clock.now() } else { clock.now() - RECEIVING };
-        let files = Files::open(&root, abandoned).await.map_err(|cause| StartError::Folder { folder: root, cause })?;
+        let files = Files::open(&root, config.files_bucket.as_ref(), abandoned);
+        let files = files.await.map_err(|cause| unusable_files(&config, root, cause))?;
         files_identity::check(&store, files.blobs.as_ref(), &clock).await?;
         if let (Some(lock), Some(file)) = (&lock, Store::file(&config.store_url())) {
             backup::store_identity::note(lock, &file).map_err(|cause| StartError::Folder { folder: file, cause })?;
@@ -227,6 +239,13 @@ pub fn node_name(clock: &Clock) -> String {
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let id = clock.uuid().simple().to_string();
     format!("{host}-{}", &id[id.len() - 8..])
+}
+
+fn unusable_files(config: &Config, folder: PathBuf, cause: std::io::Error) -> StartError {
+    match config.files_bucket.clone() {
+        Some(bucket) => StartError::Bucket { bucket, cause },
+        None => StartError::Folder { folder, cause },
+    }
 }
 
 fn ephemeral(config: &mut Config) -> Result<Option<tempfile::TempDir>, StartError> {

@@ -26,13 +26,14 @@ const LAYERS: [&[&str]; 14] = [
 ];
 
 /// Crates that only some places may name.
-const KEPT: [(&str, &[&str]); 7] = [
+const KEPT: [(&str, &[&str]); 8] = [
     ("sqlx", &["src/store", "src/datasets", "src/database", "src/bus/postgres.rs"]),
     ("rusqlite", &["src/datasets/sqlite", "src/backup"]),
     ("async_graphql", &["src/gql", "src/api", "src/kinds/api.rs", "src/kinds/*/api.rs"]),
     ("axum", &["src/http", "src/app.rs"]),
     ("prometheus_client", &["src/metrics"]),
-    ("reqwest", &["src/telemetry"]),
+    ("reqwest", &["src/telemetry", "src/files/blobs/s3"]),
+    ("object_store", &["src/files/blobs/s3"]),
     ("tokio::fs", &["src/files", "src/kinds/import/rejects.rs"]),
 ];
 

@@ -16,18 +16,20 @@ mod imports;
 mod load;
 mod peers;
 mod pi;
+mod s3;
 mod timers;
 
 use std::process::ExitCode;
 
 /// Names of the measurements.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 16] = [
     "calls",
     "imports-sqlite",
     "imports-postgres",
     "exports-sqlite",
     "exports-postgres",
     "downloads",
+    "s3",
     "pi",
     "pi-controls",
     "pi-large",
@@ -59,6 +61,7 @@ async fn main() -> ExitCode {
             "exports-sqlite" => exports::sqlite().await,
             "exports-postgres" => exports::postgres().await,
             "downloads" => downloads::measure().await,
+            "s3" => s3::measure().await,
             "pi" => pi::measure().await,
             "pi-controls" => pi::controls().await,
             "pi-large" => pi::large().await,

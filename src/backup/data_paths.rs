@@ -28,9 +28,12 @@ impl DataPaths {
     /// Returns the paths of a server with these settings.
     ///
     /// # Errors
-    /// [`Error::Postgres`] and [`Error::NoFile`]: only SQLite files can be copied.
+    /// [`Error::Postgres`], [`Error::NoFile`] and [`Error::Bucket`]: only files can be copied.
     pub fn of(config: &Config) -> Result<DataPaths, Error> {
         let store = file(&config.store_url(), "the task store (database_url)")?;
+        if let Some(bucket) = &config.files_bucket {
+            return Err(Error::Bucket(bucket.to_string()));
+        }
         let catalog = file(&config.datasets_url(), "the database of the datasets (datasets_url)")?;
         Ok(DataPaths { store, catalog, files: config.files() })
     }

@@ -12,6 +12,12 @@ pub enum Error {
          results: docs/operations.md describes the order"
     )]
     Postgres(&'static str),
+    /// The files are in a bucket.
+    #[error(
+        "uploads and results are in the bucket {0}, and this command copies folders only. Copy the bucket with its own tools, after \
+         the databases"
+    )]
+    Bucket(String),
     /// The store is in memory, or the URL does not name a file.
     #[error("{0} is not a file")]
     NoFile(&'static str),

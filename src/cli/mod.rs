@@ -139,13 +139,13 @@ fn config(arguments: &Arguments) -> Result<Config, Box<dyn std::error::Error>> {
     Ok(Config::load(file.as_deref(), variables()?.into_iter(), &flags)?)
 }
 
-/// Returns the PAUSA_* variables.
+/// Returns the PAUSA_* and AWS_* variables.
 ///
 /// # Errors
 /// A value that is not UTF-8.
 fn variables() -> Result<Vec<(String, String)>, String> {
     let variables = std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value));
-    let variables = variables.filter(|(name, _)| name.starts_with("PAUSA_"));
+    let variables = variables.filter(|(name, _)| name.starts_with("PAUSA_") || name.starts_with("AWS_"));
     variables
         .map(|(name, value)| match value.into_string() {
             Ok(value) => Ok((name, value)),

@@ -105,6 +105,20 @@ impl Layers {
     }
 }
 
+/// Replaces the variables that name the files of keys, such as AWS_SECRET_ACCESS_KEY_FILE, by the keys.
+pub fn with_key_files(variables: Vec<(String, String)>) -> Result<Vec<(String, String)>, ConfigError> {
+    const KEYS: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+    let known: Vec<_> = variables.iter().map(|(name, _)| name.clone()).collect();
+    let read = |(name, text): (String, String)| match name.strip_suffix(VALUE_FILE).filter(|key| KEYS.contains(key)) {
+        Some(key) => {
+            let other = known.iter().any(|name| name == key).then_some(key);
+            Ok((key.to_owned(), value_of_file(&name, &text, other)?))
+        }
+        None => Ok((name, text)),
+    };
+    variables.into_iter().map(read).collect()
+}
+
 /// Returns the text of the file that `variable` names, without its last line break. `other` is a variable with the same value.
 fn value_of_file(variable: &str, file: &str, other: Option<&str>) -> Result<String, ConfigError> {
     let refused = |problem: String| ConfigError::ValueFile { variable: variable.to_owned(), problem };

@@ -1,5 +1,6 @@
 //! Settings of the server: read from their sources and validated once, at startup.
 
+mod bucket_url;
 mod injected;
 mod layers;
 mod limits;
@@ -14,6 +15,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use bucket_url::BucketUrl;
 pub use layers::Layers;
 pub use limits::{HttpLimits, SocketLimits};
 use reader::SettingReader;
@@ -36,6 +38,10 @@ pub struct Config {
     pub datasets_connections: u32,
     /// Folder for uploads and results. None: the data folder.
     pub files_dir: Option<PathBuf>,
+    /// Bucket for uploads and results. None: a folder.
+    pub files_bucket: Option<BucketUrl>,
+    /// Sends clients to the bucket for downloads.
+    pub files_presigned: bool,
     /// Name of this node. None: generated.
     pub node: Option<String>,
     /// Role of this node.
@@ -191,7 +197,7 @@ fn suggestion(nearest: Option<&str>) -> String {
 }
 
 impl Config {
-    /// Reads the settings from all sources. `file` is the path of a settings file; `flags` are names and values from the command
+    /// Reads the settings from all sources. `variables` are PAUSA_* and AWS_* variables, `file` is the path of a settings file; `flags` are names and values from the command
     /// line.
     ///
     /// # Errors
@@ -205,14 +211,21 @@ impl Config {
         if let Some(file) = file {
             layers.apply_file(file)?;
         }
-        let ignored = layers.apply_variables(variables)?;
+        let (aws, variables): (Vec<_>, Vec<_>) = variables.partition(|(name, _)| name.starts_with("AWS_"));
+        let aws = layers::with_key_files(aws)?;
+        let ignored = layers.apply_variables(variables.into_iter())?;
         for (name, value) in flags {
             layers.apply_text(name, value, "the command line")?;
         }
-        Config::check(&SettingReader(layers), ignored)
+        Config::check(&SettingReader(layers), ignored, aws)
     }
 
-    fn check(settings: &SettingReader, ignored_variables: Vec<String>) -> Result<Config, ConfigError> {
+    fn check(
+        settings: &SettingReader,
+        ignored_variables: Vec<String>,
+        aws: Vec<(String, String)>,
+    ) -> Result<Config, ConfigError> {
+        let (files_dir, files_bucket) = settings.files_url(aws)?;
         settings.check_datasets()?;
         let pause = settings.seconds("max_pause_seconds", 0.0..=1e10)?;
         let upload = settings.seconds("upload_seconds", 0.0..=1e10)?;
@@ -229,7 +242,9 @@ impl Config {
             datasets_url: settings.url("datasets_url")?,
             store_connections: connections("store_connections")?,
             datasets_connections: connections("datasets_connections")?,
-            files_dir: settings.files_dir()?,
+            files_dir,
+            files_presigned: settings.files_presigned(files_bucket.is_some())?,
+            files_bucket,
             node: settings.text("node")?,
             role: settings.one_of("role", &[("all", Role::All), ("api", Role::Api), ("worker", Role::Worker)])?,
             ephemeral: settings.flag("ephemeral")?,
@@ -292,7 +307,7 @@ impl Config {
         DatabaseSettings { url: self.datasets_url(), connections: self.datasets_connections }
     }
 
-    /// Returns the folder for uploads and results.
+    /// Returns the folder for uploads and results, or for this node's working files if those are in a bucket.
     pub fn files(&self) -> PathBuf {
         self.files_dir.clone().unwrap_or_else(|| self.data_dir.join("files"))
     }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::percent_decode_str;
 use toml::Value;
 
-use super::{ConfigError, Layers, Secret, SqliteUrl, Url};
+use super::{BucketUrl, ConfigError, Layers, Secret, SqliteUrl, Url};
 
 /// Path for traces below a collector's address (OTLP/HTTP).
 const TRACES: &str = "/v1/traces";
@@ -139,12 +139,28 @@ impl SettingReader {
         Ok(Some(if path.ends_with(TRACES) { path.to_owned() } else { format!("{path}{TRACES}") }))
     }
 
-    pub fn files_dir(&self) -> Result<Option<PathBuf>, ConfigError> {
-        let Some(text) = self.text("files_url")? else { return Ok(None) };
+    /// Returns the folder or the bucket for files. `aws` are the AWS_* variables.
+    pub fn files_url(&self, aws: Vec<(String, String)>) -> Result<(Option<PathBuf>, Option<BucketUrl>), ConfigError> {
+        let Some(text) = self.text("files_url")? else { return Ok((None, None)) };
+        if let Some(bucket) = BucketUrl::parse(&text) {
+            return Ok((None, Some(bucket.with_variables(aws))));
+        }
         let path = text.strip_prefix("file://").filter(|path| path.starts_with('/') && !path.contains(['?', '#']));
         match path.and_then(|path| percent_decode_str(path).decode_utf8().ok()) {
-            Some(path) if !path.contains('\0') => Ok(Some(PathBuf::from(&*path))),
-            _ => self.refuse("files_url", "file:///PATH, with %25, %3F and %23 for the characters %, ? and #"),
+            Some(path) if !path.contains('\0') => Ok((Some(PathBuf::from(&*path)), None)),
+            _ => self.refuse(
+                "files_url",
+                "file:///PATH, with %25, %3F and %23 for the characters %, ? and #, or s3://BUCKET/PREFIX, with letters, \
+                 digits, \"-\", \".\" and \"_\" and the keys in AWS_* variables",
+            ),
+        }
+    }
+
+    /// Returns whether downloads come from the bucket itself.
+    pub fn files_presigned(&self, has_bucket: bool) -> Result<bool, ConfigError> {
+        match self.flag("files_presigned")? {
+            true if !has_bucket => self.refuse("files_presigned", "false, or files_url = s3://BUCKET/PREFIX"),
+            flag => Ok(flag),
         }
     }
 }

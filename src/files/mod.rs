@@ -21,8 +21,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 pub use blobs::{
-    BlobIdentity, BlobName, BlobReader, BlobStore, BlobWriter, ByteStream, Received, ResultWriter, ResumableUpload,
-    WrittenResult,
+    BlobIdentity, BlobName, BlobReader, BlobStore, BlobWriter, ByteStream, DownloadHeaders, Received, ResultWriter,
+    ResumableUpload, WrittenResult,
 };
 pub use fault::FileFault;
 pub use fingerprint::{Fingerprint, hex};
@@ -30,6 +30,7 @@ pub use folder_marker::MARKER_FILE;
 pub use scratch::{Scratch, TaskScratch};
 pub use upload_locks::{UploadLock, UploadLocks};
 
+use crate::config::BucketUrl;
 use crate::task::TaskId;
 use folder_marker::FolderMarker;
 
@@ -43,8 +44,20 @@ pub struct Files {
 }
 
 impl Files {
-    /// Opens the folder `root` and creates what is missing. Deletes incomplete uploads that nobody wrote to since `abandoned`.
-    pub async fn open(root: &Path, abandoned: Timestamp) -> io::Result<Files> {
+    /// Opens the bucket, if there is one, or the folder `root`, and creates what is missing there. With a bucket, the folder has this
+    /// node's working files only. Deletes incomplete uploads that nobody wrote to since `abandoned`.
+    pub async fn open(root: &Path, bucket: Option<&BucketUrl>, abandoned: Timestamp) -> io::Result<Files> {
+        if let Some(bucket) = bucket {
+            let blobs = blobs::s3::BlobBucket::open(bucket).await?;
+            let old = blobs.clone();
+            // The bucket may list many objects, and nothing waits for this.
+            tokio::spawn(async move {
+                if let Err(error) = old.delete_cut_off(abandoned).await {
+                    tracing::warn!(%error, "could not delete uploads that were broken off; the next start does it");
+                }
+            });
+            return Ok(Files { blobs: Arc::new(blobs), scratch: Scratch::open(root.join("work"), None).await? });
+        }
         let marker = FolderMarker::of(root);
         let scratch = Scratch::open(root.join("work"), Some(marker.clone())).await?;
         let blobs = Arc::new(blobs::folder::BlobFolder::open(root, marker, abandoned).await?);

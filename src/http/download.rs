@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::caller::RequestCaller;
 use super::error_response::error;
-use super::file_response;
+use super::{file_response, redirect};
 use crate::access::Caller;
 use crate::database::log_failure;
 use crate::files::BlobName;
@@ -58,6 +58,9 @@ async fn file(
         }
         Some(file) => {
             let name = BlobName::Result(task.id, file.sha256.clone());
+            if app.config.files_presigned && method == Method::GET {
+                return redirect::send(app.files.blobs.as_ref(), &name, &file).await;
+            }
             file_response::send((method, headers), app.files.blobs.as_ref(), &name, &file).await
         }
         None => error(StatusCode::NOT_FOUND, Code::NotFound, "The task has no such file."),

@@ -31,6 +31,14 @@ pub fn refuse(problem: &UploadError) -> Response {
             error(StatusCode::BAD_REQUEST, Code::BadUserInput, &problem.to_string())
         }
         UploadError::Failed(cause) => {
+            let taken = |cause: &io::Error| cause.kind() == io::ErrorKind::ResourceBusy;
+            if cause.downcast_ref::<io::Error>().is_some_and(taken) {
+                return error(
+                    StatusCode::LOCKED,
+                    Code::Conflict,
+                    "Another request for this upload interrupted this one.",
+                );
+            }
             let of_store = cause.downcast_ref::<store::Error>();
             if !of_store.is_some_and(store::Error::is_outage) {
                 tracing::error!(error = %cause, "could not store an upload");

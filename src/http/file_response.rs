@@ -61,7 +61,8 @@ async fn open(blobs: &dyn BlobStore, name: &BlobName, file: &ResultFile) -> io::
     Ok(content)
 }
 
-fn unreadable(name: &BlobName, cause: &io::Error) -> Response {
+/// Returns the response if the file cannot be read.
+pub fn unreadable(name: &BlobName, cause: &io::Error) -> Response {
     match FileFault::of(cause) {
         FileFault::Missing => error(StatusCode::GONE, Code::NotFound, "The file was deleted."),
         FileFault::Unavailable => {
@@ -123,7 +124,7 @@ fn with_validators(response: Response, tag: &str) -> Response {
 
 /// Returns Content-Disposition (RFC 6266). A name with other than plain ASCII characters is sent twice: in UTF-8, and with `_` for
 /// each such character, for old clients.
-fn disposition(name: &str) -> String {
+pub fn disposition(name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "!#$&+-.^_`|~ ()[],@=".contains(c);
     let fallback: String = name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
     if fallback == name {

@@ -12,6 +12,7 @@ mod health;
 mod metrics;
 pub mod playground;
 mod range;
+mod redirect;
 mod request_metrics;
 mod request_span;
 mod serve;

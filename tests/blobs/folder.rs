@@ -20,7 +20,7 @@ impl Folder {
 #[async_trait]
 impl Store for Folder {
     async fn open(&self, abandoned: Timestamp) -> Files {
-        Files::open(self.0.path(), abandoned).await.unwrap()
+        Files::open(self.0.path(), None, abandoned).await.unwrap()
     }
 
     async fn objects(&self) -> usize {

@@ -2,6 +2,7 @@
 //!
 //! A new store implements [`Store`] for its setup and gets a module in [`conformance`].
 
+mod bucket;
 mod folder;
 mod results;
 mod uploads;
@@ -28,6 +29,11 @@ pub trait Store: Send + Sync {
     fn notes_of_a_result(&self) -> usize {
         0
     }
+
+    /// Returns how many objects the store keeps for an upload beside its bytes.
+    fn notes_of_an_upload(&self) -> usize {
+        0
+    }
 }
 
 /// Runs each test on each store. A new store is another module here.
@@ -37,6 +43,13 @@ macro_rules! conformance {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 crate::blobs::$file::$test(&crate::blobs::folder::Folder::new()).await;
+            })*
+        }
+
+        mod in_bucket {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                crate::blobs::$file::$test(&crate::blobs::bucket::InBucket::new().await).await;
             })*
         }
     };

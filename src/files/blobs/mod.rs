@@ -8,7 +8,7 @@
 //! Unfinished tus uploads belong to the blob store, not to scratch: the client may send the next part to another node, which must
 //! find the bytes that are there.
 //!
-//! [`folder`] keeps blobs in a folder, which several nodes may share. Another store is another file beside it; it must pass
+//! [`folder`] keeps blobs in a folder, which several nodes may share; [`s3`] keeps them in a bucket. Another store is another file beside it; it must pass
 //! `tests/blobs`.
 
 mod blocking;
@@ -19,10 +19,12 @@ mod folder_writer;
 mod hash_state;
 mod result_writer;
 mod resumable;
+pub mod s3;
 
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -63,6 +65,15 @@ pub struct BlobIdentity {
     pub modified: Timestamp,
     /// What the store calls the version, if it has a name.
     pub version: Option<String>,
+}
+
+/// Headers of a response that a client gets from the store itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DownloadHeaders {
+    /// Content-Disposition.
+    pub disposition: String,
+    /// Content-Type.
+    pub content_type: String,
 }
 
 /// Outcome of writing a piece of an upload.
@@ -126,6 +137,17 @@ pub trait BlobStore: Send + Sync + 'static {
     ///
     /// A result must have been published: a bucket shows a staged one as well, to whoever knows its hash.
     async fn open(&self, name: &BlobName) -> io::Result<Box<dyn BlobReader>>;
+
+    /// Returns a URL at which a client gets the blob from the store itself, with these headers, for `life`. None if the store has no
+    /// such URLs. Does not ask whether the blob is complete.
+    async fn download_url(
+        &self,
+        _name: &BlobName,
+        _headers: &DownloadHeaders,
+        _life: Duration,
+    ) -> io::Result<Option<String>> {
+        Ok(None)
+    }
 
     /// Opens a blob as a local file, for reads by position. Its modification time is that of the blob.
     ///

@@ -22,11 +22,13 @@ pub struct WrittenResult {
 /// An unfinished multipart upload of a bucket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct UnfinishedObject {
-    /// Key of the object to be.
-    pub key: String,
-    /// ID of the multipart upload.
-    pub upload: String,
+    /// Name of the object to be.
+    pub name: String,
+    /// ID of the multipart upload, once it has a part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload: Option<String>,
     /// ETags of its parts, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub parts: Vec<String>,
     /// Name of an object of its own with the last bytes, which are too few for a part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
