@@ -94,6 +94,13 @@ impl Address {
         self.to_string() == other.to_string()
     }
 
+    /// Returns true if both name the same database with the same user.
+    pub fn is_same_login(&self, other: &Address) -> bool {
+        self.is_same_server(other)
+            && self.user() == other.user()
+            && self.options.get_database() == other.options.get_database()
+    }
+
     /// Returns the name of the user.
     pub fn user(&self) -> &str {
         self.options.get_username()

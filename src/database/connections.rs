@@ -11,7 +11,7 @@ use sqlx::pool::{PoolConnectionMetadata, PoolOptions};
 use sqlx::{Any, Connection, Database, Either, Error, Execute, Executor, Pool, Postgres, SqlStr};
 use tokio::time::timeout;
 
-use super::{Gate, Lent, OpenTransaction, refusal};
+use super::{Address, Gate, Lent, OpenTransaction, refusal};
 
 /// A connection that was idle for less time is not asked before its use.
 const CHECK_AFTER: Duration = Duration::from_secs(1);
@@ -32,26 +32,26 @@ pub struct PoolSettings {
 /// A pool of connections. Clones share it.
 pub struct Connections<DB: Database> {
     pool: Pool<DB>,
-    /// None for a database in a file, which cannot be lost.
-    gate: Option<Gate>,
+    /// The server and the login. None for a database in a file, which cannot be lost.
+    server: Option<(Gate, Address)>,
 }
 
 impl<DB: Database> Clone for Connections<DB> {
     fn clone(&self) -> Self {
-        Connections { pool: self.pool.clone(), gate: self.gate.clone() }
+        Connections { pool: self.pool.clone(), server: self.server.clone() }
     }
 }
 
 impl<DB: Database> fmt::Debug for Connections<DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Connections({:?})", self.gate)
+        write!(f, "Connections({:?})", self.gate())
     }
 }
 
 impl Connections<Any> {
     /// Wraps the pool of a database in a file.
     pub fn of_file(pool: Pool<Any>) -> Self {
-        Connections { pool, gate: None }
+        Connections { pool, server: None }
     }
 
     /// Makes a pool without connections to the server of `gate`.
@@ -60,15 +60,15 @@ impl Connections<Any> {
     /// Never for an address that was parsed.
     pub fn any(gate: &Gate, settings: PoolSettings) -> sqlx::Result<Self> {
         let pool = pool_options::<Any>(gate, settings).connect_lazy_with(gate.address().any_options()?);
-        Ok(Connections { pool, gate: Some(gate.clone()) })
+        Ok(Connections { pool, server: Some((gate.clone(), gate.address().clone())) })
     }
 }
 
 impl Connections<Postgres> {
     /// Makes a pool without connections to a database of the server of `gate`.
-    pub fn postgres(gate: &Gate, options: sqlx::postgres::PgConnectOptions, settings: PoolSettings) -> Self {
-        let pool = pool_options::<Postgres>(gate, settings).connect_lazy_with(options);
-        Connections { pool, gate: Some(gate.clone()) }
+    pub fn postgres(gate: &Gate, address: &Address, settings: PoolSettings) -> Self {
+        let pool = pool_options::<Postgres>(gate, settings).connect_lazy_with(address.options());
+        Connections { pool, server: Some((gate.clone(), address.clone())) }
     }
 
     /// Begins a transaction.
@@ -83,17 +83,17 @@ impl<DB: Database> Connections<DB> {
     /// # Errors
     /// The server does not respond or refuses, or none is free in time.
     pub async fn acquire(&self) -> sqlx::Result<Lent<DB>> {
-        let Some(gate) = &self.gate else { return Ok(Lent::new(self.pool.acquire().await?, false)) };
+        let Some((gate, address)) = &self.server else { return Ok(Lent::new(self.pool.acquire().await?, false)) };
         match gate.during(self.pool.acquire()).await {
             Ok(connection) => Ok(Lent::new(connection, true)),
-            Err(Error::PoolTimedOut) => Err(self.why_none(gate).await),
+            Err(Error::PoolTimedOut) => Err(self.why_none(address).await),
             Err(error) => Err(error),
         }
     }
 
     /// Runs a call for at most `limit`. If its connection failed, waits for the verdict of the gate.
     pub async fn within<T>(&self, limit: Duration, call: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
-        let Some(gate) = &self.gate else { return call.await };
+        let Some(gate) = self.gate() else { return call.await };
         match gate.within(limit, Box::pin(call)).await {
             Err(error) => Err(gate.verdict(error).await),
             answer => answer,
@@ -102,7 +102,7 @@ impl<DB: Database> Connections<DB> {
 
     /// Runs a call unless there is an outage. Fails when one begins.
     pub async fn during<T, E: From<Error>>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        match &self.gate {
+        match self.gate() {
             Some(gate) => gate.during(Box::pin(call)).await,
             None => call.await,
         }
@@ -114,7 +114,7 @@ impl<DB: Database> Connections<DB> {
         backend: i32,
         statement: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        match &self.gate {
+        match self.gate() {
             Some(gate) => gate.while_working(backend, Box::pin(statement)).await,
             None => statement.await,
         }
@@ -122,7 +122,7 @@ impl<DB: Database> Connections<DB> {
 
     /// Returns the gate of the server. None for a database in a file.
     pub fn gate(&self) -> Option<&Gate> {
-        self.gate.as_ref()
+        self.server.as_ref().map(|(gate, _)| gate)
     }
 
     /// Returns the pool, for what has no time limit.
@@ -141,19 +141,19 @@ impl<DB: Database> Connections<DB> {
     }
 
     /// Returns why there was no connection in time. sqlx retries, and does not say why.
-    async fn why_none(&self, gate: &Gate) -> Error {
+    async fn why_none(&self, address: &Address) -> Error {
         let (open, _, limit) = self.counts();
         let reason = if open >= limit {
             format!("all {limit} connections of this node are in use")
         } else {
             use sqlx::ConnectOptions;
-            match timeout(CHECK_LIMIT, gate.address().options().connect()).await {
+            match timeout(CHECK_LIMIT, address.options().connect()).await {
                 Ok(Ok(_)) => "no connection was free in time".to_owned(),
-                Ok(Err(error)) => refusal::explain(&error, gate.address()),
+                Ok(Err(error)) => refusal::explain(&error, address),
                 Err(_) => "no answer to a new connection".to_owned(),
             }
         };
-        let text = format!("PostgreSQL at {}: {reason}", gate.address());
+        let text = format!("PostgreSQL at {address}: {reason}");
         Error::Io(std::io::Error::new(std::io::ErrorKind::TimedOut, text))
     }
 }

@@ -51,6 +51,21 @@ impl Gate {
         Ok(Gate { status, questions })
     }
 
+    /// Returns a gate for `address`, which may be another database of the same server.
+    ///
+    /// # Errors
+    /// Why the database cannot be used.
+    pub async fn beside(&self, address: &Address) -> Result<Gate, String> {
+        if !self.address().is_same_server(address) {
+            return Gate::open(address.clone()).await;
+        }
+        if !self.address().is_same_login(address) {
+            // The other database may have another pooler, and another password.
+            drop(monitor::first_connection(address).await?);
+        }
+        Ok(self.clone())
+    }
+
     /// Returns the address of the server.
     pub fn address(&self) -> &Address {
         &self.status.address

@@ -40,6 +40,9 @@ pub use status::Outage;
 /// Maximum time of a call to the task store, and of a read or short write of the datasets for the API.
 pub const CALL_LIMIT: Duration = Duration::from_millis(2500);
 
+/// Log targets of sqlx that the log leaves out: a line for each lost connection of a pool, and for each table that exists.
+pub const NOISE: [&str; 2] = ["sqlx_core::pool", "sqlx::postgres::notice"];
+
 /// Settings of each connection: the server ends the connection of a client that is gone, and with it what it locks. On a
 /// socket of the machine these have no effect; versions before 14 lack the last.
 pub const SESSION: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; \

@@ -11,6 +11,8 @@ pub fn is_lost(error: &Error) -> bool {
     match error {
         Error::Io(_) | Error::Tls(_) | Error::PoolTimedOut | Error::PoolClosed | Error::WorkerCrashed => true,
         Error::Database(database) => is_lost_code(database.code().as_deref().unwrap_or_default()),
+        // sqlx reads the end of the connection as an answer.
+        Error::Protocol(text) => text.contains("SSLRequest: 0x00"),
         _ => false,
     }
 }
@@ -46,6 +48,7 @@ pub(super) fn explain(error: &Error, address: &Address) -> String {
             "the server offers no TLS, and sslmode demands it".to_owned()
         }
         Error::Tls(_) | Error::Configuration(_) => format!("TLS failed: {error}"),
+        Error::Protocol(_) if is_lost(error) => "the server closed the connection".to_owned(),
         Error::Protocol(_) => format!("the server does not speak the protocol of PostgreSQL: {error}"),
         _ => error.to_string(),
     }

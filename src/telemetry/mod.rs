@@ -19,6 +19,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, registry};
 
 use self::collector::Collector;
 use crate::config::Config;
+use crate::database::NOISE;
 use crate::spans;
 
 /// Targets of the spans that are always exported and never logged.
@@ -62,6 +63,9 @@ fn log(config: &Config) -> Result<BoxedLayer, String> {
         Ok::<_, String>(filter.add_directive(directive))
     };
     let filter = TARGETS.into_iter().try_fold(filter, hide)?;
+    // Lost connections belong to an outage, which has its own lines. A filter that names sqlx shows them.
+    let mut noise = NOISE.into_iter().filter(|_| !config.log.contains("sqlx"));
+    let filter = noise.try_fold(filter, hide)?;
     let log = fmt::layer().with_writer(stderr);
     Ok(if config.log_json {
         log.json().flatten_event(true).with_current_span(false).with_span_list(false).with_filter(filter).boxed()

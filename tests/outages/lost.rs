@@ -28,12 +28,16 @@ async fn a_worker_recovers_from_half_open_connections_and_its_tasks_go_on() {
     server.until_done(&id, 5_000).await;
 
     // All present connections are lost for good. New ones work at once.
+    let before = server.task(&id).await["progress"]["done"].as_u64().unwrap();
     proxied.proxy.set(Traffic::Drop);
     let begin = Clock::monotonic();
     proxied.proxy.set(Traffic::Pass);
     until_ready(&server, 200).await;
+    let ready = begin.elapsed();
+    // What was sent before the loss, and is not yet reported, may be as much as one write.
+    server.until_done(&id, before + 2_000).await;
+    eprintln!("half-open: ready after {ready:?}, the import goes on after {:?}", begin.elapsed());
     let done = server.until(&id, "COMPLETED").await;
-    eprintln!("half-open: ready and completed after {:?}", begin.elapsed());
     assert_eq!(done["progress"]["done"], ROWS);
     assert_eq!(csv::cells(&server.exported("people").await), csv::cells(csv::people(ROWS).as_bytes()));
 
@@ -42,6 +46,53 @@ async fn a_worker_recovers_from_half_open_connections_and_its_tasks_go_on() {
     let begin = Clock::monotonic();
     assert!(server.terminate().await.is_some());
     eprintln!("half-open: SIGTERM took {:?}", begin.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_goes_on_after_its_connections_were_lost() {
+    let proxied = Proxied::start().await;
+    let settings = [("PAUSA_DATABASE_URL", proxied.url.as_str()), ("PAUSA_LEASE_SECONDS", "30")];
+    let server = Server::with(&settings).await;
+    let upload = server.upload(csv::people(ROWS)).await;
+    let import = server.import(&upload, json!({ "dataset": "people" })).await;
+    server.until(&import, "COMPLETED").await;
+    let start = "mutation { startExport(input: { dataset: \"people\", maxRowsPerSecond: 8000 }) { id } }";
+    let id = server.data(start, json!({})).await["startExport"]["id"].as_str().unwrap().to_owned();
+    server.until_done(&id, 5_000).await;
+    proxied.proxy.set(Traffic::Drop);
+    let begin = Clock::monotonic();
+    proxied.proxy.set(Traffic::Pass);
+    until_ready(&server, 200).await;
+    server.until(&id, "COMPLETED").await;
+    eprintln!("half-open: the export of {ROWS} rows completed after {:?}", begin.elapsed());
+    let file = server.get(&format!("/download/{id}")).await.bytes().await.unwrap();
+    assert_eq!(csv::cells(&file), csv::cells(csv::people(ROWS).as_bytes()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cut_is_noticed_at_once_and_its_end_too() {
+    let mut proxied = Proxied::start().await;
+    let (mut server, log) = Server::logging(&[("PAUSA_DATABASE_URL", &proxied.url), ("PAUSA_LOG", "info")]).await;
+    for cuts in 1..=3 {
+        proxied.proxy.cut();
+        let begin = Clock::monotonic();
+        let text = until_ready(&server, 503).await;
+        let noticed = begin.elapsed();
+        assert!(text.contains("nothing listens there"), "{text}");
+        let refusal = server.refusal("{ tasks { nodes { id } } }", json!({})).await;
+        assert_eq!(refusal["extensions"]["code"], "UNAVAILABLE");
+        proxied.proxy.listen().await;
+        let begin = Clock::monotonic();
+        until_ready(&server, 200).await;
+        eprintln!("cut {cuts}: noticed after {noticed:?}, ready {:?} after its end", begin.elapsed());
+        // Each connection of both pools is from before the cut. None of them fails a call.
+        let calls = (0..30).map(|_| server.data("{ tasks { nodes { id } } datasets { nodes { name } } }", json!({})));
+        futures_util::future::join_all(calls).await;
+    }
+    assert_eq!(server.terminate().await, Some(0));
+    let log = log.await.unwrap();
+    assert_eq!(log.matches("PostgreSQL is unavailable").count(), 3, "{log}");
+    assert_eq!(warnings(&log).len(), 3, "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -79,14 +79,14 @@ impl Postgres {
     /// datasets are on the same server.
     pub(super) async fn connect(settings: &DatabaseSettings, beside: Option<&Gate>) -> Result<Self, Error> {
         let address = Address::parse(&settings.url).map_err(|error| Error::Failed(error.to_string()))?;
-        let options = address.options();
-        let gate = match beside.filter(|gate| gate.address().is_same_server(&address)) {
-            Some(gate) => gate.clone(),
-            None => Gate::open(address).await.map_err(Error::Failed)?,
+        let gate = match beside {
+            Some(gate) => gate.beside(&address).await,
+            None => Gate::open(address.clone()).await,
         };
+        let gate = gate.map_err(Error::Failed)?;
         let pool = |connections| {
             let prepare = format!("{SETTINGS}{SESSION}");
-            Connections::postgres(&gate, options.clone(), PoolSettings { connections, patience: ACQUIRE, prepare })
+            Connections::postgres(&gate, &address, PoolSettings { connections, patience: ACQUIRE, prepare })
         };
         let (pool, flush) = (pool(settings.connections), Arc::new(WalFlush::new(pool(1))));
         gate.within(RUN_LIMIT, schema::create(&pool)).await?;
