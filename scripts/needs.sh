@@ -75,6 +75,24 @@ unpack_pgbouncer() {
   rm -rf "$folder"
 }
 
+# Redis, with the libraries that its package needs. Only unpacked, so no service is started. The tests look here, then in PATH.
+redis=target/redis
+has_redis() { [ -x "$redis/redis-server" ] || command -v redis-server >/dev/null; }
+
+unpack_redis() {
+  local folder packages=(redis-tools libjemalloc2 liblzf1 libatomic1 liblua5.1-0 lua-bitop lua-cjson libhiredis0.14)
+  folder=$(mktemp -d)
+  if (cd "$folder" && apt-get download -qq "${packages[@]}" >/dev/null 2>&1 ||
+    { [ "$(id -u)" -eq 0 ] && apt-get update -qq && apt-get download -qq "${packages[@]}" >/dev/null 2>&1; }); then
+    for package in "$folder"/*.deb; do dpkg-deb -x "$package" "$folder/unpacked"; done
+    mkdir -p "$redis"
+    find "$folder/unpacked/usr/lib" -name '*.so*' -exec cp -L {} "$redis/" \;
+    # The package redis-server only links to this program, which serves under that name.
+    cp -L "$folder/unpacked/usr/bin/redis-check-rdb" "$redis/redis-server"
+  fi
+  rm -rf "$folder"
+}
+
 look() {
   missing=()
   postgres || need postgresql
@@ -134,6 +152,14 @@ if ! has_manifests; then
   printf 'needs.sh: installing the schemas of Docker Compose and Kubernetes into %s\n' "$manifests"
   install_manifests
   has_manifests || { printf 'needs.sh: missing: check-jsonschema and kubernetes-validate\n' >&2; exit 1; }
+fi
+if ! has_redis && command -v apt-get >/dev/null; then
+  printf 'needs.sh: unpacking Redis into %s\n' "$redis"
+  unpack_redis
+fi
+if ! has_redis; then
+  printf 'needs.sh: missing: redis-server; see https://redis.io/docs/latest/operate/oss_and_stack/install/\n' >&2
+  exit 1
 fi
 if ! has_pgbouncer && command -v apt-get >/dev/null; then
   printf 'needs.sh: unpacking PgBouncer into %s\n' "$pgbouncer"

@@ -1,6 +1,7 @@
 //! Wires the parts of a node: settings -> store, bus, files, datasets, kinds, runner -> routes -> server.
 
 mod files_identity;
+mod node_events;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ use crate::api::Api;
 use crate::backup;
 use crate::bus::{self, Bus};
 use crate::clock::Clock;
-use crate::config::{BucketUrl, Config, PauseEnd, Role};
+use crate::config::{BucketUrl, Config, EventTransport, PauseEnd, Role};
 use crate::datasets;
 use crate::files::{Files, UploadLocks};
 use crate::http;
@@ -59,9 +60,9 @@ pub enum StartError {
     /// The task store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// The connection for the events of other nodes failed.
+    /// What carries the events between nodes cannot be used.
     #[error(transparent)]
-    Events(#[from] bus::postgres::ListenError),
+    Events(#[from] bus::ChannelError),
     /// The datasets failed.
     #[error("datasets: {0}")]
     Datasets(#[from] datasets::Error),
@@ -122,7 +123,9 @@ impl App {
         let (bus, wakeups, metrics) = (Bus::default(), Wakeups::default(), Metrics::default());
         let settings = settings(&config, &clock);
         let on_change = events::on_change(&settings.node, &bus, &wakeups, &metrics);
-        let store = Store::open(&config.store(), on_change).await?.measured(metrics.store.clone());
+        let store = Store::open(&config.store(), config.events == EventTransport::Postgres, on_change)
+            .await?
+            .measured(metrics.store.clone());
         let datasets = datasets::open(&config.datasets(), store.gate()).await?;
         let datasets = datasets::measured(datasets, metrics.datasets.clone());
         if store.is_exclusive() {
@@ -144,8 +147,7 @@ impl App {
         );
         let tasks = metrics.tasks.clone();
         let runner = Runner::new(settings, store.clone(), files.clone(), clock.clone(), kinds, wakeups.clone(), tasks);
-        if let (Some(source), Some(gate)) = (store.event_source(), store.gate()) {
-            let others = bus::postgres::listen(gate, source).await?;
+        if let Some(others) = node_events::connect(&config, &store, &bus, &clock).await? {
             tokio::spawn(events::follow(bus.clone(), others, store.clone(), wakeups.clone(), metrics.clone()));
         }
         if config.role != Role::Api {

@@ -8,6 +8,7 @@ use pausa::clock::Clock;
 use pausa::runner::{BadInput, Context, Failure, Kind, Report, StopReason, TaskPlan};
 use pausa::task::{ResultFile, Unit};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use crate::harness::embedded::Embedded;
 
@@ -22,11 +23,23 @@ enum Behaviour {
     FailsOnce,
     /// Waits forever without a checkpoint.
     Hangs,
+    /// Counts to ten. The first publication waits until the story allows it.
+    PublishesLate,
 }
 
 struct OddKind {
     behaviour: Behaviour,
     runs: AtomicU32,
+    publications: AtomicU32,
+    /// Allows the first publication.
+    publish: Semaphore,
+}
+
+impl OddKind {
+    fn new(behaviour: Behaviour) -> Arc<OddKind> {
+        let (runs, publications, publish) = (AtomicU32::new(0), AtomicU32::new(0), Semaphore::new(0));
+        Arc::new(OddKind { behaviour, runs, publications, publish })
+    }
 }
 
 #[async_trait]
@@ -54,7 +67,7 @@ impl Kind for OddKind {
             Behaviour::Panics => panic!("out of cheese"),
             Behaviour::Hangs => std::future::pending().await,
             Behaviour::FailsOnce if run == 0 => return Err(Failure::unavailable("the dairy is closed").into()),
-            Behaviour::Counts | Behaviour::FailsOnce => {}
+            Behaviour::Counts | Behaviour::FailsOnce | Behaviour::PublishesLate => {}
         }
         let total = context.spec::<Value>()?["to"].as_u64().unwrap();
         for done in context.cursor::<u64>()?.unwrap_or(0)..total {
@@ -64,6 +77,14 @@ impl Kind for OddKind {
         Ok(None)
     }
 
+    async fn publish(&self, _context: &Context, _result: Option<&ResultFile>) -> Result<(), Failure> {
+        let first = self.publications.fetch_add(1, Ordering::SeqCst) == 0;
+        if first && self.behaviour == Behaviour::PublishesLate {
+            self.publish.acquire().await.unwrap().forget();
+        }
+        Ok(())
+    }
+
     async fn rollback(&self, _context: &Context) -> Result<(), Failure> {
         Ok(())
     }
@@ -71,8 +92,7 @@ impl Kind for OddKind {
 
 /// A server in this process, with the odd kind.
 async fn server(behaviour: Behaviour) -> Embedded {
-    let odd = OddKind { behaviour, runs: AtomicU32::new(0) };
-    Embedded::start(&[("PAUSA_RETRY_BACKOFF_SECONDS", "0.01")], vec![Arc::new(odd)], Clock::system()).await
+    Embedded::start(&[("PAUSA_RETRY_BACKOFF_SECONDS", "0.01")], vec![OddKind::new(behaviour)], Clock::system()).await
 }
 
 async fn begin(server: &Embedded) -> String {
@@ -140,5 +160,19 @@ async fn a_run_that_hangs_is_aborted_when_it_must_stop() {
     server.until(&id, "RUNNING").await;
     server.ask(&format!("mutation {{ terminate(id: \"{id}\") {{ state }} }}")).await;
     server.until(&id, "TERMINATED").await;
+    assert!(server.end().await);
+}
+
+#[tokio::test]
+async fn a_task_that_is_being_published_holds_no_slot() {
+    let odd = OddKind::new(Behaviour::PublishesLate);
+    let kinds: Vec<Arc<dyn Kind>> = vec![Arc::clone(&odd) as Arc<dyn Kind>];
+    let server = Embedded::start(&[("PAUSA_MAX_RUNNING", "1")], kinds, Clock::system()).await;
+    let (first, second) = (begin(&server).await, begin(&server).await);
+    server.until(&second, "COMPLETED").await;
+    let shown = server.ask(&format!("{{ task(id: \"{first}\") {{ state }} }}")).await;
+    assert_eq!(shown["data"]["task"]["state"], "RUNNING", "its publication waits");
+    odd.publish.add_permits(1);
+    server.until(&first, "COMPLETED").await;
     assert!(server.end().await);
 }

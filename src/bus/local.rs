@@ -72,9 +72,9 @@ impl Watches {
         lock(&self.0).contains_key(&id)
     }
 
-    /// Returns the watched tasks.
-    pub fn ids(&self) -> Vec<TaskId> {
-        lock(&self.0).keys().copied().collect()
+    /// Returns the watched tasks, with the versions that their watchers know.
+    pub fn versions(&self) -> Vec<(TaskId, i64)> {
+        lock(&self.0).iter().map(|(id, topic)| (*id, topic.borrow().version)).collect()
     }
 }
 

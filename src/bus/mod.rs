@@ -1,21 +1,33 @@
 //! Event bus: announces changes of tasks to the subscribers of this node, and receives the changes that other nodes made.
 //!
 //! An event carries the latest snapshot of a task, or says that one exists. The store remains authoritative: events may be
-//! lost, and a [`Received::Gap`] says so. `local` has the subscribers of this process; [`postgres`] carries events between
-//! nodes.
+//! lost, and a [`Received::Gap`] says so.
+//!
+//! - `local`: the subscribers of this process
+//! - [`listener`]: hears the events of other nodes, on an [`EventChannel`]: [`postgres`] or [`redis`]
+//! - [`publisher`]: sends the events of this node by Redis; PostgreSQL sends them with the commit
+//! - [`wire`]: the messages as text
 
+mod channel;
+pub mod listener;
 mod local;
 pub mod postgres;
+pub mod publisher;
+pub mod redis;
+pub mod wire;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
+pub use channel::{ChannelError, EventChannel, EventStream};
 pub use local::{ChangeSubscription, Snapshot};
 
 use crate::task::{State, Task, TaskChange, TaskId};
 use local::{Broadcast, Watches};
+use publisher::Publisher;
 
 /// A change of a task, as nodes announce it to each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,14 +86,17 @@ pub trait Node: Send + Sync {
     /// Passes the latest snapshot of a task to its run on this node, if there is one.
     fn on_task(&self, task: &Task);
 
-    /// Returns the tasks that this node runs.
-    fn running(&self) -> Vec<TaskId>;
+    /// Returns the tasks that this node runs, with their versions as the runs know them.
+    fn running(&self) -> Vec<(TaskId, i64)>;
 
     /// Returns true if this node runs the task.
     fn is_running(&self, id: TaskId) -> bool;
 
     /// Reads a task from the store. None if it does not exist or cannot be read now.
     fn read(&self, id: TaskId) -> impl Future<Output = Option<Arc<Task>>> + Send;
+
+    /// Reads those of the tasks that have newer versions. Empty if they cannot be read now.
+    fn read_newer(&self, known: Vec<(TaskId, i64)>) -> impl Future<Output = Vec<Arc<Task>>> + Send;
 }
 
 /// Announces changes to the subscribers of this node. Clones share the subscribers.
@@ -89,13 +104,23 @@ pub trait Node: Send + Sync {
 pub struct Bus {
     watches: Watches,
     broadcast: Broadcast,
+    publisher: Arc<OnceLock<Publisher>>,
 }
 
 impl Bus {
+    /// Sends the events of this node to other nodes from now on. Only the first call has an effect.
+    pub fn publish_through(&self, publisher: Publisher) {
+        let _ = self.publisher.set(publisher);
+    }
+
     /// Announces a committed change. Subscribers that have a newer snapshot ignore it.
     ///
-    /// Called once for each change, after its commit. PostgreSQL tells the other nodes within that commit; see [`postgres`].
+    /// Called once for each change, after its commit. Without a publisher, PostgreSQL tells the other nodes within that commit;
+    /// see [`postgres`].
     pub fn publish(&self, change: &TaskChange) {
+        if let Some(publisher) = self.publisher.get() {
+            publisher.publish(ChangeEvent::from(change));
+        }
         self.watches.update(&change.task);
         if change.transition.is_some() {
             self.broadcast.send(&change.task);
@@ -138,15 +163,18 @@ impl Bus {
         }
     }
 
-    /// Handles a gap: reads the tasks that are watched or run on this node, and tells the subscribers of all tasks.
+    /// Handles a gap: reads the tasks that are watched or run on this node, if they changed, and tells the subscribers of all
+    /// tasks.
     async fn recover(&self, node: &impl Node) {
         node.on_gap();
         self.broadcast.send_gap();
-        for id in [self.watches.ids(), node.running()].concat() {
-            if let Some(task) = node.read(id).await {
-                node.on_task(&task);
-                self.watches.update(&task);
-            }
+        let mut known = BTreeMap::new();
+        for (id, version) in [self.watches.versions(), node.running()].concat() {
+            known.entry(id).and_modify(|oldest: &mut i64| *oldest = version.min(*oldest)).or_insert(version);
+        }
+        for task in node.read_newer(known.into_iter().collect()).await {
+            node.on_task(&task);
+            self.watches.update(&task);
         }
     }
 }

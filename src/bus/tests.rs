@@ -10,7 +10,7 @@ use crate::task::{NewTask, Unit};
 #[derive(Default)]
 struct TestNode {
     stored: Vec<Arc<Task>>,
-    running: Vec<TaskId>,
+    running: Vec<(TaskId, i64)>,
     reads: Mutex<Vec<TaskId>>,
     observed: Mutex<Vec<TaskId>>,
     gaps: Mutex<u32>,
@@ -27,17 +27,23 @@ impl Node for &TestNode {
         self.observed.lock().unwrap().push(task.id);
     }
 
-    fn running(&self) -> Vec<TaskId> {
+    fn running(&self) -> Vec<(TaskId, i64)> {
         self.running.clone()
     }
 
     fn is_running(&self, id: TaskId) -> bool {
-        self.running.contains(&id)
+        self.running.iter().any(|(running, _)| *running == id)
     }
 
     async fn read(&self, id: TaskId) -> Option<Arc<Task>> {
         self.reads.lock().unwrap().push(id);
         self.stored.iter().find(|task| task.id == id).cloned()
+    }
+
+    async fn read_newer(&self, known: Vec<(TaskId, i64)>) -> Vec<Arc<Task>> {
+        self.reads.lock().unwrap().extend(known.iter().map(|(id, _)| *id));
+        let is_newer = |task: &&Arc<Task>| known.iter().any(|(id, version)| *id == task.id && task.version > *version);
+        self.stored.iter().filter(is_newer).cloned().collect()
     }
 }
 
@@ -70,7 +76,7 @@ async fn after_a_gap_watched_and_running_tasks_are_read_and_subscribers_of_all_t
     let (watch, mut all) = (bus.watch(&known), bus.subscribe());
     let node = TestNode {
         stored: vec![Arc::clone(&watched), Arc::clone(&running), other],
-        running: vec![running.id],
+        running: vec![(running.id, 2)],
         ..TestNode::default()
     };
     follow(&bus, &node, [Received::Gap { missed: 0 }]).await;

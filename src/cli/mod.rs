@@ -156,7 +156,7 @@ fn variables() -> Result<Vec<(String, String)>, String> {
 
 async fn migrate(config: &Config) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let _lock = app::lock(config)?;
-    Store::open(&config.store(), std::sync::Arc::new(|_| {})).await?.close().await;
+    Store::open(&config.store(), false, std::sync::Arc::new(|_| {})).await?.close().await;
     println!("The task store is up to date.");
     Ok(ExitCode::SUCCESS)
 }

@@ -42,6 +42,10 @@ pub struct Config {
     pub files_bucket: Option<BucketUrl>,
     /// Sends clients to the bucket for downloads.
     pub files_presigned: bool,
+    /// URL of Redis, which carries events between nodes.
+    pub redis_url: Option<Url>,
+    /// What carries events between nodes.
+    pub events: EventTransport,
     /// Name of this node. None: generated.
     pub node: Option<String>,
     /// Role of this node.
@@ -124,6 +128,17 @@ pub enum Role {
     Api,
     /// Runs tasks; serves health and metrics only.
     Worker,
+}
+
+/// What carries events between nodes that share a task store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventTransport {
+    /// LISTEN and NOTIFY of the task store's PostgreSQL.
+    Postgres,
+    /// Redis, at `redis_url`.
+    Redis,
+    /// Nothing: each node reads the store every second.
+    Poll,
 }
 
 /// Action when a pause expires.
@@ -245,6 +260,8 @@ impl Config {
             files_dir,
             files_presigned: settings.files_presigned(files_bucket.is_some())?,
             files_bucket,
+            redis_url: settings.redis_url("redis_url")?,
+            events: settings.events()?,
             node: settings.text("node")?,
             role: settings.one_of("role", &[("all", Role::All), ("api", Role::Api), ("worker", Role::Worker)])?,
             ephemeral: settings.flag("ephemeral")?,
@@ -318,6 +335,11 @@ impl Config {
 }
 
 impl Url {
+    /// Returns the whole URL, with its password.
+    pub fn with_password(&self) -> &str {
+        &self.0
+    }
+
     fn is_sqlite(&self) -> bool {
         self.0.starts_with("sqlite:")
     }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::percent_decode_str;
 use toml::Value;
 
-use super::{BucketUrl, ConfigError, Layers, Secret, SqliteUrl, Url};
+use super::{BucketUrl, ConfigError, EventTransport, Layers, Secret, SqliteUrl, Url};
 
 /// Path for traces below a collector's address (OTLP/HTTP).
 const TRACES: &str = "/v1/traces";
@@ -112,6 +112,32 @@ impl SettingReader {
             return Ok(Some(Url(text)));
         }
         self.refuse(name, "sqlite:PATH (percent-encoded) or postgres://USER:PASSWORD@HOST/DATABASE")
+    }
+
+    /// Returns the URL of a Redis server.
+    pub fn redis_url(&self, name: &str) -> Result<Option<Url>, ConfigError> {
+        let Some(text) = self.text(name)? else { return Ok(None) };
+        let fits = |url: &url::Url| matches!(url.scheme(), "redis" | "rediss") && url.has_host();
+        match url::Url::parse(&text).ok().filter(fits) {
+            Some(_) => Ok(Some(Url(text))),
+            None => self.refuse(name, "redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss://… with TLS"),
+        }
+    }
+
+    /// Returns what carries events between nodes.
+    pub fn events(&self) -> Result<EventTransport, ConfigError> {
+        let redis = self.redis_url("redis_url")?;
+        let auto = if redis.is_some() { EventTransport::Redis } else { EventTransport::Postgres };
+        let known = [
+            ("auto", auto),
+            ("postgres", EventTransport::Postgres),
+            ("redis", EventTransport::Redis),
+            ("poll", EventTransport::Poll),
+        ];
+        match (self.one_of("events", &known)?, redis) {
+            (EventTransport::Redis, None) => self.refuse("events", "another value, or redis_url to be set"),
+            (transport, _) => Ok(transport),
+        }
     }
 
     /// Refuses SQLite datasets beside a PostgreSQL store.

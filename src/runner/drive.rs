@@ -73,6 +73,7 @@ impl TaskRun {
         let claimed = Arc::clone(&self.task);
         let mut state = None;
         while let Some(end) = self.next_end().await {
+            self.free_slot();
             let stored = self.record_end(end).await;
             state = stored.as_ref().map(|task| task.state);
             match stored {
@@ -149,12 +150,20 @@ impl TaskRun {
     }
 
     /// Releases what the run holds, once its last thread has ended.
-    async fn release(self, claimed: &Task) {
+    async fn release(mut self, claimed: &Task) {
         self.context.wait_for_threads().await;
         self.runner.0.registry.remove(claimed);
-        if let RunPermit::Slot(permit) = self.permit {
-            drop(permit);
-            self.runner.0.wakeups.work.notify_one();
+        self.free_slot();
+    }
+
+    /// Lets another task run: a run that has returned needs no slot while its end is recorded and its result published.
+    fn free_slot(&mut self) {
+        match std::mem::replace(&mut self.permit, RunPermit::None) {
+            RunPermit::Slot(slot) => {
+                drop(slot);
+                self.runner.0.wakeups.work.notify_one();
+            }
+            other => self.permit = other,
         }
     }
 

@@ -51,14 +51,15 @@ impl Node for ThisNode {
 
     fn on_gap(&self) {
         self.metrics.events.gap();
+        self.wakeups.notify_all();
     }
 
     fn on_task(&self, task: &Task) {
         self.wakeups.observe(task);
     }
 
-    fn running(&self) -> Vec<TaskId> {
-        self.wakeups.registry.ids()
+    fn running(&self) -> Vec<(TaskId, i64)> {
+        self.wakeups.registry.versions()
     }
 
     fn is_running(&self, id: TaskId) -> bool {
@@ -69,6 +70,13 @@ impl Node for ThisNode {
         self.store.get(&Caller::system(), id).await.unwrap_or_else(|error| {
             log_failure!(error, task = %id, %error, "could not read a task that another node changed");
             None
+        })
+    }
+
+    async fn read_newer(&self, known: Vec<(TaskId, i64)>) -> Vec<Arc<Task>> {
+        self.store.newer(&known).await.unwrap_or_else(|error| {
+            log_failure!(error, %error, "could not read the tasks that other nodes may have changed");
+            Vec::new()
         })
     }
 }

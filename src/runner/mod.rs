@@ -35,6 +35,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -135,6 +136,13 @@ impl Wakeups {
     /// Tells the task's run on this node that the task changed.
     pub fn observe(&self, task: &Task) {
         self.registry.observe(task);
+    }
+
+    /// Wakes all loops, as changes of other nodes may have been missed. Each looks at the store.
+    pub fn notify_all(&self) {
+        self.work.notify_one();
+        self.times.set(Timestamp::MIN);
+        self.short.set(Timestamp::MIN);
     }
 
     /// Wakes the loop that handles this change of a task, made here or on another node.

@@ -93,9 +93,9 @@ impl Registry {
         self.runs().values().for_each(|run| send(&run.signal, signal));
     }
 
-    /// Returns the IDs of the tasks that run here.
-    pub fn ids(&self) -> Vec<TaskId> {
-        self.runs().keys().copied().collect()
+    /// Returns the tasks that run here, with their versions as the runs know them.
+    pub fn versions(&self) -> Vec<(TaskId, i64)> {
+        self.runs().iter().map(|(id, run)| (*id, run.version)).collect()
     }
 
     /// Returns true if the task runs here.

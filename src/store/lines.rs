@@ -9,7 +9,8 @@ use super::columns::{TASK_COLUMNS, TaskColumn, Value, WrittenAt};
 use super::dialect::SqlDialect;
 use super::row;
 use super::sql::Sql;
-use crate::bus::{ChangeEvent, postgres};
+use crate::bus::ChangeEvent;
+use crate::bus::wire::{self, Message};
 use crate::task::{StateChange, Task, TaskChange, TaskId};
 
 /// A row of the table `tasks`, with the columns that are written at some times. Null values are left out.
@@ -117,7 +118,7 @@ fn history_lines(changes: &[TaskChange], includes: impl Fn(&TaskId) -> bool) -> 
 fn event_lines(changes: &[TaskChange], source: &str) -> sqlx::Result<String> {
     let line = |change: &TaskChange| EventLine {
         id: change.task.id.to_string(),
-        event: postgres::encode(&ChangeEvent::from(change), source),
+        event: wire::encode(&Message::Event(ChangeEvent::from(change)), source),
     };
     json(&changes.iter().map(line).collect::<Vec<_>>())
 }

@@ -51,7 +51,14 @@ impl Filter {
             && self.label.as_ref().is_none_or(|label| task.label.as_ref() == Some(label))
     }
 
-    /// Returns the SQL conditions and their parameters, in order.
+    /// Returns the states to find, as the store names them. None for any state.
+    fn stored_states(&self) -> Option<Vec<&'static str>> {
+        let states = self.states.as_ref()?;
+        let stored = State::ALL.into_iter().filter(|state| states.contains(&state.shown()));
+        Some(stored.map(State::as_str).collect())
+    }
+
+    /// Returns the SQL conditions other than that on the state, and their parameters, in order.
     fn conditions(&self) -> (Vec<String>, Vec<String>) {
         let mut conditions = Vec::new();
         let mut texts: Vec<String> = Vec::new();
@@ -68,10 +75,6 @@ impl Filter {
         }
         if let Some(kinds) = &self.kinds {
             any_of("kind", kinds.clone());
-        }
-        if let Some(states) = &self.states {
-            let stored = State::ALL.into_iter().filter(|state| states.contains(&state.shown()));
-            any_of("state", stored.map(|state| state.as_str().to_owned()).collect());
         }
         if let Some(label) = &self.label {
             any_of("label", vec![label.clone()]);
@@ -92,8 +95,7 @@ impl Store {
                 conditions.push(format!("id {sign} ${}", texts.len()));
             }
         }
-        let order = if page.from_end { "ASC" } else { "DESC" };
-        let text = format!("{} {} ORDER BY id {order} LIMIT {}", sql::select(), where_all(&conditions), page.limit);
+        let text = select_page(filter.stored_states(), &conditions, page);
         let listing = async {
             let mut connection = self.pool.acquire().await?;
             let listed = within_bytes(bound(&text, texts).fetch(&mut *connection)).await?;
@@ -110,7 +112,10 @@ impl Store {
     /// Returns the number of matching tasks.
     #[tracing::instrument(target = "otlp.store", name = "store.count", skip_all, fields(%caller))]
     pub async fn count(&self, caller: &Caller, filter: &Filter) -> Result<u64, Error> {
-        let (conditions, texts) = filter.conditions();
+        let (mut conditions, texts) = filter.conditions();
+        if let Some(states) = filter.stored_states() {
+            conditions.push(among(&states));
+        }
         let text = format!("SELECT COUNT(*) AS n FROM tasks {}", where_all(&conditions));
         let row = self.read(bound(&text, texts).fetch_one(&self.pool)).await?;
         Ok(columns::unsigned(row.try_get("n")?))
@@ -131,11 +136,55 @@ async fn within_bytes(mut rows: BoxStream<'_, sqlx::Result<AnyRow>>) -> sqlx::Re
     Ok((tasks, false))
 }
 
+/// SELECT of a page. Each state is read by its own part of the index `tasks_state`, in order and up to the limit: otherwise a list of
+/// the few running tasks would read all finished ones.
+fn select_page(states: Option<Vec<&'static str>>, conditions: &[String], page: Page) -> String {
+    let order = if page.from_end { "ASC" } else { "DESC" };
+    let part = |of_state: Option<String>| {
+        let conditions: Vec<_> = of_state.into_iter().chain(conditions.iter().cloned()).collect();
+        format!("{} {} ORDER BY id {order} LIMIT {}", sql::select(), where_all(&conditions), page.limit)
+    };
+    let Some(states) = states else { return part(None) };
+    if states.len() < 2 {
+        return part(Some(among(&states)));
+    }
+    let parts = states.iter().map(|state| format!("SELECT * FROM ({}) AS part", part(Some(among(&[state])))));
+    format!("{} ORDER BY id {order} LIMIT {}", parts.collect::<Vec<_>>().join(" UNION ALL "), page.limit)
+}
+
+/// Condition that a task is in one of these states.
+fn among(states: &[&'static str]) -> String {
+    match states {
+        [] => "FALSE".to_owned(),
+        [state] => format!("state = '{state}'"),
+        states => format!("state IN ('{}')", states.join("', '")),
+    }
+}
+
 fn where_all(conditions: &[String]) -> String {
     if conditions.is_empty() { String::new() } else { format!("WHERE {}", conditions.join(" AND ")) }
 }
 
-/// Builds a query. The conditions contain only column names and parameters, never a text of a client.
+/// Builds a query. The conditions contain only column names, states and parameters, never a text of a client.
 fn bound(text: &str, values: Vec<String>) -> Query<'static, Any, AnyArguments> {
     values.into_iter().fold(sqlx::query(AssertSqlSafe(text.to_owned())), |query, value| query.bind(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_state_is_read_in_order_up_to_the_limit() {
+        let page = Page { limit: 7, ..Page::default() };
+        let kind = ["kind IN ($1)".to_owned()];
+        let text = select_page(Some(vec!["RUNNING", "FINISHING"]), &kind, page);
+        for state in ["RUNNING", "FINISHING"] {
+            let part = format!("WHERE state = '{state}' AND kind IN ($1) ORDER BY id DESC LIMIT 7) AS part");
+            assert!(text.contains(&part), "{text}");
+        }
+        assert!(text.ends_with(") AS part ORDER BY id DESC LIMIT 7"), "{text}");
+        assert!(select_page(Some(Vec::new()), &[], page).contains("WHERE FALSE"));
+        assert!(!select_page(None, &[], page).contains("state ="));
+    }
 }

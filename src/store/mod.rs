@@ -132,14 +132,14 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub async fn connect(url: &str, on_change: OnChange) -> Result<Store, Error> {
-        Store::open(&DatabaseSettings { url: url.to_owned(), connections: CONNECTIONS }, on_change).await
+        Store::open(&DatabaseSettings { url: url.to_owned(), connections: CONNECTIONS }, true, on_change).await
     }
 
-    /// Connects to a database and migrates its tables.
+    /// Connects to a database and migrates its tables. `notifies`: PostgreSQL sends the events to other nodes.
     ///
     /// # Errors
     /// [`Error::Unusable`] if the database cannot be reached, [`Error::Failed`] for an unknown scheme or a failed migration.
-    pub async fn open(settings: &DatabaseSettings, on_change: OnChange) -> Result<Store, Error> {
+    pub async fn open(settings: &DatabaseSettings, notifies: bool, on_change: OnChange) -> Result<Store, Error> {
         sqlx::any::install_default_drivers();
         let url = &settings.url;
         let (pool, dialect) = match url.split(':').next() {
@@ -148,7 +148,7 @@ impl Store {
             _ => return Err(Error::Failed("the URL must begin with sqlite: or postgres://".to_owned())),
         };
         migrate::run(pool.pool(), dialect).await?;
-        let sql = Arc::new(Sql::new(dialect));
+        let sql = Arc::new(Sql::new(dialect, notifies));
         let writer = match dialect {
             SqlDialect::Sqlite => Some(sqlite::Writer::start(url, Arc::clone(&sql)).await?),
             SqlDialect::Postgres => None,

@@ -9,7 +9,10 @@ use sqlx::Row;
 use super::change::Select;
 use super::{Error, Store, lines, row};
 use crate::access::Caller;
-use crate::task::Task;
+use crate::task::{Task, TaskId};
+
+/// Versions that are read by one statement.
+const VERSIONS: usize = 1000;
 
 /// A range of due times.
 #[derive(Clone, Copy, Debug)]
@@ -65,10 +68,23 @@ impl Store {
     }
 
     /// Reads those of the tasks that have changed since they were read.
-    #[tracing::instrument(target = "otlp.store", name = "store.changed_since", skip_all)]
     pub async fn changed_since(&self, known: &[Arc<Task>]) -> Result<Vec<Arc<Task>>, Error> {
-        let versions: HashMap<_, _> = known.iter().map(|task| (task.id, task.version)).collect();
-        let ids: Vec<_> = known.iter().map(|task| task.id.to_string()).collect();
+        self.newer(&known.iter().map(|task| (task.id, task.version)).collect::<Vec<_>>()).await
+    }
+
+    /// Reads those of the tasks that have newer versions than these.
+    #[tracing::instrument(target = "otlp.store", name = "store.newer", skip_all)]
+    pub async fn newer(&self, known: &[(TaskId, i64)]) -> Result<Vec<Arc<Task>>, Error> {
+        let mut newer = Vec::new();
+        for part in known.chunks(VERSIONS) {
+            newer.extend(self.newer_of(part).await?);
+        }
+        Ok(newer)
+    }
+
+    async fn newer_of(&self, known: &[(TaskId, i64)]) -> Result<Vec<Arc<Task>>, Error> {
+        let versions: HashMap<_, _> = known.iter().copied().collect();
+        let ids: Vec<_> = known.iter().map(|(id, _)| id.to_string()).collect();
         let rows =
             self.read(sqlx::query(self.sql.versions.clone()).bind(lines::json(&ids)?).fetch_all(&self.pool)).await?;
         let mut newer = Vec::new();

@@ -86,7 +86,9 @@ pub const PING: &str = "SELECT COUNT(*) AS n FROM nodes";
 
 impl Sql {
     /// Builds the statements in `dialect`.
-    pub fn new(dialect: SqlDialect) -> Sql {
+    ///
+    /// `notifies`: on PostgreSQL, the statements that write tasks send the events to other nodes.
+    pub fn new(dialect: SqlDialect, notifies: bool) -> Sql {
         let select = select();
         let lock = dialect.lock();
         let free = dialect.lock_free();
@@ -94,8 +96,8 @@ impl Sql {
         Sql {
             dialect,
             source: uuid::Uuid::new_v4().to_string(),
-            insert: sql(announced(dialect, insert(dialect))),
-            update: sql(announced(dialect, update(dialect))),
+            insert: sql(announced(dialect, notifies, insert(dialect))),
+            update: sql(announced(dialect, notifies, update(dialect))),
             add_changes: sql(add_changes(dialect, 1)),
             get: sql(format!("{select} WHERE id = $1")),
             get_locked: sql(format!("{select} WHERE id = $1{lock}")),
@@ -238,9 +240,10 @@ fn add_changes(dialect: SqlDialect, parameter: usize) -> String {
     format!("{rows}INSERT INTO task_changes ({names}) SELECT {names} FROM new WHERE {which}")
 }
 
-/// On PostgreSQL a statement that writes tasks also adds the list $2 to the histories and sends the events of the list $3, each
-/// if its task was written. So it is atomic by itself and takes one round trip.
-fn announced(dialect: SqlDialect, write: String) -> String {
+/// On PostgreSQL a statement that writes tasks also adds the list $2 to the histories and, if it notifies, sends the events of the
+/// list $3, each if its task was written. So it is atomic by itself and takes one round trip.
+fn announced(dialect: SqlDialect, notifies: bool, write: String) -> String {
+    let sent = if notifies { postgres::notify("events.event") } else { "''".to_owned() };
     match dialect {
         SqlDialect::Sqlite => write,
         SqlDialect::Postgres => format!(
@@ -249,7 +252,7 @@ fn announced(dialect: SqlDialect, write: String) -> String {
              FROM json_to_recordset(CAST($3 AS JSON)) AS events (id TEXT, event TEXT) \
              WHERE events.id IN (SELECT id FROM written)",
             add_changes(dialect, 2),
-            postgres::notify("events.event")
+            sent,
         ),
     }
 }

@@ -3,6 +3,7 @@
 mod backups;
 mod buckets;
 mod copies;
+mod events;
 mod folder;
 mod frozen;
 mod full_disk;

@@ -83,7 +83,7 @@ impl Disconnector {
     pub async fn disconnect(&self) -> usize {
         let mut connection = PgConnection::connect(&self.0).await.unwrap();
         let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+            WHERE datname = current_database() AND (query LIKE 'LISTEN%' OR query LIKE 'SELECT pg_notify($1%')";
         sqlx::query(sql).fetch_all(&mut connection).await.unwrap().len()
     }
 }

@@ -10,6 +10,7 @@ pub mod plain;
 pub mod postgres;
 pub mod proxy;
 pub mod receiver;
+pub mod redis;
 pub mod s3;
 pub mod server;
 pub mod small_disk;

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use pausa::bus::{ChangeEvent, Received, postgres};
+use pausa::bus::postgres::PostgresChannel;
+use pausa::bus::{ChangeEvent, Received, listener};
 use pausa::store::Store;
 use pausa::task::{Task, TaskChange, Verb};
 use tokio::sync::mpsc::Receiver;
@@ -12,7 +13,8 @@ use crate::harness::caller;
 use crate::harness::server::PATIENCE;
 
 async fn listen(store: &Store) -> Receiver<Received<ChangeEvent>> {
-    postgres::listen(store.gate().unwrap(), store.event_source().unwrap()).await.unwrap()
+    let channel = PostgresChannel::new(store.gate().unwrap());
+    listener::listen(Arc::new(channel), store.event_source().unwrap()).await
 }
 
 async fn next(events: &mut Receiver<Received<ChangeEvent>>) -> ChangeEvent {

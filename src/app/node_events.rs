@@ -1,0 +1,35 @@
+//! Connects what carries events between nodes, as the settings say.
+
+use std::sync::Arc;
+
+use crate::bus::Bus;
+use crate::bus::listener::{self, RemoteEvents};
+use crate::bus::postgres::PostgresChannel;
+use crate::bus::publisher::Publisher;
+use crate::bus::redis::RedisChannel;
+use crate::clock::Clock;
+use crate::config::{Config, EventTransport, Url};
+use crate::store::Store;
+
+use super::{STORE_ID, StartError};
+
+/// Returns the events of other nodes. None if no other node can use the store.
+pub(super) async fn connect(
+    config: &Config,
+    store: &Store,
+    bus: &Bus,
+    clock: &Clock,
+) -> Result<Option<RemoteEvents>, StartError> {
+    let (Some(source), Some(gate)) = (store.event_source(), store.gate()) else { return Ok(None) };
+    Ok(Some(match config.events {
+        EventTransport::Poll => listener::poll(),
+        EventTransport::Postgres => listener::listen(Arc::new(PostgresChannel::new(gate)), source).await,
+        EventTransport::Redis => {
+            let url = config.redis_url.as_ref().map_or("", Url::with_password);
+            let id = store.record_fact(STORE_ID, &clock.uuid().to_string()).await?;
+            let channel = RedisChannel::open(url, &id)?;
+            bus.publish_through(Publisher::start(channel.sender()?, source));
+            listener::listen(Arc::new(channel), source).await
+        }
+    }))
+}

@@ -1,0 +1,86 @@
+//! Two nodes whose events are carried by Redis, or by nothing.
+
+use serde_json::json;
+
+use super::folder::is_exact;
+use super::two_nodes::TwoNodes;
+use crate::harness::csv;
+use crate::harness::redis::Redis;
+use crate::harness::watch::Watch;
+
+/// Rows a second of the imports: so they run while the story acts.
+const RATE: u64 = 2000;
+
+/// Two nodes with these settings, and an import that one of them runs.
+async fn importing(settings: &[(&str, &str)], rows: usize) -> (TwoNodes, String) {
+    let two = TwoNodes::start(&[settings, &[("PAUSA_LEASE_SECONDS", "60")]].concat()).await;
+    let upload = two.a.upload(csv::people(rows)).await;
+    let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": RATE })).await;
+    two.b.until_done(&id, 200).await;
+    (two, id)
+}
+
+/// Pauses the import at the node that does not run it, watches that there, and resumes it.
+async fn pause_elsewhere(two: &mut TwoNodes, id: &str) {
+    let (here, there) = two.roles(id).await;
+    let mut watch = Watch::progress(&there.url, id).await;
+    watch.until(|task| task["state"] == "RUNNING").await;
+    assert_eq!(there.control("pause", id).await, "PAUSED");
+    watch.until(|task| task["state"] == "PAUSED").await;
+    let done = here.task(id).await["progress"]["done"].as_u64().unwrap();
+    here.control("resume", id).await;
+    watch.until(|task| task["progress"]["done"].as_u64().unwrap() > done).await;
+}
+
+async fn ends_exactly(two: &TwoNodes, id: &str, rows: usize) {
+    two.b.until(id, "COMPLETED").await;
+    assert_eq!(two.a.task(id).await["attempt"], 0, "nothing failed");
+    is_exact(&two.b, "people", &csv::people(rows)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_redis_any_node_controls_and_shows_a_task() {
+    let redis = Redis::start().await;
+    let (mut two, id) = importing(&[("PAUSA_REDIS_URL", &redis.url())], 4000).await;
+    pause_elsewhere(&mut two, &id).await;
+    ends_exactly(&two, &id, 4000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_nothing_between_them_nodes_read_the_store_every_second() {
+    let (mut two, id) = importing(&[("PAUSA_EVENTS", "poll")], 8000).await;
+    pause_elsewhere(&mut two, &id).await;
+    ends_exactly(&two, &id, 8000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_redis_nothing_is_lost_and_control_goes_on() {
+    let mut redis = Redis::start().await;
+    let (mut two, id) = importing(&[("PAUSA_REDIS_URL", &redis.url())], 12_000).await;
+    redis.kill();
+    pause_elsewhere(&mut two, &id).await;
+    redis.restart().await;
+    pause_elsewhere(&mut two, &id).await;
+    ends_exactly(&two, &id, 12_000).await;
+}
+
+/// Its connections stay open, but nothing arrives any more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_has_become_silent_is_noticed() {
+    let redis = Redis::start().await;
+    let (mut two, id) = importing(&[("PAUSA_REDIS_URL", &redis.url())], 16_000).await;
+    redis.freeze();
+    pause_elsewhere(&mut two, &id).await;
+    redis.thaw();
+    pause_elsewhere(&mut two, &id).await;
+    ends_exactly(&two, &id, 16_000).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_start_without_redis() {
+    let mut redis = Redis::start().await;
+    redis.kill();
+    let (mut two, id) = importing(&[("PAUSA_REDIS_URL", &redis.url())], 8000).await;
+    pause_elsewhere(&mut two, &id).await;
+    ends_exactly(&two, &id, 8000).await;
+}
