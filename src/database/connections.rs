@@ -108,6 +108,14 @@ impl<DB: Database> Connections<DB> {
         }
     }
 
+    /// Runs a call unless there is an outage. Fails when one begins. For a call whose parts have limits of their own.
+    pub async fn until_outage<T, E: From<Error>>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        match self.gate() {
+            Some(gate) => gate.until_outage(Box::pin(call)).await,
+            None => call.await,
+        }
+    }
+
     /// Runs a long statement of the connection with that process ID, as long as the server works at it.
     pub async fn while_working<T, E: From<Error>>(
         &self,

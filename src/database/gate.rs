@@ -106,13 +106,13 @@ impl Gate {
         let call = Box::pin(call);
         tokio::select! {
             biased;
-            outcome = self.unless_absent(call) => outcome,
+            outcome = self.until_outage(call) => outcome,
             () = self.replaced() => Err(Error::Io(lost("the connection was probably lost: another one was")).into()),
         }
     }
 
-    /// Runs a call unless there is an outage. Fails when one begins.
-    async fn unless_absent<T, E: From<Error>>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    /// Runs a call unless there is an outage. Fails when one begins. For a call whose parts have limits of their own.
+    pub async fn until_outage<T, E: From<Error>>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         if let Some(outage) = self.outage() {
             return Err(Error::from(outage).into());
         }
@@ -152,7 +152,7 @@ impl Gate {
     ) -> Result<T, E> {
         tokio::select! {
             biased;
-            outcome = self.unless_absent(Box::pin(statement)) => outcome,
+            outcome = self.until_outage(Box::pin(statement)) => outcome,
             () = self.idle(backend) => Err(Error::Io(lost("the answer to a statement was lost")).into()),
         }
     }

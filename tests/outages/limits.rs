@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use pausa::clock::Clock;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use super::{postgres, warnings};
+use super::{ANSWER, postgres, warnings};
 use crate::harness::csv;
 use crate::harness::server::Server;
 
@@ -68,4 +69,27 @@ async fn two_nodes_work_within_a_role_limit_of_fourteen() {
     for log in [log_a.await.unwrap(), log_b.await.unwrap()] {
         assert_eq!(warnings(&log), [""; 0]);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_below_the_pools_is_named_in_the_log() {
+    let postgres = postgres().await;
+    let mut connection = PgConnection::connect(&postgres.url()).await.unwrap();
+    for statement in ["CREATE ROLE limited LOGIN CONNECTION LIMIT 7", "CREATE DATABASE few OWNER limited"] {
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+    }
+    let url = postgres.url_of("few").replace("postgres@", "limited@");
+    let (mut server, log) = Server::logging(&[("PAUSA_DATABASE_URL", &url)]).await;
+    // The pools may open 24 connections, and each call wants one of its own.
+    let begin = Clock::monotonic();
+    let calls = (0..24).map(|_| server.ask("{ tasks { totalCount } datasets { totalCount } }", json!({})));
+    let answers = futures_util::future::join_all(calls).await;
+    let slowest = begin.elapsed();
+    let refused = answers.iter().filter(|answer| answer.get("errors").is_some()).count();
+    eprintln!("limits: {refused} of 24 calls refused, the slowest after {slowest:?}");
+    assert!(refused > 0 && slowest < 2 * ANSWER, "{refused} {slowest:?}");
+    assert_eq!(server.terminate().await, Some(0));
+    let log = log.await.unwrap();
+    assert!(log.contains("too many connections for role \"limited\". Lower store_connections"), "{log}");
+    assert!(!log.contains("pool timed out"), "{log}");
 }

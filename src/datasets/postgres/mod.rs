@@ -125,7 +125,7 @@ where
 fn soon(pool: &PgConnections, problem: &'static str, work: impl Future<Output = Result<(), Error>> + Send + 'static) {
     let pool = pool.clone();
     tokio::spawn(async move {
-        if let Err(error) = pool.during(work).await {
+        if let Err(error) = pool.until_outage(work).await {
             log_failure!(error, %error, "{problem}");
         }
     });
@@ -192,7 +192,7 @@ impl Datasets for Postgres {
     }
 
     async fn publish(&self, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error> {
-        let outcome = self.gate.during(publishing::publish(&self.pool, task, epoch, now)).await;
+        let outcome = self.gate.until_outage(Box::pin(publishing::publish(&self.pool, task, epoch, now))).await;
         self.judged(outcome).await
     }
 
