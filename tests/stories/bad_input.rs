@@ -13,7 +13,7 @@ fn files(folder: &Path) -> Vec<String> {
         let name = entry.file_name().to_string_lossy().into_owned();
         if entry.path().is_dir() {
             found.extend(files(&entry.path()));
-        } else if !name.starts_with("pausa.") && !name.starts_with("datasets.db") {
+        } else if !name.starts_with("pausa.") && !name.starts_with("datasets.db") && name != "store-id" {
             found.push(name);
         }
     }

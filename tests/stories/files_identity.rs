@@ -60,7 +60,7 @@ async fn a_store_and_a_folder_without_an_id_get_one() {
     let marker = server.folder().join("files/store-id");
     fs::remove_file(&marker).unwrap();
     let place = Place::of(format!("sqlite:{}", server.folder().join("pausa.db").display()));
-    assert_eq!(place.execute("DELETE FROM store_facts").await.unwrap(), 1);
+    assert_eq!(place.execute("DELETE FROM store_facts WHERE name = 'files'").await.unwrap(), 1);
     server.restart().await;
     let id = fs::read_to_string(&marker).unwrap();
     server.kill().await;
