@@ -15,8 +15,10 @@ use crate::database::Lent;
 /// Maximum number of lookups of a table that is moved meanwhile.
 const TRIES: usize = 5;
 
-/// Forces the index of row numbers, even while no statistics suggest it.
-const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL enable_seqscan = off; SET LOCAL max_parallel_workers_per_gather = 0";
+/// Forces the index of row numbers, even while no statistics suggest it. Without the index the estimated cost is so high that
+/// the statement would be compiled, which takes many seconds for a wide table.
+const BEGIN: &str = "BEGIN READ ONLY; SET LOCAL enable_seqscan = off; SET LOCAL jit = off; \
+    SET LOCAL max_parallel_workers_per_gather = 0";
 
 /// The table of a snapshot.
 pub(super) struct SnapshotTable {
