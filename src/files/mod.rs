@@ -64,6 +64,11 @@ impl Files {
         Ok(Files { blobs, scratch })
     }
 
+    /// Returns true if blobs and working files are one folder, which every node sees.
+    pub fn is_one_folder(&self) -> bool {
+        self.scratch.is_shared()
+    }
+
     /// Publishes a staged result and deletes the task's working files. Idempotent.
     pub async fn publish_result(&self, task: TaskId, sha256: &str) -> io::Result<()> {
         self.blobs.publish_result(task, sha256).await?;

@@ -15,15 +15,15 @@ use crate::harness::watch::Watch;
 use crate::store::place::Place;
 
 /// Two nodes with a bucket.
-struct TwoWithBucket {
-    a: Server,
-    b: Server,
-    bucket: Bucket,
+pub struct TwoWithBucket {
+    pub a: Server,
+    pub b: Server,
+    pub bucket: Bucket,
     _place: Place,
 }
 
 impl TwoWithBucket {
-    async fn start(settings: &[(&str, &str)]) -> TwoWithBucket {
+    pub async fn start(settings: &[(&str, &str)]) -> TwoWithBucket {
         let (place, bucket) = (Place::postgres().await, Bucket::create().await);
         let own = bucket.settings();
         let mut all: Vec<(&str, &str)> = own.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -34,14 +34,24 @@ impl TwoWithBucket {
         TwoWithBucket { a, b, bucket, _place: place }
     }
 
-    async fn delete_tasks(&self, ids: &[&str]) {
+    /// Returns the node that runs the task, and the other one.
+    pub async fn roles(&mut self, id: &str) -> (&mut Server, &mut Server) {
+        let task = self.a.task(id).await;
+        match runner(&task) {
+            "node a" => (&mut self.a, &mut self.b),
+            "node b" => (&mut self.b, &mut self.a),
+            other => panic!("{other} runs it: {task}"),
+        }
+    }
+
+    pub async fn delete_tasks(&self, ids: &[&str]) {
         for id in ids {
             self.a.data("mutation($id: ID!) { deleteTask(id: $id) }", json!({ "id": id })).await;
         }
     }
 
     /// Waits until the bucket has only the ID of the store.
-    async fn until_empty(&self) {
+    pub async fn until_empty(&self) {
         let gone = async {
             // The server sends no event for this, so the bucket is polled.
             while self.bucket.objects().await > 1 {

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::fs;
 
@@ -19,7 +20,7 @@ use super::folder_result::{GrowingResultFile, stage};
 use super::folder_writer::FileWriter;
 use super::resumable::{AppendedFile, note_of};
 use super::{BlobName, BlobReader, BlobStore, BlobWriter, ResultWriter, ResumableUpload, WrittenResult};
-use crate::disk;
+use crate::disk::{self, NameSync};
 use crate::files::folder_marker::FolderMarker;
 use crate::files::{Fingerprint, TaskScratch};
 use crate::task::TaskId;
@@ -70,6 +71,10 @@ impl BlobFolder {
 
     fn staged(&self, task: TaskId, sha256: &str) -> PathBuf {
         self.root.join("work").join(task.to_string()).join(sha256)
+    }
+
+    fn kept(&self, task: TaskId, name: &str) -> PathBuf {
+        self.root.join("work").join(task.to_string()).join("kept").join(name)
     }
 
     /// Returns the files of a folder and when each was last written to.
@@ -189,6 +194,30 @@ impl BlobStore for BlobFolder {
         Ok(old)
     }
 
+    async fn keep_part(&self, task: TaskId, name: &str, bytes: Bytes) -> io::Result<()> {
+        let (path, explained) = (self.kept(task, name), self.marker.clone());
+        let kept = blocking(move || {
+            let folder = disk::folder_of(&path);
+            create_folder(disk::folder_of(folder))?;
+            create_folder(folder)?;
+            disk::write_atomically(&path, &bytes, NameSync::Now)
+        });
+        kept.await.map_err(|error| explained.explain(error))
+    }
+
+    async fn part(&self, task: TaskId, name: &str) -> io::Result<Option<Bytes>> {
+        match fs::read(self.kept(task, name)).await.map_err(|error| self.marker.explain(error)) {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn delete_part(&self, task: TaskId, name: &str) -> io::Result<()> {
+        let path = self.kept(task, name);
+        blocking(move || disk::remove_file(&path).map(drop)).await
+    }
+
     async fn identity(&self) -> io::Result<Option<String>> {
         let marker = self.marker.clone();
         blocking(move || marker.read()).await
@@ -201,6 +230,14 @@ impl BlobStore for BlobFolder {
 
     fn identity_place(&self) -> String {
         self.marker.place()
+    }
+}
+
+/// Creates a folder unless it exists. Not those above: an unmounted folder stays empty.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        outcome => outcome,
     }
 }
 

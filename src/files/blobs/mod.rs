@@ -165,6 +165,16 @@ pub trait BlobStore: Send + Sync + 'static {
     /// Returns the IDs of uploads, complete or not, that nobody wrote to since `before`.
     async fn list_old_uploads(&self, before: Timestamp) -> io::Result<Vec<String>>;
 
+    /// Keeps a part of what a run computed, in place of an earlier one with this name, so that any node finds it. Parts are deleted
+    /// with the results of the task, and when its result is published.
+    async fn keep_part(&self, task: TaskId, name: &str, bytes: Bytes) -> io::Result<()>;
+
+    /// Returns a part. None if there is none.
+    async fn part(&self, task: TaskId, name: &str) -> io::Result<Option<Bytes>>;
+
+    /// Deletes a part. Idempotent.
+    async fn delete_part(&self, task: TaskId, name: &str) -> io::Result<()>;
+
     /// Returns the ID of the task store that these blobs belong to. None before the first start.
     async fn identity(&self) -> io::Result<Option<String>>;
 

@@ -1,4 +1,7 @@
-//! The export file: written chunk by chunk. Only what is synced to disk counts as written.
+//! The export file: written chunk by chunk. Only what is durable counts as written.
+//!
+//! In a folder it is a working file that is synced beside the writing. In a bucket it is an unfinished object: its parts and the state of
+//! its hash are in the cursor, so any node continues it.
 
 use std::fs::File;
 use std::io;
@@ -10,15 +13,22 @@ use sha2::{Digest, Sha256};
 
 use super::container::CompressedChunk;
 use super::spec::{FileCompression, WrittenFile};
-use crate::files::{Fingerprint, hex};
+use crate::files::{Fingerprint, ResultWriter, WrittenResult, hex};
 use crate::runner::{Context, Failure};
 
 /// File of an export, open for one run.
 pub struct ExportFile {
-    file: Arc<File>,
+    target: FileTarget,
     written: WrittenFile,
-    hash: Sha256,
     compression: FileCompression,
+}
+
+/// Where the file is written.
+enum FileTarget {
+    /// A working file that every node sees.
+    Folder(Arc<File>, Sha256),
+    /// An unfinished object.
+    Bucket(Box<dyn ResultWriter>),
 }
 
 impl ExportFile {
@@ -30,24 +40,44 @@ impl ExportFile {
         written: WrittenFile,
         compression: FileCompression,
     ) -> Result<Option<ExportFile>, Failure> {
-        let scratch = context.scratch();
-        let opened = context.blocking(move || -> io::Result<Option<ExportFile>> {
-            let file = scratch.open(name)?;
-            let hash = if written.bytes == 0 { Some(Sha256::new()) } else { restore_hash(&written.hash) };
-            let complete = file.metadata()?.len() >= written.bytes;
-            Ok(hash.filter(|_| complete).map(|hash| ExportFile { file: Arc::new(file), written, hash, compression }))
-        });
-        opened.await?.map_err(io_failure)
+        let target = match context.files().is_one_folder() {
+            true => open_working_file(context, name, written.clone()).await?,
+            false if written.bytes == written.object.as_ref().map_or(0, |object| object.size) => {
+                open_object(context, written.object.clone()).await?
+            }
+            // The file was finished after the object's last durable state.
+            false => None,
+        };
+        Ok(target.map(|target| ExportFile { target, written, compression }))
     }
 
-    /// Returns what is in the file, synced or not.
+    /// Returns what is in the file, durable or not.
     pub fn written(&self) -> WrittenFile {
-        WrittenFile { hash: hex(&self.hash.serialize()), ..self.written.clone() }
+        match &self.target {
+            FileTarget::Folder(_, hash) => WrittenFile { hash: hex(&hash.serialize()), ..self.written.clone() },
+            FileTarget::Bucket(_) => self.written.clone(),
+        }
     }
 
-    /// Returns the file itself, to be synced while writing continues.
-    pub fn file(&self) -> Arc<File> {
-        Arc::clone(&self.file)
+    /// Returns the working file, to be synced while writing continues. None for an object.
+    pub fn file(&self) -> Option<Arc<File>> {
+        match &self.target {
+            FileTarget::Folder(file, _) => Some(Arc::clone(file)),
+            FileTarget::Bucket(_) => None,
+        }
+    }
+
+    /// Returns true if the object is durable up to here.
+    pub fn is_durable(&self) -> bool {
+        self.written.object.as_ref().is_some_and(|object| object.size == self.written.bytes)
+    }
+
+    /// Makes the object durable up to here.
+    pub async fn sync_object(&mut self) -> Result<(), Failure> {
+        if let FileTarget::Bucket(object) = &mut self.target {
+            self.written.object = Some(object.sync().await.map_err(io_failure)?);
+        }
+        Ok(())
     }
 
     /// Writes the head or tail of the compressed file.
@@ -56,29 +86,69 @@ impl ExportFile {
     }
 
     /// Writes a chunk.
-    pub async fn write_chunk(mut self, context: &Context, chunk: CompressedChunk) -> Result<ExportFile, Failure> {
+    pub async fn write_chunk(self, context: &Context, mut chunk: CompressedChunk) -> Result<ExportFile, Failure> {
         if chunk.bytes.is_empty() {
             return Ok(self);
         }
-        let added = context.blocking(move || -> io::Result<ExportFile> {
-            self.file.write_all_at(&chunk.bytes, self.written.bytes)?;
-            self.hash.update(&chunk.bytes);
-            self.written.crc = self.compression.crc(&self.written, &chunk);
-            self.written.plain += chunk.plain;
-            self.written.bytes += chunk.bytes.len() as u64;
-            Ok(self)
-        });
-        added.await?.map_err(io_failure)
+        let (bytes, ExportFile { target, written, compression }) = (std::mem::take(&mut chunk.bytes), self);
+        let next = WrittenFile {
+            bytes: written.bytes + bytes.len() as u64,
+            crc: compression.crc(&written, &chunk),
+            plain: written.plain + chunk.plain,
+            ..written
+        };
+        match target {
+            FileTarget::Folder(file, mut hash) => {
+                let target = context.blocking(move || -> io::Result<FileTarget> {
+                    file.write_all_at(&bytes, written.bytes)?;
+                    hash.update(&bytes);
+                    Ok(FileTarget::Folder(file, hash))
+                });
+                let target = target.await?.map_err(io_failure)?;
+                Ok(ExportFile { target, written: next, compression })
+            }
+            FileTarget::Bucket(mut object) => {
+                let durable = object.write(bytes.into()).await.map_err(io_failure)?;
+                let written = WrittenFile { object: durable.or(next.object), ..next };
+                Ok(ExportFile { target: FileTarget::Bucket(object), written, compression })
+            }
+        }
     }
 
-    /// Truncates the file here. Does not sync it.
-    pub async fn finish(self, context: &Context) -> Result<Fingerprint, Failure> {
-        let cut = context.blocking(move || -> io::Result<Fingerprint> {
-            self.file.set_len(self.written.bytes)?;
-            Ok(Fingerprint { size: self.written.bytes, sha256: hex(&self.hash.finalize()) })
-        });
-        cut.await?.map_err(io_failure)
+    /// Completes the file here and stages it.
+    pub async fn finish(self, context: &Context, name: &'static str) -> Result<Fingerprint, Failure> {
+        let bytes = self.written.bytes;
+        match self.target {
+            FileTarget::Folder(file, hash) => {
+                let cut = context.blocking(move || file.set_len(bytes));
+                cut.await?.map_err(io_failure)?;
+                let known = Fingerprint { size: bytes, sha256: hex(&hash.finalize()) };
+                crate::kinds::stage_result(context, name, Some(known)).await.map_err(io_failure)
+            }
+            FileTarget::Bucket(object) => object.finish().await.map_err(io_failure),
+        }
     }
+}
+
+async fn open_working_file(
+    context: &Context,
+    name: &'static str,
+    written: WrittenFile,
+) -> Result<Option<FileTarget>, Failure> {
+    let scratch = context.scratch();
+    let opened = context.blocking(move || -> io::Result<Option<FileTarget>> {
+        let file = scratch.open(name)?;
+        let hash = if written.bytes == 0 { Some(Sha256::new()) } else { restore_hash(&written.hash) };
+        let complete = file.metadata()?.len() >= written.bytes;
+        Ok(hash.filter(|_| complete).map(|hash| FileTarget::Folder(Arc::new(file), hash)))
+    });
+    opened.await?.map_err(io_failure)
+}
+
+async fn open_object(context: &Context, written: Option<WrittenResult>) -> Result<Option<FileTarget>, Failure> {
+    let (blobs, scratch) = (&context.files().blobs, context.scratch());
+    let object = blobs.write_result(context.id(), &scratch, written).await.map_err(io_failure)?;
+    Ok(object.map(FileTarget::Bucket))
 }
 
 /// Returns the failure of reading or writing the file.

@@ -85,7 +85,6 @@ async fn export(datasets: &dyn Datasets, context: &Context) -> Result<ResultFile
     }
     let snapshot = datasets.pin(&Caller::system(), context.id().into(), &spec.dataset).await.map_err(Failure::from)?;
     let (cursor, report, finished) = write_file(datasets, context, (&spec, &snapshot), cursor).await?;
-    let finished = super::stage_result(context, FILE, Some(finished)).await.map_err(file::io_failure)?;
     context.set_checkpoint(&ExportCursor { finished: Some(finished.clone()), ..cursor }, report)?;
     Ok(spec.result_file(finished))
 }
@@ -107,10 +106,13 @@ async fn write_file(
     writer.run(&source).await?;
     let (cursor, file) = writer.end()?;
     let tail = spec.compression.tail(&spec.entry_name(), &file.written());
-    let fingerprint = file.write_frame(context, tail).await?.finish(context).await?;
+    let file = file.write_frame(context, tail).await?;
     let report = Report { phase: "exporting", done: cursor.rows, total: Some(total) };
-    context.set_checkpoint(&cursor, report.clone())?;
-    Ok((cursor, report, fingerprint))
+    // An object is not durable here. If it cannot be finished, the last checkpoint counts.
+    if context.files().is_one_folder() {
+        context.set_checkpoint(&cursor, report.clone())?;
+    }
+    Ok((cursor, report, file.finish(context, FILE).await?))
 }
 
 /// Opens the file and writes what comes before its rows. Returns it with its cursor. If an earlier run crashed after it had staged

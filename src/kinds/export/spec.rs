@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::datasets::{Column, ColumnFilter, DatasetName, InvalidSelection, Selection};
-use crate::files::Fingerprint;
+use crate::files::{Fingerprint, WrittenResult};
 use crate::task::ResultFile;
 
 /// Spec of an export.
@@ -103,4 +103,7 @@ pub struct WrittenFile {
     pub plain: u64,
     /// CRC-32 of the uncompressed CSV.
     pub crc: u32,
+    /// The unfinished object in a bucket, as far as it is durable.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object: Option<WrittenResult>,
 }

@@ -1,4 +1,5 @@
-//! Writes chunks while the file is synced to disk in the background. Reports what is synced.
+//! Writes chunks and reports what is durable. A working file is synced to disk in the background. An object is durable after every few MiB,
+//! and at a stop.
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,9 @@ use crate::runner::{Context, Failure, Report, StopReason};
 
 /// Minimum time between the starts of two syncs.
 const SYNC_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Minimum time between two moments at which an object is made durable though it has too few bytes for a part.
+const OBJECT_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Maximum number of chunks that wait for the writer.
 const QUEUE: usize = 1;
@@ -72,6 +76,10 @@ impl<'a> ExportWriter<'a> {
             self.synced = syncing.await?;
             self.context.set_checkpoint(&self.synced, self.report())?;
         }
+        let pausing = matches!(written, Err(StopReason::Interrupted)) && !self.context.is_terminated();
+        if pausing && self.sync_object().await? {
+            self.context.set_checkpoint(&self.synced, self.report())?;
+        }
         written?;
         Ok(read?)
     }
@@ -100,32 +108,57 @@ impl<'a> ExportWriter<'a> {
                 }
                 () = tokio::time::sleep(delay), if !delay.is_zero() => {}
                 chunk = chunks.recv(), if delay.is_zero() => match chunk {
-                    Some(chunk) => self.write(chunk).await?,
+                    Some(chunk) => {
+                        if self.write(chunk).await? {
+                            self.context.commit(&self.synced, self.report()).await?;
+                        }
+                    }
                     None => return Ok(()),
                 },
-                () = tokio::time::sleep(due), if sync_due => {}
+                () = tokio::time::sleep(due), if sync_due => {
+                    if self.sync_object().await? {
+                        // The next checkpoint may come in half a minute.
+                        self.context.commit(&self.synced, self.report()).await?;
+                    }
+                }
             }
         }
     }
 
-    async fn write(&mut self, chunk: ExportChunk) -> Result<(), Failure> {
+    /// Writes a chunk. Returns true if it made an object durable.
+    async fn write(&mut self, chunk: ExportChunk) -> Result<bool, Failure> {
         let file = self.file.take().ok_or_else(closed)?;
         let file = file.write_chunk(self.context, chunk.compressed).await?;
         self.written.read = chunk.read;
         self.written.rows += chunk.rows;
+        let durable = file.is_durable();
+        if durable {
+            self.next_sync = Clock::monotonic() + OBJECT_INTERVAL;
+            self.synced = ExportCursor { file: file.written(), ..self.written.clone() };
+        }
         self.file = Some(file);
-        Ok(())
+        Ok(durable)
+    }
+
+    /// Makes an object durable as far as it is written. Returns false for a working file.
+    async fn sync_object(&mut self) -> Result<bool, Failure> {
+        let Some(file) = self.file.as_mut().filter(|file| file.file().is_none()) else { return Ok(false) };
+        file.sync_object().await?;
+        self.next_sync = Clock::monotonic() + OBJECT_INTERVAL;
+        self.synced = ExportCursor { file: file.written(), ..self.written.clone() };
+        Ok(true)
     }
 
     /// Begins a sync of what is written, if one is due and none is in progress.
     fn begin_sync(&mut self) {
         let Some(file) = &self.file else { return };
+        let Some(handle) = file.file() else { return };
         let now = Clock::monotonic();
         if self.syncing.is_some() || now < self.next_sync || self.written.read == self.synced.read {
             return;
         }
         self.next_sync = now + SYNC_INTERVAL;
-        let (handle, context) = (file.file(), self.context);
+        let context = self.context;
         let cursor = ExportCursor { file: file.written(), ..self.written.clone() };
         let syncing = context.blocking(move || handle.sync_data());
         self.syncing = Some(Box::pin(async move {

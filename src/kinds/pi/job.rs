@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{parts, text};
 use crate::clock::Clock;
+use crate::files::Fingerprint;
 use crate::runner::{Context, Failure, Report, StopReason};
 use pi_digits::{PiPlan, PlanStep, Series, StackValue, StepKind, Stopped, ValueName, WriteError};
 
@@ -19,19 +20,28 @@ const PARTS: usize = 32;
 const SAVE_INTERVAL: Duration = Duration::from_millis(250);
 const SAVE_RATIO: u32 = 10;
 
+/// Minimum time between two copies of the saved parts to the blob store.
+const SHARE_INTERVAL: Duration = Duration::from_secs(30);
+
 /// Time between two progress reports within a step.
 const REPORT_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Cursor of a computation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PiCursor {
     /// Number of guard digits, computed beyond the requested ones.
     guard: u32,
     /// Number of steps of the plan whose results are saved.
     steps: usize,
+    /// Number of steps whose results any node can fetch.
+    #[serde(default)]
+    shared: usize,
     /// Digits that were reported. Progress does not go back when steps are repeated.
     #[serde(default, rename = "told")]
     reported: u64,
+    /// The zip file, once it is complete and staged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Fingerprint>,
 }
 
 /// A running computation.
@@ -46,6 +56,10 @@ pub struct PiJob<'a> {
     saved: (usize, Vec<ValueName>),
     /// When the stack was saved, and how long that took.
     last_save: (Instant, Duration),
+    /// Number of steps after which any node can fetch the stack, and its pieces.
+    shared: (usize, Vec<ValueName>),
+    /// When that was copied, and how long it took.
+    last_share: (Instant, Duration),
     reported: u64,
 }
 
@@ -53,23 +67,29 @@ impl<'a> PiJob<'a> {
     /// Resumes from what is saved, or starts over if that is incomplete. Uses `guard` guard digits, or as many as before.
     pub async fn resume(context: &'a Context, digits: u32, guard: Option<u32>) -> Result<PiJob<'a>, StopReason> {
         let cursor = context.cursor::<PiCursor>()?;
-        let reported = cursor.map_or(0, |cursor| cursor.reported);
-        let guard = guard.or(cursor.map(|cursor| cursor.guard));
+        let reported = cursor.as_ref().map_or(0, |cursor| cursor.reported);
+        let guard = guard.or(cursor.as_ref().map(|cursor| cursor.guard));
         let series = guard.map_or(Series::new(digits), |guard| Series::with_guard(digits, guard));
         let plan = PiPlan::of(series, PARTS);
         let cursor = cursor.filter(|cursor| cursor.guard == series.guard());
-        let steps = cursor.map_or(0, |cursor| cursor.steps).min(plan.steps.len());
-        let loaded = parts::load(context, &plan, steps).await?;
-        let (stack, done) = loaded.map_or((Vec::new(), 0), |stack| (stack, steps));
+        let (steps, shared) = cursor.map_or((0, 0), |cursor| (cursor.steps, cursor.shared));
+        let (steps, shared) = (steps.min(plan.steps.len()), shared.min(plan.steps.len()));
+        let mut loaded = parts::load(context, &plan, steps).await?.map(|stack| (stack, steps));
+        if loaded.is_none() && shared > 0 {
+            loaded = parts::fetch(context, &plan, shared).await?.map(|stack| (stack, shared));
+        }
+        let (stack, done) = loaded.unwrap_or_default();
         let saved = (done, plan.stack(done));
+        let shared = if shared > done { (0, Vec::new()) } else { (shared, plan.stack(shared)) };
         let last_save = (Clock::monotonic(), Duration::ZERO);
-        let mut job = PiJob { context, series, plan, stack, done, saved, last_save, reported };
+        let last_share = last_save;
+        let mut job = PiJob { context, series, plan, stack, done, saved, last_save, shared, last_share, reported };
         job.report_progress(0.0).await?;
         Ok(job)
     }
 
     /// Runs the remaining steps. Returns the next number of guard digits to try if they do not determine the last digit.
-    pub async fn run(mut self, zip: text::PiZip) -> Result<Option<u32>, StopReason> {
+    pub async fn run(&mut self, zip: text::PiZip) -> Result<Option<u32>, StopReason> {
         while let Some(step) = self.plan.steps.get(self.done).cloned() {
             if step.kind == StepKind::Text {
                 break;
@@ -96,6 +116,12 @@ impl<'a> PiJob<'a> {
             Err(WriteError::Stopped) => Err(StopReason::Interrupted),
             Err(WriteError::Io(error)) => Err(Failure::io("the zip file", &error).into()),
         }
+    }
+
+    /// Records the staged zip file: a run after a failed publication uses it.
+    pub fn finish(&mut self, finished: Fingerprint) -> Result<(), Failure> {
+        let (cursor, report) = self.report(0.0);
+        self.context.set_checkpoint(&PiCursor { finished: Some(finished), ..cursor }, report)
     }
 
     /// Runs `work` on the computing threads, and reports its progress.
@@ -140,7 +166,50 @@ impl<'a> PiJob<'a> {
             parts::delete(self.context, name).await?;
         }
         self.last_save = (Clock::monotonic(), begin.elapsed());
+        let (at, took) = self.last_share;
+        if self.has_own_files() && at.elapsed() >= SHARE_INTERVAL.max(took * SAVE_RATIO) {
+            self.share().await?;
+        }
         Ok(())
+    }
+
+    /// Returns true if no other node sees the working files.
+    fn has_own_files(&self) -> bool {
+        !self.context.files().is_one_folder()
+    }
+
+    /// Copies what is saved to the blob store. Without it, another node repeats some work, so a failure does not end the run.
+    async fn share(&mut self) -> Result<(), StopReason> {
+        let begin = Clock::monotonic();
+        let shared = parts::share(self.context, &without(&self.saved.1, &self.shared.1)).await;
+        self.last_share = (Clock::monotonic(), begin.elapsed());
+        if let Err(failure) = shared {
+            log_not_shared(self.context, &failure);
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut self.shared, self.saved.clone());
+        let (cursor, report) = self.report(0.0);
+        self.context.commit(&cursor, report).await?;
+        Ok(parts::withdraw(self.context, &without(&before.1, &self.shared.1)).await?)
+    }
+
+    /// Copies what is saved to the blob store before the run ends, so that any node continues. Does so even after an abort.
+    pub async fn share_at_stop(&mut self) {
+        if !self.has_own_files() || self.context.is_terminated() || self.saved.0 == self.shared.0 {
+            return;
+        }
+        let (names, context) = (without(&self.saved.1, &self.shared.1), self.context.clone());
+        self.shared = self.saved.clone();
+        let (cursor, report) = self.report(0.0);
+        let sharing = self.context.uninterrupted(async move {
+            let shared = parts::share(&context, &names).await;
+            if let Err(failure) = shared.and_then(|()| context.set_checkpoint(&cursor, report)) {
+                log_not_shared(&context, &failure);
+            }
+        });
+        if let Err(failure) = sharing.await {
+            log_not_shared(self.context, &failure);
+        }
     }
 
     /// Reports the work that is done: that of the steps, and `more` of the next one.
@@ -161,7 +230,18 @@ impl<'a> PiJob<'a> {
             Some(StepKind::Root | StepKind::Division) => "dividing",
             Some(StepKind::Text) | None => "writing",
         };
-        let cursor = PiCursor { guard: self.series.guard(), steps: self.saved.0, reported: self.reported };
+        let (guard, steps, shared) = (self.series.guard(), self.saved.0, self.shared.0);
+        let cursor = PiCursor { guard, steps, shared, reported: self.reported, finished: None };
         (cursor, Report { phase, done: self.reported, total: Some(digits) })
     }
+}
+
+/// Returns the names that `others` does not have.
+fn without(names: &[ValueName], others: &[ValueName]) -> Vec<ValueName> {
+    names.iter().filter(|name| !others.contains(name)).cloned().collect()
+}
+
+fn log_not_shared(context: &Context, failure: &Failure) {
+    let error = &failure.message;
+    tracing::warn!(task = %context.id(), error, "could not copy the saved parts of a computation; another node would repeat them");
 }

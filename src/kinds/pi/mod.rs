@@ -9,9 +9,10 @@ mod text;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use self::job::PiJob;
+use self::job::{PiCursor, PiJob};
 use self::text::PiZip;
 use super::KindParts;
+use crate::files::Fingerprint;
 use crate::runner::{BadInput, Context, Failure, Kind, StopReason, TaskPlan};
 use crate::task::{ResultFile, TaskId, Unit};
 
@@ -61,6 +62,11 @@ impl Kind for Pi {
 
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason> {
         let (spec, mut guard) = (context.spec::<PiSpec>()?, None);
+        if let Some(finished) = context.cursor::<PiCursor>()?.and_then(|cursor| cursor.finished)
+            && super::is_staged(context, &finished).await?
+        {
+            return Ok(Some(result_file(context, finished)));
+        }
         let file = format!("digits-{}.zip", context.epoch());
         loop {
             let zip = PiZip {
@@ -68,9 +74,18 @@ impl Kind for Pi {
                 file: file.clone(),
                 name: format!("{}.txt", base_name(context.id())),
             };
-            guard = PiJob::resume(context, spec.digits, guard).await?.run(zip).await?;
+            let mut job = PiJob::resume(context, spec.digits, guard).await?;
+            guard = match job.run(zip).await {
+                Err(StopReason::Interrupted) => {
+                    job.share_at_stop().await;
+                    return Err(StopReason::Interrupted);
+                }
+                outcome => outcome?,
+            };
             if guard.is_none() {
-                return stage(context, &file).await.map(Some);
+                let finished = stage(context, &file).await?;
+                job.finish(finished.clone())?;
+                return Ok(Some(result_file(context, finished)));
             }
         }
     }
@@ -84,15 +99,15 @@ impl Kind for Pi {
     }
 }
 
-async fn stage(context: &Context, file: &str) -> Result<ResultFile, StopReason> {
+async fn stage(context: &Context, file: &str) -> Result<Fingerprint, Failure> {
     let staged = super::stage_result(context, file, None).await;
-    let staged = staged.map_err(|error| Failure::io("the zip file", &error))?;
-    Ok(ResultFile {
-        name: format!("{}.zip", base_name(context.id())),
-        size: staged.size,
-        content_type: "application/zip".to_owned(),
-        sha256: staged.sha256,
-    })
+    staged.map_err(|error| Failure::io("the zip file", &error))
+}
+
+/// Returns the finished zip file as clients see it.
+fn result_file(context: &Context, finished: Fingerprint) -> ResultFile {
+    let name = format!("{}.zip", base_name(context.id()));
+    ResultFile { name, size: finished.size, content_type: "application/zip".to_owned(), sha256: finished.sha256 }
 }
 
 /// Returns the name of the zip and of the text in it, without extension.

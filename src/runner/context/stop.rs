@@ -17,6 +17,11 @@ impl Context {
         *self.0.signal.borrow() != RunSignal::Continue
     }
 
+    /// Returns true if the task will be rolled back, so that nothing needs to be kept.
+    pub fn is_terminated(&self) -> bool {
+        *self.0.signal.borrow() == RunSignal::Terminate
+    }
+
     /// Returns an error if the run must stop.
     ///
     /// # Errors

@@ -259,6 +259,22 @@ impl BlobStore for BlobBucket {
         Ok(uploads.into_iter().filter(|(_, objects)| newest(objects) < before).map(|(id, _)| id).collect())
     }
 
+    async fn keep_part(&self, task: TaskId, name: &str, bytes: Bytes) -> io::Result<()> {
+        self.client.put(&result_note::part_key(task, name), bytes).await
+    }
+
+    async fn part(&self, task: TaskId, name: &str) -> io::Result<Option<Bytes>> {
+        match self.client.read_part(&result_note::part_key(task, name)).await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn delete_part(&self, task: TaskId, name: &str) -> io::Result<()> {
+        self.client.delete(vec![result_note::part_key(task, name)]).await
+    }
+
     async fn identity(&self) -> io::Result<Option<String>> {
         match self.client.read(IDENTITY).await {
             Ok((bytes, _)) => Ok(Some(String::from_utf8_lossy(&bytes).trim().to_owned())),

@@ -33,6 +33,11 @@ pub(super) fn key(task: TaskId, name: &str) -> String {
     format!("results/{task}/{name}")
 }
 
+/// Returns the key of a part of what a run computed.
+pub(super) fn part_key(task: TaskId, name: &str) -> String {
+    format!("results/{task}/part-{name}")
+}
+
 /// Reads the note of a result.
 pub(super) async fn read(client: &BucketClient, task: TaskId, sha256: &str) -> io::Result<ResultNote> {
     let (bytes, _) = client.read(&key(task, sha256)).await.map_err(|error| match error.kind() {

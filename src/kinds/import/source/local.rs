@@ -6,6 +6,7 @@ use std::time::UNIX_EPOCH;
 
 use super::super::spec::{FileIdentity, FileSource};
 use super::growing::GrowingFile;
+use super::ranged_blob;
 use crate::files::BlobName;
 use crate::runner::{BadInput, Context, Failure};
 
@@ -40,6 +41,9 @@ pub async fn open(
     match source {
         FileSource::Upload(id) => {
             let name = BlobName::Upload(id.clone());
+            if !context.files().is_one_folder() {
+                return ranged_blob::open(context.files().blobs.as_ref(), &name).await.map_err(lost);
+            }
             let file = context.files().blobs.open_file(&name, &context.scratch()).await.map_err(lost)?;
             context.blocking(move || identify(file)).await?
         }

@@ -8,6 +8,7 @@ mod decompress;
 mod download;
 pub mod growing;
 mod local;
+mod ranged_blob;
 mod ranged_url;
 mod remote;
 mod reply;

@@ -1,0 +1,114 @@
+//! Nodes that share a store and a bucket, and no folder: another node finishes what one began.
+
+use std::io::{Cursor, Read};
+
+use serde_json::json;
+
+use super::buckets::TwoWithBucket;
+use super::folder::{is_exact, same_cells};
+use super::two_nodes::{runner, taken_over};
+use crate::harness::csv;
+use crate::harness::server::Server;
+
+/// Digits of a computation that takes some seconds.
+const DIGITS: u32 = 2_000_000;
+
+/// Returns the text in the result of a computation.
+async fn digits(server: &Server, id: &str) -> String {
+    let zip = server.get(&format!("/download/{id}")).await.bytes().await.unwrap();
+    let mut digits = String::new();
+    zip::ZipArchive::new(Cursor::new(zip)).unwrap().by_index(0).unwrap().read_to_string(&mut digits).unwrap();
+    digits
+}
+
+async fn slow_export(server: &Server, rate: u32) -> String {
+    let input = json!({ "dataset": "people", "maxRowsPerSecond": rate });
+    let query = "mutation($input: StartExportInput!) { startExport(input: $input) { id } }";
+    let started = server.data(query, json!({ "input": input })).await;
+    started["startExport"]["id"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_from_the_bucket_goes_on_at_the_checkpoint() {
+    let mut two = TwoWithBucket::start(&[]).await;
+    let file = csv::people(60_000);
+    let upload = two.a.upload(&*file).await;
+    let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 10_000 })).await;
+    let done = two.a.until_done(&id, 20_000).await["progress"]["done"].as_u64().unwrap();
+    let (here, there) = two.roles(&id).await;
+    here.kill().await;
+    taken_over(there, &id, 1, done).await;
+    there.until(&id, "COMPLETED").await;
+    is_exact(there, "people", &file).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_export_goes_on_at_another_node_with_the_same_bytes() {
+    let mut two = TwoWithBucket::start(&[]).await;
+    let file = csv::people(30_000);
+    let upload = two.a.upload(&*file).await;
+    let import = two.a.import(&upload, json!({ "dataset": "people" })).await;
+    two.a.until(&import, "COMPLETED").await;
+    let id = slow_export(&two.a, 2_000).await;
+    two.b.until_done(&id, 1).await;
+    assert_eq!(two.b.control("pause", &id).await, "PAUSED");
+    let (here, there) = two.roles(&id).await;
+    let paused = there.task(&id).await;
+    let done = paused["progress"]["done"].as_u64().unwrap();
+    assert!((1..30_000).contains(&done), "{paused}");
+    here.kill().await;
+    there.control("resume", &id).await;
+    // The other node begins where this one stopped: an export that began again would report fewer rows.
+    there.until(&id, "COMPLETED").await;
+    let task = there.task(&id).await;
+    assert_ne!(runner(&task), runner(&paused));
+    let bytes = there.get(&format!("/download/{id}")).await.bytes().await.unwrap();
+    assert!(bytes == file.as_bytes(), "every byte is as without an interruption");
+    let again = slow_export(there, 2_000).await;
+    there.until_done(&again, 1).await;
+    assert_eq!(there.control("terminate", &again).await, "TERMINATED");
+    there.data("mutation($id: ID!) { deleteTask(id: $id) }", json!({ "id": id })).await;
+    there.data("mutation($id: ID!) { deleteTask(id: $id) }", json!({ "id": again })).await;
+    let left = two.bucket.keys().await;
+    assert!(left.iter().all(|key| !key.contains("/results/")), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_of_a_node_that_dies_is_exact() {
+    let mut two = TwoWithBucket::start(&[]).await;
+    let file = csv::people(30_000);
+    let upload = two.a.upload(&*file).await;
+    let import = two.a.import(&upload, json!({ "dataset": "people" })).await;
+    two.a.until(&import, "COMPLETED").await;
+    let id = slow_export(&two.a, 8_000).await;
+    two.b.until_done(&id, 1).await;
+    let (here, there) = two.roles(&id).await;
+    here.kill().await;
+    there.until(&id, "COMPLETED").await;
+    let task = there.task(&id).await;
+    assert_eq!(task["attempt"], 1, "{task}");
+    same_cells(&there.get(&format!("/download/{id}")).await.bytes().await.unwrap(), &file);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_paused_computation_goes_on_at_another_node() {
+    let mut two = TwoWithBucket::start(&[]).await;
+    let expected = two.a.pi(DIGITS).await;
+    two.a.until(&expected, "COMPLETED").await;
+    let expected = digits(&two.b, &expected).await;
+    let id = two.a.pi(DIGITS).await;
+    two.b.until_done(&id, u64::from(DIGITS) / 2).await;
+    assert_eq!(two.b.control("pause", &id).await, "PAUSED");
+    let keys = two.bucket.keys().await;
+    assert!(keys.iter().any(|key| key.contains("/part-")), "{keys:?}");
+    let (here, there) = two.roles(&id).await;
+    let done = there.task(&id).await["progress"]["done"].as_u64().unwrap();
+    here.kill().await;
+    there.control("resume", &id).await;
+    there.until(&id, "COMPLETED").await;
+    let task = there.task(&id).await;
+    assert!(task["progress"]["done"].as_u64().unwrap() >= done);
+    assert!(digits(there, &id).await == expected, "every digit is as without an interruption");
+    let left = two.bucket.keys().await;
+    assert!(left.iter().all(|key| !key.contains("/part-")), "{left:?}");
+}
