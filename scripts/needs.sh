@@ -9,6 +9,8 @@ need() { missing+=("$1"); }
 
 # The tests start their own PostgreSQL servers from here. Any version will do.
 postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+# The tests run programs whose clock is wrong.
+faketime() { compgen -G '/usr/lib/*/faketime/libfaketime.so.1' >/dev/null; }
 node_20() { command -v node >/dev/null && [ "$(node -p 'parseInt(process.versions.node)')" -ge 20 ]; }
 
 # Debian 12 has only Node 18, so a newer one comes from the npm registry. test.sh looks here first.
@@ -96,6 +98,7 @@ unpack_redis() {
 look() {
   missing=()
   postgres || need postgresql
+  faketime || need libfaketime
   for tool in sqlite3 curl python3 unzip; do
     command -v "$tool" >/dev/null || need "$tool"
   done

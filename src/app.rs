@@ -150,9 +150,7 @@ impl App {
         if let Some(others) = node_events::connect(&config, &store, &bus, &clock).await? {
             tokio::spawn(events::follow(bus.clone(), others, store.clone(), wakeups.clone(), metrics.clone()));
         }
-        if config.role != Role::Api {
-            runner.start().await?;
-        }
+        runner.start().await?;
         let state = AppState {
             started_at: clock.now(),
             upload_locks: UploadLocks::default(),
@@ -222,6 +220,7 @@ fn settings(config: &Config, clock: &Clock) -> RunnerSettings {
     };
     RunnerSettings {
         node: config.node.clone().unwrap_or_else(|| node_name(clock)),
+        role: config.role,
         max_running: config.max_running.unwrap_or(2 * cores),
         short_tasks: ShortTaskLimits { total: config.max_sending.0, per_key: config.max_sending.1 },
         max_waiting: config.max_waiting,

@@ -8,6 +8,7 @@ mod deploy;
 mod embedding;
 mod generated;
 mod harness;
+mod leases;
 mod metrics;
 mod model;
 mod outages;

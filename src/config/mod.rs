@@ -141,6 +141,16 @@ pub enum EventTransport {
     Poll,
 }
 
+impl Role {
+    /// Every role with its name in the settings.
+    const NAMES: [(&str, Role); 3] = [("all", Role::All), ("api", Role::Api), ("worker", Role::Worker)];
+
+    /// Returns the name in the settings.
+    pub fn as_str(self) -> &'static str {
+        Role::NAMES.into_iter().find(|(_, role)| *role == self).map_or("", |(name, _)| name)
+    }
+}
+
 /// Action when a pause expires.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PauseEnd {
@@ -263,7 +273,7 @@ impl Config {
             redis_url: settings.redis_url("redis_url")?,
             events: settings.events()?,
             node: settings.text("node")?,
-            role: settings.one_of("role", &[("all", Role::All), ("api", Role::Api), ("worker", Role::Worker)])?,
+            role: settings.one_of("role", &Role::NAMES)?,
             ephemeral: settings.flag("ephemeral")?,
             max_running: usize::try_from(max_running).ok().filter(|n| *n > 0),
             max_waiting: settings.whole("max_waiting", 1..=i64::MAX)?.unsigned_abs(),

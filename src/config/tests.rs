@@ -10,7 +10,7 @@ fn load(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
 fn defaults_match_the_readme() {
     let config = load(&[]).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
-    assert_eq!(config.lease, Duration::from_secs(10));
+    assert_eq!(config.lease, Duration::from_secs(5));
     assert_eq!(config.max_pi_digits, 100_000_000);
     assert_eq!(config.store_url(), "sqlite:./pausa-data/pausa.db");
     assert_eq!(config.max_upload_bytes, 1 << 40);

@@ -85,6 +85,7 @@ pub fn from_store(error: store::Error) -> Error {
             conflict(task, error.to_string()).extend_with(|_, extensions| extensions.set("field", "idempotencyKey"))
         }
         store::Error::NoUpload(_) => bad_input("source", error.to_string()),
+        store::Error::Unstorable(_) => coded(Code::BadUserInput, error.to_string()),
         store::Error::Failed(text) | store::Error::Unusable(text) => internal(text),
     }
 }

@@ -30,6 +30,9 @@ pub fn refuse(problem: &UploadError) -> Response {
         UploadError::CutOff | UploadError::Name(_) => {
             error(StatusCode::BAD_REQUEST, Code::BadUserInput, &problem.to_string())
         }
+        UploadError::Failed(cause) if matches!(cause.downcast_ref(), Some(store::Error::Unstorable(_))) => {
+            error(StatusCode::BAD_REQUEST, Code::BadUserInput, &cause.to_string())
+        }
         UploadError::Failed(cause) => {
             let taken = |cause: &io::Error| cause.kind() == io::ErrorKind::ResourceBusy;
             if cause.downcast_ref::<io::Error>().is_some_and(taken) {

@@ -15,10 +15,13 @@ pub async fn alive() -> &'static str {
     "alive\n"
 }
 
-/// Returns 200 if this node can serve requests, else 503 with the reason. Answers within a second.
+/// Returns 200 and the warnings of this node if it can serve requests, else 503 with the reason. Answers within a second.
 pub async fn ready(State(app): State<AppState>) -> (StatusCode, String) {
     match not_ready(&app).await {
-        None => (StatusCode::OK, "ready\n".to_owned()),
+        None => {
+            let warnings = app.runner.warnings().into_iter().map(|text| format!("warning: {text}\n"));
+            (StatusCode::OK, std::iter::once("ready\n".to_owned()).chain(warnings).collect())
+        }
         Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     }
 }
@@ -28,7 +31,10 @@ async fn not_ready(app: &AppState) -> Option<String> {
     if app.draining.is_cancelled() {
         return Some("draining".to_owned());
     }
-    store_problem(app).await.map(|problem| format!("the task store is unavailable: {problem}"))
+    if let Some(problem) = store_problem(app).await {
+        return Some(format!("the task store is unavailable: {problem}"));
+    }
+    (!app.runner.lease_is_held()).then(|| "the lease of this node is lost".to_owned())
 }
 
 /// Asks the task store. Returns why it cannot be used.

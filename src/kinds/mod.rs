@@ -98,6 +98,8 @@ async fn place_file(context: &Context, result: Option<&ResultFile>) -> Result<()
 
 /// Deletes the result and the working files of a task.
 async fn delete_files(context: &Context) -> Result<(), Failure> {
+    // A file carries no epoch.
+    context.may_act().await.map_err(|lost| Failure::internal(format!("The files were not deleted: {lost}.")))?;
     let deleted = context.files().delete_task(context.id()).await;
     deleted.map_err(|error| Failure::io("the task's files", &error))
 }

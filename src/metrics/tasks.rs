@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::calls::Durations;
+use super::node::NodeGauges;
 use crate::task::{self, State, Task, TaskId};
 
 /// Upper bounds of the duration of a stop, in seconds.
@@ -34,6 +35,8 @@ pub struct Tasks {
     runs_lost: Counter,
     /// Requests to stop without a confirmation yet.
     pub stops: Stops,
+    /// The node that runs the tasks.
+    pub node: NodeGauges,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -74,6 +77,7 @@ impl Tasks {
             leases_lost,
             runs_lost,
             stops: Stops::register(registry),
+            node: NodeGauges::register(registry),
         };
         registry.register("task_changes", "State changes that this node committed", tasks.changes.clone());
         registry.register("tasks_running", "Tasks that this node is running", tasks.running.clone());

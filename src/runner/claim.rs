@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::drive::RunPermit;
+use super::node_lease::RunLease;
 use super::{Runner, drive};
 use crate::clock::Clock;
 use crate::database::log_failure;
@@ -35,9 +36,9 @@ pub(super) async fn run_claim_loop(runner: Runner) {
 
 async fn claim_long(runner: &Runner) -> Result<(), store::Error> {
     let inner = &runner.0;
-    let node = &inner.settings.node;
-    let ends = inner.store.claim_ends(node, inner.clock.now(), ENDS).await?;
-    runner.start_runs(ends, |_| RunPermit::None).await?;
+    let (claimant, lease) = (&inner.claimant, inner.lease.current());
+    let ends = inner.store.claim_ends(claimant, inner.clock.now(), ENDS).await?;
+    runner.start_runs(ends, &lease, |_| RunPermit::None).await?;
     tokio::select! {
         () = tokio::time::sleep(inner.full_disk.delay(Clock::monotonic())) => {}
         () = inner.ending.cancelled() => return Ok(()),
@@ -46,8 +47,9 @@ async fn claim_long(runner: &Runner) -> Result<(), store::Error> {
     if slots.is_empty() {
         return Ok(());
     }
-    let tasks = inner.store.claim(node, inner.clock.now(), slots.len()).await?;
-    runner.start_runs(tasks, |_| slots.pop().map_or(RunPermit::None, RunPermit::Slot)).await
+    let lease = inner.lease.current();
+    let tasks = inner.store.claim(claimant, inner.clock.now(), slots.len()).await?;
+    runner.start_runs(tasks, &lease, |_| slots.pop().map_or(RunPermit::None, RunPermit::Slot)).await
 }
 
 fn free_slots(runner: &Runner) -> Vec<OwnedSemaphorePermit> {
@@ -55,11 +57,12 @@ fn free_slots(runner: &Runner) -> Vec<OwnedSemaphorePermit> {
 }
 
 impl Runner {
-    /// Starts the runs of tasks that this node has just claimed. They are registered before this returns: a shutdown that
+    /// Starts the runs of tasks that this node has just claimed, under the lease that it had before. They are registered before this returns: a shutdown that
     /// waits for the claiming loop finds every run.
     pub(super) async fn start_runs(
         &self,
         tasks: Vec<Arc<Task>>,
+        lease: &RunLease,
         mut permit: impl FnMut(&Task) -> RunPermit,
     ) -> Result<(), store::Error> {
         if tasks.is_empty() {
@@ -67,7 +70,8 @@ impl Runner {
         }
         let signals: Vec<_> = tasks.iter().map(|task| self.0.registry.insert(task)).collect();
         for (task, signal) in tasks.iter().zip(signals) {
-            self.0.runs.spawn(drive::drive(self.clone(), Arc::clone(task), permit(task), signal));
+            let context = self.context(task, lease.clone(), signal);
+            self.0.runs.spawn(drive::drive(self.clone(), context, permit(task), Arc::clone(task)));
         }
         // Requests between the claim and the registration were observed by no run.
         self.0.store.changed_since(&tasks).await?.iter().for_each(|task| self.0.registry.observe(task));

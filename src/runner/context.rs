@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 use super::kind::Failure;
+use super::node_lease::RunLease;
 use super::pool::ComputePool;
 use super::registry::RunSignal;
 use super::report::{CheckpointWrite, LatestCheckpoint};
@@ -28,6 +29,7 @@ pub struct Context(Arc<ContextInner>);
 
 struct ContextInner {
     task: Arc<Task>,
+    lease: RunLease,
     store: Store,
     files: Files,
     clock: Clock,
@@ -43,6 +45,7 @@ struct ContextInner {
 impl Context {
     pub(super) fn new(
         task: Arc<Task>,
+        lease: RunLease,
         store: Store,
         files: Files,
         clock: Clock,
@@ -53,6 +56,7 @@ impl Context {
         let (latest, writing) = (Mutex::new(LatestCheckpoint::new(started)), tokio::sync::Mutex::default());
         Context(Arc::new(ContextInner {
             task,
+            lease,
             store,
             files,
             clock,
@@ -78,7 +82,7 @@ impl Context {
 
     /// Returns the name of the node that runs the task.
     pub fn node(&self) -> &str {
-        self.0.task.owner.as_deref().unwrap_or_default()
+        self.0.lease.node_name()
     }
 
     /// Returns the number of errors in a row.

@@ -3,20 +3,19 @@
 use std::fmt::Display;
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::OwnedSemaphorePermit;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
 use super::kind::{Failure, Kind};
 use super::kind_calls::{self, KindCall};
-use super::registry::RunSignal;
 use super::reservations::Reservation;
 use super::{Context, Runner};
 use crate::access::Caller;
 use crate::clock::until_available;
 use crate::spans;
 use crate::task::change::End;
-use crate::task::{Code, State, Task};
+use crate::task::{State, Task};
 
 /// The right to run, which a run holds until it ends.
 pub(super) enum RunPermit {
@@ -38,9 +37,8 @@ pub(super) struct TaskRun {
 }
 
 /// Drives `task`, which this node has claimed and registered, to the end of its run. Its span is linked to the task's start.
-pub(super) async fn drive(runner: Runner, task: Arc<Task>, permit: RunPermit, signal: watch::Receiver<RunSignal>) {
+pub(super) async fn drive(runner: Runner, context: Context, permit: RunPermit, task: Arc<Task>) {
     let span = run_span(&task);
-    let context = runner.context(&task, signal);
     let run = TaskRun { runner, context, permit, task };
     let state = run.run_to_end().instrument(span.clone()).await;
     span.record("task.outcome", state.map_or("LEASE_LOST", |state| state.shown().as_str()));
@@ -72,9 +70,13 @@ impl TaskRun {
     async fn run_to_end(mut self) -> Option<State> {
         let claimed = Arc::clone(&self.task);
         let mut state = None;
-        while let Some(end) = self.next_end().await {
+        // A node claims only tasks of kinds that it knows.
+        let kind = self.runner.kind(&self.task.kind).cloned();
+        while let Some(kind) = &kind
+            && let Some(end) = self.next_end(kind).await
+        {
             self.free_slot();
-            let stored = self.record_end(end).await;
+            let stored = self.record_end(kind, end).await;
             state = stored.as_ref().map(|task| task.state);
             match stored {
                 Some(next) if self.owns(&next) => self.task = next,
@@ -86,8 +88,7 @@ impl TaskRun {
     }
 
     /// Does what the state of the task asks for. Returns how that ended, or None if nothing more may be written.
-    async fn next_end(&self) -> Option<End> {
-        let Some(kind) = self.runner.kind(&self.task.kind) else { return Some(self.unknown_kind()) };
+    async fn next_end(&self, kind: &Arc<dyn Kind>) -> Option<End> {
         match self.task.state {
             State::Running => self.run_kind(kind).await,
             State::Finishing => self.publish(kind).await,
@@ -136,12 +137,6 @@ impl TaskRun {
             }
             Err(rollback) => Some(self.retry(rollback)),
         }
-    }
-
-    fn unknown_kind(&self) -> End {
-        let text = format!("Unknown kind of task: {:?}. This server does not have it.", self.task.kind);
-        let failure = Failure::permanent(Code::Internal, text);
-        if self.task.state == State::Running { End::Fail(failure.into()) } else { self.retry(failure) }
     }
 
     /// Returns true if this run still owns the task, whose newest version is `stored`.
@@ -195,7 +190,8 @@ impl TaskRun {
         let (store, caller) = (&self.runner.0.store, Caller::system());
         let read = || store.get(&caller, self.task.id);
         let stored = until_available(read, |error| self.log_unavailable(error)).await;
-        if !stored.is_some_and(|stored| self.owns(&stored)) {
+        let owned = stored.is_some_and(|stored| self.owns(&stored));
+        if !owned || self.context.may_act().await.is_err() {
             self.log_lease_lost("lease lost; stopping run without rolling back");
             return None;
         }

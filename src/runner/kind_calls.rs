@@ -1,4 +1,4 @@
-//! Calls of a kind at the end of a run: place the result, publish, reconcile, roll back, fail.
+//! Calls of a kind after a run: place the result, publish, reconcile, roll back, fail, purge.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -9,13 +9,14 @@ use super::Context;
 use super::kind::{Failure, Kind};
 use crate::task::ResultFile;
 
-/// A call of a kind at the end of a run.
+/// A call of a kind after a run.
 pub(super) enum KindCall {
     Place(Option<ResultFile>),
     Publish(Option<ResultFile>),
     Reconcile,
     RollBack,
     Fail,
+    Purge,
 }
 
 /// Makes the call on a tokio task of its own, so that a panic in it is an error like any other.
@@ -28,6 +29,7 @@ pub(super) async fn call(kind: &Arc<dyn Kind>, context: &Context, call: KindCall
             KindCall::Reconcile => kind.reconcile(&context).await,
             KindCall::RollBack => kind.rollback(&context).await,
             KindCall::Fail => kind.fail(&context).await,
+            KindCall::Purge => kind.purge(&context).await,
         }
     };
     let handle = tokio::spawn(work.in_current_span());

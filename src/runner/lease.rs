@@ -1,41 +1,68 @@
-//! The lease of this node: renews it, and rescues tasks of nodes whose leases expired.
+//! The heartbeats of this node: they renew its lease and measure the database's clock. Rescues tasks of nodes whose leases ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::MissedTickBehavior;
 
 use super::Runner;
 use super::registry::RunSignal;
+use crate::clock::{Clock, ClockReading};
 use crate::database::log_failure;
-use crate::store;
+use crate::store::{self, NodeProfile, NodeStatus};
 use crate::task::Task;
 
 /// Renewals in one lease duration.
 const RENEWALS: u32 = 3;
 
+/// Maximum time between two heartbeats, so that the database's clock is measured often enough.
+const MAX_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Readings of the database's clock before a node starts. The most exact one decides.
+const FIRST_READINGS: usize = 3;
+
 /// Delay after the end of another node's lease. If several nodes look at once, one of them rescues the tasks.
 const RESCUE_DELAY: SignedDuration = SignedDuration::from_millis(50);
 
 impl Runner {
-    /// Rescues tasks that no living node owns, and joins the nodes.
+    /// Measures the database's clock, joins the nodes, and rescues tasks that no living node can own.
     pub(super) async fn join_nodes(&self) -> Result<(), store::Error> {
         let (inner, settings) = (&self.0, &self.0.settings);
-        let now = inner.clock.now();
-        let rescued = if inner.store.is_exclusive() {
-            inner.store.rescue_all(now, settings.crash_limit).await?
-        } else {
-            inner.store.rescue_own(&settings.node, now, settings.crash_limit).await?
-        };
-        log_rescued(&settings.node, &rescued);
-        inner.store.join(&settings.node, now, settings.lease).await
+        for _ in 0..FIRST_READINGS {
+            measure_clock(self).await?;
+        }
+        if inner.store.is_exclusive() {
+            let rescued = inner.store.rescue_all(inner.clock.now(), settings.crash_limit).await?;
+            log_rescued(&settings.node, &rescued);
+        }
+        self.join().await
+    }
+
+    async fn join(&self) -> Result<(), store::Error> {
+        let (inner, sent) = (&self.0, Clock::uptime());
+        inner.store.join(self.profile(), inner.clock.now(), inner.settings.lease).await?;
+        inner.lease.confirm(sent);
+        Ok(())
+    }
+
+    /// Returns what this node tells about itself. It has started when this is called first.
+    fn profile(&self) -> &NodeProfile {
+        let (inner, settings) = (&self.0, &self.0.settings);
+        inner.profile.get_or_init(|| NodeProfile {
+            node: inner.claimant.node.clone(),
+            role: settings.role.as_str().to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: inner.clock.now(),
+            max_running: settings.max_running,
+        })
     }
 }
 
-/// Renews the lease of this node, and rescues tasks as soon as the lease of another node expires.
+/// Renews the lease of this node, and rescues tasks as soon as the lease of another node ends.
 pub(super) async fn run_lease_loop(runner: Runner) {
     let inner = &runner.0;
-    let mut renewal = tokio::time::interval(inner.settings.lease / RENEWALS);
+    let mut renewal = tokio::time::interval((inner.settings.lease / RENEWALS).min(MAX_INTERVAL));
     renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut next = None;
     loop {
@@ -44,9 +71,10 @@ pub(super) async fn run_lease_loop(runner: Runner) {
             () = inner.clock.sleep_until(next.unwrap_or(Timestamp::MAX)) => {}
             () = inner.left.cancelled() => return,
         }
-        next = match renew_and_rescue(&runner).await {
-            Ok(end) => end.map(|end| end.max(inner.clock.now()) + RESCUE_DELAY),
+        next = match beat(&runner).await {
+            Ok(next) => next,
             Err(error) => {
+                inner.lease.miss();
                 log_failure!(error, %error, node = inner.settings.node, "could not renew the lease of this node; retrying");
                 None
             }
@@ -54,18 +82,47 @@ pub(super) async fn run_lease_loop(runner: Runner) {
     }
 }
 
-/// Returns when the next lease of another node ends.
-async fn renew_and_rescue(runner: &Runner) -> Result<Option<Timestamp>, store::Error> {
-    let (inner, settings) = (&runner.0, &runner.0.settings);
-    let now = inner.clock.now();
-    if !inner.store.heartbeat(&settings.node, now, settings.lease).await? {
+/// Sends a heartbeat. Returns when the tasks of the next node whose lease ends may be rescued.
+async fn beat(runner: &Runner) -> Result<Option<Timestamp>, store::Error> {
+    let Runner(inner) = runner;
+    let settings = &inner.settings;
+    let status = NodeStatus { running: runner.running(), draining: inner.ending.is_cancelled() };
+    let sent = Clock::uptime();
+    if inner.store.heartbeat(&inner.claimant.node.id, status, inner.clock.now(), settings.lease).await? {
+        inner.lease.confirm(sent);
+    } else {
         tracing::warn!(node = settings.node, "lease of this node expired; stopping its runs without further writes");
         inner.metrics.lease_lost();
+        inner.lease.lose();
         inner.registry.signal_all(RunSignal::LeaseLost);
-        inner.store.join(&settings.node, now, settings.lease).await?;
+        runner.join().await?;
     }
-    log_rescued(&settings.node, &inner.store.rescue(now, settings.crash_limit).await?);
-    inner.store.next_lease_end(&settings.node).await
+    measure_clock(runner).await?;
+    let others = inner.store.other_nodes(runner.profile(), inner.clock.now()).await?;
+    inner.warnings.observe(&settings.node, inner.clock.machine_ahead(), others.namesakes, &inner.metrics.node);
+    let Some((next, allowed)) = others.next_lease_end.zip(rescue_allowed(runner)) else { return Ok(None) };
+    if next.max(allowed) >= inner.clock.now() {
+        return Ok(next.max(allowed).checked_add(RESCUE_DELAY).ok());
+    }
+    log_rescued(&settings.node, &inner.store.rescue(inner.clock.now(), settings.crash_limit).await?);
+    let next = inner.store.other_nodes(runner.profile(), inner.clock.now()).await?.next_lease_end;
+    // Another node may be rescuing the same tasks.
+    Ok(next.and_then(|next| next.max(inner.clock.now()).checked_add(RESCUE_DELAY).ok()))
+}
+
+/// Returns from when this node may rescue the tasks of others. None: not before another heartbeat.
+fn rescue_allowed(runner: &Runner) -> Option<Timestamp> {
+    let left = runner.0.lease.may_expire_others_from()?.saturating_sub(Clock::uptime());
+    runner.0.clock.now().checked_sub(SignedDuration::from_micros(1)).ok()?.checked_add(left).ok()
+}
+
+/// Lets this node's clock follow the database's, if it has one.
+async fn measure_clock(runner: &Runner) -> Result<(), store::Error> {
+    let before = Clock::uptime();
+    if let Some(time) = runner.0.store.database_time().await? {
+        runner.0.clock.follow(ClockReading { before, time, after: Clock::uptime() });
+    }
+    Ok(())
 }
 
 /// Logs rescued tasks whose state stays as it is. The others have the log line of their transition.

@@ -2,7 +2,7 @@
 //!
 //! - [`kind`]: what a kind implements; [`context`]: what its run may use; [`report`]: its progress
 //! - [`drive`]: the way of a claimed task: [`run_kind`] -> [`record_end`] -> [`kind_calls`]
-//! - loops of a node: [`claim`], [`short`] (with [`reservations`]), [`lease`], [`schedule`], [`retention`], [`uploads`], [`purge`]
+//! - loops of a node: [`claim`], [`short`] (with [`reservations`]), [`lease`] (with [`node_lease`] and [`warnings`]), [`schedule`], [`retention`], [`uploads`], [`purge`]
 //! - [`full_disk`]: other nodes claim first while the disk is full; [`sweep`]: what dead nodes left
 //! - [`registry`]: signals to the runs of this node; [`events`]: what changes of tasks trigger; [`transitions`]: their log lines
 
@@ -15,6 +15,7 @@ mod full_disk;
 pub mod kind;
 mod kind_calls;
 mod lease;
+mod node_lease;
 mod pool;
 mod purge;
 mod record_end;
@@ -30,9 +31,10 @@ mod sweep;
 pub mod transitions;
 mod uploads;
 mod wakeup_timer;
+mod warnings;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -50,15 +52,18 @@ pub use start::{RefusedStarts, StartOptions, TaskStartError};
 
 use crate::bus::ChangeEvent;
 use crate::clock::Clock;
+use crate::config::Role;
 use crate::database::log_failure;
 use crate::files::Files;
 use crate::metrics::Tasks;
-use crate::store::Store;
-use crate::task::{PauseExpiry, ResultFile, State, Task, Verb};
+use crate::store::{Claimant, NodeProfile, Store};
+use crate::task::{NodeIdentity, PauseExpiry, ResultFile, State, Task, Verb};
 use full_disk::FullDisk;
+use node_lease::NodeLease;
 use registry::Registry;
 use reservations::Reservations;
 use wakeup_timer::WakeupTimer;
+use warnings::NodeWarnings;
 
 /// Last part of a shutdown's grace, in which ends of runs are recorded and tasks released.
 const RECORDING_TIME: Duration = Duration::from_secs(1);
@@ -72,8 +77,10 @@ pub type Kinds = HashMap<&'static str, Arc<dyn Kind>>;
 /// Settings of a runner.
 #[derive(Clone, Debug)]
 pub struct RunnerSettings {
-    /// Name of the node. Unique among the living nodes.
+    /// Name of the node, for logs and histories.
     pub node: String,
+    /// Role of the node. One with the role `api` runs no tasks.
+    pub role: Role,
     /// Maximum number of long tasks that run at once.
     pub max_running: usize,
     /// Maximum number of active short tasks, such as webhooks that are being sent.
@@ -109,11 +116,17 @@ struct RunnerInner {
     clock: Clock,
     metrics: Tasks,
     kinds: Kinds,
+    claimant: Claimant,
+    profile: OnceLock<NodeProfile>,
+    lease: Arc<NodeLease>,
+    warnings: NodeWarnings,
     registry: Arc<Registry>,
     wakeups: Wakeups,
     slots: Arc<Semaphore>,
     full_disk: FullDisk,
     reservations: Arc<Reservations>,
+    /// Permits of purges.
+    purging: Arc<Semaphore>,
     runs: TaskTracker,
     loops: TaskTracker,
     lease_loop: TaskTracker,
@@ -171,7 +184,13 @@ impl Runner {
     ) -> Runner {
         let slots = Arc::new(Semaphore::new(settings.max_running));
         let reservations = Arc::new(Reservations::new(settings.short_tasks));
+        let node = NodeIdentity { id: clock.uuid().to_string(), name: settings.node.clone() };
+        let lease = NodeLease::new(node.clone(), (!store.is_exclusive()).then_some(settings.lease));
         Runner(Arc::new(RunnerInner {
+            claimant: Claimant::new(node, kinds.keys().copied()),
+            profile: OnceLock::new(),
+            lease: Arc::new(lease),
+            warnings: NodeWarnings::default(),
             settings,
             store,
             files,
@@ -183,6 +202,7 @@ impl Runner {
             slots,
             full_disk: FullDisk::default(),
             reservations,
+            purging: Arc::new(Semaphore::new(purge::AT_ONCE)),
             runs: TaskTracker::new(),
             loops: TaskTracker::new(),
             lease_loop: TaskTracker::new(),
@@ -191,13 +211,16 @@ impl Runner {
         }))
     }
 
-    /// Rescues tasks of dead nodes, joins the nodes, and starts the loops.
+    /// Joins the nodes, and starts the loops: on a node that runs no tasks only that of the lease.
     ///
     /// # Errors
     /// If the store fails.
     pub async fn start(&self) -> Result<(), crate::store::Error> {
         self.join_nodes().await?;
         self.0.lease_loop.spawn(lease::run_lease_loop(self.clone()));
+        if self.0.settings.role == Role::Api {
+            return Ok(());
+        }
         self.0.loops.spawn(schedule::run_schedule_loop(self.clone()));
         self.0.loops.spawn(short::run_short_task_loop(self.clone()));
         self.0.loops.spawn(claim::run_claim_loop(self.clone()));
@@ -234,7 +257,7 @@ impl Runner {
         self.0.left.cancel();
         self.0.lease_loop.close();
         self.0.lease_loop.wait().await;
-        if released && let Err(error) = self.0.store.leave(&self.0.settings.node).await {
+        if released && let Err(error) = self.0.store.leave(&self.0.claimant.node.id).await {
             log_failure!(error, %error, node = self.0.settings.node, "could not remove this node from the list of nodes");
         }
     }
@@ -242,6 +265,16 @@ impl Runner {
     /// Returns the number of tasks that run on this node.
     pub fn running(&self) -> usize {
         self.0.registry.len()
+    }
+
+    /// Returns true if no other node can have this node's tasks: its lease was renewed in time.
+    pub fn lease_is_held(&self) -> bool {
+        self.0.lease.is_held()
+    }
+
+    /// Returns what an operator should know about this node, although it works.
+    pub fn warnings(&self) -> Vec<String> {
+        self.0.warnings.texts()
     }
 
     /// Returns the settings.

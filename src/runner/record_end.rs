@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::drive::TaskRun;
-use super::kind::Failure;
+use super::kind::{Failure, Kind};
 use crate::access::Caller;
 use crate::clock::until_available;
 use crate::store;
@@ -46,13 +46,35 @@ impl TaskRun {
         self.retry_or_fail(Failure { retry: failure.retry.without_limit(), ..failure })
     }
 
-    /// Writes the end to the store, retrying while it is unavailable. Returns the task as stored, or None if this run lost
-    /// its lease.
-    pub(super) async fn record_end(&self, end: End) -> Option<Arc<Task>> {
-        until_available(|| self.try_record_end(end.clone()), |error| self.log_unavailable(error)).await
+    /// Writes the end to the store, retrying while it is unavailable. A run with values that the store can never hold fails. Returns
+    /// the task as stored, or None if this run lost its lease.
+    pub(super) async fn record_end(&self, kind: &Arc<dyn Kind>, end: End) -> Option<Arc<Task>> {
+        match self.write_end(end).await {
+            Ok(stored) => stored,
+            Err(unstorable) => {
+                let failure = self.context.discard_checkpoint(&unstorable);
+                let end = self.fail(kind, failure).await?;
+                self.write_end(end).await.unwrap_or_else(|error| {
+                    self.warn(
+                        Some(&error),
+                        "the task store does not hold the end of the run; the task is released with the lease",
+                    );
+                    None
+                })
+            }
+        }
     }
 
-    async fn try_record_end(&self, end: End) -> Result<Option<Arc<Task>>, store::Error> {
+    /// Writes the end to the store, retrying while it is unavailable.
+    async fn write_end(&self, end: End) -> Result<Option<Arc<Task>>, store::Error> {
+        let attempt = async || match self.try_write_end(end.clone()).await {
+            Err(error @ store::Error::Unstorable(_)) => Ok(Err(error)),
+            outcome => outcome.map(Ok),
+        };
+        until_available(attempt, |error| self.log_unavailable(error)).await
+    }
+
+    async fn try_write_end(&self, end: End) -> Result<Option<Arc<Task>>, store::Error> {
         let store = &self.runner.0.store;
         match store.end(&self.task, self.context.latest_checkpoint(), end, self.end_request()).await {
             Ok(task) => {

@@ -1,10 +1,9 @@
-//! The runs of this node: task ID -> signal and abortable tokio task.
+//! The runs of this node: task ID -> signal.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::watch;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::task::{State, Task, TaskId};
@@ -36,32 +35,18 @@ struct RegisteredRun {
     epoch: i64,
     version: i64,
     signal: watch::Sender<RunSignal>,
-    handle: Option<AbortHandle>,
 }
 
 impl Registry {
-    /// Registers the run of a claimed task. Returns its signal.
+    /// Registers the run of a claimed task. Returns its signal. An earlier run of the task that has not ended yet gets no more signals,
+    /// which tells it that its lease is lost.
     pub fn insert(&self, task: &Task) -> watch::Receiver<RunSignal> {
         let (signal, receiver) = watch::channel(signal_of(task.state));
         let mut runs = self.runs();
         // Read under the lock: a run that `shutdown` does not find in the map finds the shutdown here.
         self.shutdown.get().into_iter().for_each(|until| send(&signal, RunSignal::Shutdown(*until)));
-        runs.insert(task.id, RegisteredRun { epoch: task.epoch, version: task.version, signal, handle: None });
+        runs.insert(task.id, RegisteredRun { epoch: task.epoch, version: task.version, signal });
         receiver
-    }
-
-    /// Registers the tokio task of a run.
-    pub fn attach(&self, task: &Task, handle: AbortHandle) {
-        if let Some(run) = self.runs().get_mut(&task.id).filter(|run| run.epoch == task.epoch) {
-            run.handle = Some(handle);
-        }
-    }
-
-    /// Aborts the tokio task of a run.
-    pub fn abort(&self, task: &Task) {
-        if let Some(handle) = self.runs().get(&task.id).and_then(|run| run.handle.as_ref()) {
-            handle.abort();
-        }
     }
 
     /// Removes a run that has ended.

@@ -54,6 +54,11 @@ impl LatestCheckpoint {
         self.checkpoint = Some((Some(cursor), progress));
     }
 
+    /// Removes the checkpoint, which the task store cannot hold.
+    pub fn discard(&mut self) {
+        self.checkpoint = None;
+    }
+
     /// Returns the durability of the next write, if it is due.
     pub fn write_due(&self, now: Instant) -> Option<Durability> {
         let (_, progress) = self.checkpoint.as_ref()?;

@@ -27,7 +27,6 @@ impl TaskRun {
             let (kind, context) = (Arc::clone(kind), self.context.clone());
             tokio::spawn(async move { kind.run(&context).await }.in_current_span())
         };
-        self.runner.0.registry.attach(&self.task, handle.abort_handle());
         let result = self.join_or_abort(handle).await;
         self.context.wait_for_threads().await;
         match result {
@@ -85,7 +84,7 @@ impl TaskRun {
             // A pause that was taken back in time aborts nothing.
             if self.context.stop_requested() {
                 self.warn(None, &format!("run did not stop within {} s; aborting", patience.as_secs_f64()));
-                self.runner.0.registry.abort(&self.task);
+                handle.abort();
             }
         }
     }

@@ -62,7 +62,7 @@ async fn claim_due(runner: &Runner, since_last: Duration) -> Result<Option<Times
         return Ok(None);
     }
     inner.wakeups.short.clear();
-    let next = inner.store.next_short().await?;
+    let next = inner.store.next_short(&inner.claimant).await?;
     let now = inner.clock.now();
     let (overdue, ahead) = (now - OVERDUE, now + AHEAD);
     let Some(next) = next.filter(|next| *next <= ahead) else { return Ok(next) };
@@ -94,10 +94,11 @@ async fn claim_some(runner: &Runner, now: Timestamp, due: DueWindow, limit: usiz
         let due = task.due_since.or(task.due_at).unwrap_or(now);
         shared.lock().unwrap_or_else(PoisonError::into_inner).choose(key_of(task), due)
     };
-    let found = inner.store.claim_short(&inner.settings.node, now, due, limit, choose).await?;
+    let lease = inner.lease.current();
+    let found = inner.store.claim_short(&inner.claimant, now, due, limit, choose).await?;
     inner.reservations.record_deferrals(&capacity.lock().unwrap_or_else(PoisonError::into_inner));
     let claimed = found.into_iter().filter(|task| task.state == State::Running).collect();
-    runner.start_runs(claimed, |task| RunPermit::Short(inner.reservations.reserve(key_of(task)))).await
+    runner.start_runs(claimed, &lease, |task| RunPermit::Short(inner.reservations.reserve(key_of(task)))).await
 }
 
 fn key_of(task: &Task) -> &str {

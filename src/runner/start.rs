@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use super::node_lease::RunLease;
 use super::registry::RunSignal;
 use super::{BadInput, Context, Runner};
 use crate::access::Caller;
@@ -119,9 +120,9 @@ impl Runner {
         Ok(Task { trace_parent: spans::trace_parent(), ..task })
     }
 
-    pub(super) fn context(&self, task: &Arc<Task>, signal: watch::Receiver<RunSignal>) -> Context {
+    pub(super) fn context(&self, task: &Arc<Task>, lease: RunLease, signal: watch::Receiver<RunSignal>) -> Context {
         let Runner(inner) = self;
-        let work = inner.metrics.work(task);
-        Context::new(Arc::clone(task), inner.store.clone(), inner.files.clone(), inner.clock.clone(), signal, work)
+        let (work, task) = (inner.metrics.work(task), Arc::clone(task));
+        Context::new(task, lease, inner.store.clone(), inner.files.clone(), inner.clock.clone(), signal, work)
     }
 }

@@ -43,7 +43,7 @@ async fn is_left_over(runner: &Runner, id: TaskId) -> Result<bool, Box<dyn Error
         State::Completed | State::Terminated => true,
         // It may be resumed, here or elsewhere.
         State::Failed => false,
-        _ => !inner.files.scratch.is_shared() && runs_elsewhere(&task, &inner.settings.node),
+        _ => !inner.files.scratch.is_shared() && runs_elsewhere(&task, &inner.claimant.node.id),
     })
 }
 

@@ -110,7 +110,9 @@ mod tests {
     use super::*;
     use crate::clock::Clock;
     use crate::task::change::End;
-    use crate::task::{Author, Code, ControlRequest, NewTask, PauseExpiry, Retry, RetryPolicy, TaskError, Unit, Verb};
+    use crate::task::{
+        Author, Code, ControlRequest, NewTask, NodeIdentity, PauseExpiry, Retry, RetryPolicy, TaskError, Unit, Verb,
+    };
 
     const AT: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -127,6 +129,10 @@ mod tests {
     fn task(lane: Option<&str>) -> Task {
         let new = NewTask { concurrency_key: lane.map(str::to_owned), ..NewTask::new("import", "{}", Unit::Rows) };
         Task::new(Clock::test(AT).task_id(), new, AT)
+    }
+
+    fn node(name: &str) -> NodeIdentity {
+        NodeIdentity { id: format!("id of {name}"), name: name.to_owned() }
     }
 
     fn later(seconds: i64) -> Timestamp {
@@ -147,8 +153,8 @@ mod tests {
 
     type ChangeFn = fn(&mut Task) -> Result<Option<StateChange>, crate::task::Refusal>;
 
-    const CLAIM: ChangeFn = |task| task.claim("a", later(1));
-    const CLAIM_AGAIN: ChangeFn = |task| task.claim("b", later(9));
+    const CLAIM: ChangeFn = |task| task.claim(&node("a"), later(1));
+    const CLAIM_AGAIN: ChangeFn = |task| task.claim(&node("b"), later(9));
     const DUE: ChangeFn = |task| task.process_due(later(4));
     const PAUSE: ChangeFn = |task| task.control(Verb::Pause, &client());
     const RESUME: ChangeFn = |task| task.control(Verb::Resume, &client());

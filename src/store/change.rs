@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
+use super::claimant::Claimant;
 use super::sql::Sql;
 use super::write::Committed;
 use super::{Error, FenceToken, lines, row};
@@ -20,18 +21,20 @@ impl<F: Fn(&mut Task) -> Result<Option<StateChange>, Refusal> + Send + Sync> Cha
 
 /// Tasks to be changed: a statement and its parameters.
 pub(super) enum Select {
-    Queued { node: String, limit: i64 },
-    Ends { node: String, due: i64, limit: i64 },
-    Short { node: String, after: i64, until: i64, limit: i64 },
+    Queued { claimant: Claimant, limit: i64 },
+    Ends { claimant: Claimant, due: i64, limit: i64 },
+    Short { claimant: Claimant, after: i64, until: i64, limit: i64 },
     Due { at: i64, limit: i64 },
     ExpiredPauses { at: i64, limit: i64 },
 }
 
 impl Select {
     /// The node that claims the tasks, if they are to be claimed.
-    fn node(&self) -> Option<&str> {
+    fn claimant(&self) -> Option<&Claimant> {
         match self {
-            Select::Queued { node, .. } | Select::Ends { node, .. } | Select::Short { node, .. } => Some(node),
+            Select::Queued { claimant, .. } | Select::Ends { claimant, .. } | Select::Short { claimant, .. } => {
+                Some(claimant)
+            }
             Select::Due { .. } | Select::ExpiredPauses { .. } => None,
         }
     }
@@ -90,19 +93,23 @@ pub(super) async fn change_all<F: ChangeFn>(
     sql: &Sql,
     (select, change): &(Select, F),
 ) -> sqlx::Result<Committed<Vec<Arc<Task>>>> {
-    if let Some(node) = select.node()
-        && !is_listed(conn, sql, node).await?
+    if let Some(claimant) = select.claimant()
+        && !is_listed(conn, sql, &claimant.node.id).await?
     {
         return Ok(Committed::of(Vec::new()));
     }
-    let query = match *select {
-        Select::Queued { limit, .. } => sqlx::query(sql.claim.clone()).bind(limit),
-        Select::Ends { due, limit, .. } => sqlx::query(sql.claim_ends.clone()).bind(due).bind(limit),
+    let query = match select {
+        Select::Queued { limit, .. } => sqlx::query(sql.claim.clone()).bind(*limit),
+        Select::Ends { due, limit, .. } => sqlx::query(sql.claim_ends.clone()).bind(*due).bind(*limit),
         Select::Short { after, until, limit, .. } => {
-            sqlx::query(sql.claim_short.clone()).bind(after).bind(until).bind(limit)
+            sqlx::query(sql.claim_short.clone()).bind(*after).bind(*until).bind(*limit)
         }
-        Select::Due { at, limit } => sqlx::query(sql.due.clone()).bind(at).bind(limit),
-        Select::ExpiredPauses { at, limit } => sqlx::query(sql.expired.clone()).bind(at).bind(limit),
+        Select::Due { at, limit } => sqlx::query(sql.due.clone()).bind(*at).bind(*limit),
+        Select::ExpiredPauses { at, limit } => sqlx::query(sql.expired.clone()).bind(*at).bind(*limit),
+    };
+    let query = match select.claimant() {
+        Some(claimant) => query.bind(claimant.kinds.clone()),
+        None => query,
     };
     let rows = query.fetch_all(&mut *conn).await?;
     Ok(Committed::of(change_rows(conn, sql, &rows, change).await?))
@@ -142,7 +149,7 @@ pub(super) fn check_fence(task: &Task, token: FenceToken) -> Result<(), Refusal>
     if task.epoch == token.epoch && task.owner.is_some() { Ok(()) } else { Err(Refusal::LeaseLost) }
 }
 
-/// Returns true if the node is listed. It stays listed until the transaction ends.
+/// Returns true if the node with this ID is listed. It stays listed until the transaction ends.
 async fn is_listed(conn: &mut AnyConnection, sql: &Sql, node: &str) -> sqlx::Result<bool> {
     Ok(sqlx::query(sql.listed.clone()).bind(node.to_owned()).fetch_optional(conn).await?.is_some())
 }

@@ -1,6 +1,17 @@
 //! What differs in SQL between the databases.
 
+use jiff::Timestamp;
+use sqlx::Any;
+use sqlx::any::AnyArguments;
+use sqlx::query::Query;
+
 use super::columns::ColumnDef;
+
+/// PostgreSQL's clock, in microseconds since 1970-01-01 UTC. Unlike now() it goes on within a transaction.
+const DATABASE_TIME: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
+
+/// A statement with its parameters.
+pub type AnyQuery = Query<'static, Any, AnyArguments>;
 
 /// Database whose SQL is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,16 +64,37 @@ impl SqlDialect {
         }
     }
 
-    /// Condition that the column has one of the texts of the JSON list $1. PostgreSQL looks up the elements of an array one by
-    /// one, whatever size it assumes for the table.
-    pub fn among(self, column: &str) -> String {
+    /// Condition that the column has one of the texts of the JSON list in that parameter. PostgreSQL looks up the elements of an
+    /// array one by one, whatever size it assumes for the table.
+    pub fn among(self, column: &str, parameter: usize) -> String {
         match self {
-            SqlDialect::Sqlite => format!("{column} IN (SELECT value FROM json_each($1))"),
-            SqlDialect::Postgres => {
-                format!(
-                    "{column} = ANY (ARRAY(SELECT value FROM json_array_elements_text(CAST($1 AS JSON)) AS list (value)))"
-                )
-            }
+            SqlDialect::Sqlite => format!("{column} IN (SELECT value FROM json_each(${parameter}))"),
+            SqlDialect::Postgres => format!(
+                "{column} = ANY (ARRAY(SELECT value FROM \
+                 json_array_elements_text(CAST(${parameter} AS JSON)) AS list (value)))"
+            ),
+        }
+    }
+
+    /// Returns true if the database has a clock of its own.
+    pub fn has_clock(self) -> bool {
+        self == SqlDialect::Postgres
+    }
+
+    /// The current time of the database, in microseconds. SQLite has no clock but the one of its process: there it is that
+    /// parameter, the last one, which [`SqlDialect::bind_now`] binds.
+    pub fn now(self, parameter: usize) -> String {
+        match self {
+            SqlDialect::Sqlite => format!("${parameter}"),
+            SqlDialect::Postgres => DATABASE_TIME.to_owned(),
+        }
+    }
+
+    /// Binds the last parameter of a statement with [`SqlDialect::now`], if it has one.
+    pub fn bind_now(self, query: AnyQuery, now: Timestamp) -> AnyQuery {
+        match self {
+            SqlDialect::Sqlite => query.bind(now.as_microsecond()),
+            SqlDialect::Postgres => query,
         }
     }
 

@@ -39,6 +39,9 @@ pub enum Error {
     /// The disk of the database is full.
     #[error("the disk of the task store is full: {0}")]
     Full(String),
+    /// The database can never hold a value, such as a text with characters that its encoding lacks. The same call fails again.
+    #[error("the task store cannot hold a value: {0}")]
+    Unstorable(String),
     /// Any other error of the database.
     #[error("the task store failed: {0}")]
     Failed(String),
@@ -83,11 +86,14 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Classifies SQLSTATEs of PostgreSQL (53100) and result codes of SQLite (BUSY 5, FULL 13).
+/// Classifies SQLSTATEs of PostgreSQL (53100; data exceptions 22, limits 54, checks 23514 and 23502) and result codes of SQLite
+/// (BUSY 5, FULL 13; TOOBIG 18, checks 275 and 1299).
 fn by_code(code: &str, text: String) -> Error {
     match code {
         "53100" | "13" => Error::Full(text),
         "5" => Error::Unavailable(text),
+        "23514" | "23502" | "18" | "275" | "1299" => Error::Unstorable(text),
+        code if code.len() == 5 && (code.starts_with("22") || code.starts_with("54")) => Error::Unstorable(text),
         _ => Error::Failed(text),
     }
 }

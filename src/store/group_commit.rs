@@ -95,7 +95,7 @@ where
 {
     match run(calls.clone()).await {
         Ok(outcomes) => outcomes,
-        Err(Error::Failed(_)) if calls.len() > 1 => {
+        Err(Error::Failed(_) | Error::Unstorable(_)) if calls.len() > 1 => {
             let mut outcomes = Vec::with_capacity(calls.len());
             for call in calls {
                 let alone = run(vec![call]).await;

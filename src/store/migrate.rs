@@ -20,6 +20,7 @@ const SQLITE: &[MigrationStep] = &[
     (5, "trace_parent", include_str!("../../migrations/sqlite/0005_trace_parent.sql")),
     (7, "purges", include_str!("../../migrations/sqlite/0007_purges.sql")),
     (8, "unit_name", include_str!("../../migrations/sqlite/0008_unit_name.sql")),
+    (9, "nodes", include_str!("../../migrations/sqlite/0009_nodes.sql")),
     (11, "store_facts", include_str!("../../migrations/sqlite/0011_store_facts.sql")),
     (12, "schema_support", include_str!("../../migrations/sqlite/0012_schema_support.sql")),
 ];
@@ -31,6 +32,7 @@ const POSTGRES: &[MigrationStep] = &[
     (5, "trace_parent", include_str!("../../migrations/postgres/0005_trace_parent.sql")),
     (7, "purges", include_str!("../../migrations/postgres/0007_purges.sql")),
     (8, "unit_name", include_str!("../../migrations/postgres/0008_unit_name.sql")),
+    (9, "nodes", include_str!("../../migrations/postgres/0009_nodes.sql")),
     (11, "store_facts", include_str!("../../migrations/postgres/0011_store_facts.sql")),
     (12, "schema_support", include_str!("../../migrations/postgres/0012_schema_support.sql")),
 ];

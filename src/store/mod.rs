@@ -7,6 +7,7 @@ mod backlog;
 mod backlog_limit;
 mod batch;
 mod change;
+mod claimant;
 pub mod columns;
 mod dialect;
 mod ends;
@@ -32,17 +33,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sqlx::any::AnyArguments;
-use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, SqlStr};
+use sqlx::any::AnyRow;
+use sqlx::{Any, AnyConnection};
 use tokio::sync::Semaphore;
 
 pub use backlog::Backlog;
 pub use batch::RefusedBatch;
+pub use claimant::Claimant;
 pub use ends::LastReport;
 pub use error::Error;
 pub use list::{Filter, LIST_BYTES, Page};
+pub use nodes::{NodeProfile, NodeStatus, OtherNodes};
 pub use short::{ClaimDecision, DueWindow};
+pub use starts::Started;
 pub use uploads::Upload;
 pub use write::Durability;
 
@@ -54,7 +57,7 @@ use crate::metrics::Calls;
 use crate::task::{ControlRequest, IdempotencyKey, Progress, State, StateChange, Task, TaskChange, TaskId, Verb};
 use backlog_limit::BacklogLimit;
 use change::{ChangeFn, Select, check_fence};
-use dialect::SqlDialect;
+use dialect::{AnyQuery, SqlDialect};
 use ends::RunEnd;
 use group_commit::GroupCommit;
 use sql::Sql;
@@ -98,31 +101,6 @@ impl FenceToken {
     /// Returns the token of the claim that `task` has.
     pub fn of(task: &Task) -> FenceToken {
         FenceToken { id: task.id, epoch: task.epoch }
-    }
-}
-
-/// Outcome of a start.
-#[derive(Clone, Debug)]
-pub enum Started {
-    /// A new task.
-    New(Arc<Task>),
-    /// The task of an earlier start with the same idempotency key.
-    Same(Arc<Task>),
-}
-
-impl Started {
-    /// Returns the task, new or not.
-    pub fn task(&self) -> &Arc<Task> {
-        match self {
-            Started::New(task) | Started::Same(task) => task,
-        }
-    }
-
-    /// Returns the task, new or not, by value.
-    pub fn into_task(self) -> Arc<Task> {
-        match self {
-            Started::New(task) | Started::Same(task) => task,
-        }
     }
 }
 
@@ -306,12 +284,17 @@ impl Store {
     /// Returns when the next task is due by itself. Short tasks are not considered.
     #[tracing::instrument(target = "otlp.store", name = "store.next_due", skip_all)]
     pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
-        let (start, expiry) = (self.next(&self.sql.next_start).await?, self.next(&self.sql.next_expiry).await?);
+        let start = self.next(sqlx::query(self.sql.next_start.clone())).await?;
+        let expiry = self.next(sqlx::query(self.sql.next_expiry.clone())).await?;
         Ok(start.into_iter().chain(expiry).min())
     }
 
-    async fn next(&self, statement: &SqlStr) -> Result<Option<Timestamp>, Error> {
-        let row = self.read(sqlx::query(statement.clone()).fetch_one(&self.pool)).await?;
+    async fn read_one(&self, query: AnyQuery) -> Result<AnyRow, Error> {
+        self.read(query.fetch_one(&self.pool)).await
+    }
+
+    async fn next(&self, query: AnyQuery) -> Result<Option<Timestamp>, Error> {
+        let row = self.read_one(query).await?;
         Ok(row::moment_if(&row, "due_at")?)
     }
 
@@ -372,7 +355,7 @@ impl Store {
     /// Runs one statement that changes no task. Returns the number of changed rows.
     async fn execute<Q>(&self, query: Q) -> Result<u64, Error>
     where
-        Q: Fn() -> Query<'static, Any, AnyArguments> + Send + Sync + 'static,
+        Q: Fn() -> AnyQuery + Send + Sync + 'static,
     {
         self.write(Write::transaction(query, execute)).await
     }
@@ -392,7 +375,7 @@ impl Store {
 
 async fn execute<Q>(conn: &mut AnyConnection, _sql: &Sql, query: &Q) -> sqlx::Result<u64>
 where
-    Q: Fn() -> Query<'static, Any, AnyArguments> + Send + Sync,
+    Q: Fn() -> AnyQuery + Send + Sync,
 {
     Ok(query().execute(conn).await?.rows_affected())
 }

@@ -1,4 +1,7 @@
 //! Verbs of nodes: to join, to renew a lease, to claim tasks, and to release the tasks of dead nodes.
+//!
+//! The database's clock decides when a lease ends, so the clocks of the nodes need not agree. SQLite has no clock but the one of its
+//! only process, which passes its time. In the table, the column `name` has the ID of a node, and `label` its name.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,54 +10,125 @@ use jiff::Timestamp;
 use sqlx::{AnyConnection, Row};
 
 use super::change::{Select, change_rows};
+use super::claimant::Claimant;
 use super::sql::{self, Sql};
 use super::write::{Committed, Write};
-use super::{Error, Store, row};
-use crate::task::{Author, ControlRequest, Task, TaskChange};
+use super::{Error, Store, columns, row};
+use crate::task::{Author, ControlRequest, NodeIdentity, Task, TaskChange};
+
+/// What a node tells about itself when it joins.
+#[derive(Clone, Debug)]
+pub struct NodeProfile {
+    /// The node.
+    pub node: NodeIdentity,
+    /// Its role, such as `worker`.
+    pub role: String,
+    /// Version of its program.
+    pub version: String,
+    /// When it started.
+    pub started_at: Timestamp,
+    /// Maximum number of long tasks that it runs at once.
+    pub max_running: usize,
+}
+
+/// What a node tells with each heartbeat.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NodeStatus {
+    /// Number of tasks that run on it.
+    pub running: usize,
+    /// True while it shuts down.
+    pub draining: bool,
+}
+
+/// The other listed nodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OtherNodes {
+    /// When the next of their leases ends.
+    pub next_lease_end: Option<Timestamp>,
+    /// Number of living ones with the same name.
+    pub namesakes: u64,
+}
 
 impl Store {
+    /// Returns the time of the database's own clock. None if it has none.
+    #[tracing::instrument(target = "otlp.store", name = "store.database_time", skip_all)]
+    pub async fn database_time(&self) -> Result<Option<Timestamp>, Error> {
+        let Some(statement) = self.sql.database_time.clone() else { return Ok(None) };
+        let row = self.read_one(sqlx::query(statement)).await?;
+        Ok(Some(row::moment(&row, "at")?))
+    }
+
     /// Adds the node to the list of nodes, with a lease.
     #[tracing::instrument(target = "otlp.store", name = "store.join", skip_all)]
-    pub async fn join(&self, node: &str, now: Timestamp, lease: Duration) -> Result<(), Error> {
-        let (node, until) = (node.to_owned(), lease_end(now, lease));
-        self.execute(move || sqlx::query(sql::JOIN).bind(node.clone()).bind(until)).await.map(drop)
+    pub async fn join(&self, profile: &NodeProfile, now: Timestamp, lease: Duration) -> Result<(), Error> {
+        let (profile, sql) = (profile.clone(), Arc::clone(&self.sql));
+        let join = move || {
+            let query = sqlx::query(sql.join.clone())
+                .bind(profile.node.id.clone())
+                .bind(micros(lease))
+                .bind(profile.node.name.clone())
+                .bind(profile.role.clone())
+                .bind(profile.version.clone())
+                .bind(profile.started_at.as_microsecond())
+                .bind(signed(profile.max_running));
+            sql.dialect.bind_now(query, now)
+        };
+        self.execute(join).await.map(drop)
     }
 
-    /// Renews the lease of the node. False if the node is not listed: its lease has expired, and other nodes have its tasks.
+    /// Renews the lease of the node with this ID. False if the node is not listed: its lease has expired, and other nodes have its
+    /// tasks.
     #[tracing::instrument(target = "otlp.store", name = "store.heartbeat", skip_all)]
-    pub async fn heartbeat(&self, node: &str, now: Timestamp, lease: Duration) -> Result<bool, Error> {
-        let (node, until) = (node.to_owned(), lease_end(now, lease));
-        let renewed = self.execute(move || sqlx::query(sql::HEARTBEAT).bind(node.clone()).bind(until)).await?;
-        Ok(renewed == 1)
+    pub async fn heartbeat(
+        &self,
+        id: &str,
+        status: NodeStatus,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<bool, Error> {
+        let (id, sql) = (id.to_owned(), Arc::clone(&self.sql));
+        let renew = move || {
+            let query = sqlx::query(sql.heartbeat.clone()).bind(id.clone()).bind(micros(lease));
+            let query = query.bind(signed(status.running)).bind(i64::from(status.draining));
+            sql.dialect.bind_now(query, now)
+        };
+        Ok(self.execute(renew).await? == 1)
     }
 
-    /// Returns when the next lease of another node ends.
-    #[tracing::instrument(target = "otlp.store", name = "store.next_lease_end", skip_all)]
-    pub async fn next_lease_end(&self, node: &str) -> Result<Option<Timestamp>, Error> {
-        let row = self.read(sqlx::query(sql::NEXT_LEASE_END).bind(node.to_owned()).fetch_one(&self.pool)).await?;
-        Ok(row::moment_if(&row, "lease_until")?)
+    /// Returns what concerns this node about the others.
+    #[tracing::instrument(target = "otlp.store", name = "store.other_nodes", skip_all)]
+    pub async fn other_nodes(&self, profile: &NodeProfile, now: Timestamp) -> Result<OtherNodes, Error> {
+        let query = sqlx::query(self.sql.other_nodes.clone())
+            .bind(profile.node.id.clone())
+            .bind(profile.node.name.clone())
+            .bind(profile.started_at.as_microsecond());
+        let row = self.read_one(self.sql.dialect.bind_now(query, now)).await?;
+        Ok(OtherNodes {
+            next_lease_end: row::moment_if(&row, "lease_until")?,
+            namesakes: columns::unsigned(row.try_get("namesakes")?),
+        })
     }
 
     /// Removes a node that holds no task from the list of nodes.
     #[tracing::instrument(target = "otlp.store", name = "store.leave", skip_all)]
-    pub async fn leave(&self, node: &str) -> Result<(), Error> {
-        let node = node.to_owned();
-        self.execute(move || sqlx::query(sql::DELETE_NODE).bind(node.clone())).await.map(drop)
+    pub async fn leave(&self, id: &str) -> Result<(), Error> {
+        let id = id.to_owned();
+        self.execute(move || sqlx::query(sql::DELETE_NODE).bind(id.clone())).await.map(drop)
     }
 
     /// Claims at most `limit` queued tasks, oldest first. Claims none for a node that is not listed.
     #[tracing::instrument(target = "otlp.store", name = "store.claim", skip_all)]
-    pub async fn claim(&self, node: &str, now: Timestamp, limit: usize) -> Result<Vec<Arc<Task>>, Error> {
-        let (node, limit) = (node.to_owned(), i64::try_from(limit).unwrap_or(i64::MAX));
-        let select = Select::Queued { node: node.clone(), limit };
+    pub async fn claim(&self, claimant: &Claimant, now: Timestamp, limit: usize) -> Result<Vec<Arc<Task>>, Error> {
+        let node = claimant.node.clone();
+        let select = Select::Queued { claimant: claimant.clone(), limit: signed(limit) };
         self.change_all(select, move |task| task.claim(&node, now)).await
     }
 
     /// Claims tasks that no node has and whose run has ended: they are to be published, paused or rolled back.
     #[tracing::instrument(target = "otlp.store", name = "store.claim_ends", skip_all)]
-    pub async fn claim_ends(&self, node: &str, now: Timestamp, limit: usize) -> Result<Vec<Arc<Task>>, Error> {
-        let (node, limit) = (node.to_owned(), i64::try_from(limit).unwrap_or(i64::MAX));
-        let select = Select::Ends { node: node.clone(), due: now.as_microsecond(), limit };
+    pub async fn claim_ends(&self, claimant: &Claimant, now: Timestamp, limit: usize) -> Result<Vec<Arc<Task>>, Error> {
+        let node = claimant.node.clone();
+        let select = Select::Ends { claimant: claimant.clone(), due: now.as_microsecond(), limit: signed(limit) };
         self.change_all(select, move |task| task.claim(&node, now)).await
     }
 
@@ -62,40 +136,29 @@ impl Store {
     /// considered.
     #[tracing::instrument(target = "otlp.store", name = "store.process_due", skip_all)]
     pub async fn process_due(&self, now: Timestamp, limit: usize) -> Result<Vec<Arc<Task>>, Error> {
-        let (at, limit) = (now.as_microsecond(), i64::try_from(limit).unwrap_or(i64::MAX));
+        let (at, limit) = (now.as_microsecond(), signed(limit));
         let mut changed = self.change_all(Select::Due { at, limit }, move |task| task.process_due(now)).await?;
         changed.extend(self.change_all(Select::ExpiredPauses { at, limit }, move |task| task.process_due(now)).await?);
         Ok(changed)
     }
 
-    /// Releases the tasks of nodes whose lease ended before `now`. A task whose nodes died more than `limit` times in a row
-    /// fails.
+    /// Releases the tasks of nodes whose lease has ended. A task whose nodes died more than `limit` times in a row fails.
     #[tracing::instrument(target = "otlp.store", name = "store.rescue", skip_all)]
     pub async fn rescue(&self, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
-        self.rescue_from(DeadNodes::LeaseEndedBefore(now.as_microsecond()), now, limit).await
+        self.commit(Write::transaction((DeadNodes::LeaseEnded, now, limit), rescue)).await
     }
 
     /// Releases the tasks of all listed nodes. Only for a store to which no other process can write.
     #[tracing::instrument(target = "otlp.store", name = "store.rescue_all", skip_all)]
     pub async fn rescue_all(&self, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
-        self.rescue_from(DeadNodes::LeaseEndedBefore(i64::MAX), now, limit).await
-    }
-
-    /// Releases the tasks of an earlier process with this node's name.
-    #[tracing::instrument(target = "otlp.store", name = "store.rescue_own", skip_all)]
-    pub async fn rescue_own(&self, node: &str, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
-        self.rescue_from(DeadNodes::Named(node.to_owned()), now, limit).await
-    }
-
-    async fn rescue_from(&self, dead: DeadNodes, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
-        self.commit(Write::transaction((dead, now, limit), rescue)).await
+        self.commit(Write::transaction((DeadNodes::All, now, limit), rescue)).await
     }
 }
 
 /// Nodes whose tasks are to be released.
 enum DeadNodes {
-    LeaseEndedBefore(i64),
-    Named(String),
+    LeaseEnded,
+    All,
 }
 
 async fn rescue(
@@ -103,15 +166,13 @@ async fn rescue(
     sql: &Sql,
     (dead, now, limit): &(DeadNodes, Timestamp, u32),
 ) -> sqlx::Result<Committed<Vec<Arc<Task>>>> {
-    let nodes = match dead {
-        DeadNodes::Named(node) => vec![node.clone()],
-        DeadNodes::LeaseEndedBefore(moment) => {
-            let rows = sqlx::query(sql.dead_nodes.clone()).bind(*moment).fetch_all(&mut *conn).await?;
-            rows.iter().map(|row| row.try_get("name")).collect::<sqlx::Result<_>>()?
-        }
+    let query = match dead {
+        DeadNodes::LeaseEnded => sql.dialect.bind_now(sqlx::query(sql.dead_nodes.clone()), *now),
+        DeadNodes::All => sqlx::query(sql.all_nodes.clone()),
     };
     let mut released = Vec::new();
-    for node in nodes {
+    for row in query.fetch_all(&mut *conn).await? {
+        let node = NodeIdentity { id: row.try_get("id")?, name: row.try_get("label")? };
         released.extend(expire_node(conn, sql, &node, *now, *limit).await?);
     }
     Ok(Committed::of(released))
@@ -121,19 +182,23 @@ async fn rescue(
 async fn expire_node(
     conn: &mut AnyConnection,
     sql: &Sql,
-    node: &str,
+    node: &NodeIdentity,
     now: Timestamp,
     limit: u32,
 ) -> sqlx::Result<Vec<TaskChange>> {
-    let request = ControlRequest::by(Author::system(), now).with_reason(format!("the lease of node {node} expired"));
+    let reason = format!("the lease of node {} expired", node.name);
+    let request = ControlRequest::by(Author::system(), now).with_reason(reason);
     let expire = |task: &mut Task| task.lease_expired(limit, &request);
-    let rows = sqlx::query(sql.owned.clone()).bind(node.to_owned()).fetch_all(&mut *conn).await?;
+    let rows = sqlx::query(sql.owned.clone()).bind(node.id.clone()).fetch_all(&mut *conn).await?;
     let released = change_rows(conn, sql, &rows, &expire).await?;
-    sqlx::query(sql::DELETE_NODE).bind(node.to_owned()).execute(conn).await?;
+    sqlx::query(sql::DELETE_NODE).bind(node.id.clone()).execute(conn).await?;
     Ok(released)
 }
 
-/// End of a lease, in microseconds since 1970-01-01 UTC.
-fn lease_end(now: Timestamp, lease: Duration) -> i64 {
-    now.as_microsecond().saturating_add(i64::try_from(lease.as_micros()).unwrap_or(i64::MAX))
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
+}
+
+fn signed(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }

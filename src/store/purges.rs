@@ -12,7 +12,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::sql::{self, Sql};
 use super::write::Write;
-use super::{Error, Store, row, uploads};
+use super::{Claimant, Error, Store, row, uploads};
 use crate::access::Caller;
 use crate::task::{NewTask, Task, TaskId, Unit};
 
@@ -32,10 +32,17 @@ impl Store {
         self.write(Write::transaction(deletion, delete)).await
     }
 
-    /// Claims at most `limit` purges that are due, oldest first. No other node claims them for a while.
+    /// Claims at most `limit` purges that are due and whose kinds the claimant knows, oldest first. No other node claims them for a
+    /// while.
     #[tracing::instrument(target = "otlp.store", name = "store.claim_purges", skip_all)]
-    pub async fn claim_purges(&self, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
-        self.write(Write::transaction((now, limit), claim)).await
+    pub async fn claim_purges(
+        &self,
+        claimant: &Claimant,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Arc<Task>>, Error> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.write(Write::transaction((claimant.kinds.clone(), now, limit), claim)).await
     }
 
     /// Records that the files and data of the deleted task are removed.
@@ -44,11 +51,10 @@ impl Store {
         self.execute(move || sqlx::query(sql::PURGED).bind(id.to_string())).await.map(drop)
     }
 
-    /// Returns when the next purge is due.
+    /// Returns when the next purge is due whose kind the claimant knows.
     #[tracing::instrument(target = "otlp.store", name = "store.next_purge", skip_all)]
-    pub async fn next_purge(&self) -> Result<Option<Timestamp>, Error> {
-        let row = self.read(sqlx::query(sql::NEXT_PURGE).fetch_one(&self.pool)).await?;
-        Ok(row::moment_if(&row, "due_at")?)
+    pub async fn next_purge(&self, claimant: &Claimant) -> Result<Option<Timestamp>, Error> {
+        self.next(sqlx::query(self.sql.next_purge.clone()).bind(claimant.kinds.clone())).await
     }
 }
 
@@ -72,8 +78,13 @@ async fn delete(conn: &mut AnyConnection, sql: &Sql, deletion: &Deletion) -> sql
     Ok(true)
 }
 
-async fn claim(conn: &mut AnyConnection, sql: &Sql, (now, limit): &(Timestamp, u32)) -> sqlx::Result<Vec<Arc<Task>>> {
-    let query = sqlx::query(sql.due_purges.clone()).bind(now.as_microsecond()).bind(i64::from(*limit));
+async fn claim(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    (kinds, now, limit): &(String, Timestamp, i64),
+) -> sqlx::Result<Vec<Arc<Task>>> {
+    let query = sqlx::query(sql.due_purges.clone());
+    let query = query.bind(now.as_microsecond()).bind(*limit).bind(kinds.clone());
     let mut tasks = Vec::new();
     for row in query.fetch_all(&mut *conn).await? {
         let failures = u32::try_from(row.try_get::<i64, _>("failures")?).unwrap_or(u32::MAX);

@@ -8,10 +8,11 @@ use super::{Error, Store, lines, row};
 use crate::task::{Task, TaskId};
 
 impl Store {
-    /// Returns tasks that finished before that moment, oldest end first.
+    /// Returns tasks that finished after `after` and until `until`, oldest end first.
     #[tracing::instrument(target = "otlp.store", name = "store.finished", skip_all)]
-    pub async fn finished(&self, before: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
-        let query = sqlx::query(self.sql.finished.clone()).bind(before.as_microsecond()).bind(i64::from(limit));
+    pub async fn finished(&self, after: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
+        let query = sqlx::query(self.sql.finished.clone());
+        let query = query.bind(after.as_microsecond()).bind(until.as_microsecond()).bind(i64::from(limit));
         let rows = self.read(query.fetch_all(&self.pool)).await?;
         Ok(rows.iter().map(|row| row::task(row).map(Arc::new)).collect::<sqlx::Result<_>>()?)
     }
@@ -19,7 +20,7 @@ impl Store {
     /// Returns when the first of the finished tasks finished.
     #[tracing::instrument(target = "otlp.store", name = "store.next_finished", skip_all)]
     pub async fn next_finished(&self) -> Result<Option<Timestamp>, Error> {
-        self.next(&self.sql.next_finished).await
+        self.next(sqlx::query(self.sql.next_finished.clone())).await
     }
 
     /// Deletes those of these short tasks that are finished. They have no files or data.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use sqlx::Row;
 
 use super::change::Select;
-use super::{Error, Store, lines, row};
+use super::{Claimant, Error, Store, lines, row};
 use crate::access::Caller;
 use crate::task::{Task, TaskId};
 
@@ -38,7 +38,7 @@ impl Store {
     #[tracing::instrument(target = "otlp.store", name = "store.claim_short", skip_all)]
     pub async fn claim_short<F>(
         &self,
-        node: &str,
+        claimant: &Claimant,
         now: Timestamp,
         window: DueWindow,
         limit: usize,
@@ -49,8 +49,8 @@ impl Store {
     {
         let (after, until) = (window.after.as_microsecond(), window.until.as_microsecond());
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let node = node.to_owned();
-        let select = Select::Short { node: node.clone(), after, until, limit };
+        let node = claimant.node.clone();
+        let select = Select::Short { claimant: claimant.clone(), after, until, limit };
         let take = move |task: &mut Task| match choose(task) {
             ClaimDecision::Take => task.claim(&node, now),
             ClaimDecision::Defer(until) => {
@@ -61,10 +61,10 @@ impl Store {
         self.change_all(select, take).await
     }
 
-    /// Returns when the next short task is due.
+    /// Returns when the next short task is due that the claimant can run.
     #[tracing::instrument(target = "otlp.store", name = "store.next_short", skip_all)]
-    pub async fn next_short(&self) -> Result<Option<Timestamp>, Error> {
-        self.next(&self.sql.next_short).await
+    pub async fn next_short(&self, claimant: &Claimant) -> Result<Option<Timestamp>, Error> {
+        self.next(sqlx::query(self.sql.next_short.clone()).bind(claimant.kinds.clone())).await
     }
 
     /// Reads those of the tasks that have changed since they were read.

@@ -33,10 +33,17 @@ pub struct Sql {
     pub next_start: SqlStr,
     pub next_expiry: SqlStr,
     pub listed: SqlStr,
+    /// Reads the database's clock, if it has one.
+    pub database_time: Option<SqlStr>,
+    pub join: SqlStr,
+    pub heartbeat: SqlStr,
+    pub other_nodes: SqlStr,
     pub dead_nodes: SqlStr,
+    pub all_nodes: SqlStr,
     pub owned: SqlStr,
     pub delete: SqlStr,
     pub due_purges: SqlStr,
+    pub next_purge: SqlStr,
     pub complete_upload_locked: SqlStr,
     pub upload_locked: SqlStr,
     pub unused: SqlStr,
@@ -48,6 +55,9 @@ pub struct Sql {
     pub overdue: SqlStr,
 }
 
+/// IDs and names of nodes.
+const NODE_NAMES: &str = "SELECT name AS id, COALESCE(label, name) AS label FROM nodes";
+
 /// Conditions of the indexes of due times: short tasks, starts and retries, ends of pauses.
 const SHORT: &str = "state IN ('SCHEDULED', 'QUEUED') AND lane IS NOT NULL";
 const STARTS: &str = "state = 'SCHEDULED' AND lane IS NULL";
@@ -58,10 +68,6 @@ pub const WAITING: &str = "SELECT COUNT(*) AS n FROM \
     (SELECT 1 AS one FROM tasks WHERE state IN ('SCHEDULED', 'QUEUED') LIMIT $1) AS waiting";
 pub const HISTORY: &str = "SELECT from_state, to_state, at, by_whom, reason FROM task_changes \
     WHERE task_id = $1 ORDER BY version DESC LIMIT 500";
-pub const JOIN: &str = "INSERT INTO nodes (name, lease_until) VALUES ($1, $2) \
-    ON CONFLICT (name) DO UPDATE SET lease_until = excluded.lease_until";
-pub const HEARTBEAT: &str = "UPDATE nodes SET lease_until = $2 WHERE name = $1";
-pub const NEXT_LEASE_END: &str = "SELECT MIN(lease_until) AS lease_until FROM nodes WHERE name <> $1";
 pub const DELETE_NODE: &str = "DELETE FROM nodes WHERE name = $1";
 pub const ADD_UPLOAD: &str = "INSERT INTO uploads (id, name, metadata, size, sha256, created_at, used_at) \
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
@@ -78,7 +84,6 @@ pub const ADD_PURGE: &str = "INSERT INTO purges (task_id, kind, spec, cursor, ep
     WHERE id = $1 AND version = $2 AND finished_at IS NOT NULL";
 pub const DEFER_PURGE: &str = "UPDATE purges SET due_at = $2, failures = failures + 1 WHERE task_id = $1";
 pub const PURGED: &str = "DELETE FROM purges WHERE task_id = $1";
-pub const NEXT_PURGE: &str = "SELECT MIN(due_at) AS due_at FROM purges";
 pub const FACT: &str = "SELECT value FROM store_facts WHERE name = $1";
 pub const ADD_FACT: &str = "INSERT INTO store_facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
 pub const ANY_TASK: &str = "SELECT id FROM tasks LIMIT 1";
@@ -101,24 +106,27 @@ impl Sql {
             add_changes: sql(add_changes(dialect, 1)),
             get: sql(format!("{select} WHERE id = $1")),
             get_locked: sql(format!("{select} WHERE id = $1{lock}")),
-            versions: sql(format!("SELECT id, version FROM tasks WHERE {}", dialect.among("id"))),
-            get_all_locked: sql(format!("{select} WHERE {} ORDER BY id{lock}", dialect.among("id"))),
-            by_keys: sql(format!("{select} WHERE {}", dialect.among("idempotency_key"))),
+            versions: sql(format!("SELECT id, version FROM tasks WHERE {}", dialect.among("id", 1))),
+            get_all_locked: sql(format!("{select} WHERE {} ORDER BY id{lock}", dialect.among("id", 1))),
+            by_keys: sql(format!("{select} WHERE {}", dialect.among("idempotency_key", 1))),
             by_key: sql(format!("{select} WHERE idempotency_key = $1")),
             holder: sql(format!(
                 "{select} WHERE exclusive = $1 AND state NOT IN ('TERMINATED', 'COMPLETED', 'FAILED')"
             )),
             claim: sql(format!(
-                "{select}{} WHERE state = 'QUEUED' AND lane IS NULL ORDER BY id LIMIT $1{free}",
-                dialect.by("tasks_queue")
+                "{select}{} WHERE state = 'QUEUED' AND lane IS NULL AND {} ORDER BY id LIMIT $1{free}",
+                dialect.by("tasks_queue"),
+                dialect.among("kind", 2)
             )),
             claim_ends: sql(format!(
                 "{select} WHERE state IN ('FINISHING', 'PAUSING', 'TERMINATING') AND owner IS NULL \
-                 AND (due_at IS NULL OR due_at <= $1) ORDER BY id LIMIT $2{free}"
+                 AND (due_at IS NULL OR due_at <= $1) AND {} ORDER BY id LIMIT $2{free}",
+                dialect.among("kind", 3)
             )),
             claim_short: sql(format!(
-                "{select}{} WHERE {SHORT} AND due_at > $1 AND due_at <= $2 ORDER BY due_at LIMIT $3{free}",
-                dialect.by("tasks_brief")
+                "{select}{} WHERE {SHORT} AND due_at > $1 AND due_at <= $2 AND {} ORDER BY due_at LIMIT $3{free}",
+                dialect.by("tasks_brief"),
+                dialect.among("kind", 4)
             )),
             due: sql(format!(
                 "{select}{} WHERE {STARTS} AND due_at <= $1 ORDER BY due_at LIMIT $2{free}",
@@ -128,21 +136,32 @@ impl Sql {
                 "{select}{} WHERE {EXPIRES} AND due_at <= $1 ORDER BY due_at LIMIT $2{free}",
                 dialect.by("tasks_expiry")
             )),
-            next_short: sql(next(dialect, "tasks_brief", SHORT)),
+            next_short: sql(format!("{} AND {}", next(dialect, "tasks_brief", SHORT), dialect.among("kind", 1))),
             next_start: sql(next(dialect, "tasks_due", STARTS)),
             next_expiry: sql(next(dialect, "tasks_expiry", EXPIRES)),
             listed: sql(format!("SELECT name FROM nodes WHERE name = $1{}", dialect.lock_key())),
-            dead_nodes: sql(format!("SELECT name FROM nodes WHERE lease_until < $1{free}")),
+            database_time: dialect.has_clock().then(|| sql(format!("SELECT {} AS at", dialect.now(1)))),
+            join: sql(join(dialect)),
+            heartbeat: sql(format!(
+                "UPDATE nodes SET lease_until = {now} + $2, beat_at = {now}, running = $3, draining = $4 WHERE name = $1",
+                now = dialect.now(5)
+            )),
+            other_nodes: sql(other_nodes(dialect)),
+            dead_nodes: sql(format!("{NODE_NAMES} WHERE lease_until < {}{free}", dialect.now(1))),
+            all_nodes: sql(format!("{NODE_NAMES}{free}")),
             owned: sql(format!("{select} WHERE owner = $1{lock}")),
             due_purges: sql(format!(
                 "SELECT task_id AS id, kind, spec, cursor, epoch, state, failures FROM purges \
-                 WHERE due_at <= $1 ORDER BY due_at LIMIT $2{free}"
+                 WHERE due_at <= $1 AND {} ORDER BY due_at LIMIT $2{free}",
+                dialect.among("kind", 3)
             )),
+            next_purge: sql(format!("SELECT MIN(due_at) AS due_at FROM purges WHERE {}", dialect.among("kind", 1))),
             delete: sql("DELETE FROM tasks WHERE id = $1 AND version = $2".to_owned()),
             complete_upload_locked: sql(format!("SELECT sha256 FROM uploads WHERE id = $1{}", dialect.lock_key())),
             upload_locked: sql(format!("SELECT id FROM uploads WHERE id = $1{lock}")),
             finished: sql(format!(
-                "{select}{} WHERE finished_at IS NOT NULL AND finished_at <= $1 ORDER BY finished_at LIMIT $2",
+                "{select}{} WHERE finished_at IS NOT NULL AND finished_at > $1 AND finished_at <= $2 \
+                 ORDER BY finished_at LIMIT $3",
                 dialect.by("tasks_finished")
             )),
             next_finished: sql(format!(
@@ -151,7 +170,7 @@ impl Sql {
             )),
             delete_short: sql(format!(
                 "DELETE FROM tasks WHERE {} AND lane IS NOT NULL AND finished_at IS NOT NULL",
-                dialect.among("id")
+                dialect.among("id", 1)
             )),
             unfinished: sql(unfinished(dialect)),
             oldest_queued: sql(format!(
@@ -171,6 +190,27 @@ impl Sql {
             )),
         }
     }
+}
+
+/// Adds a node with its lease.
+fn join(dialect: SqlDialect) -> String {
+    format!(
+        "INSERT INTO nodes (name, lease_until, label, role, version, started_at, max_running, beat_at, running, draining) \
+         VALUES ($1, {now} + $2, $3, $4, $5, $6, $7, {now}, 0, 0) \
+         ON CONFLICT (name) DO UPDATE SET lease_until = excluded.lease_until, beat_at = excluded.beat_at",
+        now = dialect.now(8)
+    )
+}
+
+/// When the next lease of another node than $1 ends, and how many others are called $2 and have renewed their lease since $3.
+/// A process that died before this node started has not.
+fn other_nodes(dialect: SqlDialect) -> String {
+    format!(
+        "SELECT MIN(lease_until) AS lease_until, \
+         COUNT(CASE WHEN COALESCE(label, name) = $2 AND beat_at > $3 AND lease_until > {} THEN 1 END) AS namesakes \
+         FROM nodes WHERE name <> $1",
+        dialect.now(4)
+    )
 }
 
 /// Counts unfinished tasks by kind and state: at most $1 of each index.

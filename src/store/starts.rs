@@ -9,7 +9,7 @@ use super::change::conflicting_task;
 use super::group_commit::{all_or_each, interrupted};
 use super::sql::Sql;
 use super::write::{Committed, Scope, Write};
-use super::{BacklogLimit, Error, Started, Store, lines, row, uploads};
+use super::{BacklogLimit, Error, Store, lines, row, uploads};
 use crate::access::Caller;
 use crate::clock::Clock;
 use crate::task::{Author, IdempotencyKey, Refusal, StateChange, Task, TaskChange};
@@ -29,6 +29,31 @@ pub(super) struct NewRow {
 pub(super) type NewRows = (Vec<NewRow>, Arc<BacklogLimit>);
 
 type Outcomes = Vec<Result<Started, Error>>;
+
+/// Outcome of a start.
+#[derive(Clone, Debug)]
+pub enum Started {
+    /// A new task.
+    New(Arc<Task>),
+    /// The task of an earlier start with the same idempotency key.
+    Same(Arc<Task>),
+}
+
+impl Started {
+    /// Returns the task, new or not.
+    pub fn task(&self) -> &Arc<Task> {
+        match self {
+            Started::New(task) | Started::Same(task) => task,
+        }
+    }
+
+    /// Returns the task, new or not, by value.
+    pub fn into_task(self) -> Arc<Task> {
+        match self {
+            Started::New(task) | Started::Same(task) => task,
+        }
+    }
+}
 
 impl Store {
     /// Writes a new task.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{
-    Author, Code, Event, Illegal, NewTask, PauseExpiry, Progress, ResultFile, Retry, RetryPolicy, State, StateChange,
-    Task, TaskError, TaskId, text,
+    Author, Code, Event, Illegal, NewTask, NodeIdentity, PauseExpiry, Progress, ResultFile, Retry, RetryPolicy, State,
+    StateChange, Task, TaskError, TaskId, text,
 };
 
 /// Control verb of a client.
@@ -127,6 +127,7 @@ impl Task {
             attempt: 0,
             crashes: 0,
             failures: 0,
+            waits: 0,
             error: None,
             result: None,
             created_at: at,
@@ -183,12 +184,12 @@ impl Task {
 
     /// Claims the task for `node`. The new epoch makes all earlier runs unable to write. A short task keeps its due time, which
     /// may be in the future.
-    pub fn claim(&mut self, node: &str, at: Timestamp) -> Result<Option<StateChange>, Refusal> {
+    pub fn claim(&mut self, node: &NodeIdentity, at: Timestamp) -> Result<Option<StateChange>, Refusal> {
         let ahead = self.is_short() && self.state == State::Scheduled;
         let event = if ahead { Event::ClaimAhead } else { Event::Claim };
-        let change = self.step(event, &ControlRequest::by(Author::node(node), at))?;
+        let change = self.step(event, &ControlRequest::by(Author::node(&node.name), at))?;
         self.epoch += 1;
-        self.owner = Some(node.to_owned());
+        self.owner = Some(node.id.clone());
         if !self.is_short() || self.state != State::Running {
             self.due_at = None;
         }
@@ -206,11 +207,12 @@ impl Task {
         self.due_at = self.due_at.max(Some(until));
     }
 
-    /// Records committed progress. `done` never decreases. Progress resets the counts of crashes and failures.
+    /// Records committed progress. `done` never decreases. Progress resets the counts of crashes, failures and waits.
     pub fn report(&mut self, cursor: Option<String>, progress: Progress) {
         if progress.done > self.progress.done {
             self.crashes = 0;
             self.failures = 0;
+            self.waits = 0;
         }
         let done = progress.done.max(self.progress.done);
         let total = progress.total.map(|total| total.max(done));
@@ -247,6 +249,11 @@ impl Task {
         }
     }
 
+    /// Returns how often in a row the task was retried in that way.
+    fn times(&self, retry: Retry) -> u32 {
+        if retry.is_wait() { self.waits } else { self.failures }
+    }
+
     fn retry(
         &mut self,
         event: Event,
@@ -254,12 +261,16 @@ impl Task {
         (retry, policy): (Retry, RetryPolicy),
         request: &ControlRequest,
     ) -> Result<Option<StateChange>, Refusal> {
-        let Some(due_at) = policy.next_attempt(retry, self.failures + 1, request.at) else {
+        let Some(due_at) = policy.next_attempt(retry, self.times(retry) + 1, request.at) else {
             return self.end(End::Fail(error), request);
         };
         let error = error.storable();
-        self.attempt += 1;
-        self.failures += 1;
+        if retry.is_wait() {
+            self.waits += 1;
+        } else {
+            self.attempt += 1;
+            self.failures += 1;
+        }
         self.error = Some(error.clone());
         let change = self.step(event, &request.clone().with_reason(error.message))?;
         if self.state != State::Paused {
@@ -353,6 +364,7 @@ impl Task {
             self.error = None;
             self.crashes = 0;
             self.failures = 0;
+            self.waits = 0;
         }
     }
 
@@ -361,3 +373,7 @@ impl Task {
         self.expiry = None;
     }
 }
+
+#[cfg(test)]
+#[path = "change_tests.rs"]
+mod tests;

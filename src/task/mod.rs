@@ -6,6 +6,7 @@ mod author;
 pub mod change;
 pub mod code;
 pub mod id;
+mod node;
 pub mod retry;
 pub mod state;
 pub mod text;
@@ -20,6 +21,7 @@ pub use author::Author;
 pub use change::{ControlRequest, Refusal, Verb};
 pub use code::{Code, TaskErrorCode};
 pub use id::TaskId;
+pub use node::NodeIdentity;
 pub use retry::{Retry, RetryPolicy};
 pub use state::{Event, Illegal, State};
 
@@ -36,7 +38,7 @@ pub struct Task {
     pub epoch: i64,
     /// Increases with each change. A snapshot with a higher version is newer.
     pub version: i64,
-    /// Node that has claimed the task. None if no node has.
+    /// ID of the node that has claimed the task. None if no node has.
     pub owner: Option<String>,
     /// Label chosen by the client, up to 200 characters.
     pub label: Option<String>,
@@ -52,6 +54,8 @@ pub struct Task {
     pub crashes: u32,
     /// Number of errors in a row without progress.
     pub failures: u32,
+    /// Number of waits for something unavailable in a row without progress. They count neither as attempts nor as failures.
+    pub waits: u32,
     /// Error of the last attempt.
     pub error: Option<TaskError>,
     /// Result file.

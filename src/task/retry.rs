@@ -28,6 +28,11 @@ pub enum Retry {
 }
 
 impl Retry {
+    /// Returns true if the task waits for something that is unavailable or full: no attempt failed.
+    pub fn is_wait(self) -> bool {
+        matches!(self, Retry::UntilAvailable | Retry::Elsewhere)
+    }
+
     /// The same for a step that must succeed in the end, such as a rollback.
     pub fn without_limit(self) -> Retry {
         match self {
@@ -47,7 +52,8 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Returns the moment of the next attempt after `failures` in a row, the last of them at `now`. None if there is none.
+    /// Returns the moment of the next attempt after this many failures in a row, or waits if something is unavailable. The last of
+    /// them was at `now`. None if there is no other attempt.
     pub fn next_attempt(self, retry: Retry, failures: u32, now: Timestamp) -> Option<Timestamp> {
         let after = |longest: Duration| {
             let doubled = self.backoff.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1).min(20)));

@@ -13,13 +13,19 @@ use crate::harness::watch::Watch;
 /// Number of attempts that a task may fail.
 const LIMIT: (&str, &str) = ("PAUSA_RETRY_LIMIT", "3");
 
-/// Waits until the task has failed more often than a task may.
+/// Waits until the task has waited more often than a task may fail.
 async fn waits_for_space(server: &Server, id: &str) {
     let mut watch = Watch::progress(&server.url, id).await;
-    let waits = |task: &Value| task["state"] == "SCHEDULED" && task["attempt"].as_u64().unwrap() > 3;
-    watch.until(|task| task["state"] == "FAILED" || waits(task)).await;
-    let task = server.task(id).await;
+    let task = loop {
+        watch.until(|task| task["state"] == "FAILED" || task["state"] == "SCHEDULED").await;
+        let task = server.task(id).await;
+        let waits = task["history"].as_array().unwrap().iter().filter(|change| change["to"] == "SCHEDULED").count();
+        if task["state"] == "FAILED" || waits > 4 {
+            break task;
+        }
+    };
     assert_ne!(task["state"], "FAILED", "{task}");
+    assert_eq!(task["attempt"], 0, "no attempt is spent: {task}");
     assert_eq!(task["error"]["code"], "UNAVAILABLE", "{task}");
     assert!(task["error"]["message"].as_str().unwrap().starts_with("The disk is full: cannot write"), "{task}");
 }

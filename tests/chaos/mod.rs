@@ -5,7 +5,7 @@ mod bucket_takeover;
 mod buckets;
 mod copies;
 mod events;
-mod folder;
+pub mod folder;
 mod frozen;
 mod full_disk;
 mod kills;

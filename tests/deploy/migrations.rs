@@ -8,7 +8,7 @@ use pausa::task::change::End;
 
 use crate::harness::caller;
 use crate::harness::server::{self, Server};
-use crate::store::place::{MANY, Place, at, end, plain};
+use crate::store::place::{MANY, Place, at, end, node, plain};
 
 /// A migration that no version of the program has.
 const LATER: i64 = 9_999;
@@ -43,7 +43,7 @@ async fn a_version_runs_with_the_migrations_of_the_next_one() {
         migrate_later(&place, Some(Store::newest_schema())).await;
         let store = connect(&place).await.unwrap();
         let created = store.create(caller(), plain(), MANY).await.unwrap().into_task();
-        let claimed = store.claim("a", at(1), 1).await.unwrap().remove(0);
+        let claimed = store.claim(&node("a"), at(1), 1).await.unwrap().remove(0);
         assert_eq!(claimed.id, created.id);
         assert_eq!(end(&store, &claimed, End::Done).await.state, State::Completed);
         store.close().await;

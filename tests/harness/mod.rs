@@ -4,6 +4,7 @@ pub mod balancer;
 pub mod collector;
 pub mod csv;
 pub mod embedded;
+pub mod faketime;
 pub mod origin;
 pub mod pgbouncer;
 pub mod plain;

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use pausa::task::change::End;
-use pausa::task::{Author, ControlRequest, NewTask, Refusal, ResultFile, State, Task, TaskId, Unit, Verb};
+use pausa::task::{
+    Author, ControlRequest, NewTask, NodeIdentity, Refusal, ResultFile, State, Task, TaskId, Unit, Verb,
+};
 
 /// The fields of the row that matter here.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -20,6 +22,10 @@ pub struct Row {
 
 /// Names of the nodes.
 const NODES: [&str; 2] = ["a", "b"];
+
+fn identity(node: usize) -> NodeIdentity {
+    NodeIdentity { id: NODES[node].to_owned(), name: NODES[node].to_owned() }
+}
 
 /// More crashes than the model has.
 const CRASH_LIMIT: u32 = 100;
@@ -40,7 +46,7 @@ impl Row {
 
     /// Claims the task for a node.
     pub fn claim(&mut self, node: usize) -> bool {
-        self.change(|task| task.claim(NODES[node], NOW))
+        self.change(|task| task.claim(&identity(node), NOW))
     }
 
     /// Releases the task of a node whose lease is over.

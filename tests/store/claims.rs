@@ -9,7 +9,8 @@ use pausa::task::change::End;
 use pausa::task::{Refusal, Retry, RetryPolicy, State, TaskError, Verb};
 
 use super::place::{
-    DEATHS, LEASE, POLICY, Place, at, control, create, end, is_lease_lost, plain, report, request, rows, running,
+    LEASE, POLICY, Place, at, control, create, end, is_lease_lost, node, plain, profile, report, request, rescue, rows,
+    running,
 };
 use crate::harness::caller;
 
@@ -21,19 +22,19 @@ pub async fn the_oldest_tasks_are_claimed_first_up_to_the_limit(place: &Place) {
     for _ in 0..5 {
         created.push(create(&store, plain()).await.id);
     }
-    let first = store.claim("a", at(1), 2).await.unwrap();
-    let second = store.claim("b", at(2), 2).await.unwrap();
+    let first = store.claim(&node("a"), at(1), 2).await.unwrap();
+    let second = store.claim(&node("b"), at(2), 2).await.unwrap();
     assert_eq!(first.iter().chain(&second).map(|task| task.id).collect::<Vec<_>>(), created[..4]);
     for task in &first {
         assert_eq!((task.state, task.owner.as_deref(), task.epoch), (State::Running, Some("a"), 1));
         assert_eq!(task.started_at, Some(at(1)));
         assert_eq!(**task, *store.get(caller(), task.id).await.unwrap().unwrap());
     }
-    assert!(store.claim("a", at(1), 0).await.unwrap().is_empty());
+    assert!(store.claim(&node("a"), at(1), 0).await.unwrap().is_empty());
 
     // Each claim raises the epoch. Only the first claim sets the start time.
     end(&store, &first[0], End::Release).await;
-    let again = store.claim("b", at(3), 1).await.unwrap().remove(0);
+    let again = store.claim(&node("b"), at(3), 1).await.unwrap().remove(0);
     assert_eq!((again.id, again.epoch, again.started_at), (first[0].id, 2, Some(at(1))));
 }
 
@@ -41,14 +42,14 @@ pub async fn two_nodes_never_claim_the_same_task(place: &Place) {
     let (one, other) = (place.with_nodes().await, place.open().await);
     join_all((0..200).map(|_| create(&one, plain()))).await;
     let claims = (0..60).map(|n| {
-        let (store, node) = if n % 2 == 0 { (&one, "a") } else { (&other, "b") };
-        async move { store.claim(node, at(1), 7).await.unwrap() }
+        let (store, name) = if n % 2 == 0 { (&one, "a") } else { (&other, "b") };
+        async move { store.claim(&node(name), at(1), 7).await.unwrap() }
     });
     let taken: Vec<_> = join_all(claims).await.into_iter().flatten().collect();
     let ids: HashSet<_> = taken.iter().map(|task| task.id).collect();
     assert_eq!(ids.len(), taken.len(), "a task was claimed twice");
     assert!(taken.iter().all(|task| task.epoch == 1));
-    let left = one.claim("a", at(1), 1000).await.unwrap();
+    let left = one.claim(&node("a"), at(1), 1000).await.unwrap();
     assert_eq!(taken.len() + left.len(), 200);
     let page = Page { limit: 1000, ..Page::default() };
     for task in one.list(caller(), &Filter::default(), page).await.unwrap().0 {
@@ -65,7 +66,7 @@ pub async fn a_run_with_an_old_epoch_writes_nothing(place: &Place) {
     assert!(is_lease_lost(&report(&store, &old, None, rows(5)).await), "no node owns it");
     assert_eq!(store.get(caller(), old.id).await.unwrap(), released);
 
-    let new = store.claim("b", at(3), 1).await.unwrap().remove(0);
+    let new = store.claim(&node("b"), at(3), 1).await.unwrap().remove(0);
     let error = TaskError { code: "INTERNAL".into(), message: "late".into() };
     let ends = [
         End::Finish(None),
@@ -117,7 +118,7 @@ pub async fn progress_since_the_claim_counts_when_the_limit_of_attempts_is_reach
     assert_eq!((waits.state, waits.due_at), (State::Scheduled, Some(at(2))), "a second after it failed");
     let again = async |now| {
         store.process_due(at(now), 10).await.unwrap();
-        store.claim("a", at(now), 1).await.unwrap().remove(0)
+        store.claim(&node("a"), at(now), 1).await.unwrap().remove(0)
     };
     // The run was claimed after one failure, has made progress since, and fails again: the first failure in a row.
     let claimed = again(2).await;
@@ -141,12 +142,12 @@ pub async fn progress_resets_the_count_of_failures(place: &Place) {
     let waits = end(&store, &task, End::Retry(error, Retry::At(at(5)), POLICY)).await;
     assert_eq!((waits.failures, waits.attempt, waits.owner.as_deref()), (1, 1, None));
     store.process_due(at(5), 10).await.unwrap();
-    store.claim("b", at(5), 1).await.unwrap();
-    let died = store.rescue(at(60), DEATHS).await.unwrap().remove(0);
+    store.claim(&node("b"), at(5), 1).await.unwrap();
+    let died = rescue(place, &store, 60).await.remove(0);
     assert_eq!((died.failures, died.crashes, died.attempt), (1, 1, 2));
 
-    store.join("a", at(60), LEASE).await.unwrap();
-    let again = store.claim("a", at(61), 1).await.unwrap().remove(0);
+    store.join(&profile("a"), at(60), LEASE).await.unwrap();
+    let again = store.claim(&node("a"), at(61), 1).await.unwrap().remove(0);
     let same = report(&store, &again, None, rows(0)).await.unwrap();
     assert_eq!((same.failures, same.crashes), (1, 1), "no progress yet");
     let better = report(&store, &again, None, rows(1)).await.unwrap();

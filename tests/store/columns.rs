@@ -8,7 +8,9 @@ use pausa::task::change::End;
 use pausa::task::{ControlRequest, IdempotencyKey, PauseExpiry, ResultFile, Retry, TaskError, Unit, Verb};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
-use super::place::{POLICY, Place, at, control, create, end, plain, report, request, rows, running, short, task_with};
+use super::place::{
+    POLICY, Place, at, control, create, end, node, plain, report, request, rows, running, short, task_with,
+};
 use crate::harness::caller;
 
 /// Returns the names and types of a table's columns, sorted by name.
@@ -44,7 +46,7 @@ pub async fn a_unit_defined_by_the_embedding_program_is_preserved(place: &Place)
     let store = place.with_nodes().await;
     for name in ["PAGES", "Zürich \u{1f600}", "DIGITS"] {
         let task = create(&store, task_with(|new| new.unit = Unit::from(name))).await;
-        let run = store.claim("a", at(1), 1).await.unwrap().remove(0);
+        let run = store.claim(&node("a"), at(1), 1).await.unwrap().remove(0);
         let done = end(&store, &run, End::Done).await;
         assert_eq!((done.id, done.progress.unit.as_str()), (task.id, name));
         assert_eq!(store.get(caller(), task.id).await.unwrap(), Some(done));

@@ -7,7 +7,8 @@ use pausa::task::change::End;
 use pausa::task::{ControlRequest, PauseExpiry, State, Task, Verb};
 
 use super::place::{
-    ChangeLog, DEATHS, LEASE, Place, at, control, create, end, plain, report, request, rows, running, task_with,
+    ChangeLog, LEASE, Place, at, control, create, end, node, plain, profile, report, request, rescue, rows, running,
+    task_with,
 };
 use crate::harness::caller;
 use crate::harness::server::PATIENCE;
@@ -18,12 +19,12 @@ fn drain(changes: &ChangeLog) -> Vec<(State, i64, bool)> {
 }
 
 async fn claimed(store: &Store) -> Arc<Task> {
-    store.claim("a", at(1), 1).await.unwrap().remove(0)
+    store.claim(&node("a"), at(1), 1).await.unwrap().remove(0)
 }
 
 pub async fn each_change_is_delivered_once(place: &Place) {
     let (store, changes) = place.changes().await;
-    store.join("a", at(0), LEASE).await.unwrap();
+    store.join(&profile("a"), at(0), LEASE).await.unwrap();
     let task = create(&store, task_with(|new| new.start_at = Some(at(1)))).await;
     store.process_due(at(1), 10).await.unwrap();
     let run = claimed(&store).await;
@@ -40,9 +41,9 @@ pub async fn each_change_is_delivered_once(place: &Place) {
         ]
     );
     // The node dies, and another node records PAUSED for the task. Only that changes the state.
-    store.rescue(at(60), DEATHS).await.unwrap();
-    store.join("a", at(60), LEASE).await.unwrap();
-    let settling = store.claim_ends("a", at(60), 10).await.unwrap().remove(0);
+    rescue(place, &store, 60).await;
+    store.join(&profile("a"), at(60), LEASE).await.unwrap();
+    let settling = store.claim_ends(&node("a"), at(60), 10).await.unwrap().remove(0);
     end(&store, &settling, End::Release).await;
     assert_eq!(
         drain(&changes),
@@ -67,7 +68,7 @@ pub async fn each_change_is_delivered_once(place: &Place) {
 
 pub async fn a_call_without_effect_delivers_no_change(place: &Place) {
     let (store, changes) = place.changes().await;
-    store.join("a", at(0), LEASE).await.unwrap();
+    store.join(&profile("a"), at(0), LEASE).await.unwrap();
     let task = create(&store, plain()).await;
     claimed(&store).await;
     drain(&changes);
@@ -104,7 +105,7 @@ pub async fn a_change_is_delivered_even_if_its_caller_disconnects(place: &Place)
 
 pub async fn pause_running_notifies_the_run_and_leaves_waiting_tasks_unchanged(place: &Place) {
     let (store, changes) = place.changes().await;
-    store.join("a", at(0), LEASE).await.unwrap();
+    store.join(&profile("a"), at(0), LEASE).await.unwrap();
     let waiting = create(&store, task_with(|new| new.start_at = Some(at(500)))).await;
     assert_eq!(store.pause_running(caller(), waiting.id, request()).await.unwrap(), None);
     assert_eq!(store.get(caller(), waiting.id).await.unwrap(), Some(waiting));

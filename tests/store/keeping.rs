@@ -5,7 +5,7 @@ use pausa::store::{Filter, Page};
 use pausa::task::change::End;
 use pausa::task::{PauseExpiry, Retry, Task, TaskError, Verb};
 
-use super::place::{POLICY, Place, at, control, create, end, plain, report, request, rows, running};
+use super::place::{POLICY, Place, at, control, create, end, node, plain, report, request, rows, running};
 use crate::harness::caller;
 
 pub async fn a_task_is_deleted_only_if_it_is_unchanged_since_it_was_read(place: &Place) {
@@ -17,7 +17,7 @@ pub async fn a_task_is_deleted_only_if_it_is_unchanged_since_it_was_read(place: 
     assert!(!store.delete(caller(), &failed, at(9)).await.unwrap());
     assert_eq!(store.get(caller(), failed.id).await.unwrap().unwrap(), resumed);
     assert!(!store.delete(caller(), &resumed, at(9)).await.unwrap(), "the task is not finished");
-    let again = store.claim("a", at(2), 1).await.unwrap().remove(0);
+    let again = store.claim(&node("a"), at(2), 1).await.unwrap().remove(0);
     let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
     let failed = end(&store, &again, End::Fail(error)).await;
     assert!(store.delete(caller(), &failed, at(9)).await.unwrap());
@@ -32,19 +32,19 @@ pub async fn one_node_at_a_time_purges_a_deleted_task_until_it_succeeds(place: &
     report(&store, &task, Some("{\"offset\":7}".into()), rows(7)).await.unwrap();
     let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
     let failed = end(&store, &task, End::Fail(error)).await;
-    assert_eq!(store.next_purge().await.unwrap(), None);
+    assert_eq!(store.next_purge(&node("a")).await.unwrap(), None);
     assert!(store.delete(caller(), &failed, at(0)).await.unwrap());
-    assert_eq!(store.next_purge().await.unwrap(), Some(at(60)), "the node that deleted it has a minute");
-    assert!(store.claim_purges(at(59), 10).await.unwrap().is_empty());
+    assert_eq!(store.next_purge(&node("a")).await.unwrap(), Some(at(60)), "the node that deleted it has a minute");
+    assert!(store.claim_purges(&node("a"), at(59), 10).await.unwrap().is_empty());
     for (now, next) in [(60, 120), (120, 240), (240, 480)] {
-        let taken = store.claim_purges(at(now), 10).await.unwrap().remove(0);
+        let taken = store.claim_purges(&node("a"), at(now), 10).await.unwrap().remove(0);
         let known = |task: &Task| (task.id, task.kind.clone(), task.spec.clone(), task.cursor.clone(), task.epoch);
         assert_eq!((known(&taken), taken.state), (known(&failed), failed.state));
-        assert!(store.claim_purges(at(now), 10).await.unwrap().is_empty(), "no other node claims it now");
-        assert_eq!(store.next_purge().await.unwrap(), Some(at(next)));
+        assert!(store.claim_purges(&node("a"), at(now), 10).await.unwrap().is_empty(), "no other node claims it now");
+        assert_eq!(store.next_purge(&node("a")).await.unwrap(), Some(at(next)));
     }
     store.purged(failed.id).await.unwrap();
-    assert_eq!(store.next_purge().await.unwrap(), None);
+    assert_eq!(store.next_purge(&node("a")).await.unwrap(), None);
 }
 
 pub async fn all_data_is_present_after_the_store_is_reopened(place: &Place) {
@@ -68,7 +68,10 @@ pub async fn all_data_is_present_after_the_store_is_reopened(place: &Place) {
     for (task, history) in after.iter().zip(histories) {
         assert_eq!(store.history(caller(), task.id).await.unwrap(), history.unwrap());
     }
-    assert!(store.heartbeat("a", at(1), super::place::LEASE).await.unwrap(), "the nodes are still listed");
+    assert!(
+        store.heartbeat("a", pausa::store::NodeStatus::default(), at(1), super::place::LEASE).await.unwrap(),
+        "the nodes are still listed"
+    );
 }
 
 pub async fn many_concurrent_starts_are_present_after_the_store_is_reopened(place: &Place) {

@@ -6,7 +6,7 @@ use pausa::store::{Filter, Page, Store};
 use pausa::task::change::End;
 use pausa::task::{State, Task, TaskId, Verb};
 
-use super::place::{Place, at, control, create, end, plain, request, running, task_with};
+use super::place::{Place, at, control, create, end, node, plain, request, running, task_with};
 use crate::harness::caller;
 
 async fn listed(store: &Store, filter: &Filter) -> Vec<TaskId> {
@@ -99,7 +99,7 @@ pub async fn the_history_records_who_changed_a_task_and_why(place: &Place) {
     store.control(caller(), task.id, Verb::Pause, request().with_reason("lunch; it's noon")).await.unwrap();
     control(&store, &task, Verb::Pause).await;
     control(&store, &task, Verb::Resume).await;
-    let claimed = store.claim("a", at(3), 1).await.unwrap().remove(0);
+    let claimed = store.claim(&node("a"), at(3), 1).await.unwrap().remove(0);
     end(&store, &claimed, End::Finish(None)).await;
     end(&store, &claimed, End::Complete).await;
 

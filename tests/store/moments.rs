@@ -3,7 +3,7 @@
 use pausa::task::change::End;
 use pausa::task::{ControlRequest, PauseExpiry, Retry, State, TaskError, Verb};
 
-use super::place::{POLICY, Place, at, control, create, end, plain, request, running, task_with};
+use super::place::{POLICY, Place, at, control, create, end, node, plain, request, running, task_with};
 use crate::harness::caller;
 
 pub async fn a_start_in_the_future_waits_for_its_time(place: &Place) {
@@ -12,7 +12,7 @@ pub async fn a_start_in_the_future_waits_for_its_time(place: &Place) {
     let later = create(&store, task_with(|new| new.start_at = Some(at(60)))).await;
     let soon = create(&store, task_with(|new| new.start_at = Some(at(30)))).await;
     assert_eq!((later.state, soon.state), (State::Scheduled, State::Scheduled));
-    assert!(store.claim("a", at(1), 10).await.unwrap().is_empty());
+    assert!(store.claim(&node("a"), at(1), 10).await.unwrap().is_empty());
     assert_eq!(store.next_due().await.unwrap(), Some(at(30)));
     assert!(store.process_due(at(29), 10).await.unwrap().is_empty());
 
@@ -38,7 +38,7 @@ pub async fn a_failed_attempt_waits_for_its_retry(place: &Place) {
     assert_eq!((waits.state, waits.due_at, waits.error.as_ref()), (State::Scheduled, Some(at(7)), Some(&error)));
     assert_eq!(store.process_due(at(7), 10).await.unwrap()[0].state, State::Queued);
 
-    let task = store.claim("a", at(8), 1).await.unwrap().remove(0);
+    let task = store.claim(&node("a"), at(8), 1).await.unwrap().remove(0);
     control(&store, &task, Verb::Pause).await;
     let paused = end(&store, &task, End::Retry(error, Retry::At(at(9)), POLICY)).await;
     assert_eq!((paused.state, paused.due_at), (State::Paused, None), "a retry does not end a pause");
@@ -73,7 +73,7 @@ pub async fn a_pause_expires_as_requested(place: &Place) {
     assert_eq!((now.due_at, now.expiry, now.paused_at), (None, None, None));
 
     // An expiry that is requested while the run still stops applies once the task is paused.
-    let task = store.claim("a", at(41), 1).await.unwrap().remove(0);
+    let task = store.claim(&node("a"), at(41), 1).await.unwrap().remove(0);
     store.control(caller(), task.id, Verb::Pause, until(45, Verb::Resume)).await.unwrap();
     assert!(store.process_due(at(60), 10).await.unwrap().is_empty(), "it is not paused yet");
     end(&store, &task, End::Release).await;
@@ -86,7 +86,7 @@ pub async fn a_failed_end_is_not_retried_before_it_is_due(place: &Place) {
     let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
     let waits = end(&store, &task, End::Retry(error, Retry::At(at(20)), POLICY)).await;
     assert_eq!((waits.state, waits.owner.as_deref()), (State::Terminating, None));
-    assert!(store.claim_ends("b", at(19), 10).await.unwrap().is_empty());
-    let again = store.claim_ends("b", at(20), 10).await.unwrap().remove(0);
+    assert!(store.claim_ends(&node("b"), at(19), 10).await.unwrap().is_empty());
+    let again = store.claim_ends(&node("b"), at(20), 10).await.unwrap().remove(0);
     assert_eq!((again.id, again.due_at), (task.id, None));
 }

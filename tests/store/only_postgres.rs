@@ -8,7 +8,7 @@ use pausa::store::Store;
 use pausa::task::{Task, TaskChange, Verb};
 use tokio::sync::mpsc::Receiver;
 
-use super::place::{Place, at, control, create, plain, report, rows, running, short};
+use super::place::{Place, at, control, create, node, plain, report, rows, running, short};
 use crate::harness::caller;
 use crate::harness::server::PATIENCE;
 
@@ -40,7 +40,7 @@ async fn a_node_receives_the_events_of_another() {
     assert_eq!(next(&mut events).await, event(&task, true));
     assert_eq!(first.get(caller(), task.id).await.unwrap().unwrap(), task, "an event is sent with the commit");
 
-    let claimed = second.claim("a", at(1), 1).await.unwrap().remove(0);
+    let claimed = second.claim(&node("a"), at(1), 1).await.unwrap().remove(0);
     let reported = report(&second, &claimed, None, rows(3)).await.unwrap();
     let pausing = control(&second, &task, Verb::Pause).await;
     assert_eq!(next(&mut events).await, event(&claimed, true));

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use pausa::access::Caller;
-use pausa::store::{ClaimDecision, DueWindow, Durability, Error, FenceToken, Store};
+use pausa::store::{ClaimDecision, Claimant, DueWindow, Durability, Error, FenceToken, NodeProfile, Store};
 use pausa::task::change::End;
-use pausa::task::{ControlRequest, NewTask, Progress, Refusal, RetryPolicy, Task, TaskChange, Unit, Verb};
+use pausa::task::{
+    ControlRequest, NewTask, NodeIdentity, Progress, Refusal, RetryPolicy, Task, TaskChange, Unit, Verb,
+};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, PgConnection};
 use tempfile::TempDir;
 
@@ -70,7 +72,7 @@ impl Place {
     pub async fn with_nodes(&self) -> Store {
         let store = self.open().await;
         for node in ["a", "b"] {
-            store.join(node, at(0), LEASE).await.unwrap();
+            store.join(&profile(node), at(0), LEASE).await.unwrap();
         }
         store
     }
@@ -101,6 +103,23 @@ pub fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap() + SignedDuration::from_secs(seconds)
 }
 
+/// Returns a node that can run the kind of the tasks in these stories. Its ID is its name.
+pub fn node(name: &str) -> Claimant {
+    Claimant::new(NodeIdentity { id: name.to_owned(), name: name.to_owned() }, ["import"])
+}
+
+/// Returns what that node tells about itself.
+pub fn profile(name: &str) -> NodeProfile {
+    let (role, version) = ("all".to_owned(), "0.1.0".to_owned());
+    NodeProfile { node: node(name).node, role, version, started_at: at(0), max_running: 4 }
+}
+
+/// Ends the leases of all nodes, and releases their tasks at that second. Returns these.
+pub async fn rescue(place: &Place, store: &Store, second: i64) -> Vec<Arc<Task>> {
+    place.execute("UPDATE nodes SET lease_until = 0").await.unwrap();
+    store.rescue(at(second), DEATHS).await.unwrap()
+}
+
 /// Returns a request of a client, a node or the system at the start of the story.
 pub fn request() -> ControlRequest {
     Caller::anonymous().request(at(1))
@@ -128,9 +147,9 @@ pub fn short(due: i64) -> Task {
 }
 
 /// Claims short tasks for a node at second `now`: those that are due by second `until`.
-pub async fn take_short(store: &Store, node: &str, now: i64, until: i64) -> Vec<Arc<Task>> {
+pub async fn take_short(store: &Store, name: &str, now: i64, until: i64) -> Vec<Arc<Task>> {
     let window = DueWindow { after: Timestamp::MIN, until: at(until) };
-    store.claim_short(node, at(now), window, 100, |_| ClaimDecision::Take).await.unwrap()
+    store.claim_short(&node(name), at(now), window, 100, |_| ClaimDecision::Take).await.unwrap()
 }
 
 /// Returns a progress of this many rows.
@@ -151,7 +170,7 @@ pub async fn create(store: &Store, task: Task) -> Arc<Task> {
 /// Returns a new task that node `a` runs.
 pub async fn running(store: &Store) -> Arc<Task> {
     let task = create(store, plain()).await;
-    let claimed = store.claim("a", at(1), 100).await.unwrap();
+    let claimed = store.claim(&node("a"), at(1), 100).await.unwrap();
     claimed.into_iter().find(|claimed| claimed.id == task.id).unwrap()
 }
 

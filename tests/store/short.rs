@@ -8,14 +8,14 @@ use pausa::task::change::End;
 use pausa::task::{Retry, State, TaskError, Verb};
 
 use super::place::{
-    DEATHS, LEASE, POLICY, Place, at, control, create, end, is_lease_lost, plain, report, request, rows, short,
-    take_short, task_with,
+    LEASE, POLICY, Place, at, control, create, end, is_lease_lost, node, plain, profile, report, request, rescue, rows,
+    short, take_short, task_with,
 };
 use crate::harness::caller;
 
 pub async fn short_tasks_are_claimed_shortly_before_they_are_due(place: &Place) {
     let store = place.with_nodes().await;
-    assert_eq!(store.next_short().await.unwrap(), None);
+    assert_eq!(store.next_short(&node("a")).await.unwrap(), None);
     let later = create(&store, short(20)).await;
     let sooner = create(&store, short(10)).await;
     let overdue = create(&store, short(-5)).await;
@@ -27,9 +27,9 @@ pub async fn short_tasks_are_claimed_shortly_before_they_are_due(place: &Place) 
         (Some(at(10)), Some(at(0))),
         "no attempt is due before the task's start"
     );
-    assert_eq!(store.next_short().await.unwrap(), Some(at(-5)));
+    assert_eq!(store.next_short(&node("a")).await.unwrap(), Some(at(-5)));
     assert_eq!(store.next_due().await.unwrap(), None, "short tasks have their own queue");
-    assert!(store.claim("a", at(60), 10).await.unwrap().is_empty(), "short tasks use no slot");
+    assert!(store.claim(&node("a"), at(60), 10).await.unwrap().is_empty(), "short tasks use no slot");
     assert!(store.process_due(at(60), 10).await.unwrap().is_empty());
 
     let taken = take_short(&store, "a", 9, 10).await;
@@ -40,7 +40,7 @@ pub async fn short_tasks_are_claimed_shortly_before_they_are_due(place: &Place) 
     }
     assert_eq!(taken[2].due_at, Some(at(10)), "it is not due yet");
     assert!(take_short(&store, "nobody", 60, 60).await.is_empty(), "an unregistered node claims nothing");
-    assert_eq!(store.next_short().await.unwrap(), Some(at(20)));
+    assert_eq!(store.next_short(&node("a")).await.unwrap(), Some(at(20)));
     assert_eq!(take_short(&store, "b", 20, 20).await[0].id, later.id);
 }
 
@@ -51,7 +51,8 @@ pub async fn a_claim_of_short_tasks_examines_a_bounded_number(place: &Place) {
     }
     let moments = DueWindow { after: at(2), until: at(8) };
     let second = |due: Option<Timestamp>| due.unwrap().duration_since(at(0)).as_secs();
-    let some = store.claim_short("a", at(1), moments, 4, move |task| match second(task.due_at) {
+    let a = node("a");
+    let some = store.claim_short(&a, at(1), moments, 4, move |task| match second(task.due_at) {
         4 => ClaimDecision::Defer(at(50)),
         5 => ClaimDecision::Defer(at(1)),
         _ => ClaimDecision::Take,
@@ -92,17 +93,17 @@ pub async fn a_death_and_a_failed_attempt_keep_the_order_of_due_times(place: &Pl
     let store = place.with_nodes().await;
     let (one, other) = (create(&store, short(5)).await, create(&store, short(6)).await);
     take_short(&store, "a", 5, 5).await;
-    let died = store.rescue(at(60), DEATHS).await.unwrap().remove(0);
+    let died = rescue(place, &store, 60).await.remove(0);
     assert_eq!((died.state, died.due_at, died.crashes), (State::Queued, Some(at(5)), 1));
     assert_eq!(died.due_since, Some(at(5)), "a death does not change when it became due");
-    store.join("a", at(60), LEASE).await.unwrap();
+    store.join(&profile("a"), at(60), LEASE).await.unwrap();
     let taken = take_short(&store, "a", 60, 60).await;
     assert_eq!([taken[0].id, taken[1].id], [one.id, other.id]);
 
     let error = TaskError { code: "UNAVAILABLE".into(), message: "HTTP 503".into() };
     let again = end(&store, &taken[0], End::Retry(error.clone(), Retry::At(at(70)), POLICY)).await;
     assert_eq!((again.state, again.due_at, again.error.as_ref()), (State::Scheduled, Some(at(70)), Some(&error)));
-    assert_eq!((store.next_short().await.unwrap(), again.due_since), (Some(at(70)), Some(at(70))));
+    assert_eq!((store.next_short(&node("a")).await.unwrap(), again.due_since), (Some(at(70)), Some(at(70))));
     let failed = end(&store, &taken[1], End::Fail(error)).await;
     assert_eq!((failed.state, failed.due_at), (State::Failed, None));
     let resumed = store.control(caller(), other.id, Verb::Resume, Caller::anonymous().request(at(80))).await.unwrap();

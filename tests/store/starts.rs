@@ -6,7 +6,7 @@ use pausa::store::{Error, Filter, Started};
 use pausa::task::change::End;
 use pausa::task::{IdempotencyKey, Refusal, State, Task, TaskError, Verb};
 
-use super::place::{MANY, Place, at, control, create, end, plain, running, task_with};
+use super::place::{MANY, Place, at, control, create, end, node, plain, running, task_with};
 use super::uploads::whole;
 use crate::harness::caller;
 
@@ -107,7 +107,7 @@ pub async fn a_unique_key_is_reserved_until_the_task_is_finished(place: &Place) 
     control(&store, &first, Verb::Terminate).await;
     let refused = store.create(caller(), filling(), MANY).await;
     assert!(matches!(refused, Err(Error::Refused(Refusal::Conflict(_)))), "the first task is being rolled back");
-    let rolling_back = store.claim_ends("a", at(1), 10).await.unwrap().remove(0);
+    let rolling_back = store.claim_ends(&node("a"), at(1), 10).await.unwrap().remove(0);
     assert_eq!(end(&store, &rolling_back, End::RolledBack).await.state, State::Terminated);
 
     let second = create(&store, filling()).await;
@@ -127,7 +127,7 @@ pub async fn twenty_starts_at_once_with_one_unique_key_start_one_task(place: &Pl
 pub async fn a_failed_task_is_not_resumed_while_another_has_its_unique_key(place: &Place) {
     let store = place.with_nodes().await;
     create(&store, filling()).await;
-    let first = store.claim("a", at(1), 1).await.unwrap().remove(0);
+    let first = store.claim(&node("a"), at(1), 1).await.unwrap().remove(0);
     let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
     let failed = end(&store, &first, End::Fail(error)).await;
     let second = create(&store, filling()).await;
@@ -148,6 +148,6 @@ pub async fn a_start_is_refused_when_too_many_tasks_wait(place: &Place) {
         Err(Error::TooBusy { waiting: 3, limit: 3 }) => {}
         other => panic!("{other:?}"),
     }
-    store.claim("a", at(1), 1).await.unwrap();
+    store.claim(&node("a"), at(1), 1).await.unwrap();
     store.create(caller(), plain(), 3).await.unwrap();
 }

@@ -7,7 +7,7 @@ use pausa::store::{Error, Store, Upload};
 use pausa::task::change::End;
 use pausa::task::{Task, Verb};
 
-use super::place::{MANY, Place, at, control, create, end, task_with};
+use super::place::{MANY, Place, at, control, create, end, node, task_with};
 use crate::harness::caller;
 
 /// Returns an upload that was received completely at second `second`.
@@ -50,7 +50,7 @@ pub async fn an_upload_unused_for_long_is_deleted_once(place: &Place) {
 /// Terminates the task and returns it.
 async fn terminated(store: &Store, task: &Task) -> Arc<Task> {
     control(store, task, Verb::Terminate).await;
-    let claimed = store.claim_ends("a", at(1), 1).await.unwrap().remove(0);
+    let claimed = store.claim_ends(&node("a"), at(1), 1).await.unwrap().remove(0);
     end(store, &claimed, End::RolledBack).await
 }
 

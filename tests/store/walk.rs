@@ -7,7 +7,7 @@ use pausa::store::{Error, Store};
 use pausa::task::change::End;
 use pausa::task::{Author, ControlRequest, Event, Refusal, Retry, State, Task, TaskError, Verb};
 
-use super::place::{DEATHS, LEASE, POLICY, Place, at, create, short, take_short, task_with};
+use super::place::{DEATHS, LEASE, POLICY, Place, at, create, node, profile, short, take_short, task_with};
 use crate::harness::caller;
 
 /// The time of the walk, and a start time in the future.
@@ -24,7 +24,7 @@ pub async fn every_transition_of_the_table(place: &Place) {
     for state in State::ALL {
         for event in Event::ALL {
             for node in ["a", "b"] {
-                store.join(node, at(NOW), LEASE).await.unwrap();
+                store.join(&profile(node), at(NOW), LEASE).await.unwrap();
             }
             let early = event == Event::ResumeEarly;
             let brought = match event {
@@ -86,8 +86,8 @@ async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
             None
         }
         Event::Claim => {
-            store.claim("b", at(NOW), 100).await.unwrap();
-            store.claim_ends("b", at(NOW), 100).await.unwrap();
+            store.claim(&node("b"), at(NOW), 100).await.unwrap();
+            store.claim_ends(&node("b"), at(NOW), 100).await.unwrap();
             None
         }
         Event::ClaimAhead => {
@@ -95,7 +95,7 @@ async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
             None
         }
         Event::LeaseExpired => {
-            store.rescue(at(NOW + 60), DEATHS).await.unwrap();
+            store.rescue_all(at(NOW + 60), DEATHS).await.unwrap();
             None
         }
         Event::Finish => run(End::Finish(None)).await,
@@ -129,7 +129,7 @@ async fn bring(store: &Store, state: State, early: bool) -> Option<Arc<Task>> {
     let start_at = (early || state == S::Scheduled).then(|| at(START));
     let task = create(store, task_with(|new| new.start_at = start_at)).await;
     let waits = matches!(state, S::Scheduled | S::Queued);
-    let task = if early || waits { task } else { store.claim("a", at(1), 1).await.unwrap().remove(0) };
+    let task = if early || waits { task } else { store.claim(&node("a"), at(1), 1).await.unwrap().remove(0) };
     let send = |verb| store.control(caller(), task.id, verb, Caller::anonymous().request(at(2)));
     let end = |end| store.end(&task, None, end, ControlRequest::by(Author::node("a"), at(3)));
     let error = || TaskError { code: "INTERNAL".into(), message: "a story's".into() };
@@ -162,6 +162,7 @@ async fn orphan(store: &Store, task: Arc<Task>) -> Arc<Task> {
     if task.owner.is_none() || task.state == State::Running {
         return task;
     }
-    store.rescue_own("a", at(NOW), DEATHS).await.unwrap();
+    store.rescue_all(at(NOW), DEATHS).await.unwrap();
+    store.join(&profile("b"), at(NOW), LEASE).await.unwrap();
     store.get(caller(), task.id).await.unwrap().unwrap()
 }

@@ -81,6 +81,10 @@ impl Kind for Staged {
 
     async fn purge(&self, context: &Context) -> Result<(), Failure> {
         let spec: Value = context.spec()?;
+        if spec["hangs"] == true {
+            std::future::pending::<()>().await;
+        }
+        assert!(spec["panics"] != true, "as the story requires");
         if spec["stays"] == true { Err(Failure::internal("it cannot be removed")) } else { Ok(()) }
     }
 }
@@ -118,7 +122,7 @@ async fn a_task_that_cannot_be_purged_does_not_block_others() {
     let kind = Arc::new(Staged::default());
     let settings = [("PAUSA_RETENTION_SECONDS", "1")];
     let server = Embedded::start(&settings, vec![kind], Clock::system()).await;
-    for spec in ["{ stays: true }", "{}", "{ fails: true }"] {
+    for spec in ["{ stays: true }", "{ hangs: true }", "{ panics: true }", "{}", "{ fails: true }"] {
         start(&server, spec).await;
     }
     let gone = async {

@@ -3,9 +3,14 @@
 
 use std::sync::Arc;
 
+use async_trait::async_trait;
+use pausa::clock::Clock;
+use pausa::runner::{BadInput, Context, Failure, Kind, Report, StopReason, TaskPlan};
+use pausa::task::{ResultFile, Unit};
 use serde_json::{Value, json};
 
-use crate::datasets::database::database;
+use crate::datasets::database::{database, execute};
+use crate::harness::embedded::Embedded;
 use crate::harness::postgres::Postgres;
 use crate::harness::server::Server;
 use crate::harness::watch::Watch;
@@ -155,4 +160,63 @@ async fn lone_surrogates_are_not_valid_text() {
         assert_eq!(answer["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{body}: {answer}");
     }
     assert_eq!(server.data("{ tasks { totalCount } }", json!({})).await["tasks"]["totalCount"], 0);
+}
+
+/// A kind whose result and cursor have a text from its spec.
+struct Speaking;
+
+#[async_trait]
+impl Kind for Speaking {
+    fn name(&self) -> &'static str {
+        "speaking"
+    }
+
+    fn plan(&self, _spec: &Value) -> Result<TaskPlan, BadInput> {
+        Ok(TaskPlan { unit: Unit::Terms, total: None, unique_key: None, upload: None, concurrency_key: None })
+    }
+
+    async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason> {
+        let spec: Value = context.spec()?;
+        let text = spec["text"].as_str().unwrap().replace("smile", "\u{1f600}");
+        match spec["where"].as_str().unwrap() {
+            "cursor" => context.commit(&text, Report { phase: "speaking", done: 1, total: None }).await?,
+            "last cursor" => context.set_checkpoint(&text, Report { phase: "speaking", done: 1, total: None })?,
+            "error" => return Err(Failure::input(text).into()),
+            _ => {}
+        }
+        let (name, sha256) = (text.clone(), "1f".to_owned());
+        Ok(Some(ResultFile { name, size: 1, content_type: "text/plain\0".to_owned(), sha256 }))
+    }
+
+    async fn rollback(&self, _context: &Context) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// PostgreSQL with an encoding that lacks most characters: what it refuses is refused once, and never retried.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_encoding_of_the_database_lacks_is_refused() {
+    let postgres = tokio::task::spawn_blocking(Postgres::shared).await.unwrap();
+    let create = "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+    execute(&postgres.url(), create).await;
+    let settings = [("PAUSA_DATABASE_URL", &*postgres.url_of("latin"))];
+    let server = Embedded::start(&settings, vec![Arc::new(Speaking)], Clock::system()).await;
+    let good = server.ask("mutation { startPiJob(input: { digits: 10, label: \"é\" }) { id } }").await;
+    assert!(good.get("errors").is_none(), "{good}");
+    for query in [
+        "mutation { startPiJob(input: { digits: 10, label: \"\u{1f600}\" }) { id } }",
+        "{ tasks(filter: { label: \"\u{1f600}\" }) { totalCount } }",
+    ] {
+        let refused = server.ask(query).await;
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{refused}");
+    }
+    for place in ["cursor", "last cursor", "error", "result"] {
+        let spec = format!("{{ text: \"a smile\", where: \"{place}\" }}");
+        let query = format!("mutation {{ startCustom(input: {{ name: \"speaking\", spec: {spec} }}) {{ id }} }}");
+        let id = server.ask(&query).await["data"]["startCustom"]["id"].as_str().unwrap().to_owned();
+        let failed = server.until(&id, "FAILED").await;
+        assert_eq!(failed["error"]["code"], "BAD_USER_INPUT", "{place}: {failed}");
+        assert_eq!(failed["attempt"], 0, "{place}: {failed}");
+    }
+    assert!(server.end().await);
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::CONTENT_LENGTH;
 use reqwest::redirect::Policy;
-use reqwest::{Client, ClientBuilder, RequestBuilder};
+use reqwest::{Body, Client, ClientBuilder, RequestBuilder};
 
 use crate::checked_url::PrivatePolicy;
 use crate::error::from_reqwest;
 use crate::resolver::PublicOnly;
+use crate::withheld::WithheldBody;
 use crate::{CheckedUrl, Reply, RequestError, SetupError, UrlError, tls_config};
 
 /// Maximum time to resolve a host and connect to it.
@@ -100,12 +100,20 @@ impl Outbound {
 
     /// Sends a POST of `body` with `headers`. Returns a redirect like any other reply.
     ///
+    /// `allowed` is asked right before the request is written to the connection. If it is false then, nothing is sent (by HTTP/2
+    /// perhaps the headers, followed by a reset of the stream).
+    ///
     /// # Errors
-    /// [`RequestError`] if the server cannot be reached or the connection breaks before the reply.
-    pub async fn post(&self, url: &CheckedUrl, headers: &[(&str, &str)], body: Vec<u8>) -> Result<Reply, RequestError> {
+    /// [`RequestError`] if `allowed` is false, the server cannot be reached, or the connection breaks before the reply.
+    pub async fn post(
+        &self,
+        url: &CheckedUrl,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+        allowed: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Result<Reply, RequestError> {
         let request = with_headers(self.send.post(url.to_url()), headers);
-        // RFC 9110, 8.6: a POST without a body declares its length.
-        let request = if body.is_empty() { request.header(CONTENT_LENGTH, 0) } else { request.body(body) };
+        let request = request.body(Body::wrap(WithheldBody::new(body, allowed)));
         Ok(Reply::new(request.send().await.map_err(from_reqwest)?))
     }
 }

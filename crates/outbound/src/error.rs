@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt::Display;
 
 use crate::UrlError;
+use crate::withheld::Withheld;
 
 /// Why a request has no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -14,6 +15,9 @@ pub enum RequestError {
     /// The server was not reached, so nothing was sent. A retry can succeed.
     #[error("{0}")]
     Connect(String),
+    /// The caller withdrew its permission before the first byte was sent.
+    #[error("not sent: the permission was withdrawn")]
+    Withheld,
     /// The connection broke, and the server may have received the request. A retry can succeed.
     #[error("{0}")]
     Broken(String),
@@ -37,6 +41,9 @@ pub(crate) fn from_reqwest(error: reqwest::Error) -> RequestError {
     while let Some(inner) = cause {
         if let Some(refused) = inner.downcast_ref::<UrlError>() {
             return RequestError::Url(refused.clone());
+        }
+        if inner.is::<Withheld>() {
+            return RequestError::Withheld;
         }
         innermost = inner.to_string();
         cause = inner.source();

@@ -8,6 +8,7 @@ mod ranges;
 mod reply;
 mod resolver;
 mod tls;
+mod withheld;
 
 pub use checked_url::{CheckedUrl, UrlError};
 pub use client::{Outbound, Settings};

@@ -7,8 +7,7 @@ use jiff::Timestamp;
 
 use super::Timer;
 use super::spec::TimerSpec;
-use crate::runner::StopReason;
-use crate::task::TaskId;
+use crate::runner::{Context, StopReason};
 use outbound::{Reply, RequestError};
 
 /// Maximum number of bytes that are read of a response body, and of characters that are shown.
@@ -40,8 +39,9 @@ pub struct WebhookResponse {
 }
 
 impl Timer {
-    /// Sends the webhook once.
-    pub(super) async fn send(&self, id: TaskId, spec: &TimerSpec, at: Timestamp) -> DeliveryOutcome {
+    /// Sends the webhook once, unless the lease of this node ends before its first byte.
+    pub(super) async fn send(&self, context: &Context, spec: &TimerSpec, at: Timestamp) -> DeliveryOutcome {
+        let id = context.id();
         let address = match self.outbound.check_url(&spec.url) {
             Ok(address) => address.with_segment(&id.to_string()),
             Err(refused) => return DeliveryOutcome::Failed(refused.into()),
@@ -54,7 +54,7 @@ impl Timer {
         headers.extend([("webhook-id", &*id), ("webhook-timestamp", &*timestamp)]);
         headers.extend(signature.as_deref().map(|signature| ("webhook-signature", signature)));
         let sent = async {
-            let reply = self.outbound.post(&address, &headers, body.into_bytes()).await?;
+            let reply = self.outbound.post(&address, &headers, body.into_bytes(), context.lease_check()).await?;
             Ok(read_response(reply).await)
         };
         match tokio::time::timeout(Duration::from_secs_f64(spec.timeout), sent).await {
@@ -83,6 +83,11 @@ impl DeliveryOutcome {
             DeliveryOutcome::Response(response) => Some(response.status),
             _ => None,
         }
+    }
+
+    /// Returns true if the lease of this node ended before anything was sent.
+    pub fn is_withheld(&self) -> bool {
+        matches!(self, DeliveryOutcome::Failed(RequestError::Withheld))
     }
 
     /// Returns true for any 2xx.

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp, Zoned};
 
 use super::attempt::{DeliveryOutcome, WebhookResponse};
 use super::spec::DeliveryGuarantee;
+use crate::runner::StopReason;
 use crate::task::Code;
 use outbound::RequestError;
 
@@ -41,12 +42,16 @@ pub fn decide(
         DeliveryOutcome::Response(WebhookResponse { status: 429 | 503, retry_after: Some(after), .. }) => {
             retry(retry_after(after, now).map_or(wait, |delay| delay.max(wait)))
         }
-        DeliveryOutcome::Response(_) | DeliveryOutcome::Failed(RequestError::Connect(_)) => retry(wait),
+        DeliveryOutcome::Response(_) | DeliveryOutcome::Failed(RequestError::Connect(_) | RequestError::Withheld) => {
+            retry(wait)
+        }
         DeliveryOutcome::Failed(RequestError::Url(_)) => AttemptDecision::Fail(Code::BadUserInput),
         DeliveryOutcome::Failed(RequestError::Broken(_)) | DeliveryOutcome::TimedOut(_) if at_most_once => {
             AttemptDecision::Fail(Code::Unavailable)
         }
         DeliveryOutcome::Failed(RequestError::Broken(_)) | DeliveryOutcome::TimedOut(_) => retry(wait),
+        // Another node has the timer, and decides.
+        DeliveryOutcome::Stopped(StopReason::LeaseLost) => AttemptDecision::Stopped,
         // A termination takes precedence. After a pause it would be sent again.
         DeliveryOutcome::Stopped(_) if at_most_once => AttemptDecision::Fail(Code::Unavailable),
         DeliveryOutcome::Stopped(_) => AttemptDecision::Stopped,
@@ -64,7 +69,6 @@ fn retry_after(text: &str, now: Timestamp) -> Option<SignedDuration> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runner::StopReason;
 
     const WAIT: Duration = Duration::from_secs(3);
 
@@ -141,5 +145,7 @@ mod tests {
         let stopped = DeliveryOutcome::Stopped(StopReason::Interrupted);
         assert_eq!(decide(&stopped, least, now(), WAIT), AttemptDecision::Stopped);
         assert_eq!(decide(&stopped, most, now(), WAIT), AttemptDecision::Fail(Code::Unavailable));
+        let lost = DeliveryOutcome::Stopped(StopReason::LeaseLost);
+        assert_eq!(decide(&lost, most, now(), WAIT), AttemptDecision::Stopped);
     }
 }

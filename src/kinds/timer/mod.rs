@@ -104,6 +104,7 @@ impl Kind for Timer {
             if let Some(at) = cursor.sending.take() {
                 return Err(self.fail_unknown(context, cursor, at, lateness(due, at))?.into());
             }
+            may_send(context).await?;
             cursor.commit_sending(context).await?;
         } else {
             // No request begins after a stop was requested.
@@ -119,7 +120,7 @@ impl Kind for Timer {
 }
 
 impl Timer {
-    /// Makes one attempt and sets the checkpoint after it.
+    /// Makes one attempt and sets the checkpoint after it. Sends nothing unless this node certainly has the task.
     async fn attempt(
         &self,
         context: &Context,
@@ -127,13 +128,23 @@ impl Timer {
         mut cursor: TimerCursor,
         due: Timestamp,
     ) -> Result<Option<ResultFile>, StopReason> {
-        let at = context.now();
+        let (at, outcome) = loop {
+            if let Err(stop) = may_send(context).await {
+                // Nothing was sent.
+                context.set_checkpoint(&cursor, report(0))?;
+                return Err(stop);
+            }
+            let at = context.now();
+            let outcome = tokio::select! {
+                outcome = self.send(context, spec, at) => outcome,
+                stop = context.request_deadline(PATIENCE) => DeliveryOutcome::Stopped(stop),
+            };
+            if !outcome.is_withheld() {
+                break (at, outcome);
+            }
+        };
         let late = lateness(due, at);
         self.metrics.late(Duration::from_micros(late));
-        let outcome = tokio::select! {
-            outcome = self.send(context.id(), spec, at) => outcome,
-            stop = context.request_deadline(PATIENCE) => DeliveryOutcome::Stopped(stop),
-        };
         let attempt = context.failures() + 1;
         let last = attempt >= self.attempts;
         let decision = decision::decide(&outcome, spec.delivery, context.now(), self.backoff(context.failures()));
@@ -211,6 +222,15 @@ impl TimerCursor {
         self.deliveries.push(record);
         let over = self.deliveries.len().saturating_sub(MAX_DELIVERIES);
         self.deliveries.drain(..over);
+    }
+}
+
+/// Returns once this node certainly has the task, or when the run must stop before that.
+async fn may_send(context: &Context) -> Result<(), StopReason> {
+    tokio::select! {
+        biased;
+        allowed = context.may_act() => allowed,
+        stop = context.stopped() => Err(stop),
     }
 }
 

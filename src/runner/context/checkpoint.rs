@@ -87,6 +87,14 @@ impl Context {
         self.latest().get().clone()
     }
 
+    /// Removes the checkpoint that this run set last, because the task store cannot hold its values. Returns why the task fails.
+    pub(in super::super) fn discard_checkpoint(&self, error: &store::Error) -> Failure {
+        self.latest().discard();
+        // The message itself must be storable in any encoding.
+        let text: String = error.to_string().chars().filter(char::is_ascii).collect();
+        Failure::input(format!("A value of this run was refused: {text}."))
+    }
+
     /// Returns the checkpoint to write now.
     fn begin_write(&self, durability: Durability) -> LastReport {
         let mut latest = self.latest();
@@ -116,6 +124,7 @@ impl Context {
                 Ok(if stops { Err(StopReason::Interrupted) } else { Ok(()) })
             }
             Err(error) if error.is_lease_lost() => Ok(Err(StopReason::LeaseLost)),
+            Err(error @ store::Error::Unstorable(_)) => Ok(Err(self.discard_checkpoint(&error).into())),
             Err(error) => match self.check_stop() {
                 Ok(()) => Err(error),
                 Err(stop) => Ok(Err(stop)),

@@ -44,6 +44,27 @@ impl Context {
         }
     }
 
+    /// Returns once this node certainly has the task. To be called right before an act that no epoch can fence, such as deleting a
+    /// file or sending a request. Waits while this node cannot renew its lease.
+    ///
+    /// # Errors
+    /// [`StopReason::LeaseLost`] if another node may have the task.
+    pub async fn may_act(&self) -> Result<(), StopReason> {
+        let mut signal = self.0.signal.clone();
+        let lost = signal.wait_for(|signal| *signal == RunSignal::LeaseLost);
+        tokio::select! {
+            biased;
+            _ = lost => Err(StopReason::LeaseLost),
+            held = self.0.lease.until_held() => if held { Ok(()) } else { Err(StopReason::LeaseLost) },
+        }
+    }
+
+    /// Returns a check that is true as long as this node certainly has the task.
+    pub fn lease_check(&self) -> impl Fn() -> bool + Send + Sync + 'static {
+        let lease = self.0.lease.clone();
+        move || lease.is_held()
+    }
+
     /// Waits until a request in progress must be abandoned: at once after a termination, `patience` after a pause, and shortly
     /// before the end of the grace after a shutdown. A long task is aborted two seconds after the request to stop.
     pub async fn request_deadline(&self, patience: Duration) -> StopReason {

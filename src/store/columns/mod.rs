@@ -60,7 +60,7 @@ const fn integer(
 }
 
 /// Every column of the table `tasks`.
-pub static TASK_COLUMNS: [TaskColumn; 40] = [
+pub static TASK_COLUMNS: [TaskColumn; 41] = [
     text("id", Start, |task| task.id.to_string().into(), |task, cell| cell.parsed().map(|id| task.id = id)),
     text("kind", Start, |task| (&*task.kind).into(), |task, cell| cell.text().map(|kind| task.kind = kind)),
     text(
@@ -202,6 +202,12 @@ pub static TASK_COLUMNS: [TaskColumn; 40] = [
         StartAndChange,
         |task| i64::from(task.failures).into(),
         |task, cell| cell.count().map(|failures| task.failures = failures),
+    ),
+    integer(
+        "waits",
+        StartAndChange,
+        |task| i64::from(task.waits).into(),
+        |task, cell| cell.count().map(|waits| task.waits = waits),
     ),
     text(
         "error_code",

@@ -1,5 +1,7 @@
 //! Which URLs the client requests, and what its errors show.
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
 use super::*;
 
 const CLOSED: PrivatePolicy = PrivatePolicy { allow: false, hint: "" };
@@ -130,9 +132,41 @@ async fn a_connection_error_does_not_contain_the_url() {
     let outbound = outbound(true);
     let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let address = outbound.check_url(&format!("http://me:hunter2@{closed}/?key=s3cret")).unwrap();
-    let Err(RequestError::Connect(text)) = outbound.post(&address, &[], Vec::new()).await else {
+    let Err(RequestError::Connect(text)) = outbound.post(&address, &[], Vec::new(), || true).await else {
         panic!("nothing listens")
     };
     assert!(text.starts_with("could not connect: "), "{text}");
     assert!(!text.contains("hunter2") && !text.contains("s3cret"), "{text}");
+}
+
+/// Receives one connection. Returns the bytes that came before its end.
+async fn received(listener: &tokio::net::TcpListener) -> String {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut bytes = Vec::new();
+    let mut piece = [0; 4096];
+    while !String::from_utf8_lossy(&bytes).contains("\r\n\r\n") {
+        match stream.read(&mut piece).await.unwrap() {
+            0 => break,
+            n => bytes.extend_from_slice(&piece[..n]),
+        }
+    }
+    stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+/// The permission is there until the connection is made, and withdrawn before the first byte.
+#[tokio::test]
+async fn nothing_is_sent_once_the_permission_is_withdrawn() {
+    let outbound = outbound(true);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = outbound.check_url(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+    for body in [Vec::new(), b"text".to_vec()] {
+        let sending = outbound.post(&address, &[], body.clone(), || false);
+        let (came, outcome) = tokio::join!(received(&listener), sending);
+        assert_eq!((came.as_str(), outcome.unwrap_err()), ("", RequestError::Withheld));
+        let sending = outbound.post(&address, &[], body.clone(), || true);
+        let (came, outcome) = tokio::join!(received(&listener), sending);
+        assert_eq!(outcome.unwrap().status(), 204);
+        assert!(came.contains(&format!("content-length: {}\r\n", body.len())), "{came}");
+    }
 }

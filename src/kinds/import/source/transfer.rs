@@ -25,6 +25,7 @@ impl From<RequestError> for DownloadError {
         match failed {
             RequestError::Url(refused) => DownloadError::Permanent(Failure::input(refused.to_string())),
             RequestError::Connect(text) | RequestError::Broken(text) => DownloadError::Retryable(text, None),
+            RequestError::Withheld => DownloadError::Retryable(failed.to_string(), None),
         }
     }
 }
