@@ -1,4 +1,4 @@
-//! Deletes working files that no run needs: of tasks that are deleted, or that another node runs with its own.
+//! Deletes working files and unfinished results that no run needs: of tasks that are deleted, or that another node runs with its own.
 //!
 //! A crash, or the end of a task on another node, leaves them. Each node looks at its start and every ten minutes.
 
@@ -32,7 +32,19 @@ async fn sweep(runner: &Runner) -> Result<(), Box<dyn Error + Send + Sync>> {
             tracing::info!(task = %id, "working files deleted: no run needs them");
         }
     }
+    for id in runner.0.files.blobs.list_unfinished_results().await? {
+        if is_over(runner, id).await? {
+            runner.0.files.blobs.delete_results(id).await?;
+            tracing::info!(task = %id, "unfinished result deleted: no run needs it");
+        }
+    }
     Ok(())
+}
+
+/// Returns true if the task is deleted or TERMINATED. What a COMPLETED task does not need is deleted with its result.
+async fn is_over(runner: &Runner, id: TaskId) -> Result<bool, Box<dyn Error + Send + Sync>> {
+    let task = runner.0.store.get(&Caller::system(), id).await?;
+    Ok(task.is_none_or(|task| task.state == State::Terminated))
 }
 
 /// Returns true if no run on this node needs the working files of the task.

@@ -2,7 +2,11 @@
 
 use bytes::Bytes;
 use futures_util::stream;
+use jiff::Timestamp;
 use pausa::clock::Clock;
+use pausa::config::BucketUrl;
+use pausa::files::Files;
+use reqwest::multipart::{Form, Part};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -49,20 +53,20 @@ impl TwoWithBucket {
             self.a.data("mutation($id: ID!) { deleteTask(id: $id) }", json!({ "id": id })).await;
         }
     }
+}
 
-    /// Waits until the bucket has only the ID of the store.
-    pub async fn until_empty(&self) {
-        let gone = async {
-            // The server sends no event for this, so the bucket is polled.
-            while self.bucket.objects().await > 1 {
-                tokio::task::yield_now().await;
-            }
-        };
-        if tokio::time::timeout(PATIENCE, gone).await.is_err() {
-            panic!("left in the bucket: {:?}", self.bucket.keys().await);
+/// Waits until the bucket has only the ID of the store.
+async fn until_empty(bucket: &Bucket) {
+    let gone = async {
+        // The server sends no event for this, so the bucket is polled.
+        while bucket.objects().await > 1 {
+            tokio::task::yield_now().await;
         }
-        assert_eq!(self.bucket.keys().await, ["some/prefix/store-id"]);
+    };
+    if tokio::time::timeout(PATIENCE, gone).await.is_err() {
+        panic!("left in the bucket: {:?}", bucket.keys().await);
     }
+    assert_eq!(bucket.keys().await, ["some/prefix/store-id"]);
 }
 
 async fn delete_upload(server: &Server, id: &str) -> StatusCode {
@@ -96,12 +100,28 @@ async fn files_go_through_the_bucket_from_the_upload_to_the_download() {
     let zip = two.a.get(&format!("/download/{pi}")).await;
     assert_eq!((zip.status().as_u16(), text(&zip, "content-type").as_str()), (200, "application/zip"));
     assert!(zip.bytes().await.unwrap().len() > 500);
+    let input = json!({ "source": { "upload": null }, "dataset": "form" });
+    let query = "mutation($input: StartImportInput!) { startImport(input: $input) { id } }";
+    let operations = json!({ "query": query, "variables": { "input": input } }).to_string();
+    let form = Form::new()
+        .text("operations", operations)
+        .text("map", json!({ "0": ["variables.input.source.upload"] }).to_string())
+        .part("0", Part::bytes(file.clone()).file_name("rows.csv"));
+    let request = two.b.client().post(format!("{}/graphql", two.b.url)).header("apollo-require-preflight", "true");
+    let started: Value = request.multipart(form).send().await.unwrap().json().await.unwrap();
+    let by_form = started["data"]["startImport"]["id"].as_str().unwrap().to_owned();
+    two.a.until(&by_form, "COMPLETED").await;
+    assert_eq!(two.b.rows("form").await, Some(20_000));
     let terminated = two.a.pi(3_000_000).await;
     two.b.until_done(&terminated, 1).await;
     assert_eq!(two.b.control("terminate", &terminated).await, "TERMINATED");
-    two.delete_tasks(&[&import, &export, &pi, &terminated]).await;
-    assert_eq!(delete_upload(&two.b, &upload).await, 204);
-    two.until_empty().await;
+    two.delete_tasks(&[&import, &export, &pi, &terminated, &by_form]).await;
+    let of_form = two.bucket.keys().await.into_iter().find(|key| key.ends_with("manifest") && !key.contains(&upload));
+    let of_form = of_form.unwrap().split('/').nth(3).unwrap().to_owned();
+    for id in [&upload, &of_form] {
+        assert_eq!(delete_upload(&two.b, id).await, 204);
+    }
+    until_empty(&two.bucket).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -153,6 +173,52 @@ async fn the_newest_request_for_an_upload_owns_it_on_any_node() {
     assert_eq!(at_a.send(half, &file[half..]).await, (204, file.len().to_string()));
     assert_eq!(at_a.rows("people").await, Some(50_000));
     assert!(two.b.exported("people").await == file, "every byte is as it was sent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_upload_in_parts_continues_after_an_outage_of_the_bucket() {
+    let two = TwoWithBucket::start(&[]).await;
+    let file = csv::people(400_000).into_bytes();
+    let third = file.len() / 3;
+    let at_a = Tus::begin(&two.a, file.len()).await;
+    assert_eq!(at_a.send(0, &file[..third]).await, (204, third.to_string()));
+    for fault in [Fault::Failing, Fault::SlowDown, Fault::LoseAnswer] {
+        two.bucket.break_all(fault).await;
+        let refused = at_a.part(third, file[third..].to_vec()).send().await.unwrap();
+        assert_eq!(code(refused).await, (503, "UNAVAILABLE".to_owned()), "{fault:?}");
+        two.bucket.mend().await;
+        assert_eq!(at_a.offset().await, third, "{fault:?}");
+    }
+    // The bucket fails while the bytes arrive.
+    let segments = format!("{}/0", at_a.id());
+    two.bucket.break_some(Fault::Failing, json!({ "method": "PUT", "key": segments })).await;
+    let refused = at_a.part(third, file[third..].to_vec()).send().await.unwrap();
+    assert_eq!(code(refused).await, (503, "UNAVAILABLE".to_owned()));
+    two.bucket.mend().await;
+    let at_b = Tus::at(&two.b, at_a.path.clone());
+    assert_eq!(at_b.offset().await, third);
+    assert_eq!(at_b.send(third, &file[third..]).await, (204, file.len().to_string()));
+    assert_eq!(at_b.rows("people").await, Some(400_000));
+    assert!(two.a.exported("people").await == file, "every byte is as it was sent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_deletes_unfinished_results_of_tasks_that_are_gone() {
+    let bucket = Bucket::create().await;
+    let settings = bucket.settings();
+    let url = BucketUrl::parse(&settings[0].1).unwrap().with_variables(settings[1..].to_vec());
+    let folder = tempfile::tempdir().unwrap();
+    let files = Files::open(folder.path(), Some(&url), Timestamp::UNIX_EPOCH).await.unwrap();
+    let task = crate::harness::task_id();
+    let mut result = files.blobs.write_result(task, &files.scratch.of(task), None).await.unwrap().unwrap();
+    while result.write(Bytes::from(vec![b'x'; 1 << 20])).await.unwrap().is_none() {}
+    result.write(Bytes::from_static(b"tail")).await.unwrap();
+    result.sync().await.unwrap();
+    assert_eq!(files.blobs.list_unfinished_results().await.unwrap(), [task]);
+    assert_eq!(bucket.objects().await, 2);
+    let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let _server = Server::with(&settings).await;
+    until_empty(&bucket).await;
 }
 
 /// Returns the status and the error code of an answer.

@@ -162,6 +162,11 @@ pub trait BlobStore: Send + Sync + 'static {
     /// Deletes all results of a task: published, staged or being written. Idempotent.
     async fn delete_results(&self, task: TaskId) -> io::Result<()>;
 
+    /// Returns tasks with a result that was begun and is not complete, outside of this machine. It may still be written.
+    async fn list_unfinished_results(&self) -> io::Result<Vec<TaskId>> {
+        Ok(Vec::new())
+    }
+
     /// Returns the IDs of uploads, complete or not, that nobody wrote to since `before`.
     async fn list_old_uploads(&self, before: Timestamp) -> io::Result<Vec<String>>;
 

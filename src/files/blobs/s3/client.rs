@@ -53,8 +53,8 @@ impl BucketClient {
             let retry = RetryConfig {
                 backoff: BackoffConfig {
                     init_backoff: Duration::from_millis(100),
-                    max_backoff: Duration::from_secs(2),
-                    base: 2.0,
+                    max_backoff: deadline / 10,
+                    base: 3.0,
                 },
                 max_retries: attempts - 1,
                 retry_timeout: deadline / 2,
@@ -73,7 +73,7 @@ impl BucketClient {
             io::Result::Ok(Arc::new(built.map_err(s3_error)?))
         };
         let prefix = Path::parse(&url.prefix).map_err(io::Error::other)?;
-        Ok(BucketClient { quick: build(QUICK, 3)?, bulk: build(BULK, 5)?, http: http_client(QUICK)?, prefix })
+        Ok(BucketClient { quick: build(QUICK, 3)?, bulk: build(BULK, 8)?, http: http_client(QUICK)?, prefix })
     }
 
     /// Returns the path of a key of ours.

@@ -254,6 +254,12 @@ impl BlobStore for BlobBucket {
         self.client.abort_multiparts(&folder).await
     }
 
+    async fn list_unfinished_results(&self) -> io::Result<Vec<TaskId>> {
+        let found = self.client.multiparts("results").await?;
+        let task = |path: &str| path.rsplit('/').nth(1)?.parse().ok();
+        Ok(found.iter().filter_map(|multipart| task(&multipart.path)).collect())
+    }
+
     async fn list_old_uploads(&self, before: Timestamp) -> io::Result<Vec<String>> {
         let uploads = self.uploads().await?;
         Ok(uploads.into_iter().filter(|(_, objects)| newest(objects) < before).map(|(id, _)| id).collect())

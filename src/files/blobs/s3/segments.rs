@@ -113,6 +113,10 @@ impl SegmentWriter {
             self.settle().await?;
         }
         let bytes: Bytes = self.buffer.split().freeze();
+        if bytes.len() == SEGMENT {
+            // More will follow. A buffer that grows by doubling would copy all of it.
+            self.buffer.reserve(SEGMENT);
+        }
         let segment = UploadSegment { name: format!("{:016x}-{}", self.sent, self.writer), size: bytes.len() as u64 };
         self.sent += segment.size;
         let (client, key) = (self.client.clone(), manifest::key(&self.id, &segment.name));
