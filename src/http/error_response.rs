@@ -43,10 +43,12 @@ pub fn refuse(problem: &UploadError) -> Response {
                 );
             }
             let of_store = cause.downcast_ref::<store::Error>();
-            if !of_store.is_some_and(store::Error::is_outage) {
+            let fault = cause.downcast_ref::<io::Error>().map(FileFault::of);
+            if fault == Some(FileFault::Unavailable) {
+                tracing::warn!(error = %cause, "could not store an upload: file store unavailable");
+            } else if !of_store.is_some_and(store::Error::is_outage) {
                 tracing::error!(error = %cause, "could not store an upload");
             }
-            let fault = cause.downcast_ref::<io::Error>().map(FileFault::of);
             let full = fault == Some(FileFault::Full);
             let unavailable = fault == Some(FileFault::Unavailable)
                 || of_store.is_some_and(|error| error.is_unavailable() || matches!(error, store::Error::Full(_)));

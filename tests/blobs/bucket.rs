@@ -200,5 +200,5 @@ async fn a_bucket_that_cannot_be_used_is_refused_with_its_reason() {
     let missing = open("PAUSA_FILES_URL", "s3://no-such-bucket").await;
     assert!(missing.contains("NoSuchBucket"), "{missing}");
     let nothing = open("AWS_ENDPOINT_URL", "http://127.0.0.1:1").await;
-    assert!(nothing.contains("127.0.0.1:1"), "{nothing}");
+    assert!(nothing.starts_with("S3 does not answer: ") && nothing.contains("refused"), "{nothing}");
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::io::{self, ErrorKind};
+use std::iter::successors;
 
 use object_store::client::HttpError;
 
@@ -14,7 +15,8 @@ const TRANSIENT: [&str; 5] = ["SlowDown", "InternalError", "ServiceUnavailable",
 /// Translates an error. The conversion of the library tells missing objects apart only.
 pub(super) fn s3_error(error: object_store::Error) -> io::Error {
     let text = error.to_string();
-    io::Error::new(kind(&error, &text), summary(&text))
+    let said = lost_connection(&error).unwrap_or_else(|| summary(&text));
+    io::Error::new(kind(&error, &text), said)
 }
 
 /// Returns the error of a store that does not answer.
@@ -29,19 +31,20 @@ fn kind(error: &object_store::Error, text: &str) -> ErrorKind {
         | object_store::Error::PermissionDenied { .. }
         | object_store::Error::Unauthenticated { .. } => ErrorKind::NetworkDown,
         _ if status(text) == Some(507) || FULL.iter().any(|code| text.contains(code)) => ErrorKind::StorageFull,
-        _ if is_transient(error, text) => ErrorKind::NetworkDown,
+        _ if lost_connection(error).is_some() || is_transient(text) => ErrorKind::NetworkDown,
         _ => ErrorKind::Other,
     }
 }
 
-fn is_transient(error: &object_store::Error, text: &str) -> bool {
-    let mut cause = error.source();
-    while let Some(found) = cause {
-        if found.is::<HttpError>() {
-            return true;
-        }
-        cause = found.source();
-    }
+/// Returns what happened if no answer came. Callers see it, so it names no address.
+fn lost_connection(error: &object_store::Error) -> Option<String> {
+    let mut causes = successors(error.source(), |cause| cause.source());
+    let at = causes.find(|cause| cause.is::<HttpError>())?;
+    let deepest = causes.last().unwrap_or(at);
+    Some(format!("S3 does not answer: {deepest}"))
+}
+
+fn is_transient(text: &str) -> bool {
     let busy = |status: u16| status >= 500 || status == 429 || status == 408;
     status(text).is_some_and(busy) || TRANSIENT.iter().any(|code| text.contains(code))
 }
