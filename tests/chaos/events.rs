@@ -84,3 +84,23 @@ async fn nodes_start_without_redis() {
     pause_elsewhere(&mut two, &id).await;
     ends_exactly(&two, &id, 8000).await;
 }
+
+/// The other stories also pass if nodes only read the store every second. Here Redis says who listens.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_nodes_hear_one_channel_and_flushall_loses_nothing() {
+    let redis = Redis::start().await;
+    let (mut two, id) = importing(&[("PAUSA_REDIS_URL", &redis.url())], 8000).await;
+    let channels = redis.command("PUBSUB CHANNELS pausa:*").await;
+    let name = channels.lines().nth(2).unwrap_or_else(|| panic!("no channel: {channels}"));
+    assert!(channels.starts_with("*1\r\n"), "one store, one channel: {channels}");
+    let subscribers = redis.command(&format!("PUBSUB NUMSUB {name}")).await;
+    assert!(subscribers.ends_with(":2\r\n"), "{subscribers}");
+    let query = "subscription { taskChanges { id state } }";
+    let (_, there) = two.roles(&id).await;
+    let mut changes = Watch::open(&there.url, "taskChanges", query, json!({})).await;
+    assert_eq!(redis.command("FLUSHALL").await, "+OK\r\n");
+    pause_elsewhere(&mut two, &id).await;
+    changes.until(|task| task["id"] == id && task["state"] == "PAUSED").await;
+    ends_exactly(&two, &id, 8000).await;
+    changes.until(|task| task["id"] == id && task["state"] == "COMPLETED").await;
+}

@@ -2,7 +2,7 @@
 
 use std::io::{Cursor, Read};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::folder::same_cells;
 use crate::harness::csv;

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::server::PATIENCE;
@@ -67,6 +68,17 @@ impl Redis {
     /// Continues a server that was stopped.
     pub fn thaw(&self) {
         self.signal(Signal::CONT);
+    }
+
+    /// Runs a command. Returns the answer as the protocol has it.
+    pub async fn command(&self, command: &str) -> String {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let lines = format!("AUTH open-sesame\r\n{command}\r\nQUIT\r\n");
+        connection.write_all(lines.as_bytes()).await.unwrap();
+        let mut answers = String::new();
+        tokio::time::timeout(PATIENCE, connection.read_to_string(&mut answers)).await.unwrap().unwrap();
+        let answer = answers.strip_prefix("+OK\r\n").and_then(|rest| rest.strip_suffix("+OK\r\n"));
+        answer.unwrap_or_else(|| panic!("{answers}")).to_owned()
     }
 
     fn signal(&self, signal: Signal) {

@@ -75,7 +75,7 @@ async fn two_nodes_work_within_a_role_limit_of_fourteen() {
 async fn a_limit_below_the_pools_is_named_in_the_log() {
     let postgres = postgres().await;
     let mut connection = PgConnection::connect(&postgres.url()).await.unwrap();
-    for statement in ["CREATE ROLE limited LOGIN CONNECTION LIMIT 7", "CREATE DATABASE few OWNER limited"] {
+    for statement in ["CREATE ROLE limited LOGIN CONNECTION LIMIT 9", "CREATE DATABASE few OWNER limited"] {
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
     }
     let url = postgres.url_of("few").replace("postgres@", "limited@");

@@ -38,7 +38,7 @@ fn kind(error: &object_store::Error, text: &str) -> ErrorKind {
 
 /// Returns what happened if no answer came. Callers see it, so it names no address.
 fn lost_connection(error: &object_store::Error) -> Option<String> {
-    let mut causes = successors(error.source(), |cause| cause.source());
+    let mut causes = successors(error.source(), |cause| (*cause).source());
     let at = causes.find(|cause| cause.is::<HttpError>())?;
     let deepest = causes.last().unwrap_or(at);
     Some(format!("S3 does not answer: {deepest}"))
