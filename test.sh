@@ -66,7 +66,7 @@ example() {
 # Runs cargo test with these arguments and counts the tests that passed. A test that hangs ends the run: the last lines of
 # its output name it.
 cargo_test() {
-  timeout --kill-after=10 900 cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$work/tests"
+  timeout --kill-after=10 1500 cargo test --locked --no-fail-fast "$@" 2>&1 | tee "$work/tests"
   tests=$((tests + $(awk '/^test result: ok/ { passed += $4 } END { print passed + 0 }' "$work/tests")))
 }
 
