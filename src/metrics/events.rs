@@ -36,7 +36,7 @@ impl Events {
         registry.register("subscriptions_open", help, events.open.clone());
         let help = "Events that a slow subscriber of taskChanges missed; it receives the newest tasks instead";
         registry.register("events_lagged", help, events.lagged.clone());
-        let help = "Number of times that the connection for changes of other nodes was lost; \
+        let help = "Number of times that changes of other nodes may have been missed, once a second while they are not heard; \
             watched tasks are then read again";
         registry.register("events_gaps", help, events.gaps.clone());
         events
@@ -50,7 +50,7 @@ impl Events {
         Subscribed { delivered: self.delivered.get_or_create_owned(&label), open, lagged: self.lagged.clone() }
     }
 
-    /// Counts a lost connection for the changes of other nodes.
+    /// Counts that changes of other nodes may have been missed.
     pub fn gap(&self) {
         self.gaps.inc();
     }
