@@ -71,7 +71,12 @@ pub(super) async fn run_lease_loop(runner: Runner) {
             () = inner.clock.sleep_until(next.unwrap_or(Timestamp::MAX)) => {}
             () = inner.left.cancelled() => return,
         }
-        next = match beat(&runner).await {
+        // A node that leaves does not wait for a slow renewal.
+        let beaten = tokio::select! {
+            beaten = beat(&runner) => beaten,
+            () = inner.left.cancelled() => return,
+        };
+        next = match beaten {
             Ok(next) => next,
             Err(error) => {
                 inner.lease.miss();

@@ -69,7 +69,7 @@ use warnings::NodeWarnings;
 const RECORDING_TIME: Duration = Duration::from_secs(1);
 
 /// Maximum time in which a node leaves the list of nodes, beyond the grace if its database hangs.
-const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Kinds that a node can run, by name.
 pub type Kinds = HashMap<&'static str, Arc<dyn Kind>>;
