@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::filter::TaskFilter;
 use super::kinds::TaskObject;
 use crate::access::Caller;
-use crate::bus::{ChangeSubscription, Received, Snapshot};
+use crate::bus::{ChangeSubscription, ChangedTask, Received};
 use crate::database::log_failure;
 use crate::gql::error::{self, Result};
 use crate::metrics::Subscribed;
@@ -146,10 +146,10 @@ impl ChangeStream {
     }
 
     /// Returns the task of a snapshot. None if it was deleted meanwhile.
-    async fn task(&self, snapshot: Snapshot) -> Option<Arc<Task>> {
+    async fn task(&self, snapshot: ChangedTask) -> Option<Arc<Task>> {
         match snapshot {
-            Snapshot::Task(task) => Some(task),
-            Snapshot::Large(id) => self.store.get(&self.caller, id).await.unwrap_or_else(|error| {
+            ChangedTask::Task(task) => Some(task),
+            ChangedTask::Large(id) => self.store.get(&self.caller, id).await.unwrap_or_else(|error| {
                 log_failure!(error, task = %id, %error, "could not read a changed task");
                 None
             }),

@@ -19,16 +19,16 @@ const LARGE: usize = 16 << 10;
 
 /// A task after a change of its state, as the subscribers of all tasks get it.
 #[derive(Clone, Debug)]
-pub enum Snapshot {
+pub enum ChangedTask {
     /// The task.
     Task(Arc<Task>),
     /// ID of a task that is too large to be kept. The subscriber reads it from the store.
     Large(TaskId),
 }
 
-impl Snapshot {
-    fn of(task: &Arc<Task>) -> Snapshot {
-        if task.text_bytes() > LARGE { Snapshot::Large(task.id) } else { Snapshot::Task(Arc::clone(task)) }
+impl ChangedTask {
+    fn of(task: &Arc<Task>) -> ChangedTask {
+        if task.text_bytes() > LARGE { ChangedTask::Large(task.id) } else { ChangedTask::Task(Arc::clone(task)) }
     }
 }
 
@@ -81,7 +81,7 @@ impl Watches {
 /// Subscribers of all tasks.
 #[derive(Clone)]
 pub(super) struct Broadcast {
-    sender: broadcast::Sender<Received<Snapshot>>,
+    sender: broadcast::Sender<Received<ChangedTask>>,
     sent: Arc<Mutex<SentVersions>>,
 }
 
@@ -99,7 +99,7 @@ impl Broadcast {
             let mut sent = lock(&self.sent);
             if sent.note(task) {
                 // No subscriber is left: nothing to do.
-                let _ = self.sender.send(Received::Delivered(Snapshot::of(task)));
+                let _ = self.sender.send(Received::Delivered(ChangedTask::of(task)));
             }
         }
     }
@@ -121,11 +121,11 @@ impl Broadcast {
 }
 
 /// Receives the changes of state of all tasks.
-pub struct ChangeSubscription(broadcast::Receiver<Received<Snapshot>>);
+pub struct ChangeSubscription(broadcast::Receiver<Received<ChangedTask>>);
 
 impl ChangeSubscription {
     /// Returns the next event, or the notice of lost ones. None if the bus is gone.
-    pub async fn next(&mut self) -> Option<Received<Snapshot>> {
+    pub async fn next(&mut self) -> Option<Received<ChangedTask>> {
         match self.0.recv().await {
             Ok(received) => Some(received),
             Err(RecvError::Lagged(missed)) => Some(Received::Gap { missed }),
@@ -199,7 +199,7 @@ mod tests {
         drop(all);
         let mut versions = Vec::new();
         while let Some(received) = subscription.next().await {
-            let Received::Delivered(Snapshot::Task(task)) = received else { panic!("{received:?}") };
+            let Received::Delivered(ChangedTask::Task(task)) = received else { panic!("{received:?}") };
             versions.push(task.version);
         }
         assert_eq!(versions, [3, 4]);
@@ -211,7 +211,7 @@ mod tests {
         let mut subscription = all.subscribe();
         all.send(&Arc::new(Task { spec: "x".repeat(LARGE + 1), ..Task::clone(&running) }));
         let received = subscription.next().await;
-        assert!(matches!(received, Some(Received::Delivered(Snapshot::Large(id))) if id == running.id));
+        assert!(matches!(received, Some(Received::Delivered(ChangedTask::Large(id))) if id == running.id));
     }
 
     #[tokio::test]

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 pub use channel::{ChannelError, EventChannel, EventStream};
-pub use local::{ChangeSubscription, Snapshot};
+pub use local::{ChangeSubscription, ChangedTask};
 
 use crate::task::{State, Task, TaskChange, TaskId};
 use local::{Broadcast, Watches};

@@ -100,5 +100,5 @@ async fn a_task_that_nobody_here_needs_is_not_read() {
     let mut all = bus.subscribe();
     follow(&bus, &node, [event(&changed, false), event(&changed, true), event(&changed, true)]).await;
     assert_eq!(*node.reads.lock().unwrap(), [changed.id], "one read serves all");
-    assert!(matches!(all.next().await, Some(Received::Delivered(Snapshot::Task(task))) if task.version == 5));
+    assert!(matches!(all.next().await, Some(Received::Delivered(ChangedTask::Task(task))) if task.version == 5));
 }

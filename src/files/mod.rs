@@ -21,8 +21,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 pub use blobs::{
-    BlobIdentity, BlobName, BlobReader, BlobStore, BlobWriter, ByteStream, DownloadHeaders, Received, ResultWriter,
-    ResumableUpload, WrittenResult,
+    BlobIdentity, BlobName, BlobReader, BlobStore, BlobWriter, ByteStream, DownloadHeaders, ResultWriter,
+    ResumableUpload, UploadOutcome, WrittenResult,
 };
 pub use fault::FileFault;
 pub use fingerprint::{Fingerprint, hex};

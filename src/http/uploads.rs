@@ -17,7 +17,7 @@ use super::caller::RequestCaller;
 use super::error_response::{error, failed, refuse};
 use super::tus;
 use crate::access::Caller;
-use crate::files::Received;
+use crate::files::UploadOutcome;
 use crate::state::AppState;
 use crate::store::Upload;
 use crate::task::{Code, text};
@@ -110,8 +110,8 @@ async fn store_upload(
             None => break None,
             Some(Err(error)) => break Some(UploadError::of_body(&error)),
             Some(Ok(bytes)) => match writer.write(&bytes).await {
-                Ok(Received::Taken) => {}
-                Ok(Received::TooLarge) => break Some(UploadError::TooLarge { limit }),
+                Ok(UploadOutcome::Taken) => {}
+                Ok(UploadOutcome::TooLarge) => break Some(UploadError::TooLarge { limit }),
                 Err(error) => break Some(failed(error)),
             },
         }

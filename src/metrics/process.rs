@@ -52,13 +52,13 @@ impl Collector for Process {
     }
 }
 
-fn read(path: &str) -> Option<String> {
+fn proc_file(path: &str) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
 
 /// Returns a field of /proc/self/stat, counted from 1 as proc(5) does; those after the name of the program only.
 fn stat(field: usize) -> Option<f64> {
-    let text = read("/proc/self/stat")?;
+    let text = proc_file("/proc/self/stat")?;
     // The name may contain spaces and parentheses.
     let (_, fields) = text.rsplit_once(") ")?;
     fields.split_ascii_whitespace().nth(field.checked_sub(3)?)?.parse().ok()
@@ -69,14 +69,14 @@ fn cpu_seconds() -> Option<f64> {
 }
 
 fn start_time() -> Option<f64> {
-    let text = read("/proc/stat")?;
+    let text = proc_file("/proc/stat")?;
     let boot: f64 = text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
     Some(boot + stat(22)? / TICKS)
 }
 
 /// Returns a line of /proc/self/status that is in KiB.
 fn memory(name: &str) -> Option<f64> {
-    let text = read("/proc/self/status")?;
+    let text = proc_file("/proc/self/status")?;
     let kibibytes: f64 =
         text.lines().find_map(|line| line.strip_prefix(name))?.trim().strip_suffix(" kB")?.parse().ok()?;
     Some(kibibytes * 1024.0)
@@ -89,7 +89,7 @@ fn open_files() -> Option<f64> {
 }
 
 fn max_files() -> Option<f64> {
-    let text = read("/proc/self/limits")?;
+    let text = proc_file("/proc/self/limits")?;
     let limits = text.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     let soft = limits.split_ascii_whitespace().next()?;
     if soft == "unlimited" { Some(f64::INFINITY) } else { soft.parse().ok() }

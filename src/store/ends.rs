@@ -30,7 +30,7 @@ pub(super) struct RunEnd {
 /// Ends of runs that are written together.
 struct RunEnds(Vec<RunEnd>);
 
-type Outcomes = Vec<Result<Arc<Task>, Error>>;
+type EndResults = Vec<Result<Arc<Task>, Error>>;
 
 impl Store {
     /// Ends the run of `task`, with its last report.
@@ -57,7 +57,7 @@ impl Store {
     }
 
     /// Short tasks mostly are as their runs know them, so they are written without being read.
-    async fn end_all(&self, ends: Vec<RunEnd>) -> Result<Outcomes, Error> {
+    async fn end_all(&self, ends: Vec<RunEnd>) -> Result<EndResults, Error> {
         let (known, mut others): (Vec<_>, Vec<_>) = ends.iter().cloned().partition(|end| end.task.is_short());
         let mut ended = HashMap::new();
         if !known.is_empty() {
@@ -93,7 +93,7 @@ async fn end_unchanged(
 }
 
 /// Reads the tasks and ends their runs, except those that do not have their task any more.
-async fn end_anew(conn: &mut AnyConnection, sql: &Sql, RunEnds(ends): &RunEnds) -> sqlx::Result<Committed<Outcomes>> {
+async fn end_anew(conn: &mut AnyConnection, sql: &Sql, RunEnds(ends): &RunEnds) -> sqlx::Result<Committed<EndResults>> {
     let ids: Vec<_> = ends.iter().map(|end| end.task.id.to_string()).collect();
     let rows = sqlx::query(sql.get_all_locked.clone()).bind(lines::json(&ids)?).fetch_all(&mut *conn).await?;
     let tasks = rows.iter().map(row::task).collect::<sqlx::Result<Vec<_>>>()?;

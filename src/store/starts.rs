@@ -28,7 +28,7 @@ pub(super) struct NewRow {
 /// Tasks to be written, with the limit of waiting tasks.
 pub(super) type NewRows = (Vec<NewRow>, Arc<BacklogLimit>);
 
-type Outcomes = Vec<Result<Started, Error>>;
+type StartResults = Vec<Result<Started, Error>>;
 
 /// Outcome of a start.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ impl Store {
         self.starts.is_busy() || self.batches.available_permits() < BATCHES
     }
 
-    async fn create_all(&self, rows: Vec<NewRow>) -> Result<Outcomes, Error> {
+    async fn create_all(&self, rows: Vec<NewRow>) -> Result<StartResults, Error> {
         let scope = scope(&rows);
         let write = Write::transaction((rows, Arc::clone(&self.backlog_limit)), create_all);
         self.commit(Write { scope, ..write }).await
@@ -105,7 +105,7 @@ async fn create_all(
     conn: &mut AnyConnection,
     sql: &Sql,
     (rows, backlog_limit): &NewRows,
-) -> sqlx::Result<Committed<Outcomes>> {
+) -> sqlx::Result<Committed<StartResults>> {
     let (mut outcomes, mut changes) = decide(conn, sql, rows).await?;
     let limit = rows.iter().map(|row| row.max_waiting).min().unwrap_or(u64::MAX);
     let (allowed, waiting) = backlog_limit.take(conn, changes.len() as u64, limit).await?;
@@ -125,7 +125,7 @@ pub(super) async fn decide(
     conn: &mut AnyConnection,
     sql: &Sql,
     rows: &[NewRow],
-) -> sqlx::Result<(Outcomes, Vec<TaskChange>)> {
+) -> sqlx::Result<(StartResults, Vec<TaskChange>)> {
     let mut same = tasks_of_keys(conn, sql, rows).await?;
     let mut outcomes = Vec::with_capacity(rows.len());
     let mut changes: Vec<TaskChange> = Vec::new();

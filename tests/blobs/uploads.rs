@@ -4,7 +4,7 @@ use std::io::Read;
 
 use futures_util::TryStreamExt;
 use jiff::Timestamp;
-use pausa::files::Received;
+use pausa::files::UploadOutcome;
 
 use super::{Store, assert_missing, content, fingerprint, is_missing, open, read, read_all, send, upload};
 
@@ -32,8 +32,8 @@ pub async fn a_stream_is_not_a_blob_before_its_end(store: &dyn Store) {
 pub async fn a_stream_that_is_too_large_leaves_nothing(store: &dyn Store) {
     let files = open(store).await;
     let mut writer = files.blobs.create_upload("a", 6).await.unwrap();
-    assert_eq!(writer.write(b"four").await.unwrap(), Received::Taken);
-    assert_eq!(writer.write(b"more").await.unwrap(), Received::TooLarge);
+    assert_eq!(writer.write(b"four").await.unwrap(), UploadOutcome::Taken);
+    assert_eq!(writer.write(b"more").await.unwrap(), UploadOutcome::TooLarge);
     writer.abandon().await.unwrap();
     assert_missing(&files.blobs, &upload("a")).await;
     assert_eq!(store.objects().await, 0);
@@ -44,7 +44,7 @@ pub async fn parts_become_a_blob_with_its_size_and_hash(store: &dyn Store) {
     let bytes = content();
     let mut parts = files.blobs.resume_upload("a").await.unwrap().unwrap();
     for piece in bytes.chunks(90_000) {
-        assert_eq!(parts.write(piece, u64::MAX).await.unwrap(), Received::Taken);
+        assert_eq!(parts.write(piece, u64::MAX).await.unwrap(), UploadOutcome::Taken);
     }
     assert_eq!(parts.sync().await.unwrap(), bytes.len() as u64);
     assert_missing(&files.blobs, &upload("a")).await;
@@ -67,7 +67,7 @@ pub async fn parts_survive_a_crash_and_a_change_of_process(store: &dyn Store) {
     }
     let files = open(store).await;
     let mut parts = files.blobs.resume_upload("a").await.unwrap().unwrap();
-    assert_eq!(parts.write(b"too much", sent.len() as u64 + 3).await.unwrap(), Received::TooLarge);
+    assert_eq!(parts.write(b"too much", sent.len() as u64 + 3).await.unwrap(), UploadOutcome::TooLarge);
     sent.extend(b"too");
     assert_eq!(parts.finish().await.unwrap(), fingerprint(&sent));
 }

@@ -32,7 +32,7 @@ struct Story {
 
 /// A backup, the progress before it, and the acknowledged bytes of the unfinished upload.
 struct Backup {
-    place: TempDir,
+    scratch: TempDir,
     before: Vec<(String, u64)>,
     sent: usize,
 }
@@ -90,17 +90,17 @@ async fn churn(server: &Server, story: &Story, random: &mut Random) {
 
 /// Makes a backup while clients change what they can.
 async fn make_backup(server: &Server, story: &Story, random: &mut Random, sent: usize) -> Backup {
-    let place = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
     let mut before = Vec::new();
     for id in story.imports.iter().map(|(id, _)| id).chain([&story.export, &story.pi]) {
         before.push((id.clone(), done(server, id).await));
     }
-    let folder = place.path().join("backup");
+    let folder = scratch.path().join("backup");
     let arguments = ["backup", folder.to_str().unwrap()];
     let (made, ()) = tokio::join!(run(server.folder(), &arguments), churn(server, story, random));
     assert_eq!(made.0, Some(0), "{}", made.1);
     assert!(!made.1.contains("warning"), "{}", made.1);
-    Backup { place, before, sent }
+    Backup { scratch, before, sent }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -135,7 +135,7 @@ async fn restored(backup: &Path) -> Server {
 }
 
 async fn runs_to_its_end(backup: &Backup, story: &Story, hooks: &Receiver) {
-    let server = restored(&backup.place.path().join("backup")).await;
+    let server = restored(&backup.scratch.path().join("backup")).await;
     for (id, before) in &backup.before {
         let now = done(&server, id).await;
         assert!(now >= *before, "{id} is at {now}, but was at {before} before the backup");

@@ -16,26 +16,26 @@ use crate::harness::s3::{Bucket, Fault, KEYS};
 use crate::harness::server::{PATIENCE, Server};
 use crate::harness::tus::{Tus, asked, text};
 use crate::harness::watch::Watch;
-use crate::store::place::Place;
+use crate::store::test_store::TestStore;
 
 /// Two nodes with a bucket.
 pub struct TwoWithBucket {
     pub a: Server,
     pub b: Server,
     pub bucket: Bucket,
-    _place: Place,
+    _test_store: TestStore,
 }
 
 impl TwoWithBucket {
     pub async fn start(settings: &[(&str, &str)]) -> TwoWithBucket {
-        let (place, bucket) = (Place::postgres().await, Bucket::create().await);
+        let (test_store, bucket) = (TestStore::postgres().await, Bucket::create().await);
         let own = bucket.settings();
         let mut all: Vec<(&str, &str)> = own.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        all.extend([("PAUSA_DATABASE_URL", place.url.as_str()), LEASE]);
+        all.extend([("PAUSA_DATABASE_URL", test_store.url.as_str()), LEASE]);
         all.extend(settings);
         let node = async |name| Server::with(&[&all[..], &[("PAUSA_NODE", name)]].concat()).await;
         let (a, b) = (node("a").await, node("b").await);
-        TwoWithBucket { a, b, bucket, _place: place }
+        TwoWithBucket { a, b, bucket, _test_store: test_store }
     }
 
     /// Returns the node that runs the task, and the other one.

@@ -14,9 +14,9 @@ const COPIES: usize = 8;
 
 /// Copies a folder with `cp -r`. Ignores files that disappear meanwhile.
 async fn copied(from: &Path) -> TempDir {
-    let place = tempfile::tempdir().unwrap();
-    Command::new("cp").arg("-r").arg(format!("{}/.", from.display())).arg(place.path()).output().await.unwrap();
-    place
+    let folder = tempfile::tempdir().unwrap();
+    Command::new("cp").arg("-r").arg(format!("{}/.", from.display())).arg(folder.path()).output().await.unwrap();
+    folder
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

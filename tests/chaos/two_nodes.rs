@@ -8,7 +8,7 @@ use tempfile::TempDir;
 
 use crate::harness::server::Server;
 use crate::harness::watch::Watch;
-use crate::store::place::Place;
+use crate::store::test_store::TestStore;
 
 /// A lease that a live node keeps on a busy machine, and that a dead one loses soon.
 pub const LEASE: (&str, &str) = ("PAUSA_LEASE_SECONDS", "5");
@@ -17,20 +17,20 @@ pub const LEASE: (&str, &str) = ("PAUSA_LEASE_SECONDS", "5");
 pub struct TwoNodes {
     pub a: Server,
     pub b: Server,
-    place: Place,
+    test_store: TestStore,
     files: TempDir,
 }
 
 impl TwoNodes {
     /// Starts both nodes with additional settings.
     pub async fn start(settings: &[(&str, &str)]) -> TwoNodes {
-        let place = Place::postgres().await;
+        let test_store = TestStore::postgres().await;
         let files = tempfile::tempdir().unwrap();
         let folder = format!("file://{}", files.path().display());
-        let shared = [("PAUSA_DATABASE_URL", place.url.as_str()), ("PAUSA_FILES_URL", &folder)];
+        let shared = [("PAUSA_DATABASE_URL", test_store.url.as_str()), ("PAUSA_FILES_URL", &folder)];
         let node = async |name| Server::with(&[&shared, settings, &[("PAUSA_NODE", name)]].concat()).await;
         let (a, b) = (node("a").await, node("b").await);
-        TwoNodes { a, b, place, files }
+        TwoNodes { a, b, test_store, files }
     }
 
     /// Returns the node that runs the task, and the other one.
@@ -50,13 +50,13 @@ impl TwoNodes {
 
     /// Returns what disconnects the nodes' event connections.
     pub fn disconnector(&self) -> Disconnector {
-        Disconnector(self.place.url.clone())
+        Disconnector(self.test_store.url.clone())
     }
 
     /// Returns the number of stagings in the database.
     pub async fn stagings(&self) -> u64 {
         let unpublished = "UPDATE pausa_datasets.staging SET epoch = epoch WHERE NOT published";
-        self.place.execute(unpublished).await.unwrap()
+        self.test_store.execute(unpublished).await.unwrap()
     }
 }
 

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::folder::{is_exact, is_tidy, names, same_cells};
 use crate::harness::csv;
 use crate::harness::server::Server;
-use crate::store::place::Place;
+use crate::store::test_store::TestStore;
 
 /// The folder of files of a server, which a story takes away.
 struct FilesFolder {
@@ -90,9 +90,9 @@ async fn lose_result(server: &mut Server, id: &str) {
     server.kill().await;
     fs::remove_file(server.folder().join("files/results").join(id)).unwrap();
     let url = format!("sqlite:{}", server.folder().join("pausa.db").display());
-    let place = Place::of(url);
+    let test_store = TestStore::of(url);
     let back = format!("UPDATE tasks SET state = 'FINISHING', finished_at = NULL WHERE id = '{id}'");
-    assert_eq!(place.execute(&back).await.unwrap(), 1);
+    assert_eq!(test_store.execute(&back).await.unwrap(), 1);
     server.restart().await;
 }
 

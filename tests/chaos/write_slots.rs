@@ -25,8 +25,8 @@ async fn moved(server: &Server, id: &str, done: u64) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_at_full_speed_leave_the_rows_in_order() {
     let mut random = Random::new();
-    let place = TestDatabase::postgres().await;
-    let mut server = Server::with(&[("PAUSA_DATASETS_URL", &place.url), ("PAUSA_CRASH_LIMIT", "100")]).await;
+    let database = TestDatabase::postgres().await;
+    let mut server = Server::with(&[("PAUSA_DATASETS_URL", &database.url), ("PAUSA_CRASH_LIMIT", "100")]).await;
     let file = csv::wide(ROWS, 4);
     let upload = server.upload(&*file).await;
     let id = server.import(&upload, json!({ "dataset": "wide" })).await;
@@ -47,8 +47,8 @@ async fn kills_at_full_speed_leave_the_rows_in_order() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pauses_at_full_speed_lose_nothing() {
     let mut random = Random::new();
-    let place = TestDatabase::postgres().await;
-    let server = Server::with(&[("PAUSA_DATASETS_URL", &place.url)]).await;
+    let database = TestDatabase::postgres().await;
+    let server = Server::with(&[("PAUSA_DATASETS_URL", &database.url)]).await;
     let file = csv::wide(ROWS, 4);
     let upload = server.upload(&*file).await;
     let id = server.import(&upload, json!({ "dataset": "wide" })).await;
@@ -63,10 +63,10 @@ async fn pauses_at_full_speed_lose_nothing() {
         done = paused["progress"]["done"].as_u64().unwrap();
         // The shown rows are stored, perhaps with rows that the disk had not confirmed. The progress does not change.
         let committed = "SELECT rows FROM pausa_datasets.staging";
-        let there = place.number(committed).await;
+        let there = database.number(committed).await;
         assert!(there >= i64::try_from(done).unwrap(), "{there} of {done}");
         assert_eq!(server.task(&id).await["progress"]["done"], done);
-        assert_eq!(place.number(committed).await, there);
+        assert_eq!(database.number(committed).await, there);
         server.control("resume", &id).await;
     }
     server.until(&id, "COMPLETED").await;

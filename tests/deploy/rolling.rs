@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::harness::balancer::Balancer;
 use crate::harness::plain::PlainConnection;
 use crate::harness::server::Server;
-use crate::store::place::Place;
+use crate::store::test_store::TestStore;
 
 /// Number of calls during the restarts.
 const CALLS: u64 = 2_000;
@@ -81,10 +81,10 @@ async fn call_http2(url: String, counts: Arc<CallCounts>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_is_refused_or_broken_while_the_nodes_restart_one_by_one() {
-    let (place, files) = (Place::postgres().await, tempfile::tempdir().unwrap());
+    let (test_store, files) = (TestStore::postgres().await, tempfile::tempdir().unwrap());
     let folder = format!("file://{}", files.path().display());
     let settings = [
-        ("PAUSA_DATABASE_URL", place.url.as_str()),
+        ("PAUSA_DATABASE_URL", test_store.url.as_str()),
         ("PAUSA_FILES_URL", &folder),
         ("PAUSA_ROLE", "api"),
         ("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true"),

@@ -16,7 +16,7 @@ use crate::harness::plain::PlainConnection;
 use crate::harness::receiver::Receiver;
 use crate::harness::server::{PATIENCE, Server};
 use crate::metrics::until;
-use crate::store::place::Place;
+use crate::store::test_store::TestStore;
 
 /// Number of timers.
 const TIMERS: usize = 20;
@@ -26,14 +26,14 @@ struct Topology {
     api: Vec<Server>,
     workers: Vec<Server>,
     proxy: Server,
-    _place: Place,
+    _test_store: TestStore,
     _folder: tempfile::TempDir,
 }
 
 impl Topology {
     async fn start() -> Topology {
-        let (place, folder) = (Place::postgres().await, tempfile::tempdir().unwrap());
-        std::fs::write(folder.path().join("database_url"), &place.url).unwrap();
+        let (test_store, folder) = (TestStore::postgres().await, tempfile::tempdir().unwrap());
+        std::fs::write(folder.path().join("database_url"), &test_store.url).unwrap();
         let compose = documents(&["docker-compose.yml"]).remove(0);
         let (mut api, mut workers, mut ports) = (Vec::new(), Vec::new(), Vec::new());
         for name in ["api-1", "api-2", "worker-1", "worker-2"] {
@@ -47,7 +47,7 @@ impl Topology {
             };
         }
         let proxy = start_proxy(&ports).await;
-        Topology { api, workers, proxy, _place: place, _folder: folder }
+        Topology { api, workers, proxy, _test_store: test_store, _folder: folder }
     }
 }
 

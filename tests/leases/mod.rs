@@ -12,22 +12,22 @@ use tempfile::TempDir;
 
 use crate::harness::server::Server;
 use crate::metrics::{Scrape, until};
-use crate::store::place::Place;
+use crate::store::test_store::TestStore;
 
 /// A store and a folder for several nodes.
 struct Shared {
-    place: Place,
+    test_store: TestStore,
     files: TempDir,
 }
 
 impl Shared {
     async fn new() -> Shared {
-        Shared { place: Place::postgres().await, files: tempfile::tempdir().unwrap() }
+        Shared { test_store: TestStore::postgres().await, files: tempfile::tempdir().unwrap() }
     }
 
     /// Starts a node with additional variables.
     async fn node(&self, name: &str, variables: &[(String, String)]) -> Server {
-        node(&self.place.url, &self.files, name, variables).await
+        node(&self.test_store.url, &self.files, name, variables).await
     }
 }
 

@@ -10,7 +10,7 @@ use crate::harness::csv;
 use crate::harness::receiver::Receiver;
 use crate::harness::server::Server;
 use crate::harness::watch::Watch;
-use crate::store::place::Place;
+use crate::store::test_store::TestStore;
 
 fn deployed(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(name)
@@ -38,8 +38,9 @@ fn named(text: &str) -> BTreeSet<&str> {
 
 /// Scrapes a server on which every metric family that its own kinds can change has changed.
 async fn scraped() -> Scrape {
-    let (place, receiver) = (Place::postgres().await, Receiver::kind().await);
-    let server = Server::with(&[("PAUSA_DATABASE_URL", &place.url), ("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true")]).await;
+    let (test_store, receiver) = (TestStore::postgres().await, Receiver::kind().await);
+    let server =
+        Server::with(&[("PAUSA_DATABASE_URL", &test_store.url), ("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true")]).await;
     let upload = server.upload(csv::people(1_000)).await;
     let id = server.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 1_000 })).await;
     server.until_done(&id, 10).await;

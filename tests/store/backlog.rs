@@ -4,11 +4,11 @@ use pausa::store::Backlog;
 use pausa::task::change::End;
 use pausa::task::{State, Verb};
 
-use super::place::{Place, at, control, create, end, plain, running, short, take_short, task_with};
+use super::test_store::{TestStore, at, control, create, end, plain, running, short, take_short, task_with};
 use crate::harness::caller;
 
-pub async fn unfinished_tasks_are_counted_by_kind_and_state(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn unfinished_tasks_are_counted_by_kind_and_state(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     assert_eq!(store.backlog(at(0)).await.unwrap(), Backlog::default());
     let paused = create(&store, plain()).await;
     control(&store, &paused, Verb::Pause).await;
@@ -42,8 +42,8 @@ pub async fn unfinished_tasks_are_counted_by_kind_and_state(place: &Place) {
     assert_eq!((seen.overdue, seen.oldest_overdue), (0, None), "a short task that runs is not overdue");
 }
 
-pub async fn the_age_of_a_queued_task_counts_from_its_last_entry_into_the_queue(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn the_age_of_a_queued_task_counts_from_its_last_entry_into_the_queue(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let task = create(&store, plain()).await;
     assert_eq!(store.backlog(at(9)).await.unwrap().oldest_queued, Some(at(0)));
     control(&store, &task, Verb::Pause).await;

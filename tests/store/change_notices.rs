@@ -6,9 +6,9 @@ use pausa::store::Store;
 use pausa::task::change::End;
 use pausa::task::{ControlRequest, PauseExpiry, State, Task, Verb};
 
-use super::place::{
-    ChangeLog, LEASE, Place, at, control, create, end, node, plain, profile, report, request, rescue, rows, running,
-    task_with,
+use super::test_store::{
+    ChangeLog, LEASE, TestStore, at, control, create, end, node, plain, profile, report, request, rescue, rows,
+    running, task_with,
 };
 use crate::harness::caller;
 use crate::harness::server::PATIENCE;
@@ -22,8 +22,8 @@ async fn claimed(store: &Store) -> Arc<Task> {
     store.claim(&node("a"), at(1), 1).await.unwrap().remove(0)
 }
 
-pub async fn each_change_is_delivered_once(place: &Place) {
-    let (store, changes) = place.changes().await;
+pub async fn each_change_is_delivered_once(test_store: &TestStore) {
+    let (store, changes) = test_store.changes().await;
     store.join(&profile("a"), at(0), LEASE).await.unwrap();
     let task = create(&store, task_with(|new| new.start_at = Some(at(1)))).await;
     store.process_due(at(1), 10).await.unwrap();
@@ -41,7 +41,7 @@ pub async fn each_change_is_delivered_once(place: &Place) {
         ]
     );
     // The node dies, and another node records PAUSED for the task. Only that changes the state.
-    rescue(place, &store, 60).await;
+    rescue(test_store, &store, 60).await;
     store.join(&profile("a"), at(60), LEASE).await.unwrap();
     let settling = store.claim_ends(&node("a"), at(60), 10).await.unwrap().remove(0);
     end(&store, &settling, End::Release).await;
@@ -66,8 +66,8 @@ pub async fn each_change_is_delivered_once(place: &Place) {
     );
 }
 
-pub async fn a_call_without_effect_delivers_no_change(place: &Place) {
-    let (store, changes) = place.changes().await;
+pub async fn a_call_without_effect_delivers_no_change(test_store: &TestStore) {
+    let (store, changes) = test_store.changes().await;
     store.join(&profile("a"), at(0), LEASE).await.unwrap();
     let task = create(&store, plain()).await;
     claimed(&store).await;
@@ -81,8 +81,8 @@ pub async fn a_call_without_effect_delivers_no_change(place: &Place) {
 }
 
 /// A client may disconnect during its call. If the change is written, it is delivered too.
-pub async fn a_change_is_delivered_even_if_its_caller_disconnects(place: &Place) {
-    let (store, changes) = place.changes().await;
+pub async fn a_change_is_delivered_even_if_its_caller_disconnects(test_store: &TestStore) {
+    let (store, changes) = test_store.changes().await;
     let task = create(&store, plain()).await;
     drain(&changes);
     {
@@ -103,8 +103,8 @@ pub async fn a_change_is_delivered_even_if_its_caller_disconnects(place: &Place)
     assert_eq!(drain(&changes), [(State::Paused, 2, true)]);
 }
 
-pub async fn pause_running_notifies_the_run_and_leaves_waiting_tasks_unchanged(place: &Place) {
-    let (store, changes) = place.changes().await;
+pub async fn pause_running_notifies_the_run_and_leaves_waiting_tasks_unchanged(test_store: &TestStore) {
+    let (store, changes) = test_store.changes().await;
     store.join(&profile("a"), at(0), LEASE).await.unwrap();
     let waiting = create(&store, task_with(|new| new.start_at = Some(at(500)))).await;
     assert_eq!(store.pause_running(caller(), waiting.id, request()).await.unwrap(), None);

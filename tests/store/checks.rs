@@ -4,7 +4,7 @@ use pausa::store::Store;
 use pausa::task::change::End;
 use pausa::task::{IdempotencyKey, ResultFile, Task, Verb};
 
-use super::place::{Place, control, create, end, plain, running, task_with};
+use super::test_store::{TestStore, control, create, end, plain, running, task_with};
 use crate::harness::caller;
 
 /// Updates that are invalid in every state.
@@ -48,8 +48,8 @@ const PAUSED: [&str; 3] = ["paused_at = NULL", "owner = 'a'", "state = 'QUEUED'"
 
 const COMPLETED: [&str; 3] = ["finished_at = NULL", "owner = 'a'", "state = 'TERMINATED'"];
 
-pub async fn the_database_rejects_invalid_task_rows(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn the_database_rejects_invalid_task_rows(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let result = ResultFile { name: "x".into(), size: 1, content_type: "t".into(), sha256: "s".into() };
     let run = running(&store).await;
     let finishing = end(&store, &*running(&store).await, End::Finish(Some(result.clone()))).await;
@@ -67,22 +67,22 @@ pub async fn the_database_rejects_invalid_task_rows(place: &Place) {
     ];
     for (task, updates) in cases {
         for update in updates {
-            refused(place, &store, task, update).await;
+            refused(test_store, &store, task, update).await;
         }
     }
 }
 
-async fn refused(place: &Place, store: &Store, task: &Task, update: &str) {
+async fn refused(test_store: &TestStore, store: &Store, task: &Task, update: &str) {
     let sql = format!("UPDATE tasks SET {update} WHERE id = '{}'", task.id);
-    match place.execute(&sql).await {
+    match test_store.execute(&sql).await {
         Err(sqlx::Error::Database(_)) => {}
         other => panic!("{} with {update}: {other:?}", task.state),
     }
     assert_eq!(store.get(caller(), task.id).await.unwrap().unwrap(), (*task).clone().into(), "{update}");
 }
 
-pub async fn the_database_itself_enforces_unique_keys(place: &Place) {
-    let store = place.open().await;
+pub async fn the_database_itself_enforces_unique_keys(test_store: &TestStore) {
+    let store = test_store.open().await;
     let holder = create(
         &store,
         task_with(|new| {
@@ -91,15 +91,15 @@ pub async fn the_database_itself_enforces_unique_keys(place: &Place) {
         }),
     );
     let (holder, other) = (holder.await, create(&store, plain()).await);
-    refused(place, &store, &other, "exclusive = 'dataset:people'").await;
-    refused(place, &store, &other, "idempotency_key = 'key'").await;
-    refused(place, &store, &other, "input_sha256 = '1f'").await;
-    refused(place, &store, &other, &format!("id = '{}'", holder.id)).await;
+    refused(test_store, &store, &other, "exclusive = 'dataset:people'").await;
+    refused(test_store, &store, &other, "idempotency_key = 'key'").await;
+    refused(test_store, &store, &other, "input_sha256 = '1f'").await;
+    refused(test_store, &store, &other, &format!("id = '{}'", holder.id)).await;
     let over = format!("UPDATE tasks SET state = 'TERMINATED', finished_at = 1 WHERE id = '{}'", holder.id);
-    assert_eq!(place.execute(&over).await.unwrap(), 1);
+    assert_eq!(test_store.execute(&over).await.unwrap(), 1);
     let taken = format!("UPDATE tasks SET exclusive = 'dataset:people' WHERE id = '{}'", other.id);
-    assert_eq!(place.execute(&taken).await.unwrap(), 1);
+    assert_eq!(test_store.execute(&taken).await.unwrap(), 1);
     let lost =
         format!("INSERT INTO task_changes VALUES ('{}', 1, NULL, 'QUEUED', 1, 'x', NULL)", crate::harness::task_id());
-    assert!(place.execute(&lost).await.is_err(), "a history row must reference a task");
+    assert!(test_store.execute(&lost).await.is_err(), "a history row must reference a task");
 }

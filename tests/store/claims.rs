@@ -8,16 +8,16 @@ use pausa::store::{Filter, Page};
 use pausa::task::change::End;
 use pausa::task::{Refusal, Retry, RetryPolicy, State, TaskError, Verb};
 
-use super::place::{
-    LEASE, POLICY, Place, at, control, create, end, is_lease_lost, node, plain, profile, report, request, rescue, rows,
-    running,
+use super::test_store::{
+    LEASE, POLICY, TestStore, at, control, create, end, is_lease_lost, node, plain, profile, report, request, rescue,
+    rows, running,
 };
 use crate::harness::caller;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-pub async fn the_oldest_tasks_are_claimed_first_up_to_the_limit(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn the_oldest_tasks_are_claimed_first_up_to_the_limit(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let mut created = Vec::new();
     for _ in 0..5 {
         created.push(create(&store, plain()).await.id);
@@ -38,8 +38,8 @@ pub async fn the_oldest_tasks_are_claimed_first_up_to_the_limit(place: &Place) {
     assert_eq!((again.id, again.epoch, again.started_at), (first[0].id, 2, Some(at(1))));
 }
 
-pub async fn two_nodes_never_claim_the_same_task(place: &Place) {
-    let (one, other) = (place.with_nodes().await, place.open().await);
+pub async fn two_nodes_never_claim_the_same_task(test_store: &TestStore) {
+    let (one, other) = (test_store.with_nodes().await, test_store.open().await);
     join_all((0..200).map(|_| create(&one, plain()))).await;
     let claims = (0..60).map(|n| {
         let (store, name) = if n % 2 == 0 { (&one, "a") } else { (&other, "b") };
@@ -57,8 +57,8 @@ pub async fn two_nodes_never_claim_the_same_task(place: &Place) {
     }
 }
 
-pub async fn a_run_with_an_old_epoch_writes_nothing(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn a_run_with_an_old_epoch_writes_nothing(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let old = running(&store).await;
     report(&store, &old, Some("{\"n\":1}".into()), rows(1)).await.unwrap();
     end(&store, &old, End::Release).await;
@@ -89,8 +89,8 @@ pub async fn a_run_with_an_old_epoch_writes_nothing(place: &Place) {
     assert!(matches!(missing, Err(pausa::store::Error::Refused(Refusal::NotFound(_)))));
 }
 
-pub async fn progress_never_decreases(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn progress_never_decreases(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let task = running(&store).await;
     report(&store, &task, Some("forty".into()), rows(40)).await.unwrap();
     let lower = report(&store, &task, None, rows(30)).await.unwrap();
@@ -109,8 +109,8 @@ pub async fn progress_never_decreases(place: &Place) {
     assert_eq!(*store.get(caller(), task.id).await.unwrap().unwrap(), *paused);
 }
 
-pub async fn progress_since_the_claim_counts_when_the_limit_of_attempts_is_reached(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn progress_since_the_claim_counts_when_the_limit_of_attempts_is_reached(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let limited = RetryPolicy { backoff: SECOND, limit: 2 };
     let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
     let task = running(&store).await;
@@ -135,15 +135,15 @@ pub async fn progress_since_the_claim_counts_when_the_limit_of_attempts_is_reach
     assert_eq!((failed.state, failed.error.as_ref()), (State::Failed, Some(&error)), "the second without progress");
 }
 
-pub async fn progress_resets_the_count_of_failures(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn progress_resets_the_count_of_failures(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let task = running(&store).await;
     let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
     let waits = end(&store, &task, End::Retry(error, Retry::At(at(5)), POLICY)).await;
     assert_eq!((waits.failures, waits.attempt, waits.owner.as_deref()), (1, 1, None));
     store.process_due(at(5), 10).await.unwrap();
     store.claim(&node("b"), at(5), 1).await.unwrap();
-    let died = rescue(place, &store, 60).await.remove(0);
+    let died = rescue(test_store, &store, 60).await.remove(0);
     assert_eq!((died.failures, died.crashes, died.attempt), (1, 1, 2));
 
     store.join(&profile("a"), at(60), LEASE).await.unwrap();

@@ -8,22 +8,22 @@ use pausa::task::change::End;
 use pausa::task::{ControlRequest, IdempotencyKey, PauseExpiry, ResultFile, Retry, TaskError, Unit, Verb};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
-use super::place::{
-    POLICY, Place, at, control, create, end, node, plain, report, request, rows, running, short, task_with,
+use super::test_store::{
+    POLICY, TestStore, at, control, create, end, node, plain, report, request, rows, running, short, task_with,
 };
 use crate::harness::caller;
 
 /// Returns the names and types of a table's columns, sorted by name.
-async fn columns_of(place: &Place, table: &str) -> Vec<(String, String)> {
+async fn columns_of(test_store: &TestStore, table: &str) -> Vec<(String, String)> {
     sqlx::any::install_default_drivers();
-    let sql = match place.url.starts_with("postgres") {
+    let sql = match test_store.url.starts_with("postgres") {
         true => format!(
             "SELECT CAST(column_name AS TEXT) AS name, CAST(upper(data_type) AS TEXT) AS type \
              FROM information_schema.columns WHERE table_schema = 'pausa' AND table_name = '{table}'"
         ),
         false => format!("SELECT name, type FROM pragma_table_info('{table}')"),
     };
-    let mut connection = AnyConnection::connect(&place.url).await.unwrap();
+    let mut connection = AnyConnection::connect(&test_store.url).await.unwrap();
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut connection).await.unwrap();
     let mut columns: Vec<_> = rows.iter().map(|row| (row.get("name"), row.get("type"))).collect();
     columns.sort();
@@ -36,14 +36,14 @@ fn sorted(defs: impl Iterator<Item = ColumnDef>) -> Vec<(String, String)> {
     columns
 }
 
-pub async fn the_tables_have_the_columns_that_the_program_defines(place: &Place) {
-    place.open().await;
-    assert_eq!(columns_of(place, "tasks").await, sorted(TASK_COLUMNS.iter().map(|column| column.def)));
-    assert_eq!(columns_of(place, "task_changes").await, sorted(HISTORY_COLUMNS.into_iter()));
+pub async fn the_tables_have_the_columns_that_the_program_defines(test_store: &TestStore) {
+    test_store.open().await;
+    assert_eq!(columns_of(test_store, "tasks").await, sorted(TASK_COLUMNS.iter().map(|column| column.def)));
+    assert_eq!(columns_of(test_store, "task_changes").await, sorted(HISTORY_COLUMNS.into_iter()));
 }
 
-pub async fn a_unit_defined_by_the_embedding_program_is_preserved(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn a_unit_defined_by_the_embedding_program_is_preserved(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     for name in ["PAGES", "Zürich \u{1f600}", "DIGITS"] {
         let task = create(&store, task_with(|new| new.unit = Unit::from(name))).await;
         let run = store.claim(&node("a"), at(1), 1).await.unwrap().remove(0);
@@ -57,8 +57,8 @@ async fn same(store: &Store, task: Arc<pausa::task::Task>) {
     assert_eq!(store.get(caller(), task.id).await.unwrap(), Some(task));
 }
 
-pub async fn a_task_with_every_value_is_read_as_it_was_written(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn a_task_with_every_value_is_read_as_it_was_written(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let text = |name: &str| Some(format!("{name} \u{1f600}"));
     let full = task_with(|new| {
         new.label = text("label");

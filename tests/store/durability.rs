@@ -5,11 +5,11 @@ use pausa::store::{Filter, Page};
 use pausa::task::change::End;
 use pausa::task::{PauseExpiry, Retry, Task, TaskError, Verb};
 
-use super::place::{POLICY, Place, at, control, create, end, node, plain, report, request, rows, running};
+use super::test_store::{POLICY, TestStore, at, control, create, end, node, plain, report, request, rows, running};
 use crate::harness::caller;
 
-pub async fn a_task_is_deleted_only_if_it_is_unchanged_since_it_was_read(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn a_task_is_deleted_only_if_it_is_unchanged_since_it_was_read(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
     let failed = end(&store, &*running(&store).await, End::Fail(error)).await;
     // The task is resumed between the read and the deletion.
@@ -26,8 +26,8 @@ pub async fn a_task_is_deleted_only_if_it_is_unchanged_since_it_was_read(place: 
     assert!(!store.delete(caller(), &failed, at(9)).await.unwrap());
 }
 
-pub async fn one_node_at_a_time_purges_a_deleted_task_until_it_succeeds(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn one_node_at_a_time_purges_a_deleted_task_until_it_succeeds(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let task = running(&store).await;
     report(&store, &task, Some("{\"offset\":7}".into()), rows(7)).await.unwrap();
     let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
@@ -47,8 +47,8 @@ pub async fn one_node_at_a_time_purges_a_deleted_task_until_it_succeeds(place: &
     assert_eq!(store.next_purge(&node("a")).await.unwrap(), None);
 }
 
-pub async fn all_data_is_present_after_the_store_is_reopened(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn all_data_is_present_after_the_store_is_reopened(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let run = running(&store).await;
     report(&store, &run, Some("{\"offset\":7}".into()), rows(7)).await.unwrap();
     let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
@@ -62,24 +62,24 @@ pub async fn all_data_is_present_after_the_store_is_reopened(place: &Place) {
     store.close().await;
     drop(store);
 
-    let store = place.open().await;
+    let store = test_store.open().await;
     let after = store.list(caller(), &Filter::default(), page).await.unwrap().0;
     assert_eq!(after, before);
     for (task, history) in after.iter().zip(histories) {
         assert_eq!(store.history(caller(), task.id).await.unwrap(), history.unwrap());
     }
     assert!(
-        store.heartbeat("a", pausa::store::NodeStatus::default(), at(1), super::place::LEASE).await.unwrap(),
+        store.heartbeat("a", pausa::store::NodeStatus::default(), at(1), super::test_store::LEASE).await.unwrap(),
         "the nodes are still listed"
     );
 }
 
-pub async fn many_concurrent_starts_are_present_after_the_store_is_reopened(place: &Place) {
-    let store = place.open().await;
+pub async fn many_concurrent_starts_are_present_after_the_store_is_reopened(test_store: &TestStore) {
+    let store = test_store.open().await;
     let tasks: Vec<Task> = (0..64).map(|_| plain()).collect();
     join_all(tasks.iter().map(|task| create(&store, task.clone()))).await;
     drop(store);
-    let store = place.open().await;
+    let store = test_store.open().await;
     for task in tasks {
         assert_eq!(*store.get(caller(), task.id).await.unwrap().unwrap(), task);
     }

@@ -6,7 +6,7 @@ use pausa::store::{Filter, Page, Store};
 use pausa::task::change::End;
 use pausa::task::{State, Task, TaskId, Verb};
 
-use super::place::{Place, at, control, create, end, node, plain, request, running, task_with};
+use super::test_store::{TestStore, at, control, create, end, node, plain, request, running, task_with};
 use crate::harness::caller;
 
 async fn listed(store: &Store, filter: &Filter) -> Vec<TaskId> {
@@ -20,8 +20,8 @@ fn ids(tasks: &[Arc<Task>]) -> Vec<TaskId> {
     tasks.iter().map(|task| task.id).collect()
 }
 
-pub async fn each_condition_of_a_filter_narrows_the_list(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn each_condition_of_a_filter_narrows_the_list(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let finishing = end(&store, &*running(&store).await, End::Finish(None)).await.id;
     let run = running(&store).await.id;
     let pi = create(&store, task_with(|new| new.kind = "pi".into())).await.id;
@@ -46,8 +46,8 @@ pub async fn each_condition_of_a_filter_narrows_the_list(place: &Place) {
     assert_eq!(listed(&store, &both).await, [named]);
 }
 
-pub async fn pages_contain_each_task_once_in_both_directions(place: &Place) {
-    let store = place.open().await;
+pub async fn pages_contain_each_task_once_in_both_directions(test_store: &TestStore) {
+    let store = test_store.open().await;
     let mut newest_first = Vec::new();
     for n in 0..23 {
         let kind = if n % 3 == 0 { "pi" } else { "import" };
@@ -93,8 +93,8 @@ async fn backward(store: &Store, filter: &Filter, limit: u32) -> Vec<TaskId> {
     }
 }
 
-pub async fn the_history_records_who_changed_a_task_and_why(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn the_history_records_who_changed_a_task_and_why(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let task = create(&store, plain()).await;
     store.control(caller(), task.id, Verb::Pause, request().with_reason("lunch; it's noon")).await.unwrap();
     control(&store, &task, Verb::Pause).await;

@@ -1,19 +1,19 @@
 //! The contract of every task store, tested on SQLite and on PostgreSQL.
 
 mod backlog;
+mod change_notices;
 mod checks;
 mod claims;
 mod columns;
-mod hearing;
-mod keeping;
+mod durability;
 mod lists;
 mod moments;
 mod nodes;
 mod only_postgres;
 mod only_sqlite;
-pub mod place;
 mod short;
 mod starts;
+pub mod test_store;
 mod texts;
 mod uploads;
 mod walk;
@@ -24,13 +24,13 @@ macro_rules! stories {
         mod on_sqlite {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $story() {
-                crate::store::$file::$story(&crate::store::place::Place::sqlite()).await;
+                crate::store::$file::$story(&crate::store::test_store::TestStore::sqlite()).await;
             })*
         }
         mod on_postgres {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $story() {
-                crate::store::$file::$story(&crate::store::place::Place::postgres().await).await;
+                crate::store::$file::$story(&crate::store::test_store::TestStore::postgres().await).await;
             })*
         }
     };
@@ -75,19 +75,19 @@ stories! {
     moments::a_failed_attempt_waits_for_its_retry,
     moments::a_pause_expires_as_requested,
     moments::a_failed_end_is_not_retried_before_it_is_due,
-    hearing::each_change_is_delivered_once,
-    hearing::a_call_without_effect_delivers_no_change,
-    hearing::pause_running_notifies_the_run_and_leaves_waiting_tasks_unchanged,
-    hearing::a_change_is_delivered_even_if_its_caller_disconnects,
+    change_notices::each_change_is_delivered_once,
+    change_notices::a_call_without_effect_delivers_no_change,
+    change_notices::pause_running_notifies_the_run_and_leaves_waiting_tasks_unchanged,
+    change_notices::a_change_is_delivered_even_if_its_caller_disconnects,
     checks::the_database_rejects_invalid_task_rows,
     columns::the_tables_have_the_columns_that_the_program_defines,
     columns::a_unit_defined_by_the_embedding_program_is_preserved,
     columns::a_task_with_every_value_is_read_as_it_was_written,
     checks::the_database_itself_enforces_unique_keys,
-    keeping::a_task_is_deleted_only_if_it_is_unchanged_since_it_was_read,
-    keeping::one_node_at_a_time_purges_a_deleted_task_until_it_succeeds,
-    keeping::all_data_is_present_after_the_store_is_reopened,
-    keeping::many_concurrent_starts_are_present_after_the_store_is_reopened,
+    durability::a_task_is_deleted_only_if_it_is_unchanged_since_it_was_read,
+    durability::one_node_at_a_time_purges_a_deleted_task_until_it_succeeds,
+    durability::all_data_is_present_after_the_store_is_reopened,
+    durability::many_concurrent_starts_are_present_after_the_store_is_reopened,
     texts::texts_of_a_run_are_made_storable,
     texts::a_spec_stores_any_text_as_json,
     uploads::an_upload_unused_for_long_is_deleted_once,

@@ -3,11 +3,11 @@
 use pausa::task::change::End;
 use pausa::task::{ControlRequest, PauseExpiry, Retry, State, TaskError, Verb};
 
-use super::place::{POLICY, Place, at, control, create, end, node, plain, request, running, task_with};
+use super::test_store::{POLICY, TestStore, at, control, create, end, node, plain, request, running, task_with};
 use crate::harness::caller;
 
-pub async fn a_start_in_the_future_waits_for_its_time(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn a_start_in_the_future_waits_for_its_time(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     assert_eq!(store.next_due().await.unwrap(), None);
     let later = create(&store, task_with(|new| new.start_at = Some(at(60)))).await;
     let soon = create(&store, task_with(|new| new.start_at = Some(at(30)))).await;
@@ -30,8 +30,8 @@ pub async fn a_start_in_the_future_waits_for_its_time(place: &Place) {
     assert_eq!((resumed.state, resumed.due_at), (State::Scheduled, Some(at(90))));
 }
 
-pub async fn a_failed_attempt_waits_for_its_retry(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn a_failed_attempt_waits_for_its_retry(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let task = running(&store).await;
     let error = TaskError { code: "UNAVAILABLE".into(), message: "the disk is full".into() };
     let waits = end(&store, &task, End::Retry(error.clone(), Retry::At(at(7)), POLICY)).await;
@@ -49,8 +49,8 @@ fn until(seconds: i64, then: Verb) -> ControlRequest {
     ControlRequest { expiry: Some(PauseExpiry { at: at(seconds), then }), ..request() }
 }
 
-pub async fn a_pause_expires_as_requested(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn a_pause_expires_as_requested(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let resumes = create(&store, plain()).await;
     store.control(caller(), resumes.id, Verb::Pause, until(50, Verb::Resume)).await.unwrap();
     // A second pause changes the expiry. A pause without an expiry keeps the previous one.
@@ -80,8 +80,8 @@ pub async fn a_pause_expires_as_requested(place: &Place) {
     assert_eq!(store.process_due(at(60), 10).await.unwrap()[0].state, State::Queued);
 }
 
-pub async fn a_failed_end_is_not_retried_before_it_is_due(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn a_failed_end_is_not_retried_before_it_is_due(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let task = control(&store, &*running(&store).await, Verb::Terminate).await;
     let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
     let waits = end(&store, &task, End::Retry(error, Retry::At(at(20)), POLICY)).await;

@@ -8,14 +8,14 @@ use pausa::store::{Claimant, NodeProfile, NodeStatus, Store};
 use pausa::task::change::End;
 use pausa::task::{NodeIdentity, State, Task, TaskError, Verb};
 
-use super::place::{
-    DEATHS, LEASE, Place, at, control, create, end, is_lease_lost, node, plain, profile, report, request, rescue, rows,
-    running, short, take_short,
+use super::test_store::{
+    DEATHS, LEASE, TestStore, at, control, create, end, is_lease_lost, node, plain, profile, report, request, rescue,
+    rows, running, short, take_short,
 };
 use crate::harness::{self, caller};
 
-pub async fn the_tasks_of_a_silent_node_are_released(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn the_tasks_of_a_silent_node_are_released(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let runs = running(&store).await;
     let pausing = control(&store, &*running(&store).await, Verb::Pause).await;
     let terminating = control(&store, &*running(&store).await, Verb::Terminate).await;
@@ -23,7 +23,7 @@ pub async fn the_tasks_of_a_silent_node_are_released(place: &Place) {
 
     assert!(store.rescue(at(9), DEATHS).await.unwrap().is_empty(), "the lease lasts ten seconds");
     assert!(store.heartbeat("b", NodeStatus::default(), at(9), LEASE).await.unwrap());
-    silence(place, "a").await;
+    silence(test_store, "a").await;
     assert_eq!(store.rescue(at(11), DEATHS).await.unwrap().len(), 4);
     assert!(store.rescue(at(11), DEATHS).await.unwrap().is_empty());
     for (task, state) in [
@@ -51,13 +51,13 @@ pub async fn the_tasks_of_a_silent_node_are_released(place: &Place) {
     assert_eq!(end(&store, &ends[2], End::Complete).await.state, State::Completed);
 }
 
-pub async fn a_node_whose_lease_expired_is_notified_and_owns_nothing(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn a_node_whose_lease_expired_is_notified_and_owns_nothing(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let task = running(&store).await;
     assert!(store.heartbeat("a", NodeStatus::default(), at(5), LEASE).await.unwrap());
     let (a, b) = (lease_end(&store, "b").await.unwrap(), lease_end(&store, "a").await.unwrap());
     assert!(a > b, "each sees the lease of the other one, which was renewed");
-    silence(place, "a").await;
+    silence(test_store, "a").await;
     store.rescue(at(8), DEATHS).await.unwrap();
     assert_eq!(lease_end(&store, "b").await, None);
     assert!(!store.heartbeat("a", NodeStatus::default(), at(8), LEASE).await.unwrap());
@@ -70,8 +70,8 @@ pub async fn a_node_whose_lease_expired_is_notified_and_owns_nothing(place: &Pla
 }
 
 /// Ends the lease of a node, as if its time had passed.
-async fn silence(place: &Place, id: &str) {
-    place.execute(&format!("UPDATE nodes SET lease_until = 0 WHERE name = '{id}'")).await.unwrap();
+async fn silence(test_store: &TestStore, id: &str) {
+    test_store.execute(&format!("UPDATE nodes SET lease_until = 0 WHERE name = '{id}'")).await.unwrap();
 }
 
 /// Returns when the lease of another node than this one ends.
@@ -79,14 +79,14 @@ async fn lease_end(store: &Store, name: &str) -> Option<Timestamp> {
     store.other_nodes(&profile(name), at(8)).await.unwrap().next_lease_end
 }
 
-pub async fn a_task_fails_after_too_many_deaths(place: &Place) {
-    let store = place.open().await;
+pub async fn a_task_fails_after_too_many_deaths(test_store: &TestStore) {
+    let store = test_store.open().await;
     let task = create(&store, plain()).await;
     for death in 1..=3_u32 {
         let now = i64::from(death) * 100;
         store.join(&profile("a"), at(now), LEASE).await.unwrap();
         store.claim(&node("a"), at(now), 1).await.unwrap();
-        let freed = rescue(place, &store, now + 50).await.remove(0);
+        let freed = rescue(test_store, &store, now + 50).await.remove(0);
         let wanted = if death > DEATHS { State::Failed } else { State::Queued };
         assert_eq!((freed.state, freed.crashes, freed.attempt), (wanted, death, death));
     }
@@ -100,8 +100,8 @@ pub async fn a_task_fails_after_too_many_deaths(place: &Place) {
 }
 
 /// Only for a store that no other process can use: all listed nodes are dead.
-pub async fn a_new_process_recovers_the_tasks_of_all_nodes(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn a_new_process_recovers_the_tasks_of_all_nodes(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let task = running(&store).await;
     assert_eq!(store.rescue_all(at(2), DEATHS).await.unwrap().remove(0).id, task.id);
     assert!(!store.heartbeat("a", NodeStatus::default(), at(2), LEASE).await.unwrap());
@@ -109,8 +109,8 @@ pub async fn a_new_process_recovers_the_tasks_of_all_nodes(place: &Place) {
 }
 
 /// Two processes are called `web`. Each has its own tasks and its own lease, and sees that the other one lives.
-pub async fn nodes_with_one_name_are_different_nodes(place: &Place) {
-    let store = place.open().await;
+pub async fn nodes_with_one_name_are_different_nodes(test_store: &TestStore) {
+    let store = test_store.open().await;
     let web = |id: &str| NodeProfile {
         node: NodeIdentity { id: id.to_owned(), name: "web".to_owned() },
         started_at: harness::now(),
@@ -128,7 +128,7 @@ pub async fn nodes_with_one_name_are_different_nodes(place: &Place) {
     assert_eq!(namesakes(&NodeProfile { started_at: now - LEASE, ..second.clone() }).await, 1, "it lives");
     assert_eq!(namesakes(&NodeProfile { started_at: now - LEASE, ..profile("3") }).await, 0, "another name");
 
-    silence(place, "1").await;
+    silence(test_store, "1").await;
     let released = store.rescue(now, DEATHS).await.unwrap().remove(0);
     assert_eq!((released.id, released.state, released.owner.as_deref()), (task.id, State::Queued, None));
     let history = store.history(caller(), task.id).await.unwrap();
@@ -138,26 +138,26 @@ pub async fn nodes_with_one_name_are_different_nodes(place: &Place) {
 }
 
 /// A node of an earlier version has its name as its ID, and knows nothing of the newer columns.
-pub async fn a_node_of_an_earlier_version_is_a_node(place: &Place) {
-    let store = place.open().await;
+pub async fn a_node_of_an_earlier_version_is_a_node(test_store: &TestStore) {
+    let store = test_store.open().await;
     let task = create(&store, plain()).await;
     let until = harness::now().as_microsecond() + 60_000_000;
     let join = format!(
         "INSERT INTO nodes (name, lease_until) VALUES ('old', {until}) \
          ON CONFLICT (name) DO UPDATE SET lease_until = excluded.lease_until"
     );
-    place.execute(&join).await.unwrap();
+    test_store.execute(&join).await.unwrap();
     store.claim(&node("old"), at(1), 1).await.unwrap();
     assert_eq!(lease_end(&store, "new").await.unwrap().as_microsecond(), until);
-    silence(place, "old").await;
+    silence(test_store, "old").await;
     assert_eq!(store.rescue(at(2), DEATHS).await.unwrap()[0].id, task.id);
     let history = store.history(caller(), task.id).await.unwrap();
     assert_eq!(history[2].reason.as_deref(), Some("the lease of node old expired"));
 }
 
 /// During a rolling update, tasks of a new kind wait for the nodes that know it.
-pub async fn a_node_claims_only_kinds_that_it_knows(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn a_node_claims_only_kinds_that_it_knows(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let of_kind = |mut task: Task, kind: &str| {
         task.kind = kind.to_owned();
         task
@@ -186,11 +186,11 @@ pub async fn a_node_claims_only_kinds_that_it_knows(place: &Place) {
 
 /// A node that resumes after its lease expired must not claim any task before it has joined again. No other node
 /// watches its lease, so a task that it claimed could never be rescued.
-pub async fn an_unregistered_node_claims_no_task(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn an_unregistered_node_claims_no_task(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     create(&store, plain()).await;
     control(&store, &*create(&store, plain()).await, Verb::Terminate).await;
-    rescue(place, &store, 11).await;
+    rescue(test_store, &store, 11).await;
     assert!(store.claim(&node("a"), at(12), 10).await.unwrap().is_empty());
     assert!(store.claim_ends(&node("a"), at(12), 10).await.unwrap().is_empty());
     store.join(&profile("a"), at(12), LEASE).await.unwrap();

@@ -8,7 +8,7 @@ use pausa::store::Store;
 use pausa::task::{Task, TaskChange, Verb};
 use tokio::sync::mpsc::Receiver;
 
-use super::place::{Place, at, control, create, node, plain, report, rows, running, short};
+use super::test_store::{TestStore, at, control, create, node, plain, report, rows, running, short};
 use crate::harness::caller;
 use crate::harness::server::PATIENCE;
 
@@ -32,8 +32,8 @@ fn event(task: &Arc<Task>, state_changed: bool) -> ChangeEvent {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_receives_the_events_of_another() {
-    let place = Place::postgres().await;
-    let (first, second) = (place.open().await, place.with_nodes().await);
+    let test_store = TestStore::postgres().await;
+    let (first, second) = (test_store.open().await, test_store.with_nodes().await);
     assert!(!first.is_exclusive());
     let mut events = listen(&first).await;
     let task = create(&second, plain()).await;
@@ -53,8 +53,8 @@ async fn a_node_receives_the_events_of_another() {
 /// A node handles its own changes directly. Events are for other nodes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_does_not_receive_its_own_events() {
-    let place = Place::postgres().await;
-    let (first, second) = (place.open().await, place.open().await);
+    let test_store = TestStore::postgres().await;
+    let (first, second) = (test_store.open().await, test_store.open().await);
     let mut events = listen(&first).await;
     create(&first, plain()).await;
     let theirs = create(&second, plain()).await;
@@ -64,11 +64,11 @@ async fn a_node_does_not_receive_its_own_events() {
 /// Two stores that open an empty database at the same time both find their tables.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn stores_that_open_at_once_create_the_tables_once() {
-    let place = Arc::new(Place::postgres().await);
+    let test_store = Arc::new(TestStore::postgres().await);
     let opening: Vec<_> = (0..6)
         .map(|_| {
-            let place = Arc::clone(&place);
-            tokio::spawn(async move { place.open().await })
+            let test_store = Arc::clone(&test_store);
+            tokio::spawn(async move { test_store.open().await })
         })
         .collect();
     for opened in opening {
@@ -79,8 +79,8 @@ async fn stores_that_open_at_once_create_the_tables_once() {
 /// Many clients send different verbs to one task at once. Each verb is applied completely, one after another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_verbs_are_applied_one_after_another() {
-    let place = Place::postgres().await;
-    let (one, other) = (place.with_nodes().await, place.open().await);
+    let test_store = TestStore::postgres().await;
+    let (one, other) = (test_store.with_nodes().await, test_store.open().await);
     let task = running(&one).await;
     let calls = (0..40).map(|n| {
         let store = if n % 2 == 0 { one.clone() } else { other.clone() };

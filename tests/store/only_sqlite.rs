@@ -4,24 +4,24 @@ use futures_util::future::join_all;
 use pausa::store::{Error, Store};
 use pausa::task::Refusal;
 
-use super::place::{MANY, Place, create, plain, task_with};
+use super::test_store::{MANY, TestStore, create, plain, task_with};
 use crate::harness::caller;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_is_served_by_only_one_process() {
-    let place = Place::sqlite();
-    let store = place.open().await;
+    let test_store = TestStore::sqlite();
+    let store = test_store.open().await;
     assert!(store.is_exclusive());
     assert_eq!(store.event_source(), None, "there are no other nodes");
-    assert!(Store::file(&place.url).unwrap().is_file());
+    assert!(Store::file(&test_store.url).unwrap().is_file());
     assert_eq!(Store::file("postgres://host/database"), None);
 }
 
 /// Concurrent writes share one commit. A write that the store or the database rejects does not affect the others.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rejected_write_does_not_affect_others_in_its_commit() {
-    let place = Place::sqlite();
-    let store = place.open().await;
+    let test_store = TestStore::sqlite();
+    let store = test_store.open().await;
     let twice = plain();
     create(&store, twice.clone()).await;
     let holder = create(&store, task_with(|new| new.unique_key = Some("x".into()))).await;

@@ -7,14 +7,14 @@ use pausa::store::{ClaimDecision, DueWindow};
 use pausa::task::change::End;
 use pausa::task::{Retry, State, TaskError, Verb};
 
-use super::place::{
-    LEASE, POLICY, Place, at, control, create, end, is_lease_lost, node, plain, profile, report, request, rescue, rows,
-    short, take_short, task_with,
+use super::test_store::{
+    LEASE, POLICY, TestStore, at, control, create, end, is_lease_lost, node, plain, profile, report, request, rescue,
+    rows, short, take_short, task_with,
 };
 use crate::harness::caller;
 
-pub async fn short_tasks_are_claimed_shortly_before_they_are_due(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn short_tasks_are_claimed_shortly_before_they_are_due(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     assert_eq!(store.next_short(&node("a")).await.unwrap(), None);
     let later = create(&store, short(20)).await;
     let sooner = create(&store, short(10)).await;
@@ -44,8 +44,8 @@ pub async fn short_tasks_are_claimed_shortly_before_they_are_due(place: &Place) 
     assert_eq!(take_short(&store, "b", 20, 20).await[0].id, later.id);
 }
 
-pub async fn a_claim_of_short_tasks_examines_a_bounded_number(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn a_claim_of_short_tasks_examines_a_bounded_number(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     for due in 1..=9 {
         create(&store, short(due)).await;
     }
@@ -70,8 +70,8 @@ pub async fn a_claim_of_short_tasks_examines_a_bounded_number(place: &Place) {
     assert_eq!(rest, [1, 2, 5, 7, 8, 9, 50]);
 }
 
-pub async fn a_short_task_claimed_early_and_paused_waits_for_its_due_time(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn a_short_task_claimed_early_and_paused_waits_for_its_due_time(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let task = create(&store, short(10)).await;
     let taken = take_short(&store, "a", 9, 10).await.remove(0);
     control(&store, &task, Verb::Pause).await;
@@ -89,11 +89,11 @@ pub async fn a_short_task_claimed_early_and_paused_waits_for_its_due_time(place:
     assert_eq!(take_short(&store, "a", 30, 30).await[0].id, task.id);
 }
 
-pub async fn a_death_and_a_failed_attempt_keep_the_order_of_due_times(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn a_death_and_a_failed_attempt_keep_the_order_of_due_times(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let (one, other) = (create(&store, short(5)).await, create(&store, short(6)).await);
     take_short(&store, "a", 5, 5).await;
-    let died = rescue(place, &store, 60).await.remove(0);
+    let died = rescue(test_store, &store, 60).await.remove(0);
     assert_eq!((died.state, died.due_at, died.crashes), (State::Queued, Some(at(5)), 1));
     assert_eq!(died.due_since, Some(at(5)), "a death does not change when it became due");
     store.join(&profile("a"), at(60), LEASE).await.unwrap();
@@ -110,8 +110,8 @@ pub async fn a_death_and_a_failed_attempt_keep_the_order_of_due_times(place: &Pl
     assert_eq!((resumed.state, resumed.due_since), (State::Queued, Some(at(80))));
 }
 
-pub async fn many_short_tasks_end_at_once_each_with_its_own_outcome(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn many_short_tasks_end_at_once_each_with_its_own_outcome(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     join_all((0..90).map(|n| create(&store, short(1 + n % 7)))).await;
     let mut taken = take_short(&store, "a", 7, 7).await;
     assert_eq!(taken.len(), 90);
@@ -141,8 +141,8 @@ pub async fn many_short_tasks_end_at_once_each_with_its_own_outcome(place: &Plac
     assert_eq!(states, [State::Scheduled, State::Running, State::Completed]);
 }
 
-pub async fn changes_since_a_known_version_are_found(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn changes_since_a_known_version_are_found(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let known = join_all((0..5).map(|_| create(&store, plain()))).await;
     assert!(store.changed_since(&known).await.unwrap().is_empty());
     let paused = control(&store, &known[3], Verb::Pause).await;

@@ -36,31 +36,31 @@ pub const MANY: u64 = 1_000_000;
 pub type ChangeLog = Arc<Mutex<Vec<(Arc<Task>, bool)>>>;
 
 /// A database, empty at first.
-pub struct Place {
+pub struct TestStore {
     pub url: String,
     _folder: Option<TempDir>,
     _server: Option<Arc<Postgres>>,
 }
 
-impl Place {
+impl TestStore {
     /// The database of a server.
-    pub fn of(url: String) -> Place {
-        Place { url, _folder: None, _server: None }
+    pub fn of(url: String) -> TestStore {
+        TestStore { url, _folder: None, _server: None }
     }
 
-    pub fn sqlite() -> Place {
+    pub fn sqlite() -> TestStore {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite:{}/pausa.db", folder.path().display());
-        Place { url, _folder: Some(folder), _server: None }
+        TestStore { url, _folder: Some(folder), _server: None }
     }
 
-    pub async fn postgres() -> Place {
+    pub async fn postgres() -> TestStore {
         let server = tokio::task::spawn_blocking(Postgres::shared).await.unwrap();
         let name = format!("store_{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let mut connection = PgConnection::connect(&server.url()).await.unwrap();
         let create = AssertSqlSafe(format!("CREATE DATABASE {name}"));
         sqlx::raw_sql(create).execute(&mut connection).await.unwrap();
-        Place { url: server.url_of(&name), _folder: None, _server: Some(server) }
+        TestStore { url: server.url_of(&name), _folder: None, _server: Some(server) }
     }
 
     /// Opens the store as one process does.
@@ -115,8 +115,8 @@ pub fn profile(name: &str) -> NodeProfile {
 }
 
 /// Ends the leases of all nodes, and releases their tasks at that second. Returns these.
-pub async fn rescue(place: &Place, store: &Store, second: i64) -> Vec<Arc<Task>> {
-    place.execute("UPDATE nodes SET lease_until = 0").await.unwrap();
+pub async fn rescue(test_store: &TestStore, store: &Store, second: i64) -> Vec<Arc<Task>> {
+    test_store.execute("UPDATE nodes SET lease_until = 0").await.unwrap();
     store.rescue(at(second), DEATHS).await.unwrap()
 }
 

@@ -3,11 +3,11 @@
 use pausa::task::change::End;
 use pausa::task::{ResultFile, Retry, State, TaskError};
 
-use super::place::{POLICY, Place, at, create, end, request, running, task_with};
+use super::test_store::{POLICY, TestStore, at, create, end, request, running, task_with};
 use crate::harness::caller;
 
-pub async fn texts_of_a_run_are_made_storable(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn texts_of_a_run_are_made_storable(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     let error = TaskError { code: "UNAVAILABLE".into(), message: format!("a\0b{}", "x".repeat(5_000)) };
     let task = running(&store).await;
     let retried = end(&store, &task, End::Retry(error.clone(), Retry::At(at(9)), POLICY)).await;
@@ -30,8 +30,8 @@ pub async fn texts_of_a_run_are_made_storable(place: &Place) {
     assert_eq!(request().with_reason("why\0").reason.unwrap(), "why\u{fffd}");
 }
 
-pub async fn a_spec_stores_any_text_as_json(place: &Place) {
-    let store = place.open().await;
+pub async fn a_spec_stores_any_text_as_json(test_store: &TestStore) {
+    let store = test_store.open().await;
     let spec = serde_json::json!({ "a\0": "\0 \u{fffd} \u{1f600}" }).to_string();
     let task = create(&store, task_with(|new| new.spec = spec.clone())).await;
     assert_eq!(store.get(caller(), task.id).await.unwrap().unwrap().spec, spec);

@@ -7,7 +7,7 @@ use pausa::store::{Error, Store, Upload};
 use pausa::task::change::End;
 use pausa::task::{Task, Verb};
 
-use super::place::{MANY, Place, at, control, create, end, node, task_with};
+use super::test_store::{MANY, TestStore, at, control, create, end, node, task_with};
 use crate::harness::caller;
 
 /// Returns an upload that was received completely at second `second`.
@@ -27,15 +27,15 @@ fn reader(id: &str) -> pausa::task::Task {
     task_with(|new| new.upload = Some(id.into()))
 }
 
-pub async fn an_upload_unused_for_long_is_deleted_once(place: &Place) {
-    let store = place.open().await;
+pub async fn an_upload_unused_for_long_is_deleted_once(test_store: &TestStore) {
+    let store = test_store.open().await;
     for n in 0..30 {
         store.add_upload(caller(), &whole(&format!("{n}"), n)).await.unwrap();
     }
     assert_eq!(store.next_unused().await.unwrap(), Some(at(0)));
     assert!(store.use_upload(caller(), "3", at(50)).await.unwrap());
     // Two nodes look at the same time. Each upload is returned to only one of them.
-    let other = place.open().await;
+    let other = test_store.open().await;
     let (one, two) = join(store.delete_unused(at(19), 100), other.delete_unused(at(19), 100)).await;
     let mut deleted = [one.unwrap(), two.unwrap()].concat();
     deleted.extend(store.delete_unused(at(19), 100).await.unwrap());
@@ -54,8 +54,8 @@ async fn terminated(store: &Store, task: &Task) -> Arc<Task> {
     end(store, &claimed, End::RolledBack).await
 }
 
-pub async fn an_upload_is_kept_while_any_of_two_tasks_uses_it(place: &Place) {
-    let store = place.with_nodes().await;
+pub async fn an_upload_is_kept_while_any_of_two_tasks_uses_it(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
     store.add_upload(caller(), &whole("shared", 0)).await.unwrap();
     let (one, two) = (create(&store, reader("shared")).await, create(&store, reader("shared")).await);
     let (one, two) = (terminated(&store, &one).await, terminated(&store, &two).await);
@@ -70,8 +70,8 @@ pub async fn an_upload_is_kept_while_any_of_two_tasks_uses_it(place: &Place) {
     assert_eq!(store.delete_unused(at(80), 10).await.unwrap(), ["shared"]);
 }
 
-pub async fn a_start_and_the_deletion_of_its_upload_never_both_succeed(place: &Place) {
-    let store = place.open().await;
+pub async fn a_start_and_the_deletion_of_its_upload_never_both_succeed(test_store: &TestStore) {
+    let store = test_store.open().await;
     for n in 0..30 {
         let id = format!("{n}");
         store.add_upload(caller(), &whole(&id, n)).await.unwrap();
@@ -99,8 +99,8 @@ pub async fn a_start_and_the_deletion_of_its_upload_never_both_succeed(place: &P
     }
 }
 
-pub async fn only_a_complete_upload_can_be_imported(place: &Place) {
-    let store = place.open().await;
+pub async fn only_a_complete_upload_can_be_imported(test_store: &TestStore) {
+    let store = test_store.open().await;
     let begun = Upload { size: None, sha256: None, metadata: Some("filename YQ==".into()), ..whole("parts", 0) };
     store.add_upload(caller(), &begun).await.unwrap();
     assert_eq!(store.upload(caller(), "parts").await.unwrap(), Some(begun));

@@ -7,7 +7,7 @@ use pausa::store::{Error, Store};
 use pausa::task::change::End;
 use pausa::task::{Author, ControlRequest, Event, Refusal, Retry, State, Task, TaskError, Verb};
 
-use super::place::{DEATHS, LEASE, POLICY, Place, at, create, node, profile, short, take_short, task_with};
+use super::test_store::{DEATHS, LEASE, POLICY, TestStore, at, create, node, profile, short, take_short, task_with};
 use crate::harness::caller;
 
 /// The time of the walk, and a start time in the future.
@@ -18,8 +18,8 @@ const START: i64 = 1000;
 /// for its due time is claimed before it.
 const PAIRS: usize = State::ALL.len() * Event::ALL.len() - 7 - 9;
 
-pub async fn every_transition_of_the_table(place: &Place) {
-    let store = place.open().await;
+pub async fn every_transition_of_the_table(test_store: &TestStore) {
+    let store = test_store.open().await;
     let mut walked = 0;
     for state in State::ALL {
         for event in Event::ALL {

@@ -44,7 +44,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_backup_of_a_running_and_of_a_stopped_server_can_be_restored() {
     let (mut server, file, export) = server().await;
-    let place = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
     for round in ["running", "stopped", "killed"] {
         match round {
             "stopped" => assert_eq!(server.terminate().await, Some(0)),
@@ -54,7 +54,7 @@ async fn a_backup_of_a_running_and_of_a_stopped_server_can_be_restored() {
             }
             _ => {}
         }
-        let backup = place.path().join(round);
+        let backup = scratch.path().join(round);
         let printed = backed_up(server.folder(), &backup).await;
         assert!(
             printed.starts_with(&format!("backup created in {}: 2 tasks, 1 datasets, 6 files", backup.display())),
@@ -68,14 +68,14 @@ async fn a_backup_of_a_running_and_of_a_stopped_server_can_be_restored() {
         assert!(restored.get(&format!("/download/{export}")).await.bytes().await.unwrap() == file.as_bytes());
         assert!(restored.exported("people").await == file.as_bytes(), "{round}");
     }
-    assert_eq!(entries(place.path()).len(), 3, "there must be no other files");
+    assert_eq!(entries(scratch.path()).len(), 3, "there must be no other files");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_manifest_lists_each_file_and_a_damaged_backup_is_not_restored() {
     let (server, _, _) = server().await;
-    let place = tempfile::tempdir().unwrap();
-    let backup = place.path().join("backup");
+    let scratch = tempfile::tempdir().unwrap();
+    let backup = scratch.path().join("backup");
     backed_up(server.folder(), &backup).await;
     let path = backup.join("manifest.json");
     let manifest: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
@@ -105,9 +105,9 @@ async fn the_manifest_lists_each_file_and_a_damaged_backup_is_not_restored() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn missing_and_damaged_files_of_the_server_are_reported() {
     let (mut server, _, export) = server().await;
-    let place = tempfile::tempdir().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
     std::fs::remove_file(server.folder().join("files/results").join(&export)).unwrap();
-    let printed = backed_up(server.folder(), &place.path().join("backup")).await;
+    let printed = backed_up(server.folder(), &scratch.path().join("backup")).await;
     let warning = format!("warning: files/results/{export} is missing on the server and in the backup");
     assert_eq!(printed.lines().last(), Some(&*warning));
     server.terminate().await;
@@ -116,7 +116,7 @@ async fn missing_and_damaged_files_of_the_server_are_reported() {
     let half = bytes.len() / 2;
     bytes[half..].fill(7);
     std::fs::write(&segment, bytes).unwrap();
-    let damaged = place.path().join("damaged");
+    let damaged = scratch.path().join("damaged");
     let printed = refused(server.folder(), &["backup", damaged.to_str().unwrap()]).await;
     assert!(
         printed.contains(segment.file_name().unwrap().to_str().unwrap()) && printed.contains("is damaged"),
@@ -128,8 +128,8 @@ async fn missing_and_damaged_files_of_the_server_are_reported() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn folders_that_are_not_empty_are_refused() {
     let (server, _, _) = server().await;
-    let place = tempfile::tempdir().unwrap();
-    let backup = place.path().join("backup");
+    let scratch = tempfile::tempdir().unwrap();
+    let backup = scratch.path().join("backup");
     let named = backup.to_str().unwrap();
     std::fs::create_dir(&backup).unwrap();
     backed_up(server.folder(), &backup).await;
@@ -140,14 +140,14 @@ async fn folders_that_are_not_empty_are_refused() {
     assert!(refused(other.path(), &["restore", named]).await.contains("is not empty"));
     assert_eq!(entries(other.path()).len(), 1);
     assert!(refused(other.path(), &["backup", named]).await.contains("is not empty"));
-    let free = place.path().join("free");
+    let free = scratch.path().join("free");
     let printed = refused(other.path(), &["backup", free.to_str().unwrap()]).await;
     assert!(printed.contains("No server has run with these settings"), "{printed}");
-    let printed = refused(server.folder(), &["backup", place.path().join("none/backup").to_str().unwrap()]).await;
+    let printed = refused(server.folder(), &["backup", scratch.path().join("none/backup").to_str().unwrap()]).await;
     assert!(printed.contains("none: No such file"), "{printed}");
     let printed = refused(server.folder(), &["backup", "/dev/full/backup"]).await;
     assert!(printed.contains("/dev/full"), "{printed}");
-    assert_eq!(entries(place.path()).len(), 1);
+    assert_eq!(entries(scratch.path()).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -165,9 +165,9 @@ async fn a_store_in_postgresql_is_backed_up_with_its_own_tools() {
 }
 
 /// Starts a backup of many files and returns when it has begun to write.
-async fn begun(data: &Path, place: &TempDir) -> tokio::process::Child {
+async fn begun(data: &Path, scratch: &TempDir) -> tokio::process::Child {
     let child = Command::new(env!("CARGO_BIN_EXE_pausa"))
-        .args(["backup", place.path().join("backup").to_str().unwrap()])
+        .args(["backup", scratch.path().join("backup").to_str().unwrap()])
         .env("PAUSA_DATA_DIR", data)
         .env_remove("PAUSA_BLESS")
         .stdout(Stdio::null())
@@ -176,7 +176,7 @@ async fn begun(data: &Path, place: &TempDir) -> tokio::process::Child {
         .spawn()
         .unwrap();
     // The program sends no event for this, so the folder is polled.
-    while entries(place.path()).is_empty() {
+    while entries(scratch.path()).is_empty() {
         tokio::task::yield_now().await;
     }
     child
@@ -189,20 +189,20 @@ async fn an_interrupted_backup_leaves_no_folder_of_its_name() {
     let unfinished = std::fs::File::create(server.folder().join("files/unfinished/large")).unwrap();
     unfinished.set_len(64 << 30).unwrap();
     for signal in [rustix::process::Signal::INT, rustix::process::Signal::TERM, rustix::process::Signal::KILL] {
-        let place = tempfile::tempdir().unwrap();
-        let child = begun(server.folder(), &place).await;
+        let scratch = tempfile::tempdir().unwrap();
+        let child = begun(server.folder(), &scratch).await;
         let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();
         rustix::process::kill_process(pid, signal).unwrap();
         let ended = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.unwrap().unwrap();
         assert!(!ended.status.success());
-        assert!(!place.path().join("backup").exists());
+        assert!(!scratch.path().join("backup").exists());
         if signal != rustix::process::Signal::KILL {
             let printed = String::from_utf8(ended.stderr).unwrap();
             assert!(
                 ended.status.code().is_none() || printed.contains("interrupted; all created files were deleted"),
                 "{printed}"
             );
-            assert!(ended.status.code().is_none() || entries(place.path()).is_empty());
+            assert!(ended.status.code().is_none() || entries(scratch.path()).is_empty());
         }
     }
     let id = server.pi(100).await;
@@ -212,8 +212,8 @@ async fn an_interrupted_backup_leaves_no_folder_of_its_name() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_restore_is_not_accepted_as_a_data_folder() {
     let (server, _, _) = server().await;
-    let place = tempfile::tempdir().unwrap();
-    let backup = place.path().join("backup");
+    let scratch = tempfile::tempdir().unwrap();
+    let backup = scratch.path().join("backup");
     backed_up(server.folder(), &backup).await;
     let data = tempfile::tempdir().unwrap();
     // The state after a kill: all steps but the last.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::folders::refused;
 use crate::harness::csv;
 use crate::harness::server::Server;
-use crate::store::place::Place;
+use crate::store::test_store::TestStore;
 
 /// Returns a server with a finished import.
 async fn with_a_task(settings: &[(&str, &str)]) -> Server {
@@ -20,11 +20,11 @@ async fn with_a_task(settings: &[(&str, &str)]) -> Server {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_with_another_folder_is_refused() {
-    let place = Place::postgres().await;
+    let test_store = TestStore::postgres().await;
     let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let url = |folder: &tempfile::TempDir| format!("file://{}", folder.path().display());
     let (first_url, second_url) = (url(&first), url(&second));
-    let store = ("PAUSA_DATABASE_URL", place.url.as_str());
+    let store = ("PAUSA_DATABASE_URL", test_store.url.as_str());
     let _server = with_a_task(&[store, ("PAUSA_FILES_URL", &first_url)]).await;
     let data = tempfile::tempdir().unwrap();
     let data = ("PAUSA_DATA_DIR", data.path().to_str().unwrap());
@@ -32,21 +32,21 @@ async fn a_node_with_another_folder_is_refused() {
     let missing = format!("{}/store-id is missing", second.path().display());
     assert!(printed.contains(&missing) && printed.contains("PAUSA_FILES_URL"), "{printed}");
 
-    let other = Place::postgres().await;
+    let other = TestStore::postgres().await;
     let _other = with_a_task(&[("PAUSA_DATABASE_URL", &other.url), ("PAUSA_FILES_URL", &second_url)]).await;
     let printed = refused(&[data, store, ("PAUSA_FILES_URL", &second_url)]).await;
     assert!(printed.contains("the files belong to another task store"), "{printed}");
 
-    let new = Place::postgres().await;
+    let new = TestStore::postgres().await;
     let printed = refused(&[data, ("PAUSA_DATABASE_URL", &new.url), ("PAUSA_FILES_URL", &second_url)]).await;
     assert!(printed.contains("this store is new") && printed.contains("delete the file"), "{printed}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_start_for_the_first_time_together_agree() {
-    let (place, files) = (Place::postgres().await, tempfile::tempdir().unwrap());
+    let (test_store, files) = (TestStore::postgres().await, tempfile::tempdir().unwrap());
     let folder = format!("file://{}", files.path().display());
-    let settings = [("PAUSA_DATABASE_URL", place.url.as_str()), ("PAUSA_FILES_URL", folder.as_str())];
+    let settings = [("PAUSA_DATABASE_URL", test_store.url.as_str()), ("PAUSA_FILES_URL", folder.as_str())];
     let (one, two, three) = tokio::join!(Server::with(&settings), Server::with(&settings), Server::with(&settings));
     for server in [one, two, three] {
         assert_eq!(server.get("/readyz").await.status(), 200);
@@ -59,8 +59,8 @@ async fn a_store_and_a_folder_without_an_id_get_one() {
     server.kill().await;
     let marker = server.folder().join("files/store-id");
     fs::remove_file(&marker).unwrap();
-    let place = Place::of(format!("sqlite:{}", server.folder().join("pausa.db").display()));
-    assert_eq!(place.execute("DELETE FROM store_facts WHERE name = 'files'").await.unwrap(), 1);
+    let test_store = TestStore::of(format!("sqlite:{}", server.folder().join("pausa.db").display()));
+    assert_eq!(test_store.execute("DELETE FROM store_facts WHERE name = 'files'").await.unwrap(), 1);
     server.restart().await;
     let id = fs::read_to_string(&marker).unwrap();
     server.kill().await;

@@ -11,7 +11,7 @@ use crate::harness::postgres::Postgres;
 use crate::harness::receiver::Receiver;
 use crate::harness::server::Server;
 use crate::harness::watch::Watch;
-use crate::store::place::Place;
+use crate::store::test_store::TestStore;
 
 const START: &str = "mutation($inputs: [StartTimerInput!]!) { startTimers(inputs: $inputs) { id label } }";
 const START_ONE: &str = "mutation($input: StartTimerInput!) { startTimer(input: $input) { id } }";
@@ -20,8 +20,8 @@ const NOWHERE: &str = "http://127.0.0.1:9/hook";
 /// Runs the story on SQLite and on PostgreSQL.
 async fn on_both(settings: &[(&str, &str)], story: impl AsyncFn(Server)) {
     story(with(settings).await).await;
-    let place = Place::postgres().await;
-    story(with(&[settings, &[("PAUSA_DATABASE_URL", place.url.as_str())]].concat()).await).await;
+    let test_store = TestStore::postgres().await;
+    story(with(&[settings, &[("PAUSA_DATABASE_URL", test_store.url.as_str())]].concat()).await).await;
 }
 
 /// Returns inputs of timers that fire in an hour, labelled by their index.

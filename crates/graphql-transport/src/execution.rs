@@ -76,7 +76,7 @@ async fn read_post<E: Executor>(
             let request = request::read_json(body, settings).await?;
             Ok(Incoming { request, held })
         }
-        Ok(BodyKind::Multipart(boundary)) => multipart::read(body, boundary, held, settings).await,
+        Ok(BodyKind::Multipart(boundary)) => multipart::read_multipart(body, boundary, held, settings).await,
         Err(refusal) => {
             source::drain(body.into_data_stream());
             Err(refusal)

@@ -27,7 +27,7 @@ use super::{
 type FileMap = BTreeMap<String, Vec<String>>;
 
 /// Reads a multipart request and stores its files. If it is refused midway, releases the files stored so far.
-pub async fn read(
+pub async fn read_multipart(
     body: Body,
     boundary: String,
     mut held: RequestUploads,

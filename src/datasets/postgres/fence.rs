@@ -56,7 +56,7 @@ pub(super) async fn take_over(
     let raise = sqlx::query(RAISE).bind(task.to_string()).bind(epoch).fetch_optional(&mut *transaction);
     let end = sqlx::query(END_HOLDERS).bind(backend).execute(pool);
     if let Some(row) = with_patience(raise, end).await? {
-        return Ok(Some((transaction, read(&row)?)));
+        return Ok(Some((transaction, staging_row(&row)?)));
     }
     let newer = sqlx::query("SELECT 1 FROM pausa_datasets.staging WHERE task = $1").bind(task.to_string());
     let newer = newer.fetch_optional(&mut *transaction).await?;
@@ -84,7 +84,7 @@ pub(super) async fn seize(
     lock(pool, &mut transaction, &own_table(&task.to_string())).await?;
     let hold = sqlx::query(HOLD).bind(task.to_string()).bind(epoch);
     let row = hold.fetch_optional(&mut *transaction).await?.ok_or(Error::LeaseLost)?;
-    Ok(Some((transaction, read(&row)?)))
+    Ok(Some((transaction, staging_row(&row)?)))
 }
 
 /// Locks the table exclusively, if it still exists.
@@ -119,7 +119,7 @@ async fn with_patience<T, E>(
     Ok(wanted.await?)
 }
 
-fn read(row: &PgRow) -> Result<StagingRow, Error> {
+fn staging_row(row: &PgRow) -> Result<StagingRow, Error> {
     let plan: String = row.try_get("plan")?;
     Ok(StagingRow {
         cursor: row.try_get("cursor")?,

@@ -162,7 +162,7 @@ impl Datasets for Postgres {
         let reading = async {
             let source = row_query::RowQuery::new(locked.table.clone(), &dataset.columns);
             let range = row_query::RowQueryRange { after, last: dataset.rows, limit };
-            let (batch, all) = row_query::read(&mut locked, &source, range).await?;
+            let (batch, all) = row_query::read_batch(&mut locked, &source, range).await?;
             if all {
                 locked.commit().await?;
             }

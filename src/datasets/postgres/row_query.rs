@@ -46,7 +46,7 @@ pub(super) struct RowQueryRange {
 
 /// Reads the range, up to the size of a page. Returns whether all of it was read. If not, the connection still has rows
 /// to send.
-pub(super) async fn read(
+pub(super) async fn read_batch(
     transaction: &mut PgConnection,
     source: &RowQuery,
     range: RowQueryRange,

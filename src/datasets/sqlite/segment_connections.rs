@@ -63,7 +63,9 @@ impl SegmentConnections {
         for part in parts {
             let (after, last) = page.range(part);
             if after < last && !page.ends() {
-                self.with(files, &part.container, |connection| read(connection, &part.table, (after, last), page))?;
+                self.with(files, &part.container, |connection| {
+                    read_part(connection, &part.table, (after, last), page)
+                })?;
             }
         }
         Ok(())
@@ -123,7 +125,7 @@ impl SegmentConnections {
     }
 }
 
-fn read(connection: &Connection, table: &str, range: (u64, u64), page: &mut RowPage) -> Result<(), Error> {
+fn read_part(connection: &Connection, table: &str, range: (u64, u64), page: &mut RowPage) -> Result<(), Error> {
     let sql = format!("SELECT * FROM {} WHERE _rowid_ > ?1 AND _rowid_ <= ?2 ORDER BY _rowid_", quoted(table));
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([signed(range.0), signed(range.1)])?;

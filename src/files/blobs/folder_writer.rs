@@ -9,7 +9,7 @@ use tokio::fs;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
 use super::blocking::blocking;
-use super::{BlobWriter, Received};
+use super::{BlobWriter, UploadOutcome};
 use crate::disk;
 use crate::files::{Fingerprint, hex};
 
@@ -36,15 +36,15 @@ impl FileWriter {
 
 #[async_trait]
 impl BlobWriter for FileWriter {
-    async fn write(&mut self, bytes: &[u8]) -> io::Result<Received> {
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<UploadOutcome> {
         let size = self.size + bytes.len() as u64;
         if size > self.limit {
-            return Ok(Received::TooLarge);
+            return Ok(UploadOutcome::TooLarge);
         }
         self.hash.update(bytes);
         self.file.write_all(bytes).await?;
         self.size = size;
-        Ok(Received::Taken)
+        Ok(UploadOutcome::Taken)
     }
 
     async fn finish(mut self: Box<Self>) -> io::Result<Fingerprint> {

@@ -78,7 +78,7 @@ pub struct DownloadHeaders {
 
 /// Outcome of writing a piece of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Received {
+pub enum UploadOutcome {
     /// All bytes were taken.
     Taken,
     /// The upload would exceed its limit.
@@ -207,7 +207,7 @@ pub trait BlobReader: Send + Sync {
 #[async_trait]
 pub trait BlobWriter: Send {
     /// Writes the next bytes. Nothing of the piece is written if it exceeds the limit.
-    async fn write(&mut self, bytes: &[u8]) -> io::Result<Received>;
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<UploadOutcome>;
 
     /// Completes the blob. It survives a power loss when this returns.
     async fn finish(self: Box<Self>) -> io::Result<Fingerprint>;
@@ -223,7 +223,7 @@ pub trait ResumableUpload: Send {
     fn size(&self) -> u64;
 
     /// Appends the next bytes, but not beyond `limit` bytes in total.
-    async fn write(&mut self, bytes: &[u8], limit: u64) -> io::Result<Received>;
+    async fn write(&mut self, bytes: &[u8], limit: u64) -> io::Result<UploadOutcome>;
 
     /// Makes the bytes received durable, and returns their count.
     async fn sync(&mut self) -> io::Result<u64>;

@@ -15,7 +15,7 @@ use tokio::io::{AsyncWriteExt, BufWriter};
 
 use super::blocking::blocking;
 use super::hash_state::HashState;
-use super::{Received, ResumableUpload};
+use super::{ResumableUpload, UploadOutcome};
 use crate::disk;
 use crate::files::Fingerprint;
 
@@ -72,7 +72,7 @@ impl ResumableUpload for AppendedFile {
         self.size
     }
 
-    async fn write(&mut self, bytes: &[u8], limit: u64) -> io::Result<Received> {
+    async fn write(&mut self, bytes: &[u8], limit: u64) -> io::Result<UploadOutcome> {
         let left = usize::try_from(limit.saturating_sub(self.size)).unwrap_or(usize::MAX);
         let taken = &bytes[..bytes.len().min(left)];
         self.file.write_all(taken).await?;
@@ -80,7 +80,7 @@ impl ResumableUpload for AppendedFile {
             self.hash.update(taken);
         }
         self.size += taken.len() as u64;
-        Ok(if taken.len() == bytes.len() { Received::Taken } else { Received::TooLarge })
+        Ok(if taken.len() == bytes.len() { UploadOutcome::Taken } else { UploadOutcome::TooLarge })
     }
 
     async fn sync(&mut self) -> io::Result<u64> {
@@ -191,7 +191,7 @@ mod tests {
         let folder = UploadFolder::new();
         let mut upload = folder.open().await.unwrap();
         assert!(folder.open().await.is_none());
-        assert_eq!(upload.write(b"12345", 4).await.unwrap(), Received::TooLarge);
+        assert_eq!(upload.write(b"12345", 4).await.unwrap(), UploadOutcome::TooLarge);
         assert_eq!(upload.sync().await.unwrap(), 4);
         assert_eq!(std::fs::read(folder.0.path().join("part")).unwrap(), b"1234");
     }

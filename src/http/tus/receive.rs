@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::headers::{LENGTH, OFFSET, number, with_expiry};
 use super::{TusResult, bad, delete_blob, known, open_unfinished, refused, too_large};
 use crate::access::Caller;
-use crate::files::{Received, ResumableUpload, UploadLock};
+use crate::files::{ResumableUpload, UploadLock, UploadOutcome};
 use crate::http::error_response::storage_failed;
 use crate::http::file_response::with;
 use crate::state::AppState;
@@ -172,7 +172,7 @@ async fn copy_body(
                 Some(Err(error)) if is_silent(&error) => return Ok(ReceiveEnd::Silent),
                 Some(Err(_)) => return Ok(ReceiveEnd::Broken),
                 Some(Ok(bytes)) => {
-                    if upload.write(&bytes, limit).await? == Received::TooLarge {
+                    if upload.write(&bytes, limit).await? == UploadOutcome::TooLarge {
                         return Ok(ReceiveEnd::TooLarge);
                     }
                 }

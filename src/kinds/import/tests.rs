@@ -21,7 +21,7 @@ fn open(bytes: &[u8], format: &CsvFormat) -> Result<RecordReader, Failure> {
     RecordReader::open(GrowingFile::complete(file).unwrap(), identity, format.clone(), FilePosition::START)
 }
 
-fn read(mut records: RecordReader, rows: &mut Rows) -> Result<(), Failure> {
+fn parse(mut records: RecordReader, rows: &mut Rows) -> Result<(), Failure> {
     while take(&mut records, rows)?.is_some() {}
     Ok(())
 }
@@ -44,7 +44,7 @@ fn table(bytes: &[u8], format: &CsvFormat) -> Result<(Vec<String>, Rows), String
     let records = open(bytes, format).map_err(|failure| failure.message)?;
     let columns = records.columns().iter().map(|column| column.name.clone()).collect();
     let mut rows = Rows::new();
-    read(records, &mut rows).map_err(|failure| failure.message)?;
+    parse(records, &mut rows).map_err(|failure| failure.message)?;
     Ok((columns, rows))
 }
 
@@ -132,7 +132,7 @@ fn bytes_like_a_byte_order_mark_after_a_resume_are_kept() {
     records.limit_batch(1);
     let cursor = take(&mut records, &mut Rows::new()).unwrap().unwrap();
     let mut rest = Rows::new();
-    read(records.resume(cursor).unwrap(), &mut rest).unwrap();
+    parse(records.resume(cursor).unwrap(), &mut rest).unwrap();
     assert_eq!(rest, cells(&[&["\u{feff}2"]]));
 }
 

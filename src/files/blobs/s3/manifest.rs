@@ -64,7 +64,7 @@ pub(super) fn key(id: &str, name: &str) -> String {
 }
 
 /// Reads the manifest of an upload. None if there is none.
-pub(super) async fn read(client: &BucketClient, id: &str) -> io::Result<Option<StoredManifest>> {
+pub(super) async fn read_manifest(client: &BucketClient, id: &str) -> io::Result<Option<StoredManifest>> {
     let (bytes, meta) = match client.read(&key(id, MANIFEST)).await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         read => read?,
@@ -88,11 +88,11 @@ pub(super) async fn replace(
     let content = Bytes::from(serde_json::to_vec(manifest)?);
     match client.write_if(&key(id, MANIFEST), content, expected).await {
         Ok(ConditionalWrite::Written(tag)) => Ok(tag),
-        Ok(ConditionalWrite::Changed) => match read(client, id).await? {
+        Ok(ConditionalWrite::Changed) => match read_manifest(client, id).await? {
             Some(found) if found.content == *manifest => Ok(found.tag),
             _ => Err(taken()),
         },
-        Err(error) => match read(client, id).await {
+        Err(error) => match read_manifest(client, id).await {
             Ok(Some(found)) if found.content == *manifest => Ok(found.tag),
             _ => Err(error),
         },

@@ -98,7 +98,7 @@ impl BlobBucket {
     }
 
     async fn open_upload(&self, id: &str) -> io::Result<BucketReader> {
-        let found = manifest::read(&self.client, id).await?;
+        let found = manifest::read_manifest(&self.client, id).await?;
         let complete = found.and_then(|found| found.content.sha256.clone().map(|sha256| (found, sha256)));
         let Some((found, sha256)) = complete else {
             return Err(io::Error::new(ErrorKind::NotFound, format!("there is no complete upload {id}")));
@@ -115,7 +115,7 @@ impl BlobBucket {
     }
 
     async fn open_result(&self, task: TaskId, sha256: &str) -> io::Result<BucketReader> {
-        let note = result_note::read(&self.client, task, sha256).await?;
+        let note = result_note::read_note(&self.client, task, sha256).await?;
         let path = self.client.path(&result_note::key(task, &note.name));
         let object = ReadObject { path, tag: Some(note.tag).filter(|tag| !tag.is_empty()), range: 0..note.size };
         let identity =
@@ -135,7 +135,7 @@ impl BlobStore for BlobBucket {
     }
 
     async fn received_bytes(&self, id: &str) -> io::Result<u64> {
-        let found = manifest::read(&self.client, id).await?;
+        let found = manifest::read_manifest(&self.client, id).await?;
         Ok(found.filter(|found| found.content.sha256.is_none()).map_or(0, |found| found.content.size()))
     }
 
@@ -168,7 +168,7 @@ impl BlobStore for BlobBucket {
     }
 
     async fn is_staged(&self, task: TaskId, result: &Fingerprint) -> io::Result<bool> {
-        match result_note::read(&self.client, task, &result.sha256).await {
+        match result_note::read_note(&self.client, task, &result.sha256).await {
             Ok(note) => Ok(note.size == result.size),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(error),
@@ -186,7 +186,7 @@ impl BlobStore for BlobBucket {
     }
 
     async fn publish_result(&self, task: TaskId, sha256: &str) -> io::Result<()> {
-        let note = result_note::read(&self.client, task, sha256).await?;
+        let note = result_note::read_note(&self.client, task, sha256).await?;
         self.client.head(&result_note::key(task, &note.name)).await?;
         let kept = [result_note::key(task, sha256), result_note::key(task, &note.name)];
         let found = self.client.list(&result_note::folder(task)).await?;
@@ -232,7 +232,7 @@ impl BlobStore for BlobBucket {
         life: Duration,
     ) -> io::Result<Option<String>> {
         let BlobName::Result(task, sha256) = name else { return Ok(None) };
-        let note = result_note::read(&self.client, *task, sha256).await?;
+        let note = result_note::read_note(&self.client, *task, sha256).await?;
         let path = self.client.path(&result_note::key(*task, &note.name));
         let options = SignedUrlOptions::new().with_query([
             ("response-content-disposition", &*headers.disposition),

@@ -39,7 +39,7 @@ pub(super) fn part_key(task: TaskId, name: &str) -> String {
 }
 
 /// Reads the note of a result.
-pub(super) async fn read(client: &BucketClient, task: TaskId, sha256: &str) -> io::Result<ResultNote> {
+pub(super) async fn read_note(client: &BucketClient, task: TaskId, sha256: &str) -> io::Result<ResultNote> {
     let (bytes, _) = client.read(&key(task, sha256)).await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound => io::Error::new(io::ErrorKind::NotFound, "the finished file is missing"),
         _ => error,
@@ -59,7 +59,7 @@ pub(super) async fn write(client: &BucketClient, task: TaskId, name: &str, resul
         return Ok(());
     }
     // An answer may have been lost: the object decides.
-    let there = read(client, task, &result.sha256).await?;
+    let there = read_note(client, task, &result.sha256).await?;
     if there == note {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use super::manifest::{self, StoredManifest, UploadManifest};
 use super::segments::{SEGMENT, SegmentWriter};
 use crate::files::Fingerprint;
 use crate::files::blobs::hash_state::HashState;
-use crate::files::blobs::{BlobWriter, Received, ResumableUpload};
+use crate::files::blobs::{BlobWriter, ResumableUpload, UploadOutcome};
 
 /// Bytes of an upload in parts that may be received again after a crash of the node.
 const RECORD: u64 = 8 * SEGMENT as u64;
@@ -33,12 +33,12 @@ impl StreamedUpload {
 
 #[async_trait]
 impl BlobWriter for StreamedUpload {
-    async fn write(&mut self, bytes: &[u8]) -> io::Result<Received> {
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<UploadOutcome> {
         if self.segments.size() + bytes.len() as u64 > self.limit {
-            return Ok(Received::TooLarge);
+            return Ok(UploadOutcome::TooLarge);
         }
         self.segments.write(bytes).await?;
-        Ok(Received::Taken)
+        Ok(UploadOutcome::Taken)
     }
 
     async fn finish(mut self: Box<Self>) -> io::Result<Fingerprint> {
@@ -86,7 +86,7 @@ pub(super) struct ResumedUpload {
 impl ResumedUpload {
     /// Opens the upload and takes it over from the writer before: what that one has not recorded is not part of it.
     pub(super) async fn open(client: &BucketClient, id: &str) -> io::Result<ResumedUpload> {
-        let found = manifest::read(client, id).await?;
+        let found = manifest::read_manifest(client, id).await?;
         let (before, expected) = match found {
             Some(StoredManifest { content, tag, .. }) => (content, Some(tag)),
             None => (UploadManifest { hash: HashState::default().text(), ..UploadManifest::default() }, None),
@@ -136,7 +136,7 @@ impl ResumableUpload for ResumedUpload {
         self.segments.size()
     }
 
-    async fn write(&mut self, bytes: &[u8], limit: u64) -> io::Result<Received> {
+    async fn write(&mut self, bytes: &[u8], limit: u64) -> io::Result<UploadOutcome> {
         let left = usize::try_from(limit.saturating_sub(self.size())).unwrap_or(usize::MAX);
         let taken = &bytes[..bytes.len().min(left)];
         if !taken.is_empty() {
@@ -146,7 +146,7 @@ impl ResumableUpload for ResumedUpload {
         if self.size() - self.manifest.size() >= RECORD {
             self.record(false).await?;
         }
-        Ok(if taken.len() == bytes.len() { Received::Taken } else { Received::TooLarge })
+        Ok(if taken.len() == bytes.len() { UploadOutcome::Taken } else { UploadOutcome::TooLarge })
     }
 
     async fn sync(&mut self) -> io::Result<u64> {
