@@ -123,7 +123,7 @@ impl TaskRun {
     async fn terminate(&self, kind: &Arc<dyn Kind>) -> Option<End> {
         match self.roll_back(kind, KindCall::RollBack).await? {
             Ok(()) => Some(End::RolledBack),
-            Err(failure) => Some(self.retry(failure)),
+            Err(failure) => Some(self.rollback_failed(failure)),
         }
     }
 
@@ -131,6 +131,7 @@ impl TaskRun {
     pub(super) async fn fail(&self, kind: &Arc<dyn Kind>, failure: Failure) -> Option<End> {
         match self.roll_back(kind, KindCall::Fail).await? {
             Ok(()) => Some(End::Fail(failure.into())),
+            Err(rollback) if self.is_last_rollback(&rollback) => Some(self.left_behind(failure, &rollback)),
             // A client can terminate the task while it waits.
             Err(rollback) if self.task.state == State::Finishing => {
                 Some(self.remake(Failure { retry: rollback.retry.without_limit(), ..rollback }))

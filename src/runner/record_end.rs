@@ -10,6 +10,12 @@ use crate::store;
 use crate::task::change::End;
 use crate::task::{Author, ControlRequest, Refusal, RetryPolicy, State, Task};
 
+/// Number of failed rollbacks in a row after which a task is FAILED with what it wrote.
+const ROLLBACK_ATTEMPTS: u32 = 8;
+
+/// How a client gets rid of what a rollback left.
+const REPEATED: &str = "Deleting the task attempts it again.";
+
 impl TaskRun {
     /// Returns the end that a failure leads to: another attempt, or FAILED after too many in a row. The task decides, as it is
     /// when the end is written.
@@ -30,6 +36,33 @@ impl TaskRun {
         self.retry_policy().next_attempt(failure.retry, failures, now).is_none()
     }
 
+    /// Returns the end after a failed rollback of a terminated task: another attempt, or FAILED.
+    pub(super) fn rollback_failed(&self, failure: Failure) -> End {
+        self.warn(Some(&failure), "rollback failed");
+        let retry = failure.retry;
+        let message = format!("The rollback failed: {failure} {REPEATED}");
+        End::RollbackFailed(Failure { message, ..failure }.into(), retry, self.rollback_policy(0))
+    }
+
+    /// Returns the end of a task that fails, and whose rollback failed too.
+    pub(super) fn left_behind(&self, failure: Failure, rollback: &Failure) -> End {
+        self.warn(Some(rollback), "rollback failed");
+        let message = format!("{failure} Then the rollback failed: {rollback} {REPEATED}");
+        End::Fail(Failure { message, ..failure }.into())
+    }
+
+    /// Returns true if no attempt follows this failure to roll back a task that fails.
+    pub(super) fn is_last_rollback(&self, rollback: &Failure) -> bool {
+        let settings = &self.runner.0.settings;
+        let policy = self.rollback_policy(settings.retry_limit);
+        policy.next_attempt(rollback.retry, self.task.failures + 1, self.runner.0.clock.now()).is_none()
+    }
+
+    /// Returns the policy of rollbacks, after that many failures of the run.
+    fn rollback_policy(&self, failures: u32) -> RetryPolicy {
+        RetryPolicy { limit: failures.saturating_add(ROLLBACK_ATTEMPTS), ..self.retry_policy() }
+    }
+
     fn retry_policy(&self) -> RetryPolicy {
         let settings = &self.runner.0.settings;
         RetryPolicy { backoff: settings.retry_backoff, limit: settings.retry_limit }
@@ -38,10 +71,8 @@ impl TaskRun {
     /// Returns the end that leads to another attempt, however many failed.
     pub(super) fn retry(&self, failure: Failure) -> End {
         // In other states the log line of the transition has the error.
-        match self.task.state {
-            State::Finishing => self.warn(Some(&failure), "publishing failed; retrying"),
-            State::Terminating => self.warn(Some(&failure), "rollback failed; retrying"),
-            _ => {}
+        if self.task.state == State::Finishing {
+            self.warn(Some(&failure), "publishing failed; retrying");
         }
         self.retry_or_fail(Failure { retry: failure.retry.without_limit(), ..failure })
     }

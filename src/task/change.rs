@@ -1,5 +1,7 @@
 //! Verbs of a task: each changes the state by the table, and the fields that belong to it.
 
+mod failing;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -98,6 +100,8 @@ pub enum End {
     Release,
     /// The rollback is complete.
     RolledBack,
+    /// The rollback of a terminated task failed. It is repeated, or the task fails if no attempt is left.
+    RollbackFailed(TaskError, Retry, RetryPolicy),
 }
 
 impl Task {
@@ -239,46 +243,11 @@ impl Task {
             }
             End::Release => self.step(Event::Release, request),
             End::RolledBack => self.step(Event::RolledBack, request),
-            End::Fail(error) => {
-                let error = error.storable();
-                self.error = Some(error.clone());
-                self.step(Event::Fail, &request.clone().with_reason(error.message))
-            }
+            End::Fail(error) => self.fail(Event::Fail, error, request),
             End::Retry(error, retry, policy) => self.retry(Event::Retry, error, (retry, policy), request),
             End::Remake(error, retry, policy) => self.retry(Event::Remake, error, (retry, policy), request),
+            End::RollbackFailed(error, retry, policy) => self.rollback_failed(error, (retry, policy), request),
         }
-    }
-
-    /// Returns how often in a row the task was retried in that way.
-    fn times(&self, retry: Retry) -> u32 {
-        if retry.is_wait() { self.waits } else { self.failures }
-    }
-
-    fn retry(
-        &mut self,
-        event: Event,
-        error: TaskError,
-        (retry, policy): (Retry, RetryPolicy),
-        request: &ControlRequest,
-    ) -> Result<Option<StateChange>, Refusal> {
-        let Some(due_at) = policy.next_attempt(retry, self.times(retry) + 1, request.at) else {
-            return self.end(End::Fail(error), request);
-        };
-        let error = error.storable();
-        if retry.is_wait() {
-            self.waits += 1;
-        } else {
-            self.attempt += 1;
-            self.failures += 1;
-        }
-        self.error = Some(error.clone());
-        let change = self.step(event, &request.clone().with_reason(error.message))?;
-        if self.state != State::Paused {
-            self.due_at = Some(due_at);
-            self.due_since = self.due_at.filter(|_| self.is_short());
-        }
-        self.owner = None;
-        Ok(change)
     }
 
     fn complete(&mut self, request: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
@@ -363,6 +332,9 @@ impl Task {
         if from == State::Failed && self.state == State::Queued {
             self.error = None;
             self.crashes = 0;
+        }
+        // A rollback has attempts of its own.
+        if from == State::Failed || self.state == State::Terminating {
             self.failures = 0;
             self.waits = 0;
         }

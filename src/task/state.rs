@@ -53,6 +53,8 @@ pub enum Event {
     LeaseExpired,
     /// The rollback is complete.
     RolledBack,
+    /// The rollback failed too often, or in a way that a repetition does not mend.
+    RollbackFailed,
     /// A client requests a pause.
     Pause,
     /// A client resumes the task.
@@ -82,6 +84,7 @@ const NOT_WAITING: &str = "the task does not wait for a due time";
 const NOT_RUN: &str = "no node runs the task";
 const OVER: &str = "the task has ended";
 const UNDOING: &str = "the task is being rolled back";
+const NOT_UNDOING: &str = "no termination was requested";
 const DECIDED: &str = "the result of the task is being published";
 
 impl State {
@@ -145,7 +148,13 @@ impl State {
             },
             E::RolledBack => match self {
                 State::Terminating => Ok((State::Terminated, "the rollback is complete")),
-                _ => Err("no termination was requested"),
+                _ => Err(NOT_UNDOING),
+            },
+            E::RollbackFailed => match self {
+                State::Terminating => {
+                    Ok((State::Failed, "the rollback cannot succeed; deleting the task attempts it again"))
+                }
+                _ => Err(NOT_UNDOING),
             },
             E::Fail | E::Retry | E::Release | E::LeaseExpired => self.run_ended(event),
         }
@@ -264,7 +273,7 @@ impl State {
 
 impl Event {
     /// Every event, those of nodes first.
-    pub const ALL: [Event; 15] = [
+    pub const ALL: [Event; 16] = [
         Event::Due,
         Event::Claim,
         Event::ClaimAhead,
@@ -276,6 +285,7 @@ impl Event {
         Event::Release,
         Event::LeaseExpired,
         Event::RolledBack,
+        Event::RollbackFailed,
         Event::Pause,
         Event::Resume,
         Event::ResumeEarly,
@@ -303,6 +313,7 @@ impl fmt::Display for Event {
             Event::Release => "release",
             Event::LeaseExpired => "lease expired",
             Event::RolledBack => "rolled back",
+            Event::RollbackFailed => "rollback failed",
             Event::Pause => "pause",
             Event::Resume => "resume",
             Event::ResumeEarly => "resume early",

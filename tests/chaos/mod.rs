@@ -12,6 +12,7 @@ mod kills;
 mod nodes;
 pub mod random;
 mod restarts;
+mod rollbacks;
 mod slow_files;
 mod stops;
 pub mod two_nodes;

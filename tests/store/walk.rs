@@ -105,6 +105,7 @@ async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
         Event::Remake => run(End::Remake(error(), Retry::At(at(START)), POLICY)).await,
         Event::Release => run(End::Release).await,
         Event::RolledBack => run(End::RolledBack).await,
+        Event::RollbackFailed => run(End::RollbackFailed(error(), Retry::Never, POLICY)).await,
         Event::Pause => send(Verb::Pause).await,
         Event::Resume | Event::ResumeEarly => send(Verb::Resume).await,
         Event::Terminate => send(Verb::Terminate).await,
