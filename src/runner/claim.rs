@@ -8,7 +8,6 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::drive::RunPermit;
 use super::node_lease::RunLease;
 use super::{Runner, drive};
-use crate::clock::Clock;
 use crate::database::log_failure;
 use crate::store;
 use crate::task::Task;
@@ -39,14 +38,12 @@ async fn claim_long(runner: &Runner) -> Result<(), store::Error> {
     let (claimant, lease) = (&inner.claimant, inner.lease.current());
     let ends = inner.store.claim_ends(claimant, inner.clock.now(), ENDS).await?;
     runner.start_runs(ends, &lease, |_| RunPermit::None).await?;
-    tokio::select! {
-        () = tokio::time::sleep(inner.full_disk.delay(Clock::monotonic())) => {}
-        () = inner.ending.cancelled() => return Ok(()),
-    }
     let mut slots = free_slots(runner);
     if slots.is_empty() {
         return Ok(());
     }
+    let leaves = inner.full_disk.leaves_to_others(&inner.files.scratch).await;
+    let claimant = if leaves { &inner.diskless_claimant } else { claimant };
     let lease = inner.lease.current();
     let tasks = inner.store.claim(claimant, inner.clock.now(), slots.len()).await?;
     runner.start_runs(tasks, &lease, |_| slots.pop().map_or(RunPermit::None, RunPermit::Slot)).await

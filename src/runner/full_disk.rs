@@ -1,43 +1,102 @@
-//! A node whose disk is full lets other nodes claim tasks first.
+//! A node whose disk is full leaves tasks that write files to nodes that have space.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Time after a failure for which the disk counts as full.
+use crate::clock::Clock;
+use crate::files::Scratch;
+
+/// A disk with less free space is full, in bytes. After a failed write, a disk is full until it has this much more.
+const MIN_SPACE: u64 = 1 << 20;
+
+/// Time after a failed write for which a disk is full without more space. A quota does not show in the free space.
 const FULL: Duration = Duration::from_secs(60);
 
-/// Time for which other nodes claim first: longer than they sleep between two claims.
-const HEAD_START: Duration = Duration::from_millis(1500);
+/// Time in which the disk must say how much space is free.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// When a run of this node last found the disk full.
+/// The disk of this node's working files, as it was seen last, and if others have space.
 #[derive(Default)]
-pub(super) struct FullDisk(Mutex<Option<Instant>>);
+pub(super) struct FullDisk(Mutex<DiskState>);
+
+#[derive(Clone, Copy, Default)]
+struct DiskState {
+    full: bool,
+    others_have_space: bool,
+    /// When a write failed last, and how many bytes were free then.
+    failed: Option<(Instant, u64)>,
+}
 
 impl FullDisk {
-    /// Records that the disk was full.
-    pub(super) fn note(&self, now: Instant) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    /// Records that a write failed because the disk was full.
+    pub(super) async fn note_failure(&self, scratch: &Scratch) {
+        let free = free_space(scratch).await.unwrap_or(0);
+        self.state().failed = Some((Clock::monotonic(), free));
     }
 
-    /// Returns how long this node waits before it claims tasks.
-    pub(super) fn delay(&self, now: Instant) -> Duration {
-        let noted = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let full = noted.is_some_and(|at| now.saturating_duration_since(at) < FULL);
-        if full { HEAD_START } else { Duration::ZERO }
+    /// Records how many other nodes could run a task that writes files.
+    pub(super) fn note_others(&self, with_space: u64) {
+        self.state().others_have_space = with_space > 0;
     }
+
+    /// Looks at the disk. Returns true if tasks that write files are left to other nodes.
+    pub(super) async fn leaves_to_others(&self, scratch: &Scratch) -> bool {
+        let free = free_space(scratch).await;
+        let mut state = self.state();
+        state.look(free, Clock::monotonic());
+        state.full && state.others_have_space
+    }
+
+    /// Returns true if the disk was full when it was looked at last.
+    pub(super) fn is_full(&self) -> bool {
+        self.state().full
+    }
+
+    /// The state stays valid if a thread panics while it holds the lock.
+    fn state(&self) -> MutexGuard<'_, DiskState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl DiskState {
+    /// Records the free space. A disk that does not answer is not full.
+    fn look(&mut self, free: Option<u64>, now: Instant) {
+        let still = |(at, then): (Instant, u64)| {
+            now.saturating_duration_since(at) < FULL && free.is_some_and(|free| free < then.saturating_add(MIN_SPACE))
+        };
+        self.failed = self.failed.filter(|failed| still(*failed));
+        self.full = self.failed.is_some() || free.is_some_and(|free| free < MIN_SPACE);
+    }
+}
+
+/// Returns the free bytes of the disk. None if it does not answer.
+async fn free_space(scratch: &Scratch) -> Option<u64> {
+    let scratch = scratch.clone();
+    let asked = tokio::task::spawn_blocking(move || scratch.space());
+    let (free, _) = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?.ok()?;
+    Some(free)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Clock;
 
     #[test]
-    fn others_claim_first_for_a_while() {
-        let (disk, now) = (FullDisk::default(), Clock::monotonic());
-        assert_eq!(disk.delay(now), Duration::ZERO);
-        disk.note(now);
-        assert_eq!(disk.delay(now + FULL / 2), HEAD_START);
-        assert_eq!(disk.delay(now + FULL), Duration::ZERO);
+    fn a_disk_is_full_until_it_has_space_again() {
+        let (mut disk, now) = (DiskState::default(), Clock::monotonic());
+        let mut is_full = |failed: Option<u64>, free: Option<u64>, after: Duration| {
+            disk.failed = failed.map(|then| (now, then)).or(disk.failed);
+            disk.look(free, now + after);
+            disk.full
+        };
+        assert!(!is_full(None, Some(MIN_SPACE), Duration::ZERO));
+        assert!(is_full(None, Some(MIN_SPACE - 1), Duration::ZERO));
+        assert!(!is_full(None, None, Duration::ZERO), "it does not answer");
+        let space = 3 * MIN_SPACE;
+        assert!(is_full(Some(space), Some(space), Duration::ZERO), "a write failed although there is space");
+        assert!(is_full(None, Some(space + MIN_SPACE - 1), FULL / 2));
+        assert!(!is_full(None, Some(space + MIN_SPACE), FULL / 2), "files were deleted");
+        assert!(is_full(Some(space), Some(space), Duration::ZERO));
+        assert!(!is_full(None, Some(space), FULL), "another attempt");
     }
 }

@@ -20,6 +20,11 @@ pub trait Kind: Send + Sync + 'static {
     /// Invalid input, with the field that is wrong. No task is started then.
     fn plan(&self, spec: &serde_json::Value) -> Result<TaskPlan, BadInput>;
 
+    /// Returns true if its runs write working files. While the disk of a node is full, such tasks are left to nodes that have space.
+    fn writes_files(&self) -> bool {
+        true
+    }
+
     /// Does the work, from the last checkpoint on. May be dropped at any `await`.
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason>;
 

@@ -91,7 +91,8 @@ pub(super) async fn run_lease_loop(runner: Runner) {
 async fn beat(runner: &Runner) -> Result<Option<Timestamp>, store::Error> {
     let Runner(inner) = runner;
     let settings = &inner.settings;
-    let status = NodeStatus { running: runner.running(), draining: inner.ending.is_cancelled() };
+    let disk_full = inner.full_disk.is_full();
+    let status = NodeStatus { running: runner.running(), draining: inner.ending.is_cancelled(), disk_full };
     let sent = Clock::uptime();
     if inner.store.heartbeat(&inner.claimant.node.id, status, inner.clock.now(), settings.lease).await? {
         inner.lease.confirm(sent);
@@ -104,7 +105,8 @@ async fn beat(runner: &Runner) -> Result<Option<Timestamp>, store::Error> {
     }
     measure_clock(runner).await?;
     let others = inner.store.other_nodes(runner.profile(), inner.clock.now()).await?;
-    inner.warnings.observe(&settings.node, inner.clock.machine_ahead(), others.namesakes, &inner.metrics.node);
+    inner.full_disk.note_others(others.with_space);
+    inner.warnings.observe(&settings.node, inner.clock.machine_ahead(), others, disk_full, &inner.metrics.node);
     let Some((next, allowed)) = others.next_lease_end.zip(rescue_allowed(runner)) else { return Ok(None) };
     if next.max(allowed) >= inner.clock.now() {
         return Ok(next.max(allowed).checked_add(RESCUE_DELAY).ok());

@@ -3,7 +3,7 @@
 //! - [`kind`]: what a kind implements; [`context`]: what its run may use; [`report`]: its progress
 //! - [`drive`]: the way of a claimed task: [`run_kind`] -> [`record_end`] -> [`kind_calls`]
 //! - loops of a node: [`claim`], [`short`] (with [`reservations`]), [`lease`] (with [`node_lease`] and [`warnings`]), [`schedule`], [`retention`], [`uploads`], [`purge`]
-//! - [`full_disk`]: other nodes claim first while the disk is full; [`sweep`]: what dead nodes left
+//! - [`full_disk`]: other nodes run tasks while the disk is full; [`sweep`]: what dead nodes left
 //! - [`registry`]: signals to the runs of this node; [`events`]: what changes of tasks trigger; [`transitions`]: their log lines
 
 mod claim;
@@ -117,6 +117,8 @@ struct RunnerInner {
     metrics: Tasks,
     kinds: Kinds,
     claimant: Claimant,
+    /// Claims tasks that need no disk.
+    diskless_claimant: Claimant,
     profile: OnceLock<NodeProfile>,
     lease: Arc<NodeLease>,
     warnings: NodeWarnings,
@@ -185,8 +187,10 @@ impl Runner {
         let slots = Arc::new(Semaphore::new(settings.max_running));
         let reservations = Arc::new(Reservations::new(settings.short_tasks));
         let node = NodeIdentity { id: clock.uuid().to_string(), name: settings.node.clone() };
+        let diskless = kinds.values().filter(|kind| !kind.writes_files());
         let lease = NodeLease::new(node.clone(), (!store.is_exclusive()).then_some(settings.lease));
         Runner(Arc::new(RunnerInner {
+            diskless_claimant: Claimant::new(node.clone(), diskless.map(|kind| kind.name())),
             claimant: Claimant::new(node, kinds.keys().copied()),
             profile: OnceLock::new(),
             lease: Arc::new(lease),

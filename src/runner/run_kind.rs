@@ -9,7 +9,6 @@ use super::drive::{RunPermit, TaskRun};
 use super::kind::{Kind, StopReason};
 use super::kind_calls::panic_failure;
 use super::reservations::ActivePermit;
-use crate::clock::Clock;
 use crate::task::ResultFile;
 use crate::task::Retry;
 use crate::task::change::End;
@@ -47,7 +46,7 @@ impl TaskRun {
             StopReason::Failed(failure) if failure.retry == Retry::Never => self.fail(kind, failure).await,
             StopReason::Failed(failure) => {
                 if failure.retry == Retry::Elsewhere {
-                    self.runner.0.full_disk.note(Clock::monotonic());
+                    self.runner.0.full_disk.note_failure(&self.runner.0.files.scratch).await;
                 }
                 Some(self.retry_or_fail(failure))
             }

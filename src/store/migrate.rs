@@ -23,6 +23,7 @@ const SQLITE: &[MigrationStep] = &[
     (9, "nodes", include_str!("../../migrations/sqlite/0009_nodes.sql")),
     (11, "store_facts", include_str!("../../migrations/sqlite/0011_store_facts.sql")),
     (12, "schema_support", include_str!("../../migrations/sqlite/0012_schema_support.sql")),
+    (13, "disk_full", include_str!("../../migrations/sqlite/0013_disk_full.sql")),
 ];
 const POSTGRES: &[MigrationStep] = &[
     (1, "tasks", include_str!("../../migrations/postgres/0001_tasks.sql")),
@@ -35,6 +36,7 @@ const POSTGRES: &[MigrationStep] = &[
     (9, "nodes", include_str!("../../migrations/postgres/0009_nodes.sql")),
     (11, "store_facts", include_str!("../../migrations/postgres/0011_store_facts.sql")),
     (12, "schema_support", include_str!("../../migrations/postgres/0012_schema_support.sql")),
+    (13, "disk_full", include_str!("../../migrations/postgres/0013_disk_full.sql")),
 ];
 
 /// Migration that created the table schema_support.

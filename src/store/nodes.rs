@@ -38,6 +38,8 @@ pub struct NodeStatus {
     pub running: usize,
     /// True while it shuts down.
     pub draining: bool,
+    /// True while the disk of its working files is full.
+    pub disk_full: bool,
 }
 
 /// The other listed nodes.
@@ -47,6 +49,8 @@ pub struct OtherNodes {
     pub next_lease_end: Option<Timestamp>,
     /// Number of living ones with the same name.
     pub namesakes: u64,
+    /// Number of living ones that run tasks and whose disk is not full.
+    pub with_space: u64,
 }
 
 impl Store {
@@ -90,6 +94,7 @@ impl Store {
         let renew = move || {
             let query = sqlx::query(sql.heartbeat.clone()).bind(id.clone()).bind(micros(lease));
             let query = query.bind(signed(status.running)).bind(i64::from(status.draining));
+            let query = query.bind(i64::from(status.disk_full));
             sql.dialect.bind_now(query, now)
         };
         Ok(self.execute(renew).await? == 1)
@@ -106,6 +111,7 @@ impl Store {
         Ok(OtherNodes {
             next_lease_end: row::moment_if(&row, "lease_until")?,
             namesakes: columns::unsigned(row.try_get("namesakes")?),
+            with_space: columns::unsigned(row.try_get("with_space")?),
         })
     }
 

@@ -143,8 +143,9 @@ impl Sql {
             database_time: dialect.has_clock().then(|| sql(format!("SELECT {} AS at", dialect.now(1)))),
             join: sql(join(dialect)),
             heartbeat: sql(format!(
-                "UPDATE nodes SET lease_until = {now} + $2, beat_at = {now}, running = $3, draining = $4 WHERE name = $1",
-                now = dialect.now(5)
+                "UPDATE nodes SET lease_until = {now} + $2, beat_at = {now}, running = $3, draining = $4, \
+                 disk_full = $5 WHERE name = $1",
+                now = dialect.now(6)
             )),
             other_nodes: sql(other_nodes(dialect)),
             dead_nodes: sql(format!("{NODE_NAMES} WHERE lease_until < {}{free}", dialect.now(1))),
@@ -203,13 +204,15 @@ fn join(dialect: SqlDialect) -> String {
 }
 
 /// When the next lease of another node than $1 ends, and how many others are called $2 and have renewed their lease since $3.
-/// A process that died before this node started has not.
+/// A process that died before this node started has not. How many others run tasks and have space on their disks.
 fn other_nodes(dialect: SqlDialect) -> String {
     format!(
         "SELECT MIN(lease_until) AS lease_until, \
-         COUNT(CASE WHEN COALESCE(label, name) = $2 AND beat_at > $3 AND lease_until > {} THEN 1 END) AS namesakes \
+         COUNT(CASE WHEN COALESCE(label, name) = $2 AND beat_at > $3 AND lease_until > {now} THEN 1 END) AS namesakes, \
+         COUNT(CASE WHEN COALESCE(role, '') <> 'api' AND COALESCE(draining, 0) = 0 AND disk_full = 0 \
+         AND lease_until > {now} THEN 1 END) AS with_space \
          FROM nodes WHERE name <> $1",
-        dialect.now(4)
+        now = dialect.now(4)
     )
 }
 

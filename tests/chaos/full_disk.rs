@@ -2,13 +2,17 @@
 
 use std::io::{Cursor, Read};
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::folder::same_cells;
+use super::two_nodes::LEASE;
 use crate::harness::csv;
+use crate::harness::s3::Bucket;
 use crate::harness::server::Server;
 use crate::harness::small_disk::SmallDisk;
 use crate::harness::watch::Watch;
+use crate::leases::ready;
+use crate::store::test_store::TestStore;
 
 /// Number of attempts that a task may fail.
 const LIMIT: (&str, &str) = ("PAUSA_RETRY_LIMIT", "3");
@@ -54,4 +58,43 @@ async fn an_export_and_pi_wait_for_space() {
     let mut digits = String::new();
     zip::ZipArchive::new(Cursor::new(zip)).unwrap().by_index(0).unwrap().read_to_string(&mut digits).unwrap();
     assert_eq!((digits.len(), &digits[..12]), (100_002, "3.1415926535"));
+}
+
+/// Returns the nodes that ran the task, in order.
+fn runners(task: &Value) -> Vec<&str> {
+    let history = task["history"].as_array().unwrap();
+    let claims = history.iter().filter(|change| change["to"] == "RUNNING" && change["from"] == "QUEUED");
+    claims.map(|change| change["by"].as_str().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_with_space_runs_the_tasks_of_one_whose_disk_is_full() {
+    let (disk, test_store, bucket) = (SmallDisk::of_mebibytes(16), TestStore::postgres().await, Bucket::create().await);
+    let own = bucket.settings();
+    let mut shared: Vec<(&str, &str)> = own.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    shared.extend([("PAUSA_DATABASE_URL", test_store.url.as_str()), LEASE]);
+    let data = disk.path().to_str().unwrap();
+    let full = Server::with(&[&shared[..], &[("PAUSA_NODE", "full"), ("PAUSA_DATA_DIR", data)]].concat()).await;
+    let pi = full.pi(1_000).await;
+    full.until(&pi, "COMPLETED").await;
+    assert_eq!(runners(&full.task(&pi).await), ["node full"]);
+
+    disk.fill(0);
+    let mut other = Server::with(&[&shared[..], &[("PAUSA_NODE", "other")]].concat()).await;
+    // The node with the full disk knows of the other one after its next heartbeat.
+    ready(&full, "so other nodes run the tasks that write files").await;
+    for _ in 0..10 {
+        let pi = full.pi(1_000).await;
+        full.until(&pi, "COMPLETED").await;
+        let task = full.task(&pi).await;
+        assert_eq!((runners(&task), &task["error"]), (vec!["node other"], &Value::Null), "{task}");
+    }
+
+    // Alone, it shows why tasks wait.
+    other.kill().await;
+    let pi = full.pi(1_000).await;
+    waits_for_space(&full, &pi).await;
+    disk.free();
+    full.until(&pi, "COMPLETED").await;
+    assert!(runners(&full.task(&pi).await).iter().all(|node| *node == "node full"));
 }

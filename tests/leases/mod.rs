@@ -56,7 +56,7 @@ fn was_taken_over(task: &Value) -> bool {
 }
 
 /// Waits until /readyz of the node contains this text, and returns it.
-async fn ready(server: &Server, text: &str) -> String {
+pub async fn ready(server: &Server, text: &str) -> String {
     let said = async {
         loop {
             let body = server.get("/readyz").await.text().await.unwrap();
