@@ -8,14 +8,14 @@ use std::path::{Path, PathBuf};
 pub enum Error {
     /// Some data is in PostgreSQL.
     #[error(
-        "{0} is PostgreSQL, and this command copies SQLite only. Use pg_dump, and then copy the folder of uploads and \
-         results: docs/operations.md describes the order"
+        "{0} is PostgreSQL, and this command copies SQLite only. Use pg_dump, and then copy the folder or bucket of uploads \
+         and results: docs/operations.md describes the order"
     )]
     Postgres(&'static str),
     /// The files are in a bucket.
     #[error(
-        "uploads and results are in the bucket {0}, and this command copies folders only. Copy the bucket with its own tools, after \
-         the databases"
+        "uploads and results are in the bucket {0}, and this command copies folders only. Copy the folder or bucket of uploads and \
+         results with its own tools, after the databases: docs/operations.md describes the order"
     )]
     Bucket(String),
     /// The store is in memory, or the URL does not name a file.

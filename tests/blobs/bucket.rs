@@ -202,3 +202,12 @@ async fn a_bucket_that_cannot_be_used_is_refused_with_its_reason() {
     let nothing = open("AWS_ENDPOINT_URL", "http://127.0.0.1:1").await;
     assert!(nothing.starts_with("S3 does not answer: ") && nothing.contains("refused"), "{nothing}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_waits_for_a_bucket_that_is_starting_too() {
+    let store = InBucket::new().await;
+    // More than the attempts of one request.
+    store.bucket.break_some(Fault::Failing, json!({ "times": 7 })).await;
+    let files = open(&store).await;
+    assert_eq!(files.blobs.identity().await.unwrap(), None);
+}

@@ -4,6 +4,7 @@
 
 mod bucket;
 mod folder;
+mod parts;
 mod results;
 mod uploads;
 
@@ -79,6 +80,8 @@ conformance! {
     results::a_result_in_pieces_is_published_with_its_size_and_hash,
     results::a_result_in_pieces_continues_on_another_node,
     results::a_result_in_pieces_that_is_gone_starts_again,
+    parts::a_part_is_found_by_any_process_until_it_is_deleted,
+    parts::parts_end_with_the_result_of_their_task,
 }
 
 /// Opens the blobs; nothing is abandoned.

@@ -9,7 +9,7 @@ use pausa::task::TaskId;
 use super::{Store, assert_missing, content, fingerprint, is_missing, open, read_all};
 
 /// Writes a working file and stages it, as the run of one epoch does.
-async fn stage(files: &Files, task: TaskId, bytes: &[u8]) -> Fingerprint {
+pub async fn stage(files: &Files, task: TaskId, bytes: &[u8]) -> Fingerprint {
     let scratch = files.scratch.of(task);
     scratch.create("file").unwrap().write_all(bytes).unwrap();
     files.blobs.stage_result(task, &scratch, "file", None).await.unwrap()

@@ -166,3 +166,46 @@ async fn working_files_of_tasks_that_are_gone_are_swept_at_the_start() {
     tokio::time::timeout(crate::harness::server::PATIENCE, swept).await.unwrap();
     is_tidy(&server, &[&import], &[]);
 }
+
+/// Starts an import whose third line is bad.
+async fn import_with_rejects(server: &Server, limit: u32) -> String {
+    let upload = server.upload("a,b\n1,2\n3\n4,5\n").await;
+    let input = json!({ "dataset": format!("most{limit}"), "onBadRow": "SKIP", "maxBadRows": limit });
+    server.import(&upload, input).await
+}
+
+const REJECTS: &str = "pausa_line,pausa_column,pausa_reason,a,b\r\n3,,1 field instead of 2,3\r\n";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rejects_that_are_lost_are_answered_with_410() {
+    let server = Server::start().await;
+    let (most, none) = (import_with_rejects(&server, 1).await, import_with_rejects(&server, 0).await);
+    for (id, state) in [(&most, "COMPLETED"), (&none, "FAILED")] {
+        server.until(id, state).await;
+        let path = format!("/download/{id}/rejects");
+        assert_eq!(server.get(&path).await.text().await.unwrap(), REJECTS);
+        fs::remove_file(server.folder().join("files/results").join(id)).unwrap();
+        let lost = server.get(&path).await;
+        assert_eq!(lost.status(), 410, "{state}");
+        let answer: serde_json::Value = lost.json().await.unwrap();
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "NOT_FOUND", "{answer}");
+        let deleted = server.data("mutation($id: ID!) { deleteTask(id: $id) }", json!({ "id": id })).await;
+        assert_eq!(deleted["deleteTask"], **id);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rejects_that_cannot_be_put_in_their_place_are_made_again() {
+    let server = Server::with(&[("PAUSA_RETRY_LIMIT", "100"), ("PAUSA_RETRY_BACKOFF_SECONDS", "0.05")]).await;
+    let results = server.folder().join("files/results");
+    fs::remove_dir(&results).unwrap();
+    fs::write(&results, "not a folder").unwrap();
+    let id = import_with_rejects(&server, 1).await;
+    server.until(&id, "SCHEDULED").await;
+    fs::remove_file(&results).unwrap();
+    fs::create_dir(&results).unwrap();
+    server.until(&id, "COMPLETED").await;
+    assert_eq!(server.get(&format!("/download/{id}/rejects")).await.text().await.unwrap(), REJECTS);
+    assert_eq!(server.rows("most1").await, Some(2));
+    is_tidy(&server, &[&id], &[&id]);
+}

@@ -151,16 +151,19 @@ async fn folders_that_are_not_empty_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_in_postgresql_is_backed_up_with_its_own_tools() {
+async fn a_store_in_postgresql_and_files_in_a_bucket_are_backed_up_with_their_own_tools() {
     let postgres = tokio::task::spawn_blocking(Postgres::shared).await.unwrap();
     let data = tempfile::tempdir().unwrap();
     let store = format!("database_url={}", postgres.url());
-    for command in ["backup", "restore"] {
+    let cases = [(store.as_str(), "pg_dump"), ("files_url=s3://bucket/prefix", "the bucket s3://bucket/prefix")];
+    for (command, (setting, named)) in
+        ["backup", "restore"].into_iter().flat_map(|command| cases.map(|case| (command, case)))
+    {
         let folder = data.path().join("backup");
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("manifest.json"), "{}").unwrap();
-        let printed = refused(data.path(), &["--set", &store, command, folder.to_str().unwrap()]).await;
-        assert!(printed.contains("pg_dump") && printed.contains("folder of uploads and results"), "{printed}");
+        let printed = refused(data.path(), &["--set", setting, command, folder.to_str().unwrap()]).await;
+        assert!(printed.contains(named) && printed.contains("folder or bucket of uploads and results"), "{printed}");
     }
 }
 

@@ -83,3 +83,15 @@ async fn a_file_that_changed_fails_and_says_so() {
         assert!(error["message"].as_str().unwrap().contains("changed since the import began"), "{error}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_vanished_fails_and_says_so() {
+    let origin = Origin::start(script(csv::wide(100_000, 3).into_bytes())).await;
+    let gone = |script: &mut Script| script.head = Some("HTTP/1.1 404 Not Found".to_owned());
+    let (server, id) = lose_the_copy(&origin, gone).await;
+    server.until(&id, "FAILED").await;
+    let error = server.task(&id).await["error"].take();
+    let message = "The server of the URL responded with 404 Not Found.";
+    assert_eq!(error, json!({ "code": "BAD_USER_INPUT", "message": message }));
+    assert_eq!(server.rows("rows").await, None, "rolled back");
+}

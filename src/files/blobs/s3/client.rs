@@ -14,7 +14,7 @@ use object_store::{
     RetryConfig, UpdateVersion,
 };
 
-use super::error::s3_error;
+use super::error::{RequestFailure, s3_error};
 use crate::config::BucketUrl;
 
 /// Deadline of a request that moves a few KiB. A caller waits for it.
@@ -86,6 +86,12 @@ impl BucketClient {
         let found = self.quick.get_opts(&self.path(key), GetOptions::default()).await.map_err(s3_error)?;
         let meta = found.meta.clone();
         Ok((found.bytes().await.map_err(s3_error)?, meta))
+    }
+
+    /// Returns if the bucket answers a request for a small object, which need not exist.
+    pub(super) async fn answers(&self, key: &str) -> Result<(), RequestFailure> {
+        let found = self.quick.get_opts(&self.path(key), GetOptions::default()).await;
+        found.map(drop).or_else(|error| RequestFailure::unless_missing(error))
     }
 
     /// Reads a part of a file.

@@ -12,6 +12,22 @@ const FULL: [&str; 3] = ["XMinioStorageFull", "QuotaExceeded", "InsufficientStor
 /// Error codes that are not the fault of the request: the same request may succeed later, or once the keys are renewed.
 const TRANSIENT: [&str; 5] = ["SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "ExpiredToken"];
 
+/// Why a bucket cannot be used.
+pub(super) struct RequestFailure {
+    pub cause: io::Error,
+    /// True if the same request fails again: the bucket is missing, or refuses the keys.
+    pub is_final: bool,
+}
+
+impl RequestFailure {
+    /// An error, unless it says that the object is missing.
+    pub(super) fn unless_missing(error: object_store::Error) -> Result<(), RequestFailure> {
+        let transient = lost_connection(&error).is_some() || is_transient(&error.to_string());
+        let cause = s3_error(error);
+        if cause.kind() == ErrorKind::NotFound { Ok(()) } else { Err(RequestFailure { cause, is_final: !transient }) }
+    }
+}
+
 /// Translates an error. The conversion of the library tells missing objects apart only.
 pub(super) fn s3_error(error: object_store::Error) -> io::Error {
     let text = error.to_string();

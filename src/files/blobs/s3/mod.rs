@@ -43,6 +43,7 @@ use super::{
     BlobIdentity, BlobName, BlobReader, BlobStore, BlobWriter, DownloadHeaders, ResultWriter, ResumableUpload,
     WrittenResult,
 };
+use crate::clock::Clock;
 use crate::config::BucketUrl;
 use crate::files::{Fingerprint, TaskScratch};
 use crate::task::TaskId;
@@ -52,6 +53,9 @@ const IDENTITY: &str = "store-id";
 
 /// Time in which the bucket must answer at the start.
 const START: Duration = Duration::from_secs(10);
+
+/// Delay between two requests at the start.
+const START_RETRY: Duration = Duration::from_millis(250);
 
 /// Bytes per read of a working file.
 const PIECE: usize = 1 << 20;
@@ -70,9 +74,24 @@ impl BlobBucket {
     /// The bucket does not exist, refuses the keys or does not answer.
     pub async fn open(url: &BucketUrl) -> io::Result<BlobBucket> {
         let blobs = BlobBucket { client: BucketClient::new(url)?, url: url.clone() };
-        let silent = |_| unavailable("the bucket does not answer, or no keys were found");
-        tokio::time::timeout(START, blobs.identity()).await.map_err(silent)??;
+        blobs.until_answered().await?;
         Ok(blobs)
+    }
+
+    /// Waits until the bucket answers. It may be starting, too.
+    async fn until_answered(&self) -> io::Result<()> {
+        let begun = Clock::monotonic();
+        let mut failed = None;
+        while let Some(left) = START.checked_sub(begun.elapsed()) {
+            match tokio::time::timeout(left, self.client.answers(IDENTITY)).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(error)) if error.is_final => return Err(error.cause),
+                Ok(Err(error)) => failed = Some(error.cause),
+                Err(_) => break,
+            }
+            tokio::time::sleep(START_RETRY).await;
+        }
+        Err(failed.unwrap_or_else(|| unavailable("the bucket does not answer, or no keys were found")))
     }
 
     /// Deletes incomplete streams that nobody wrote to since `abandoned`.
