@@ -1,54 +1,102 @@
-//! Deletes working files and unfinished results that no run needs: of tasks that are deleted, or that another node runs with its own.
+//! Deletes files that nobody needs: of tasks that are deleted or that another node runs with its own, and uploads that were broken off.
 //!
-//! A crash, or the end of a task on another node, leaves them. Each node looks at its start and every ten minutes.
+//! A crash leaves them, or the end of a task on another node. Each node looks at its start, for working files every ten minutes, and for
+//! files of all nodes every hour.
 
 use std::error::Error;
-use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::Runner;
 use crate::access::Caller;
 use crate::task::{State, Task, TaskId};
 
-/// Time between two looks.
-const INTERVAL: Duration = Duration::from_secs(600);
+/// Time between two looks at the working files and at unfinished results.
+const INTERVAL: SignedDuration = SignedDuration::from_mins(10);
 
-/// Deletes working files that no run needs, until the node shuts down.
+/// Time between two looks at the files of all nodes, and the age of an upload that nobody receives any more.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Deletes files that nobody needs, until the node shuts down.
 pub(super) async fn run_sweep_loop(runner: Runner) {
-    while !runner.0.ending.is_cancelled() {
-        if let Err(error) = sweep(&runner).await {
-            tracing::warn!(%error, "could not look for working files that no task needs");
+    let inner = &runner.0;
+    let mut next = Timestamp::MIN;
+    while !inner.ending.is_cancelled() {
+        let now = inner.clock.now();
+        log_failed(sweep_work(&runner).await);
+        if now >= next {
+            next = now + HOUR;
+            for outcome in [sweep_results(&runner).await, sweep_uploads(&runner, now).await] {
+                log_failed(outcome);
+            }
         }
         tokio::select! {
-            () = tokio::time::sleep(INTERVAL) => {}
-            () = runner.0.ending.cancelled() => {}
+            () = inner.clock.sleep_until(now + INTERVAL) => {}
+            () = inner.ending.cancelled() => {}
         }
     }
 }
 
-async fn sweep(runner: &Runner) -> Result<(), Box<dyn Error + Send + Sync>> {
-    for id in runner.0.files.scratch.tasks().await? {
-        if is_left_over(runner, id).await? && !runner.0.registry.contains(id) {
-            runner.0.files.scratch.clear(id).await?;
+fn log_failed(outcome: Outcome<()>) {
+    if let Err(error) = outcome {
+        tracing::warn!(%error, "could not look for files that nobody needs");
+    }
+}
+
+/// Deletes working files and unfinished results that no run needs.
+async fn sweep_work(runner: &Runner) -> Outcome<()> {
+    let inner = &runner.0;
+    for id in inner.files.scratch.tasks().await? {
+        if is_left_over(runner, id).await? && !inner.registry.contains(id) {
+            inner.files.scratch.clear(id).await?;
             tracing::info!(task = %id, "working files deleted: no run needs them");
         }
     }
-    for id in runner.0.files.blobs.list_unfinished_results().await? {
+    for id in inner.files.blobs.list_unfinished_results().await? {
         if is_over(runner, id).await? {
-            runner.0.files.blobs.delete_results(id).await?;
+            inner.files.blobs.delete_results(id).await?;
             tracing::info!(task = %id, "unfinished result deleted: no run needs it");
         }
     }
     Ok(())
 }
 
+/// Deletes results of tasks that do not exist. A run that had lost its lease may have written them after the task was deleted.
+async fn sweep_results(runner: &Runner) -> Outcome<()> {
+    let inner = &runner.0;
+    let found = inner.files.blobs.list_results().await?;
+    for id in inner.store.missing(found).await? {
+        inner.files.blobs.delete_results(id).await?;
+        tracing::info!(task = %id, "result deleted: its task does not exist");
+    }
+    Ok(())
+}
+
+/// Deletes uploads that were broken off, and files that the store does not know: a crash between two deletions leaves them.
+async fn sweep_uploads(runner: &Runner, now: Timestamp) -> Outcome<()> {
+    let inner = &runner.0;
+    // Files have the time of a machine, which may be behind the database's.
+    let old = now + inner.clock.machine_ahead().min(SignedDuration::ZERO) - HOUR;
+    inner.files.blobs.delete_cut_off(old).await?;
+    for id in inner.files.blobs.list_old_uploads(old).await? {
+        if inner.store.upload(&Caller::system(), &id).await?.is_none() {
+            inner.files.blobs.delete_upload(&id).await?;
+            tracing::info!(upload = id, "file deleted: its upload does not exist");
+        }
+    }
+    Ok(())
+}
+
 /// Returns true if the task is deleted or TERMINATED. What a COMPLETED task does not need is deleted with its result.
-async fn is_over(runner: &Runner, id: TaskId) -> Result<bool, Box<dyn Error + Send + Sync>> {
+async fn is_over(runner: &Runner, id: TaskId) -> Outcome<bool> {
     let task = runner.0.store.get(&Caller::system(), id).await?;
     Ok(task.is_none_or(|task| task.state == State::Terminated))
 }
 
 /// Returns true if no run on this node needs the working files of the task.
-async fn is_left_over(runner: &Runner, id: TaskId) -> Result<bool, Box<dyn Error + Send + Sync>> {
+async fn is_left_over(runner: &Runner, id: TaskId) -> Outcome<bool> {
     let inner = &runner.0;
     let Some(task) = inner.store.get(&Caller::system(), id).await? else { return Ok(true) };
     Ok(match task.state {

@@ -5,8 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Runner;
-use super::deletion::{MAX_SLEEP, before, sleep_until_next};
-use crate::access::Caller;
+use super::deletion::{before, sleep_until_next};
 use crate::store;
 
 /// Uploads that are deleted in one write.
@@ -15,9 +14,6 @@ const BATCH: u32 = 64;
 /// Deletes uploads `age` after their last use, until the node shuts down. An upload that comes while the loop sleeps is due
 /// later than the next one, so nothing has to wake the loop.
 pub(super) async fn run_upload_loop(runner: Runner, age: Duration) {
-    if let Err(error) = delete_strays(&runner, age).await {
-        tracing::warn!(%error, "could not look for files without an upload");
-    }
     while !runner.0.ending.is_cancelled() {
         let outcome = delete_unused(&runner, age).await;
         sleep_until_next(&runner, age, "unused uploads", outcome).await;
@@ -33,7 +29,7 @@ async fn delete_unused(runner: &Runner, age: Duration) -> Result<Option<Timestam
         for id in &deleted {
             tracing::info!(upload = id, "upload deleted: no task used it");
             if let Err(error) = inner.files.blobs.delete_upload(id).await {
-                tracing::warn!(upload = id, %error, "could not delete the file of a deleted upload; the next start deletes it");
+                tracing::warn!(upload = id, %error, "could not delete the file of a deleted upload; a sweep deletes it");
             }
         }
         if deleted.len() < BATCH as usize {
@@ -41,16 +37,4 @@ async fn delete_unused(runner: &Runner, age: Duration) -> Result<Option<Timestam
         }
     }
     inner.store.next_unused().await
-}
-
-/// Deletes files that the store does not know, which a crash between the two deletions left.
-async fn delete_strays(runner: &Runner, age: Duration) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let inner = &runner.0;
-    // The store knows a file that is being written within the hour.
-    for id in inner.files.blobs.list_old_uploads(before(inner.clock.now(), age.max(MAX_SLEEP))).await? {
-        if inner.store.upload(&Caller::system(), &id).await?.is_none() {
-            inner.files.blobs.delete_upload(&id).await?;
-        }
-    }
-    Ok(())
 }

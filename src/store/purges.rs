@@ -3,6 +3,7 @@
 //! One transaction deletes the row of a task and adds its purge. So a task that is resumed meanwhile is not deleted, a deleted
 //! task is never resumed, and no crash leaves files behind.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,12 +13,15 @@ use sqlx::{AnyConnection, Row};
 
 use super::sql::{self, Sql};
 use super::write::Write;
-use super::{Claimant, Error, Store, row, uploads};
+use super::{Claimant, Error, Store, lines, row, uploads};
 use crate::access::Caller;
 use crate::task::{NewTask, Task, TaskId, Unit};
 
 /// Time that a node has for a purge before another node may claim it. Doubles with each failure.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Number of IDs in one question.
+const IDS: usize = 1000;
 
 /// Maximum time between two attempts.
 const LONGEST: Duration = Duration::from_secs(3600);
@@ -49,6 +53,20 @@ impl Store {
     #[tracing::instrument(target = "otlp.store", name = "store.purged", skip_all)]
     pub async fn purged(&self, id: TaskId) -> Result<(), Error> {
         self.execute(move || sqlx::query(sql::PURGED).bind(id.to_string())).await.map(drop)
+    }
+
+    /// Returns those of the tasks that do not exist (any more).
+    #[tracing::instrument(target = "otlp.store", name = "store.missing", skip_all)]
+    pub async fn missing(&self, ids: Vec<TaskId>) -> Result<Vec<TaskId>, Error> {
+        let mut missing = Vec::new();
+        for part in ids.chunks(IDS) {
+            let texts: Vec<_> = part.iter().map(ToString::to_string).collect();
+            let query = sqlx::query(self.sql.versions.clone()).bind(lines::json(&texts)?);
+            let rows = self.read(query.fetch_all(&self.pool)).await?;
+            let found = rows.iter().map(row::id).collect::<sqlx::Result<HashSet<_>>>()?;
+            missing.extend(part.iter().filter(|id| !found.contains(id)));
+        }
+        Ok(missing)
     }
 
     /// Returns when the next purge is due whose kind the claimant knows.

@@ -15,6 +15,11 @@ impl Folder {
     pub fn new() -> Folder {
         Folder(tempfile::tempdir().unwrap())
     }
+
+    /// Returns the URL of the folder.
+    pub fn url(&self) -> String {
+        format!("file://{}", self.0.path().display())
+    }
 }
 
 #[async_trait]
@@ -26,7 +31,9 @@ impl Store for Folder {
     async fn objects(&self) -> usize {
         let folders = ["uploads", "unfinished", "results"].map(|folder| self.0.path().join(folder));
         let work = std::fs::read_dir(self.0.path().join("work")).unwrap().map(|entry| entry.unwrap().path());
-        folders.into_iter().chain(work).map(|folder| std::fs::read_dir(folder).unwrap().count()).sum()
+        // A server may delete a folder meanwhile.
+        let count = |folder| std::fs::read_dir(folder).map_or(0, Iterator::count);
+        folders.into_iter().chain(work).map(count).sum()
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! A new store implements [`Store`] for its setup and gets a module in [`conformance`].
 
-mod bucket;
-mod folder;
+pub mod bucket;
+pub mod folder;
 mod parts;
 mod results;
 mod uploads;
@@ -98,12 +98,12 @@ fn fingerprint(bytes: &[u8]) -> Fingerprint {
 }
 
 /// Bytes that differ from place to place: 700 KiB, which is more than a store reads at once.
-fn content() -> Vec<u8> {
+pub fn content() -> Vec<u8> {
     (0..700 * 1024_u32).map(|n| (n % 251) as u8).collect()
 }
 
 /// Sends a complete upload as one stream.
-async fn send(blobs: &Arc<dyn BlobStore>, id: &str, bytes: &[u8]) -> Fingerprint {
+pub async fn send(blobs: &Arc<dyn BlobStore>, id: &str, bytes: &[u8]) -> Fingerprint {
     let mut writer = blobs.create_upload(id, u64::MAX).await.unwrap();
     for piece in bytes.chunks(100_000) {
         writer.write(piece).await.unwrap();

@@ -243,16 +243,16 @@ async fn while_the_bucket_fails_requests_are_refused_and_tasks_wait() {
         let refused = two.a.get(&format!("/download/{export}")).await;
         assert_eq!(code(refused).await, (503, "UNAVAILABLE".to_owned()), "{fault:?}");
         println!("{fault:?}: download refused after {:?}", begun.elapsed());
-        let begun = Clock::monotonic();
-        let sent = two.b.client().post(format!("{}/uploads", two.b.url)).body(file.clone()).send().await.unwrap();
-        assert_eq!(code(sent).await, (503, "UNAVAILABLE".to_owned()), "{fault:?}");
-        println!("{fault:?}: upload refused after {:?}", begun.elapsed());
-        assert!(begun.elapsed().as_secs() < 90);
         let waiting = [
             two.a.export("people").await,
             two.b.pi(500).await,
             two.b.import(&upload, json!({ "dataset": format!("{fault:?}").to_lowercase() })).await,
         ];
+        let begun = Clock::monotonic();
+        let sent = two.b.client().post(format!("{}/uploads", two.b.url)).body(file.clone()).send().await.unwrap();
+        assert_eq!(code(sent).await, (503, "UNAVAILABLE".to_owned()), "{fault:?}");
+        println!("{fault:?}: upload refused after {:?}", begun.elapsed());
+        assert!(begun.elapsed().as_secs() < 90);
         for id in &waiting {
             let mut watch = Watch::progress(&two.b.url, id).await;
             watch.until(|task| task["error"]["code"] == "UNAVAILABLE").await;

@@ -9,6 +9,7 @@ pub mod folder;
 mod frozen;
 mod full_disk;
 mod kills;
+mod left_overs;
 mod nodes;
 pub mod random;
 mod restarts;

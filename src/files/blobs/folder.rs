@@ -46,11 +46,7 @@ impl BlobFolder {
         for folder in ["uploads", "unfinished", "results"] {
             fs::create_dir_all(root.join(folder)).await?;
         }
-        for (path, modified) in blobs.entries("uploads").await? {
-            if modified < abandoned && path.extension().is_some_and(|extension| extension == PART) {
-                blocking(move || disk::remove_file(&path)).await?;
-            }
-        }
+        blobs.delete_cut_off(abandoned).await?;
         Ok(blobs)
     }
 
@@ -180,6 +176,20 @@ impl BlobStore for BlobFolder {
             disk::remove_file(&result).map(drop)
         })
         .await
+    }
+
+    async fn list_results(&self) -> io::Result<Vec<TaskId>> {
+        let found = self.entries("results").await?;
+        Ok(found.iter().filter_map(|(path, _)| path.file_name()?.to_str()?.parse().ok()).collect())
+    }
+
+    async fn delete_cut_off(&self, abandoned: Timestamp) -> io::Result<()> {
+        for (path, modified) in self.entries("uploads").await? {
+            if modified < abandoned && path.extension().is_some_and(|extension| extension == PART) {
+                blocking(move || disk::remove_file(&path)).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn list_old_uploads(&self, before: Timestamp) -> io::Result<Vec<String>> {

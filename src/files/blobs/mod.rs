@@ -162,10 +162,16 @@ pub trait BlobStore: Send + Sync + 'static {
     /// Deletes all results of a task: published, staged or being written. Idempotent.
     async fn delete_results(&self, task: TaskId) -> io::Result<()>;
 
+    /// Returns the tasks whose results are here. In a bucket also those whose results are staged, or that keep parts.
+    async fn list_results(&self) -> io::Result<Vec<TaskId>>;
+
     /// Returns tasks with a result that was begun and is not complete, outside of this machine. It may still be written.
     async fn list_unfinished_results(&self) -> io::Result<Vec<TaskId>> {
         Ok(Vec::new())
     }
+
+    /// Deletes uploads that arrived as one stream and are not complete, if nobody wrote to them since `abandoned`.
+    async fn delete_cut_off(&self, abandoned: Timestamp) -> io::Result<()>;
 
     /// Returns the IDs of uploads, complete or not, that nobody wrote to since `before`.
     async fn list_old_uploads(&self, before: Timestamp) -> io::Result<Vec<String>>;

@@ -91,7 +91,7 @@ impl BucketClient {
     /// Returns if the bucket answers a request for a small object, which need not exist.
     pub(super) async fn answers(&self, key: &str) -> Result<(), RequestFailure> {
         let found = self.quick.get_opts(&self.path(key), GetOptions::default()).await;
-        found.map(drop).or_else(|error| RequestFailure::unless_missing(error))
+        found.map(drop).or_else(RequestFailure::unless_missing)
     }
 
     /// Reads a part of a file.
@@ -138,6 +138,12 @@ impl BucketClient {
         let found = self.quick.list(Some(&self.path(folder)));
         let named = found.map_ok(|meta| (meta.location.as_ref().get(skipped..).unwrap_or_default().to_owned(), meta));
         named.map_err(s3_error).try_collect().await
+    }
+
+    /// Lists the folders directly in a folder, by their names.
+    pub(super) async fn folders(&self, folder: &str) -> io::Result<Vec<String>> {
+        let found = self.quick.list_with_delimiter(Some(&self.path(folder))).await.map_err(s3_error)?;
+        Ok(found.common_prefixes.iter().filter_map(|path| path.filename().map(str::to_owned)).collect())
     }
 
     /// Deletes objects, those that are missing included.

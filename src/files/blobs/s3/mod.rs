@@ -94,17 +94,6 @@ impl BlobBucket {
         Err(failed.unwrap_or_else(|| unavailable("the bucket does not answer, or no keys were found")))
     }
 
-    /// Deletes incomplete streams that nobody wrote to since `abandoned`.
-    pub async fn delete_cut_off(&self, abandoned: Timestamp) -> io::Result<()> {
-        for (id, objects) in self.uploads().await? {
-            let is_stream = objects.iter().all(|(key, _)| !key.ends_with(MANIFEST));
-            if is_stream && newest(&objects) < abandoned {
-                self.client.delete_folder(&manifest::folder(&id)).await?;
-            }
-        }
-        Ok(())
-    }
-
     /// Returns all objects of uploads, by the ID of the upload.
     async fn uploads(&self) -> io::Result<HashMap<String, Vec<(String, ObjectMeta)>>> {
         let mut uploads: HashMap<String, Vec<_>> = HashMap::new();
@@ -273,10 +262,25 @@ impl BlobStore for BlobBucket {
         self.client.abort_multiparts(&folder).await
     }
 
+    async fn list_results(&self) -> io::Result<Vec<TaskId>> {
+        let names = self.client.folders("results").await?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
     async fn list_unfinished_results(&self) -> io::Result<Vec<TaskId>> {
         let found = self.client.multiparts("results").await?;
         let task = |path: &str| path.rsplit('/').nth(1)?.parse().ok();
         Ok(found.iter().filter_map(|multipart| task(&multipart.path)).collect())
+    }
+
+    async fn delete_cut_off(&self, abandoned: Timestamp) -> io::Result<()> {
+        for (id, objects) in self.uploads().await? {
+            let is_stream = objects.iter().all(|(key, _)| !key.ends_with(MANIFEST));
+            if is_stream && newest(&objects) < abandoned {
+                self.client.delete_folder(&manifest::folder(&id)).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn list_old_uploads(&self, before: Timestamp) -> io::Result<Vec<String>> {
