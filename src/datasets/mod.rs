@@ -35,7 +35,7 @@ pub use batch::{Batch, BatchRow, WrongWidth};
 pub use error::Error;
 pub use lines::CsvLines;
 pub use measured::measured;
-pub use model::{Checkpoint, Column, ColumnType, Dataset, ImportPlan, PinHolder, PublishMode, Snapshot};
+pub use model::{Checkpoint, Column, ColumnType, CommitLease, Dataset, ImportPlan, PinHolder, PublishMode, Snapshot};
 pub use name::{DatasetName, InvalidName};
 pub use reader::{CsvPage, PageLimit, RowWindow, SnapshotReader, counts, pages};
 pub use selection::{ColumnFilter, InvalidSelection, Selection};

@@ -1,6 +1,7 @@
 //! Datasets, their columns, the plan of an import and the snapshot of an export.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -85,23 +86,53 @@ pub struct ImportPlan {
 }
 
 /// Committed in one transaction with rows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Checkpoint {
     /// Position from which the import resumes. The import defines its format.
     pub cursor: String,
     /// Rejected rows as CSV lines. Empty if there are none.
     pub rejects: Vec<u8>,
+    /// Asked right before the commit.
+    pub lease: CommitLease,
 }
+
+/// Says if a run still has its lease. An epoch fences a write only after a newer run has opened the staging, and no run opens it while the
+/// task is paused. Default: always.
+#[derive(Clone, Default)]
+pub struct CommitLease(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
+
+impl CommitLease {
+    /// A lease that is held while `is_held` says so.
+    pub fn new(is_held: impl Fn() -> bool + Send + Sync + 'static) -> CommitLease {
+        CommitLease(Some(Arc::new(is_held)))
+    }
+
+    /// Returns an error unless the lease is held. The commit may be made again once it is.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match &self.0 {
+            Some(is_held) if !is_held() => Err(Error::Unavailable(NO_LEASE.to_owned())),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for CommitLease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CommitLease").finish_non_exhaustive()
+    }
+}
+
+const NO_LEASE: &str = "this node could not renew its lease in time. The task continues when it has";
 
 impl From<&str> for Checkpoint {
     fn from(cursor: &str) -> Checkpoint {
-        Checkpoint { cursor: cursor.to_owned(), rejects: Vec::new() }
+        Checkpoint::from(cursor.to_owned())
     }
 }
 
 impl From<String> for Checkpoint {
     fn from(cursor: String) -> Checkpoint {
-        Checkpoint { cursor, rejects: Vec::new() }
+        Checkpoint { cursor, ..Checkpoint::default() }
     }
 }
 

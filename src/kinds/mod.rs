@@ -96,10 +96,15 @@ async fn place_file(context: &Context, result: Option<&ResultFile>) -> Result<()
     published.map_err(|error| Failure::io("the finished file", &error))
 }
 
+/// Returns once this node certainly has the task, before an act that no epoch fences.
+async fn require_lease(context: &Context) -> Result<(), Failure> {
+    context.may_act().await.map_err(|lost| Failure::internal(format!("Nothing was done: {lost}.")))
+}
+
 /// Deletes the result and the working files of a task.
 async fn delete_files(context: &Context) -> Result<(), Failure> {
     // A file carries no epoch.
-    context.may_act().await.map_err(|lost| Failure::internal(format!("The files were not deleted: {lost}.")))?;
+    require_lease(context).await?;
     let deleted = context.files().delete_task(context.id()).await;
     deleted.map_err(|error| Failure::io("the task's files", &error))
 }

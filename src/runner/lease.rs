@@ -19,6 +19,9 @@ const RENEWALS: u32 = 3;
 /// Maximum time between two heartbeats, so that the database's clock is measured often enough.
 const MAX_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Delay after a failed heartbeat. Runs may wait for the next one.
+const RETRY: Duration = Duration::from_millis(250);
+
 /// Readings of the database's clock before a node starts. The most exact one decides.
 const FIRST_READINGS: usize = 3;
 
@@ -80,6 +83,7 @@ pub(super) async fn run_lease_loop(runner: Runner) {
             Ok(next) => next,
             Err(error) => {
                 inner.lease.miss();
+                renewal.reset_after(RETRY.min(renewal.period()));
                 log_failure!(error, %error, node = inner.settings.node, "could not renew the lease of this node; retrying");
                 None
             }

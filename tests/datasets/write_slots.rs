@@ -1,7 +1,7 @@
 //! Concurrent writes in PostgreSQL commit in their order or not at all, whatever happens in between.
 
 use jiff::Timestamp;
-use pausa::datasets::{Batch, Checkpoint, Column, ColumnType, Error, PublishMode, Staging};
+use pausa::datasets::{Batch, Checkpoint, Column, ColumnType, CommitLease, Error, PublishMode, Staging};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
 use crate::datasets::database::{TestDatabase, batch, execute, firsts, numbers, plan, until};
@@ -28,7 +28,11 @@ async fn a_write_that_starts_later_commits_later() {
     // The first write of each pair has by far the most rows to copy.
     for pair in 0..10 {
         let from = pair * 3000;
-        let checkpoint = Checkpoint { cursor: "on the way".into(), rejects: format!("{pair},").into_bytes() };
+        let checkpoint = Checkpoint {
+            cursor: "on the way".into(),
+            rejects: format!("{pair},").into_bytes(),
+            ..Checkpoint::default()
+        };
         staging.begin_write(numbers(from + 1, from + 2999), checkpoint).await.unwrap();
         begin(&mut staging, numbers(from + 3000, from + 3000), &format!("at {}", from + 3000)).await;
         for rows in [2999, 1] {
@@ -193,4 +197,22 @@ async fn a_table_that_lost_rows_is_not_published() {
         assert!(text.contains(&format!("has {rows} rows")), "{text}");
         assert_eq!(database.datasets.count(caller()).await.unwrap(), 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_of_a_run_without_its_lease_commits_nothing() {
+    let database = TestDatabase::postgres().await;
+    let (task, plan) = (crate::harness::task_id(), plan("sales", PublishMode::Create, 1));
+    let mut staging = database.datasets.stage(task, 1, &plan).await.unwrap();
+    staging.write(numbers(1, 2), "at 2".into()).await.unwrap();
+    let lost = Checkpoint { lease: CommitLease::new(|| false), ..Checkpoint::from("at 9") };
+    let refused = staging.write(numbers(3, 9), lost).await.unwrap_err();
+    assert!(refused.is_unavailable(), "{refused}");
+    staging.close().await.unwrap();
+    assert_eq!(database.datasets.staged_cursor(task, 1).await.unwrap().as_deref(), Some("at 2"));
+    let mut staging = database.datasets.stage(task, 1, &plan).await.unwrap();
+    let held = Checkpoint { lease: CommitLease::new(|| true), ..Checkpoint::from("at 9") };
+    staging.write(numbers(3, 9), held).await.unwrap();
+    staging.close().await.unwrap();
+    assert_eq!(database.datasets.publish(task, 1, Timestamp::UNIX_EPOCH).await.unwrap(), 9);
 }

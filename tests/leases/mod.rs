@@ -6,6 +6,7 @@ mod frozen;
 mod kinds;
 mod namesakes;
 mod outages;
+mod paused;
 
 use serde_json::Value;
 use tempfile::TempDir;

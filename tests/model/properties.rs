@@ -9,6 +9,7 @@ pub const STATES: &str = "1: a task that ended for good never changes";
 pub const FENCE: &str = "2: a run with an outdated epoch changes nothing";
 pub const LEASE: &str = "2: nothing is sent without the lease, or twice";
 pub const STILL: &str = "3: PAUSED and TERMINATED are written after the run has stopped";
+pub const QUIET: &str = "3: no row changes while a task is PAUSED or TERMINATED, and none is left of a TERMINATED one";
 pub const WHOLE: &str = "6: a result is visible whole or not at all";
 pub const PROGRESS: &str = "7: progress never goes back";
 pub const ATTEMPTS: &str = "8: only an expired lease counts as an attempt";
@@ -21,6 +22,7 @@ pub fn properties() -> Vec<Property<Cluster>> {
         Property::always(FENCE, |_, world: &World| !world.seen.zombie_wrote),
         Property::always(LEASE, |_, world: &World| is_sent_once(world)),
         Property::always(STILL, |_, world: &World| !is_still(world.row.state) || !is_held(world)),
+        Property::always(QUIET, |_, world: &World| is_quiet(world)),
         Property::always(WHOLE, |_, world: &World| is_whole(world)),
         Property::always(PROGRESS, |_, world: &World| !world.seen.went_back),
         Property::always(ATTEMPTS, |model, world: &World| world.row.attempt == model.expiries(world)),
@@ -41,6 +43,11 @@ pub fn properties() -> Vec<Property<Cluster>> {
 /// A client that resumes a failed task asks for another attempt.
 fn is_sent_once(world: &World) -> bool {
     !world.seen.sent_without_lease && world.sent <= 1 + world.seen.resumed
+}
+
+/// Also for runs on nodes that lost their lease and do not know it yet.
+fn is_quiet(world: &World) -> bool {
+    !world.seen.moved_while_still && (world.row.state != State::Terminated || world.staging.is_none())
 }
 
 fn is_still(state: State) -> bool {

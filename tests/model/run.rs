@@ -35,11 +35,16 @@ impl Cluster {
         let Some(run) = world.nodes[node].run.clone() else {
             return;
         };
+        let rows = (world.staging.clone(), world.visible);
         let next = match self.work {
+            // A node that may not act waits for its next heartbeat.
+            Work::Rows if world.nodes[node].may_act == 0 && self.rules.self_fence => Some(run),
             Work::Rows => self.step_of_rows(world, node, &run),
             Work::Send => self.step_of_sending(world, node, &run),
         };
         world.nodes[node].run = next;
+        let is_still = matches!(world.row.state, State::Paused | State::Terminated);
+        world.seen.moved_while_still |= is_still && rows != (world.staging.clone(), world.visible);
     }
 
     /// None if a newer run has the task.

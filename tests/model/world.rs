@@ -148,4 +148,6 @@ pub struct Seen {
     pub went_back: bool,
     /// A task that had ended for good changed.
     pub revived: bool,
+    /// A run changed its rows while the task was PAUSED or TERMINATED.
+    pub moved_while_still: bool,
 }

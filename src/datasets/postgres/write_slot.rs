@@ -179,6 +179,7 @@ impl WriteTarget {
         if !decision.decide() {
             return Err(Error::Cancelled);
         }
+        checkpoint.lease.check()?;
         let fenced = sqlx::query(COMMIT).bind(self.task.to_string()).bind(self.epoch).bind(*before);
         let fenced = fenced.bind(&checkpoint.cursor).bind(i64::try_from(batch.len()).unwrap_or(i64::MAX));
         in_time(fenced.fetch_optional(&mut *to)).await?.ok_or(Error::LeaseLost)?;

@@ -83,6 +83,8 @@ async fn export(datasets: &dyn Datasets, context: &Context) -> Result<ResultFile
     {
         return Ok(spec.result_file(finished.clone()));
     }
+    // A pin carries no epoch.
+    context.may_act().await?;
     let snapshot = datasets.pin(&Caller::system(), context.id().into(), &spec.dataset).await.map_err(Failure::from)?;
     let (cursor, report, finished) = write_file(datasets, context, (&spec, &snapshot), cursor).await?;
     context.set_checkpoint(&ExportCursor { finished: Some(finished.clone()), ..cursor }, report)?;

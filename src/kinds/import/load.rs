@@ -26,6 +26,7 @@ pub async fn run(import: &Import, context: &Context) -> Result<Option<ResultFile
         let cursor = cursor.without_rejects();
         context.set_checkpoint(&cursor, report(&cursor))?;
     }
+    context.may_act().await?;
     let (datasets, id, epoch) = (Arc::clone(&import.datasets), context.id(), context.epoch());
     let staged = context.uninterrupted(async move { datasets.staged_cursor(id, epoch).await }).await?;
     let cursor = staged.map_err(stopped_by)?.as_deref().map(parse_cursor).transpose()?;
@@ -52,6 +53,8 @@ async fn load_text(
 ) -> Result<Option<ResultFile>, StopReason> {
     let mut records = open_records(datasets, context, spec, text, file, resumed).await?;
     let plan = ImportPlan { dataset: spec.dataset.clone(), mode: spec.mode, columns: records.columns().to_vec() };
+    // After a termination, no newer epoch stops a run from making a staging.
+    context.may_act().await?;
     let mut staging = datasets.stage(context.id(), context.epoch(), &plan).await.map_err(stopped_by)?;
     if let Some(text) = staging.cursor() {
         records = records.resume(parse_cursor(text)?)?;

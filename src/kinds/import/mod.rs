@@ -101,6 +101,7 @@ impl Kind for Import {
     }
 
     async fn publish(&self, context: &Context, _: Option<&ResultFile>) -> Result<(), Failure> {
+        super::require_lease(context).await?;
         self.datasets.publish(context.id(), context.epoch(), context.now()).await?;
         Ok(())
     }

@@ -14,7 +14,7 @@ use super::row_schema::RowError;
 use super::spec::{BadRows, CsvFormat, ImportCursor, ImportSpec};
 use super::{rejects, report};
 use crate::clock::Clock;
-use crate::datasets::{self, Batch, Checkpoint, Error, Staging, WriteOutcome};
+use crate::datasets::{self, Batch, Checkpoint, CommitLease, Error, Staging, WriteOutcome};
 use crate::runner::{Context, Failure, StopReason};
 
 /// Time without a batch after which the last commit is reported. Checkpoints may skip commits that come sooner.
@@ -131,7 +131,12 @@ impl<'a> ImportWriter<'a> {
 
     async fn begin(&mut self, rows: Batch, pending: PendingBatch) -> Result<(), StopReason> {
         let cursor = serde_json::to_string(&pending.cursor).map_err(|error| Failure::internal(error.to_string()))?;
-        let checkpoint = Checkpoint { cursor, rejects: pending.rejects.clone() };
+        let lease = CommitLease::new(self.context.lease_check());
+        let checkpoint = Checkpoint { cursor, rejects: pending.rejects.clone(), lease };
+        tokio::select! {
+            stop = self.context.stopped() => return Err(stop),
+            allowed = self.context.may_act() => allowed?,
+        }
         self.staging.begin_write(rows, checkpoint).await.map_err(stopped_by)?;
         self.pending.push_back(pending);
         Ok(())
