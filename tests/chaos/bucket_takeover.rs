@@ -8,6 +8,7 @@ use super::buckets::TwoWithBucket;
 use super::folder::{is_exact, same_cells};
 use super::two_nodes::{runner, taken_over};
 use crate::harness::csv;
+use crate::harness::origin::{Origin, Script};
 use crate::harness::server::Server;
 
 /// Digits of a computation that takes some seconds.
@@ -111,4 +112,50 @@ async fn a_paused_computation_goes_on_at_another_node() {
     assert!(digits(there, &id).await == expected, "every digit is as without an interruption");
     let left = two.bucket.keys().await;
     assert!(left.iter().all(|key| !key.contains("/part-")), "{left:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_computation_of_a_node_that_dies_goes_on_from_its_parts() {
+    let mut two = TwoWithBucket::start(&[]).await;
+    let expected = two.a.pi(DIGITS).await;
+    two.a.until(&expected, "COMPLETED").await;
+    let expected = digits(&two.b, &expected).await;
+    let id = two.a.pi(DIGITS).await;
+    two.b.until_done(&id, u64::from(DIGITS) / 2).await;
+    // A pause copies the parts to the bucket, as thirty seconds of work do.
+    assert_eq!(two.b.control("pause", &id).await, "PAUSED");
+    let done = two.b.task(&id).await["progress"]["done"].as_u64().unwrap();
+    two.b.control("resume", &id).await;
+    // The run that was resumed has read what it needs.
+    two.b.until_done(&id, done + 1).await;
+    let before = two.bucket.requests("GET part").await;
+    let (here, there) = two.roles(&id).await;
+    here.kill().await;
+    there.until(&id, "COMPLETED").await;
+    let task = there.task(&id).await;
+    assert_eq!((task["attempt"].as_u64(), runner(&task) == "nobody"), (Some(1), false), "{task}");
+    assert!(digits(there, &id).await == expected, "every digit is as without an interruption");
+    assert!(two.bucket.requests("GET part").await > before, "the other node fetched the parts");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_from_a_url_of_a_node_that_dies_requests_the_rest_by_range() {
+    let file = csv::wide(100_000, 3);
+    let script = Script { body: file.clone().into_bytes(), tag: Some("\"v1\""), ranges: true, ..Script::default() };
+    let origin = Origin::start(script).await;
+    let mut two = TwoWithBucket::start(&[("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true")]).await;
+    let input = json!({ "source": { "url": origin.url }, "dataset": "rows", "maxRowsPerSecond": 20_000 });
+    let query = "mutation($input: StartImportInput!) { startImport(input: $input) { id } }";
+    let started = two.a.data(query, json!({ "input": input })).await;
+    let id = started["startImport"]["id"].as_str().unwrap().to_owned();
+    let done = two.a.until_done(&id, 30_000).await["progress"]["done"].as_u64().unwrap();
+    let (here, there) = two.roles(&id).await;
+    here.kill().await;
+    taken_over(there, &id, 1, done).await;
+    there.until(&id, "COMPLETED").await;
+    is_exact(there, "rows", &file).await;
+    let requests = origin.requests();
+    let range = requests.last().unwrap().lines().find_map(|line| line.strip_prefix("range: bytes="));
+    let from = range.and_then(|range| range.strip_suffix('-')?.parse::<usize>().ok());
+    assert!(from.is_some_and(|from| from > 400_000), "{requests:?}");
 }

@@ -131,7 +131,7 @@ impl Bucket {
         state["keys"].as_array().unwrap().len() + usize::try_from(state["multiparts"].as_u64().unwrap()).unwrap()
     }
 
-    /// Returns how many requests with this method came so far.
+    /// Returns how many requests with this method came so far. `GET part`: for kept parts of a result.
     pub async fn requests(&self, method: &str) -> u64 {
         let state = self.control(reqwest::Method::GET, "_state", Value::Null).await;
         state["requests"][method].as_u64().unwrap_or(0)

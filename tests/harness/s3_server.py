@@ -141,6 +141,7 @@ class Door:
 
         with lock:
             requests[f"{bucket} {method}"] += 1
+            requests[f"{bucket} {method} part"] += "/part-" in key
             fault = fault_of(bucket, method, key)
         if fault == "500":
             return refuse("500 Internal Server Error", "InternalError")
