@@ -25,7 +25,8 @@ pub enum TaskState {
     Pausing,
     /// Paused. The task uses no CPU and holds no connection, lock or thread.
     Paused,
-    /// Termination requested. What the task wrote is being rolled back.
+    /// Termination requested. What the task wrote is being rolled back. If that fails eight times in a row, or permanently, the task
+    /// becomes FAILED.
     Terminating,
     /// Terminated. Everything the task wrote has been rolled back. Final.
     Terminated,
