@@ -7,14 +7,13 @@ COPY . .
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     cargo build --profile dist --locked --bin pausa \
     && install -D target/dist/pausa /out/pausa \
-    && mkdir /out/data /out/files
+    && mkdir /out/data
 
 FROM debian:bookworm-20260824-slim
 # The certificates of public servers, for source.url, timers, databases and S3.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /out/pausa /usr/local/bin/pausa
 COPY --from=build --chown=10001:10001 /out/data /var/lib/pausa
-COPY --from=build --chown=10001:10001 /out/files /var/lib/pausa-files
 COPY LICENSE-MIT LICENSE-APACHE assets/graphiql/LICENSES.txt /usr/share/doc/pausa/
 USER 10001:10001
 WORKDIR /var/lib/pausa

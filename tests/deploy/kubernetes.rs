@@ -2,14 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::manifests::{assert_pinned, assert_settings, documents, file, seconds, tool};
+use super::manifests::{
+    assert_aws_variables, assert_pinned, assert_settings, assert_subcommand, connections, documents, documents_of,
+    file, seconds, text, tool,
+};
 
 /// Oldest and newest version of Kubernetes whose schemas the manifests match.
 const VERSIONS: [&str; 2] = ["1.30", "1.35"];
 
 const FOLDER: &str = "deploy/kubernetes";
+
+/// The secret `pausa` as README.md creates it.
+const README_SECRET: [(&str, &str); 5] = [
+    ("database_url", "'postgres://pausa:PASSWORD@postgres.example.org/pausa'"),
+    ("redis_url", "\"redis://:$VALKEY@pausa-valkey:6379/0\""),
+    ("valkey_config", "\"requirepass $VALKEY\""),
+    ("s3_access_key", "KEY"),
+    ("s3_secret_key", "SECRET"),
+];
 
 /// Returns the names of the files that the kustomization lists.
 fn resources() -> Vec<String> {
@@ -25,6 +37,31 @@ fn objects(kind: &str) -> Vec<Value> {
     all.retain(|object| object["kind"] == kind);
     assert!(!all.is_empty(), "{kind}");
     all
+}
+
+/// Returns the deployments that run Pausa.
+fn nodes() -> Vec<Value> {
+    let mut deployments = objects("Deployment");
+    deployments.retain(|deployment| container(deployment)["name"] == "pausa");
+    assert_eq!(deployments.len(), 2);
+    deployments
+}
+
+/// Returns the variables of a deployment's nodes, with a secret in a folder.
+fn variables(deployment: &Value, secret: &tempfile::TempDir) -> BTreeMap<String, String> {
+    let literals = README_SECRET.map(|(name, value)| format!("--from-literal={name}={value}"));
+    let readme = text("README.md");
+    for ((name, value), literal) in README_SECRET.iter().zip(literals) {
+        assert!(readme.contains(&literal), "{literal}");
+        std::fs::write(secret.path().join(name), value.trim_matches(['\'', '"'])).unwrap();
+    }
+    let mut variables = settings();
+    for variable in container(deployment)["env"].as_array().unwrap() {
+        let value = variable["value"].as_str().unwrap_or("from-elsewhere");
+        let value = value.replace("/run/secrets/pausa", secret.path().to_str().unwrap());
+        variables.insert(variable["name"].as_str().unwrap().to_owned(), value);
+    }
+    variables
 }
 
 fn container(deployment: &Value) -> &Value {
@@ -63,20 +100,14 @@ fn every_file_is_listed_and_valid() {
 #[test]
 fn the_program_accepts_the_settings_of_each_node() {
     let secret = tempfile::tempdir().unwrap();
-    for (name, value) in [("database_url", "postgres://pausa:x@db/pausa"), ("redis_url", "rediss://:x@redis:6379")] {
-        std::fs::write(secret.path().join(name), value).unwrap();
-    }
-    for deployment in objects("Deployment") {
-        let mut variables = settings();
-        for variable in container(&deployment)["env"].as_array().unwrap() {
-            let value = variable["value"].as_str().unwrap_or("from-elsewhere");
-            let value = value.replace("/run/secrets/pausa", secret.path().to_str().unwrap());
-            variables.insert(variable["name"].as_str().unwrap().to_owned(), value);
-        }
+    for deployment in nodes() {
+        let variables = variables(&deployment, &secret);
         assert_settings(&variables);
+        assert_aws_variables(&variables);
+        let arguments = container(&deployment)["args"].as_array().unwrap().iter();
+        assert_subcommand(&arguments.map(|argument| argument.as_str().unwrap()).collect::<Vec<_>>());
         let role = &deployment["metadata"]["labels"]["app.kubernetes.io/component"];
         assert_eq!(variables["PAUSA_ROLE"], *role);
-        assert_pinned(container(&deployment)["image"].as_str().unwrap());
         let mounted = &container(&deployment)["volumeMounts"];
         assert!(
             mounted.as_array().unwrap().iter().any(|mount| mount["mountPath"] == variables["PAUSA_DATA_DIR"].as_str())
@@ -88,7 +119,7 @@ fn the_program_accepts_the_settings_of_each_node() {
 fn each_node_has_time_to_drain_and_to_stop() {
     let settings = settings();
     let needed = seconds(&settings["PAUSA_SHUTDOWN_DRAIN"]) + seconds(&settings["PAUSA_SHUTDOWN_GRACE"]) + 2.0;
-    for deployment in objects("Deployment") {
+    for deployment in nodes() {
         let spec = &deployment["spec"]["template"]["spec"];
         assert!(spec["terminationGracePeriodSeconds"].as_f64().unwrap() > needed, "{needed} s are needed");
         let probe = &container(&deployment)["readinessProbe"];
@@ -99,8 +130,8 @@ fn each_node_has_time_to_drain_and_to_stop() {
 
 #[test]
 fn selectors_ports_and_probes_match_the_nodes() {
-    let deployments = objects("Deployment");
-    let service = objects("Service").remove(0);
+    let deployments = nodes();
+    let service = service("pausa");
     let port = &service["spec"]["ports"][0]["targetPort"];
     for deployment in &deployments {
         assert!(selects(&deployment["spec"]["selector"]["matchLabels"], pod_labels(deployment)));
@@ -125,10 +156,125 @@ fn selectors_ports_and_probes_match_the_nodes() {
             [&budget["metadata"]["name"]]
         );
     }
-    for policy in objects("NetworkPolicy") {
-        let selector = &policy["spec"]["podSelector"]["matchLabels"];
-        assert!(deployments.iter().any(|deployment| selects(selector, pod_labels(deployment))));
+}
+
+#[test]
+fn every_container_is_hardened_and_has_probes_and_resources() {
+    for deployment in objects("Deployment") {
+        let (name, container) = (&deployment["metadata"]["name"], container(&deployment));
+        let pod = &deployment["spec"]["template"]["spec"];
+        assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{name}");
+        assert!(pod["securityContext"]["runAsUser"].as_u64().unwrap() > 0, "{name}");
+        assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{name}");
+        assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
+        let context = &container["securityContext"];
+        assert_eq!(
+            (&context["readOnlyRootFilesystem"], &context["allowPrivilegeEscalation"]),
+            (&json!(true), &json!(false)),
+            "{name}"
+        );
+        assert_eq!(context["capabilities"]["drop"], json!(["ALL"]), "{name}");
+        for (group, resource) in [("requests", "cpu"), ("requests", "memory"), ("limits", "memory")] {
+            assert!(container["resources"][group][resource].is_string(), "{name}: {group} {resource}");
+        }
+        assert!(container["readinessProbe"].is_object() && container["livenessProbe"].is_object(), "{name}");
+        assert_pinned(container["image"].as_str().unwrap());
+        for volume in pod["volumes"].as_array().unwrap() {
+            assert!(volume["emptyDir"].is_object() || volume["secret"].is_object(), "{name}: {volume} is shared");
+        }
     }
+}
+
+#[test]
+fn network_policies_let_each_pod_reach_what_it_uses_and_nothing_reaches_valkey_but_nodes() {
+    let (deployments, policies) = (objects("Deployment"), objects("NetworkPolicy"));
+    let selected = |deployment: &Value| -> Vec<&Value> {
+        policies
+            .iter()
+            .filter(|policy| selects(&policy["spec"]["podSelector"]["matchLabels"], pod_labels(deployment)))
+            .collect()
+    };
+    for deployment in &deployments {
+        let types: Vec<_> =
+            selected(deployment).iter().flat_map(|policy| policy["spec"]["policyTypes"].as_array().unwrap()).collect();
+        assert!(["Ingress", "Egress"].iter().all(|kind| types.iter().any(|known| *known == kind)), "{types:?}");
+    }
+    let valkey = deployments.iter().find(|deployment| container(deployment)["name"] == "valkey").unwrap();
+    let (service, port) = (service("pausa-valkey"), &container(valkey)["ports"][0]);
+    assert!(selects(&service["spec"]["selector"], pod_labels(valkey)));
+    assert_eq!(
+        (&service["spec"]["ports"][0]["port"], &service["spec"]["ports"][0]["targetPort"]),
+        (&json!(6379), &port["name"])
+    );
+    assert_eq!(port["containerPort"], 6379);
+    let [policy] = selected(valkey)[..] else { panic!("one policy is for Valkey alone") };
+    let ingress = &policy["spec"]["ingress"][0];
+    assert_eq!(ingress["ports"], json!([{ "port": port["name"] }]));
+    assert!(policy["spec"]["egress"].is_null(), "it connects to nothing");
+    for node in nodes() {
+        assert!(selects(&ingress["from"][0]["podSelector"]["matchLabels"], pod_labels(&node)));
+        let rules: Vec<_> = selected(&node)
+            .iter()
+            .flat_map(|policy| policy["spec"]["egress"].as_array().into_iter().flatten())
+            .collect();
+        let allowed = |port: u64| {
+            rules.iter().any(|rule| rule["ports"].as_array().unwrap().iter().any(|known| known["port"] == port))
+        };
+        assert!([53, 443, 5432, 6379].into_iter().all(allowed), "{rules:?}");
+        let to_valkey = rules.iter().find(|rule| rule["ports"] == json!([{ "port": 6379 }])).unwrap();
+        assert!(selects(&to_valkey["to"][0]["podSelector"]["matchLabels"], pod_labels(valkey)));
+    }
+}
+
+fn service(name: &str) -> Value {
+    objects("Service").into_iter().find(|service| service["metadata"]["name"] == name).unwrap()
+}
+
+#[test]
+fn the_secret_has_each_file_that_is_used() {
+    let secret = tempfile::tempdir().unwrap();
+    for node in nodes() {
+        let variables = variables(&node, &secret);
+        let files =
+            variables.iter().filter(|(name, _)| name.ends_with("_FILE")).map(|(_, path)| std::path::Path::new(path));
+        assert!(files.clone().count() == 4 && files.clone().all(std::path::Path::exists), "{variables:?}");
+        let redis = reqwest::Url::parse(&std::fs::read_to_string(secret.path().join("redis_url")).unwrap()).unwrap();
+        assert_eq!((redis.host_str(), redis.port()), (Some("pausa-valkey"), Some(6379)));
+    }
+    let valkey =
+        objects("Deployment").into_iter().find(|deployment| container(deployment)["name"] == "valkey").unwrap();
+    let items = &valkey["spec"]["template"]["spec"]["volumes"][0]["secret"]["items"];
+    assert_eq!(items, &json!([{ "key": "valkey_config", "path": "valkey_config" }]), "Valkey sees no other secret");
+}
+
+#[test]
+fn the_documentation_has_the_connections_at_the_autoscalers_maximum() {
+    let (secret, scaler) = (tempfile::tempdir().unwrap(), objects("HorizontalPodAutoscaler").remove(0));
+    let (mut pods, mut needed) = (0, 0);
+    for node in nodes() {
+        let scaled = node["metadata"]["name"] == scaler["spec"]["scaleTargetRef"]["name"];
+        let replicas = if scaled { &scaler["spec"]["maxReplicas"] } else { &node["spec"]["replicas"] };
+        let surge = &node["spec"]["strategy"]["rollingUpdate"]["maxSurge"];
+        let most = u32::try_from(replicas.as_u64().unwrap() + surge.as_u64().unwrap()).unwrap();
+        (pods, needed) = (pods + most, needed + most * connections(&variables(&node, &secret)));
+    }
+    let sentence = format!("{pods} × {} = {needed}", needed / pods);
+    assert!(text("docs/deployment.md").contains(&sentence), "{sentence}");
+}
+
+#[test]
+fn kustomize_builds_all_objects_in_one_namespace() {
+    let built = documents_of(&tool("kubectl", &["kustomize", FOLDER]));
+    let files = resources();
+    let listed = documents(&files.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(built.len(), listed.len());
+    for object in &built {
+        assert!(object["kind"] == "Namespace" || object["metadata"]["namespace"] == "pausa", "{object}");
+    }
+    let version = concat!(":", env!("CARGO_PKG_VERSION"));
+    let deployments = built.iter().filter(|object| object["kind"] == "Deployment");
+    let images: Vec<_> = deployments.map(|deployment| container(deployment)["image"].as_str().unwrap()).collect();
+    assert_eq!(images.iter().filter(|image| image.ends_with(version)).count(), 2, "{images:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use pausa::config::Config;
 use serde_json::Value;
 
 /// The folder of the Python tools.
@@ -26,7 +27,8 @@ pub fn text(name: &str) -> String {
 
 /// Runs one of the Python tools, which must succeed. Returns what it prints.
 pub fn tool(name: &str, arguments: &[&str]) -> String {
-    let mut command = Command::new(file(TOOLS).join(name));
+    let installed = file(TOOLS).join(name);
+    let mut command = Command::new(if installed.exists() { installed } else { PathBuf::from(name) });
     let output = command.args(arguments).current_dir(file("")).output().expect("run scripts/needs.sh");
     let printed = String::from_utf8_lossy(&[&*output.stdout, &*output.stderr].concat()).into_owned();
     assert!(output.status.success(), "{name} {arguments:?}:\n{printed}");
@@ -37,6 +39,13 @@ pub fn tool(name: &str, arguments: &[&str]) -> String {
 pub fn documents(names: &[&str]) -> Vec<Value> {
     let read = tool("python", &[&["-c", TO_JSON], names].concat());
     serde_json::from_str(&read).unwrap()
+}
+
+/// Returns the documents of a YAML text.
+pub fn documents_of(yaml: &str) -> Vec<Value> {
+    let written = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(written.path(), yaml).unwrap();
+    documents(&[written.path().to_str().unwrap()])
 }
 
 /// Asserts that a reference to an image names a version, such as 17.7, or a day.
@@ -59,6 +68,29 @@ pub fn assert_settings(variables: &BTreeMap<String, String>) {
     let printed = String::from_utf8(output.stderr).unwrap();
     let expected = "pausa: no answer from http://127.0.0.1:8080/readyz";
     assert!(printed.starts_with(expected) || output.status.success(), "{variables:?}: {printed}");
+}
+
+/// Returns the number of connections to PostgreSQL of a node with these variables, as docs/operations.md counts them.
+pub fn connections(variables: &BTreeMap<String, String>) -> u32 {
+    let config = Config::load(None, variables.clone().into_iter(), &[]).unwrap();
+    config.store_connections + config.datasets_connections + 3
+}
+
+/// Asserts that the program knows the subcommand and its flags.
+pub fn assert_subcommand(arguments: &[&str]) {
+    let help = Command::new(env!("CARGO_BIN_EXE_pausa")).args([arguments[0], "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    assert!(help.contains(&format!("Usage: pausa {}", arguments[0])), "{arguments:?}: {help}");
+    assert!(arguments[1..].iter().all(|flag| help.contains(flag)), "{arguments:?}: {help}");
+}
+
+/// Asserts that README.md describes the AWS_* variables among these, or those whose files they name. The program ignores others.
+pub fn assert_aws_variables(variables: &BTreeMap<String, String>) {
+    let readme = text("README.md");
+    let listed = readme.lines().find(|line| line.starts_with("| AWS_ENDPOINT_URL")).unwrap();
+    for name in variables.keys().filter(|name| name.starts_with("AWS_")) {
+        assert!(listed.contains(name.trim_end_matches("_FILE")), "{name}");
+    }
 }
 
 /// Returns the number of seconds in a setting such as `20s` or `5`.

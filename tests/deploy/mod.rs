@@ -1,5 +1,6 @@
 //! Several nodes as operators run them: restarts one after the other, and upgrades.
 
+mod cluster;
 mod compose;
 mod draining;
 mod health;

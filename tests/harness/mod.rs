@@ -13,6 +13,7 @@ pub mod proxy;
 pub mod receiver;
 pub mod redis;
 pub mod s3;
+pub mod seaweedfs;
 pub mod server;
 pub mod small_disk;
 pub mod tus;

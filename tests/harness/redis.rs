@@ -13,6 +13,7 @@ use super::server::PATIENCE;
 /// A server that is killed when it is dropped.
 pub struct Redis {
     port: u16,
+    arguments: Vec<String>,
     folder: tempfile::TempDir,
     process: Option<Child>,
 }
@@ -20,15 +21,26 @@ pub struct Redis {
 impl Redis {
     /// Starts a server.
     pub async fn start() -> Redis {
+        Redis::with(&["--save", "", "--requirepass", "open-sesame"].map(str::to_owned)).await
+    }
+
+    /// Starts a server with these arguments. The first may be a file of settings.
+    pub async fn with(arguments: &[String]) -> Redis {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let mut redis = Redis { port, folder: tempfile::tempdir().unwrap(), process: None };
+        let folder = tempfile::tempdir().unwrap();
+        let mut redis = Redis { port, arguments: arguments.to_vec(), folder, process: None };
         redis.restart().await;
         redis
     }
 
+    /// Returns the address, such as `127.0.0.1:43211`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// Returns the URL, with the password.
     pub fn url(&self) -> String {
-        format!("redis://:open-sesame@127.0.0.1:{}/0", self.port)
+        format!("redis://:open-sesame@{}/0", self.address())
     }
 
     /// Kills the server as SIGKILL does.
@@ -46,7 +58,8 @@ impl Redis {
         let (program, libraries) = program();
         let process = Command::new(program)
             .env("LD_LIBRARY_PATH", libraries)
-            .args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--requirepass", "open-sesame", "--dir"])
+            .args(&self.arguments)
+            .args(["--port", &port, "--bind", "127.0.0.1", "--dir"])
             .arg(folder)
             .stdout(Stdio::null())
             .spawn()
