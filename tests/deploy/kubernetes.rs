@@ -10,7 +10,7 @@ use super::manifests::{
 };
 
 /// Oldest and newest version of Kubernetes whose schemas the manifests match.
-const VERSIONS: [&str; 2] = ["1.30", "1.35"];
+const VERSIONS: [&str; 2] = ["1.30", "1.37"];
 
 const FOLDER: &str = "deploy/kubernetes";
 

@@ -42,7 +42,9 @@ impl Topology {
         let redis = Redis::with(&arguments(&services["valkey"], &secrets)).await;
         replace(&format!("{secrets}/redis_url"), "valkey:6379", &redis.address());
         let s3 = SeaweedFs::start(&arguments(&services["s3"], &secrets)).await;
-        s3.run(&file("deploy/compose/make-bucket.sh")).await;
+        for _ in ["the first start", "another start"] {
+            s3.run(&file("deploy/compose/make-bucket.sh")).await;
+        }
         let (mut api, mut workers, mut ports) = (Vec::new(), BTreeMap::new(), Vec::new());
         for name in ["api-1", "api-2", "worker-1", "worker-2"] {
             let port = free_port();
