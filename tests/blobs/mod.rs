@@ -6,6 +6,7 @@ pub mod bucket;
 pub mod folder;
 mod parts;
 mod results;
+mod seaweedfs;
 mod uploads;
 
 use std::sync::Arc;
@@ -51,6 +52,13 @@ macro_rules! conformance {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn $test() {
                 crate::blobs::$file::$test(&crate::blobs::bucket::InBucket::new().await).await;
+            })*
+        }
+
+        mod in_seaweedfs {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $test() {
+                crate::blobs::$file::$test(&crate::blobs::seaweedfs::InSeaweedFs::new().await).await;
             })*
         }
     };

@@ -7,5 +7,6 @@ mod health;
 mod kubernetes;
 mod manifests;
 mod migrations;
+pub mod objects;
 mod rolling;
 mod topology;

@@ -10,8 +10,8 @@ use tokio::process::Command;
 
 use super::compose::{make_secrets, variables};
 use super::manifests::{documents, file};
+use super::objects::Objects;
 use crate::harness::redis::Redis;
-use crate::harness::seaweedfs::SeaweedFs;
 use crate::harness::server::{PATIENCE, Server};
 use crate::store::test_store::TestStore;
 
@@ -23,8 +23,8 @@ pub struct Topology {
     pub workers: BTreeMap<String, Server>,
     /// The address of the cluster.
     pub proxy: Server,
-    secrets: String,
-    s3: SeaweedFs,
+    /// What the nodes keep in S3.
+    pub objects: Objects,
     _test_store: TestStore,
     _redis: Redis,
     _folder: tempfile::TempDir,
@@ -41,14 +41,11 @@ impl Topology {
         std::fs::write(format!("{secrets}/database_url"), &test_store.url).unwrap();
         let redis = Redis::with(&arguments(&services["valkey"], &secrets)).await;
         replace(&format!("{secrets}/redis_url"), "valkey:6379", &redis.address());
-        let s3 = SeaweedFs::start(&arguments(&services["s3"], &secrets)).await;
-        for _ in ["the first start", "another start"] {
-            s3.run(&file("deploy/compose/make-bucket.sh")).await;
-        }
+        let objects = Objects::start(&services["s3"], &secrets).await;
         let (mut api, mut workers, mut ports) = (Vec::new(), BTreeMap::new(), Vec::new());
         for name in ["api-1", "api-2", "worker-1", "worker-2"] {
             let port = free_port();
-            let settings = settings(&services[name], &secrets, &s3.url, port);
+            let settings = settings(&services[name], &secrets, objects.endpoint(), port);
             let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
             let server = Server::with(&settings).await;
             match name.starts_with("api") {
@@ -57,19 +54,12 @@ impl Topology {
             };
         }
         let proxy = start_proxy(&ports).await;
-        Topology { api, workers, proxy, secrets, s3, _test_store: test_store, _redis: redis, _folder: folder }
-    }
-
-    /// Returns the keys of everything in the bucket.
-    pub async fn objects(&self) -> Vec<String> {
-        let [access, secret] = ["s3_access_key", "s3_secret_key"]
-            .map(|name| std::fs::read_to_string(format!("{}/{name}", self.secrets)).unwrap().trim().to_owned());
-        self.s3.keys("pausa", &access, &secret).await
+        Topology { api, workers, proxy, objects, _test_store: test_store, _redis: redis, _folder: folder }
     }
 }
 
-/// The arguments of a service, without its program or subcommand's folder. Its secrets are those in `secrets`.
-fn arguments(service: &Value, secrets: &str) -> Vec<String> {
+/// The arguments of a service's program. Its secrets are those in the folder `secrets`.
+pub fn arguments(service: &Value, secrets: &str) -> Vec<String> {
     let command = service["command"].as_array().unwrap().iter();
     let texts = command.map(|argument| argument.as_str().unwrap().replace("/run/secrets", secrets));
     texts.filter(|argument| argument != "valkey-server").collect()

@@ -1,14 +1,15 @@
-//! SeaweedFS, the S3 store of docker-compose.yml, with the arguments that it has there.
+//! SeaweedFS, the S3 store of docker-compose.yml.
 
 use std::net::TcpListener;
-use std::path::Path;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use futures_util::TryStreamExt;
-use object_store::aws::{AmazonS3, AmazonS3Builder};
-use object_store::{ObjectMeta, ObjectStore};
+use object_store::ObjectStore;
+use object_store::aws::AmazonS3Builder;
 use serde_json::Value;
-use tokio::process::{Child, Command};
 
 use super::server::PATIENCE;
 
@@ -29,10 +30,12 @@ const PORTS: [&str; 10] = [
     "admin.port.grpc",
 ];
 
-/// A running store. Dropping it kills the process and removes its folder.
+/// Runs the program until the standard input ends, and removes its folder. So nothing is left if the tests are killed.
+const GUARD: &str = r#"folder=$1; shift; "$@" >/dev/null 2>&1 & cat >/dev/null; kill -9 $!; wait; rm -rf "$folder""#;
+
+/// A running store. It ends when this is dropped, or when the tests end.
 pub struct SeaweedFs {
     _process: Child,
-    _folder: tempfile::TempDir,
     /// Address for S3, such as `http://127.0.0.1:43211`.
     pub url: String,
     filer: String,
@@ -42,20 +45,21 @@ pub struct SeaweedFs {
 impl SeaweedFs {
     /// Starts a store with these arguments, and waits until it answers.
     pub async fn start(arguments: &[String]) -> SeaweedFs {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = tempfile::tempdir().unwrap().keep();
         let ports = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let ports = ports.map(|listener| listener.local_addr().unwrap().port());
-        let mut command = Command::new(program());
-        command.args(arguments).arg(format!("-dir={}", folder.path().display())).current_dir(folder.path());
-        command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1"]).env("TMPDIR", folder.path());
+        let mut command = Command::new("sh");
+        command.args(["-c", GUARD, "guard"]).arg(&folder).arg(program()).args(arguments);
+        command.arg(format!("-dir={}", folder.display())).args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1"]);
         command.args(PORTS.iter().zip(ports).map(|(name, port)| format!("-{name}={port}")));
-        let process = command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true).spawn();
-        let process = process.expect("weed is missing: run scripts/needs.sh");
+        command.current_dir(&folder).env("TMPDIR", &folder).stdin(Stdio::piped());
+        let process = command.spawn().unwrap();
         let [url, filer] = [ports[0], ports[2]].map(|port| format!("http://127.0.0.1:{port}"));
         // The port for HTTP and that for gRPC.
         let master = format!("127.0.0.1:{}.{}", ports[4], ports[5]);
-        let store = SeaweedFs { _process: process, _folder: folder, url, filer, master };
-        tokio::time::timeout(PATIENCE, store.until_healthy()).await.expect("SeaweedFS did not start in time");
+        let store = SeaweedFs { _process: process, url, filer, master };
+        let started = tokio::time::timeout(PATIENCE, store.until_healthy()).await;
+        started.expect("SeaweedFS did not start in time: run scripts/needs.sh");
         store
     }
 
@@ -70,36 +74,40 @@ impl SeaweedFs {
     /// Runs a script that uses the program.
     pub async fn run(&self, script: &Path) {
         let path = format!("{UNPACKED}:{}", std::env::var("PATH").unwrap());
-        let output = Command::new(script).arg(&self.master).env("PATH", path).output().await.unwrap();
+        let mut command = tokio::process::Command::new(script);
+        let output = command.arg(&self.master).env("PATH", path).output().await.unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Returns the keys of all objects in a bucket, and of what unfinished multipart uploads left.
-    pub async fn keys(&self, bucket: &str, access: &str, secret: &str) -> Vec<String> {
-        let mut keys: Vec<_> = self.client(bucket, access, secret).list(None).map_ok(key).try_collect().await.unwrap();
-        let uploads = format!("{}/buckets/{bucket}/.uploads/?limit=100", self.filer);
-        let answer = super::client().get(uploads).header("accept", "application/json").send().await.unwrap();
-        if answer.status() != 404 {
-            let found: Value = answer.json().await.unwrap();
-            let entries = found["Entries"].as_array().into_iter().flatten();
-            keys.extend(entries.map(|entry| entry["FullPath"].as_str().unwrap().to_owned()));
+    /// Returns the keys of all objects and of all unfinished multipart uploads in a bucket below `folder`. An empty one is the
+    /// bucket.
+    pub async fn keys(&self, bucket: &str, keys: &[String; 2], folder: &str) -> Vec<String> {
+        let builder = AmazonS3Builder::new().with_access_key_id(&keys[0]).with_secret_access_key(&keys[1]);
+        let builder = builder.with_endpoint(&self.url).with_allow_http(true).with_region("us-east-1");
+        let client = builder.with_bucket_name(bucket).build().unwrap();
+        let objects = client.list(Some(&folder.into())).map_ok(|object| object.location.to_string());
+        let mut found: Vec<String> = objects.try_collect().await.unwrap();
+        let unfinished = self.multiparts(bucket).await;
+        found.extend(unfinished.into_iter().filter(|key| key.starts_with(folder)));
+        found
+    }
+
+    /// The keys of the unfinished multipart uploads, which the store keeps in a folder of the bucket.
+    async fn multiparts(&self, bucket: &str) -> Vec<String> {
+        let folder = format!("{}/buckets/{bucket}/.uploads/?limit=1000", self.filer);
+        let answer = super::client().get(folder).header("accept", "application/json").send().await.unwrap();
+        if answer.status() == 404 {
+            return Vec::new();
         }
-        keys
+        let found: Value = answer.json().await.unwrap();
+        let entries = found["Entries"].as_array().into_iter().flatten();
+        let keys = entries.map(|entry| BASE64_STANDARD.decode(entry["Extended"]["key"].as_str().unwrap()).unwrap());
+        keys.map(|key| String::from_utf8(key).unwrap()).collect()
     }
-
-    fn client(&self, bucket: &str, access: &str, secret: &str) -> AmazonS3 {
-        let keys = AmazonS3Builder::new().with_access_key_id(access).with_secret_access_key(secret);
-        let builder = keys.with_endpoint(&self.url).with_allow_http(true).with_region("us-east-1");
-        builder.with_bucket_name(bucket).build().unwrap()
-    }
-}
-
-fn key(object: ObjectMeta) -> String {
-    object.location.to_string()
 }
 
 /// Returns the program, unpacked by scripts/needs.sh or installed.
-fn program() -> std::path::PathBuf {
+fn program() -> PathBuf {
     let unpacked = Path::new(UNPACKED).join("weed");
     if unpacked.exists() { unpacked } else { "weed".into() }
 }
