@@ -12,7 +12,8 @@ mkdir -p secrets
 if [ ! -e secrets/database_url ]; then
   password=$(random 24)
   echo "$password" | write postgres_password
-  echo "postgres://pausa:$password@postgres:5432/pausa" | write database_url
+  # The connections do not leave the machine.
+  echo "postgres://pausa:$password@postgres:5432/pausa?sslmode=disable" | write database_url
 fi
 if [ ! -e secrets/redis_url ]; then
   password=$(random 24)

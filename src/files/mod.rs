@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+pub use blobs::s3::NOISE;
 pub use blobs::{
     BlobIdentity, BlobName, BlobReader, BlobStore, BlobWriter, ByteStream, DownloadHeaders, ResultWriter,
     ResumableUpload, UploadOutcome, WrittenResult,

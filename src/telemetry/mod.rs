@@ -19,8 +19,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, registry};
 
 use self::collector::Collector;
 use crate::config::Config;
-use crate::database::NOISE;
-use crate::spans;
+use crate::{database, files, spans};
 
 /// Targets of the spans that are always exported and never logged.
 const TARGETS: [&str; 2] = [spans::TARGET, graphql_transport::SPAN_TARGET];
@@ -63,9 +62,10 @@ fn log(config: &Config) -> Result<BoxedLayer, String> {
         Ok::<_, String>(filter.add_directive(directive))
     };
     let filter = TARGETS.into_iter().try_fold(filter, hide)?;
-    // Lost connections belong to an outage, which has its own lines. A filter that names sqlx shows them.
-    let mut noise = NOISE.into_iter().filter(|_| !config.log.contains("sqlx"));
-    let filter = noise.try_fold(filter, hide)?;
+    // Lost connections and failed requests belong to an outage, which has its own lines. A filter that names the library shows them.
+    let noise = database::NOISE.into_iter().map(|target| ("sqlx", target)).chain([("object_store", files::NOISE)]);
+    let mut noise = noise.filter(|(library, _)| !config.log.contains(library));
+    let filter = noise.try_fold(filter, |filter, (_, target)| hide(filter, target))?;
     let log = fmt::layer().with_writer(stderr);
     Ok(if config.log_json {
         log.json().flatten_event(true).with_current_span(false).with_span_list(false).with_filter(filter).boxed()

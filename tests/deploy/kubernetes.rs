@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
 use super::manifests::{
@@ -13,15 +15,6 @@ use super::manifests::{
 const VERSIONS: [&str; 2] = ["1.30", "1.37"];
 
 const FOLDER: &str = "deploy/kubernetes";
-
-/// The secret `pausa` as README.md creates it.
-const README_SECRET: [(&str, &str); 5] = [
-    ("database_url", "'postgres://pausa:PASSWORD@postgres.example.org/pausa'"),
-    ("redis_url", "\"redis://:$VALKEY@pausa-valkey:6379/0\""),
-    ("valkey_config", "\"requirepass $VALKEY\""),
-    ("s3_access_key", "KEY"),
-    ("s3_secret_key", "SECRET"),
-];
 
 /// Returns the names of the files that the kustomization lists.
 fn resources() -> Vec<String> {
@@ -47,14 +40,22 @@ fn nodes() -> Vec<Value> {
     deployments
 }
 
+/// Runs the command of README.md that creates the secret, without a cluster, and writes the files that pods see of it.
+fn secret() -> tempfile::TempDir {
+    let readme = text("README.md");
+    let command = readme.split("VALKEY=").nth(1).unwrap().split("kubectl apply").next().unwrap();
+    let command = format!("set -eu; VALKEY={} --dry-run=client --output json", command.trim_end());
+    let secret: Value = serde_json::from_str(&tool("bash", &["-c", &command])).unwrap();
+    assert_eq!((&secret["metadata"]["name"], &secret["metadata"]["namespace"]), (&json!("pausa"), &json!("pausa")));
+    let folder = tempfile::tempdir().unwrap();
+    for (name, value) in secret["data"].as_object().unwrap() {
+        std::fs::write(folder.path().join(name), BASE64_STANDARD.decode(value.as_str().unwrap()).unwrap()).unwrap();
+    }
+    folder
+}
+
 /// Returns the variables of a deployment's nodes, with a secret in a folder.
 fn variables(deployment: &Value, secret: &tempfile::TempDir) -> BTreeMap<String, String> {
-    let literals = README_SECRET.map(|(name, value)| format!("--from-literal={name}={value}"));
-    let readme = text("README.md");
-    for ((name, value), literal) in README_SECRET.iter().zip(literals) {
-        assert!(readme.contains(&literal), "{literal}");
-        std::fs::write(secret.path().join(name), value.trim_matches(['\'', '"'])).unwrap();
-    }
     let mut variables = settings();
     for variable in container(deployment)["env"].as_array().unwrap() {
         let value = variable["value"].as_str().unwrap_or("from-elsewhere");
@@ -99,7 +100,7 @@ fn every_file_is_listed_and_valid() {
 
 #[test]
 fn the_program_accepts_the_settings_of_each_node() {
-    let secret = tempfile::tempdir().unwrap();
+    let secret = secret();
     for deployment in nodes() {
         let variables = variables(&deployment, &secret);
         assert_settings(&variables);
@@ -232,7 +233,7 @@ fn service(name: &str) -> Value {
 
 #[test]
 fn the_secret_has_each_file_that_is_used() {
-    let secret = tempfile::tempdir().unwrap();
+    let secret = secret();
     for node in nodes() {
         let variables = variables(&node, &secret);
         let files =
@@ -243,13 +244,14 @@ fn the_secret_has_each_file_that_is_used() {
     }
     let valkey =
         objects("Deployment").into_iter().find(|deployment| container(deployment)["name"] == "valkey").unwrap();
+    assert!(secret.path().join("valkey_config").exists());
     let items = &valkey["spec"]["template"]["spec"]["volumes"][0]["secret"]["items"];
     assert_eq!(items, &json!([{ "key": "valkey_config", "path": "valkey_config" }]), "Valkey sees no other secret");
 }
 
 #[test]
 fn the_documentation_has_the_connections_at_the_autoscalers_maximum() {
-    let (secret, scaler) = (tempfile::tempdir().unwrap(), objects("HorizontalPodAutoscaler").remove(0));
+    let (secret, scaler) = (secret(), objects("HorizontalPodAutoscaler").remove(0));
     let (mut pods, mut needed) = (0, 0);
     for node in nodes() {
         let scaled = node["metadata"]["name"] == scaler["spec"]["scaleTargetRef"]["name"];

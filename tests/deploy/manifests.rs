@@ -25,13 +25,15 @@ pub fn text(name: &str) -> String {
     std::fs::read_to_string(file(name)).unwrap()
 }
 
-/// Runs one of the Python tools, which must succeed. Returns what it prints.
+/// Runs one of the tools, or a program that uses them. It must succeed. Returns what it prints.
 pub fn tool(name: &str, arguments: &[&str]) -> String {
-    let installed = file(TOOLS).join(name);
-    let mut command = Command::new(if installed.exists() { installed } else { PathBuf::from(name) });
-    let output = command.args(arguments).current_dir(file("")).output().expect("run scripts/needs.sh");
-    let printed = String::from_utf8_lossy(&[&*output.stdout, &*output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{name} {arguments:?}:\n{printed}");
+    let path = format!("{}:{}", file(TOOLS).display(), std::env::var("PATH").unwrap());
+    let mut command = Command::new(name);
+    let output =
+        command.args(arguments).current_dir(file("")).env("PATH", path).output().expect("run scripts/needs.sh");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let failed = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name} {arguments:?}:\n{printed}{failed}");
     printed
 }
 

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::csv;
 use crate::harness::receiver::{Answer, Receiver};
+use crate::harness::s3::{Bucket, Fault};
 use crate::harness::server::Server;
 
 /// Runs an import that is paused, resumed and terminated, one that completes and one that fails. Returns the IDs in
@@ -119,5 +120,21 @@ async fn a_timer_writes_one_line_for_each_attempt_and_no_secret() {
     assert_eq!(messages, expected, "{log}");
     for secret in [&key[6..], "hunter2", "token"] {
         assert!(!log.contains(secret), "{log}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn requests_to_s3_that_are_repeated_are_logged_only_if_the_filter_names_the_library() {
+    for (filter, expected) in [("info", false), ("info,object_store=info", true)] {
+        let bucket = Bucket::create().await;
+        let mut settings = bucket.settings();
+        settings.push(("PAUSA_LOG".to_owned(), filter.to_owned()));
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let (mut server, log) = Server::logging(&settings).await;
+        bucket.break_some(Fault::SlowDown, json!({ "method": "PUT", "times": 2 })).await;
+        server.upload("a,b\n1,2\n").await;
+        assert_eq!(server.terminate().await, Some(0));
+        let log = log.await.unwrap();
+        assert_eq!(log.contains("object_store"), expected, "{log}");
     }
 }

@@ -48,6 +48,9 @@ use crate::config::BucketUrl;
 use crate::files::{Fingerprint, TaskScratch};
 use crate::task::TaskId;
 
+/// Log target of the S3 library that the log leaves out: a line for each request that it repeats.
+pub const NOISE: &str = "object_store::client::retry";
+
 /// Key of the object with the ID of the task store.
 const IDENTITY: &str = "store-id";
 
