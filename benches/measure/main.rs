@@ -14,6 +14,7 @@ mod exports;
 mod figures;
 mod imports;
 mod load;
+mod nodes;
 mod peers;
 mod pi;
 mod s3;
@@ -22,7 +23,7 @@ mod timers;
 use std::process::ExitCode;
 
 /// Names of the measurements.
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 22] = [
     "calls",
     "imports-sqlite",
     "imports-postgres",
@@ -39,6 +40,12 @@ const NAMES: [&str; 16] = [
     "timers-waiting",
     "timers-postgres",
     "timers-peers",
+    "nodes-pauses",
+    "nodes-progress",
+    "nodes-takeover",
+    "nodes-timers",
+    "nodes-pi",
+    "nodes-finished",
 ];
 
 #[tokio::main]
@@ -70,6 +77,12 @@ async fn main() -> ExitCode {
             "timers-batches-postgres" => timers::batches_postgres().await,
             "timers-waiting" => timers::many().await,
             "timers-postgres" => timers::postgres().await,
+            "nodes-pauses" => nodes::pauses().await,
+            "nodes-progress" => nodes::progress().await,
+            "nodes-takeover" => nodes::takeover().await,
+            "nodes-timers" => nodes::timers().await,
+            "nodes-pi" => nodes::pi().await,
+            "nodes-finished" => nodes::finished().await,
             _ => peers::measure().await,
         }
     }
