@@ -13,6 +13,8 @@ use crate::harness::server::Server;
 
 /// Digits of a computation that takes some seconds.
 const DIGITS: u32 = 2_000_000;
+/// A computation that takes seconds after its half.
+const MANY_DIGITS: u32 = 5_000_000;
 
 /// Returns the text in the result of a computation.
 async fn digits(server: &Server, id: &str) -> String {
@@ -117,11 +119,11 @@ async fn a_paused_computation_goes_on_at_another_node() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_computation_of_a_node_that_dies_goes_on_from_its_parts() {
     let mut two = TwoWithBucket::start(&[]).await;
-    let expected = two.a.pi(DIGITS).await;
+    let expected = two.a.pi(MANY_DIGITS).await;
     two.a.until(&expected, "COMPLETED").await;
     let expected = digits(&two.b, &expected).await;
-    let id = two.a.pi(DIGITS).await;
-    two.b.until_done(&id, u64::from(DIGITS) / 2).await;
+    let id = two.a.pi(MANY_DIGITS).await;
+    two.b.until_done(&id, u64::from(MANY_DIGITS) / 2).await;
     // A pause copies the parts to the bucket, as thirty seconds of work do.
     assert_eq!(two.b.control("pause", &id).await, "PAUSED");
     let done = two.b.task(&id).await["progress"]["done"].as_u64().unwrap();
