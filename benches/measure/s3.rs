@@ -1,17 +1,16 @@
-//! Files in a bucket: downloads beside those from the S3 server itself, imports beside those from a folder.
-//!
-//! The S3 server is that of the tests, a program in Python: only the ratios say something.
+//! Files in the S3 store of docker-compose.yml: downloads beside those from the store itself, imports beside those from a folder.
 
+use std::path::Path;
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::AmazonS3Builder;
 use object_store::signer::{Method, Signer};
 use pausa::clock::Clock;
 use serde_json::json;
 
 use crate::figures::{memory, percentile};
 use crate::harness::csv;
-use crate::harness::s3::Bucket;
+use crate::harness::seaweedfs::SeaweedFs;
 use crate::harness::server::Server;
 
 /// Number of rounds, in turn.
@@ -20,10 +19,33 @@ const ROUNDS: usize = 5;
 /// Rows of the file, about 120 MB.
 const ROWS: usize = 1_000_000;
 
+/// The bucket that `make-bucket.sh` creates.
+const BUCKET: &str = "pausa";
+
+const KEYS: [&str; 2] = ["measure-key", "measure-secret"];
+
+/// Starts the store, with a bucket that syncs each file to disk.
+async fn start() -> SeaweedFs {
+    let keys = json!({ "accessKey": KEYS[0], "secretKey": KEYS[1] });
+    let identity = json!({ "name": "pausa", "credentials": [keys], "actions": ["Read", "Write", "List"] });
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), json!({ "identities": [identity] }).to_string()).unwrap();
+    let config = format!("-s3.config={}", config.path().display());
+    let arguments = ["mini", &config, "-s3.port.iceberg=0", "-s3.port.lance=0", "-webdav=false", "-admin.ui=false"];
+    let arguments = arguments.into_iter().chain(["-master.telemetry=false"]).map(str::to_owned);
+    let store = SeaweedFs::start(&arguments.collect::<Vec<_>>()).await;
+    store.run(&Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/compose/make-bucket.sh")).await;
+    store
+}
+
 pub async fn measure() {
-    let bucket = Bucket::create().await;
-    let settings = bucket.settings();
-    let settings: Vec<_> = settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let store = start().await;
+    let settings = [
+        ("PAUSA_FILES_URL", "s3://pausa/files"),
+        ("AWS_ENDPOINT_URL", &store.url),
+        ("AWS_ACCESS_KEY_ID", KEYS[0]),
+        ("AWS_SECRET_ACCESS_KEY", KEYS[1]),
+    ];
     let in_bucket = Server::with(&settings).await;
     let in_folder = Server::start().await;
     let file = csv::wide(ROWS, 15).into_bytes();
@@ -43,7 +65,7 @@ pub async fn measure() {
     );
     let id = in_bucket.export("rows0").await;
     in_bucket.until(&id, "COMPLETED").await;
-    downloads(&in_bucket, &bucket, &id).await;
+    downloads(&in_bucket, &store, &id).await;
 }
 
 async fn import(server: &Server, upload: &str, round: usize) -> Duration {
@@ -53,9 +75,9 @@ async fn import(server: &Server, upload: &str, round: usize) -> Duration {
     begun.elapsed()
 }
 
-/// Downloads the result from the node and its object from the S3 server, in turn.
-async fn downloads(server: &Server, bucket: &Bucket, id: &str) {
-    let direct = direct_url(bucket, &format!("results/{id}/data-")).await;
+/// Downloads the result from the node and its object from the store, in turn.
+async fn downloads(server: &Server, store: &SeaweedFs, id: &str) {
+    let direct = direct_url(store, &format!("results/{id}/data-")).await;
     let speed = async |url: &str| {
         let begun = Clock::monotonic();
         let bytes = server.client().get(url).send().await.unwrap().bytes().await.unwrap();
@@ -67,20 +89,15 @@ async fn downloads(server: &Server, bucket: &Bucket, id: &str) {
         ours.push(speed(&format!("{}/download/{id}", server.url)).await);
     }
     let (ours, theirs) = (percentile(&mut ours, 0.5), percentile(&mut theirs, 0.5));
-    println!("download: Pausa {ours:.0} MB/s, the S3 server itself {theirs:.0} MB/s, ratio {:.2}", ours / theirs);
+    println!("download: Pausa {ours:.0} MB/s, the store itself {theirs:.0} MB/s, ratio {:.2}", ours / theirs);
 }
 
 /// Returns a signed URL of the object whose key contains `part`.
-async fn direct_url(bucket: &Bucket, part: &str) -> String {
-    let keys = bucket.keys().await;
+async fn direct_url(store: &SeaweedFs, part: &str) -> String {
+    let keys = store.keys(BUCKET, &KEYS.map(str::to_owned), "").await;
     let key = keys.iter().find(|key| key.contains(part)).unwrap();
-    let mut builder = AmazonS3Builder::new().with_bucket_name(&bucket.name).with_allow_http(true);
-    for (name, value) in bucket.settings() {
-        if let Ok(key) = name.to_lowercase().parse::<AmazonS3ConfigKey>() {
-            builder = builder.with_config(key, value);
-        }
-    }
-    let life = Duration::from_hours(1);
-    let signed = builder.build().unwrap().signed_url(Method::GET, &key.as_str().into(), life).await;
+    let builder = AmazonS3Builder::new().with_endpoint(&store.url).with_allow_http(true).with_region("us-east-1");
+    let builder = builder.with_access_key_id(KEYS[0]).with_secret_access_key(KEYS[1]).with_bucket_name(BUCKET);
+    let signed = builder.build().unwrap().signed_url(Method::GET, &key.as_str().into(), Duration::from_hours(1)).await;
     signed.unwrap().into()
 }
