@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, watch};
 
-use super::Received;
+use super::{ChangeEvent, Received};
 use crate::task::{Task, TaskId};
 
 /// Maximum number of events that are kept for a slow subscriber of all tasks.
@@ -67,9 +67,20 @@ impl Watches {
         }
     }
 
-    /// Returns true if somebody watches the task.
-    pub fn contains(&self, id: TaskId) -> bool {
-        lock(&self.0).contains_key(&id)
+    /// Gives what the event reports to the watchers of its task. Returns true if they need the task itself from the store.
+    pub fn follow(&self, event: &ChangeEvent) -> bool {
+        let Some(known) = self.known(event.id).filter(|known| known.version < event.version) else { return false };
+        let report = event.report.as_ref();
+        match report.and_then(|report| report.apply(&known, event.version)) {
+            Some(task) => self.update(&Arc::new(task)),
+            None => return true,
+        }
+        false
+    }
+
+    /// Returns the snapshot that the watchers of the task have. None if nobody watches it.
+    fn known(&self, id: TaskId) -> Option<Arc<Task>> {
+        lock(&self.0).get(&id).map(|topic| Arc::clone(&topic.borrow()))
     }
 
     /// Returns the watched tasks, with the versions that their watchers know.

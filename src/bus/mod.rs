@@ -6,12 +6,14 @@
 //! - `local`: the subscribers of this process
 //! - [`listener`]: hears the events of other nodes, on an [`EventChannel`]: [`postgres`] or [`redis`]
 //! - [`publisher`]: sends the events of this node by Redis; PostgreSQL sends them with the commit
+//! - [`progress`]: what a run reports, inside events
 //! - [`wire`]: the messages as text
 
 mod channel;
 pub mod listener;
 mod local;
 pub mod postgres;
+pub mod progress;
 pub mod publisher;
 pub mod redis;
 pub mod wire;
@@ -27,10 +29,11 @@ pub use local::{ChangeSubscription, ChangedTask};
 
 use crate::task::{State, Task, TaskChange, TaskId};
 use local::{Broadcast, Watches};
+use progress::ReportedProgress;
 use publisher::Publisher;
 
 /// A change of a task, as nodes announce it to each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangeEvent {
     /// ID of the task.
     pub id: TaskId,
@@ -46,6 +49,8 @@ pub struct ChangeEvent {
     pub short: bool,
     /// Next moment at which the task changes by itself. None if there is none.
     pub due_at: Option<Timestamp>,
+    /// What a run reported, if nothing else changed. None if more changed, or if it is too large to be sent.
+    pub report: Option<ReportedProgress>,
 }
 
 impl From<&TaskChange> for ChangeEvent {
@@ -59,6 +64,7 @@ impl From<&TaskChange> for ChangeEvent {
             owned: task.owner.is_some(),
             short: task.is_short(),
             due_at: task.due_at,
+            report: ReportedProgress::of(change),
         }
     }
 }
@@ -138,8 +144,8 @@ impl Bus {
         self.broadcast.subscribe()
     }
 
-    /// Handles the events of other nodes until their sender is dropped. A task is read only if somebody here needs it, and
-    /// once for all of them.
+    /// Handles the events of other nodes until their sender is dropped. A task is read only if somebody here needs more of it
+    /// than the event has, and once for all of them.
     pub async fn follow(&self, mut events: mpsc::Receiver<Received<ChangeEvent>>, node: impl Node) {
         while let Some(received) = events.recv().await {
             match received {
@@ -151,8 +157,9 @@ impl Bus {
 
     async fn receive(&self, event: &ChangeEvent, node: &impl Node) {
         node.on_event(event);
+        let unknown = self.watches.follow(event);
         let wanted = node.is_running(event.id)
-            || self.watches.contains(event.id)
+            || unknown
             || (event.state_changed && self.broadcast.needs(event.id, event.version));
         if wanted && let Some(task) = node.read(event.id).await {
             node.on_task(&task);

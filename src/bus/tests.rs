@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use super::*;
 use crate::clock::Clock;
-use crate::task::{NewTask, Unit};
+use crate::task::{NewTask, Progress, Unit};
 
 /// A node whose store has some tasks, one of which it runs.
 #[derive(Default)]
@@ -101,4 +101,45 @@ async fn a_task_that_nobody_here_needs_is_not_read() {
     follow(&bus, &node, [event(&changed, false), event(&changed, true), event(&changed, true)]).await;
     assert_eq!(*node.reads.lock().unwrap(), [changed.id], "one read serves all");
     assert!(matches!(all.next().await, Some(Received::Delivered(ChangedTask::Task(task))) if task.version == 5));
+}
+
+/// A task that another node runs, as its watchers here know it, and a run's report of `done` rows in version `version`.
+fn running(epoch: i64) -> Arc<Task> {
+    Arc::new(Task { state: State::Running, epoch, owner: Some("b".to_owned()), ..Task::clone(&task(4)) })
+}
+
+fn reported(known: &Task, version: i64, done: u64) -> Task {
+    let progress = Progress { done, ..known.progress.clone() };
+    Task { version, progress, cursor: Some(format!("[{done}]")), ..known.clone() }
+}
+
+#[tokio::test]
+async fn watchers_get_what_a_run_at_another_node_reports_without_a_read() {
+    let (bus, known) = (Bus::default(), running(1));
+    let (watch, node) = (bus.watch(&known), TestNode::default());
+    // Events come in another order, and a report says less than an earlier one.
+    for (version, done, seen, newest) in [(7, 70, 70, 7), (5, 50, 70, 7), (8, 60, 70, 8)] {
+        follow(&bus, &node, [event(&reported(&known, version, done), false)]).await;
+        let watched = watch.borrow().clone();
+        assert_eq!((watched.progress.done, watched.version), (seen, newest), "progress never goes back");
+    }
+    assert_eq!(watch.borrow().cursor.as_deref(), Some("[60]"));
+    assert!(node.reads.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_report_that_does_not_fit_what_watchers_know_is_read_from_the_store() {
+    let known = running(1);
+    let next_run = Task { epoch: 2, ..reported(&known, 6, 50) };
+    let paused = Task { state: State::Paused, ..reported(&known, 6, 50) };
+    let finishing = Task { state: State::Finishing, attempt: 2, ..reported(&known, 6, 50) };
+    let after_pause = (&Arc::new(paused.clone()), &next_run);
+    for (known, stored) in [(&known, &next_run), after_pause, (&known, &paused), (&known, &finishing)] {
+        let (bus, newest) = (Bus::default(), Arc::new(Task { version: 7, ..stored.clone() }));
+        let node = TestNode { stored: vec![Arc::clone(&newest)], ..TestNode::default() };
+        let watch = bus.watch(known);
+        follow(&bus, &node, [event(&newest, false), event(&newest, false)]).await;
+        assert_eq!(*node.reads.lock().unwrap(), [newest.id], "one read for all watchers, and for both events");
+        assert_eq!(*watch.borrow(), newest);
+    }
 }

@@ -3,9 +3,10 @@
 use jiff::Timestamp;
 
 use super::ChangeEvent;
+use super::progress::ReportedProgress;
 
 /// A message to the other nodes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// A task changed.
     Event(ChangeEvent),
@@ -18,21 +19,30 @@ pub enum Message {
 /// Text of [`Message::Lost`], after the source.
 const LOST: &str = "lost";
 
+/// Maximum size of a message, in bytes: NOTIFY takes less than 8000. An event that would be larger is sent without its report.
+const LARGEST: usize = 7999;
+
 /// Encodes a message that the process `source` sends.
 pub fn encode(message: &Message, source: &str) -> String {
     match message {
         Message::Beat => source.to_owned(),
         Message::Lost => format!("{source} {LOST}"),
-        Message::Event(ChangeEvent { id, version, state_changed, state, owned, short, due_at }) => {
+        Message::Event(event) => {
+            let ChangeEvent { id, version, state_changed, state, owned, short, due_at, report } = event;
             let due = due_at.map_or_else(|| "-".to_owned(), |due| due.as_microsecond().to_string());
-            format!("{source} {id} {version} {state_changed} {} {owned} {short} {due}", state.as_str())
+            let text = format!("{source} {id} {version} {state_changed} {} {owned} {short} {due}", state.as_str());
+            match report.as_ref().and_then(ReportedProgress::encode) {
+                Some(report) if text.len() + 1 + report.len() <= LARGEST => format!("{text} {report}"),
+                _ => text,
+            }
         }
     }
 }
 
 /// Decodes a message. None if the process `source` sent it, or if it cannot be decoded.
 pub fn decode(payload: &str, source: &str) -> Option<Message> {
-    let mut parts = payload.split(' ');
+    // The report is the last part and contains spaces. Earlier versions send none, and ignore it.
+    let mut parts = payload.splitn(9, ' ');
     let mut next = || parts.next();
     if next()? == source {
         return None;
@@ -51,33 +61,56 @@ pub fn decode(payload: &str, source: &str) -> Option<Message> {
                 "-" => None,
                 due => Some(Timestamp::from_microsecond(due.parse().ok()?).ok()?),
             },
+            report: next().and_then(ReportedProgress::decode),
         })),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::clock::Clock;
-    use crate::task::State;
+    use crate::task::{Progress, State, Unit};
+
+    fn event(due_at: Option<Timestamp>, report: Option<ReportedProgress>) -> Message {
+        Message::Event(ChangeEvent {
+            id: Clock::system().task_id(),
+            version: 7,
+            state_changed: true,
+            state: State::Paused,
+            owned: false,
+            short: true,
+            due_at,
+            report,
+        })
+    }
+
+    fn report(cursor: &str) -> ReportedProgress {
+        let (active, updated_at) = (Duration::from_micros(1_500_001), Timestamp::UNIX_EPOCH);
+        let (phase, unit) = ("writing \"r\u{f6}ws\"".to_owned(), Unit::Custom("PAGES".into()));
+        let progress = Progress { phase, unit, done: 7, total: Some(9), active, updated_at };
+        ReportedProgress { epoch: 3, progress, cursor: Some(cursor.to_owned()) }
+    }
 
     #[test]
     fn a_message_is_decoded_as_it_was_encoded_unless_it_is_the_processs_own() {
-        let event = |due_at| {
-            Message::Event(ChangeEvent {
-                id: Clock::system().task_id(),
-                version: 7,
-                state_changed: true,
-                state: State::Paused,
-                owned: false,
-                short: true,
-                due_at,
-            })
-        };
-        for message in [event(None), event(Timestamp::from_second(1_800_000_000).ok()), Message::Beat, Message::Lost] {
+        let due = Timestamp::from_second(1_800_000_000).ok();
+        let reported = event(due, Some(report("{\"a\": \"b c\"}")));
+        for message in [event(None, None), event(due, None), reported, Message::Beat, Message::Lost] {
             let payload = encode(&message, "a");
             assert_eq!((decode(&payload, "b"), decode(&payload, "a")), (Some(message), None));
         }
         assert_eq!(decode("b no event", "a"), None);
+    }
+
+    #[test]
+    fn a_message_fits_into_a_notification() {
+        let encoded = |cursor: usize| encode(&event(None, Some(report(&"x".repeat(cursor)))), "a");
+        let largest = LARGEST - encoded(0).len();
+        assert_eq!(encoded(largest).len(), LARGEST);
+        let Some(Message::Event(event)) = decode(&encoded(largest + 1), "b") else { panic!("no event") };
+        assert_eq!(event.report, None, "watchers read the task from the store");
     }
 }

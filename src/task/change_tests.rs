@@ -68,3 +68,69 @@ fn a_wait_for_something_unavailable_is_no_failure() {
     life.run(5, Retry::UntilAvailable);
     assert_eq!((life.counts(), delay(&life)), ((State::Scheduled, 1, 0, 1), 1), "progress resets both");
 }
+
+type Step = Box<dyn Fn(&mut Task) -> Result<Option<StateChange>, Refusal>>;
+
+/// Returns the task without what reports change.
+fn without_reports(task: &Task) -> Task {
+    let counts = Task { crashes: 0, failures: 0, waits: 0, cursor: None, ..task.clone() };
+    Task { progress: Life::begin().task.progress, ..counts }
+}
+
+/// Watchers at other nodes rely on it: to them, a report is the whole change.
+#[test]
+fn while_a_task_is_running_with_one_epoch_only_reports_change_it() {
+    let mut life = Life::begin();
+    life.run(1, Retry::Limited);
+    let at = life.request().at;
+    life.task.process_due(at).unwrap();
+    life.task.claim(&NodeIdentity { id: "1".into(), name: "a".into() }, at).unwrap();
+    let before = life.task.clone();
+    assert_eq!((before.state, before.epoch, before.attempt), (State::Running, 2, 1));
+
+    let error = || TaskError { code: Code::Internal.into(), message: "broken".to_owned() };
+    let ends = [
+        End::Finish(None),
+        End::Done,
+        End::Fail(error()),
+        End::Retry(error(), Retry::Limited, POLICY),
+        End::Remake(error(), Retry::UntilAvailable, POLICY),
+        End::Release,
+        End::RolledBack,
+        End::RollbackFailed(error(), Retry::Limited, POLICY),
+    ];
+    let expiry = Some(PauseExpiry { at: at + Duration::from_secs(60), then: Verb::Terminate });
+    let request = ControlRequest { expiry, ..life.request() };
+    let mut steps: Vec<Step> = vec![
+        Box::new(|task| {
+            task.report(Some("[7]".to_owned()), Progress { done: 7, ..task.progress.clone() });
+            Ok(None)
+        }),
+        Box::new(|task| task.process_due(Timestamp::MAX)),
+        Box::new(|task| task.lease_expired(9, &ControlRequest::by(Author::system(), Timestamp::UNIX_EPOCH))),
+    ];
+    for verb in Verb::ALL {
+        let request = request.clone();
+        steps.push(Box::new(move |task| task.control(verb, &request)));
+    }
+    for end in ends {
+        let request = request.clone();
+        steps.push(Box::new(move |task| task.end(end.clone(), &request)));
+    }
+    let mut stayed = 0;
+    for (first, second) in steps.iter().flat_map(|first| steps.iter().map(move |second| (first, second))) {
+        let mut task = before.clone();
+        for step in [first, second] {
+            let unchanged = task.clone();
+            // A refused change is not written.
+            if step(&mut task).is_err() {
+                task = unchanged;
+            }
+        }
+        if task.state == State::Running && task.epoch == before.epoch {
+            assert_eq!(without_reports(&task), without_reports(&before));
+            stayed += 1;
+        }
+    }
+    assert!(stayed > 3, "a report, and a pause that was taken back");
+}

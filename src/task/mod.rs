@@ -158,7 +158,7 @@ impl NewTask {
 }
 
 /// Progress of a task.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Progress {
     /// Current activity, in a word or two.
     pub phase: String,

@@ -20,4 +20,5 @@ pub mod two_nodes;
 mod uploads;
 mod vanished;
 mod verbs;
+mod watchers;
 mod write_slots;

@@ -24,7 +24,11 @@ pub struct TwoNodes {
 impl TwoNodes {
     /// Starts both nodes with additional settings.
     pub async fn start(settings: &[(&str, &str)]) -> TwoNodes {
-        let test_store = TestStore::postgres().await;
+        TwoNodes::on(TestStore::postgres().await, settings).await
+    }
+
+    /// Starts both nodes on that store.
+    pub async fn on(test_store: TestStore, settings: &[(&str, &str)]) -> TwoNodes {
         let files = tempfile::tempdir().unwrap();
         let folder = format!("file://{}", files.path().display());
         let shared = [("PAUSA_DATABASE_URL", test_store.url.as_str()), ("PAUSA_FILES_URL", &folder)];

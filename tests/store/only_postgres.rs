@@ -26,8 +26,8 @@ async fn next(events: &mut Receiver<Received<ChangeEvent>>) -> ChangeEvent {
 
 /// Returns the event of the change that led to this task.
 fn event(task: &Arc<Task>, state_changed: bool) -> ChangeEvent {
-    let change = TaskChange { task: Arc::clone(task), transition: None };
-    ChangeEvent { state_changed, ..ChangeEvent::from(&change) }
+    let event = ChangeEvent::from(&TaskChange { task: Arc::clone(task), transition: None });
+    ChangeEvent { state_changed, report: event.report.clone().filter(|_| !state_changed), ..event }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -42,9 +42,14 @@ async fn a_node_receives_the_events_of_another() {
 
     let claimed = second.claim(&node("a"), at(1), 1).await.unwrap().remove(0);
     let reported = report(&second, &claimed, None, rows(3)).await.unwrap();
+    let large = report(&second, &claimed, Some("x".repeat(7999)), rows(4)).await.unwrap();
     let pausing = control(&second, &task, Verb::Pause).await;
     assert_eq!(next(&mut events).await, event(&claimed, true));
-    assert_eq!(next(&mut events).await, event(&reported, false));
+    let progress = next(&mut events).await;
+    assert_eq!(progress, event(&reported, false));
+    assert!(progress.report.is_some(), "watchers need not read it");
+    let without = ChangeEvent { report: None, ..event(&large, false) };
+    assert_eq!(next(&mut events).await, without, "a cursor that is too large for a notification is not sent");
     assert_eq!(next(&mut events).await, event(&pausing, true));
     let short = create(&second, short(60)).await;
     assert_eq!(next(&mut events).await, event(&short, true), "the event contains the due time");
