@@ -147,7 +147,7 @@ impl App {
         );
         let tasks = metrics.tasks.clone();
         let runner = Runner::new(settings, store.clone(), files.clone(), clock.clone(), kinds, wakeups.clone(), tasks);
-        if let Some(others) = node_events::connect(&config, &store, &bus, &clock).await? {
+        if let Some(others) = node_events::connect(&config, &store, &bus, &clock, &metrics).await? {
             tokio::spawn(events::follow(bus.clone(), others, store.clone(), wakeups.clone(), metrics.clone()));
         }
         runner.start().await?;

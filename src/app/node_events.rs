@@ -9,6 +9,7 @@ use crate::bus::publisher::Publisher;
 use crate::bus::redis::RedisChannel;
 use crate::clock::Clock;
 use crate::config::{Config, EventTransport, Url};
+use crate::metrics::Metrics;
 use crate::store::Store;
 
 use super::{STORE_ID, StartError};
@@ -19,17 +20,20 @@ pub(super) async fn connect(
     store: &Store,
     bus: &Bus,
     clock: &Clock,
+    metrics: &Metrics,
 ) -> Result<Option<RemoteEvents>, StartError> {
     let (Some(source), Some(gate)) = (store.event_source(), store.gate()) else { return Ok(None) };
     Ok(Some(match config.events {
         EventTransport::Poll => listener::poll(),
-        EventTransport::Postgres => listener::listen(Arc::new(PostgresChannel::new(gate)), source).await,
+        EventTransport::Postgres => {
+            listener::listen(Arc::new(PostgresChannel::new(gate)), source, metrics.events.clone()).await
+        }
         EventTransport::Redis => {
             let url = config.redis_url.as_ref().map_or("", Url::with_password);
             let id = store.record_fact(STORE_ID, &clock.uuid().to_string()).await?;
             let channel = RedisChannel::open(url, &id)?;
             bus.publish_through(Publisher::start(channel.sender()?, source));
-            listener::listen(Arc::new(channel), source).await
+            listener::listen(Arc::new(channel), source, metrics.events.clone()).await
         }
     }))
 }

@@ -1,4 +1,5 @@
-//! Hears the events of other nodes. A connection that has become silent is noticed: each node hears its own beat.
+//! Hears the events of other nodes. A connection that has become silent is noticed: each node hears its own beat. What other
+//! nodes send is no proof that the connection works both ways.
 //!
 //! While a node hears nothing, it receives a [`Received::Gap`] every second: it then reads from the store what it needs to know.
 
@@ -9,18 +10,17 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::channel::{ChannelError, EventChannel, EventStream};
+use super::pulse::{Pulse, SILENCE};
 use super::wire::{self, Message};
 use super::{ChangeEvent, Received};
 use crate::database::log_failure;
+use crate::metrics::Events;
 
 /// Maximum number of received events that wait to be handled.
 const BUFFER: usize = 1024;
 
 /// Interval of beats, and of gaps while the node hears nothing.
 const BEAT: Duration = Duration::from_secs(1);
-
-/// Silence after which a connection is given up.
-const SILENCE: Duration = Duration::from_secs(3);
 
 /// Maximum time to connect, and to send a beat. Channels have shorter limits, and then say what is wrong.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
@@ -36,13 +36,15 @@ struct Listener {
     channel: Arc<dyn EventChannel>,
     source: String,
     events: mpsc::Sender<Received<ChangeEvent>>,
+    metrics: Events,
 }
 
 /// Receives the events of all processes but `source`. Returns once the channel is connected, or after the first failure: then it
 /// goes on trying, and reports gaps.
-pub async fn listen(channel: Arc<dyn EventChannel>, source: &str) -> RemoteEvents {
+pub async fn listen(channel: Arc<dyn EventChannel>, source: &str, metrics: Events) -> RemoteEvents {
     let (events, receiver) = mpsc::channel(BUFFER);
-    let listener = Listener { channel, source: source.to_owned(), events };
+    metrics.set_up(false);
+    let listener = Listener { channel, source: source.to_owned(), events, metrics };
     let first = listener.connect().await;
     tokio::spawn(async move {
         // The receiver was dropped: nobody needs the events any more.
@@ -70,6 +72,7 @@ impl Listener {
                 Ok(stream) => self.hear(stream).await?,
                 Err(error) => error,
             };
+            self.metrics.set_up(false);
             log_failure!(error, %error, "cannot hear the changes of other nodes; reading them from the store every second until it works");
             connected = Ok(self.reconnect().await?);
             tracing::info!("the changes of other nodes are heard again");
@@ -107,7 +110,7 @@ impl Listener {
 
     /// Delivers events until the connection is lost or silent.
     async fn hear(&self, mut stream: Box<dyn EventStream>) -> Result<ChannelError, Dropped> {
-        let (mut heard, mut beat) = (Instant::now(), interval(BEAT));
+        let (mut pulse, mut beat) = (Pulse::default(), interval(BEAT));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let own = wire::encode(&Message::Beat, &self.source);
         loop {
@@ -115,21 +118,21 @@ impl Listener {
             tokio::select! {
                 biased;
                 message = stream.next() => match message {
-                    Ok(text) => {
-                        heard = Instant::now();
-                        self.deliver(&text).await?;
+                    Ok(text) if text == own => {
+                        pulse.came_back();
+                        self.metrics.set_up(true);
                     }
+                    Ok(text) => self.deliver(&text).await?,
                     Err(error) => return Ok(error),
                 },
                 _ = beat.tick() => {
-                    if heard.elapsed() > SILENCE {
+                    if pulse.is_lost(Instant::now()) {
                         return Ok(ChannelError::Failed(format!("not even this node's own message was heard for {SILENCE:?}")));
                     }
-                    match timeout(SEND_LIMIT, stream.send(&own)).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => return Ok(error),
-                        Err(_) => return Ok(ChannelError::Failed(format!("a message could not be sent within {SEND_LIMIT:?}"))),
+                    if let Some(error) = send_beat(&mut *stream, &own).await {
+                        return Ok(error);
                     }
+                    pulse.sent(Instant::now());
                 }
             }
         }
@@ -151,3 +154,15 @@ impl Listener {
         self.events.send(received).await.map_err(|_| Dropped)
     }
 }
+
+/// Sends a beat. Returns the failure, if there is one.
+async fn send_beat(stream: &mut dyn EventStream, own: &str) -> Option<ChannelError> {
+    match timeout(SEND_LIMIT, stream.send(own)).await {
+        Ok(sent) => sent.err(),
+        Err(_) => Some(ChannelError::Failed(format!("a message could not be sent within {SEND_LIMIT:?}"))),
+    }
+}
+
+#[cfg(test)]
+#[path = "listener_tests.rs"]
+mod tests;

@@ -15,6 +15,7 @@ mod local;
 pub mod postgres;
 pub mod progress;
 pub mod publisher;
+mod pulse;
 pub mod redis;
 pub mod wire;
 

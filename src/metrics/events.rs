@@ -13,6 +13,7 @@ pub struct Events {
     open: Family<SubscriptionLabels, Gauge>,
     lagged: Counter,
     gaps: Counter,
+    up: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -39,6 +40,10 @@ impl Events {
         let help = "Number of times that changes of other nodes may have been missed, once a second while they are not heard; \
             watched tasks are then read again";
         registry.register("events_gaps", help, events.gaps.clone());
+        let help = "1 if this node hears its own messages through Redis or PostgreSQL, or needs neither; 0 while it does not: \
+            then it reads the changes of other nodes from the task store every second";
+        events.set_up(true);
+        registry.register("events_up", help, events.up.clone());
         events
     }
 
@@ -48,6 +53,11 @@ impl Events {
         let open = self.open.get_or_create_owned(&label);
         open.inc();
         Subscribed { delivered: self.delivered.get_or_create_owned(&label), open, lagged: self.lagged.clone() }
+    }
+
+    /// Sets whether this node hears what it sends.
+    pub fn set_up(&self, up: bool) {
+        self.up.set(i64::from(up));
     }
 
     /// Counts that changes of other nodes may have been missed.

@@ -9,7 +9,9 @@ use super::{scrape, until};
 use crate::chaos::two_nodes::{LEASE, TwoNodes};
 use crate::harness::csv;
 use crate::harness::postgres::Postgres;
+use crate::harness::redis::Redis;
 use crate::harness::server::{PATIENCE, Server};
+use crate::store::test_store::TestStore;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_of_a_database_and_its_end_are_visible() {
@@ -18,6 +20,7 @@ async fn an_outage_of_a_database_and_its_end_are_visible() {
     server.data("{ tasks { nodes { id } } datasets { nodes { name } } }", json!({})).await;
     let before = scrape(&server).await;
     before.is(&[("pausa_store_up", 1.0), ("pausa_datasets_up", 1.0), ("pausa_events_gaps_total", 0.0)]);
+    until(&server, "pausa_events_up", |up| up == 1.0).await;
     assert!(before.has(r#"pausa_datasets_connections{state="idle"}"#));
 
     let stopped = Arc::clone(&postgres);
@@ -30,6 +33,8 @@ async fn an_outage_of_a_database_and_its_end_are_visible() {
     assert!(outage.value("pausa_store_unavailable_errors_total") >= 1.0);
     assert!(outage.value("pausa_datasets_unavailable_errors_total") >= 1.0);
     assert!(outage.value(r#"pausa_graphql_errors_total{code="UNAVAILABLE"}"#) >= 2.0);
+
+    until(&server, "pausa_events_up", |up| up == 0.0).await;
 
     let again = Arc::clone(&postgres);
     tokio::task::spawn_blocking(move || again.serve()).await.unwrap();
@@ -47,6 +52,22 @@ async fn an_outage_of_a_database_and_its_end_are_visible() {
     tokio::time::timeout(PATIENCE, answered).await.expect("the databases did not answer in time");
     until(&server, "pausa_events_gaps_total", |gaps| gaps >= 1.0).await.is(&[("pausa_datasets_up", 1.0)]);
     until(&server, "pausa_store_up", |up| up == 1.0).await;
+    until(&server, "pausa_events_up", |up| up == 1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_redis_and_its_end_are_visible() {
+    let (postgres, mut redis) = (TestStore::postgres().await, Redis::start().await);
+    let server = Server::with(&[("PAUSA_DATABASE_URL", &postgres.url), ("PAUSA_REDIS_URL", &redis.url())]).await;
+    until(&server, "pausa_events_up", |up| up == 1.0).await;
+    redis.freeze();
+    until(&server, "pausa_events_up", |up| up == 0.0).await.is(&[("pausa_store_up", 1.0)]);
+    redis.thaw();
+    until(&server, "pausa_events_up", |up| up == 1.0).await;
+    redis.kill();
+    until(&server, "pausa_events_up", |up| up == 0.0).await;
+    redis.restart().await;
+    until(&server, "pausa_events_up", |up| up == 1.0).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pausa::bus::postgres::PostgresChannel;
 use pausa::bus::{ChangeEvent, Received, listener};
+use pausa::metrics::Events;
 use pausa::store::Store;
 use pausa::task::{Task, TaskChange, Verb};
 use tokio::sync::mpsc::Receiver;
@@ -14,7 +15,7 @@ use crate::harness::server::PATIENCE;
 
 async fn listen(store: &Store) -> Receiver<Received<ChangeEvent>> {
     let channel = PostgresChannel::new(store.gate().unwrap());
-    listener::listen(Arc::new(channel), store.event_source().unwrap()).await
+    listener::listen(Arc::new(channel), store.event_source().unwrap(), Events::default()).await
 }
 
 async fn next(events: &mut Receiver<Received<ChangeEvent>>) -> ChangeEvent {

@@ -1,0 +1,53 @@
+//! Whether a connection brings back what the node sends on it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Time after which a connection is given up that has not brought back a beat.
+pub const SILENCE: Duration = Duration::from_secs(3);
+
+/// The beats of a node on one connection.
+#[derive(Default)]
+pub struct Pulse {
+    /// When the first beat was sent that has not come back.
+    unheard: Option<Instant>,
+}
+
+impl Pulse {
+    /// Records that a beat was sent.
+    pub fn sent(&mut self, at: Instant) {
+        self.unheard.get_or_insert(at);
+    }
+
+    /// Records that a beat came back.
+    pub fn came_back(&mut self) {
+        self.unheard = None;
+    }
+
+    /// Returns true if no beat has come back for too long.
+    pub fn is_lost(&self, now: Instant) -> bool {
+        self.unheard.is_some_and(|sent| now - sent >= SILENCE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_is_lost_three_seconds_after_the_first_beat_that_did_not_come_back() {
+        let begin = Instant::now();
+        let at = |seconds| begin + Duration::from_secs(seconds);
+        let mut pulse = Pulse::default();
+        assert!(!pulse.is_lost(at(100)), "nothing was sent");
+        pulse.sent(at(100));
+        pulse.came_back();
+        assert!(!pulse.is_lost(at(200)), "a node that was busy has sent nothing meanwhile");
+        (200..203).for_each(|second| pulse.sent(at(second)));
+        assert!(!pulse.is_lost(at(202)));
+        assert!(pulse.is_lost(at(203)));
+        pulse.came_back();
+        assert!(!pulse.is_lost(at(203)));
+    }
+}
