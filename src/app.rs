@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::api::Api;
 use crate::backup;
-use crate::bus::{self, Bus};
+use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::config::{BucketUrl, Config, EventTransport, PauseEnd, Role};
 use crate::datasets;
@@ -25,6 +25,7 @@ use crate::files::{Files, UploadLocks};
 use crate::http;
 use crate::kinds::{self, KindParts};
 use crate::metrics::Metrics;
+use crate::redis_server::{RedisFailure, RedisServer};
 use crate::runner::{Kind, Runner, RunnerSettings, ShortTaskLimits, Wakeups, events};
 use crate::state::AppState;
 use crate::store::{self, Store};
@@ -60,9 +61,9 @@ pub enum StartError {
     /// The task store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
-    /// What carries the events between nodes cannot be used.
-    #[error(transparent)]
-    Events(#[from] bus::ChannelError),
+    /// Redis cannot be used as the settings say.
+    #[error("setting redis_url: {0}")]
+    Redis(#[from] RedisFailure),
     /// The datasets failed.
     #[error("datasets: {0}")]
     Datasets(#[from] datasets::Error),
@@ -121,6 +122,7 @@ impl App {
         let folder = ephemeral(&mut config)?;
         let lock = lock(&config)?;
         let (bus, wakeups, metrics) = (Bus::default(), Wakeups::default(), Metrics::default());
+        let redis = config.redis_url.as_ref().map(RedisServer::open).transpose()?.map(Arc::new);
         let settings = settings(&config, &clock);
         let on_change = events::on_change(&settings.node, &bus, &wakeups, &metrics);
         let store = Store::open(&config.store(), config.events == EventTransport::Postgres, on_change)
@@ -147,7 +149,7 @@ impl App {
         );
         let tasks = metrics.tasks.clone();
         let runner = Runner::new(settings, store.clone(), files.clone(), clock.clone(), kinds, wakeups.clone(), tasks);
-        if let Some(others) = node_events::connect(&config, &store, &bus, &clock, &metrics).await? {
+        if let Some(others) = node_events::connect(&config, redis.as_ref(), &store, &bus, &clock, &metrics).await? {
             tokio::spawn(events::follow(bus.clone(), others, store.clone(), wakeups.clone(), metrics.clone()));
         }
         runner.start().await?;

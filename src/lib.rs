@@ -39,6 +39,7 @@ pub mod gql;
 pub mod http;
 pub mod kinds;
 pub mod metrics;
+pub mod redis_server;
 pub mod runner;
 pub mod spans;
 pub mod state;

@@ -13,6 +13,7 @@ mod metrics;
 mod model;
 mod outages;
 mod pages;
+mod redis;
 mod store;
 mod stories;
 mod tidy;

@@ -20,14 +20,15 @@ const LAYERS: [&[&str]; 14] = [
     &["runner"],
     &["backup"],
     &["store", "bus", "files", "datasets"],
-    &["database"],
+    &["database", "redis_server"],
     &["access"],
     &["metrics", "task", "clock", "config", "disk", "spans"],
 ];
 
 /// Crates that only some places may name.
-const KEPT: [(&str, &[&str]); 8] = [
+const KEPT: [(&str, &[&str]); 9] = [
     ("sqlx", &["src/store", "src/datasets", "src/database", "src/bus/postgres.rs"]),
+    ("redis", &["src/redis_server", "src/bus", "src/app"]),
     ("rusqlite", &["src/datasets/sqlite", "src/backup"]),
     ("async_graphql", &["src/gql", "src/api", "src/kinds/api.rs", "src/kinds/*/api.rs"]),
     ("axum", &["src/http", "src/app.rs"]),

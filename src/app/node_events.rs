@@ -8,8 +8,9 @@ use crate::bus::postgres::PostgresChannel;
 use crate::bus::publisher::Publisher;
 use crate::bus::redis::RedisChannel;
 use crate::clock::Clock;
-use crate::config::{Config, EventTransport, Url};
+use crate::config::{Config, EventTransport};
 use crate::metrics::Metrics;
+use crate::redis_server::RedisServer;
 use crate::store::Store;
 
 use super::{STORE_ID, StartError};
@@ -17,23 +18,24 @@ use super::{STORE_ID, StartError};
 /// Returns the events of other nodes. None if no other node can use the store.
 pub(super) async fn connect(
     config: &Config,
+    redis: Option<&Arc<RedisServer>>,
     store: &Store,
     bus: &Bus,
     clock: &Clock,
     metrics: &Metrics,
 ) -> Result<Option<RemoteEvents>, StartError> {
     let (Some(source), Some(gate)) = (store.event_source(), store.gate()) else { return Ok(None) };
-    Ok(Some(match config.events {
-        EventTransport::Poll => listener::poll(),
-        EventTransport::Postgres => {
+    Ok(Some(match (config.events, redis) {
+        (EventTransport::Postgres, _) => {
             listener::listen(Arc::new(PostgresChannel::new(gate)), source, metrics.events.clone()).await
         }
-        EventTransport::Redis => {
-            let url = config.redis_url.as_ref().map_or("", Url::with_password);
+        (EventTransport::Redis, Some(redis)) => {
             let id = store.record_fact(STORE_ID, &clock.uuid().to_string()).await?;
-            let channel = RedisChannel::open(url, &id)?;
-            bus.publish_through(Publisher::start(channel.sender()?, source));
+            let channel = RedisChannel::new(Arc::clone(redis), &id);
+            bus.publish_through(Publisher::start(channel.sender(), source));
             listener::listen(Arc::new(channel), source, metrics.events.clone()).await
         }
+        // The settings allow Redis only with its URL.
+        (EventTransport::Poll | EventTransport::Redis, _) => listener::poll(),
     }))
 }

@@ -23,7 +23,7 @@ const BUFFER: usize = 1024;
 const BEAT: Duration = Duration::from_secs(1);
 
 /// Maximum time to connect, and to send a beat. Channels have shorter limits, and then say what is wrong.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const SEND_LIMIT: Duration = Duration::from_secs(5);
 
 /// Events of other nodes, as a node receives them.

@@ -2,77 +2,57 @@
 //!
 //! Redis is for promptness only. Without it, tasks go on, and nodes read from the store what changed.
 
-use std::fmt;
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig, PubSubSink, PubSubStream};
-use redis::{AsyncCommands, Client, RedisError};
+use redis::aio::{PubSubSink, PubSubStream};
+use redis::{AsyncCommands, RedisError};
 
 use super::channel::{ChannelError, EventChannel, EventStream};
+use crate::redis_server::{Connected, RedisFailure, RedisServer, SharedConnection};
 
-/// Maximum time to connect, and to wait for an answer.
-const LIMIT: Duration = Duration::from_secs(2);
+/// Number of sent messages after which a connection checks that its server is still the one to use.
+const CHECK: u32 = 5;
 
-/// Longest time between two attempts to connect.
-const MAX_DELAY: Duration = Duration::from_secs(1);
-
-/// A Redis server, and the name of the channel there.
+/// The channel of a task store at Redis.
 #[derive(Clone)]
 pub struct RedisChannel {
-    client: Client,
+    server: Arc<RedisServer>,
     name: String,
 }
 
-/// Sends messages. Connects again by itself; each call has a limit.
+/// Sends messages. Connects when it sends.
 pub struct RedisSender {
-    channel: RedisChannel,
-    connection: ConnectionManager,
+    connection: SharedConnection,
+    name: String,
 }
 
-/// A connection that hears messages, and one that sends.
+/// A connection that hears messages, and one that sends, to the same server.
 struct RedisStream {
-    sender: RedisSender,
+    connected: Connected,
+    name: String,
+    sent: u32,
     /// Keeps the subscription.
     _subscription: PubSubSink,
     messages: PubSubStream,
 }
 
-impl RedisChannel {
-    /// Returns the channel of the store with this ID. Does not connect.
-    ///
-    /// # Errors
-    /// A URL that is not of Redis.
-    pub fn open(url: &str, store: &str) -> Result<RedisChannel, ChannelError> {
-        let client =
-            Client::open(url).map_err(|error| ChannelError::Failed(format!("invalid URL of Redis: {error}")))?;
-        Ok(RedisChannel { client, name: format!("pausa:{store}:tasks") })
-    }
-
-    /// Returns what sends to the channel. It connects when it sends.
-    ///
-    /// # Errors
-    /// A URL whose settings contradict each other.
-    pub fn sender(&self) -> Result<RedisSender, ChannelError> {
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(LIMIT))
-            .set_response_timeout(Some(LIMIT))
-            .set_max_delay(MAX_DELAY)
-            .set_number_of_retries(1);
-        let connection = self.client.get_connection_manager_lazy(config);
-        Ok(RedisSender { channel: self.clone(), connection: connection.map_err(|error| self.failed(&error))? })
-    }
-
-    /// Returns the error with the address of the server. It never has the password.
-    fn failed(&self, error: &RedisError) -> ChannelError {
-        ChannelError::Failed(format!("Redis at {}: {error}", self.client.get_connection_info().addr()))
+impl From<RedisFailure> for ChannelError {
+    fn from(failure: RedisFailure) -> ChannelError {
+        ChannelError::Failed(failure.to_string())
     }
 }
 
-impl fmt::Debug for RedisChannel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RedisChannel({} at {})", self.name, self.client.get_connection_info().addr())
+impl RedisChannel {
+    /// Returns the channel of the store with this ID. Does not connect.
+    pub fn new(server: Arc<RedisServer>, store: &str) -> RedisChannel {
+        RedisChannel { server, name: format!("pausa:{store}:tasks") }
+    }
+
+    /// Returns what sends to the channel. It connects when it sends.
+    pub fn sender(&self) -> RedisSender {
+        RedisSender { connection: SharedConnection::new(Arc::clone(&self.server)), name: self.name.clone() }
     }
 }
 
@@ -80,39 +60,45 @@ impl RedisSender {
     /// Sends a message to all nodes.
     ///
     /// # Errors
-    /// If Redis does not answer in time.
+    /// If Redis does not answer in time, or if another server has taken its place.
     pub async fn send(&mut self, message: &str) -> Result<(), ChannelError> {
-        let sent: Result<(), RedisError> = self.connection.publish(&self.channel.name, message).await;
-        sent.map_err(|error| self.channel.failed(&error))
+        let connected = self.connection.get().await?;
+        let sent = publish(connected, &self.name, message).await;
+        if sent.is_err() {
+            self.connection.close();
+        }
+        sent
     }
+}
+
+async fn publish(connected: &mut Connected, name: &str, message: &str) -> Result<(), ChannelError> {
+    let sent: Result<(), RedisError> = connected.commands.publish(name, message).await;
+    sent.map_err(|error| connected.refused(&error).into())
 }
 
 #[async_trait]
 impl EventChannel for RedisChannel {
     async fn subscribe(&self) -> Result<Box<dyn EventStream>, ChannelError> {
-        // Not one that subscribes again by itself: it would hide what it missed.
-        let connection = self.client.get_async_pubsub().await.map_err(|error| self.failed(&error))?;
-        let (mut subscription, messages) = connection.split();
-        subscription.subscribe(&self.name).await.map_err(|error| self.failed(&error))?;
-        Ok(Box::new(RedisStream { sender: self.sender()?, _subscription: subscription, messages }))
+        let connected = self.server.connect().await?;
+        let (subscription, messages) = connected.subscribe(&self.name).await?;
+        self.server.replace_connections();
+        let name = self.name.clone();
+        Ok(Box::new(RedisStream { connected, name, sent: 0, _subscription: subscription, messages }))
     }
 }
 
 #[async_trait]
 impl EventStream for RedisStream {
     async fn next(&mut self) -> Result<String, ChannelError> {
-        let channel = &self.sender.channel;
-        let closed = || {
-            ChannelError::Failed(format!(
-                "Redis at {}: the connection was closed",
-                channel.client.get_connection_info().addr()
-            ))
-        };
-        let message = self.messages.next().await.ok_or_else(closed)?;
+        let message = self.messages.next().await.ok_or_else(|| self.connected.failed("the connection was closed"))?;
         message.get_payload().map_err(|error| ChannelError::Failed(format!("a message is not text: {error}")))
     }
 
     async fn send(&mut self, message: &str) -> Result<(), ChannelError> {
-        self.sender.send(message).await
+        self.sent += 1;
+        if self.sent.is_multiple_of(CHECK) {
+            self.connected.check().await?;
+        }
+        publish(&mut self.connected, &self.name, message).await
     }
 }

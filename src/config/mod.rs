@@ -6,6 +6,7 @@ mod layers;
 mod limits;
 mod nearest;
 mod reader;
+mod redis_url;
 mod sqlite_url;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub use bucket_url::BucketUrl;
 pub use layers::Layers;
 pub use limits::{HttpLimits, SocketLimits};
 use reader::SettingReader;
+pub use redis_url::{Login, RedisUrl, TlsFiles, Topology};
 pub use sqlite_url::SqliteUrl;
 
 /// All settings. `config.default.toml` documents each of them.
@@ -42,8 +44,8 @@ pub struct Config {
     pub files_bucket: Option<BucketUrl>,
     /// Sends clients to the bucket for downloads.
     pub files_presigned: bool,
-    /// URL of Redis, which carries events between nodes.
-    pub redis_url: Option<Url>,
+    /// Redis, which carries events between nodes.
+    pub redis_url: Option<RedisUrl>,
     /// What carries events between nodes.
     pub events: EventTransport,
     /// Name of this node. None: generated.

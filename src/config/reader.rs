@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use percent_encoding::percent_decode_str;
 use toml::Value;
 
-use super::{BucketUrl, ConfigError, EventTransport, Layers, Secret, SqliteUrl, Url};
+use super::{BucketUrl, ConfigError, EventTransport, Layers, RedisUrl, Secret, SqliteUrl, Url};
 
 /// Path for traces below a collector's address (OTLP/HTTP).
 const TRACES: &str = "/v1/traces";
@@ -114,14 +114,10 @@ impl SettingReader {
         self.refuse(name, "sqlite:PATH (percent-encoded) or postgres://USER:PASSWORD@HOST/DATABASE")
     }
 
-    /// Returns the URL of a Redis server.
-    pub fn redis_url(&self, name: &str) -> Result<Option<Url>, ConfigError> {
+    /// Returns the URL of Redis.
+    pub fn redis_url(&self, name: &str) -> Result<Option<RedisUrl>, ConfigError> {
         let Some(text) = self.text(name)? else { return Ok(None) };
-        let fits = |url: &url::Url| matches!(url.scheme(), "redis" | "rediss") && url.has_host();
-        match url::Url::parse(&text).ok().filter(fits) {
-            Some(_) => Ok(Some(Url(text))),
-            None => self.refuse(name, "redis://USER:PASSWORD@HOST:PORT/DATABASE, or rediss://… with TLS"),
-        }
+        RedisUrl::parse(&text).map(Some).or_else(|expected| self.refuse(name, expected))
     }
 
     /// Returns what carries events between nodes.

@@ -14,10 +14,24 @@ const RATE: u64 = 2000;
 /// Two nodes with these settings, and an import that one of them runs.
 async fn importing(settings: &[(&str, &str)], rows: usize) -> (TwoNodes, String) {
     let two = TwoNodes::start(&[settings, &[("PAUSA_LEASE_SECONDS", "60")]].concat()).await;
-    let upload = two.a.upload(csv::people(rows)).await;
-    let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": RATE })).await;
-    two.b.until_done(&id, 200).await;
+    let id = start_import(&two, rows).await;
     (two, id)
+}
+
+/// An import runs, is paused and resumed at the node that does not run it, and ends with each of its rows.
+pub async fn control_works(two: &mut TwoNodes) {
+    let id = start_import(two, 6000).await;
+    pause_elsewhere(two, &id).await;
+    ends_exactly(two, &id, 6000).await;
+}
+
+/// Starts an import that one of the nodes runs.
+async fn start_import(two: &TwoNodes, rows: usize) -> String {
+    let upload = two.a.upload(csv::people(rows)).await;
+    let input = json!({ "dataset": "people", "mode": "REPLACE", "maxRowsPerSecond": RATE });
+    let id = two.a.import(&upload, input).await;
+    two.b.until_done(&id, 200).await;
+    id
 }
 
 /// Pauses the import at the node that does not run it, watches that there, and resumes it.

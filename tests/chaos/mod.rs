@@ -4,7 +4,7 @@ mod backups;
 mod bucket_takeover;
 mod buckets;
 mod copies;
-mod events;
+pub mod events;
 pub mod folder;
 mod frozen;
 mod full_disk;

@@ -14,6 +14,7 @@ use super::server::PATIENCE;
 pub struct Redis {
     port: u16,
     arguments: Vec<String>,
+    encrypted: bool,
     folder: tempfile::TempDir,
     process: Option<Child>,
 }
@@ -26,9 +27,18 @@ impl Redis {
 
     /// Starts a server with these arguments. The first may be a file of settings.
     pub async fn with(arguments: &[String]) -> Redis {
+        Redis::run(arguments, false).await
+    }
+
+    /// Starts a server with these arguments that uses TLS only.
+    pub async fn encrypted(arguments: &[String]) -> Redis {
+        Redis::run(arguments, true).await
+    }
+
+    async fn run(arguments: &[String], encrypted: bool) -> Redis {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
-        let mut redis = Redis { port, arguments: arguments.to_vec(), folder, process: None };
+        let mut redis = Redis { port, arguments: arguments.to_vec(), encrypted, folder, process: None };
         redis.restart().await;
         redis
     }
@@ -36,6 +46,11 @@ impl Redis {
     /// Returns the address, such as `127.0.0.1:43211`.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Returns the port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Returns the URL, with the password.
@@ -59,7 +74,12 @@ impl Redis {
         let process = Command::new(program)
             .env("LD_LIBRARY_PATH", libraries)
             .args(&self.arguments)
-            .args(["--port", &port, "--bind", "127.0.0.1", "--dir"])
+            .args(if self.encrypted {
+                ["--port", "0", "--tls-port", &port]
+            } else {
+                ["--port", &port, "--tls-port", "0"]
+            })
+            .args(["--bind", "127.0.0.1", "--dir"])
             .arg(folder)
             .stdout(Stdio::null())
             .spawn()
@@ -86,12 +106,41 @@ impl Redis {
     /// Runs a command. Returns the answer as the protocol has it.
     pub async fn command(&self, command: &str) -> String {
         let mut connection = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
-        let lines = format!("AUTH open-sesame\r\n{command}\r\nQUIT\r\n");
+        let lines = format!("AUTH open-sesame\r\n{command}\r\n");
         connection.write_all(lines.as_bytes()).await.unwrap();
+        // The server answers what it has read, and closes. A sentinel knows no QUIT.
+        connection.shutdown().await.unwrap();
         let mut answers = String::new();
         tokio::time::timeout(PATIENCE, connection.read_to_string(&mut answers)).await.unwrap().unwrap();
-        let answer = answers.strip_prefix("+OK\r\n").and_then(|rest| rest.strip_suffix("+OK\r\n"));
-        answer.unwrap_or_else(|| panic!("{answers}")).to_owned()
+        answers.strip_prefix("+OK\r\n").unwrap_or_else(|| panic!("{answers}")).to_owned()
+    }
+
+    /// Runs the command again and again until the answer contains `expected`.
+    pub async fn until(&self, command: &str, expected: &str) {
+        let answered = async {
+            while !self.command(command).await.contains(expected) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let answer = tokio::time::timeout(PATIENCE, answered).await;
+        answer.unwrap_or_else(|_| panic!("{command} does not answer {expected}"));
+    }
+
+    /// Waits until that many nodes hear the channel of their store here.
+    pub async fn until_heard_by(&self, nodes: usize) {
+        let heard = async {
+            loop {
+                let channels = self.command("PUBSUB CHANNELS pausa:*").await;
+                if let Some(name) = channels.lines().nth(2) {
+                    let subscribers = self.command(&format!("PUBSUB NUMSUB {name}")).await;
+                    if subscribers.ends_with(&format!(":{nodes}\r\n")) {
+                        return;
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, heard).await.expect("the nodes do not listen at this server");
     }
 
     fn signal(&self, signal: Signal) {

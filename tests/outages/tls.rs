@@ -1,13 +1,12 @@
 //! TLS to PostgreSQL: for the store, the datasets and LISTEN. The server of these stories refuses whoever comes without.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::Path;
+use std::os::unix::fs::chown;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::json;
 use tempfile::TempDir;
 
+use crate::harness::certificates::{issuer, write_certificate};
 use crate::harness::csv;
 use crate::harness::postgres::{Postgres, free_address, server_user};
 use crate::harness::server::{self, Server};
@@ -15,27 +14,6 @@ use crate::harness::server::{self, Server};
 /// Who may come: the role `with_certificate` only with a certificate of that name.
 const HBA: &str =
     "local all all trust\nhostssl all with_certificate 127.0.0.1/32 cert\nhostssl all all 127.0.0.1/32 trust\n";
-
-type Issuer = CertifiedIssuer<'static, KeyPair>;
-
-fn issuer() -> Issuer {
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
-}
-
-/// Writes a certificate and its key to files of that name.
-fn write_certificate(folder: &Path, file: &str, issuer: &Issuer, host: &str, name: &str) {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
-    params.distinguished_name.push(DnType::CommonName, name);
-    let certificate = params.signed_by(&key, issuer).unwrap();
-    for (extension, text) in [("pem", certificate.pem()), ("key", key.serialize_pem())] {
-        let path = folder.join(format!("{file}.{extension}"));
-        fs::write(&path, text).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    }
-}
 
 /// A server with TLS only, and the files of its clients.
 struct Encrypted {

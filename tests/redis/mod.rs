@@ -1,0 +1,5 @@
+//! Redis as others run it: with TLS and users, behind Sentinel, and as a Cluster.
+
+mod cluster;
+mod sentinel;
+mod tls;
