@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 
 use super::drive::RunPermit;
 use super::node_lease::RunLease;
@@ -15,38 +16,79 @@ use crate::task::Task;
 /// Maximum number of ends that are claimed at once. They need no slot.
 const ENDS: usize = 64;
 
-/// Maximum time between two claims, for changes without a wake-up.
+/// Maximum time between two looks at the store, for changes without a wake-up.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Minimum time between two claims: slots that become free meanwhile are filled by one.
+const CLAIM_INTERVAL: Duration = Duration::from_millis(5);
+
+/// What the loop knows between two claims.
+struct ClaimState {
+    /// More tasks may be queued than were claimed.
+    more: bool,
+    /// When it looks at the store without a wake-up.
+    poll: Instant,
+}
 
 /// Claims tasks at every wake-up, until the node shuts down.
 pub(super) async fn run_claim_loop(runner: Runner) {
     let inner = &runner.0;
+    let mut state = ClaimState { more: true, poll: Instant::now() };
     while !inner.ending.is_cancelled() {
-        if let Err(error) = claim_long(&runner).await {
+        let begin = Instant::now();
+        if let Err(error) = claim_long(&runner, &mut state).await {
             log_failure!(error, %error, "store unavailable; retrying to claim tasks");
         }
+        let wake_up = async {
+            tokio::time::sleep_until(begin + CLAIM_INTERVAL).await;
+            inner.wakeups.work.notified().await;
+        };
         tokio::select! {
-            () = inner.wakeups.work.notified() => {}
-            () = tokio::time::sleep(POLL_INTERVAL) => {}
+            () = wake_up => {}
+            () = tokio::time::sleep_until(state.poll) => {}
             () = inner.ending.cancelled() => {}
         }
     }
 }
 
-async fn claim_long(runner: &Runner) -> Result<(), store::Error> {
+/// Claims what may wait, as far as is known without asking the store.
+async fn claim_long(runner: &Runner, state: &mut ClaimState) -> Result<(), store::Error> {
+    let work = &runner.0.wakeups.work;
+    let polls = Instant::now() >= state.poll;
+    if polls {
+        state.poll = Instant::now() + POLL_INTERVAL;
+    }
+    if work.take_ends() || polls {
+        claim_ends(runner).await?;
+    }
+    state.more |= work.take_queued() || polls;
+    if state.more {
+        state.more = claim_queued(runner).await?;
+    }
+    Ok(())
+}
+
+async fn claim_ends(runner: &Runner) -> Result<(), store::Error> {
     let inner = &runner.0;
-    let (claimant, lease) = (&inner.claimant, inner.lease.current());
-    let ends = inner.store.claim_ends(claimant, inner.clock.now(), ENDS).await?;
-    runner.start_runs(ends, &lease, |_| RunPermit::None).await?;
+    let lease = inner.lease.current();
+    let ends = inner.store.claim_ends(&inner.claimant, inner.clock.now(), ENDS).await?;
+    runner.start_runs(ends, &lease, |_| RunPermit::None).await
+}
+
+/// Claims queued tasks while slots are free. Returns true if there may be more.
+async fn claim_queued(runner: &Runner) -> Result<bool, store::Error> {
+    let inner = &runner.0;
     let mut slots = free_slots(runner);
     if slots.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     let leaves = inner.full_disk.leaves_to_others(&inner.files.scratch).await;
-    let claimant = if leaves { &inner.diskless_claimant } else { claimant };
+    let claimant = if leaves { &inner.diskless_claimant } else { &inner.claimant };
     let lease = inner.lease.current();
     let tasks = inner.store.claim(claimant, inner.clock.now(), slots.len()).await?;
-    runner.start_runs(tasks, &lease, |_| slots.pop().map_or(RunPermit::None, RunPermit::Slot)).await
+    let more = tasks.len() == slots.len();
+    runner.start_runs(tasks, &lease, |_| slots.pop().map_or(RunPermit::None, RunPermit::Slot)).await?;
+    Ok(more)
 }
 
 fn free_slots(runner: &Runner) -> Vec<OwnedSemaphorePermit> {

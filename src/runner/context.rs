@@ -53,7 +53,8 @@ impl Context {
         work: Work,
     ) -> Context {
         let (started, threads, pool) = (Clock::monotonic(), TaskTracker::new(), ComputePool::default());
-        let (latest, writing) = (Mutex::new(LatestCheckpoint::new(started)), tokio::sync::Mutex::default());
+        let latest = Mutex::new(LatestCheckpoint::new(started, task.progress.done));
+        let writing = tokio::sync::Mutex::default();
         Context(Arc::new(ContextInner {
             task,
             lease,

@@ -157,7 +157,7 @@ impl TaskRun {
         match std::mem::replace(&mut self.permit, RunPermit::None) {
             RunPermit::Slot(slot) => {
                 drop(slot);
-                self.runner.0.wakeups.work.notify_one();
+                self.runner.0.wakeups.work.notify_slot();
             }
             other => self.permit = other,
         }

@@ -2,11 +2,12 @@
 //!
 //! - [`kind`]: what a kind implements; [`context`]: what its run may use; [`report`]: its progress
 //! - [`drive`]: the way of a claimed task: [`run_kind`] -> [`record_end`] -> [`kind_calls`]
-//! - loops of a node: [`claim`], [`short`] (with [`reservations`]), [`lease`] (with [`node_lease`] and [`warnings`]), [`schedule`], [`retention`], [`uploads`], [`purge`]
+//! - loops of a node: [`claim`] (with [`claim_wakeup`]), [`short`] (with [`reservations`]), [`lease`] (with [`node_lease`] and [`warnings`]), [`schedule`], [`retention`], [`uploads`], [`purge`]
 //! - [`full_disk`]: other nodes run tasks while the disk is full; [`sweep`]: what dead nodes left
 //! - [`registry`]: signals to the runs of this node; [`events`]: what changes of tasks trigger; [`transitions`]: their log lines
 
 mod claim;
+mod claim_wakeup;
 pub mod context;
 mod deletion;
 mod drive;
@@ -38,7 +39,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -58,6 +59,7 @@ use crate::files::Files;
 use crate::metrics::Tasks;
 use crate::store::{Claimant, NodeProfile, Store};
 use crate::task::{NodeIdentity, PauseExpiry, ResultFile, State, Task, Verb};
+use claim_wakeup::ClaimWakeup;
 use full_disk::FullDisk;
 use node_lease::NodeLease;
 use registry::Registry;
@@ -142,7 +144,7 @@ struct RunnerInner {
 #[derive(Clone, Default)]
 pub struct Wakeups {
     registry: Arc<Registry>,
-    work: Arc<Notify>,
+    work: Arc<ClaimWakeup>,
     times: Arc<WakeupTimer>,
     short: Arc<WakeupTimer>,
 }
@@ -155,7 +157,7 @@ impl Wakeups {
 
     /// Wakes all loops, as changes of other nodes may have been missed. Each looks at the store.
     pub fn notify_all(&self) {
-        self.work.notify_one();
+        self.work.notify_all();
         self.times.set(Timestamp::MIN);
         self.short.set(Timestamp::MIN);
     }
@@ -165,9 +167,9 @@ impl Wakeups {
         let set = |timer: &WakeupTimer| event.due_at.into_iter().for_each(|due| timer.set(due));
         match event.state {
             State::Scheduled | State::Queued if event.short => set(&self.short),
-            State::Queued => self.work.notify_one(),
+            State::Queued => self.work.notify_queued(),
             State::Scheduled | State::Paused => set(&self.times),
-            state if state.may_be_owned() && !event.owned => self.work.notify_one(),
+            state if state.may_be_owned() && !event.owned => self.work.notify_end(),
             _ => {}
         }
     }

@@ -32,16 +32,16 @@ pub struct Report {
 /// Latest checkpoint of a run, which may not be in the task store yet.
 pub struct LatestCheckpoint {
     checkpoint: LastReport,
-    /// When the last write began, and the amount done then.
-    written: Option<(Instant, u64)>,
+    /// When the last write began, and the amount done then. At first: when the run began, and what was done before.
+    written: (Instant, u64),
     /// When the last write began that survives a power loss.
     synced: Instant,
 }
 
 impl LatestCheckpoint {
-    /// No checkpoint, of a run that begins `now`.
-    pub fn new(now: Instant) -> LatestCheckpoint {
-        LatestCheckpoint { checkpoint: None, written: None, synced: now }
+    /// No checkpoint, of a run that begins `now`, after `done` was done. A run that ends soon needs no write but that of its end.
+    pub fn new(now: Instant, done: u64) -> LatestCheckpoint {
+        LatestCheckpoint { checkpoint: None, written: (now, done), synced: now }
     }
 
     /// Returns the checkpoint.
@@ -62,18 +62,19 @@ impl LatestCheckpoint {
     /// Returns the durability of the next write, if it is due.
     pub fn write_due(&self, now: Instant) -> Option<Durability> {
         let (_, progress) = self.checkpoint.as_ref()?;
-        let due = self.written.is_none_or(|(at, before)| {
-            let gained = progress.done.saturating_sub(before).saturating_mul(PARTS);
-            let part = progress.total.is_some_and(|total| gained >= total);
-            now - at >= if part { MIN_WRITE_INTERVAL } else { WRITE_INTERVAL }
-        });
+        let (at, before) = self.written;
+        let gained = progress.done.saturating_sub(before).saturating_mul(PARTS);
+        let part = progress.total.is_some_and(|total| gained >= total);
+        let due = now - at >= if part { MIN_WRITE_INTERVAL } else { WRITE_INTERVAL };
         let synced = now - self.synced < SYNC_INTERVAL;
         due.then_some(if synced { Durability::Deferred } else { Durability::Immediate })
     }
 
     /// Records that a write begins.
     pub fn begin_write(&mut self, durability: Durability, now: Instant) {
-        self.written = self.checkpoint.as_ref().map(|(_, progress)| (now, progress.done));
+        if let Some((_, progress)) = &self.checkpoint {
+            self.written = (now, progress.done);
+        }
         if durability == Durability::Immediate {
             self.synced = now;
         }
@@ -121,7 +122,7 @@ mod tests {
     /// Returns the milliseconds at which a run writes that takes `row` for each row.
     fn written(row: Duration) -> Vec<u128> {
         let begin = Clock::monotonic();
-        let mut latest = LatestCheckpoint::new(begin);
+        let mut latest = LatestCheckpoint::new(begin, 0);
         let moments = (0..=320).map(|done| (done, row * u32::try_from(done).unwrap()));
         let written = moments.filter_map(|(done, at)| {
             latest.set(String::new(), progress(done));
@@ -134,15 +135,15 @@ mod tests {
 
     #[test]
     fn progress_is_written_ten_times_a_second_and_for_each_32nd_of_the_total() {
-        assert_eq!(written(Duration::from_millis(50))[..5], [0, 100, 200, 300, 400]);
-        assert_eq!(written(Duration::from_millis(2))[..5], [0, 20, 40, 60, 80]);
-        assert_eq!(written(Duration::from_micros(500))[..5], [0, 10, 20, 30, 40]);
+        assert_eq!(written(Duration::from_millis(50))[..4], [100, 200, 300, 400]);
+        assert_eq!(written(Duration::from_millis(2))[..4], [20, 40, 60, 80]);
+        assert_eq!(written(Duration::from_micros(500))[..4], [10, 20, 30, 40]);
     }
 
     #[test]
     fn progress_is_synced_to_disk_every_ten_seconds() {
         let begin = Clock::monotonic();
-        let mut latest = LatestCheckpoint::new(begin);
+        let mut latest = LatestCheckpoint::new(begin, 0);
         latest.set(String::new(), progress(0));
         let at = |seconds| begin + Duration::from_secs(seconds);
         assert_eq!(latest.write_due(at(9)), Some(Durability::Deferred));

@@ -56,15 +56,11 @@ impl Store {
         ended
     }
 
-    /// Short tasks mostly are as their runs know them, so they are written without being read.
+    /// Tasks of runs that ended soon mostly are as the runs know them, so they are written without being read. The others are read.
     async fn end_all(&self, ends: Vec<RunEnd>) -> Result<EndResults, Error> {
-        let (known, mut others): (Vec<_>, Vec<_>) = ends.iter().cloned().partition(|end| end.task.is_short());
-        let mut ended = HashMap::new();
-        if !known.is_empty() {
-            let unchanged = self.commit(Write::statement(RunEnds(known.clone()), end_unchanged)).await?;
-            ended.extend(unchanged.into_iter().map(|task| (task.id, Ok(task))));
-            others.extend(known.into_iter().filter(|end| !ended.contains_key(&end.task.id)));
-        }
+        let unchanged = self.commit(Write::statement(RunEnds(ends.clone()), end_unchanged)).await?;
+        let mut ended: HashMap<_, _> = unchanged.into_iter().map(|task| (task.id, Ok(task))).collect();
+        let others: Vec<_> = ends.iter().filter(|end| !ended.contains_key(&end.task.id)).cloned().collect();
         if !others.is_empty() {
             let ids: Vec<_> = others.iter().map(|end| end.task.id).collect();
             ended.extend(ids.into_iter().zip(self.commit(Write::transaction(RunEnds(others), end_anew)).await?));

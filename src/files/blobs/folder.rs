@@ -253,13 +253,15 @@ fn create_folder(folder: &Path) -> io::Result<()> {
 
 /// Renames the staged file, unless a call before a crash did, and deletes the other staged files.
 fn publish(staged: &Path, result: &Path) -> io::Result<()> {
-    match disk::rename_durably(staged, result) {
+    // If a power loss restored the staged name too, it would go with the task's other files: its folder needs no sync.
+    match std::fs::rename(staged, result) {
         Err(error) if error.kind() == ErrorKind::NotFound && result.try_exists()? => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return Err(io::Error::new(ErrorKind::NotFound, "the finished file is missing"));
         }
         outcome => outcome?,
     }
+    disk::sync_folder(disk::folder_of(result))?;
     remove_staged(disk::folder_of(staged))
 }
 

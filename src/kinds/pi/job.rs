@@ -44,6 +44,9 @@ pub struct PiCursor {
     pub finished: Option<Fingerprint>,
 }
 
+/// Maximum number of digits that are computed without threads of the run's own: starting these takes longer.
+const FEW: u32 = 1000;
+
 /// A running computation.
 pub struct PiJob<'a> {
     context: &'a Context,
@@ -124,7 +127,7 @@ impl<'a> PiJob<'a> {
         self.context.set_checkpoint(&PiCursor { finished: Some(finished), ..cursor }, report)
     }
 
-    /// Runs `work` on the computing threads, and reports its progress.
+    /// Runs `work` on computing threads, or on a shared one for a few digits, and reports its progress.
     async fn compute<T: Send + 'static>(
         &mut self,
         step: &PlanStep,
@@ -132,12 +135,14 @@ impl<'a> PiJob<'a> {
     ) -> Result<T, StopReason> {
         let worked = Arc::new(AtomicU64::new(0));
         let (counted, context) = (Arc::clone(&worked), self.context.clone());
-        let computing = self.context.compute(move || {
+        let work = move || {
             work(&|more| {
                 counted.fetch_add(more, Ordering::Relaxed);
                 context.stop_requested()
             })
-        });
+        };
+        let (context, few) = (self.context, self.series.digits() <= FEW);
+        let computing = async { if few { context.blocking(work).await } else { context.compute(work).await } };
         let (mut computing, mut due) = (pin!(computing), tokio::time::interval(REPORT_INTERVAL));
         loop {
             tokio::select! {
