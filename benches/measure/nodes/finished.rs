@@ -24,10 +24,12 @@ const CALLS: usize = 100;
 const LEASE: Duration = Duration::from_secs(60);
 
 /// What is asked of the list of tasks: a name and the arguments.
-const LISTS: [(&str, &str); 7] = [
+const LISTS: [(&str, &str); 9] = [
     ("the newest", "first: 50"),
     ("completed", "first: 50, filter: { states: [COMPLETED] }"),
     ("running: none", "first: 50, filter: { states: [RUNNING] }"),
+    ("of a kind that nobody has", "first: 50, filter: { kinds: [TIMER] }"),
+    ("of that kind, completed", "first: 50, filter: { kinds: [TIMER], states: [COMPLETED] }"),
     ("of a kind that failed", "first: 50, filter: { states: [FAILED], kinds: [PI] }"),
     ("with a label that a thousandth has", r#"first: 50, filter: { label: "label 7" }"#),
     ("with a label that nobody has", r#"first: 50, filter: { label: "none" }"#),
@@ -52,9 +54,11 @@ pub async fn measure() {
 
 async fn each_size(url: &str) {
     let is_postgres = url.starts_with("postgres");
-    let mut before = 0;
+    let (files, mut before) = (tempfile::tempdir().unwrap(), 0);
+    let folder = format!("file://{}", files.path().display());
+    let settings = [("PAUSA_DATABASE_URL", url), ("PAUSA_FILES_URL", &folder), ("PAUSA_ROLE", "api")];
     for size in SIZES {
-        let mut server = Server::with(&[("PAUSA_DATABASE_URL", url), ("PAUSA_ROLE", "api")]).await;
+        let mut server = Server::with(&settings).await;
         // SQLite allows only one process.
         server.terminate().await;
         fill(url, is_postgres, before, size).await;

@@ -9,7 +9,7 @@ use crate::figures::{spread, timed};
 
 /// Number of tasks that are paused at the same time, and number of pauses of each.
 const TASKS: usize = 4;
-const PAUSES: usize = 50;
+const PAUSES: usize = 250;
 
 /// Rows of an import, and rows per second: it runs until it is terminated.
 const ROWS: usize = 400_000;

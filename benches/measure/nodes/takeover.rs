@@ -66,7 +66,7 @@ async fn takeover(cluster: &mut Cluster, run: Run) -> (Duration, Duration) {
     watch.until(|task| done(task) > before || task["state"] == "COMPLETED").await;
     let moved = begin.elapsed();
     let (other, claimed) = cluster.claim(&id).await;
-    assert_ne!(other, victim, "the killed node has the task again");
+    assert_ne!(other, victim, "the killed node has the task again: {}", cluster.api.task(&id).await);
     cluster.api.control("terminate", &id).await;
     cluster.workers[victim].restart().await;
     (killed.duration_until(claimed).try_into().unwrap(), moved)
