@@ -26,6 +26,7 @@ use crate::http;
 use crate::kinds::{self, KindParts};
 use crate::metrics::Metrics;
 use crate::redis_server::{RedisFailure, RedisServer};
+use crate::request_limits::RequestLimiter;
 use crate::runner::{Kind, Runner, RunnerSettings, ShortTaskLimits, Wakeups, events};
 use crate::state::AppState;
 use crate::store::{self, Store};
@@ -152,9 +153,11 @@ impl App {
         if let Some(others) = node_events::connect(&config, redis.as_ref(), &store, &bus, &clock, &metrics).await? {
             tokio::spawn(events::follow(bus.clone(), others, store.clone(), wakeups.clone(), metrics.clone()));
         }
+        let request_limiter = request_limiter(&config, redis.as_ref(), &store, &clock).await?;
         runner.start().await?;
         let state = AppState {
             started_at: clock.now(),
+            request_limiter,
             upload_locks: UploadLocks::default(),
             csv_streams: Arc::new(Semaphore::new(config.http.max_streams)),
             next_backlog_count: Arc::default(),
@@ -205,6 +208,22 @@ impl App {
         }
         Ok(quiet)
     }
+}
+
+/// Returns the limit of each caller's requests. Worker nodes have no callers.
+async fn request_limiter(
+    config: &Config,
+    redis: Option<&Arc<RedisServer>>,
+    store: &Store,
+    clock: &Clock,
+) -> Result<Option<RequestLimiter>, StartError> {
+    let Some(rate) = config.http.request_rate.filter(|_| config.role != Role::Worker) else { return Ok(None) };
+    // Without other nodes there is nobody to count with.
+    let Some(redis) = redis.filter(|_| !store.is_exclusive()) else {
+        return Ok(Some(RequestLimiter::start(rate, None)));
+    };
+    let id = store.record_fact(STORE_ID, &clock.uuid().to_string()).await?;
+    Ok(Some(RequestLimiter::start(rate, Some((Arc::clone(redis), &id)))))
 }
 
 fn routes(state: &AppState) -> Router {

@@ -40,6 +40,7 @@ pub mod http;
 pub mod kinds;
 pub mod metrics;
 pub mod redis_server;
+pub mod request_limits;
 pub mod runner;
 pub mod spans;
 pub mod state;

@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::datasets::Datasets;
 use crate::files::{Files, UploadLocks};
 use crate::metrics::Metrics;
+use crate::request_limits::RequestLimiter;
 use crate::runner::Runner;
 use crate::store::Store;
 
@@ -36,6 +37,8 @@ pub struct AppState {
     pub bus: Bus,
     /// The runner of tasks.
     pub runner: Runner,
+    /// Limit of each caller's requests. None: unlimited.
+    pub request_limiter: Option<RequestLimiter>,
     /// Time at which the node started.
     pub started_at: Timestamp,
     /// The requests that write to uploads.

@@ -19,7 +19,7 @@ const LAYERS: [&[&str]; 14] = [
     &["state"],
     &["runner"],
     &["backup"],
-    &["store", "bus", "files", "datasets"],
+    &["store", "bus", "files", "datasets", "request_limits"],
     &["database", "redis_server"],
     &["access"],
     &["metrics", "task", "clock", "config", "disk", "spans"],

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::ConfigError;
 use super::reader::SettingReader;
+use super::{ConfigError, IpNetwork};
 
 /// Limits of HTTP connections and requests.
 #[derive(Clone, Debug)]
@@ -22,6 +22,19 @@ pub struct HttpLimits {
     pub max_json_bytes: usize,
     /// Maximum number of datasets streamed at once.
     pub max_streams: usize,
+    /// Maximum rate of each caller's requests. None: unlimited.
+    pub request_rate: Option<RequestRate>,
+    /// Proxies whose X-Forwarded-For is believed.
+    pub trusted_proxies: Vec<IpNetwork>,
+}
+
+/// Maximum rate of each caller's requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestRate {
+    /// Requests per second.
+    pub per_second: u32,
+    /// Requests at once, after a time without any.
+    pub burst: u32,
 }
 
 /// Limits of a WebSocket connection, for both protocols.
@@ -55,8 +68,32 @@ impl HttpLimits {
             send: settings.seconds("http.send_seconds", SECONDS)?,
             max_json_bytes: settings.count("http.max_json_bytes", BYTES)?,
             max_streams: settings.count("http.max_streams", 1..=100_000)?,
+            request_rate: RequestRate::load(settings)?,
+            trusted_proxies: trusted_proxies(settings)?,
         })
     }
+}
+
+impl RequestRate {
+    /// Returns the rate. None if it is unlimited.
+    fn load(settings: &SettingReader) -> Result<Option<RequestRate>, ConfigError> {
+        let count = |name| Ok(u32::try_from(settings.whole(name, 0..=1_000_000)?).unwrap_or(0));
+        let (per_second, burst) = (count("http.requests_per_second")?, count("http.request_burst")?);
+        if per_second == 0 && burst > 0 {
+            return settings.refuse("http.request_burst", "0, or http.requests_per_second to be set");
+        }
+        let burst = if burst == 0 { per_second } else { burst };
+        Ok((per_second > 0).then_some(RequestRate { per_second, burst }))
+    }
+}
+
+fn trusted_proxies(settings: &SettingReader) -> Result<Vec<IpNetwork>, ConfigError> {
+    let name = "http.trusted_proxies";
+    let networks: Option<Vec<_>> = settings.list(name)?.iter().map(|text| text.parse().ok()).collect();
+    networks.map_or_else(
+        || settings.refuse(name, "addresses or networks such as 10.0.0.0/8 or fd00::/8, separated by commas"),
+        Ok,
+    )
 }
 
 impl SocketLimits {

@@ -5,6 +5,7 @@ mod injected;
 mod layers;
 mod limits;
 mod nearest;
+mod network;
 mod reader;
 mod redis_url;
 mod sqlite_url;
@@ -18,7 +19,8 @@ use std::time::Duration;
 
 pub use bucket_url::BucketUrl;
 pub use layers::Layers;
-pub use limits::{HttpLimits, SocketLimits};
+pub use limits::{HttpLimits, RequestRate, SocketLimits};
+pub use network::{IpNetwork, caller_address};
 use reader::SettingReader;
 pub use redis_url::{Login, RedisUrl, TlsFiles, Topology};
 pub use sqlite_url::SqliteUrl;

@@ -3,12 +3,14 @@
 mod activity;
 mod asset;
 mod caller;
+mod client_address;
 mod dataset;
 mod download;
 mod drain_body;
 mod error_response;
 mod file_response;
 mod health;
+mod limits;
 mod metrics;
 pub mod playground;
 mod range;
@@ -25,7 +27,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Method, header};
-use axum::middleware::{Next, from_fn, map_request};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_request};
 use axum::response::Response;
 use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -47,12 +49,14 @@ pub fn routes(app: AppState, api: &Api) -> Router {
         .route("/datasets/{file}", get(dataset::stream))
         .route("/download/{id}", get(download::result))
         .route("/download/{id}/rejects", get(download::rejects))
+        .route_layer(from_fn_with_state(app.clone(), limits::count_request))
         .with_state(app.clone());
     let (limit, silence, metrics) = (app.config.max_upload_bytes, app.config.http.body_silence, app.metrics.clone());
     let router = Router::new()
         .nest(
             "/graphql",
             graphql_transport::routes(api.for_caller(Caller::anonymous()), sink, settings)
+                .layer(from_fn_with_state(app.clone(), limits::add_caller_limit))
                 .layer(from_fn(playground::for_browsers)),
         )
         .merge(files)
@@ -104,7 +108,8 @@ fn cors(origins: &[String]) -> CorsLayer {
     } else {
         AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
     };
-    let exposed = [header::CONTENT_DISPOSITION, header::ETAG, header::CONTENT_RANGE, header::ACCEPT_RANGES];
+    let exposed =
+        [header::CONTENT_DISPOSITION, header::ETAG, header::CONTENT_RANGE, header::ACCEPT_RANGES, header::RETRY_AFTER];
     CorsLayer::new()
         .allow_origin(allowed)
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::DELETE])

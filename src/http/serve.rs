@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::activity::{ActiveRequest, Activity, TrackedStream};
+use super::client_address::PeerAddress;
 use crate::config::HttpLimits;
 
 /// Maximum time for a connection to close once its time limit has passed.
@@ -47,9 +48,10 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, si
     loop {
         let accepted = async {
             let permit = Arc::clone(&permits).acquire_owned().await;
-            (permit, listener.accept().await.0)
+            let (stream, peer) = listener.accept().await;
+            (permit, stream, PeerAddress(peer.ip()))
         };
-        let (Ok(permit), stream) = (tokio::select! {
+        let (Ok(permit), stream, peer) = (tokio::select! {
             accepted = accepted => accepted,
             () = signals.stop.cancelled() => break,
         }) else {
@@ -60,6 +62,7 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, si
         let routes = ConnectionRoutes {
             routes: TowerToHyperService::new(routes.clone()),
             activity,
+            peer,
             draining: signals.draining.clone(),
             leave: CancellationToken::new(),
         };
@@ -131,6 +134,7 @@ fn disable_nagle(stream: &mut TcpStream) {
 struct ConnectionRoutes {
     routes: TowerToHyperService<Router>,
     activity: Activity,
+    peer: PeerAddress,
     draining: CancellationToken,
     /// Cancelled by the first HTTP/2 request that arrives while the server drains.
     leave: CancellationToken,
@@ -141,7 +145,8 @@ impl Service<Request<Incoming>> for ConnectionRoutes {
     type Error = Infallible;
     type Future = BoxFuture<'static, Result<Response<TrackedBody>, Infallible>>;
 
-    fn call(&self, request: Request<Incoming>) -> Self::Future {
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        request.extensions_mut().insert(self.peer);
         let mut active = self.activity.begin();
         if request.method() == Method::CONNECT {
             active.upgrade();

@@ -2,6 +2,7 @@
 //!
 //! Redis is for promptness only. Whoever uses it goes on without it.
 
+mod buckets;
 mod failure;
 mod sentinel;
 mod shared;
@@ -19,6 +20,7 @@ use redis::{
 };
 use tokio::time::timeout;
 
+pub use buckets::SharedBuckets;
 pub use failure::RedisFailure;
 pub use shared::SharedConnection;
 

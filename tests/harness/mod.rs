@@ -1,6 +1,7 @@
 //! The real server on a free port with its own folder, and a client that sends requests as users do.
 
 pub mod balancer;
+pub mod callers;
 pub mod certificates;
 pub mod collector;
 pub mod csv;

@@ -126,6 +126,16 @@ impl Redis {
         answer.unwrap_or_else(|_| panic!("{command} does not answer {expected}"));
     }
 
+    /// Waits until that many clients have sent this command last.
+    pub async fn until_clients(&self, command: &str, clients: usize) {
+        let sent = async {
+            while self.command("CLIENT LIST").await.matches(&format!(" cmd={command} ")).count() < clients {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, sent).await.unwrap_or_else(|_| panic!("no {clients} clients sent {command}"));
+    }
+
     /// Waits until that many nodes hear the channel of their store here.
     pub async fn until_heard_by(&self, nodes: usize) {
         let heard = async {

@@ -47,6 +47,22 @@ impl Watch {
         }
     }
 
+    /// Starts another operation, when the one before has ended.
+    pub async fn ask(&mut self, query: &str) {
+        self.send(json!({ "type": "subscribe", "id": "1", "payload": { "query": query } })).await;
+    }
+
+    /// Returns the result of a query, at its end, or the errors of its refusal.
+    pub async fn result(&mut self) -> Result<Value, Value> {
+        let mut message = self.receive().await.expect("the server closed the socket");
+        if message["type"] == "error" {
+            return Err(message["payload"].take());
+        }
+        let value = message["payload"]["data"][self.field].take();
+        assert_eq!(self.receive().await.unwrap()["type"], "complete");
+        Ok(value)
+    }
+
     /// Returns the first event that matches `wanted`.
     pub async fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;

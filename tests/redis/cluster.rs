@@ -1,5 +1,6 @@
 //! A Redis Cluster of three masters, one of which has a replica. Any of its nodes carries the events.
 
+use super::limits;
 use crate::chaos::events::control_works;
 use crate::chaos::two_nodes::TwoNodes;
 use crate::harness::redis::Redis;
@@ -40,6 +41,14 @@ async fn cluster() -> Vec<Redis> {
     servers[3].until(&format!("CLUSTER REPLICATE {id}"), "+OK").await;
     servers[3].until("INFO replication", "master_link_status:up").await;
     servers
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_count_requests_together_at_the_node_of_the_cluster_that_has_the_buckets() {
+    let servers = cluster().await;
+    let addresses: Vec<_> = servers[..3].iter().map(Redis::address).collect();
+    let two = limits::nodes(&format!("redis+cluster://:open-sesame@{}", addresses.join(","))).await;
+    limits::count_together(&two, "198.51.100.7").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

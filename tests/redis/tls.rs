@@ -4,6 +4,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
+use super::limits;
 use crate::chaos::events::control_works;
 use crate::chaos::two_nodes::TwoNodes;
 use crate::harness::certificates::{issuer, write_certificate};
@@ -12,8 +13,9 @@ use crate::harness::server::{self, Server};
 use crate::metrics;
 use crate::store::test_store::TestStore;
 
-/// Arguments that add the user of docs/operations.md.
-const USER: &str = "--user pausa on >hunter2 &pausa:* +publish +subscribe";
+/// Arguments that add the users of docs/operations.md: one for events, and one for limits of requests as well.
+const USERS: &str = "--user pausa on >hunter2 &pausa:* +publish +subscribe \
+    --user limits on >hunter2 &pausa:* ~pausa:* +publish +subscribe +evalsha +script|load +get +set +time";
 
 /// A server with TLS that asks for a certificate, and the files of its clients.
 struct Encrypted {
@@ -32,7 +34,7 @@ impl Encrypted {
         let files = [("cert", "own.pem"), ("key", "own.key"), ("ca-cert", "root.pem")];
         let files = files.iter().flat_map(|(name, path)| [format!("--tls-{name}-file"), file(path)]);
         let others = ["--save", "", "--user", "default", "off"].map(str::to_owned);
-        let arguments: Vec<_> = files.chain(others).chain(USER.split(' ').map(str::to_owned)).collect();
+        let arguments: Vec<_> = files.chain(others).chain(USERS.split_whitespace().map(str::to_owned)).collect();
         Encrypted { redis: Redis::encrypted(&arguments).await, folder }
     }
 
@@ -54,6 +56,13 @@ async fn two_nodes_hear_each_other_over_tls_with_certificates_and_a_user() {
         metrics::until(node, "pausa_events_up", |up| up == 1.0).await;
     }
     control_works(&mut two).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_count_requests_together_as_a_user_who_may_do_nothing_else() {
+    let server = Encrypted::start().await;
+    let two = limits::nodes(&server.url("limits:hunter2", RIGHT)).await;
+    limits::count_together(&two, "198.51.100.7").await;
 }
 
 /// Starts a node with that URL, and returns its log.

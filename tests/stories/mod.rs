@@ -14,6 +14,7 @@ mod large;
 mod limits;
 mod logs;
 mod odd_files;
+mod request_rates;
 mod resumed_urls;
 mod retention;
 mod rows;

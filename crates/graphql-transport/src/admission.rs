@@ -5,6 +5,7 @@ use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 use async_graphql::{Executor, Request, Response, ServerError, parser::types::OperationType};
 use futures_util::{
     FutureExt, StreamExt,
+    future::ready,
     stream::{self, BoxStream},
 };
 use tokio::time::Instant;
@@ -13,6 +14,7 @@ use tracing::Instrument;
 
 use super::{
     codes, guard,
+    limit::{CallerLimit, LimitExceeded},
     observer::{Observer, OperationKind},
     settings::Settings,
     traced,
@@ -59,6 +61,34 @@ impl<E: Executor> Admission<E> {
                 Err(error)
             }
         }
+    }
+
+    /// Counts a request over HTTP.
+    ///
+    /// # Errors
+    /// If its caller must wait.
+    pub async fn count(&self, limit: Option<&CallerLimit>) -> Result<(), LimitExceeded> {
+        let Some(CallerLimit(limit)) = limit else { return Ok(()) };
+        let counted = limit.admit().await;
+        if let Err(exceeded) = &counted {
+            self.observer.operation(OperationKind::Unknown, &codes::all(&[exceeded.error()]));
+        }
+        counted
+    }
+
+    /// Counts an operation of a WebSocket and runs it, or gives the error as its only result.
+    pub fn stream_counted(&self, admitted: Admitted, limit: Option<CallerLimit>) -> BoxStream<'static, Response> {
+        if limit.is_none() {
+            return self.stream(admitted);
+        }
+        let executor = self.clone();
+        let counted = async move {
+            match executor.count(limit.as_ref()).await {
+                Ok(()) => executor.stream(admitted),
+                Err(exceeded) => stream::once(ready(Response::from_errors(vec![exceeded.error()]))).boxed(),
+            }
+        };
+        stream::once(counted).flatten().boxed()
     }
 
     /// Runs a query or mutation. A mutation that has begun runs to its end when its client disconnects.

@@ -14,6 +14,8 @@ pub enum Code {
     TooLarge,
     /// The client runs too many operations.
     TooBusy,
+    /// The client sends too many operations in a period.
+    RateLimited,
     /// The origin of the request is not allowed.
     Forbidden,
     /// The server failed.
@@ -27,6 +29,7 @@ impl Code {
             Self::BadUserInput => "BAD_USER_INPUT",
             Self::TooLarge => "TOO_LARGE",
             Self::TooBusy => "TOO_BUSY",
+            Self::RateLimited => "RATE_LIMITED",
             Self::Forbidden => "FORBIDDEN",
             Self::Internal => "INTERNAL",
         }

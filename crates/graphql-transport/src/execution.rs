@@ -45,13 +45,16 @@ pub async fn get<E: Executor>(
     if let Ok(upgrade) = upgrade {
         let allowed = &transport.settings.allowed_origins;
         return match csrf::check_socket(request.headers(), &uri, allowed) {
-            Ok(()) => ws::open(upgrade, &transport),
+            Ok(()) => ws::open(upgrade, &transport, request.extensions().get().cloned()),
             Err(refusal) => refusal.answer(Media::Json),
         };
     }
     if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) {
         let text = "The WebSocket handshake is incomplete.";
         return Refusal::bad_request(text).answer(Media::Json);
+    }
+    if let Err(exceeded) = transport.executor.count(request.extensions().get()).await {
+        return Refusal::too_many_requests(&exceeded).answer(accepted.media());
     }
     let request = match request::read_get(&mut request.into_parts().0).await {
         Ok(request) => request,
@@ -69,7 +72,10 @@ async fn read_post<E: Executor>(
 ) -> Result<Incoming, Refusal> {
     let (parts, body) = request.into_parts();
     let settings = &transport.settings;
-    let checked = check_post(&parts.headers, &parts.uri, accepted, settings);
+    let counted = transport.executor.count(parts.extensions.get()).await;
+    let checked = counted
+        .map_err(|exceeded| Refusal::too_many_requests(&exceeded))
+        .and_then(|()| check_post(&parts.headers, &parts.uri, accepted, settings));
     let held = RequestUploads::new(Arc::clone(&transport.uploads));
     match checked {
         Ok(BodyKind::Json) => {

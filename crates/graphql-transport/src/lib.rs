@@ -5,6 +5,7 @@ mod codes;
 mod csrf;
 mod execution;
 mod guard;
+mod limit;
 mod messages;
 mod multipart;
 mod negotiate;
@@ -33,6 +34,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::{admission::Admission, codes::Code, negotiate::Media, refusal::Refusal};
 pub use self::{
+    limit::{CallerLimit, LimitExceeded, OperationLimit},
     observer::{Observer, OperationKind, Unobserved},
     settings::Settings,
     source::is_silent,

@@ -1,10 +1,11 @@
 //! Requests that are refused before they reach the schema.
 
 use async_graphql::{Response, ServerError};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode, header};
 
 use super::{
     codes::{self, Code},
+    limit::LimitExceeded,
     negotiate::{self, Media, RequestOutcome},
 };
 
@@ -13,13 +14,21 @@ use super::{
 pub struct Refusal {
     status: StatusCode,
     error: Box<ServerError>,
+    /// Value of Retry-After, in seconds.
+    retry_after: Option<u64>,
 }
 
 impl Refusal {
     /// Creates a refusal.
     pub fn new(status: StatusCode, code: Code, text: impl Into<String>) -> Self {
         let error = Box::new(codes::error(code, text));
-        Self { status, error }
+        Self { status, error, retry_after: None }
+    }
+
+    /// 429: the caller sends too many requests.
+    pub fn too_many_requests(exceeded: &LimitExceeded) -> Self {
+        let (status, error) = (StatusCode::TOO_MANY_REQUESTS, Box::new(exceeded.error()));
+        Self { status, error, retry_after: Some(exceeded.seconds()) }
     }
 
     /// 400: the request is malformed.
@@ -44,12 +53,16 @@ impl Refusal {
 
     /// 500: the server failed. Logs `cause`.
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, error: Box::new(codes::internal(cause)) }
+        Self { status: StatusCode::INTERNAL_SERVER_ERROR, error: Box::new(codes::internal(cause)), retry_after: None }
     }
 
     /// Returns the HTTP response: `{"errors":[…]}`.
     pub fn answer(self, media: Media) -> axum::response::Response {
         let response = Response::from_errors(vec![*self.error]);
-        negotiate::answer(media, RequestOutcome::Refused(self.status), response)
+        let mut http = negotiate::answer(media, RequestOutcome::Refused(self.status), response);
+        if let Some(seconds) = self.retry_after {
+            http.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        http
     }
 }

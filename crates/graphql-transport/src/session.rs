@@ -12,6 +12,7 @@ use futures_util::{
 use super::{
     admission::Admission,
     codes::{self, Code},
+    limit::CallerLimit,
     messages::{ClientMessage, CloseReason, Protocol, ServerMessage},
     request::Operation,
 };
@@ -24,16 +25,17 @@ pub struct Session<E> {
     protocol: Protocol,
     executor: Admission<E>,
     max_operations: usize,
+    limit: Option<CallerLimit>,
     open: bool,
     operations: HashMap<String, AbortHandle>,
     events: SelectAll<BoxStream<'static, Event>>,
 }
 
 impl<E: Executor> Session<E> {
-    /// Creates a session that waits for `connection_init`.
-    pub fn new(protocol: Protocol, executor: Admission<E>, max_operations: usize) -> Self {
+    /// Creates a session that waits for `connection_init`. `limit` is that of its caller.
+    pub fn new(protocol: Protocol, executor: Admission<E>, max_operations: usize, limit: Option<CallerLimit>) -> Self {
         let (operations, events) = (HashMap::new(), SelectAll::new());
-        Self { protocol, executor, max_operations, open: false, operations, events }
+        Self { protocol, executor, max_operations, limit, open: false, operations, events }
     }
 
     /// Returns true after `connection_init`.
@@ -119,7 +121,7 @@ impl<E: Executor> Session<E> {
         }
         match self.executor.admit(request) {
             Ok(admitted) => {
-                let results = self.executor.stream(admitted);
+                let results = self.executor.stream_counted(admitted, self.limit.clone());
                 self.start(id, results);
                 Ok(None)
             }

@@ -23,13 +23,14 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_unti
 use super::{
     Transport,
     admission::Admission,
+    limit::CallerLimit,
     messages::{CloseReason, Protocol},
     session::Session,
     settings::Settings,
 };
 
 /// Accepts a WebSocket with the newest protocol that the client offers.
-pub fn open<E: Executor>(upgrade: WebSocketUpgrade, transport: &Transport<E>) -> Response {
+pub fn open<E: Executor>(upgrade: WebSocketUpgrade, transport: &Transport<E>, limit: Option<CallerLimit>) -> Response {
     let settings = transport.settings.clone();
     let executor = transport.executor.clone();
     upgrade
@@ -38,15 +39,20 @@ pub fn open<E: Executor>(upgrade: WebSocketUpgrade, transport: &Transport<E>) ->
         .max_frame_size(settings.max_message_bytes)
         .on_upgrade(move |socket| {
             let sockets = settings.sockets.clone();
-            sockets.track_future(serve(socket, executor, settings))
+            sockets.track_future(serve(socket, executor, settings, limit))
         })
 }
 
-async fn serve<E: Executor>(mut socket: WebSocket, executor: Admission<E>, settings: Settings) {
+async fn serve<E: Executor>(
+    mut socket: WebSocket,
+    executor: Admission<E>,
+    settings: Settings,
+    limit: Option<CallerLimit>,
+) {
     let protocol = socket.protocol().and_then(|name| Protocol::named(name.to_str().ok()?));
     let closing = match protocol {
         Some(protocol) => {
-            let session = Session::new(protocol, executor, settings.max_operations);
+            let session = Session::new(protocol, executor, settings.max_operations, limit);
             converse(&mut socket, session, &settings).await
         }
         None => Some(CloseReason::new(4406, "Subprotocol not acceptable")),
