@@ -1,6 +1,7 @@
 //! Stories about the transport, told to a real server by HTTP and WebSocket clients.
 
 mod legacy;
+mod limits;
 mod standin;
 
 use std::time::Duration;

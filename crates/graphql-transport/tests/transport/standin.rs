@@ -9,11 +9,11 @@ use std::{
 
 use async_graphql::{InputValueError, InputValueResult, Object, Scalar, ScalarType, Schema, Subscription, Value};
 use async_trait::async_trait;
-use axum::Router;
 use axum::middleware::{Next, from_fn};
+use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream::BoxStream};
-use graphql_transport::{Settings, UploadError, UploadSink};
+use graphql_transport::{CallerLimit, Settings, UploadError, UploadSink};
 use tokio::sync::Notify;
 
 /// The largest file that the sink takes, in bytes.
@@ -182,6 +182,11 @@ pub struct Server {
 
 /// Serves the stand-in at `/graphql` on this port; 0 picks a free one.
 pub async fn serve(port: u16, settings: Settings) -> Server {
+    serve_limited(port, settings, None).await
+}
+
+/// Serves the stand-in to one caller with that limit.
+pub async fn serve_limited(port: u16, settings: Settings, limit: Option<CallerLimit>) -> Server {
     let gate = Arc::new(Gate::default());
     let schema = Schema::build(Query, Mutation { gate: Arc::clone(&gate), ..Mutation::default() }, Ticks)
         .limit_depth(15)
@@ -200,6 +205,10 @@ pub async fn serve(port: u16, settings: Settings) -> Server {
             answer
         }
     }));
+    let app = match limit {
+        Some(limit) => app.layer(Extension(limit)),
+        None => app,
+    };
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
