@@ -24,6 +24,7 @@ const SQLITE: &[MigrationStep] = &[
     (11, "store_facts", include_str!("../../migrations/sqlite/0011_store_facts.sql")),
     (12, "schema_support", include_str!("../../migrations/sqlite/0012_schema_support.sql")),
     (13, "disk_full", include_str!("../../migrations/sqlite/0013_disk_full.sql")),
+    (14, "lists", include_str!("../../migrations/sqlite/0014_lists.sql")),
 ];
 const POSTGRES: &[MigrationStep] = &[
     (1, "tasks", include_str!("../../migrations/postgres/0001_tasks.sql")),
@@ -37,6 +38,7 @@ const POSTGRES: &[MigrationStep] = &[
     (11, "store_facts", include_str!("../../migrations/postgres/0011_store_facts.sql")),
     (12, "schema_support", include_str!("../../migrations/postgres/0012_schema_support.sql")),
     (13, "disk_full", include_str!("../../migrations/postgres/0013_disk_full.sql")),
+    (14, "lists", include_str!("../../migrations/postgres/0014_lists.sql")),
 ];
 
 /// Migration that created the table schema_support.

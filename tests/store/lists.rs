@@ -51,15 +51,31 @@ pub async fn pages_contain_each_task_once_in_both_directions(test_store: &TestSt
     let mut newest_first = Vec::new();
     for n in 0..23 {
         let kind = if n % 3 == 0 { "pi" } else { "import" };
-        newest_first.insert(0, create(&store, task_with(|new| new.kind = kind.into())).await);
+        let label = (n % 4 == 0).then(|| "some".to_owned());
+        let task = task_with(|new| (new.kind, new.label) = (kind.into(), label));
+        newest_first.insert(0, create(&store, task).await);
     }
-    let pi = Filter { kinds: Some(vec!["pi".into()]), ..Filter::default() };
-    for filter in [Filter::default(), pi] {
+    for n in [0, 5, 7, 12, 17] {
+        newest_first[n] = control(&store, &newest_first[n], Verb::Pause).await;
+    }
+    let (kinds, label) =
+        (|kinds: &[&str]| Some(kinds.iter().map(|kind| (*kind).to_owned()).collect()), || Some("some".to_owned()));
+    let filters = [
+        Filter::default(),
+        Filter { kinds: kinds(&["pi"]), ..Filter::default() },
+        Filter { kinds: kinds(&["import", "pi", "import"]), ..Filter::default() },
+        Filter { kinds: kinds(&["pi"]), states: Some(vec![State::Paused, State::Running]), ..Filter::default() },
+        Filter { label: label(), ..Filter::default() },
+        Filter { label: label(), kinds: kinds(&["pi"]), states: Some(vec![State::Queued]), ..Filter::default() },
+        Filter { label: label(), kinds: kinds(&[]), states: Some(Vec::new()), ..Filter::default() },
+    ];
+    for filter in filters {
         let wanted: Vec<_> = newest_first.iter().filter(|task| filter.matches(task)).map(|task| task.id).collect();
         for limit in [1, 4, 23, 100] {
-            assert_eq!(forward(&store, &filter, limit).await, wanted, "forward by {limit}");
-            assert_eq!(backward(&store, &filter, limit).await, wanted, "backward by {limit}");
+            assert_eq!(forward(&store, &filter, limit).await, wanted, "{filter:?} forward by {limit}");
+            assert_eq!(backward(&store, &filter, limit).await, wanted, "{filter:?} backward by {limit}");
         }
+        assert_eq!(store.count(caller(), &filter).await.unwrap(), wanted.len() as u64, "{filter:?}");
     }
     let between = |after: usize, before: usize| Page {
         after: Some(newest_first[after].id),
