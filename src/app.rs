@@ -71,6 +71,9 @@ pub enum StartError {
     /// The client for outbound requests failed.
     #[error(transparent)]
     Outbound(#[from] outbound::SetupError),
+    /// The schema of the API is invalid.
+    #[error(transparent)]
+    Schema(#[from] http::InvalidSchema),
     /// The files do not belong to the task store.
     #[error(transparent)]
     Files(#[from] ForeignFiles),
@@ -173,7 +176,7 @@ impl App {
             bus,
             runner,
         };
-        Ok(App { routes: routes(&state), state, owned: OwnedResources { lock, _folder: folder } })
+        Ok(App { routes: routes(&state)?, state, owned: OwnedResources { lock, _folder: folder } })
     }
 
     /// Serves `listener` until `shutdown`, and for `shutdown.drain` after it. Meanwhile checkpoints and releases every running
@@ -226,9 +229,9 @@ async fn request_limiter(
     Ok(Some(RequestLimiter::start(rate, Some((Arc::clone(redis), &id)))))
 }
 
-fn routes(state: &AppState) -> Router {
+fn routes(state: &AppState) -> Result<Router, http::InvalidSchema> {
     match state.config.role {
-        Role::Worker => http::worker_routes(state.clone()),
+        Role::Worker => Ok(http::worker_routes(state.clone())),
         Role::All | Role::Api => http::routes(state.clone(), &Api::new(state.clone())),
     }
 }

@@ -8,12 +8,15 @@ use crate::kinds::api::TaskKind;
 use crate::runner::BadInput;
 use crate::state::AppState;
 use crate::store::Filter;
-use crate::task::State;
+use crate::task::{State, TaskId};
+
+/// Maximum number of IDs in a filter.
+const MAX_IDS: usize = 500;
 
 /// Filter of tasks. A task matches if it matches every field that is set.
 #[derive(Clone, Debug, Default, InputObject)]
 pub struct TaskFilter {
-    /// Tasks with any of these IDs. Default: all.
+    /// Tasks with any of these IDs, at most 500. Default: all.
     pub ids: Option<Vec<ID>>,
     /// Tasks of any of these kinds. Default: all.
     pub kinds: Option<Vec<TaskKind>>,
@@ -26,13 +29,20 @@ pub struct TaskFilter {
 impl TaskFilter {
     /// Translates the filter for the store.
     pub fn parse(self, app: &AppState) -> Result<Filter> {
-        let ids =
-            self.ids.map(|ids| ids.iter().map(|id| error::parse_task_id(id)).collect::<Result<_>>()).transpose()?;
+        let ids = self.ids.map(task_ids).transpose()?;
         let kinds = self.kinds.map(|kinds| kinds.iter().flat_map(|kind| names(app, *kind)).collect());
         let states = self.states.map(|states| states.into_iter().map(State::from).collect());
         BadInput::check_text("filter.label", self.label.as_deref(), usize::MAX).map_err(error::from_input)?;
         Ok(Filter { ids, kinds, states, label: self.label })
     }
+}
+
+fn task_ids(ids: Vec<ID>) -> Result<Vec<TaskId>> {
+    if ids.len() > MAX_IDS {
+        let text = format!("{} IDs are given, at most {MAX_IDS} are allowed: ask in several requests.", ids.len());
+        return Err(error::bad_input("filter.ids", text));
+    }
+    ids.iter().map(|id| error::parse_task_id(id)).collect()
 }
 
 /// The names under which the store keeps tasks of `kind`.

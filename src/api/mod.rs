@@ -7,9 +7,13 @@ mod kinds;
 mod query;
 mod subscription;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_graphql::{Data, Executor, MergedObject, Request, Response, Schema, SchemaBuilder};
+use async_graphql::{
+    Data, Executor, InputType, MergedObject, Request, Response, SDLExportOptions, ScalarType, Schema, SchemaBuilder,
+    ValidationMode, Value,
+};
 use futures_util::stream::BoxStream;
 
 use self::control::ControlMutation;
@@ -19,6 +23,7 @@ use self::query::Query;
 use self::subscription::SubscriptionRoot;
 use crate::access::Caller;
 use crate::gql::budget::BudgetExtension;
+use crate::gql::scalars::{Count, DateTime, UploadScalar};
 use crate::state::AppState;
 
 /// Maximum nesting of selections.
@@ -26,9 +31,6 @@ const DEPTH: usize = 15;
 
 /// Maximum nesting that the parser accepts.
 const RECURSION: usize = 24;
-
-/// Maximum number of directives on one selection.
-const DIRECTIVES: usize = 16;
 
 /// The API. It executes requests only for a caller: see [`Api::for_caller`].
 pub struct Api(ApiSchema);
@@ -70,7 +72,7 @@ impl Executor for CallerApi {
 
 /// Returns the schema in the schema definition language (SDL).
 pub fn sdl() -> String {
-    builder().finish().sdl()
+    builder().finish().sdl_with_options(SDLExportOptions::new().include_specified_by())
 }
 
 fn builder() -> SchemaBuilder<Query, Mutation, SubscriptionRoot> {
@@ -78,5 +80,24 @@ fn builder() -> SchemaBuilder<Query, Mutation, SubscriptionRoot> {
         .limit_depth(DEPTH)
         .extension(BudgetExtension)
         .limit_recursive_depth(RECURSION)
-        .limit_directives(DIRECTIVES)
+        // The transport validates documents.
+        .validation_mode(ValidationMode::Fast)
+}
+
+/// A check of a value of a scalar.
+pub type ScalarCheck = fn(&Value) -> std::result::Result<(), String>;
+
+/// Returns the checks of the scalars, by name. JSON takes any value.
+pub fn scalars() -> HashMap<&'static str, ScalarCheck> {
+    HashMap::from([
+        ("Count", check::<Count> as ScalarCheck),
+        ("DateTime", check::<DateTime>),
+        ("Upload", check::<UploadScalar>),
+    ])
+}
+
+fn check<S: ScalarType + InputType>(value: &Value) -> std::result::Result<(), String> {
+    <S as ScalarType>::parse(value.clone())
+        .map(drop)
+        .map_err(|error| error.into_server_error(Default::default()).message)
 }

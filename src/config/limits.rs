@@ -37,6 +37,19 @@ pub struct RequestRate {
     pub burst: u32,
 }
 
+/// Limits of a GraphQL document and its variables.
+#[derive(Clone, Debug)]
+pub struct GraphqlLimits {
+    /// Maximum number of aliases.
+    pub max_aliases: usize,
+    /// Maximum number of directives.
+    pub max_directives: usize,
+    /// Maximum number of items of a list.
+    pub max_list_items: usize,
+    /// Maximum size of the validated documents that a node keeps, in bytes.
+    pub document_cache_bytes: usize,
+}
+
 /// Limits of a WebSocket connection, for both protocols.
 #[derive(Clone, Debug)]
 pub struct SocketLimits {
@@ -94,6 +107,17 @@ fn trusted_proxies(settings: &SettingReader) -> Result<Vec<IpNetwork>, ConfigErr
         || settings.refuse(name, "addresses or networks such as 10.0.0.0/8 or fd00::/8, separated by commas"),
         Ok,
     )
+}
+
+impl GraphqlLimits {
+    pub(super) fn load(settings: &SettingReader) -> Result<GraphqlLimits, ConfigError> {
+        Ok(GraphqlLimits {
+            max_aliases: settings.count("graphql.max_aliases", 1..=100_000)?,
+            max_directives: settings.count("graphql.max_directives", 1..=100_000)?,
+            max_list_items: settings.count("graphql.max_list_items", 500..=100_000)?,
+            document_cache_bytes: settings.count("graphql.document_cache_bytes", 0..=1 << 30)?,
+        })
+    }
 }
 
 impl SocketLimits {

@@ -19,7 +19,7 @@ use std::time::Duration;
 
 pub use bucket_url::BucketUrl;
 pub use layers::Layers;
-pub use limits::{HttpLimits, RequestRate, SocketLimits};
+pub use limits::{GraphqlLimits, HttpLimits, RequestRate, SocketLimits};
 pub use network::{IpNetwork, caller_address};
 use reader::SettingReader;
 pub use redis_url::{Login, RedisUrl, TlsFiles, Topology};
@@ -110,6 +110,8 @@ pub struct Config {
     pub ignored_variables: Vec<String>,
     /// Limits of HTTP connections and requests.
     pub http: HttpLimits,
+    /// Limits of GraphQL documents.
+    pub graphql: GraphqlLimits,
     /// Limits of WebSocket connections.
     pub websocket: SocketLimits,
 }
@@ -307,6 +309,7 @@ impl Config {
             shutdown_grace: settings.seconds("shutdown.grace", 0.0..=3600.0)?,
             ignored_variables,
             http: HttpLimits::load(settings)?,
+            graphql: GraphqlLimits::load(settings)?,
             websocket: SocketLimits::load(settings)?,
         })
     }

@@ -15,6 +15,7 @@ fn defaults_match_the_readme() {
     assert_eq!(config.store_url(), "sqlite:./pausa-data/pausa.db");
     assert_eq!(config.max_upload_bytes, 1 << 40);
     assert_eq!((config.http.max_connections, config.http.max_streams), (10_000, 16));
+    assert_eq!((config.graphql.max_aliases, config.graphql.max_list_items), (500, 2_000));
     assert_eq!((config.http.body_silence, config.websocket.ping), (Duration::from_secs(60), Duration::from_secs(15)));
 }
 
@@ -22,7 +23,9 @@ fn defaults_match_the_readme() {
 fn client_limits_have_ranges() {
     let config = load(&[("PAUSA_HTTP_HEADER_SECONDS", "0.5"), ("PAUSA_WEBSOCKET_MAX_OPERATIONS", "3")]).unwrap();
     assert_eq!((config.http.headers, config.websocket.max_operations), (Duration::from_millis(500), 3));
-    for (name, value) in [("PAUSA_HTTP_MAX_STREAMS", "0"), ("PAUSA_WEBSOCKET_PING_SECONDS", "0")] {
+    for (name, value) in
+        [("PAUSA_HTTP_MAX_STREAMS", "0"), ("PAUSA_GRAPHQL_MAX_ALIASES", "0"), ("PAUSA_WEBSOCKET_PING_SECONDS", "0")]
+    {
         assert!(load(&[(name, value)]).is_err(), "{name} = {value}");
     }
 }

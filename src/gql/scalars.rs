@@ -39,7 +39,7 @@ impl From<Timestamp> for DateTime {
 pub struct Count(pub u64);
 
 /// Whole number from 0 to 2^53 - 1, as a JSON number. Used where Int is too small: rows, bytes, digits.
-#[Scalar(name = "Count")]
+#[Scalar(name = "Count", specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259#section-6")]
 impl ScalarType for Count {
     fn parse(value: Value) -> InputValueResult<Self> {
         let count = match &value {
@@ -51,6 +51,22 @@ impl ScalarType for Count {
 
     fn to_value(&self) -> Value {
         Value::from(self.0.min(COUNT_END - 1))
+    }
+}
+
+/// Any value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Json(pub serde_json::Value);
+
+/// A scalar that can represent any JSON value.
+#[Scalar(name = "JSON", specified_by_url = "https://www.rfc-editor.org/rfc/rfc8259")]
+impl ScalarType for Json {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        Ok(Json(value.into_json()?))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::from_json(self.0.clone()).unwrap_or_default()
     }
 }
 

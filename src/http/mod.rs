@@ -34,12 +34,16 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::access::Caller;
-use crate::api::Api;
+use crate::api::{self, Api};
 use crate::state::AppState;
+pub use graphql_transport::InvalidSchema;
 pub use serve::{ServeSignals, serve};
 
 /// The routes of a node that serves the API.
-pub fn routes(app: AppState, api: &Api) -> Router {
+///
+/// # Errors
+/// The schema of the API is invalid.
+pub fn routes(app: AppState, api: &Api) -> Result<Router, InvalidSchema> {
     let settings = transport_settings(&app);
     let sink = Arc::new(uploads::GraphqlUploads { app: app.clone(), caller: Caller::anonymous() });
     let cors = cors(&app.config.allowed_origins);
@@ -55,7 +59,7 @@ pub fn routes(app: AppState, api: &Api) -> Router {
     let router = Router::new()
         .nest(
             "/graphql",
-            graphql_transport::routes(api.for_caller(Caller::anonymous()), sink, settings)
+            graphql_transport::routes(api.for_caller(Caller::anonymous()), &api::sdl(), sink, settings)?
                 .layer(from_fn_with_state(app.clone(), limits::add_caller_limit))
                 .layer(from_fn(playground::for_browsers)),
         )
@@ -67,15 +71,20 @@ pub fn routes(app: AppState, api: &Api) -> Router {
         .merge(probes(app))
         .layer(CatchPanicLayer::new())
         .layer(map_request(move |request| std::future::ready(drain_body::drain_body(request, silence))));
-    request_span::add_spans(request_metrics::add_metrics(router, metrics))
+    Ok(request_span::add_spans(request_metrics::add_metrics(router, metrics)))
 }
 
 fn transport_settings(app: &AppState) -> graphql_transport::Settings {
-    let (http, socket) = (&app.config.http, &app.config.websocket);
+    let (http, graphql, socket) = (&app.config.http, &app.config.graphql, &app.config.websocket);
     graphql_transport::Settings {
         allowed_origins: app.config.allowed_origins.clone(),
         max_json_bytes: http.max_json_bytes,
         read_timeout: http.body_silence,
+        max_aliases: graphql.max_aliases,
+        max_directives: graphql.max_directives,
+        max_list_items: graphql.max_list_items,
+        document_cache_bytes: graphql.document_cache_bytes,
+        scalars: api::scalars(),
         max_message_bytes: socket.max_message_bytes,
         max_operations: socket.max_operations,
         init_timeout: socket.init,

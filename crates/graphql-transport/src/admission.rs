@@ -13,7 +13,8 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::{
-    codes, guard,
+    codes,
+    document::{Documents, InvalidSchema, Selected},
     limit::{CallerLimit, LimitExceeded},
     observer::{Observer, OperationKind},
     settings::Settings,
@@ -24,7 +25,7 @@ use super::{
 #[derive(Clone)]
 pub struct Admission<E> {
     inner: E,
-    max_selections: usize,
+    documents: Arc<Documents>,
     observer: Arc<dyn Observer>,
     under_way: TaskTracker,
 }
@@ -32,33 +33,33 @@ pub struct Admission<E> {
 /// A request that passed the checks.
 pub struct Admitted {
     request: Request,
-    kind: Option<OperationType>,
+    selected: Selected,
 }
 
 impl Admitted {
-    /// Returns the type of the operation. None if the request selects no operation of its document.
-    pub fn kind(&self) -> Option<OperationType> {
-        self.kind
+    /// Returns the type of the operation.
+    pub fn kind(&self) -> OperationType {
+        self.selected.kind()
     }
 }
 
 impl<E: Executor> Admission<E> {
-    /// Adds the checks to `inner`.
-    pub fn new(inner: E, settings: &Settings) -> Self {
+    /// Adds the checks to `inner`, whose schema is `sdl`.
+    pub fn new(inner: E, sdl: &str, settings: &Settings) -> Result<Self, InvalidSchema> {
         let (observer, under_way) = (Arc::clone(&settings.observer), settings.sockets.clone());
-        Self { inner, max_selections: settings.max_selections, observer, under_way }
+        Ok(Self { inner, documents: Arc::new(Documents::new(sdl, settings)?), observer, under_way })
     }
 
-    /// Parses and checks a request.
+    /// Parses and validates a request.
     ///
     /// # Errors
-    /// The error of the request, with its code.
-    pub fn admit(&self, mut request: Request) -> Result<Admitted, ServerError> {
-        match guard::check(&mut request, self.max_selections) {
-            Ok(kind) => Ok(Admitted { request, kind }),
-            Err(error) => {
-                self.observer.operation(OperationKind::Unknown, &codes::all(std::slice::from_ref(&error)));
-                Err(error)
+    /// The errors of the request, with their codes.
+    pub fn admit(&self, mut request: Request) -> Result<Admitted, Vec<ServerError>> {
+        match self.documents.select(&mut request) {
+            Ok(selected) => Ok(Admitted { request, selected }),
+            Err(errors) => {
+                self.observer.operation(OperationKind::Unknown, &codes::all(&errors));
+                Err(errors)
             }
         }
     }
@@ -92,25 +93,27 @@ impl<E: Executor> Admission<E> {
     }
 
     /// Runs a query or mutation. A mutation that has begun runs to its end when its client disconnects.
-    pub async fn run(&self, mut admitted: Admitted) -> Response {
-        let span = traced::span(&mut admitted.request, admitted.kind.into());
+    pub async fn run(&self, admitted: Admitted) -> Response {
+        let span = traced::span(&admitted.selected);
         let response = self.executed(admitted).instrument(span.clone()).await;
         traced::answered(&span, &response);
         response
     }
 
     async fn executed(&self, admitted: Admitted) -> Response {
-        let Admitted { request, kind } = admitted;
-        let (inner, observer) = (self.inner.clone(), Arc::clone(&self.observer));
+        let Admitted { request, selected } = admitted;
+        let kind = selected.kind();
+        let (inner, observer, documents) =
+            (self.inner.clone(), Arc::clone(&self.observer), Arc::clone(&self.documents));
         let work = async move {
             let begin = Instant::now();
             let outcome = AssertUnwindSafe(inner.execute(request)).catch_unwind().await;
-            let response = codes::coded(outcome.unwrap_or_else(panicked));
+            let response = documents.complete(&selected, codes::coded(outcome.unwrap_or_else(panicked)));
             observer.operation(kind.into(), &codes::all(&response.errors));
             observer.duration(kind.into(), begin.elapsed());
             response
         };
-        if kind != Some(OperationType::Mutation) {
+        if kind != OperationType::Mutation {
             return work.await;
         }
         let task = self.under_way.spawn(work.in_current_span());
@@ -118,19 +121,21 @@ impl<E: Executor> Admission<E> {
     }
 
     /// Runs an operation of any type as a stream of results.
-    pub fn stream(&self, mut admitted: Admitted) -> BoxStream<'static, Response> {
-        if admitted.kind != Some(OperationType::Subscription) {
+    pub fn stream(&self, admitted: Admitted) -> BoxStream<'static, Response> {
+        if admitted.kind() != OperationType::Subscription {
             let executor = self.clone();
             return stream::once(async move { executor.run(admitted).await }).boxed();
         }
         // The span ends with the stream.
-        let span = traced::span(&mut admitted.request, admitted.kind.into());
-        let results = self.inner.execute_stream(admitted.request, None);
-        let mut counting = StreamReport { observer: Arc::clone(&self.observer), kind: admitted.kind, counted: false };
+        let Admitted { request, selected } = admitted;
+        let span = traced::span(&selected);
+        let results = self.inner.execute_stream(request, None);
+        let documents = Arc::clone(&self.documents);
+        let mut counting = StreamReport { observer: Arc::clone(&self.observer), kind: selected.kind(), counted: false };
         AssertUnwindSafe(results)
             .catch_unwind()
             .map(move |result| {
-                let response = codes::coded(result.unwrap_or_else(panicked));
+                let response = documents.complete(&selected, codes::coded(result.unwrap_or_else(panicked)));
                 counting.result(&response);
                 traced::answered(&span, &response);
                 response
@@ -142,7 +147,7 @@ impl<E: Executor> Admission<E> {
 /// Reports the operation of a stream with its first result, or at its end.
 struct StreamReport {
     observer: Arc<dyn Observer>,
-    kind: Option<OperationType>,
+    kind: OperationType,
     counted: bool,
 }
 

@@ -118,9 +118,9 @@ impl<E: Executor> Transport<E> {
         let Incoming { request, held } = incoming;
         let admitted = match self.executor.admit(request) {
             Ok(admitted) => admitted,
-            Err(error) => {
+            Err(errors) => {
                 held.release().await;
-                let response = async_graphql::Response::from_errors(vec![error]);
+                let response = async_graphql::Response::from_errors(errors);
                 return negotiate::answer(accepted.media(), RequestOutcome::RequestError, response);
             }
         };
@@ -129,7 +129,7 @@ impl<E: Executor> Transport<E> {
             held.release().await;
             return response;
         }
-        if kind == Some(OperationType::Subscription) {
+        if kind == OperationType::Subscription {
             let results = self.executor.stream(admitted);
             return parts::answer(results, accepted.media(), &self.settings);
         }
@@ -156,20 +156,20 @@ impl<E: Executor> Transport<E> {
 }
 
 /// Refuses an operation that does not match the method, the files or the Accept header.
-fn unfit(kind: Option<OperationType>, method: &Method, accepted: Accepted, held: &RequestUploads) -> Option<Response> {
+fn unfit(kind: OperationType, method: &Method, accepted: Accepted, held: &RequestUploads) -> Option<Response> {
     let media = accepted.media();
-    let changes = !matches!(kind, None | Some(OperationType::Query));
+    let changes = kind != OperationType::Query;
     if changes && method == Method::GET {
         let text = "Mutations and subscriptions require POST.";
         let status = StatusCode::METHOD_NOT_ALLOWED;
         let refusal = Refusal::new(status, Code::BadUserInput, text);
         return Some(allow("POST", refusal.answer(media)));
     }
-    if !held.is_empty() && kind != Some(OperationType::Mutation) {
+    if !held.is_empty() && kind != OperationType::Mutation {
         return Some(Refusal::bad_request("Only mutations accept files.").answer(media));
     }
     let readable = match kind {
-        Some(OperationType::Subscription) => accepted.parts,
+        OperationType::Subscription => accepted.parts,
         _ => accepted.result.is_some(),
     };
     (!readable).then(|| not_acceptable().answer(media))

@@ -3,13 +3,12 @@
 mod admission;
 mod codes;
 mod csrf;
+mod document;
 mod execution;
-mod guard;
 mod limit;
 mod messages;
 mod multipart;
 mod negotiate;
-mod nesting;
 mod observer;
 mod parts;
 mod refusal;
@@ -34,6 +33,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::{admission::Admission, codes::Code, negotiate::Media, refusal::Refusal};
 pub use self::{
+    document::{InvalidSchema, ScalarCheck},
     limit::{CallerLimit, LimitExceeded, OperationLimit},
     observer::{Observer, OperationKind, Unobserved},
     settings::Settings,
@@ -49,15 +49,24 @@ struct Transport<E> {
     settings: Settings,
 }
 
-/// Returns the routes of a GraphQL API, to be nested at its path.
+/// Returns the routes of a GraphQL API, to be nested at its path. `sdl` is the schema of the executor, in the schema definition
+/// language. The executor may trust that documents are valid: async-graphql's `ValidationMode::Fast` is enough.
 ///
 /// Files of multipart requests are streamed into `uploads`. Their variables are set to the IDs that it returns, as strings.
 /// When `settings.shutdown` is cancelled, WebSockets close with 1001 and multipart streams end with their terminating
 /// boundary. `settings.sockets` tracks the open WebSockets.
-pub fn routes<E: Executor>(executor: E, uploads: Arc<dyn UploadSink>, settings: Settings) -> Router {
-    let transport = Arc::new(Transport { executor: Admission::new(executor, &settings), uploads, settings });
+///
+/// # Errors
+/// The schema is invalid.
+pub fn routes<E: Executor>(
+    executor: E,
+    sdl: &str,
+    uploads: Arc<dyn UploadSink>,
+    settings: Settings,
+) -> Result<Router, InvalidSchema> {
+    let transport = Arc::new(Transport { executor: Admission::new(executor, sdl, &settings)?, uploads, settings });
     let methods = routing::get(execution::get::<E>).post(execution::post::<E>).fallback(method_not_allowed);
-    Router::new().route("/", methods).with_state(transport).layer(CatchPanicLayer::custom(panic_answer))
+    Ok(Router::new().route("/", methods).with_state(transport).layer(CatchPanicLayer::custom(panic_answer)))
 }
 
 /// Answers methods other than GET, HEAD and POST.

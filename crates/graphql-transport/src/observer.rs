@@ -13,7 +13,7 @@ pub enum OperationKind {
     Mutation,
     /// A subscription.
     Subscription,
-    /// The request was refused before its operation was known.
+    /// The request was refused: it is invalid, or it selects no operation.
     Unknown,
 }
 
@@ -29,13 +29,12 @@ impl OperationKind {
     }
 }
 
-impl From<Option<OperationType>> for OperationKind {
-    fn from(kind: Option<OperationType>) -> Self {
+impl From<OperationType> for OperationKind {
+    fn from(kind: OperationType) -> Self {
         match kind {
-            Some(OperationType::Query) => Self::Query,
-            Some(OperationType::Mutation) => Self::Mutation,
-            Some(OperationType::Subscription) => Self::Subscription,
-            None => Self::Unknown,
+            OperationType::Query => Self::Query,
+            OperationType::Mutation => Self::Mutation,
+            OperationType::Subscription => Self::Subscription,
         }
     }
 }

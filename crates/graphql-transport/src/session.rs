@@ -116,8 +116,7 @@ impl<E: Executor> Session<E> {
             return Err(CloseReason::new(4400, "Invalid message: the payload has no query"));
         };
         if self.operations.len() >= self.max_operations {
-            let text = format!("Too many operations on this connection: at most {} may run.", self.max_operations);
-            return self.refused(&id, codes::error(Code::TooBusy, text));
+            return self.too_busy(&id);
         }
         match self.executor.admit(request) {
             Ok(admitted) => {
@@ -125,11 +124,17 @@ impl<E: Executor> Session<E> {
                 self.start(id, results);
                 Ok(None)
             }
-            Err(error) => self.refused(&id, error),
+            Err(errors) if self.protocol == Protocol::Legacy => {
+                self.start(id, stream::once(ready(Response::from_errors(errors))).boxed());
+                Ok(None)
+            }
+            Err(errors) => refusal(&id, &errors).map(Some),
         }
     }
 
-    fn refused(&self, id: &str, error: ServerError) -> Result<Option<String>, CloseReason> {
+    fn too_busy(&self, id: &str) -> Result<Option<String>, CloseReason> {
+        let text = format!("Too many operations on this connection: at most {} may run.", self.max_operations);
+        let error = codes::error(Code::TooBusy, text);
         match self.protocol {
             Protocol::Modern => refusal(id, &[error]).map(Some),
             Protocol::Legacy => written(&ServerMessage::Failure { id, payload: &error }).map(Some),

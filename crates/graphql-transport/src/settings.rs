@@ -1,10 +1,13 @@
 //! Settings of the transport: limits, intervals, origins, shutdown.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::observer::{Observer, Unobserved};
+use super::{
+    document::ScalarCheck,
+    observer::{Observer, Unobserved},
+};
 
 /// Settings of the transport. The defaults suit a server on the public network.
 #[derive(Clone)]
@@ -16,6 +19,16 @@ pub struct Settings {
     pub max_json_bytes: usize,
     /// Maximum selections of a query with its fragments expanded. Default: 5000.
     pub max_selections: usize,
+    /// Maximum aliases of a document. Default: 500.
+    pub max_aliases: usize,
+    /// Maximum directives of a document. Default: 500.
+    pub max_directives: usize,
+    /// Maximum items of a list in an argument or a variable. Default: 2000.
+    pub max_list_items: usize,
+    /// Maximum size of the validated documents that are kept, in bytes. Default: 16 MiB.
+    pub document_cache_bytes: usize,
+    /// Checks of the custom scalars, by name. A value that a check refuses is refused before anything runs. Default: none.
+    pub scalars: HashMap<&'static str, ScalarCheck>,
     /// Maximum files per request. Default: 16.
     pub max_files: usize,
     /// Maximum size of a message of a WebSocket client, in bytes. Default: 1 MiB.
@@ -46,6 +59,11 @@ impl Default for Settings {
             allowed_origins: Vec::new(),
             max_json_bytes: 1 << 20,
             max_selections: 5_000,
+            max_aliases: 500,
+            max_directives: 500,
+            max_list_items: 2_000,
+            document_cache_bytes: 16 << 20,
+            scalars: HashMap::new(),
             max_files: 16,
             max_message_bytes: 1 << 20,
             max_operations: 100,

@@ -1,9 +1,9 @@
 //! Tracing spans of GraphQL operations.
 
-use async_graphql::{Request, Response, parser::types::DocumentOperations};
+use async_graphql::Response;
 use tracing::{Span, field::Empty, info_span};
 
-use super::{codes, observer::OperationKind};
+use super::{codes, document::Selected, observer::OperationKind};
 
 /// Target of the spans of GraphQL operations. A subscriber that wants them enables level `INFO` of this target.
 pub const SPAN_TARGET: &str = "graphql_transport::operation";
@@ -12,8 +12,8 @@ pub const SPAN_TARGET: &str = "graphql_transport::operation";
 const MAX_NAME: usize = 100;
 
 /// Creates the span of an operation.
-pub fn span(request: &mut Request, kind: OperationKind) -> Span {
-    let kind = kind.as_str();
+pub fn span(selected: &Selected) -> Span {
+    let kind = OperationKind::from(selected.kind()).as_str();
     let span = info_span!(
         target: SPAN_TARGET,
         "graphql",
@@ -26,8 +26,9 @@ pub fn span(request: &mut Request, kind: OperationKind) -> Span {
     if span.is_none() {
         return span;
     }
-    match name(request) {
+    match selected.name() {
         Some(name) => {
+            let name: String = name.chars().take(MAX_NAME).collect();
             span.record("graphql.operation.name", &*name);
             span.record("otel.name", format!("graphql {kind} {name}"));
         }
@@ -44,15 +45,4 @@ pub fn answered(span: &Span, response: &Response) {
             span.record("otel.status_code", "ERROR");
         }
     }
-}
-
-/// Returns the name of the selected operation.
-fn name(request: &mut Request) -> Option<String> {
-    let asked = request.operation_name.clone();
-    let mut only = || match &request.parsed_query().ok()?.operations {
-        DocumentOperations::Multiple(operations) if operations.len() == 1 => operations.keys().next().cloned(),
-        _ => None,
-    };
-    let name = asked.or_else(|| only().map(|name| name.to_string()))?;
-    Some(name.chars().take(MAX_NAME).collect())
 }

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, InputObject, Json, Object};
-use serde_json::Value;
+use async_graphql::{Context, InputObject, Object};
 
 use crate::access::Caller;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
-use crate::gql::scalars::DateTime;
+use crate::gql::scalars::{DateTime, Json};
 use crate::gql::task::task_type;
 use crate::kinds::api::TaskKind;
 use crate::runner::StartOptions;
@@ -31,12 +30,12 @@ impl CustomFields {
     }
 
     /// Input of the task, as given to startCustom.
-    async fn spec(&self) -> Result<Json<Value>> {
+    async fn spec(&self) -> Result<Json> {
         serde_json::from_str(&self.0.spec).map(Json).map_err(error::internal)
     }
 
     /// Data of the last checkpoint. Null before COMPLETED.
-    async fn output(&self) -> Result<Option<Json<Value>>> {
+    async fn output(&self) -> Result<Option<Json>> {
         let cursor = self.0.cursor.as_deref().filter(|_| self.0.state == State::Completed);
         cursor.map(serde_json::from_str).transpose().map(|output| output.map(Json)).map_err(error::internal)
     }
@@ -48,7 +47,7 @@ pub struct StartCustomInput {
     /// Name under which the kind is registered.
     name: String,
     /// Input of the task. The kind checks it.
-    spec: Json<Value>,
+    spec: Json,
     /// Label, up to 200 characters. Default: none.
     label: Option<String>,
     /// Earliest time of the first run. Default: as soon as possible.

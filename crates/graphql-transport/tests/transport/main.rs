@@ -2,6 +2,7 @@
 
 mod legacy;
 mod limits;
+mod shapes;
 mod standin;
 
 use std::time::Duration;

@@ -7,13 +7,16 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::{InputValueError, InputValueResult, Object, Scalar, ScalarType, Schema, Subscription, Value};
+use async_graphql::{
+    Executor, InputValueError, InputValueResult, Object, Scalar, ScalarType, Schema, Subscription, ValidationMode,
+    Value,
+};
 use async_trait::async_trait;
 use axum::middleware::{Next, from_fn};
 use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream::BoxStream};
-use graphql_transport::{CallerLimit, Settings, UploadError, UploadSink};
+use graphql_transport::{CallerLimit, ScalarCheck, Settings, UploadError, UploadSink};
 use tokio::sync::Notify;
 
 /// The largest file that the sink takes, in bytes.
@@ -34,6 +37,10 @@ impl ScalarType for Upload {
     fn to_value(&self) -> Value {
         Value::String(self.0.clone())
     }
+}
+
+fn is_upload(value: &Value) -> Result<(), String> {
+    Upload::parse(value.clone()).map(drop).map_err(|_| "expected an upload".into())
 }
 
 pub struct Query;
@@ -193,9 +200,24 @@ pub async fn serve_limited(port: u16, settings: Settings, limit: Option<CallerLi
         .limit_complexity(1000)
         .limit_recursive_depth(24)
         .limit_directives(16)
+        .validation_mode(ValidationMode::Fast)
         .finish();
+    let sdl = schema.sdl();
+    let settings = Settings { scalars: [("Upload", is_upload as ScalarCheck)].into(), ..settings };
+    serve_schema(port, schema, &sdl, settings, gate, limit).await
+}
+
+/// Serves a schema at `/graphql` on this port.
+pub async fn serve_schema(
+    port: u16,
+    schema: impl Executor,
+    sdl: &str,
+    settings: Settings,
+    gate: Arc<Gate>,
+    limit: Option<CallerLimit>,
+) -> Server {
     let sink = Arc::new(Sink::default());
-    let routes = graphql_transport::routes(schema, sink.clone(), settings);
+    let routes = graphql_transport::routes(schema, sdl, sink.clone(), settings).unwrap();
     let leaving = Arc::clone(&gate);
     let app = Router::new().nest("/graphql", routes).layer(from_fn(move |request, next: Next| {
         let leaving = Leaving(Arc::clone(&leaving));
