@@ -28,6 +28,7 @@ use crate::metrics::Metrics;
 use crate::redis_server::{RedisFailure, RedisServer};
 use crate::request_limits::RequestLimiter;
 use crate::runner::{Kind, Runner, RunnerSettings, ShortTaskLimits, Wakeups, events};
+use crate::spawn::spawn;
 use crate::state::AppState;
 use crate::store::{self, Store};
 use crate::task::Verb;
@@ -154,7 +155,7 @@ impl App {
         let tasks = metrics.tasks.clone();
         let runner = Runner::new(settings, store.clone(), files.clone(), clock.clone(), kinds, wakeups.clone(), tasks);
         if let Some(others) = node_events::connect(&config, redis.as_ref(), &store, &bus, &clock, &metrics).await? {
-            tokio::spawn(events::follow(bus.clone(), others, store.clone(), wakeups.clone(), metrics.clone()));
+            spawn(events::follow(bus.clone(), others, store.clone(), wakeups.clone(), metrics.clone()));
         }
         let request_limiter = request_limiter(&config, redis.as_ref(), &store, &clock).await?;
         runner.start().await?;
@@ -188,7 +189,7 @@ impl App {
         let AppState { config, runner, store, draining, ending, connections, .. } = self.state;
         let stop = CancellationToken::new();
         let signals = http::ServeSignals { draining: draining.clone(), stop: stop.clone() };
-        let mut server = tokio::spawn(http::serve(listener, self.routes, config.http.clone(), signals));
+        let mut server = spawn(http::serve(listener, self.routes, config.http.clone(), signals));
         tokio::select! {
             ended = &mut server => return ended.map(|()| false).map_err(std::io::Error::other),
             () = shutdown => {}

@@ -14,7 +14,7 @@
 //! - [`gql`]: the parts of the API that all kinds use; [`api`]: queries, mutations and subscriptions; [`http`]: the
 //!   routes.
 //! - [`metrics`]: metrics of a node; [`config`], [`clock`], [`telemetry`]: settings, time, log and traces; [`app`]:
-//!   starts and wires all parts; [`cli`]: the command line; [`spans`]: spans of traces.
+//!   starts and wires all parts; [`cli`]: the command line; [`spans`]: spans of traces; `spawn`: starts tokio tasks.
 //!
 //! Three parts do not depend on the rest and are separate crates: `outbound` (requests to addresses that clients name),
 //! `graphql-transport` (GraphQL over HTTP and WebSocket) and `pi-digits` (the arithmetic of pi).
@@ -43,6 +43,7 @@ pub mod redis_server;
 pub mod request_limits;
 pub mod runner;
 pub mod spans;
+mod spawn;
 pub mod state;
 pub mod store;
 pub mod task;

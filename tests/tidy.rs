@@ -22,7 +22,7 @@ const LAYERS: [&[&str]; 14] = [
     &["store", "bus", "files", "datasets", "request_limits"],
     &["database", "redis_server"],
     &["access"],
-    &["metrics", "task", "clock", "config", "disk", "spans"],
+    &["metrics", "task", "clock", "config", "disk", "spans", "spawn"],
 ];
 
 /// Crates that only some places may name.
@@ -109,6 +109,16 @@ fn crates_stay_where_they_belong() {
         }
     }
     assert!(wrong.is_empty(), "these are out of place:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn tokio_tasks_are_started_in_one_place() {
+    let started = |line: &str| line.contains("tokio::spawn(") || line.contains("task::spawn_blocking(");
+    let mut wrong = Vec::new();
+    for (file, text) in read_all().iter().filter(|(file, _)| file != "src/spawn.rs") {
+        wrong.extend(text.lines().filter(|line| started(line)).map(|line| format!("{file}: {}", line.trim())));
+    }
+    assert!(wrong.is_empty(), "use crate::spawn, which keeps the build short:\n{}", wrong.join("\n"));
 }
 
 #[test]

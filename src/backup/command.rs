@@ -8,6 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{DataPaths, Error, Manifest, StopFlag, create, restore};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::spawn::spawn_blocking;
 
 /// Creates a backup in `folder`. Returns the message for the user.
 ///
@@ -54,7 +55,7 @@ async fn interruptible<T: Send + 'static>(
     let flag = Arc::clone(&stop);
     let (mut term, mut int) =
         (signal(SignalKind::terminate()).map_err(failed)?, signal(SignalKind::interrupt()).map_err(failed)?);
-    let mut working = tokio::task::spawn_blocking(move || work(&flag));
+    let mut working = spawn_blocking(move || work(&flag));
     let done = tokio::select! {
         done = &mut working => done,
         () = async { tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} } } => {

@@ -15,6 +15,7 @@ use super::wire::{self, Message};
 use super::{ChangeEvent, Received};
 use crate::database::log_failure;
 use crate::metrics::Events;
+use crate::spawn::spawn;
 
 /// Maximum number of received events that wait to be handled.
 const BUFFER: usize = 1024;
@@ -46,7 +47,7 @@ pub async fn listen(channel: Arc<dyn EventChannel>, source: &str, metrics: Event
     metrics.set_up(false);
     let listener = Listener { channel, source: source.to_owned(), events, metrics };
     let first = listener.connect().await;
-    tokio::spawn(async move {
+    spawn(async move {
         // The receiver was dropped: nobody needs the events any more.
         let _ = listener.run(first).await;
     });
@@ -56,7 +57,7 @@ pub async fn listen(channel: Arc<dyn EventChannel>, source: &str, metrics: Event
 /// Reports a gap every second, for nodes that have no channel between them.
 pub fn poll() -> RemoteEvents {
     let (events, receiver) = mpsc::channel(1);
-    tokio::spawn(async move {
+    spawn(async move {
         while events.send(Received::Gap { missed: 0 }).await.is_ok() {
             sleep(BEAT).await;
         }

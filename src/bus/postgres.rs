@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 
 use super::channel::{ChannelError, EventChannel, EventStream};
@@ -47,7 +48,7 @@ impl EventChannel for PostgresChannel {
             listener.listen(CHANNEL).await?;
             Ok::<PgListener, sqlx::Error>(listener)
         };
-        match gate.within(CONNECT_LIMIT, listening).await {
+        match gate.within(CONNECT_LIMIT, listening.boxed()).await {
             Ok(listener) => Ok(Box::new(PostgresStream { listener, gate: gate.clone() })),
             Err(error) => Err(verdict(gate, error).await),
         }
@@ -74,7 +75,7 @@ impl EventStream for PostgresStream {
     /// Sends on the connection that listens: so a beat that is heard shows that this connection works both ways.
     async fn send(&mut self, message: &str) -> Result<(), ChannelError> {
         let query = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(message);
-        match self.gate.within(SEND_LIMIT, query.execute(&mut self.listener)).await {
+        match self.gate.within(SEND_LIMIT, query.execute(&mut self.listener).boxed()).await {
             Ok(_) => Ok(()),
             Err(error) => Err(verdict(&self.gate, error).await),
         }

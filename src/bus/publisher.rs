@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use crate::spawn::spawn;
+
 use super::ChangeEvent;
 use super::channel::ChannelError;
 use super::redis::RedisSender;
@@ -40,7 +42,7 @@ impl Publisher {
         let (queue, events) = mpsc::channel(QUEUE);
         let lost = Arc::new(AtomicBool::new(false));
         let sending = PublisherLoop { sender, source: source.to_owned(), lost: Arc::clone(&lost) };
-        tokio::spawn(sending.run(events));
+        spawn(sending.run(events));
         Publisher { queue, lost }
     }
 

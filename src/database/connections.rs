@@ -1,7 +1,6 @@
 //! A pool of connections to one database.
 
 use std::fmt;
-use std::future::Future;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -84,7 +83,7 @@ impl<DB: Database> Connections<DB> {
     /// The server does not respond or refuses, or none is free in time.
     pub async fn acquire(&self) -> sqlx::Result<Lent<DB>> {
         let Some((gate, address)) = &self.server else { return Ok(Lent::new(self.pool.acquire().await?, false)) };
-        match gate.during(self.pool.acquire()).await {
+        match gate.during(self.pool.acquire().boxed()).await {
             Ok(connection) => Ok(Lent::new(connection, true)),
             Err(Error::PoolTimedOut) => Err(self.why_none(address).await),
             Err(error) => Err(error),
@@ -92,26 +91,26 @@ impl<DB: Database> Connections<DB> {
     }
 
     /// Runs a call for at most `limit`. If its connection failed, waits for the verdict of the gate.
-    pub async fn within<T>(&self, limit: Duration, call: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    pub async fn within<T>(&self, limit: Duration, call: BoxFuture<'_, sqlx::Result<T>>) -> sqlx::Result<T> {
         let Some(gate) = self.gate() else { return call.await };
-        match gate.within(limit, Box::pin(call)).await {
+        match gate.within(limit, call).await {
             Err(error) => Err(gate.verdict(error).await),
             answer => answer,
         }
     }
 
     /// Runs a call unless there is an outage. Fails when one begins.
-    pub async fn during<T, E: From<Error>>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    pub async fn during<T, E: From<Error>>(&self, call: BoxFuture<'_, Result<T, E>>) -> Result<T, E> {
         match self.gate() {
-            Some(gate) => gate.during(Box::pin(call)).await,
+            Some(gate) => gate.during(call).await,
             None => call.await,
         }
     }
 
     /// Runs a call unless there is an outage. Fails when one begins. For a call whose parts have limits of their own.
-    pub async fn until_outage<T, E: From<Error>>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    pub async fn until_outage<T, E: From<Error>>(&self, call: BoxFuture<'_, Result<T, E>>) -> Result<T, E> {
         match self.gate() {
-            Some(gate) => gate.until_outage(Box::pin(call)).await,
+            Some(gate) => gate.until_outage(call).await,
             None => call.await,
         }
     }
@@ -120,10 +119,10 @@ impl<DB: Database> Connections<DB> {
     pub async fn while_working<T, E: From<Error>>(
         &self,
         backend: i32,
-        statement: impl Future<Output = Result<T, E>>,
+        statement: BoxFuture<'_, Result<T, E>>,
     ) -> Result<T, E> {
         match self.gate() {
-            Some(gate) => gate.while_working(backend, Box::pin(statement)).await,
+            Some(gate) => gate.while_working(backend, statement).await,
             None => statement.await,
         }
     }

@@ -1,13 +1,15 @@
 //! Whether a server responds. While it does not, calls fail at once.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use sqlx::Error;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
+
+use crate::spawn::spawn;
 
 use super::monitor::{self, Question};
 use super::status::ServerStatus;
@@ -47,7 +49,7 @@ impl Gate {
         let connection = monitor::first_connection(&address).await?;
         let (questions, receiver) = mpsc::channel(QUESTIONS);
         let status = Arc::new(ServerStatus::new(address));
-        tokio::spawn(monitor::run(Arc::clone(&status), receiver, connection));
+        spawn(monitor::run(Arc::clone(&status), receiver, connection));
         Ok(Gate { status, questions })
     }
 
@@ -101,9 +103,10 @@ impl Gate {
     }
 
     /// Runs a call unless there is an outage. Fails when one begins, and soon after connections were lost.
-    pub async fn during<T, E: From<Error>>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        // Boxed: otherwise each layer here would hold the whole future of the call twice.
-        let call = Box::pin(call);
+    ///
+    /// Calls are boxed: the code here is then made for each type of answer rather than for each call, and no layer holds the
+    /// whole future of the call twice.
+    pub async fn during<T, E: From<Error>>(&self, call: BoxFuture<'_, Result<T, E>>) -> Result<T, E> {
         tokio::select! {
             biased;
             outcome = self.until_outage(call) => outcome,
@@ -112,7 +115,7 @@ impl Gate {
     }
 
     /// Runs a call unless there is an outage. Fails when one begins. For a call whose parts have limits of their own.
-    pub async fn until_outage<T, E: From<Error>>(&self, call: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    pub async fn until_outage<T, E: From<Error>>(&self, call: BoxFuture<'_, Result<T, E>>) -> Result<T, E> {
         if let Some(outage) = self.outage() {
             return Err(Error::from(outage).into());
         }
@@ -129,12 +132,8 @@ impl Gate {
     }
 
     /// Runs a call as [`Gate::during`] does, for at most `limit`.
-    pub async fn within<T, E: From<Error>>(
-        &self,
-        limit: Duration,
-        call: impl Future<Output = Result<T, E>>,
-    ) -> Result<T, E> {
-        match timeout(limit, self.during(Box::pin(call))).await {
+    pub async fn within<T, E: From<Error>>(&self, limit: Duration, call: BoxFuture<'_, Result<T, E>>) -> Result<T, E> {
+        match timeout(limit, self.during(call)).await {
             Ok(outcome) => outcome,
             Err(_) => {
                 // The monitor looks now rather than later. If its queue is full, it looks anyway.
@@ -148,11 +147,11 @@ impl Gate {
     pub async fn while_working<T, E: From<Error>>(
         &self,
         backend: i32,
-        statement: impl Future<Output = Result<T, E>>,
+        statement: BoxFuture<'_, Result<T, E>>,
     ) -> Result<T, E> {
         tokio::select! {
             biased;
-            outcome = self.until_outage(Box::pin(statement)) => outcome,
+            outcome = self.until_outage(statement) => outcome,
             () = self.idle(backend) => Err(Error::Io(lost("the answer to a statement was lost")).into()),
         }
     }

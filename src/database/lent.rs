@@ -7,6 +7,8 @@ use sqlx::pool::PoolConnection;
 use sqlx::{AssertSqlSafe, Database, PgConnection, Postgres};
 use tokio::time::timeout;
 
+use crate::spawn::spawn;
+
 /// Maximum time for the last round trip of a connection that returns to its pool.
 const RETURN_LIMIT: Duration = Duration::from_secs(2);
 
@@ -27,7 +29,7 @@ impl<DB: Database> Lent<DB> {
     pub fn give_back(mut self) {
         if self.can_be_lost {
             // sqlx itself would wait for this round trip forever, and keep the place in the pool meanwhile.
-            tokio::spawn(timeout(RETURN_LIMIT, self.connection.return_to_pool()));
+            spawn(timeout(RETURN_LIMIT, self.connection.return_to_pool()));
         }
     }
 }

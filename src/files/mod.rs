@@ -32,6 +32,7 @@ pub use scratch::{Scratch, TaskScratch};
 pub use upload_locks::{UploadLock, UploadLocks};
 
 use crate::config::BucketUrl;
+use crate::spawn::spawn;
 use crate::task::TaskId;
 use folder_marker::FolderMarker;
 
@@ -52,7 +53,7 @@ impl Files {
             let blobs = blobs::s3::BlobBucket::open(bucket).await?;
             let old = blobs.clone();
             // The bucket may list many objects, and nothing waits for this.
-            tokio::spawn(async move {
+            spawn(async move {
                 if let Err(error) = old.delete_cut_off(abandoned).await {
                     tracing::warn!(%error, "could not delete uploads that were broken off; the next start does it");
                 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use super::folder_marker::FolderMarker;
 use crate::disk::{self, NameSync};
+use crate::spawn::spawn_blocking;
 use crate::task::TaskId;
 
 /// The folder of all tasks' working files. Clones share it.
@@ -44,7 +45,7 @@ impl Scratch {
     /// Deletes the working files of a task. Idempotent.
     pub async fn clear(&self, task: TaskId) -> io::Result<()> {
         let folder = self.of(task).folder;
-        tokio::task::spawn_blocking(move || disk::remove_folder(&folder)).await??;
+        spawn_blocking(move || disk::remove_folder(&folder)).await??;
         Ok(())
     }
 
@@ -56,7 +57,7 @@ impl Scratch {
     /// Returns the tasks that have working files here.
     pub async fn tasks(&self) -> io::Result<Vec<TaskId>> {
         let root = Arc::clone(&self.root);
-        let listed = tokio::task::spawn_blocking(move || {
+        let listed = spawn_blocking(move || {
             let names = fs::read_dir(root.as_path())?.map(|entry| Ok(entry?.file_name()));
             names.collect::<io::Result<Vec<_>>>()
         });

@@ -61,7 +61,7 @@ mod tests {
         let first = locks.take("a").await;
         let other = locks.take("b").await;
         let again = locks.clone();
-        let second = tokio::spawn(async move { again.take("a").await });
+        let second = crate::spawn::spawn(async move { again.take("a").await });
         first.superseded().await;
         assert!(!other.superseded.is_cancelled());
         drop(first);

@@ -23,6 +23,7 @@ use crate::datasets::{
     self, Column, ColumnFilter, CsvLines, DatasetName, PIN_LIFE, PageLimit, PinHolder, RowWindow, Selection,
     SnapshotReader,
 };
+use crate::spawn::spawn_tracked;
 use crate::state::AppState;
 use crate::task::Code;
 
@@ -114,7 +115,7 @@ async fn begin(app: AppState, caller: &Caller, name: &DatasetName, query: &CsvQu
     let (to, parts) = mpsc::channel(1);
     let tracker = app.connections.clone();
     let (rows, guard) = (snapshot.rows, query.guard_formulas);
-    tracker.spawn(CsvStream { app, holder, reader, rows, guard, _permit: permit, to }.run(header));
+    spawn_tracked(&tracker, CsvStream { app, holder, reader, rows, guard, _permit: permit, to }.run(header));
     Ok(Body::from_stream(body(parts)))
 }
 

@@ -14,6 +14,8 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, Sleep, sleep};
 
+use crate::spawn::spawn;
+
 /// Maximum bytes that are drained after a response.
 const MAX_DRAINED: usize = 64 << 20;
 /// Maximum time to drain a body.
@@ -73,8 +75,8 @@ impl Stream for DrainedBody {
 
 impl Drop for DrainedBody {
     fn drop(&mut self) {
-        let (Some(body), Ok(runtime)) = (self.body.take(), tokio::runtime::Handle::try_current()) else { return };
-        runtime.spawn(tokio::time::timeout(MAX_DRAIN_TIME, drain(body)));
+        let (Some(body), Ok(_)) = (self.body.take(), tokio::runtime::Handle::try_current()) else { return };
+        spawn(tokio::time::timeout(MAX_DRAIN_TIME, drain(body)));
     }
 }
 

@@ -27,6 +27,7 @@ use tokio_util::task::TaskTracker;
 use super::activity::{ActiveRequest, Activity, TrackedStream};
 use super::client_address::PeerAddress;
 use crate::config::HttpLimits;
+use crate::spawn::spawn_tracked;
 
 /// Maximum time for a connection to close once its time limit has passed.
 const CLOSING: Duration = Duration::from_secs(1);
@@ -66,7 +67,7 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, si
             draining: signals.draining.clone(),
             leave: CancellationToken::new(),
         };
-        connections.spawn(serve_connection(Arc::clone(&server), stream, routes, signals.clone()));
+        spawn_tracked(&connections, serve_connection(Arc::clone(&server), stream, routes, signals.clone()));
     }
     drop(listener);
     connections.close();

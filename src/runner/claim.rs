@@ -10,6 +10,7 @@ use super::drive::RunPermit;
 use super::node_lease::RunLease;
 use super::{Runner, drive};
 use crate::database::log_failure;
+use crate::spawn::spawn_tracked;
 use crate::store;
 use crate::task::Task;
 
@@ -110,7 +111,7 @@ impl Runner {
         let signals: Vec<_> = tasks.iter().map(|task| self.0.registry.insert(task)).collect();
         for (task, signal) in tasks.iter().zip(signals) {
             let context = self.context(task, lease.clone(), signal);
-            self.0.runs.spawn(drive::drive(self.clone(), context, permit(task), Arc::clone(task)));
+            spawn_tracked(&self.0.runs, drive::drive(self.clone(), context, permit(task), Arc::clone(task)));
         }
         // Requests between the claim and the registration were observed by no run.
         self.0.store.changed_since(&tasks).await?.iter().for_each(|task| self.0.registry.observe(task));

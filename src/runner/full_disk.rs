@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::files::Scratch;
+use crate::spawn::spawn_blocking;
 
 /// A disk with less free space is full, in bytes. After a failed write, a disk is full until it has this much more.
 const MIN_SPACE: u64 = 1 << 20;
@@ -72,7 +73,7 @@ impl DiskState {
 /// Returns the free bytes of the disk. None if it does not answer.
 async fn free_space(scratch: &Scratch) -> Option<u64> {
     let scratch = scratch.clone();
-    let asked = tokio::task::spawn_blocking(move || scratch.space());
+    let asked = spawn_blocking(move || scratch.space());
     let (free, _) = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?.ok()?;
     Some(free)
 }

@@ -7,6 +7,7 @@ use tracing::Instrument;
 
 use super::Context;
 use super::kind::{Failure, Kind};
+use crate::spawn::spawn;
 use crate::task::ResultFile;
 
 /// A call of a kind after a run.
@@ -32,7 +33,7 @@ pub(super) async fn call(kind: &Arc<dyn Kind>, context: &Context, call: KindCall
             KindCall::Purge => kind.purge(&context).await,
         }
     };
-    let handle = tokio::spawn(work.in_current_span());
+    let handle = spawn(work.in_current_span());
     handle.await.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => Err(panic_failure("The kind", &*panic)),
         Err(_) => Err(Failure::internal("The call of the kind was aborted.")),

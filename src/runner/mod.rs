@@ -57,6 +57,7 @@ use crate::config::Role;
 use crate::database::log_failure;
 use crate::files::Files;
 use crate::metrics::Tasks;
+use crate::spawn::spawn_tracked;
 use crate::store::{Claimant, NodeProfile, Store};
 use crate::task::{NodeIdentity, PauseExpiry, ResultFile, State, Task, Verb};
 use claim_wakeup::ClaimWakeup;
@@ -223,20 +224,20 @@ impl Runner {
     /// If the store fails.
     pub async fn start(&self) -> Result<(), crate::store::Error> {
         self.join_nodes().await?;
-        self.0.lease_loop.spawn(lease::run_lease_loop(self.clone()));
+        spawn_tracked(&self.0.lease_loop, lease::run_lease_loop(self.clone()));
         if self.0.settings.role == Role::Api {
             return Ok(());
         }
-        self.0.loops.spawn(schedule::run_schedule_loop(self.clone()));
-        self.0.loops.spawn(short::run_short_task_loop(self.clone()));
-        self.0.loops.spawn(claim::run_claim_loop(self.clone()));
-        self.0.loops.spawn(purge::run_purge_loop(self.clone()));
-        self.0.loops.spawn(sweep::run_sweep_loop(self.clone()));
+        spawn_tracked(&self.0.loops, schedule::run_schedule_loop(self.clone()));
+        spawn_tracked(&self.0.loops, short::run_short_task_loop(self.clone()));
+        spawn_tracked(&self.0.loops, claim::run_claim_loop(self.clone()));
+        spawn_tracked(&self.0.loops, purge::run_purge_loop(self.clone()));
+        spawn_tracked(&self.0.loops, sweep::run_sweep_loop(self.clone()));
         if let Some(age) = self.0.settings.retention {
-            self.0.loops.spawn(retention::run_retention_loop(self.clone(), age));
+            spawn_tracked(&self.0.loops, retention::run_retention_loop(self.clone(), age));
         }
         if let Some(age) = self.0.settings.upload_life {
-            self.0.loops.spawn(uploads::run_upload_loop(self.clone(), age));
+            spawn_tracked(&self.0.loops, uploads::run_upload_loop(self.clone(), age));
         }
         Ok(())
     }

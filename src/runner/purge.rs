@@ -13,6 +13,7 @@ use super::kind::{Failure, Kind};
 use super::kind_calls::{self, KindCall};
 use super::registry::RunSignal;
 use crate::access::Caller;
+use crate::spawn::spawn_tracked;
 use crate::store;
 use crate::task::{State, Task};
 
@@ -93,7 +94,7 @@ impl Runner {
 
     fn spawn_purge(&self, task: Arc<Task>, permit: OwnedSemaphorePermit) {
         let runner = self.clone();
-        self.0.loops.spawn(async move {
+        spawn_tracked(&self.0.loops, async move {
             tokio::select! {
                 () = runner.purge(&task) => {}
                 // Another node, or the next start, makes it again.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use super::kind::{Failure, StopReason};
+use crate::spawn::spawn;
 use crate::store::{Durability, LastReport};
 use crate::task::Progress;
 
@@ -88,7 +89,7 @@ pub struct CheckpointWrite(Option<JoinHandle<Result<(), StopReason>>>);
 impl CheckpointWrite {
     /// Begins a write. The one before it must have ended.
     pub fn begin(&mut self, write: impl Future<Output = Result<(), StopReason>> + Send + 'static) {
-        self.0 = Some(tokio::spawn(write));
+        self.0 = Some(spawn(write));
     }
 
     /// Returns true if a write has ended and its result was not read yet.

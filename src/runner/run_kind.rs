@@ -9,6 +9,7 @@ use super::drive::{RunPermit, TaskRun};
 use super::kind::{Kind, StopReason};
 use super::kind_calls::panic_failure;
 use super::reservations::ActivePermit;
+use crate::spawn::spawn;
 use crate::task::ResultFile;
 use crate::task::Retry;
 use crate::task::change::End;
@@ -24,7 +25,7 @@ impl TaskRun {
         };
         let handle = {
             let (kind, context) = (Arc::clone(kind), self.context.clone());
-            tokio::spawn(async move { kind.run(&context).await }.in_current_span())
+            spawn(async move { kind.run(&context).await }.in_current_span())
         };
         let result = self.join_or_abort(handle).await;
         self.context.wait_for_threads().await;

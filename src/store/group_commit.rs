@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use crate::spawn::spawn;
+
 use super::Error;
 
 /// Maximum number of calls that are run together.
@@ -46,7 +48,7 @@ impl<I: Send + 'static, O: Send + 'static> GroupCommit<I, O> {
         };
         if first {
             let calls = self.clone();
-            tokio::spawn(async move { calls.run_all(run).await });
+            spawn(async move { calls.run_all(run).await });
         }
         answer.await.ok()
     }

@@ -34,6 +34,7 @@ mod write;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection};
@@ -57,6 +58,7 @@ use crate::clock::Clock;
 use crate::config::DatabaseSettings;
 use crate::database::{CALL_LIMIT, Connections, Gate};
 use crate::metrics::Calls;
+use crate::spawn::spawn;
 use crate::task::{ControlRequest, IdempotencyKey, Progress, State, StateChange, Task, TaskChange, TaskId, Verb};
 use backlog_limit::BacklogLimit;
 use change::{ChangeFn, Select, check_fence};
@@ -65,7 +67,7 @@ use ends::RunEnd;
 use group_commit::GroupCommit;
 use sql::Sql;
 use starts::{BATCHES, NewRow};
-use write::{Committed, Write, WriteFn};
+use write::{Committed, Write, WriteFn, WriteJob};
 
 /// Called with each change that this process made, after its commit.
 pub type OnChange = Arc<dyn Fn(&TaskChange) + Send + Sync>;
@@ -326,18 +328,22 @@ impl Store {
         F: for<'c> WriteFn<'c, I, Committed<T>> + 'static,
     {
         let store = self.clone();
-        let committed = tokio::spawn(async move {
+        let committed = spawn(async move {
             let Committed { value, changes } = store.write(write).await?;
-            for (n, change) in changes.iter().enumerate() {
-                if n % ANNOUNCED_AT_ONCE == ANNOUNCED_AT_ONCE - 1 {
-                    // Subscribers read on between the changes of a large batch.
-                    tokio::task::yield_now().await;
-                }
-                (store.on_change)(change);
-            }
+            store.announce(&changes).await;
             Ok(value)
         });
         committed.await.unwrap_or_else(|error| Err(Error::Failed(format!("a write was interrupted: {error}"))))
+    }
+
+    async fn announce(&self, changes: &[TaskChange]) {
+        for (n, change) in changes.iter().enumerate() {
+            if n % ANNOUNCED_AT_ONCE == ANNOUNCED_AT_ONCE - 1 {
+                // Subscribers read on between the changes of a large batch.
+                tokio::task::yield_now().await;
+            }
+            (self.on_change)(change);
+        }
     }
 
     async fn write<I, T, F>(&self, write: Write<I, F>) -> Result<T, Error>
@@ -347,12 +353,22 @@ impl Store {
         F: for<'c> WriteFn<'c, I, T> + 'static,
     {
         let begin = Clock::monotonic();
-        let written = match &self.writer {
-            Some(writer) => writer.write(write).await,
-            None => postgres::write(&self.pool, &self.sql, &write).await,
-        };
+        let (job, outcome) = write::job(write);
+        self.run(job).await;
+        let written = outcome.await.unwrap_or_else(|_| Err(write::closed()));
         self.calls.ended("write", begin, written.as_ref().is_err_and(Error::is_unavailable));
         written
+    }
+
+    /// Runs a write, which then answers its caller: at once on PostgreSQL, after those before it on SQLite.
+    async fn run(&self, mut job: Box<dyn WriteJob>) {
+        match &self.writer {
+            Some(writer) => writer.send(job).await,
+            None => {
+                let outcome = postgres::write(&self.pool, &self.sql, &mut *job).await;
+                job.answer(outcome);
+            }
+        }
     }
 
     /// Runs one statement that changes no task. Returns the number of changed rows.
@@ -363,9 +379,9 @@ impl Store {
         self.write(Write::transaction(query, execute)).await
     }
 
-    async fn read<T>(&self, query: impl Future<Output = sqlx::Result<T>>) -> Result<T, Error> {
+    async fn read<T>(&self, query: impl Future<Output = sqlx::Result<T>> + Send) -> Result<T, Error> {
         let begin = Clock::monotonic();
-        let read = self.pool.within(CALL_LIMIT, query).await.map_err(Error::from);
+        let read = self.pool.within(CALL_LIMIT, query.boxed()).await.map_err(Error::from);
         self.calls.ended("read", begin, read.as_ref().is_err_and(Error::is_unavailable));
         read
     }

@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use sqlx::any::AnyQueryResult;
 use sqlx::{Any, AnyConnection, Connection};
 
 use super::Error;
 use super::sql::Sql;
-use super::write::{Scope, Write, WriteFn};
+use super::write::{Scope, WriteJob};
 use crate::config::DatabaseSettings;
 use crate::database::{Address, CALL_LIMIT, Connections, Gate, PoolSettings, SESSION, is_lost};
 
@@ -47,46 +48,36 @@ fn exists_already(error: sqlx::Error) -> Result<AnyQueryResult, sqlx::Error> {
 }
 
 /// Runs the write, again if it conflicts with another one.
-pub async fn write<I, T, F>(pool: &Connections<Any>, sql: &Sql, write: &Write<I, F>) -> Result<T, Error>
-where
-    F: for<'c> WriteFn<'c, I, T>,
-{
+pub async fn write(pool: &Connections<Any>, sql: &Sql, job: &mut dyn WriteJob) -> Result<(), Error> {
     let attempts = async {
         let mut attempts = 1;
         loop {
-            match attempt(pool, sql, write).await {
+            match attempt(pool, sql, job).await {
                 Err(error) if attempts < ATTEMPTS && is_conflict(&error) => attempts += 1,
                 outcome => return outcome,
             }
         }
     };
-    Ok(pool.within(CALL_LIMIT, attempts).await?)
+    Ok(pool.within(CALL_LIMIT, attempts.boxed()).await?)
 }
 
 /// Runs the write once. A connection that failed, or whose answer was not awaited, is closed.
-async fn attempt<I, T, F>(pool: &Connections<Any>, sql: &Sql, write: &Write<I, F>) -> sqlx::Result<T>
-where
-    F: for<'c> WriteFn<'c, I, T>,
-{
+async fn attempt(pool: &Connections<Any>, sql: &Sql, job: &mut dyn WriteJob) -> sqlx::Result<()> {
     let mut connection = pool.acquire().await?;
-    let outcome = run(&mut connection, sql, write).await;
+    let outcome = run(&mut connection, sql, job).await;
     if !outcome.as_ref().is_err_and(is_lost) {
         connection.give_back();
     }
     outcome
 }
 
-async fn run<I, T, F>(connection: &mut AnyConnection, sql: &Sql, write: &Write<I, F>) -> sqlx::Result<T>
-where
-    F: for<'c> WriteFn<'c, I, T>,
-{
-    if write.scope == Scope::Statement {
-        return (write.run)(connection, sql, &write.input).await;
+async fn run(connection: &mut AnyConnection, sql: &Sql, job: &mut dyn WriteJob) -> sqlx::Result<()> {
+    if job.scope() == Scope::Statement {
+        return job.run(connection, sql).await;
     }
     let mut transaction = connection.begin().await?;
-    let value = (write.run)(&mut transaction, sql, &write.input).await?;
-    transaction.commit().await?;
-    Ok(value)
+    job.run(&mut transaction, sql).await?;
+    transaction.commit().await
 }
 
 /// Returns true for a unique violation, a serialization failure or a deadlock.

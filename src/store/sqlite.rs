@@ -3,15 +3,16 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyConnection, AnyPool, Connection};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::SendError;
 
 use super::Error;
 use super::sql::Sql;
-use super::write::{Durability, Write, WriteFn};
+use super::write::{Durability, WriteJob, closed};
 use crate::config::SqliteUrl;
+use crate::spawn::spawn;
 
 /// Begins a transaction that is on disk once it is committed.
 const IMMEDIATE: &str = "PRAGMA synchronous = FULL; BEGIN IMMEDIATE";
@@ -63,62 +64,15 @@ async fn prepare(conn: &mut AnyConnection) -> sqlx::Result<()> {
 
 /// Hands writes to the one connection that writes.
 #[derive(Clone)]
-pub struct Writer(mpsc::Sender<Box<dyn Job>>);
-
-/// A write of any type, with the caller that waits for its outcome.
-trait Job: Send {
-    fn durability(&self) -> Durability;
-
-    /// Runs the write in the transaction that was begun on `conn`. Writes of many types share a queue and a transaction, so
-    /// the future is boxed here.
-    fn run<'c>(&'c mut self, conn: &'c mut AnyConnection, sql: &'c Sql) -> BoxFuture<'c, sqlx::Result<()>>;
-
-    /// Tells the caller how the transaction ended.
-    fn answer(self: Box<Self>, outcome: Result<(), Error>);
-}
-
-struct PendingWrite<I, T, F> {
-    write: Write<I, F>,
-    value: Option<T>,
-    caller: oneshot::Sender<Result<T, Error>>,
-}
-
-impl<I, T, F> Job for PendingWrite<I, T, F>
-where
-    I: Send + Sync,
-    T: Send,
-    F: for<'c> WriteFn<'c, I, T>,
-{
-    fn durability(&self) -> Durability {
-        self.write.durability
-    }
-
-    fn run<'c>(&'c mut self, conn: &'c mut AnyConnection, sql: &'c Sql) -> BoxFuture<'c, sqlx::Result<()>> {
-        let PendingWrite { write, value, .. } = self;
-        Box::pin(async move {
-            *value = Some((write.run)(conn, sql, &write.input).await?);
-            Ok(())
-        })
-    }
-
-    fn answer(self: Box<Self>, outcome: Result<(), Error>) {
-        let PendingWrite { value, caller, .. } = *self;
-        // The caller may have been dropped.
-        let _ = caller.send(outcome.and_then(|()| value.ok_or_else(closed)));
-    }
-}
-
-fn closed() -> Error {
-    Error::Unavailable("the store is shutting down".to_owned())
-}
+pub struct Writer(mpsc::Sender<Box<dyn WriteJob>>);
 
 impl Writer {
     /// Starts the writer on a connection of its own. It ends with the last clone of this handle.
     pub async fn start(url: &str, sql: Arc<Sql>) -> Result<Writer, Error> {
         let mut conn = AnyConnection::connect(&with_create(url)).await?;
         prepare(&mut conn).await?;
-        let (jobs, mut inbox) = mpsc::channel::<Box<dyn Job>>(GROUP * 4);
-        tokio::spawn(async move {
+        let (jobs, mut inbox) = mpsc::channel::<Box<dyn WriteJob>>(GROUP * 4);
+        spawn(async move {
             let mut group = Vec::with_capacity(GROUP);
             while inbox.recv_many(&mut group, GROUP).await > 0 {
                 commit(&mut conn, &sql, std::mem::take(&mut group)).await;
@@ -127,22 +81,16 @@ impl Writer {
         Ok(Writer(jobs))
     }
 
-    /// Runs the write in a transaction, which it may share with writes of other callers. Returns once it is committed.
-    pub async fn write<I, T, F>(&self, write: Write<I, F>) -> Result<T, Error>
-    where
-        I: Send + Sync + 'static,
-        T: Send + 'static,
-        F: for<'c> WriteFn<'c, I, T> + 'static,
-    {
-        let (caller, outcome) = oneshot::channel();
-        let job = Box::new(PendingWrite { write, value: None, caller });
-        self.0.send(job).await.map_err(|_| closed())?;
-        outcome.await.map_err(|_| closed())?
+    /// Hands a write over. It runs in a transaction that it may share with writes of other callers.
+    pub async fn send(&self, job: Box<dyn WriteJob>) {
+        if let Err(SendError(job)) = self.0.send(job).await {
+            job.answer(Err(closed()));
+        }
     }
 }
 
 /// Commits all writes together. If that fails, commits each by itself, so that one that fails does not affect the others.
-async fn commit(conn: &mut AnyConnection, sql: &Sql, mut group: Vec<Box<dyn Job>>) {
+async fn commit(conn: &mut AnyConnection, sql: &Sql, mut group: Vec<Box<dyn WriteJob>>) {
     let outcome = transaction(conn, sql, &mut group).await;
     if outcome.is_ok() || group.len() == 1 {
         group.into_iter().for_each(|job| job.answer(outcome.clone()));
@@ -154,7 +102,7 @@ async fn commit(conn: &mut AnyConnection, sql: &Sql, mut group: Vec<Box<dyn Job>
     }
 }
 
-async fn transaction(conn: &mut AnyConnection, sql: &Sql, jobs: &mut [Box<dyn Job>]) -> Result<(), Error> {
+async fn transaction(conn: &mut AnyConnection, sql: &Sql, jobs: &mut [Box<dyn WriteJob>]) -> Result<(), Error> {
     let immediate = jobs.iter().any(|job| job.durability() == Durability::Immediate);
     let mut transaction = conn.begin_with(if immediate { IMMEDIATE } else { DEFERRED }).await?;
     for job in jobs {

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use sqlx::AnyConnection;
+use tokio::sync::oneshot;
 
+use super::Error;
 use super::sql::Sql;
 use crate::task::{Task, TaskChange};
 
@@ -79,5 +82,72 @@ impl<I, F> Write<I, F> {
     /// A write by a single statement. Rows that were read before it may have changed; the statement itself checks that.
     pub fn statement(input: I, run: F) -> Write<I, F> {
         Write { scope: Scope::Statement, ..Write::transaction(input, run) }
+    }
+}
+
+/// A write of any type, with the caller that waits for its outcome. So the databases need not know the type: each of their
+/// functions is compiled once, and writes of many types share a queue and a transaction.
+pub trait WriteJob: Send {
+    /// What makes the write atomic.
+    fn scope(&self) -> Scope;
+
+    /// When the write is on disk.
+    fn durability(&self) -> Durability;
+
+    /// Runs the write. In a transaction, the caller begins and commits it.
+    fn run<'c>(&'c mut self, conn: &'c mut AnyConnection, sql: &'c Sql) -> BoxFuture<'c, sqlx::Result<()>>;
+
+    /// Tells the caller how the write ended.
+    fn answer(self: Box<Self>, outcome: Result<(), Error>);
+}
+
+/// Returns the job of a write, and where its outcome arrives.
+pub fn job<I, T, F>(write: Write<I, F>) -> (Box<dyn WriteJob>, oneshot::Receiver<Result<T, Error>>)
+where
+    I: Send + Sync + 'static,
+    T: Send + 'static,
+    F: for<'c> WriteFn<'c, I, T> + 'static,
+{
+    let (caller, outcome) = oneshot::channel();
+    (Box::new(PendingWrite { write, value: None, caller }), outcome)
+}
+
+/// The error of a write that was handed over when nothing runs writes any more.
+pub fn closed() -> Error {
+    Error::Unavailable("the store is shutting down".to_owned())
+}
+
+struct PendingWrite<I, T, F> {
+    write: Write<I, F>,
+    value: Option<T>,
+    caller: oneshot::Sender<Result<T, Error>>,
+}
+
+impl<I, T, F> WriteJob for PendingWrite<I, T, F>
+where
+    I: Send + Sync,
+    T: Send,
+    F: for<'c> WriteFn<'c, I, T>,
+{
+    fn scope(&self) -> Scope {
+        self.write.scope
+    }
+
+    fn durability(&self) -> Durability {
+        self.write.durability
+    }
+
+    fn run<'c>(&'c mut self, conn: &'c mut AnyConnection, sql: &'c Sql) -> BoxFuture<'c, sqlx::Result<()>> {
+        let PendingWrite { write, value, .. } = self;
+        Box::pin(async move {
+            *value = Some((write.run)(conn, sql, &write.input).await?);
+            Ok(())
+        })
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), Error>) {
+        let PendingWrite { value, caller, .. } = *self;
+        // The caller may have been dropped.
+        let _ = caller.send(outcome.and_then(|()| value.ok_or_else(closed)));
     }
 }

@@ -19,6 +19,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, registry};
 
 use self::collector::Collector;
 use crate::config::Config;
+use crate::spawn::spawn_blocking;
 use crate::{database, files, spans};
 
 /// Targets of the spans that are always exported and never logged.
@@ -46,7 +47,7 @@ impl Telemetry {
     /// Sends the remaining traces. Waits at most `patience`.
     pub async fn stop(self, patience: Duration) {
         let Some(provider) = self.0 else { return };
-        let stopped = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(patience));
+        let stopped = spawn_blocking(move || provider.shutdown_with_timeout(patience));
         if let Ok(Err(error)) = stopped.await {
             tracing::warn!(%error, "could not send the last traces");
         }

@@ -1,6 +1,7 @@
 //! Creates the index of row numbers shortly after a dataset is published. Without it, reading works but is slower. The
 //! index is small and quick to create, because rows are stored nearly in order.
 
+use futures_util::FutureExt;
 use sqlx::PgConnection;
 
 use super::super::Error;
@@ -42,7 +43,7 @@ async fn index_all(pool: PgConnections) -> Result<(), Error> {
         };
         let Some(name) = name else { return in_time(transaction.rollback()).await };
         let backend = in_time(fence::backend(&mut transaction)).await?;
-        pool.while_working(backend, index(&mut transaction, &name)).await?;
+        pool.while_working(backend, index(&mut transaction, &name).boxed()).await?;
         in_time(transaction.commit()).await?;
     }
 }

@@ -4,6 +4,7 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt;
 use sqlx::{PgConnection, Postgres};
 
 use super::super::{Dataset, DatasetName, Error, Snapshot};
@@ -47,7 +48,7 @@ impl SnapshotTable {
     }
 
     pub(super) async fn lock(&self) -> Result<LockedTable, Error> {
-        self.pool.during(in_time(self.lock_as_named())).await
+        self.pool.during(in_time(self.lock_as_named()).boxed()).await
     }
 
     async fn lock_as_named(&self) -> Result<LockedTable, Error> {

@@ -39,6 +39,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt;
 use tokio::time::timeout;
 
 use self::flush::WalFlush;
@@ -48,6 +49,7 @@ use super::{
 use crate::access::Caller;
 use crate::config::DatabaseSettings;
 use crate::database::{Address, CALL_LIMIT, Connections, Gate, PoolSettings, SESSION, log_failure};
+use crate::spawn::spawn;
 use crate::task::TaskId;
 
 /// Maximum wait of an import for a free connection. Calls of the API wait for less.
@@ -89,15 +91,19 @@ impl Postgres {
             Connections::postgres(&gate, &address, PoolSettings { connections, patience: ACQUIRE, prepare })
         };
         let (pool, flush) = (pool(settings.connections), Arc::new(WalFlush::new(pool(1))));
-        gate.within(RUN_LIMIT, schema::create(&pool)).await?;
+        gate.within(RUN_LIMIT, schema::create(&pool).boxed()).await?;
         indexing::index_soon(&pool);
         retired::sweep_soon(&pool);
         Ok(Self { pool, gate, flush })
     }
 
     /// Runs a call for at most `limit`. If its connection failed, waits for the verdict of the gate.
-    async fn within<T>(&self, limit: Duration, call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-        let outcome = self.gate.within(limit, Box::pin(call)).await;
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<T, Error>> + Send,
+    ) -> Result<T, Error> {
+        let outcome = self.gate.within(limit, call.boxed()).await;
         self.judged(outcome).await
     }
 
@@ -124,8 +130,8 @@ where
 /// Runs `work` as a background task. If it fails, `problem` is logged; a later call does the work.
 fn soon(pool: &PgConnections, problem: &'static str, work: impl Future<Output = Result<(), Error>> + Send + 'static) {
     let pool = pool.clone();
-    tokio::spawn(async move {
-        if let Err(error) = pool.until_outage(work).await {
+    spawn(async move {
+        if let Err(error) = pool.until_outage(work.boxed()).await {
             log_failure!(error, %error, "{problem}");
         }
     });
@@ -192,7 +198,7 @@ impl Datasets for Postgres {
     }
 
     async fn publish(&self, task: TaskId, epoch: i64, now: jiff::Timestamp) -> Result<u64, Error> {
-        let outcome = self.gate.until_outage(Box::pin(publishing::publish(&self.pool, task, epoch, now))).await;
+        let outcome = self.gate.until_outage(publishing::publish(&self.pool, task, epoch, now).boxed()).await;
         self.judged(outcome).await
     }
 

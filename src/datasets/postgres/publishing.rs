@@ -1,5 +1,6 @@
 //! Publishing: one transaction turns the staging into the table of a dataset, or adds its rows to one.
 
+use futures_util::FutureExt;
 use sqlx::{AssertSqlSafe, PgConnection};
 
 use super::super::identifiers::quoted;
@@ -25,7 +26,7 @@ pub(super) async fn publish(
     if !row.published {
         // Counts and copies all rows, which has no time limit.
         let backend = in_time(fence::backend(&mut transaction)).await?;
-        pool.while_working(backend, publish_rows(&mut transaction, task, &row, now)).await?;
+        pool.while_working(backend, publish_rows(&mut transaction, task, &row, now).boxed()).await?;
     }
     in_time(transaction.commit()).await?;
     indexing::index_soon(pool);

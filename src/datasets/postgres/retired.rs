@@ -1,6 +1,7 @@
 //! Retired tables ([`Retirement`]): those that only pins read, and large ones, which are dropped in the background. The
 //! server deletes the files of a table when it commits the drop, which takes longer the larger they are.
 
+use futures_util::FutureExt;
 use sqlx::PgConnection;
 
 use super::super::Error;
@@ -63,7 +64,7 @@ async fn sweep(pool: PgConnections) -> Result<(), Error> {
             drop_free(&mut transaction, &relation).await?;
             Ok::<(), Error>(transaction.commit().await?)
         };
-        pool.while_working(backend, dropping).await?;
+        pool.while_working(backend, dropping.boxed()).await?;
     }
     Ok(())
 }

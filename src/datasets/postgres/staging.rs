@@ -19,6 +19,7 @@ use super::flush::WalFlush;
 use super::schema::{create_table, own_table};
 use super::write_slot::{CommitDecision, TableWrite, WriteTarget};
 use super::{fence, listing, rejects, retired};
+use crate::spawn::spawn;
 use crate::task::TaskId;
 
 /// Opens, takes over or creates the staging of a task.
@@ -166,7 +167,7 @@ impl Staging for TableStaging {
             Poll::Ready(given) => Box::pin(ready(given)),
             Poll::Pending => slot,
         };
-        let ending = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self.target).write(slot, write)));
+        let ending = AbortOnDropHandle::new(spawn(Arc::clone(&self.target).write(slot, write)));
         self.under_way.push_back(ActiveWrite { ending, rows, decision });
         Ok(())
     }

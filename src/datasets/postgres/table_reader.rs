@@ -7,9 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::{Buf, Bytes};
-use futures_util::{TryFutureExt, TryStreamExt};
+use futures_util::{FutureExt, TryFutureExt, TryStreamExt};
 use sqlx::AssertSqlSafe;
 use tokio_util::sync::CancellationToken;
+
+use crate::spawn::spawn;
 
 use super::super::{ColumnType, CsvPage, Error, PageLimit, RowWindow, Selection, Snapshot, SnapshotReader};
 use super::copy_text::{add_row, is_plain};
@@ -85,7 +87,7 @@ impl TableQuery {
         let sql = format!("SELECT count(*) FROM {table} WHERE {ROW} > {after} AND {ROW} <= {last}{conditions}");
         let backend = in_time(backend(&mut locked)).await?;
         let count = sqlx::query_scalar(AssertSqlSafe(sql)).persistent(false).fetch_one(&mut *locked);
-        let count: i64 = self.table.connections().while_working(backend, count.map_err(Error::from)).await?;
+        let count: i64 = self.table.connections().while_working(backend, count.map_err(Error::from).boxed()).await?;
         in_time(locked.commit()).await?;
         Ok(count.unsigned_abs())
     }
@@ -187,7 +189,7 @@ impl TableQuery {
             }
             Ok::<bool, Error>(true)
         };
-        let all = self.table.connections().while_working(backend, copying).await?;
+        let all = self.table.connections().while_working(backend, copying.boxed()).await?;
         if all {
             in_time(locked.commit()).await?;
         }
@@ -199,7 +201,7 @@ impl TableQuery {
 async fn run_separately<T: Send + 'static>(
     work: impl Future<Output = Result<T, Error>> + Send + 'static,
 ) -> Result<T, Error> {
-    let ended = tokio::spawn(work).await;
+    let ended = spawn(work).await;
     ended.unwrap_or_else(|error| Err(Error::Failed(format!("a reader failed: {error}"))))
 }
 

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use futures_util::FutureExt;
 use sqlx::{PgConnection, Postgres};
 use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +14,7 @@ use super::copy::CopyIn;
 use super::flush::WalFlush;
 use super::{PgConnections, in_time, rejects};
 use crate::database::Lent;
+use crate::spawn::spawn;
 use crate::task::TaskId;
 
 /// Checks the fence and the order: if a newer epoch took over, or an earlier write is missing, it changes no row. It
@@ -98,7 +100,7 @@ impl WriteTarget {
     {
         let (decision, target) = (Arc::clone(&write.decision), Arc::clone(&self));
         let _waiting = CancelOnDrop(Arc::clone(&decision));
-        let mut working = tokio::spawn(async move {
+        let mut working = spawn(async move {
             let outcome = target.commit(slot, &mut write).await;
             WriteOutcome { batch: write.batch, outcome }
         });
@@ -132,7 +134,7 @@ impl WriteTarget {
             () = write.decision.cancelled.cancelled() => return Err(Error::Cancelled),
             slot = slot => slot?,
         };
-        self.pool.during(self.transact(connection, write)).await?;
+        self.pool.during(self.transact(connection, write).boxed()).await?;
         drop(permit);
         if let Some(done) = write.done.take() {
             // There may be no next write.

@@ -38,6 +38,7 @@ use super::{
 };
 use crate::access::Caller;
 use crate::config::SqliteUrl;
+use crate::spawn::spawn_blocking;
 use crate::task::TaskId;
 
 /// Maximum number of columns of a table.
@@ -114,7 +115,7 @@ impl Drop for AbandonOnDrop {
 
 /// Runs `work` on a thread that may block.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, Error> + Send + 'static) -> Result<T, Error> {
-    let ended = tokio::task::spawn_blocking(work).await;
+    let ended = spawn_blocking(work).await;
     ended.unwrap_or_else(|error| Err(Error::Failed(format!("a thread of SQLite failed: {error}"))))
 }
 

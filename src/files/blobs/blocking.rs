@@ -2,9 +2,11 @@
 
 use std::io;
 
+use crate::spawn::spawn_blocking;
+
 /// Runs blocking work on a blocking thread.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await?
+    spawn_blocking(work).await?
 }

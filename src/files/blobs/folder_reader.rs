@@ -14,6 +14,8 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 
+use crate::spawn::spawn_blocking;
+
 use super::blocking::blocking;
 use super::{BlobIdentity, BlobReader, ByteStream};
 
@@ -76,7 +78,7 @@ impl FilePieces {
             Some(read) => read,
             None => {
                 let (file, at) = (Arc::clone(&self.file), self.at);
-                let read = tokio::task::spawn_blocking(move || {
+                let read = spawn_blocking(move || {
                     let read = file.read_at(&mut buffer[..wanted], at)?;
                     io::Result::Ok((buffer, read))
                 });

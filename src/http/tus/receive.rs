@@ -15,6 +15,7 @@ use crate::access::Caller;
 use crate::files::{ResumableUpload, UploadLock, UploadOutcome};
 use crate::http::error_response::storage_failed;
 use crate::http::file_response::with;
+use crate::spawn::spawn;
 use crate::state::AppState;
 use crate::store::Upload;
 use crate::task::Code;
@@ -108,8 +109,7 @@ pub async fn receive(
 ) -> Result<(Upload, u64), Box<Response>> {
     let (app, caller) = (app.clone(), caller.clone());
     // A request whose connection is lost is dropped, but its bytes must reach the disk: hence a tokio task.
-    let received =
-        tokio::spawn(async move { append(&app, &caller, &upload.id, offset, body.into_data_stream()).await });
+    let received = spawn(async move { append(&app, &caller, &upload.id, offset, body.into_data_stream()).await });
     received.await.unwrap_or_else(|panic| Err(storage_failed(std::io::Error::other(panic))))
 }
 

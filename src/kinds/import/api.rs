@@ -18,6 +18,7 @@ use crate::gql::scalars::{Count, DateTime, UploadScalar};
 use crate::gql::task::{ResultFileObject, task_type};
 use crate::kinds::{self, api::TaskKind};
 use crate::runner::StartOptions;
+use crate::spawn::spawn_blocking;
 use crate::state::AppState;
 use crate::task::{IdempotencyKey, State, Task};
 
@@ -251,8 +252,7 @@ async fn check_upload(app: &AppState, caller: &Caller, field: &str, id: String) 
 
 async fn check_path(app: &AppState, name: String) -> Result<FileSource> {
     let folder = app.config.import_dir.clone();
-    let found =
-        tokio::task::spawn_blocking(move || source::below(folder.as_deref(), &name).map(|_| FileSource::Path(name)));
+    let found = spawn_blocking(move || source::below(folder.as_deref(), &name).map(|_| FileSource::Path(name)));
     found.await.map_err(error::internal)?.map_err(error::from_input)
 }
 

@@ -2,6 +2,8 @@
 
 use tokio::sync::oneshot;
 
+use crate::spawn::{spawn, spawn_blocking};
+
 use super::super::kind::Failure;
 use super::Context;
 
@@ -10,7 +12,7 @@ impl Context {
     /// returns: long work checks [`Context::stop_requested`].
     pub async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
         let token = self.0.threads.token();
-        let handle = tokio::task::spawn_blocking(move || {
+        let handle = spawn_blocking(move || {
             let _token = token;
             work()
         });
@@ -26,7 +28,7 @@ impl Context {
     ) -> Result<T, Failure> {
         let token = self.0.threads.token();
         // Dropped with the value, and after it.
-        let handle = tokio::spawn(async move { (work.await, token) });
+        let handle = spawn(async move { (work.await, token) });
         let ended = handle.await.map_err(|error| Failure::internal(format!("A part of the run failed: {error}.")))?;
         Ok(ended.0)
     }

@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::client::BucketClient;
 use super::error::{s3_error, unavailable};
 use crate::files::blobs::ByteStream;
+use crate::spawn::spawn;
 
 /// Bytes of a block.
 pub(super) const BLOCK: u64 = 8 << 20;
@@ -34,7 +35,7 @@ pub(super) fn stream_blocks(
     blocks: impl Iterator<Item = Block> + Send + 'static,
     lacking: u64,
 ) -> ByteStream {
-    let fetch = move |block| AbortOnDropHandle::new(tokio::spawn(read_block(client.clone(), block)));
+    let fetch = move |block| AbortOnDropHandle::new(spawn(read_block(client.clone(), block)));
     let fetched = stream::iter(blocks).map(fetch).buffered(AHEAD).map(|joined| match joined {
         Ok(pieces) => pieces,
         Err(error) => Err(io::Error::other(error)),

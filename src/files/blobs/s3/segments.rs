@@ -10,6 +10,7 @@ use super::client::BucketClient;
 use super::error::unavailable;
 use super::manifest::{self, UploadSegment};
 use crate::files::blobs::hash_state::HashState;
+use crate::spawn::spawn;
 
 /// Bytes of a segment, except the last one.
 pub(super) const SEGMENT: usize = 8 << 20;
@@ -120,7 +121,7 @@ impl SegmentWriter {
         let segment = UploadSegment { name: format!("{:016x}-{}", self.sent, self.writer), size: bytes.len() as u64 };
         self.sent += segment.size;
         let (client, key) = (self.client.clone(), manifest::key(&self.id, &segment.name));
-        let put = tokio::spawn(async move { client.put(&key, bytes).await });
+        let put = spawn(async move { client.put(&key, bytes).await });
         self.sending.push_back((segment, AbortOnDropHandle::new(put)));
         Ok(())
     }

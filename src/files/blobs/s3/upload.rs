@@ -11,6 +11,7 @@ use super::segments::{SEGMENT, SegmentWriter};
 use crate::files::Fingerprint;
 use crate::files::blobs::hash_state::HashState;
 use crate::files::blobs::{BlobWriter, ResumableUpload, UploadOutcome};
+use crate::spawn::spawn;
 
 /// Bytes of an upload in parts that may be received again after a crash of the node.
 const RECORD: u64 = 8 * SEGMENT as u64;
@@ -64,8 +65,8 @@ impl Drop for StreamedUpload {
             return;
         }
         let (client, folder) = (self.client.clone(), manifest::folder(&self.id));
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move {
+        if Handle::try_current().is_ok() {
+            spawn(async move {
                 if let Err(error) = client.delete_folder(&folder).await {
                     tracing::warn!(folder, %error, "could not delete an upload that was broken off; a later start deletes it");
                 }

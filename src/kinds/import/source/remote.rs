@@ -202,7 +202,7 @@ mod tests {
     async fn every_byte_is_read_through_streams_that_break_off() {
         let opened = Arc::new(AtomicUsize::new(0));
         let (bytes, file) = file(&opened);
-        let read = tokio::task::spawn_blocking(move || {
+        let read = crate::spawn::spawn_blocking(move || {
             let (mut read, mut buffer) = (Vec::new(), vec![0; 33_333]);
             loop {
                 match file.read_at(&mut buffer, read.len() as u64).unwrap() {
@@ -219,7 +219,7 @@ mod tests {
     async fn reading_back_a_little_needs_no_request() {
         let opened = Arc::new(AtomicUsize::new(0));
         let (bytes, file) = file(&opened);
-        let reads = tokio::task::spawn_blocking(move || {
+        let reads = crate::spawn::spawn_blocking(move || {
             let mut buffer = [0; 1000];
             for at in [300_000, 350_000, 300_500, 400_000, 1_999, 450_000, 2_500] {
                 let length = file.read_at(&mut buffer, at as u64).unwrap();
@@ -235,7 +235,7 @@ mod tests {
     async fn a_cancellation_ends_reading() {
         let (_, file) = file(&Arc::default());
         file.cancel();
-        let read = tokio::task::spawn_blocking(move || file.read_at(&mut [0], 7).unwrap_err().to_string());
+        let read = crate::spawn::spawn_blocking(move || file.read_at(&mut [0], 7).unwrap_err().to_string());
         assert_eq!(read.await.unwrap(), ReadCancelled.to_string());
     }
 }
