@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use super::{Connected, RedisFailure, RedisServer};
+use crate::spawn::spawn;
 
 /// Maximum time of the round trip. After that, the node counts the request itself.
 const ROUND_TRIP: Duration = Duration::from_millis(250);
@@ -56,7 +57,7 @@ impl SharedBuckets {
         let (failures, failed) = mpsc::channel(1);
         let buckets = SharedBuckets { rule, connection: Arc::default(), failures };
         let (rule, connection) = (Arc::clone(&buckets.rule), Arc::clone(&buckets.connection));
-        tokio::spawn(keep_connected(server, rule, connection, failed));
+        spawn(keep_connected(server, rule, connection, failed));
         buckets
     }
 
