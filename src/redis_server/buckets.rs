@@ -87,7 +87,7 @@ impl Rule {
         match self.take(&mut connected.commands, "").await {
             Ok(_) => Ok(connected),
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::Moved) => {
-                let (host, port) = error.redirect_node().ok_or_else(|| connected.refused(&error))?;
+                let (host, port) = moved_to(&error).ok_or_else(|| connected.refused(&error))?;
                 let mut owner = server.connect_to(host, port).await?;
                 self.take(&mut owner.commands, "").await.map_err(|error| owner.refused(&error))?;
                 Ok(owner)
@@ -95,6 +95,13 @@ impl Rule {
             Err(error) => Err(connected.refused(&error)),
         }
     }
+}
+
+/// Returns the host and the port that a node of a Cluster names instead of itself.
+fn moved_to(error: &RedisError) -> Option<(&str, u16)> {
+    let (address, _slot) = error.redirect_node()?;
+    let (host, port) = address.rsplit_once(':')?;
+    Some((host.trim_start_matches('[').trim_end_matches(']'), port.parse().ok()?))
 }
 
 /// Connects, and again after each failure. Logs the first failure of an outage, and its end.
