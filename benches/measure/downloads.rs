@@ -54,7 +54,7 @@ pub async fn measure() {
 }
 
 /// Exports a dataset of a gigabyte. Returns the task ID.
-async fn large_result(server: &Server) -> String {
+pub async fn large_result(server: &Server) -> String {
     let rows = (0..ROWS / 1024).map(|part| {
         let row = |n: usize| format!("{},{}\r\n", part * 1024 + n, "x".repeat(1010));
         Ok::<_, std::io::Error>((0..1024).map(row).collect::<String>())

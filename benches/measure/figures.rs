@@ -76,6 +76,11 @@ pub fn memory(pid: u32, name: &str) -> f64 {
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() * 1024.0 / 1e6
 }
 
+/// Makes `VmHWM` of a process begin again at its current memory.
+pub fn forget_peak(pid: u32) {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").unwrap();
+}
+
 /// Returns the CPU time of processes in seconds.
 pub fn cpu(pids: &[u32]) -> f64 {
     let used = |pid: &u32| {

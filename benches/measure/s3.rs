@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use object_store::aws::AmazonS3Builder;
 use object_store::signer::{Method, Signer};
 use pausa::clock::Clock;
 use serde_json::json;
 
-use crate::figures::{memory, percentile};
+use crate::downloads::large_result;
+use crate::figures::{cpu, forget_peak, memory, percentile};
 use crate::harness::csv;
 use crate::harness::seaweedfs::SeaweedFs;
 use crate::harness::server::Server;
@@ -66,6 +68,9 @@ pub async fn measure() {
     let id = in_bucket.export("rows0").await;
     in_bucket.until(&id, "COMPLETED").await;
     downloads(&in_bucket, &store, &id).await;
+    let large = large_result(&in_bucket).await;
+    downloads(&in_bucket, &store, &large).await;
+    memory_of_downloads(&in_bucket, &large).await;
 }
 
 async fn import(server: &Server, upload: &str, round: usize) -> Duration {
@@ -80,16 +85,45 @@ async fn downloads(server: &Server, store: &SeaweedFs, id: &str) {
     let direct = direct_url(store, &format!("results/{id}/data-")).await;
     let speed = async |url: &str| {
         let begun = Clock::monotonic();
-        let bytes = server.client().get(url).send().await.unwrap().bytes().await.unwrap();
-        bytes.len() as f64 / 1e6 / begun.elapsed().as_secs_f64()
+        let bytes = read(server, url).await;
+        (bytes / begun.elapsed().as_secs_f64(), bytes)
     };
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut ours, mut theirs, mut size) = (Vec::new(), Vec::new(), 0.0);
+    let used = cpu(&[server.pid()]);
     for _ in 0..ROUNDS {
-        theirs.push(speed(&direct).await);
-        ours.push(speed(&format!("{}/download/{id}", server.url)).await);
+        theirs.push(speed(&direct).await.0);
+        let (own, bytes) = speed(&format!("{}/download/{id}", server.url)).await;
+        ours.push(own);
+        size = bytes;
     }
+    let used = (cpu(&[server.pid()]) - used) * 1e3 / (size * ROUNDS as f64);
     let (ours, theirs) = (percentile(&mut ours, 0.5), percentile(&mut theirs, 0.5));
-    println!("download: Pausa {ours:.0} MB/s, the store itself {theirs:.0} MB/s, ratio {:.2}", ours / theirs);
+    let ratio = ours / theirs;
+    println!("download of {size:.0} MB: Pausa {ours:.0} MB/s, the store itself {theirs:.0} MB/s, ratio {ratio:.2}");
+    println!("  seconds of CPU of Pausa for each GB: {used:.2}");
+}
+
+/// Downloads a file without keeping it. Returns its size in megabytes.
+async fn read(server: &Server, url: &str) -> f64 {
+    let mut answer = server.client().get(url).send().await.unwrap();
+    let (expected, mut bytes) = (answer.content_length(), 0);
+    while let Some(piece) = answer.chunk().await.unwrap() {
+        bytes += piece.len();
+    }
+    assert_eq!(expected, Some(bytes as u64));
+    bytes as f64 / 1e6
+}
+
+/// Downloads a large result by one client, and by 16 at once.
+async fn memory_of_downloads(server: &Server, id: &str) {
+    let url = format!("{}/download/{id}", server.url);
+    for clients in [1, 16] {
+        let before = memory(server.pid(), "VmRSS");
+        forget_peak(server.pid());
+        let megabytes: f64 = join_all((0..clients).map(|_| read(server, &url))).await.iter().sum();
+        let peak = memory(server.pid(), "VmHWM");
+        println!("{clients} clients download {megabytes:.0} MB: memory {before:.0} MB before, peak {peak:.0} MB");
+    }
 }
 
 /// Returns a signed URL of the object whose key contains `part`.

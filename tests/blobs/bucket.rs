@@ -26,7 +26,7 @@ impl InBucket {
 }
 
 /// Returns the URL of a bucket, with these variables.
-fn url(settings: Vec<(String, String)>) -> BucketUrl {
+pub fn url(settings: Vec<(String, String)>) -> BucketUrl {
     let (urls, variables): (Vec<_>, Vec<_>) = settings.into_iter().partition(|(name, _)| name == "PAUSA_FILES_URL");
     BucketUrl::parse(&urls[0].1).unwrap().with_variables(variables)
 }

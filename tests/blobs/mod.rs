@@ -2,6 +2,7 @@
 //!
 //! A new store implements [`Store`] for its setup and gets a module in [`conformance`].
 
+mod broken_off;
 pub mod bucket;
 pub mod folder;
 mod parts;

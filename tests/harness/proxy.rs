@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -40,7 +38,7 @@ pub struct Proxy {
     address: SocketAddr,
     upstream: Upstream,
     traffic: watch::Sender<(Traffic, usize)>,
-    made: Arc<AtomicUsize>,
+    made: watch::Sender<usize>,
     accepting: Option<AbortHandle>,
 }
 
@@ -49,7 +47,7 @@ impl Proxy {
     pub async fn start(upstream: Upstream) -> Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let (traffic, made) = (watch::Sender::new((Traffic::Pass, 0)), Arc::default());
+        let (traffic, made) = (watch::Sender::new((Traffic::Pass, 0)), watch::Sender::new(0));
         let mut proxy = Proxy { address, upstream, traffic, made, accepting: None };
         proxy.accept(listener);
         proxy
@@ -62,7 +60,14 @@ impl Proxy {
 
     /// Returns the number of connections that clients have made so far.
     pub fn made(&self) -> usize {
-        self.made.load(Ordering::SeqCst)
+        *self.made.borrow()
+    }
+
+    /// Waits until clients have made more connections than `known`.
+    pub async fn until_made_more_than(&self, known: usize) {
+        let mut made = self.made.subscribe();
+        let more = tokio::time::timeout(super::server::PATIENCE, made.wait_for(|made| *made > known)).await;
+        more.expect("no new connection").unwrap();
     }
 
     /// Sets what happens to bytes from now on.
@@ -98,12 +103,12 @@ impl Proxy {
     }
 
     fn accept(&mut self, listener: TcpListener) {
-        let (upstream, traffic, made) = (self.upstream.clone(), self.traffic.subscribe(), Arc::clone(&self.made));
+        let (upstream, traffic, made) = (self.upstream.clone(), self.traffic.subscribe(), self.made.clone());
         let accepting = tokio::spawn(async move {
             // Dropping the set closes the connections.
             let mut connections = JoinSet::new();
             while let Ok((client, _)) = listener.accept().await {
-                made.fetch_add(1, Ordering::SeqCst);
+                made.send_modify(|made| *made += 1);
                 connections.spawn(connect(client, upstream.clone(), traffic.clone()));
                 while connections.try_join_next().is_some() {}
             }

@@ -204,8 +204,8 @@ pub trait BlobReader: Send + Sync {
     /// Returns the `length` bytes from `from` on, read ahead by a few MiB at most. The stream ends with an error if the blob ends
     /// before.
     ///
-    /// A stream may be kept for hours: between two pieces it depends on no connection. An error that is `FileFault::Unavailable` ends it; a new stream continues
-    /// after the last piece.
+    /// A stream may be kept for hours: a connection that is lost between two pieces is made again. An error that is
+    /// `FileFault::Unavailable` ends it; a new stream continues after the last piece.
     fn bytes(&self, from: u64, length: u64) -> ByteStream;
 }
 

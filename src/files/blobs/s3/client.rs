@@ -1,4 +1,4 @@
-//! Requests to a bucket: each has a deadline and a bounded number of attempts.
+//! Requests to a bucket: each has a deadline, or ends once nothing moves, and a bounded number of attempts.
 
 use std::io;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
-use object_store::client::{HttpClient, HttpConnector};
+use object_store::client::{HttpClient, HttpConnector, HttpService};
 use object_store::path::Path;
 use object_store::{
     BackoffConfig, ClientOptions, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
@@ -15,13 +15,14 @@ use object_store::{
 };
 
 use super::error::{RequestFailure, s3_error};
+use super::stall_guard::StallGuard;
 use crate::config::BucketUrl;
 
 /// Deadline of a request that moves a few KiB. A caller waits for it.
 const QUICK: Duration = Duration::from_millis(2_500);
 
-/// Deadline of a request that moves a part of a file.
-const BULK: Duration = Duration::from_secs(30);
+/// Time in which a request that moves a part of a file is repeated. One that hangs lasts longer: a caller waits for it once.
+const BULK: Duration = Duration::from_secs(8);
 
 /// Time for a connection.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -31,7 +32,7 @@ const CONNECT: Duration = Duration::from_secs(2);
 pub(super) struct BucketClient {
     /// For small objects, lists and deletions.
     pub quick: Arc<AmazonS3>,
-    /// For parts of files.
+    /// For parts of files: a request takes as long as something moves.
     pub bulk: Arc<AmazonS3>,
     /// For what the library cannot ask.
     pub http: reqwest::Client,
@@ -49,18 +50,17 @@ pub(super) enum ConditionalWrite {
 
 impl BucketClient {
     pub(super) fn new(url: &BucketUrl) -> io::Result<BucketClient> {
-        let build = |deadline: Duration, attempts: usize| {
+        let build = |connector: OwnConnector, repeated: Duration, attempts: usize| {
             let retry = RetryConfig {
                 backoff: BackoffConfig {
                     init_backoff: Duration::from_millis(100),
-                    max_backoff: deadline / 10,
+                    max_backoff: repeated / 5,
                     base: 3.0,
                 },
                 max_retries: attempts - 1,
-                retry_timeout: deadline / 2,
+                retry_timeout: repeated,
             };
             let options = ClientOptions::new().with_allow_http(true);
-            let connector = DeadlineConnector(http_client(deadline)?);
             let mut builder =
                 AmazonS3Builder::new().with_client_options(options).with_http_connector(connector).with_retry(retry);
             for (name, value) in url.variables() {
@@ -73,7 +73,10 @@ impl BucketClient {
             io::Result::Ok(Arc::new(built.map_err(s3_error)?))
         };
         let prefix = Path::parse(&url.prefix).map_err(io::Error::other)?;
-        Ok(BucketClient { quick: build(QUICK, 3)?, bulk: build(BULK, 8)?, http: http_client(QUICK)?, prefix })
+        let http = http_client()?.timeout(QUICK).build().map_err(io::Error::other)?;
+        let bulk = StallGuard(http_client()?.build().map_err(io::Error::other)?);
+        let quick = build(OwnConnector::new(http.clone()), QUICK / 2, 3)?;
+        Ok(BucketClient { quick, bulk: build(OwnConnector::new(bulk), BULK, 8)?, http, prefix })
     }
 
     /// Returns the path of a key of ours.
@@ -167,19 +170,26 @@ impl BucketClient {
     }
 }
 
-/// Gives the library a client with the deadline and the certificate authorities of this program.
+/// Gives the library a client of this program.
 #[derive(Debug)]
-struct DeadlineConnector(reqwest::Client);
+struct OwnConnector(HttpClient);
 
-impl HttpConnector for DeadlineConnector {
-    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
-        Ok(HttpClient::new(self.0.clone()))
+impl OwnConnector {
+    fn new(service: impl HttpService) -> OwnConnector {
+        OwnConnector(HttpClient::new(service))
     }
 }
 
-/// Returns a client whose requests end within `deadline`.
-fn http_client(deadline: Duration) -> io::Result<reqwest::Client> {
-    let tls = outbound::tls_config().map_err(io::Error::other)?;
-    let client = reqwest::Client::builder().tls_backend_preconfigured(tls).timeout(deadline).connect_timeout(CONNECT);
-    client.build().map_err(io::Error::other)
+impl HttpConnector for OwnConnector {
+    fn connect(&self, _: &ClientOptions) -> object_store::Result<HttpClient> {
+        Ok(self.0.clone())
+    }
+}
+
+/// Returns a client with the certificate authorities of this program. It uses HTTP/1.1, as AWS does: in HTTP/2, an answer that a slow
+/// client reads would hold up the others of its connection.
+fn http_client() -> io::Result<reqwest::ClientBuilder> {
+    let mut tls = outbound::tls_config().map_err(io::Error::other)?;
+    tls.alpn_protocols.clear();
+    Ok(reqwest::Client::builder().tls_backend_preconfigured(tls).http1_only().connect_timeout(CONNECT))
 }

@@ -8,15 +8,16 @@
 //! Nothing here depends on a clock or a lock. What two nodes may write at once is written on a condition, and what one may leave
 //! unfinished has a name that no other uses.
 
-mod blocks;
 mod client;
 mod error;
 mod growing;
 mod manifest;
 mod multiparts;
+mod object_stream;
 mod readers;
 mod result_note;
 mod segments;
+mod stall_guard;
 mod upload;
 
 use std::collections::HashMap;

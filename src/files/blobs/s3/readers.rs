@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use object_store::path::Path;
 
-use super::blocks::{Block, split, stream_blocks};
 use super::client::BucketClient;
+use super::object_stream::{ObjectPart, stream_parts};
 use crate::files::blobs::{BlobIdentity, BlobReader, ByteStream};
 
 /// A blob in one object or in several, one after the other.
@@ -36,14 +36,14 @@ impl BlobReader for BucketReader {
         let lacking = length - (there.end - there.start);
         let objects = Arc::clone(&self.objects);
         let first = objects.partition_point(|object| object.range.end <= there.start);
-        let blocks = (first..objects.len()).map_while(move |n| {
-            let object = &objects[n];
-            let common = object.range.start.max(there.start)..object.range.end.min(there.end);
-            let start = object.range.start;
-            let (path, tag) = (object.path.clone(), object.tag.clone());
-            let block = move |range| Block { path: path.clone(), tag: tag.clone(), range };
-            (common.start < common.end).then(|| split(common.start - start..common.end - start).map(block))
+        let parts = (first..objects.len()).map_while(move |n| {
+            let ReadObject { path, tag, range } = &objects[n];
+            let common = range.start.max(there.start)..range.end.min(there.end);
+            (!common.is_empty()).then(|| {
+                let range = common.start - range.start..common.end - range.start;
+                ObjectPart { path: path.clone(), tag: tag.clone(), range }
+            })
         });
-        stream_blocks(self.client.clone(), blocks.flatten(), lacking)
+        stream_parts(self.client.clone(), parts, lacking)
     }
 }
