@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use tokio::process::Command;
+use tokio::time::Instant;
 
 use super::manifests::file;
 use super::topology::Topology;
@@ -13,6 +14,7 @@ use crate::harness::csv;
 use crate::harness::plain::PlainConnection;
 use crate::harness::receiver::Receiver;
 use crate::harness::server::{PATIENCE, Server};
+use crate::harness::watch::Watch;
 use crate::metrics::until;
 
 /// Number of timers.
@@ -114,4 +116,27 @@ async fn another_worker_goes_on_after_kill_9_and_nothing_is_left_in_the_bucket()
     let mut left = cluster.objects.keys("").await;
     left.retain(|key| !key.starts_with(&format!("files/uploads/{upload}/")));
     assert_eq!(left, ["files/store-id"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_wait_while_s3_and_redis_are_killed_and_continue_by_themselves() {
+    let mut cluster = Topology::start().await;
+    // More than a node reads ahead.
+    let file = csv::wide(400_000, 15);
+    let upload = cluster.proxy.upload(&*file).await;
+    let import = cluster.proxy.import(&upload, json!({ "dataset": "rows", "maxRowsPerSecond": 100_000 })).await;
+    cluster.proxy.until_done(&import, 1).await;
+    cluster.objects.store.kill();
+    cluster.redis.kill();
+    let mut watch = Watch::progress(&cluster.proxy.url, &import).await;
+    watch.until(|task| task["error"]["code"] == "UNAVAILABLE").await;
+    assert_eq!(cluster.proxy.get("/readyz").await.status(), 200, "a restart of the node would not help");
+    cluster.objects.store.restart().await;
+    cluster.redis.restart().await;
+    let begun = Instant::now();
+    watch.until(|task| task["state"] == "RUNNING").await;
+    println!("the import continued {:?} after the S3 store was back", begun.elapsed());
+    watch.until(|task| task["state"] == "COMPLETED").await;
+    assert_eq!(cluster.proxy.task(&import).await["attempt"], 0);
+    assert!(cluster.proxy.exported("rows").await == file.as_bytes(), "every row is there once");
 }

@@ -14,7 +14,8 @@ const BUCKET: &str = "pausa";
 
 /// A running store with its bucket.
 pub struct Objects {
-    store: SeaweedFs,
+    /// The store.
+    pub store: SeaweedFs,
     keys: [String; 2],
 }
 

@@ -25,8 +25,9 @@ pub struct Topology {
     pub proxy: Server,
     /// What the nodes keep in S3.
     pub objects: Objects,
+    /// What carries events between the nodes.
+    pub redis: Redis,
     _test_store: TestStore,
-    _redis: Redis,
     _folder: tempfile::TempDir,
 }
 
@@ -54,7 +55,7 @@ impl Topology {
             };
         }
         let proxy = start_proxy(&ports).await;
-        Topology { api, workers, proxy, objects, _test_store: test_store, _redis: redis, _folder: folder }
+        Topology { api, workers, proxy, objects, redis, _test_store: test_store, _folder: folder }
     }
 }
 

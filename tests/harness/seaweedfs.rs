@@ -30,12 +30,16 @@ const PORTS: [&str; 10] = [
     "admin.port.grpc",
 ];
 
-/// Runs the program until the standard input ends, and removes its folder. So nothing is left if the tests are killed.
-const GUARD: &str = r#"folder=$1; shift; "$@" >/dev/null 2>&1 & cat >/dev/null; kill -9 $!; wait; rm -rf "$folder""#;
+/// Runs the program until the standard input ends, and removes its folder unless a file there says to keep it. So nothing is left if
+/// the tests are killed.
+const GUARD: &str = r#"folder=$1; shift; "$@" >/dev/null 2>&1 & cat >/dev/null; kill -9 $!; wait
+[ -e "$folder/keep" ] || rm -rf "$folder""#;
 
 /// A running store. It ends when this is dropped, or when the tests end.
 pub struct SeaweedFs {
-    _process: Child,
+    process: Child,
+    arguments: Vec<String>,
+    folder: PathBuf,
     /// Address for S3, such as `http://127.0.0.1:43211`.
     pub url: String,
     filer: String,
@@ -48,19 +52,35 @@ impl SeaweedFs {
         let folder = tempfile::tempdir().unwrap().keep();
         let ports = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let ports = ports.map(|listener| listener.local_addr().unwrap().port());
-        let mut command = Command::new("sh");
-        command.args(["-c", GUARD, "guard"]).arg(&folder).arg(program()).args(arguments);
-        command.arg(format!("-dir={}", folder.display())).args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1"]);
-        command.args(PORTS.iter().zip(ports).map(|(name, port)| format!("-{name}={port}")));
-        command.current_dir(&folder).env("TMPDIR", &folder).stdin(Stdio::piped());
-        let process = command.spawn().unwrap();
+        let mut arguments = arguments.to_vec();
+        arguments.extend(["-ip=127.0.0.1", "-ip.bind=127.0.0.1"].map(str::to_owned));
+        arguments.push(format!("-dir={}", folder.display()));
+        arguments.extend(PORTS.iter().zip(ports).map(|(name, port)| format!("-{name}={port}")));
         let [url, filer] = [ports[0], ports[2]].map(|port| format!("http://127.0.0.1:{port}"));
         // The port for HTTP and that for gRPC.
         let master = format!("127.0.0.1:{}.{}", ports[4], ports[5]);
-        let store = SeaweedFs { _process: process, url, filer, master };
-        let started = tokio::time::timeout(PATIENCE, store.until_healthy()).await;
-        started.expect("SeaweedFS did not start in time: run scripts/needs.sh");
+        let store = SeaweedFs { process: run(&arguments, &folder), arguments, folder, url, filer, master };
+        store.until_started().await;
         store
+    }
+
+    /// Ends the process as `kill -9` does. What it wrote remains.
+    pub fn kill(&mut self) {
+        std::fs::write(self.folder.join("keep"), "").unwrap();
+        drop(self.process.stdin.take());
+        self.process.wait().unwrap();
+    }
+
+    /// Starts the process again, with what it wrote, and waits until it answers.
+    pub async fn restart(&mut self) {
+        std::fs::remove_file(self.folder.join("keep")).unwrap();
+        self.process = run(&self.arguments, &self.folder);
+        self.until_started().await;
+    }
+
+    async fn until_started(&self) {
+        let started = tokio::time::timeout(PATIENCE, self.until_healthy()).await;
+        started.expect("SeaweedFS did not start in time: run scripts/needs.sh");
     }
 
     async fn until_healthy(&self) {
@@ -104,6 +124,13 @@ impl SeaweedFs {
         let keys = entries.map(|entry| BASE64_STANDARD.decode(entry["Extended"]["key"].as_str().unwrap()).unwrap());
         keys.map(|key| String::from_utf8(key).unwrap()).collect()
     }
+}
+
+/// Starts the program with a guard.
+fn run(arguments: &[String], folder: &Path) -> Child {
+    let mut command = Command::new("sh");
+    command.args(["-c", GUARD, "guard"]).arg(folder).arg(program()).args(arguments);
+    command.current_dir(folder).env("TMPDIR", folder).stdin(Stdio::piped()).spawn().unwrap()
 }
 
 /// Returns the program, unpacked by scripts/needs.sh or installed.
