@@ -1,5 +1,6 @@
 //! Connections that are lost: half-open without a reset, or closed by a restart.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use pausa::clock::Clock;
@@ -12,6 +13,12 @@ use crate::harness::server::{PATIENCE, Server};
 
 /// Rows of the imports.
 const ROWS: usize = 60_000;
+
+/// The text of a warning, without its time and its error.
+fn problem(line: &str) -> &str {
+    let text = line.split_once(" WARN ").map_or(line, |(_, text)| text);
+    text.split(" error=").next().unwrap_or(text)
+}
 
 /// An import that takes some seconds.
 fn slow() -> serde_json::Value {
@@ -78,7 +85,9 @@ async fn a_cut_is_noticed_at_once_and_its_end_too() {
         let begin = Clock::monotonic();
         let text = until_ready(&server, 503).await;
         let noticed = begin.elapsed();
-        assert!(text.contains("nothing listens there"), "{text}");
+        // Connections are reset, and new ones are refused: either may be seen first.
+        let reasons = ["the server closed the connection", "nothing listens there"];
+        assert!(reasons.iter().any(|reason| text.contains(reason)), "{text}");
         let refusal = server.refusal("{ tasks { nodes { id } } }", json!({})).await;
         assert_eq!(refusal["extensions"]["code"], "UNAVAILABLE");
         proxied.proxy.listen().await;
@@ -135,6 +144,7 @@ async fn imports_go_on_soon_after_a_restart_and_the_log_has_one_line() {
     let log = log.await.unwrap();
     let outages = warnings(&log).iter().filter(|line| line.contains("PostgreSQL is unavailable")).count();
     assert_eq!(outages, 1, "{log}");
-    eprintln!("restart: {} lines of warnings:\n{}", warnings(&log).len(), warnings(&log).join("\n"));
-    assert!(warnings(&log).len() <= 4, "{log}");
+    // Calls that are under way fail before the outage is known. Each part of the node says so once.
+    let problems: Vec<_> = warnings(&log).into_iter().map(problem).collect();
+    assert_eq!(BTreeSet::from_iter(&problems).len(), problems.len(), "{log}");
 }
