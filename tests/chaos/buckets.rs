@@ -38,16 +38,6 @@ impl TwoWithBucket {
         TwoWithBucket { a, b, bucket, _test_store: test_store }
     }
 
-    /// Returns the node that runs the task, and the other one.
-    pub async fn roles(&mut self, id: &str) -> (&mut Server, &mut Server) {
-        let task = self.a.task(id).await;
-        match runner(&task) {
-            "node a" => (&mut self.a, &mut self.b),
-            "node b" => (&mut self.b, &mut self.a),
-            other => panic!("{other} runs it: {task}"),
-        }
-    }
-
     pub async fn delete_tasks(&self, ids: &[&str]) {
         for id in ids {
             self.a.data("mutation($id: ID!) { deleteTask(id: $id) }", json!({ "id": id })).await;

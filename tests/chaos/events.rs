@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::folder::is_exact;
-use super::two_nodes::TwoNodes;
+use super::two_nodes::{TwoNodes, roles};
 use crate::harness::csv;
 use crate::harness::redis::Redis;
 use crate::harness::watch::Watch;
@@ -36,7 +36,7 @@ async fn start_import(two: &TwoNodes, rows: usize) -> String {
 
 /// Pauses the import at the node that does not run it, watches that there, and resumes it.
 async fn pause_elsewhere(two: &mut TwoNodes, id: &str) {
-    let (here, there) = two.roles(id).await;
+    let (here, there) = roles(&mut two.a, &mut two.b, id).await;
     let mut watch = Watch::progress(&there.url, id).await;
     watch.until(|task| task["state"] == "RUNNING").await;
     assert_eq!(there.control("pause", id).await, "PAUSED");
@@ -110,7 +110,7 @@ async fn both_nodes_hear_one_channel_and_flushall_loses_nothing() {
     let subscribers = redis.command(&format!("PUBSUB NUMSUB {name}")).await;
     assert!(subscribers.ends_with(":2\r\n"), "{subscribers}");
     let query = "subscription { taskChanges { id state } }";
-    let (_, there) = two.roles(&id).await;
+    let (_, there) = roles(&mut two.a, &mut two.b, &id).await;
     let mut changes = Watch::open(&there.url, "taskChanges", query, json!({})).await;
     assert_eq!(redis.command("FLUSHALL").await, "+OK\r\n");
     pause_elsewhere(&mut two, &id).await;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::folder::is_exact;
 use super::random::Random;
-use super::two_nodes::{LEASE, TwoNodes, taken_over};
+use super::two_nodes::{LEASE, TwoNodes, roles, taken_over};
 use crate::harness::csv;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -16,7 +16,7 @@ async fn a_frozen_node_does_no_harm_when_it_resumes() {
     let upload = two.a.upload(&*file).await;
     let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 2500 })).await;
     let done = two.a.until_done(&id, random.between(100, 900)).await["progress"]["done"].as_u64().unwrap();
-    let (frozen, other) = two.roles(&id).await;
+    let (frozen, other) = roles(&mut two.a, &mut two.b, &id).await;
     frozen.signal(Signal::STOP);
     taken_over(other, &id, 1, done + random.between(1, 1500)).await;
     // It resumes while the other one writes, and is frozen and resumed again after the end.
@@ -43,7 +43,7 @@ async fn a_node_that_resumes_after_the_end_changes_nothing() {
     let upload = two.a.upload(&*file).await;
     let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 2500 })).await;
     two.a.until_done(&id, 300).await;
-    let (frozen, other) = two.roles(&id).await;
+    let (frozen, other) = roles(&mut two.a, &mut two.b, &id).await;
     frozen.signal(Signal::STOP);
     other.until(&id, "COMPLETED").await;
     let over = other.task(&id).await;
@@ -67,7 +67,7 @@ async fn a_node_that_resumes_finishes_what_it_claims() {
         let slow = json!({ "dataset": format!("slow_{round}"), "maxRowsPerSecond": 150 });
         let slow = two.a.import(&upload, slow).await;
         let done = two.a.until_done(&slow, 1).await["progress"]["done"].as_u64().unwrap();
-        let (frozen, other) = two.roles(&slow).await;
+        let (frozen, other) = roles(&mut two.a, &mut two.b, &slow).await;
         frozen.signal(Signal::STOP);
         taken_over(other, &slow, 1, done).await;
         // The other one has no free slot: these wait for the node that resumes.

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::folder::is_exact;
 use super::random::Random;
-use super::two_nodes::{LEASE, TwoNodes, runner, taken_over};
+use super::two_nodes::{LEASE, TwoNodes, roles, runner, taken_over};
 use crate::harness::csv;
 use crate::harness::watch::Watch;
 
@@ -17,7 +17,7 @@ async fn a_task_is_paused_at_the_node_that_does_not_run_it() {
     let mut done = 0;
     for _ in 0..5 {
         two.b.until_done(&id, done + 200).await;
-        let (here, there) = two.roles(&id).await;
+        let (here, there) = roles(&mut two.a, &mut two.b, &id).await;
         assert_eq!(there.control("pause", &id).await, "PAUSED");
         let paused = here.task(&id).await;
         assert_eq!(paused["state"], "PAUSED");
@@ -39,7 +39,7 @@ async fn progress_is_watched_at_the_node_that_does_not_run_it() {
     let upload = two.b.upload(&*file).await;
     let id = two.b.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 3000 })).await;
     two.a.until(&id, "RUNNING").await;
-    let (_, there) = two.roles(&id).await;
+    let (_, there) = roles(&mut two.a, &mut two.b, &id).await;
     let mut watch = Watch::progress(&there.url, &id).await;
     let (mut seen, mut last) = (Vec::new(), json!(null));
     while let Some(now) = watch.next().await {
@@ -70,7 +70,7 @@ async fn each_change_of_state_is_delivered_once() {
     let id = two.a.import(&upload, json!({ "dataset": "people", "label": "watched" })).await;
     two.a.until(&id, "COMPLETED").await;
     let last = two.a.import(&upload, json!({ "dataset": "last", "label": "watched" })).await;
-    let ran = two.roles(&id).await.0.url.clone();
+    let ran = roles(&mut two.a, &mut two.b, &id).await.0.url.clone();
     let watch = &mut watches[usize::from(ran == two.b.url)];
     let mut told = Vec::new();
     loop {
@@ -95,7 +95,7 @@ async fn a_node_that_dies_is_replaced() {
     let mut done = 0;
     for death in 1..=3 {
         done = two.a.until_done(&id, done + random.between(100, 900)).await["progress"]["done"].as_u64().unwrap();
-        let (here, there) = two.roles(&id).await;
+        let (here, there) = roles(&mut two.a, &mut two.b, &id).await;
         here.kill().await;
         taken_over(there, &id, death, done).await;
         let task = there.task(&id).await;
@@ -103,7 +103,7 @@ async fn a_node_that_dies_is_replaced() {
         here.restart().await;
     }
     // After the last kill, the task ends on the other node while the first one is down.
-    let (here, there) = two.roles(&id).await;
+    let (here, there) = roles(&mut two.a, &mut two.b, &id).await;
     here.kill().await;
     let task = there.until(&id, "COMPLETED").await;
     assert_eq!((&task["attempt"], &task["rowsImported"]), (&json!(4), &json!(6000)));
@@ -119,7 +119,7 @@ async fn a_watcher_misses_nothing_when_the_connection_breaks() {
     let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 1000 })).await;
     two.a.until_done(&id, 100).await;
     let disconnector = two.disconnector();
-    let (here, there) = two.roles(&id).await;
+    let (here, there) = roles(&mut two.a, &mut two.b, &id).await;
     let mut watch = Watch::progress(&there.url, &id).await;
     watch.until(|task| task["state"] == "RUNNING").await;
     there.signal(rustix::process::Signal::STOP);

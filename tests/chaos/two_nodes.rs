@@ -44,16 +44,6 @@ impl TwoNodes {
         TwoNodes { a, b, test_store, files }
     }
 
-    /// Returns the node that runs the task, and the other one.
-    pub async fn roles(&mut self, id: &str) -> (&mut Server, &mut Server) {
-        let task = self.a.task(id).await;
-        match runner(&task) {
-            "node a" => (&mut self.a, &mut self.b),
-            "node b" => (&mut self.b, &mut self.a),
-            other => panic!("{other} runs it: {task}"),
-        }
-    }
-
     /// Returns the folder of files that both use.
     pub fn files(&self) -> &Path {
         self.files.path()
@@ -68,6 +58,16 @@ impl TwoNodes {
     pub async fn stagings(&self) -> u64 {
         let unpublished = "UPDATE pausa_datasets.staging SET epoch = epoch WHERE NOT published";
         self.test_store.execute(unpublished).await.unwrap()
+    }
+}
+
+/// Returns the node that runs the task, and the other one.
+pub async fn roles<'a>(a: &'a mut Server, b: &'a mut Server, id: &str) -> (&'a mut Server, &'a mut Server) {
+    let task = a.task(id).await;
+    match runner(&task) {
+        "node a" => (a, b),
+        "node b" => (b, a),
+        other => panic!("{other} runs it: {task}"),
     }
 }
 

@@ -7,7 +7,7 @@ use futures_util::stream::{self, StreamExt};
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
-use super::two_nodes::TwoNodes;
+use super::two_nodes::{TwoNodes, roles};
 use crate::harness::csv;
 use crate::harness::postgres::Postgres;
 use crate::harness::redis::Redis;
@@ -77,7 +77,7 @@ async fn watchers_cost_the_store_nothing(settings: &[(&str, &str)], watchers: us
     let upload = counted.two.a.upload(csv::people(ROWS)).await;
     let id = counted.two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": RATE })).await;
     counted.two.a.until_done(&id, 1).await;
-    let url = counted.two.roles(&id).await.1.url.clone();
+    let url = roles(&mut counted.two.a, &mut counted.two.b, &id).await.1.url.clone();
     let mut watches: Vec<Watch> =
         stream::iter(0..watchers).map(|_| watch(&url, &id)).buffer_unordered(AT_ONCE).collect().await;
     let newest = join_all(watches.iter_mut().map(|watch| watch.until(|_| true))).await;

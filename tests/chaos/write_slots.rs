@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::folder::is_exact;
 use super::random::Random;
-use super::two_nodes::{LEASE, TwoNodes};
+use super::two_nodes::{LEASE, TwoNodes, roles};
 use crate::datasets::database::TestDatabase;
 use crate::harness::csv;
 use crate::harness::postgres::Postgres;
@@ -83,7 +83,7 @@ async fn a_node_that_is_frozen_with_open_writes_does_not_block_the_end() {
     for end in ["terminate", "complete"] {
         let id = two.a.import(&upload, json!({ "dataset": "wide" })).await;
         two.a.until_done(&id, random.between(1, 20_000)).await;
-        let (frozen, other) = two.roles(&id).await;
+        let (frozen, other) = roles(&mut two.a, &mut two.b, &id).await;
         frozen.signal(Signal::STOP);
         if end == "terminate" {
             terminate(other, &id).await;

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::{scrape, until};
-use crate::chaos::two_nodes::{LEASE, TwoNodes};
+use crate::chaos::two_nodes::{LEASE, TwoNodes, roles};
 use crate::harness::csv;
 use crate::harness::postgres::Postgres;
 use crate::harness::redis::Redis;
@@ -76,7 +76,7 @@ async fn a_frozen_node_counts_its_lost_lease() {
     let upload = two.a.upload(csv::people(2_000)).await;
     let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 2_500 })).await;
     two.a.until_done(&id, 300).await;
-    let (frozen, other) = two.roles(&id).await;
+    let (frozen, other) = roles(&mut two.a, &mut two.b, &id).await;
     frozen.signal(Signal::STOP);
     other.until(&id, "COMPLETED").await;
     frozen.signal(Signal::CONT);
@@ -91,7 +91,7 @@ async fn the_node_that_receives_a_stop_request_measures_it_whichever_node_runs_t
     let upload = two.a.upload(csv::people(5_000)).await;
     let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 500 })).await;
     two.a.until_done(&id, 10).await;
-    let (runs, asked) = two.roles(&id).await;
+    let (runs, asked) = roles(&mut two.a, &mut two.b, &id).await;
     for verb in ["pause", "terminate"] {
         asked.control(verb, &id).await;
         let sample = format!("pausa_stop_duration_seconds_count{{verb=\"{verb}\"}}");
