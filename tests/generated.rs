@@ -41,9 +41,9 @@ This page is generated from the transition table in `src/task/state.rs`. A test 
 A task is always in one of ten states. Every change is one transition of the table below: an event in a state leads to
 the next state, or it is refused and changes nothing. SCHEDULED and QUEUED tasks wait. A node may work on a task that is
 RUNNING, PAUSING, TERMINATING or FINISHING. A PAUSED task uses no node and keeps its checkpoint. COMPLETED, FAILED and
-TERMINATED tasks are finished, and only a FAILED task can be resumed. Clients see FINISHING as RUNNING: the outcome is
-decided and the result is being published. If its file turns out to be missing or cannot be reached, the event is `remake`:
-the run makes it again. `resume early` is a resume before the start time of the task. If the node of
+TERMINATED tasks are finished, and only a FAILED task can be resumed. Clients see FINISHING as RUNNING: the work
+is done and the result is being published. If its file turns out to be missing or cannot be reached, the event is `remake`:
+the run makes it again. If the task is terminated meanwhile and the result is visible already, the event is `published`. `resume early` is a resume before the start time of the task. If the node of
 a task dies too many times in a row without progress in between, the event is `fail` instead of `lease expired`.
 
 ";

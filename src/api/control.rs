@@ -86,6 +86,7 @@ impl ControlMutation {
 
     /// Stops a task permanently and rolls back everything it wrote. Returns the task when it is TERMINATED, or after one
     /// second as TERMINATING. A TERMINATING or TERMINATED task cannot be paused or resumed.
+    /// It becomes COMPLETED if its result was published before.
     async fn terminate(
         &self,
         ctx: &Context<'_>,

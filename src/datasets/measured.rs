@@ -86,7 +86,7 @@ impl Datasets for Measured<Arc<dyn Datasets>> {
         self.call("read", self.inner.rejects(task, from)).await
     }
 
-    async fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error> {
+    async fn discard(&self, task: TaskId, epoch: i64) -> Result<bool, Error> {
         self.call("discard", self.inner.discard(task, epoch)).await
     }
 

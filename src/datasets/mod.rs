@@ -136,9 +136,11 @@ pub trait Datasets: Send + Sync + 'static {
     /// after the last one. Rejects are kept until [`Datasets::publish`].
     async fn rejects(&self, task: TaskId, from: u64) -> Result<Option<(Vec<u8>, u64)>, Error>;
 
-    /// Drops a staging, but nothing that is published, and frees its disk space. Idempotent. Takes the same time
-    /// whatever the number of rows.
-    async fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error>;
+    /// Drops a staging and frees its disk space. Idempotent. Takes the same time whatever the number of rows. Afterwards no older
+    /// epoch publishes it.
+    ///
+    /// Returns true if it is published: nothing is dropped then.
+    async fn discard(&self, task: TaskId, epoch: i64) -> Result<bool, Error>;
 
     /// Deletes the record of a published import, but not its rows. Idempotent.
     async fn purge_import(&self, task: TaskId) -> Result<(), Error>;

@@ -7,7 +7,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::field::Empty;
 use tracing::{Instrument, Span};
 
-use super::kind::{Failure, Kind};
+use super::kind::{Failure, Kind, Termination};
 use super::kind_calls::{self, KindCall};
 use super::reservations::Reservation;
 use super::{Context, Runner};
@@ -121,15 +121,16 @@ impl TaskRun {
     }
 
     async fn terminate(&self, kind: &Arc<dyn Kind>) -> Option<End> {
-        match self.roll_back(kind, KindCall::RollBack).await? {
-            Ok(()) => Some(End::RolledBack),
+        match self.roll_back(kind_calls::terminate(kind, &self.context)).await? {
+            Ok(Termination::RolledBack) => Some(End::RolledBack),
+            Ok(Termination::Published(result)) => Some(End::Published(result)),
             Err(failure) => Some(self.rollback_failed(failure)),
         }
     }
 
     /// Rolls back what the task wrote before it becomes FAILED by `failure`.
     pub(super) async fn fail(&self, kind: &Arc<dyn Kind>, failure: Failure) -> Option<End> {
-        match self.roll_back(kind, KindCall::Fail).await? {
+        match self.roll_back(kind_calls::call(kind, &self.context, KindCall::Fail)).await? {
             Ok(()) => Some(End::Fail(failure.into())),
             Err(rollback) if self.is_last_rollback(&rollback) => Some(self.left_behind(failure, &rollback)),
             // A client can terminate the task while it waits.
@@ -187,7 +188,7 @@ impl TaskRun {
 impl TaskRun {
     /// Rolls back what the task wrote. Returns None if a newer run owns the task: files carry no epoch, so this would delete
     /// the files of that run.
-    async fn roll_back(&self, kind: &Arc<dyn Kind>, rollback: KindCall) -> Option<Result<(), Failure>> {
+    async fn roll_back<T>(&self, rollback: impl Future<Output = Result<T, Failure>>) -> Option<Result<T, Failure>> {
         let (store, caller) = (&self.runner.0.store, Caller::system());
         let read = || store.get(&caller, self.task.id);
         let stored = until_available(read, |error| self.log_unavailable(error)).await;
@@ -196,6 +197,6 @@ impl TaskRun {
             self.log_lease_lost("lease lost; stopping run without rolling back");
             return None;
         }
-        Some(kind_calls::call(kind, &self.context, rollback).await)
+        Some(rollback.await)
     }
 }

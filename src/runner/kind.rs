@@ -34,7 +34,7 @@ pub trait Kind: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Makes the result visible, after the last point at which the task could be stopped. `result` is what the run returned. Must
+    /// Makes the result visible. It is not interrupted; [`Kind::terminate`] may follow it. `result` is what the run returned. Must
     /// be idempotent: it is called again after a crash. A failure that is not retried, or the last attempt, rolls the task back.
     async fn publish(&self, _context: &Context, _result: Option<&ResultFile>) -> Result<(), Failure> {
         Ok(())
@@ -42,6 +42,14 @@ pub trait Kind: Send + Sync + 'static {
 
     /// Rolls back everything the task wrote. Must be idempotent.
     async fn rollback(&self, context: &Context) -> Result<(), Failure>;
+
+    /// Rolls back a task that is terminated, unless its result is visible already: a client may request the termination while
+    /// [`Kind::publish`] runs or is repeated. Afterwards no older run may publish. Must be idempotent. Default: [`Kind::rollback`],
+    /// for kinds whose result is visible only once the task is COMPLETED.
+    async fn terminate(&self, context: &Context) -> Result<Termination, Failure> {
+        self.rollback(context).await?;
+        Ok(Termination::RolledBack)
+    }
 
     /// Rolls back a task that becomes FAILED. Must be idempotent. Default: [`Kind::rollback`]. A kind may keep files that explain
     /// the failure, named by [`Context::latest_cursor`].
@@ -69,6 +77,15 @@ pub trait Kind: Send + Sync + 'static {
     fn rejects_file(&self, _task: &Task) -> Option<ResultFile> {
         None
     }
+}
+
+/// How the termination of a task ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Termination {
+    /// Nothing is left. The task is TERMINATED.
+    RolledBack,
+    /// This result was published before, so nothing was rolled back. The task is COMPLETED.
+    Published(Option<ResultFile>),
 }
 
 /// The file that a COMPLETED task made.

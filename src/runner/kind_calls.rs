@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::Instrument;
 
 use super::Context;
-use super::kind::{Failure, Kind};
+use super::kind::{Failure, Kind, Termination};
 use crate::spawn::spawn;
 use crate::task::ResultFile;
 
@@ -20,7 +20,7 @@ pub(super) enum KindCall {
     Purge,
 }
 
-/// Makes the call on a tokio task of its own, so that a panic in it is an error like any other.
+/// Makes the call.
 pub(super) async fn call(kind: &Arc<dyn Kind>, context: &Context, call: KindCall) -> Result<(), Failure> {
     let (kind, context) = (Arc::clone(kind), context.clone());
     let work = async move {
@@ -33,6 +33,19 @@ pub(super) async fn call(kind: &Arc<dyn Kind>, context: &Context, call: KindCall
             KindCall::Purge => kind.purge(&context).await,
         }
     };
+    guarded(work).await
+}
+
+/// Ends a task that is terminated.
+pub(super) async fn terminate(kind: &Arc<dyn Kind>, context: &Context) -> Result<Termination, Failure> {
+    let (kind, context) = (Arc::clone(kind), context.clone());
+    guarded(async move { kind.terminate(&context).await }).await
+}
+
+/// Runs `work` on a tokio task of its own, so that a panic in it is an error like any other.
+async fn guarded<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Failure>> + Send + 'static,
+) -> Result<T, Failure> {
     let handle = spawn(work.in_current_span());
     handle.await.unwrap_or_else(|error| match error.try_into_panic() {
         Ok(panic) => Err(panic_failure("The kind", &*panic)),

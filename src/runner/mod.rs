@@ -46,7 +46,7 @@ use tokio_util::task::TaskTracker;
 
 pub use crate::task::Retry;
 pub use context::Context;
-pub use kind::{BadInput, Failure, Kind, StopReason, TaskPlan};
+pub use kind::{BadInput, Failure, Kind, StopReason, TaskPlan, Termination};
 pub use report::Report;
 pub use reservations::ShortTaskLimits;
 pub use start::{RefusedStarts, StartOptions, TaskStartError};

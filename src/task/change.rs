@@ -88,6 +88,8 @@ pub enum End {
     Finish(Option<ResultFile>),
     /// The result is published.
     Complete,
+    /// The task is to be terminated, but this result was published before.
+    Published(Option<ResultFile>),
     /// The work is done, and there is no result to publish.
     Done,
     /// The task fails for good. It is rolled back already.
@@ -236,10 +238,16 @@ impl Task {
                 self.error = None;
                 Ok(change)
             }
-            End::Complete => self.complete(request),
+            End::Complete => self.complete(Event::Complete, request),
+            End::Published(result) => {
+                let change = self.complete(Event::Published, request)?;
+                self.result = result.map(ResultFile::storable);
+                self.error = None;
+                Ok(change)
+            }
             End::Done => {
                 self.end(End::Finish(None), request)?;
-                self.complete(request)
+                self.complete(Event::Complete, request)
             }
             End::Release => self.step(Event::Release, request),
             End::RolledBack => self.step(Event::RolledBack, request),
@@ -250,8 +258,8 @@ impl Task {
         }
     }
 
-    fn complete(&mut self, request: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
-        let change = self.step(Event::Complete, request)?;
+    fn complete(&mut self, event: Event, request: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
+        let change = self.step(event, request)?;
         let whole = self.progress.total.unwrap_or(0).max(self.progress.done);
         if self.progress.unit != super::Unit::Rows {
             self.progress.done = whole;

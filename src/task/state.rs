@@ -41,6 +41,8 @@ pub enum Event {
     Finish,
     /// The result is published.
     Complete,
+    /// The result was published before the termination was requested.
+    Published,
     /// An error that is not retried.
     Fail,
     /// An error that is retried.
@@ -86,6 +88,7 @@ const OVER: &str = "the task has ended";
 const UNDOING: &str = "the task is being rolled back";
 const NOT_UNDOING: &str = "no termination was requested";
 const DECIDED: &str = "the result of the task is being published";
+const NOT_VISIBLE: &str = "only a termination finds a result that is published already";
 
 impl State {
     /// Every state, in the order of the lifecycle.
@@ -138,6 +141,12 @@ impl State {
                 State::Terminating => Err(UNDOING),
                 _ => Err(NOT_RUN),
             },
+            E::Published => match self {
+                State::Terminating => {
+                    Ok((State::Completed, "the result was published before the termination was requested"))
+                }
+                _ => Err(NOT_VISIBLE),
+            },
             E::Remake => match self {
                 State::Finishing => Ok((
                     State::Scheduled,
@@ -167,7 +176,7 @@ impl State {
         match (self, event) {
             (S::Completed | S::Failed | S::Terminated, E::Pause | E::Terminate) => Err(OVER),
             (S::Completed | S::Terminated, E::Resume | E::ResumeEarly) => Err(OVER),
-            (S::Finishing, E::Pause | E::Terminate) => Err(DECIDED),
+            (S::Finishing, E::Pause) => Err(DECIDED),
             (S::Terminating, E::Pause | E::Resume | E::ResumeEarly) => Err(UNDOING),
 
             (S::Scheduled | S::Queued, E::Pause) => {
@@ -190,8 +199,9 @@ impl State {
             (S::Scheduled | S::Queued | S::Running | S::Pausing | S::Paused, _) => {
                 Ok((S::Terminating, "the rollback follows"))
             }
+            (S::Finishing, _) => Ok((S::Terminating, "the rollback follows, unless the result is published already")),
             (S::Terminating, _) => Ok((S::Terminating, "requested already")),
-            (S::Completed | S::Failed | S::Terminated | S::Finishing, _) => Err(OVER),
+            (S::Completed | S::Failed | S::Terminated, _) => Err(OVER),
         }
     }
 
@@ -273,12 +283,13 @@ impl State {
 
 impl Event {
     /// Every event, those of nodes first.
-    pub const ALL: [Event; 16] = [
+    pub const ALL: [Event; 17] = [
         Event::Due,
         Event::Claim,
         Event::ClaimAhead,
         Event::Finish,
         Event::Complete,
+        Event::Published,
         Event::Fail,
         Event::Retry,
         Event::Remake,
@@ -307,6 +318,7 @@ impl fmt::Display for Event {
             Event::ClaimAhead => "claim ahead",
             Event::Finish => "finish",
             Event::Complete => "complete",
+            Event::Published => "published",
             Event::Fail => "fail",
             Event::Retry => "retry",
             Event::Remake => "remake",

@@ -168,7 +168,7 @@ async fn a_frozen_copy_is_stopped_with_its_staging_and_a_reader_is_not() {
         let ending = tokio::spawn(async move {
             match publish {
                 true => datasets.publish(task, 2, Timestamp::UNIX_EPOCH).await.map(|rows| assert_eq!(rows, 2)),
-                false => datasets.discard(task, 2).await,
+                false => datasets.discard(task, 2).await.map(|published| assert!(!published)),
             }
         });
         until(&mut observer, &format!("SELECT count(*) = 0 FROM pg_stat_activity WHERE pid = {pid}")).await;

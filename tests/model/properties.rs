@@ -3,7 +3,7 @@
 use pausa::task::State;
 use stateright::Property;
 
-use super::world::{Cluster, Life, Run, Step, TOTAL, World};
+use super::world::{Cluster, Ending, Life, Run, Step, TOTAL, Work, World};
 
 pub const STATES: &str = "1: a task that ended for good never changes";
 pub const FENCE: &str = "2: a run with an outdated epoch changes nothing";
@@ -31,6 +31,10 @@ pub fn properties() -> Vec<Property<Cluster>> {
         Property::sometimes("a task is terminated", |_, world: &World| world.row.state == State::Terminated),
         Property::sometimes("a task that was taken over ends", |model, world: &World| {
             model.expiries(world) > 0 && matches!(world.row.state, State::Completed | State::Failed)
+        }),
+        Property::sometimes("a termination finds that the result is published", |model, world: &World| {
+            let found = |run: &Run| run.step == Step::End(Ending::Published);
+            matches!(model.work, Work::Send) || world.nodes.iter().any(|node| node.run.as_ref().is_some_and(found))
         }),
         Property::sometimes("a zombie goes on beside a newer run", |_, world: &World| has_zombie(world)),
         Property::sometimes("a task that a shutdown released completes", |model, world: &World| {
@@ -70,7 +74,9 @@ fn has_zombie(world: &World) -> bool {
 fn is_whole(world: &World) -> bool {
     match world.visible {
         None => true,
-        Some(rows) => rows == TOTAL && matches!(world.row.state, State::Finishing | State::Completed),
+        Some(rows) => {
+            rows == TOTAL && matches!(world.row.state, State::Finishing | State::Terminating | State::Completed)
+        }
     }
 }
 

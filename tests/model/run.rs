@@ -74,6 +74,9 @@ impl Cluster {
             Step::RollBack => {
                 // Files carry no epoch, so the run reads the row first.
                 (world.row.owner == Some(node) && world.row.epoch == run.epoch).then_some(())?;
+                if world.visible.is_some() {
+                    return Some(Run { step: Step::End(Ending::Published), ..run.clone() });
+                }
                 if world.staging.is_some() {
                     world.take_over(run.epoch, fenced)?;
                 }
@@ -143,6 +146,7 @@ fn end_of(step: Step) -> End {
     match step {
         Step::End(Ending::Finish) => End::Finish(Some(result_file())),
         Step::End(Ending::Complete) => End::Complete,
+        Step::End(Ending::Published) => End::Published(Some(result_file())),
         Step::End(Ending::RolledBack) => End::RolledBack,
         Step::End(Ending::Done) => End::Done,
         Step::End(Ending::Unknown) => End::Fail(TaskError {

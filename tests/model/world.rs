@@ -120,6 +120,7 @@ pub enum Step {
 pub enum Ending {
     Finish,
     Complete,
+    Published,
     Release,
     RolledBack,
     Done,

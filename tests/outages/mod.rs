@@ -5,6 +5,7 @@ mod limits;
 mod lost;
 mod owners;
 mod poolers;
+mod publishing;
 mod refusals;
 mod shutdowns;
 mod stalls;

@@ -100,6 +100,7 @@ async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
         }
         Event::Finish => run(End::Finish(None)).await,
         Event::Complete => run(End::Complete).await,
+        Event::Published => run(End::Published(None)).await,
         Event::Fail => run(End::Fail(error())).await,
         Event::Retry => run(End::Retry(error(), Retry::At(at(START)), POLICY)).await,
         Event::Remake => run(End::Remake(error(), Retry::At(at(START)), POLICY)).await,

@@ -206,7 +206,7 @@ impl Datasets for Postgres {
         self.within(RUN_LIMIT, rejects::next(&self.pool, task, from)).await
     }
 
-    async fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error> {
+    async fn discard(&self, task: TaskId, epoch: i64) -> Result<bool, Error> {
         self.within(RUN_LIMIT, staging::discard(&self.pool, task, epoch)).await
     }
 

@@ -60,10 +60,10 @@ async fn create(pool: &PgConnections, task: TaskId, epoch: i64, plan: &ImportPla
     Ok(transaction.commit().await?)
 }
 
-/// Drops the staging of a task. Does nothing if it is published or does not exist.
-pub(super) async fn discard(pool: &PgConnections, task: TaskId, epoch: i64) -> Result<(), Error> {
+/// Drops the staging of a task. Does nothing if it is published or does not exist. Returns true if it is published.
+pub(super) async fn discard(pool: &PgConnections, task: TaskId, epoch: i64) -> Result<bool, Error> {
     let Some((mut transaction, held)) = fence::seize(pool, task, epoch).await? else {
-        return Ok(());
+        return Ok(false);
     };
     if !held.published {
         let own = quoted(&task.to_string());
@@ -74,7 +74,7 @@ pub(super) async fn discard(pool: &PgConnections, task: TaskId, epoch: i64) -> R
     }
     transaction.commit().await?;
     retired::sweep_soon(pool);
-    Ok(())
+    Ok(held.published)
 }
 
 /// Maximum number of writes that copy rows or commit at once. While one commits, the next ones copy their rows. This

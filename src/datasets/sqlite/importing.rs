@@ -57,9 +57,9 @@ impl SqliteState {
         Ok(rows)
     }
 
-    pub(super) fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error> {
+    pub(super) fn discard(&self, task: TaskId, epoch: i64) -> Result<bool, Error> {
         self.catalog.read(|catalog| match publishing::publish_state(catalog, task)? {
-            PublishState::Recorded(_) | PublishState::Listed => Ok(()),
+            PublishState::Recorded(_) | PublishState::Listed => Ok(true),
             PublishState::Unlisted => {
                 match Segment::take_over(&self.files, task, epoch) {
                     Err(error @ (Error::LeaseLost | Error::Unavailable(_))) => return Err(error),
@@ -68,7 +68,7 @@ impl SqliteState {
                     // its space is released.
                     fenced => drop(fenced),
                 }
-                self.files.remove(&task.to_string())
+                self.files.remove(&task.to_string()).map(|()| false)
             }
         })
     }

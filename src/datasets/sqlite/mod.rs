@@ -183,7 +183,7 @@ impl Datasets for Sqlite {
         self.run(move |shared| Segment::rejects(&shared.files, task, from)).await
     }
 
-    async fn discard(&self, task: TaskId, epoch: i64) -> Result<(), Error> {
+    async fn discard(&self, task: TaskId, epoch: i64) -> Result<bool, Error> {
         self.run(move |shared| shared.discard(task, epoch)).await
     }
 

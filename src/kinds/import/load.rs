@@ -8,7 +8,7 @@ use super::super::rate_limiter::rows_per_commit;
 use super::columns::KnownColumns;
 use super::records::{RecordBatch, RecordReader};
 use super::source::growing::GrowingFile;
-use super::spec::{FileIdentity, ImportCursor, ImportSpec};
+use super::spec::{FileIdentity, ImportCursor, ImportSpec, RejectsFile};
 use super::writer::{ImportWriter, stopped_by};
 use super::{Import, inspect, rejects, report, source};
 use crate::access::Caller;
@@ -22,7 +22,8 @@ const AHEAD: usize = 2;
 /// Loads the rest of the file into the staging. Returns the rejects file.
 pub async fn run(import: &Import, context: &Context) -> Result<Option<ResultFile>, StopReason> {
     let spec: ImportSpec = context.spec()?;
-    if let Some(cursor) = context.cursor::<ImportCursor>()?.filter(|cursor| cursor.rejects.is_some()) {
+    let failed = |cursor: &ImportCursor| cursor.exceeded.is_some() && cursor.rejects.is_some();
+    if let Some(cursor) = context.cursor::<ImportCursor>()?.filter(failed) {
         let cursor = cursor.without_rejects();
         context.set_checkpoint(&cursor, report(&cursor))?;
     }
@@ -68,12 +69,12 @@ async fn load_text(
     let header = || rejects::header(&plan.columns, &spec.csv);
     match loaded {
         Ok(end) if end.rejected == 0 => Ok(None),
-        Ok(_) => Ok(Some(rejects::file(&spec.dataset, rejects::stage(context, datasets, header()).await?))),
+        Ok(_) => Ok(Some(rejects::file(&spec.dataset, seal_rejects(datasets, context, header()).await?))),
         Err(stop) => Err(keep_rejects(datasets, context, header(), stop).await?),
     }
 }
 
-/// Seals the rejects of an import with too many bad rows, and adds the file to the cursor.
+/// Seals the rejects of an import with too many bad rows.
 async fn keep_rejects(
     datasets: &dyn Datasets,
     context: &Context,
@@ -83,14 +84,26 @@ async fn keep_rejects(
     if !matches!(stop, StopReason::Failed(_)) {
         return Ok(stop);
     }
-    let cursor = datasets.staged_cursor(context.id(), context.epoch()).await.map_err(stopped_by)?;
-    let Some(mut cursor) = cursor.as_deref().map(parse_cursor).transpose()?.filter(|cursor| cursor.exceeded.is_some())
-    else {
-        return Ok(stop);
-    };
-    cursor.rejects = Some(rejects::stage(context, datasets, header).await?);
-    context.set_checkpoint(&cursor, report(&cursor))?;
+    let cursor = staged_cursor(datasets, context).await?;
+    if cursor.is_some_and(|cursor| cursor.exceeded.is_some()) {
+        seal_rejects(datasets, context, header).await?;
+    }
     Ok(stop)
+}
+
+/// Seals the rejects, and adds the file to the cursor.
+async fn seal_rejects(datasets: &dyn Datasets, context: &Context, header: Vec<u8>) -> Result<RejectsFile, StopReason> {
+    let file = rejects::stage(context, datasets, header).await?;
+    if let Some(mut cursor) = staged_cursor(datasets, context).await? {
+        cursor.rejects = Some(file.clone());
+        context.set_checkpoint(&cursor, report(&cursor))?;
+    }
+    Ok(file)
+}
+
+async fn staged_cursor(datasets: &dyn Datasets, context: &Context) -> Result<Option<ImportCursor>, StopReason> {
+    let cursor = datasets.staged_cursor(context.id(), context.epoch()).await.map_err(stopped_by)?;
+    Ok(cursor.as_deref().map(parse_cursor).transpose()?)
 }
 
 /// Parses the cursor of a staging.

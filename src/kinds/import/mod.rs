@@ -31,7 +31,7 @@ use async_trait::async_trait;
 
 use super::KindParts;
 use crate::datasets::Datasets;
-use crate::runner::{BadInput, Context, Failure, Kind, Report, StopReason, TaskPlan};
+use crate::runner::{BadInput, Context, Failure, Kind, Report, StopReason, TaskPlan, Termination};
 use crate::task::{ResultFile, State, Task, Unit};
 use outbound::Outbound;
 use spec::{FileSource, ImportCursor, ImportSpec};
@@ -108,14 +108,26 @@ impl Kind for Import {
 
     async fn fail(&self, context: &Context) -> Result<(), Failure> {
         let (spec, cursor) = (context.spec::<ImportSpec>()?, context.latest_cursor::<ImportCursor>()?);
-        let Some(kept) = cursor.and_then(|cursor| cursor.rejects) else { return self.rollback(context).await };
+        let Some(kept) = cursor.and_then(ImportCursor::kept_rejects) else { return self.rollback(context).await };
         super::place_file(context, Some(&rejects::file(&spec.dataset, kept))).await?;
-        Ok(self.datasets.discard(context.id(), context.epoch()).await?)
+        self.datasets.discard(context.id(), context.epoch()).await?;
+        Ok(())
+    }
+
+    async fn terminate(&self, context: &Context) -> Result<Termination, Failure> {
+        if self.datasets.discard(context.id(), context.epoch()).await? {
+            let (spec, cursor) = (context.spec::<ImportSpec>()?, context.latest_cursor::<ImportCursor>()?);
+            let rejects = cursor.and_then(|cursor| cursor.rejects);
+            return Ok(Termination::Published(rejects.map(|kept| rejects::file(&spec.dataset, kept))));
+        }
+        super::delete_files(context).await?;
+        Ok(Termination::RolledBack)
     }
 
     async fn rollback(&self, context: &Context) -> Result<(), Failure> {
         super::delete_files(context).await?;
-        Ok(self.datasets.discard(context.id(), context.epoch()).await?)
+        self.datasets.discard(context.id(), context.epoch()).await?;
+        Ok(())
     }
 
     async fn purge(&self, context: &Context) -> Result<(), Failure> {
@@ -137,7 +149,7 @@ impl Kind for Import {
             State::Completed => task.result.clone(),
             State::Failed => {
                 let spec: ImportSpec = serde_json::from_str(&task.spec).ok()?;
-                let kept = load::parse_cursor(task.cursor.as_deref()?).ok()?.rejects?;
+                let kept = load::parse_cursor(task.cursor.as_deref()?).ok()?.kept_rejects()?;
                 Some(rejects::file(&spec.dataset, kept))
             }
             _ => None,

@@ -94,7 +94,7 @@ pub struct ImportCursor {
     /// Error of an import with too many bad rows. Nothing is read after them.
     #[serde(default)]
     pub exceeded: Option<String>,
-    /// Rejects file that such an import keeps when it is FAILED.
+    /// Rejects file of an import that has read its file, or has too many bad rows.
     #[serde(default)]
     pub rejects: Option<RejectsFile>,
 }
@@ -123,6 +123,11 @@ impl ImportCursor {
     /// The start of a file.
     pub fn start(file: FileIdentity) -> ImportCursor {
         ImportCursor { file, offset: 0, line: 1, rows: 0, rejected: 0, expected: None, exceeded: None, rejects: None }
+    }
+
+    /// Returns the rejects file that an import with too many bad rows keeps when it is FAILED.
+    pub fn kept_rejects(self) -> Option<RejectsFile> {
+        self.rejects.filter(|_| self.exceeded.is_some())
     }
 
     /// The same without the rejects of an earlier run that FAILED.
