@@ -1,5 +1,7 @@
 //! A file at a URL that another node began to import: read from the checkpoint on, without a copy.
 
+use std::sync::{Mutex, PoisonError};
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -16,6 +18,8 @@ pub struct RangedUrl {
     address: CheckedUrl,
     identity: FileIdentity,
     limit: u64,
+    /// The response that opened the file, until something is read: from the start, it is read itself.
+    opened: Mutex<Option<Reply>>,
 }
 
 impl RangedUrl {
@@ -29,11 +33,14 @@ impl RangedUrl {
         identity: &FileIdentity,
         limit: u64,
     ) -> Result<RemoteFile, DownloadError> {
-        let source =
-            RangedUrl { outbound: outbound.clone(), address: address.clone(), identity: identity.clone(), limit };
+        let (outbound, address, identity) = (outbound.clone(), address.clone(), identity.clone());
+        let mut source = RangedUrl { outbound, address, identity, limit, opened: Mutex::default() };
         let size = match source.request(0).await? {
-            DownloadStart::Body { size, .. } => size.unwrap_or(identity.size),
-            DownloadStart::Complete => identity.size,
+            DownloadStart::Body { reply, size, .. } => {
+                source.opened = Mutex::new(Some(reply));
+                size.unwrap_or(source.identity.size)
+            }
+            DownloadStart::Complete => source.identity.size,
         };
         Ok(RemoteFile::new(Box::new(source), size))
     }
@@ -53,6 +60,10 @@ impl RangedUrl {
 #[async_trait]
 impl RangeSource for RangedUrl {
     async fn open(&self, from: u64) -> Result<RemoteBytes, DownloadError> {
+        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(reply) = opened.filter(|_| from == 0) {
+            return Ok(body(reply, 0));
+        }
         match self.request(from).await? {
             DownloadStart::Body { reply, from: begin, .. } => Ok(body(reply, from - begin)),
             DownloadStart::Complete => Ok(stream::empty().boxed()),
