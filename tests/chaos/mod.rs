@@ -14,6 +14,7 @@ mod nodes;
 pub mod random;
 mod restarts;
 mod rollbacks;
+mod slow_downloads;
 mod slow_files;
 mod stops;
 pub mod two_nodes;

@@ -106,6 +106,13 @@ impl Server {
         self.child.id().unwrap()
     }
 
+    /// Returns the peak memory of the process, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     /// Returns the folder that contains all data of the server.
     pub fn folder(&self) -> &Path {
         self.folder.path()

@@ -130,25 +130,18 @@ async fn two_uploads_of_the_same_name_do_not_mix() {
     }
 }
 
-/// Returns the peak memory of the server, in bytes.
-fn peak(server: &Server) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
-}
-
 #[tokio::test]
 async fn a_gigabyte_is_uploaded_in_constant_memory() {
     let server = Server::start().await;
     server.upload("a\n1\n").await;
-    let before = peak(&server);
+    let before = server.peak_memory();
     let piece = bytes::Bytes::from(vec![b'x'; 1 << 20]);
     let pieces = futures_util::stream::iter((0..1024).map(move |_| Ok::<_, std::io::Error>(piece.clone())));
     let body = reqwest::Body::wrap_stream(pieces);
     let sent = server.client().post(format!("{}/uploads", server.url)).body(body).send().await.unwrap();
     let upload: Value = sent.json().await.unwrap();
     assert_eq!(upload["size"], 1_u64 << 30);
-    let grown = peak(&server) - before;
+    let grown = server.peak_memory() - before;
     assert!(grown < 32 << 20, "memory grew by {grown} bytes");
 }
 
