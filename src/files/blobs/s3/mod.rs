@@ -3,7 +3,7 @@
 //! - [`client`]: requests with deadlines and retries; [`error`]: what an answer means; [`multiparts`]: unfinished multipart uploads
 //! - [`manifest`], [`segments`], [`upload`]: uploads, as segments that a manifest names
 //! - [`result_note`], [`growing`]: results, as one object that a note names
-//! - [`blocks`], [`readers`]: streams
+//! - [`object_stream`], [`stall_guard`], [`readers`]: streams
 //!
 //! Nothing here depends on a clock or a lock. What two nodes may write at once is written on a condition, and what one may leave
 //! unfinished has a name that no other uses.
