@@ -53,7 +53,7 @@ expect() { [ "$2" = "$3" ] || fail "$1: expected $3, but the server returned $2"
 # A stream that ends early or takes over two minutes is a failure.
 watch() {
   local query='subscription ($id: ID!) { taskProgress(id: $id) { state progress { done total } error { code message } } }'
-  { curl -sS -N --max-time 120 "$server/graphql" -H 'Content-Type: application/json' \
+  { curl -sS --fail-with-body -N --max-time 120 "$server/graphql" -H 'Content-Type: application/json' \
       -H 'Accept: multipart/mixed;boundary=graphql;subscriptionSpec=1.0' \
       --data-binary "$(body "$query" "{\"id\":\"$1\"}")" 2>"$work/curl.err" || true; } |
     python3 -u "$folder/events.py" "$2" || fail "task $1 did not reach '$2' $(cat "$work/curl.err")"
