@@ -132,7 +132,8 @@ impl App {
         let on_change = events::on_change(&settings.node, &bus, &wakeups, &metrics);
         let store = Store::open(&config.store(), config.events == EventTransport::Postgres, on_change)
             .await?
-            .measured(metrics.store.clone());
+            .measured(metrics.store.clone())
+            .reporting_uncertain(events::on_uncertain(&bus, &clock));
         let datasets = datasets::open(&config.datasets(), store.gate()).await?;
         let datasets = datasets::measured(datasets, metrics.datasets.clone());
         if store.is_exclusive() {
@@ -155,7 +156,8 @@ impl App {
         let tasks = metrics.tasks.clone();
         let runner = Runner::new(settings, store.clone(), files.clone(), clock.clone(), kinds, wakeups.clone(), tasks);
         if let Some(others) = node_events::connect(&config, redis.as_ref(), &store, &bus, &clock, &metrics).await? {
-            spawn(events::follow(bus.clone(), others, store.clone(), wakeups.clone(), metrics.clone()));
+            let (store, wakeups) = (store.clone(), wakeups.clone());
+            spawn(events::follow(bus.clone(), others, store, wakeups, metrics.clone(), clock.clone()));
         }
         let request_limiter = request_limiter(&config, redis.as_ref(), &store, &clock).await?;
         runner.start().await?;

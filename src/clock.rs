@@ -12,7 +12,7 @@ use uuid::{ContextV7, Uuid};
 use crate::task::TaskId;
 
 /// Delay between two attempts while a database is unavailable.
-const RETRY_DELAY: Duration = Duration::from_millis(250);
+pub const RETRY_DELAY: Duration = Duration::from_millis(250);
 
 /// The clock of [`Clock::uptime`]. It counts while the machine is suspended, if the system has such a clock.
 #[cfg(target_os = "linux")]

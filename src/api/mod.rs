@@ -1,5 +1,6 @@
 //! The API: queries, mutations, subscriptions and the union of the kinds.
 
+mod changes;
 mod control;
 mod datasets;
 mod filter;

@@ -8,22 +8,20 @@ use futures_util::stream::{self, Stream};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::changes::Subscriber;
 use super::filter::TaskFilter;
 use super::kinds::TaskObject;
 use crate::access::Caller;
-use crate::bus::{ChangeSubscription, ChangedTask, Received};
-use crate::database::log_failure;
 use crate::gql::error::{self, Result};
 use crate::metrics::Subscribed;
 use crate::state::AppState;
-use crate::store::{Filter, Page, Store};
 use crate::task::Task;
 
 /// Minimum time between two updates of one task to one subscriber.
 const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Maximum tasks that a subscriber receives again after it missed changes.
-const RESEND_LIMIT: u32 = 1000;
+/// Maximum tasks that a subscription begins with.
+const MAX_INITIAL: u32 = 500;
 
 /// The subscriptions.
 pub struct SubscriptionRoot;
@@ -49,19 +47,41 @@ impl SubscriptionRoot {
         Ok(progress_stream(now, changes, app.metrics.events.subscribed("taskProgress")))
     }
 
-    /// Sends each matching task after each change of its state, from now on. A client that falls more than 1,024 changes
-    /// behind receives the current state of the newest 1,000 matching tasks instead of each change.
+    /// Sends each matching task after each change of its state. With `initial` it first sends the newest tasks that match, the oldest of
+    /// them first: so a client that subscribes again has the whole list again. No change after them is missed. A client that falls more
+    /// than 1,024 changes behind receives each task that changed meanwhile once, as it is then. A final state is always delivered.
     async fn task_changes(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "Only tasks that match. Default: all.")] filter: Option<TaskFilter>,
+        #[graphql(
+            desc = "Number of tasks that are sent first, as they are now: the newest that match. 0 to 500.",
+            default = 0
+        )]
+        initial: i32,
+        #[graphql(desc = "Sends progress too, at most twice a second for each task.", default = false)] progress: bool,
     ) -> Result<impl Stream<Item = TaskObject>> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
-        let filter = filter.unwrap_or_default().parse(app)?;
+        let (filter, initial) = (filter.unwrap_or_default().parse(app)?, initial_tasks(initial)?);
         let subscribed = app.metrics.events.subscribed("taskChanges");
-        let (events, store, caller) = (app.bus.subscribe(), app.store.clone(), caller.clone());
-        Ok(change_stream(ChangeStream { filter, events, store, caller, pending: Vec::new(), subscribed }))
+        let (events, store) = (app.bus.subscribe(progress), app.store.clone());
+        // Changes from here on are among the events.
+        let initial = match initial {
+            0 => Vec::new(),
+            _ => store.newest_ids(caller, &filter, initial).await.map_err(error::from_store)?,
+        };
+        let subscriber =
+            Subscriber { filter, events, store, caller: caller.clone(), clock: app.clock.clone(), subscribed };
+        Ok(subscriber.stream(initial.into_iter().rev().collect()))
     }
+}
+
+/// Checks the number of tasks that a subscription begins with.
+fn initial_tasks(requested: i32) -> Result<u32> {
+    let allowed = u32::try_from(requested).ok().filter(|initial| *initial <= MAX_INITIAL);
+    let refuse =
+        || error::bad_input("initial", format!("initial must be between 0 and {MAX_INITIAL}, got {requested}."));
+    allowed.ok_or_else(refuse)
 }
 
 /// State of one taskProgress subscription.
@@ -104,55 +124,5 @@ impl ProgressStream {
         self.sent_version = task.version;
         self.last_sent = Some(Instant::now());
         Some(task)
-    }
-}
-
-/// State of one taskChanges subscription.
-struct ChangeStream {
-    filter: Filter,
-    events: ChangeSubscription,
-    store: Store,
-    caller: Caller,
-    pending: Vec<Arc<Task>>,
-    subscribed: Subscribed,
-}
-
-fn change_stream(changes: ChangeStream) -> impl Stream<Item = TaskObject> {
-    stream::unfold(changes, |mut changes| async move {
-        let task = changes.next().await?;
-        changes.subscribed.delivered();
-        Some((TaskObject::from(task), changes))
-    })
-}
-
-impl ChangeStream {
-    async fn next(&mut self) -> Option<Arc<Task>> {
-        loop {
-            if let Some(task) = self.pending.pop() {
-                return Some(task);
-            }
-            match self.events.next().await? {
-                Received::Delivered(snapshot) => {
-                    let task = self.task(snapshot).await.filter(|task| self.filter.matches(task));
-                    self.pending.extend(task);
-                }
-                Received::Gap { missed } => {
-                    self.subscribed.lagged(missed);
-                    let page = Page { limit: RESEND_LIMIT, ..Page::default() };
-                    self.pending = self.store.list(&self.caller, &self.filter, page).await.unwrap_or_default().0;
-                }
-            }
-        }
-    }
-
-    /// Returns the task of a snapshot. None if it was deleted meanwhile.
-    async fn task(&self, snapshot: ChangedTask) -> Option<Arc<Task>> {
-        match snapshot {
-            ChangedTask::Task(task) => Some(task),
-            ChangedTask::Large(id) => self.store.get(&self.caller, id).await.unwrap_or_else(|error| {
-                log_failure!(error, task = %id, %error, "could not read a changed task");
-                None
-            }),
-        }
     }
 }

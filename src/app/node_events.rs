@@ -27,15 +27,15 @@ pub(super) async fn connect(
     let (Some(source), Some(gate)) = (store.event_source(), store.gate()) else { return Ok(None) };
     Ok(Some(match (config.events, redis) {
         (EventTransport::Postgres, _) => {
-            listener::listen(Arc::new(PostgresChannel::new(gate)), source, metrics.events.clone()).await
+            listener::listen(Arc::new(PostgresChannel::new(gate)), source, metrics.events.clone(), clock).await
         }
         (EventTransport::Redis, Some(redis)) => {
             let id = store.record_fact(STORE_ID, &clock.uuid().to_string()).await?;
             let channel = RedisChannel::new(Arc::clone(redis), &id);
-            bus.publish_through(Publisher::start(channel.sender(), source));
-            listener::listen(Arc::new(channel), source, metrics.events.clone()).await
+            bus.publish_through(Publisher::start(channel.sender(), source, clock.clone()));
+            listener::listen(Arc::new(channel), source, metrics.events.clone(), clock).await
         }
         // The settings allow Redis only with its URL.
-        (EventTransport::Poll | EventTransport::Redis, _) => listener::poll(),
+        (EventTransport::Poll | EventTransport::Redis, _) => listener::poll(clock),
     }))
 }

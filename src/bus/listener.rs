@@ -3,9 +3,11 @@
 //!
 //! While a node hears nothing, it receives a [`Received::Gap`] every second: it then reads from the store what it needs to know.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
@@ -13,6 +15,7 @@ use super::channel::{ChannelError, EventChannel, EventStream};
 use super::pulse::{Pulse, SILENCE};
 use super::wire::{self, Message};
 use super::{ChangeEvent, Received};
+use crate::clock::Clock;
 use crate::database::log_failure;
 use crate::metrics::Events;
 use crate::spawn::spawn;
@@ -27,6 +30,9 @@ const BEAT: Duration = Duration::from_secs(1);
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const SEND_LIMIT: Duration = Duration::from_secs(5);
 
+/// Time for which a node of an earlier version is assumed to have lost its events: it does not say since when.
+const UNKNOWN_LOSS: SignedDuration = SignedDuration::from_mins(10);
+
 /// Events of other nodes, as a node receives them.
 pub type RemoteEvents = mpsc::Receiver<Received<ChangeEvent>>;
 
@@ -38,15 +44,19 @@ struct Listener {
     source: String,
     events: mpsc::Sender<Received<ChangeEvent>>,
     metrics: Events,
+    clock: Clock,
+    /// Events of changes before that time were received, or their loss was reported.
+    heard: Timestamp,
 }
 
 /// Receives the events of all processes but `source`. Returns once the channel is connected, or after the first failure: then it
 /// goes on trying, and reports gaps.
-pub async fn listen(channel: Arc<dyn EventChannel>, source: &str, metrics: Events) -> RemoteEvents {
+pub async fn listen(channel: Arc<dyn EventChannel>, source: &str, metrics: Events, clock: &Clock) -> RemoteEvents {
     let (events, receiver) = mpsc::channel(BUFFER);
     metrics.set_up(false);
-    let listener = Listener { channel, source: source.to_owned(), events, metrics };
-    let first = listener.connect().await;
+    let (heard, source, clock) = (clock.now(), source.to_owned(), clock.clone());
+    let listener = Listener { channel, source, events, metrics, clock, heard };
+    let first = connect(&*listener.channel).await;
     spawn(async move {
         // The receiver was dropped: nobody needs the events any more.
         let _ = listener.run(first).await;
@@ -55,10 +65,16 @@ pub async fn listen(channel: Arc<dyn EventChannel>, source: &str, metrics: Event
 }
 
 /// Reports a gap every second, for nodes that have no channel between them.
-pub fn poll() -> RemoteEvents {
+pub fn poll(clock: &Clock) -> RemoteEvents {
     let (events, receiver) = mpsc::channel(1);
+    let (clock, mut since) = (clock.clone(), clock.now());
     spawn(async move {
-        while events.send(Received::Gap { missed: 0 }).await.is_ok() {
+        loop {
+            let now = clock.now();
+            if events.send(Received::Gap { missed: 0, since }).await.is_err() {
+                return;
+            }
+            since = now;
             sleep(BEAT).await;
         }
     });
@@ -66,7 +82,7 @@ pub fn poll() -> RemoteEvents {
 }
 
 impl Listener {
-    async fn run(self, first: Result<Box<dyn EventStream>, ChannelError>) -> Result<(), Dropped> {
+    async fn run(mut self, first: Result<Box<dyn EventStream>, ChannelError>) -> Result<(), Dropped> {
         let mut connected = first;
         loop {
             let error = match connected {
@@ -81,39 +97,32 @@ impl Listener {
         }
     }
 
-    async fn connect(&self) -> Result<Box<dyn EventStream>, ChannelError> {
-        let late = |_| Err(ChannelError::Failed(format!("no connection within {CONNECT_LIMIT:?}")));
-        timeout(CONNECT_LIMIT, self.channel.subscribe()).await.unwrap_or_else(late)
-    }
-
     /// Connects, however often that fails. Reports a gap every second meanwhile.
-    async fn reconnect(&self) -> Result<Box<dyn EventStream>, Dropped> {
-        let connected = async {
+    async fn reconnect(&mut self) -> Result<Box<dyn EventStream>, Dropped> {
+        let channel = Arc::clone(&self.channel);
+        let mut connected = pin!(async move {
             loop {
-                match self.connect().await {
+                match connect(&*channel).await {
                     Ok(stream) => return stream,
                     Err(error) => tracing::debug!(%error, "still no connection for the changes of other nodes"),
                 }
                 sleep(BEAT).await;
             }
-        };
-        let gaps = async {
-            loop {
-                self.gap().await?;
-                sleep(BEAT).await;
+        });
+        loop {
+            self.gap().await?;
+            if let Ok(stream) = timeout(BEAT, &mut connected).await {
+                return Ok(stream);
             }
-        };
-        tokio::select! {
-            stream = connected => Ok(stream),
-            dropped = gaps => dropped,
         }
     }
 
     /// Delivers events until the connection is lost or silent.
-    async fn hear(&self, mut stream: Box<dyn EventStream>) -> Result<ChannelError, Dropped> {
+    async fn hear(&mut self, mut stream: Box<dyn EventStream>) -> Result<ChannelError, Dropped> {
         let (mut pulse, mut beat) = (Pulse::default(), interval(BEAT));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let own = wire::encode(&Message::Beat, &self.source);
+        let mut beat_at = None;
         loop {
             // What has arrived is heard first: the node may have been busy for longer than the silence.
             tokio::select! {
@@ -121,6 +130,8 @@ impl Listener {
                 message = stream.next() => match message {
                     Ok(text) if text == own => {
                         pulse.came_back();
+                        // What was sent before this node's own message has come before it.
+                        self.heard = beat_at.take().unwrap_or(self.heard);
                         self.metrics.set_up(true);
                     }
                     Ok(text) => self.deliver(&text).await?,
@@ -130,10 +141,12 @@ impl Listener {
                     if pulse.is_lost(Instant::now()) {
                         return Ok(ChannelError::Failed(format!("not even this node's own message was heard for {SILENCE:?}")));
                     }
+                    let now = self.clock.now();
                     if let Some(error) = send_beat(&mut *stream, &own).await {
                         return Ok(error);
                     }
                     pulse.sent(Instant::now());
+                    beat_at.get_or_insert(now);
                 }
             }
         }
@@ -142,18 +155,32 @@ impl Listener {
     async fn deliver(&self, text: &str) -> Result<(), Dropped> {
         match wire::decode(text, &self.source) {
             Some(Message::Event(event)) => self.send(Received::Delivered(event)).await,
-            Some(Message::Lost) => self.gap().await,
+            Some(Message::Lost { since }) => {
+                let since =
+                    since.unwrap_or_else(|| self.clock.now().checked_sub(UNKNOWN_LOSS).unwrap_or(Timestamp::MIN));
+                self.send(Received::Gap { missed: 0, since }).await
+            }
             Some(Message::Beat) | None => Ok(()),
         }
     }
 
-    async fn gap(&self) -> Result<(), Dropped> {
-        self.send(Received::Gap { missed: 0 }).await
+    /// Reports that events since those that were heard may be lost.
+    async fn gap(&mut self) -> Result<(), Dropped> {
+        let now = self.clock.now();
+        self.send(Received::Gap { missed: 0, since: self.heard }).await?;
+        // Whoever receives the gap reads the changes before this moment.
+        self.heard = now;
+        Ok(())
     }
 
     async fn send(&self, received: Received<ChangeEvent>) -> Result<(), Dropped> {
         self.events.send(received).await.map_err(|_| Dropped)
     }
+}
+
+async fn connect(channel: &dyn EventChannel) -> Result<Box<dyn EventStream>, ChannelError> {
+    let late = |_| Err(ChannelError::Failed(format!("no connection within {CONNECT_LIMIT:?}")));
+    timeout(CONNECT_LIMIT, channel.subscribe()).await.unwrap_or_else(late)
 }
 
 /// Sends a beat. Returns the failure, if there is one.

@@ -84,7 +84,7 @@ impl Listening {
         let (sender, mut connections) = mpsc::unbounded_channel();
         let (accepts, metrics) = (Arc::new(AtomicBool::new(true)), Metrics::default());
         let channel = TestChannel { connections: sender, accepts: Arc::clone(&accepts) };
-        let events = listen(Arc::new(channel), "own", metrics.events.clone()).await;
+        let events = listen(Arc::new(channel), "own", metrics.events.clone(), &Clock::system()).await;
         let first = connections.recv().await.unwrap();
         (Listening { events, connections, accepts, metrics }, first)
     }
@@ -176,7 +176,11 @@ async fn without_a_connection_a_node_reads_the_store_again_and_again() {
 #[tokio::test]
 async fn a_node_that_lost_events_is_a_gap() {
     let (mut node, connection) = Listening::start().await;
-    connection.hear(wire::encode(&Message::Lost, "other"));
+    let since = Timestamp::from_second(1_800_000_000).ok();
+    connection.hear(wire::encode(&Message::Lost { since }, "other"));
+    let received = node.events.recv().await.unwrap();
+    assert!(matches!(received, Received::Gap { since: lost, .. } if Some(lost) == since), "{received:?}");
+    connection.hear(wire::encode(&Message::Lost { since: None }, "other"));
     connection.hear(event(3));
     assert_eq!(node.next_event().await, (1, 3));
 }

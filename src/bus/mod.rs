@@ -3,35 +3,43 @@
 //! An event carries the latest snapshot of a task, or says that one exists. The store remains authoritative: events may be
 //! lost, and a [`Received::Gap`] says so.
 //!
-//! - `local`: the subscribers of this process
+//! - `watches`: the watchers of single tasks in this process; `broadcast`: the subscribers of all tasks
+//! - `follow`: what a node does with the events of other nodes, and after some were lost
 //! - [`listener`]: hears the events of other nodes, on an [`EventChannel`]: [`postgres`] or [`redis`]
 //! - [`publisher`]: sends the events of this node by Redis; PostgreSQL sends them with the commit
 //! - [`progress`]: what a run reports, inside events
 //! - [`wire`]: the messages as text
 
+mod broadcast;
 mod channel;
+mod follow;
 pub mod listener;
-mod local;
 pub mod postgres;
 pub mod progress;
 pub mod publisher;
 mod pulse;
 pub mod redis;
+mod running;
+mod sent_versions;
+mod uncertain;
+mod watches;
 pub mod wire;
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use jiff::Timestamp;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
+pub use broadcast::{ChangeSubscription, ChangedTask};
 pub use channel::{ChannelError, EventChannel, EventStream};
-pub use local::{ChangeSubscription, ChangedTask};
+pub use follow::ChangePosition;
 
 use crate::task::{State, Task, TaskChange, TaskId};
-use local::{Broadcast, Watches};
+use broadcast::Broadcast;
 use progress::ReportedProgress;
 use publisher::Publisher;
+use uncertain::Uncertain;
+use watches::Watches;
 
 /// A change of a task, as nodes announce it to each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +87,8 @@ pub enum Received<E> {
     Gap {
         /// Number of lost events. 0 if it is unknown.
         missed: u64,
+        /// Events of changes since then may be lost.
+        since: Timestamp,
     },
 }
 
@@ -99,12 +109,25 @@ pub trait Node: Send + Sync {
     /// Returns true if this node runs the task.
     fn is_running(&self, id: TaskId) -> bool;
 
-    /// Reads a task from the store. None if it does not exist or cannot be read now.
-    fn read(&self, id: TaskId) -> impl Future<Output = Option<Arc<Task>>> + Send;
+    /// Reads a task from the store. None if it does not exist.
+    fn read(&self, id: TaskId) -> impl Future<Output = Result<Option<Arc<Task>>, Unread>> + Send;
 
-    /// Reads those of the tasks that have newer versions. Empty if they cannot be read now.
-    fn read_newer(&self, known: Vec<(TaskId, i64)>) -> impl Future<Output = Vec<Arc<Task>>> + Send;
+    /// Reads those of the tasks that have newer versions.
+    fn read_newer(&self, known: Vec<(TaskId, i64)>) -> impl Future<Output = Result<Vec<Arc<Task>>, Unread>> + Send;
+
+    /// Returns the first of the changes after `position`, with the versions of the tasks. Empty if there are no more.
+    fn changes_after(
+        &self,
+        position: ChangePosition,
+    ) -> impl Future<Output = Result<Vec<(ChangePosition, i64)>, Unread>> + Send;
+
+    /// Returns the current time.
+    fn now(&self) -> Timestamp;
 }
+
+/// The store cannot be read now. Whoever was to read logs why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Unread;
 
 /// Announces changes to the subscribers of this node. Clones share the subscribers.
 #[derive(Clone, Default)]
@@ -112,6 +135,7 @@ pub struct Bus {
     watches: Watches,
     broadcast: Broadcast,
     publisher: Arc<OnceLock<Publisher>>,
+    uncertain: Arc<Uncertain>,
 }
 
 impl Bus {
@@ -131,7 +155,18 @@ impl Bus {
         self.watches.update(&change.task);
         if change.transition.is_some() {
             self.broadcast.send(&change.task);
+        } else if change.task.state == State::Running && !change.task.is_short() {
+            self.broadcast.report(&change.task);
         }
+    }
+
+    /// Announces that this process may have changed tasks since then without knowing it: a write failed, and nobody knows if its commit
+    /// did. All nodes read from the store what they need to know.
+    pub fn publish_uncertain(&self, since: Timestamp) {
+        if let Some(publisher) = self.publisher.get() {
+            publisher.publish_lost(since);
+        }
+        self.uncertain.note(since);
     }
 
     /// Subscribes to one task. `known` is the snapshot that the caller read. The caller reads the task again afterwards, so
@@ -140,51 +175,15 @@ impl Bus {
         self.watches.add(known)
     }
 
-    /// Subscribes to all changes of state from now on.
-    pub fn subscribe(&self) -> ChangeSubscription {
-        self.broadcast.subscribe()
+    /// Subscribes to all changes of state from now on; and to the progress of all tasks, at most twice a second for each.
+    pub fn subscribe(&self, progress: bool) -> ChangeSubscription {
+        self.broadcast.subscribe(progress)
     }
+}
 
-    /// Handles the events of other nodes until their sender is dropped. A task is read only if somebody here needs more of it
-    /// than the event has, and once for all of them.
-    pub async fn follow(&self, mut events: mpsc::Receiver<Received<ChangeEvent>>, node: impl Node) {
-        while let Some(received) = events.recv().await {
-            match received {
-                Received::Delivered(event) => self.receive(&event, &node).await,
-                Received::Gap { .. } => self.recover(&node).await,
-            }
-        }
-    }
-
-    async fn receive(&self, event: &ChangeEvent, node: &impl Node) {
-        node.on_event(event);
-        let unknown = self.watches.follow(event);
-        let wanted = node.is_running(event.id)
-            || unknown
-            || (event.state_changed && self.broadcast.needs(event.id, event.version));
-        if wanted && let Some(task) = node.read(event.id).await {
-            node.on_task(&task);
-            self.watches.update(&task);
-            if event.state_changed {
-                self.broadcast.send(&task);
-            }
-        }
-    }
-
-    /// Handles a gap: reads the tasks that are watched or run on this node, if they changed, and tells the subscribers of all
-    /// tasks.
-    async fn recover(&self, node: &impl Node) {
-        node.on_gap();
-        self.broadcast.send_gap();
-        let mut known = BTreeMap::new();
-        for (id, version) in [self.watches.versions(), node.running()].concat() {
-            known.entry(id).and_modify(|oldest: &mut i64| *oldest = version.min(*oldest)).or_insert(version);
-        }
-        for task in node.read_newer(known.into_iter().collect()).await {
-            node.on_task(&task);
-            self.watches.update(&task);
-        }
-    }
+/// Locks a value that stays consistent even if a holder of the lock panics.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

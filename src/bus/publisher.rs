@@ -2,19 +2,19 @@
 //!
 //! Events that could not be sent are replaced by one message: the other nodes then read from the store what they need to know.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use crate::spawn::spawn;
-
-use super::ChangeEvent;
 use super::channel::ChannelError;
 use super::redis::RedisSender;
 use super::wire::{self, Message};
+use super::{ChangeEvent, lock};
+use crate::clock::Clock;
+use crate::spawn::spawn;
 
 /// Maximum number of events that wait to be sent.
 const QUEUE: usize = 4096;
@@ -25,55 +25,81 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Sends the events of this node. Clones share the queue.
 #[derive(Clone)]
 pub struct Publisher {
-    queue: mpsc::Sender<ChangeEvent>,
-    lost: Arc<AtomicBool>,
+    queue: mpsc::Sender<QueuedEvent>,
+    lost: LostSince,
+    clock: Clock,
+}
+
+/// An event, and when it was announced.
+type QueuedEvent = (Timestamp, ChangeEvent);
+
+/// The time since which events of this node are lost. None if the other nodes know of all losses.
+#[derive(Clone, Default)]
+struct LostSince(Arc<Mutex<Option<Timestamp>>>);
+
+impl LostSince {
+    fn note(&self, at: Timestamp) {
+        let mut since = lock(&self.0);
+        *since = Some(since.map_or(at, |since| since.min(at)));
+    }
+
+    fn take(&self) -> Option<Timestamp> {
+        lock(&self.0).take()
+    }
 }
 
 /// The other end of the queue.
 struct PublisherLoop {
     sender: RedisSender,
     source: String,
-    lost: Arc<AtomicBool>,
+    lost: LostSince,
 }
 
 impl Publisher {
     /// Sends events as those of the process `source`, until the last clone is dropped.
-    pub fn start(sender: RedisSender, source: &str) -> Publisher {
+    pub fn start(sender: RedisSender, source: &str, clock: Clock) -> Publisher {
         let (queue, events) = mpsc::channel(QUEUE);
-        let lost = Arc::new(AtomicBool::new(false));
-        let sending = PublisherLoop { sender, source: source.to_owned(), lost: Arc::clone(&lost) };
+        let lost = LostSince::default();
+        let sending = PublisherLoop { sender, source: source.to_owned(), lost: lost.clone() };
         spawn(sending.run(events));
-        Publisher { queue, lost }
+        Publisher { queue, lost, clock }
     }
 
     /// Sends an event, soon. Never waits.
     pub fn publish(&self, event: ChangeEvent) {
-        if self.queue.try_send(event).is_err() {
-            self.lost.store(true, Ordering::Relaxed);
+        let now = self.clock.now();
+        if self.queue.try_send((now, event)).is_err() {
+            self.lost.note(now);
         }
+    }
+
+    /// Tells the other nodes, before the next event, that events of changes since then are lost.
+    pub fn publish_lost(&self, since: Timestamp) {
+        self.lost.note(since);
     }
 }
 
 impl PublisherLoop {
-    async fn run(mut self, mut events: mpsc::Receiver<ChangeEvent>) {
+    async fn run(mut self, mut events: mpsc::Receiver<QueuedEvent>) {
         loop {
-            if self.lost.swap(false, Ordering::Relaxed) && self.send(Message::Lost).await.is_err() {
+            if let Some(since) = self.lost.take()
+                && let Err(error) = self.send(&Message::Lost { since: Some(since) }).await
+            {
+                tracing::debug!(%error, "cannot tell other nodes that events are lost; retrying");
+                self.lost.note(since);
                 sleep(RETRY).await;
                 continue;
             }
-            let Some(event) = events.recv().await else { return };
-            if let Err(error) = self.send(Message::Event(event)).await {
+            let Some((at, event)) = events.recv().await else { return };
+            if let Err(error) = self.send(&Message::Event(event)).await {
+                // The others are told first that events are lost.
                 tracing::warn!(%error, "cannot tell other nodes what changed; they read it from the store");
+                self.lost.note(at);
             }
         }
     }
 
-    /// Sends a message. After a failure the others are told first that events were lost.
-    async fn send(&mut self, message: Message) -> Result<(), ChannelError> {
-        let sent = self.sender.send(&wire::encode(&message, &self.source)).await;
-        if sent.is_err() {
-            self.lost.store(true, Ordering::Relaxed);
-        }
-        sent
+    async fn send(&mut self, message: &Message) -> Result<(), ChannelError> {
+        self.sender.send(&wire::encode(message, &self.source)).await
     }
 }

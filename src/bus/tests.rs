@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 
+use tokio::sync::mpsc;
+
 use super::*;
 use crate::clock::Clock;
 use crate::task::{NewTask, Progress, Unit};
@@ -15,6 +17,21 @@ struct TestNode {
     reads: Mutex<Vec<TaskId>>,
     observed: Mutex<Vec<TaskId>>,
     gaps: Mutex<u32>,
+    /// Number of the next attempts to read that fail.
+    failures: Mutex<u32>,
+}
+
+impl TestNode {
+    fn attempt(&self) -> Result<(), Unread> {
+        let mut failures = self.failures.lock().unwrap();
+        let left = failures.checked_sub(1);
+        *failures = left.unwrap_or(0);
+        left.map_or(Ok(()), |_| Err(Unread))
+    }
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(1_800_000_000 + second).unwrap()
 }
 
 impl Node for &TestNode {
@@ -36,15 +53,30 @@ impl Node for &TestNode {
         self.running.iter().any(|(running, _)| *running == id)
     }
 
-    async fn read(&self, id: TaskId) -> Option<Arc<Task>> {
+    async fn read(&self, id: TaskId) -> Result<Option<Arc<Task>>, Unread> {
+        self.attempt()?;
         self.reads.lock().unwrap().push(id);
-        self.stored.iter().find(|task| task.id == id).cloned()
+        Ok(self.stored.iter().find(|task| task.id == id).cloned())
     }
 
-    async fn read_newer(&self, known: Vec<(TaskId, i64)>) -> Vec<Arc<Task>> {
+    async fn read_newer(&self, known: Vec<(TaskId, i64)>) -> Result<Vec<Arc<Task>>, Unread> {
+        self.attempt()?;
         self.reads.lock().unwrap().extend(known.iter().map(|(id, _)| *id));
         let is_newer = |task: &&Arc<Task>| known.iter().any(|(id, version)| *id == task.id && task.version > *version);
-        self.stored.iter().filter(is_newer).cloned().collect()
+        Ok(self.stored.iter().filter(is_newer).cloned().collect())
+    }
+
+    async fn changes_after(&self, position: ChangePosition) -> Result<Vec<(ChangePosition, i64)>, Unread> {
+        self.attempt()?;
+        let change = |task: &Arc<Task>| (ChangePosition { at: task.updated_at, id: task.id }, task.version);
+        let mut changes: Vec<_> = self.stored.iter().map(change).filter(|(at, _)| *at > position).collect();
+        changes.sort();
+        changes.truncate(2);
+        Ok(changes)
+    }
+
+    fn now(&self) -> Timestamp {
+        at(0)
     }
 }
 
@@ -69,25 +101,98 @@ fn event(task: &Task, state_changed: bool) -> Received<ChangeEvent> {
     Received::Delivered(ChangeEvent { state_changed, ..ChangeEvent::from(&change) })
 }
 
+fn gap(second: i64) -> Received<ChangeEvent> {
+    Received::Gap { missed: 0, since: at(second) }
+}
+
 #[tokio::test]
-async fn after_a_gap_watched_and_running_tasks_are_read_and_subscribers_of_all_tasks_are_told() {
+async fn after_a_gap_watched_and_running_tasks_are_read() {
     let (watched, running, other) = (task(7), task(3), task(2));
     let bus = Bus::default();
     let known = Arc::new(Task { version: 4, ..Task::clone(&watched) });
-    let (watch, mut all) = (bus.watch(&known), bus.subscribe());
+    let (watch, mut all) = (bus.watch(&known), bus.subscribe(false));
     let node = TestNode {
         stored: vec![Arc::clone(&watched), Arc::clone(&running), other],
         running: vec![(running.id, 2)],
         ..TestNode::default()
     };
-    follow(&bus, &node, [Received::Gap { missed: 0 }]).await;
+    follow(&bus, &node, [gap(0)]).await;
     assert_eq!(*node.gaps.lock().unwrap(), 1);
     let both = BTreeSet::from([watched.id, running.id]);
     for seen in [&node.reads, &node.observed] {
         assert_eq!(seen.lock().unwrap().iter().copied().collect::<BTreeSet<_>>(), both);
     }
     assert_eq!(watch.borrow().version, 7);
-    assert!(matches!(all.next().await, Some(Received::Gap { missed: 0 })));
+    drop(bus);
+    assert!(all.next().await.is_none(), "its tasks have not changed since the gap");
+}
+
+/// Returns the versions that the subscriber is sent until the bus is gone.
+async fn versions(bus: Bus, mut all: ChangeSubscription) -> Vec<i64> {
+    drop(bus);
+    let mut versions = Vec::new();
+    while let Some(received) = all.next().await {
+        let Received::Delivered(changed) = received else { panic!("{received:?}") };
+        versions.push(changed.version().1);
+    }
+    versions
+}
+
+/// Tasks whose versions and times of change are these.
+fn changed(changes: impl IntoIterator<Item = (i64, i64)>) -> Vec<Arc<Task>> {
+    let changed = |(version, second)| Arc::new(Task { updated_at: at(second), ..Task::clone(&task(version)) });
+    changes.into_iter().map(changed).collect()
+}
+
+#[tokio::test]
+async fn after_a_gap_subscribers_of_all_tasks_are_sent_once_what_changed_since_then() {
+    let bus = Bus::default();
+    let all = bus.subscribe(false);
+    let stored = changed([(1, -60), (2, -2), (3, 0), (4, 10), (5, 20)]);
+    bus.broadcast.send(&stored[2]);
+    let node = TestNode { stored, ..TestNode::default() };
+    follow(&bus, &node, [gap(0), gap(0)]).await;
+    assert_eq!(versions(bus, all).await, [3, 2, 4, 5], "a commit may come some seconds after the moment of its change");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_read_now_is_read_later() {
+    let stored = changed([(1, -60), (2, 1), (3, 2)]);
+    let node = TestNode { stored: stored.clone(), failures: Mutex::new(4), ..TestNode::default() };
+    let bus = Bus::default();
+    let all = bus.subscribe(false);
+    let (sender, receiver) = mpsc::channel(16);
+    sender.send(event(&stored[0], true)).await.unwrap();
+    sender.send(gap(0)).await.unwrap();
+    let read = async {
+        let mut all = all;
+        let mut versions = Vec::new();
+        for _ in 0..3 {
+            let Some(Received::Delivered(changed)) = all.next().await else { panic!("no change") };
+            versions.push(changed.version().1);
+        }
+        drop(sender);
+        versions
+    };
+    let (versions, ()) = tokio::join!(read, bus.follow(receiver, &node));
+    assert_eq!(versions, [1, 2, 3]);
+    assert_eq!(*node.failures.lock().unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_write_with_an_unknown_outcome_changes_are_read() {
+    let node = TestNode { stored: changed([(2, 1)]), ..TestNode::default() };
+    let bus = Bus::default();
+    let mut all = bus.subscribe(false);
+    let (sender, receiver) = mpsc::channel(16);
+    bus.publish_uncertain(at(0));
+    let read = async {
+        let received = all.next().await;
+        drop(sender);
+        received
+    };
+    let (received, ()) = tokio::join!(read, bus.follow(receiver, &node));
+    assert!(matches!(received, Some(Received::Delivered(changed)) if changed.version().1 == 2));
 }
 
 #[tokio::test]
@@ -97,7 +202,7 @@ async fn a_task_that_nobody_here_needs_is_not_read() {
     follow(&bus, &node, [event(&changed, true)]).await;
     assert!(node.reads.lock().unwrap().is_empty());
 
-    let mut all = bus.subscribe();
+    let mut all = bus.subscribe(false);
     follow(&bus, &node, [event(&changed, false), event(&changed, true), event(&changed, true)]).await;
     assert_eq!(*node.reads.lock().unwrap(), [changed.id], "one read serves all");
     assert!(matches!(all.next().await, Some(Received::Delivered(ChangedTask::Task(task))) if task.version == 5));

@@ -13,7 +13,10 @@ pub enum Message {
     /// Nothing. A node that hears its own knows that it hears the others.
     Beat,
     /// The sender could not send some of its events.
-    Lost,
+    Lost {
+        /// Events of changes since then. None if a node of an earlier version sends it.
+        since: Option<Timestamp>,
+    },
 }
 
 /// Text of [`Message::Lost`], after the source.
@@ -26,7 +29,8 @@ const LARGEST: usize = 7999;
 pub fn encode(message: &Message, source: &str) -> String {
     match message {
         Message::Beat => source.to_owned(),
-        Message::Lost => format!("{source} {LOST}"),
+        Message::Lost { since: None } => format!("{source} {LOST}"),
+        Message::Lost { since: Some(since) } => format!("{source} {LOST} {}", since.as_microsecond()),
         Message::Event(event) => {
             let ChangeEvent { id, version, state_changed, state, owned, short, due_at, report } = event;
             let due = due_at.map_or_else(|| "-".to_owned(), |due| due.as_microsecond().to_string());
@@ -49,7 +53,10 @@ pub fn decode(payload: &str, source: &str) -> Option<Message> {
     }
     match next() {
         None => Some(Message::Beat),
-        Some(LOST) => Some(Message::Lost),
+        Some(LOST) => {
+            let since = next().and_then(|since| Timestamp::from_microsecond(since.parse().ok()?).ok());
+            Some(Message::Lost { since })
+        }
         Some(id) => Some(Message::Event(ChangeEvent {
             id: id.parse().ok()?,
             version: next()?.parse().ok()?,
@@ -98,7 +105,8 @@ mod tests {
     fn a_message_is_decoded_as_it_was_encoded_unless_it_is_the_processs_own() {
         let due = Timestamp::from_second(1_800_000_000).ok();
         let reported = event(due, Some(report("{\"a\": \"b c\"}")));
-        for message in [event(None, None), event(due, None), reported, Message::Beat, Message::Lost] {
+        let lost = [None, due].map(|since| Message::Lost { since });
+        for message in [event(None, None), event(due, None), reported, Message::Beat].into_iter().chain(lost) {
             let payload = encode(&message, "a");
             assert_eq!((decode(&payload, "b"), decode(&payload, "a")), (Some(message), None));
         }

@@ -35,7 +35,8 @@ impl Events {
         registry.register("events_delivered", help, events.delivered.clone());
         let help = "Open subscriptions, by subscription";
         registry.register("subscriptions_open", help, events.open.clone());
-        let help = "Events that a slow subscriber of taskChanges missed; it receives the newest tasks instead";
+        let help =
+            "Changes that a slow subscriber of taskChanges missed; it then reads what changed from the task store";
         registry.register("events_lagged", help, events.lagged.clone());
         let help = "Number of times that changes of other nodes may have been missed, once a second while they are not heard; \
             watched tasks are then read again";

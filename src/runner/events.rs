@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 use super::{Wakeups, transitions};
 use crate::access::Caller;
-use crate::bus::{Bus, ChangeEvent, Node, Received};
+use crate::bus::{Bus, ChangeEvent, ChangePosition, Node, Received, Unread};
+use crate::clock::Clock;
 use crate::database::log_failure;
 use crate::metrics::Metrics;
-use crate::store::{OnChange, Store};
+use crate::store::{self, OnChange, OnUncertain, Store};
 use crate::task::{Task, TaskId};
 
 /// Returns the function that the store calls with each change of this node.
@@ -26,6 +28,12 @@ pub fn on_change(node: &str, bus: &Bus, wakeups: &Wakeups, metrics: &Metrics) ->
     })
 }
 
+/// Returns the function that the store calls after a write whose outcome nobody knows.
+pub fn on_uncertain(bus: &Bus, clock: &Clock) -> OnUncertain {
+    let (bus, clock) = (bus.clone(), clock.clone());
+    Arc::new(move |within| bus.publish_uncertain(clock.now().checked_sub(within).unwrap_or(Timestamp::MIN)))
+}
+
 /// Handles the events of other nodes until their sender is dropped.
 pub async fn follow(
     bus: Bus,
@@ -33,14 +41,16 @@ pub async fn follow(
     store: Store,
     wakeups: Wakeups,
     metrics: Metrics,
+    clock: Clock,
 ) {
-    bus.follow(events, ThisNode { store, wakeups, metrics }).await;
+    bus.follow(events, ThisNode { store, wakeups, metrics, clock }).await;
 }
 
 struct ThisNode {
     store: Store,
     wakeups: Wakeups,
     metrics: Metrics,
+    clock: Clock,
 }
 
 impl Node for ThisNode {
@@ -66,17 +76,28 @@ impl Node for ThisNode {
         self.wakeups.registry.contains(id)
     }
 
-    async fn read(&self, id: TaskId) -> Option<Arc<Task>> {
-        self.store.get(&Caller::system(), id).await.unwrap_or_else(|error| {
-            log_failure!(error, task = %id, %error, "could not read a task that another node changed");
-            None
-        })
+    async fn read(&self, id: TaskId) -> Result<Option<Arc<Task>>, Unread> {
+        let read = self.store.get(&Caller::system(), id).await;
+        read.map_err(|error| unread(&error, "could not read a task that another node changed; retrying"))
     }
 
-    async fn read_newer(&self, known: Vec<(TaskId, i64)>) -> Vec<Arc<Task>> {
-        self.store.newer(&known).await.unwrap_or_else(|error| {
-            log_failure!(error, %error, "could not read the tasks that other nodes may have changed");
-            Vec::new()
-        })
+    async fn read_newer(&self, known: Vec<(TaskId, i64)>) -> Result<Vec<Arc<Task>>, Unread> {
+        let read = self.store.newer(&known).await;
+        read.map_err(|error| unread(&error, "could not read the tasks that other nodes may have changed; retrying"))
     }
+
+    async fn changes_after(&self, position: ChangePosition) -> Result<Vec<(ChangePosition, i64)>, Unread> {
+        let read = self.store.changes_after(position).await;
+        read.map_err(|error| unread(&error, "could not read which tasks other nodes have changed; retrying"))
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// Logs why something was not read.
+fn unread(error: &store::Error, text: &str) -> Unread {
+    log_failure!(error, %error, "{text}");
+    Unread
 }

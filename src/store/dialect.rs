@@ -56,6 +56,16 @@ impl SqlDialect {
         }
     }
 
+    /// The time of the last change of a task, as the index tasks_updated has it: nodes of earlier versions do not write `updated_at`.
+    pub fn last_update(self) -> &'static str {
+        match self {
+            SqlDialect::Sqlite => {
+                "MAX(COALESCE(updated_at, 0), COALESCE(finished_at, 0), COALESCE(paused_at, 0), COALESCE(started_at, 0), created_at)"
+            }
+            SqlDialect::Postgres => "GREATEST(updated_at, finished_at, paused_at, started_at, created_at)",
+        }
+    }
+
     /// Clause that defines `new`: the rows of the JSON list in that parameter, with these columns.
     pub fn rows(self, parameter: usize, columns: &[ColumnDef]) -> String {
         match self {

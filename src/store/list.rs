@@ -10,9 +10,9 @@ use sqlx::{Any, AssertSqlSafe, Row};
 
 use super::filter::{Filter, Page};
 use super::list_sql::Conditions;
-use super::{Error, Store, columns, row};
+use super::{Error, Store, columns, row, sql};
 use crate::access::Caller;
-use crate::task::Task;
+use crate::task::{Task, TaskId};
 
 /// Maximum size of a page, in bytes of the tasks' inputs, cursors and texts.
 pub const LIST_BYTES: usize = 4 << 20;
@@ -23,7 +23,7 @@ impl Store {
     #[tracing::instrument(target = "otlp.store", name = "store.list", skip_all, fields(%caller))]
     pub async fn list(&self, caller: &Caller, filter: &Filter, page: Page) -> Result<(Vec<Arc<Task>>, bool), Error> {
         let mut conditions = Conditions::of(filter);
-        let text = conditions.page(self.sql.dialect, page);
+        let text = conditions.page(self.sql.dialect, page, &sql::select());
         let texts = conditions.texts;
         let listing = async {
             let mut connection = self.pool.acquire().await?;
@@ -36,6 +36,15 @@ impl Store {
             tasks.reverse();
         }
         Ok((tasks, more))
+    }
+
+    /// Returns the IDs of the newest matching tasks, newest first.
+    #[tracing::instrument(target = "otlp.store", name = "store.newest_ids", skip_all, fields(%caller))]
+    pub async fn newest_ids(&self, caller: &Caller, filter: &Filter, limit: u32) -> Result<Vec<TaskId>, Error> {
+        let mut conditions = Conditions::of(filter);
+        let text = conditions.page(self.sql.dialect, Page { limit, ..Page::default() }, "SELECT id FROM tasks");
+        let rows = self.read(bound(&text, conditions.texts).fetch_all(&self.pool)).await?;
+        Ok(rows.iter().map(row::id).collect::<sqlx::Result<_>>()?)
     }
 
     /// Returns the number of matching tasks.

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::dialect::SqlDialect;
 use super::filter::{Filter, Page};
-use super::sql;
 use crate::task::{State, TaskId};
 
 /// Values of which a column must have one, as SQL: parameters or constants.
@@ -129,8 +128,8 @@ impl Conditions {
         }
     }
 
-    /// SELECT of a page. Adds the parameters of its bounds. Each range is read in order and up to the limit.
-    pub fn page(&mut self, dialect: SqlDialect, page: Page) -> String {
+    /// SELECT of a page, which begins with `select`. Adds the parameters of its bounds. Each range is read in order and up to the limit.
+    pub fn page(&mut self, dialect: SqlDialect, page: Page, select: &str) -> String {
         let (by, ranges) = (self.index().by(dialect), self.ranges());
         let id = self.index().id(dialect);
         let mut bounds = Vec::new();
@@ -142,9 +141,7 @@ impl Conditions {
         }
         let direction = if page.from_end { "ASC" } else { "DESC" };
         let order = format!("ORDER BY {id} {direction} LIMIT {}", page.limit);
-        let part = |range: &Vec<String>| {
-            format!("{}{by} {} {order}", sql::select(), where_all(&[&range[..], &bounds].concat()))
-        };
+        let part = |range: &Vec<String>| format!("{select}{by} {} {order}", where_all(&[&range[..], &bounds].concat()));
         match &*ranges {
             [] => part(&self.all()),
             [range] => part(range),
@@ -172,7 +169,7 @@ mod tests {
 
     fn selected(filter: &Filter) -> String {
         let page = Page { limit: 7, after: Some(TaskId::from(uuid::Uuid::nil())), ..Page::default() };
-        Conditions::of(filter).page(SqlDialect::Sqlite, page)
+        Conditions::of(filter).page(SqlDialect::Sqlite, page, "SELECT id FROM tasks")
     }
 
     #[test]

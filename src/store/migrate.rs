@@ -25,6 +25,7 @@ const SQLITE: &[MigrationStep] = &[
     (12, "schema_support", include_str!("../../migrations/sqlite/0012_schema_support.sql")),
     (13, "disk_full", include_str!("../../migrations/sqlite/0013_disk_full.sql")),
     (14, "lists", include_str!("../../migrations/sqlite/0014_lists.sql")),
+    (16, "updates", include_str!("../../migrations/sqlite/0016_updates.sql")),
 ];
 const POSTGRES: &[MigrationStep] = &[
     (1, "tasks", include_str!("../../migrations/postgres/0001_tasks.sql")),
@@ -39,6 +40,7 @@ const POSTGRES: &[MigrationStep] = &[
     (12, "schema_support", include_str!("../../migrations/postgres/0012_schema_support.sql")),
     (13, "disk_full", include_str!("../../migrations/postgres/0013_disk_full.sql")),
     (14, "lists", include_str!("../../migrations/postgres/0014_lists.sql")),
+    (16, "updates", include_str!("../../migrations/postgres/0016_updates.sql")),
 ];
 
 /// Migration that created the table schema_support.

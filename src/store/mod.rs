@@ -7,6 +7,7 @@ mod backlog;
 mod backlog_limit;
 mod batch;
 mod change;
+mod changes;
 mod claimant;
 pub mod columns;
 mod dialect;
@@ -33,6 +34,7 @@ mod write;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
@@ -59,7 +61,7 @@ use crate::config::DatabaseSettings;
 use crate::database::{CALL_LIMIT, Connections, Gate};
 use crate::metrics::Calls;
 use crate::spawn::spawn;
-use crate::task::{ControlRequest, IdempotencyKey, Progress, State, StateChange, Task, TaskChange, TaskId, Verb};
+use crate::task::{ControlRequest, Progress, State, StateChange, Task, TaskChange, TaskId, Verb};
 use backlog_limit::BacklogLimit;
 use change::{ChangeFn, Select, check_fence};
 use dialect::{AnyQuery, SqlDialect};
@@ -72,6 +74,9 @@ use write::{Committed, Write, WriteFn, WriteJob};
 /// Called with each change that this process made, after its commit.
 pub type OnChange = Arc<dyn Fn(&TaskChange) + Send + Sync>;
 
+/// Called after a write that failed, and that may have been committed all the same. The argument is the time since it began.
+pub type OnUncertain = Arc<dyn Fn(Duration) + Send + Sync>;
+
 /// The task store. Clones share one set of connections.
 #[derive(Clone)]
 pub struct Store {
@@ -80,6 +85,7 @@ pub struct Store {
     writer: Option<sqlite::Writer>,
     sql: Arc<Sql>,
     on_change: OnChange,
+    on_uncertain: OnUncertain,
     backlog_limit: Arc<BacklogLimit>,
     calls: Calls,
     starts: GroupCommit<NewRow, Result<Started, Error>>,
@@ -141,6 +147,7 @@ impl Store {
             writer,
             sql,
             on_change,
+            on_uncertain: Arc::new(|_| {}),
             backlog_limit: Arc::new(BacklogLimit::new(dialect)),
             calls: Calls::default(),
             starts: GroupCommit::default(),
@@ -152,6 +159,11 @@ impl Store {
     /// Returns the store with its calls counted in `calls`.
     pub fn measured(self, calls: Calls) -> Store {
         Store { calls, ..self }
+    }
+
+    /// Returns the store, which calls `on_uncertain` after each write whose outcome it does not know.
+    pub fn reporting_uncertain(self, on_uncertain: OnUncertain) -> Store {
+        Store { on_uncertain, ..self }
     }
 
     /// Returns the numbers of open connections, of idle ones among them, and of allowed ones.
@@ -184,23 +196,6 @@ impl Store {
     pub async fn get(&self, caller: &Caller, id: TaskId) -> Result<Option<Arc<Task>>, Error> {
         let row = self.read(sqlx::query(self.sql.get.clone()).bind(id.to_string()).fetch_optional(&self.pool)).await?;
         Ok(row.as_ref().map(row::task).transpose()?.map(Arc::new))
-    }
-
-    /// Returns the task of an earlier start of this kind with this key and input.
-    ///
-    /// # Errors
-    /// [`Error::KeyReused`] if the key belongs to another kind or input.
-    #[tracing::instrument(target = "otlp.store", name = "store.repeated", skip_all, fields(%caller))]
-    pub async fn repeated(
-        &self,
-        caller: &Caller,
-        kind: &str,
-        key: &IdempotencyKey,
-    ) -> Result<Option<Arc<Task>>, Error> {
-        let row =
-            self.read(sqlx::query(self.sql.by_key.clone()).bind(key.text.clone()).fetch_optional(&self.pool)).await?;
-        let earlier = row.as_ref().map(row::task).transpose()?.map(Arc::new);
-        earlier.map(|earlier| starts::repeated(kind, key, &earlier)).transpose()
     }
 
     /// Returns the unfinished task that holds the unique key.
@@ -356,7 +351,11 @@ impl Store {
         let (job, outcome) = write::job(write);
         self.run(job).await;
         let written = outcome.await.unwrap_or_else(|_| Err(write::closed()));
-        self.calls.ended("write", begin, written.as_ref().is_err_and(Error::is_unavailable));
+        let unavailable = written.as_ref().is_err_and(Error::is_unavailable);
+        self.calls.ended("write", begin, unavailable);
+        if unavailable && !self.is_exclusive() {
+            (self.on_uncertain)(begin.elapsed());
+        }
         written
     }
 

@@ -18,6 +18,7 @@ pub struct Sql {
     pub get: SqlStr,
     pub get_locked: SqlStr,
     pub versions: SqlStr,
+    pub changes_after: SqlStr,
     pub get_all_locked: SqlStr,
     pub by_key: SqlStr,
     pub by_keys: SqlStr,
@@ -107,6 +108,13 @@ impl Sql {
             get: sql(format!("{select} WHERE id = $1")),
             get_locked: sql(format!("{select} WHERE id = $1{lock}")),
             versions: sql(format!("SELECT id, version FROM tasks WHERE {}", dialect.among("id", 1))),
+            changes_after: sql(format!(
+                "SELECT id, version, {at} AS at FROM tasks{} WHERE {at} >= $1 AND ({at} > $1 OR {id} > $2) \
+                 ORDER BY {at}, {id} LIMIT 1000",
+                dialect.by("tasks_updated"),
+                at = dialect.last_update(),
+                id = dialect.indexed_id(),
+            )),
             get_all_locked: sql(format!("{select} WHERE {} ORDER BY id{lock}", dialect.among("id", 1))),
             by_keys: sql(format!("{select} WHERE {}", dialect.among("idempotency_key", 1))),
             by_key: sql(format!("{select} WHERE idempotency_key = $1")),

@@ -74,6 +74,23 @@ impl Store {
         started
     }
 
+    /// Returns the task of an earlier start of this kind with this key and input.
+    ///
+    /// # Errors
+    /// [`Error::KeyReused`] if the key belongs to another kind or input.
+    #[tracing::instrument(target = "otlp.store", name = "store.repeated", skip_all, fields(%caller))]
+    pub async fn repeated(
+        &self,
+        caller: &Caller,
+        kind: &str,
+        key: &IdempotencyKey,
+    ) -> Result<Option<Arc<Task>>, Error> {
+        let row =
+            self.read(sqlx::query(self.sql.by_key.clone()).bind(key.text.clone()).fetch_optional(&self.pool)).await?;
+        let earlier = row.as_ref().map(row::task).transpose()?.map(Arc::new);
+        earlier.map(|earlier| repeated(kind, key, &earlier)).transpose()
+    }
+
     /// Returns true if a caller waits for a start.
     pub fn is_starting(&self) -> bool {
         self.starts.is_busy() || self.batches.available_permits() < BATCHES

@@ -141,6 +141,7 @@ impl Task {
             started_at: None,
             finished_at: None,
             paused_at: None,
+            updated_at: at,
             due_at,
             due_since: due_at.filter(|_| new.concurrency_key.is_some()).map(|due| due.max(at)),
             expiry: None,
@@ -306,6 +307,7 @@ impl Task {
     }
 
     fn settle(&mut self, from: State, at: Timestamp) {
+        self.updated_at = self.updated_at.max(at);
         if !self.state.may_be_owned() {
             self.owner = None;
         }

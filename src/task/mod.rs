@@ -70,6 +70,8 @@ pub struct Task {
     pub finished_at: Option<Timestamp>,
     /// Time of the pause. Only while PAUSED.
     pub paused_at: Option<Timestamp>,
+    /// Time of the last change of its state, at first that of its creation.
+    pub updated_at: Timestamp,
     /// Time at which the task next changes by itself.
     pub due_at: Option<Timestamp>,
     /// Time at which the next attempt of a short task is due. Deferring the attempt does not change it.

@@ -17,6 +17,7 @@ mod rollbacks;
 mod slow_downloads;
 mod slow_files;
 mod stops;
+mod subscribers;
 pub mod two_nodes;
 mod uploads;
 mod vanished;

@@ -15,6 +15,7 @@ mod short;
 mod starts;
 pub mod test_store;
 mod texts;
+mod updates;
 mod uploads;
 mod walk;
 
@@ -90,6 +91,8 @@ stories! {
     durability::many_concurrent_starts_are_present_after_the_store_is_reopened,
     texts::texts_of_a_run_are_made_storable,
     texts::a_spec_stores_any_text_as_json,
+    updates::changes_of_state_since_a_moment_are_found_in_their_order,
+    updates::more_changes_than_one_page_are_found_once,
     uploads::an_upload_unused_for_long_is_deleted_once,
     uploads::an_upload_is_kept_while_any_of_two_tasks_uses_it,
     uploads::a_start_and_the_deletion_of_its_upload_never_both_succeed,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use pausa::bus::postgres::PostgresChannel;
 use pausa::bus::{ChangeEvent, Received, listener};
+use pausa::clock::Clock;
 use pausa::metrics::Events;
 use pausa::store::Store;
 use pausa::task::{Task, TaskChange, Verb};
@@ -15,7 +16,7 @@ use crate::harness::server::PATIENCE;
 
 async fn listen(store: &Store) -> Receiver<Received<ChangeEvent>> {
     let channel = PostgresChannel::new(store.gate().unwrap());
-    listener::listen(Arc::new(channel), store.event_source().unwrap(), Events::default()).await
+    listener::listen(Arc::new(channel), store.event_source().unwrap(), Events::default(), &Clock::system()).await
 }
 
 async fn next(events: &mut Receiver<Received<ChangeEvent>>) -> ChangeEvent {

@@ -5,6 +5,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use serde_json::json;
 
+use pausa::clock::Clock;
+
 use crate::harness::csv;
 use crate::harness::server::Server;
 use crate::harness::watch::Watch;
@@ -92,4 +94,52 @@ async fn a_plain_http_client_can_watch_too() {
     let text = answer.text().await.unwrap();
     assert!(text.contains("\"payload\":{\"data\":{\"taskProgress\":{\"state\":\"COMPLETED\"}}}"), "{text}");
     assert!(text.trim_end().ends_with("--graphql--"), "{text}");
+}
+
+#[tokio::test]
+async fn a_subscription_begins_with_the_newest_tasks_and_delivers_progress() {
+    let server = Server::start().await;
+    let mut earlier = Vec::new();
+    for _ in 0..3 {
+        let id = server.pi(10).await;
+        server.until(&id, "COMPLETED").await;
+        earlier.push(id);
+    }
+    let query = "subscription($initial: Int) { taskChanges(initial: $initial, progress: true) {
+        id state progress { done } } }";
+    let mut watch = Watch::open(&server.url, "taskChanges", query, json!({ "initial": 2 })).await;
+    for id in &earlier[1..] {
+        let task = watch.next().await.unwrap();
+        assert_eq!((&task["id"], &task["state"]), (&json!(id), &json!("COMPLETED")));
+    }
+    let upload = server.upload(csv::people(4_000)).await;
+    let id = server.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 2_000 })).await;
+    let begin = Clock::monotonic();
+    let (mut states, mut reports, mut done) = (Vec::new(), 0, 0);
+    loop {
+        let task = watch.next().await.unwrap();
+        assert_eq!(task["id"], *id);
+        let now = task["progress"]["done"].as_u64().unwrap();
+        assert!(now >= done, "progress decreased from {done} to {now}");
+        done = now;
+        let state = task["state"].as_str().unwrap().to_owned();
+        match states.last() == Some(&state) {
+            true => reports += 1,
+            false => states.push(state),
+        }
+        if states.last().unwrap() == "COMPLETED" {
+            break;
+        }
+    }
+    assert_eq!((states, done), (vec!["QUEUED".into(), "RUNNING".into(), "COMPLETED".into()], 4_000));
+    let most = 2 * begin.elapsed().as_secs() + 2;
+    assert!(reports >= 2 && reports <= most, "{reports} reports in {:?}", begin.elapsed());
+
+    for initial in [-1, 501] {
+        let body = json!({ "query": query, "variables": { "initial": initial } });
+        let request = server.client().post(format!("{}/graphql", server.url)).json(&body);
+        let answer = request.header("accept", "multipart/mixed;subscriptionSpec=1.0").send().await.unwrap();
+        let text = tokio::time::timeout(Duration::from_secs(20), answer.text()).await.unwrap().unwrap();
+        assert!(text.contains(r#""code":"BAD_USER_INPUT","field":"initial""#), "{text}");
+    }
 }

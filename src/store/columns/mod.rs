@@ -5,6 +5,8 @@
 
 mod values;
 
+use jiff::Timestamp;
+
 use self::WrittenAt::{Change, Start, StartAndChange};
 pub use self::values::{Cell, Value};
 use crate::task::{IdempotencyKey, PauseExpiry, ResultFile, Task, TaskError, Unit, Verb};
@@ -60,7 +62,7 @@ const fn integer(
 }
 
 /// Every column of the table `tasks`.
-pub static TASK_COLUMNS: [TaskColumn; 41] = [
+pub static TASK_COLUMNS: [TaskColumn; 42] = [
     text("id", Start, |task| task.id.to_string().into(), |task, cell| cell.parsed().map(|id| task.id = id)),
     text("kind", Start, |task| (&*task.kind).into(), |task, cell| cell.text().map(|kind| task.kind = kind)),
     text(
@@ -280,6 +282,13 @@ pub static TASK_COLUMNS: [TaskColumn; 41] = [
         |task| task.paused_at.into(),
         |task, cell| cell.moment_if().map(|at| task.paused_at = at),
     ),
+    // Null for tasks that an earlier version wrote.
+    integer(
+        "updated_at",
+        StartAndChange,
+        |task| task.updated_at.into(),
+        |task, cell| cell.moment_if().map(|at| task.updated_at = last_update(task, at)),
+    ),
     integer(
         "due_at",
         StartAndChange,
@@ -327,6 +336,13 @@ pub const HISTORY_COLUMNS: [ColumnDef; 7] = [
 
 fn input_sha256(task: &Task) -> Value<'_> {
     task.idempotency_key.as_ref().and_then(|key| key.input_sha256.as_deref()).into()
+}
+
+/// The newest of the times at which the task is known to have changed. Earlier versions leave `updated_at` as it is. The index
+/// tasks_updated has the same.
+fn last_update(task: &Task, updated_at: Option<Timestamp>) -> Timestamp {
+    let known = [updated_at, task.started_at, task.finished_at, task.paused_at];
+    known.into_iter().flatten().fold(task.created_at, Timestamp::max)
 }
 
 fn active(task: &Task) -> Value<'_> {
