@@ -4,7 +4,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 
-use crate::task::{Author, ControlRequest};
+use crate::task::{ANONYMOUS, Author, ControlRequest};
 
 /// The sender of a request. Only this module can make one, so no edge can invent a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,11 @@ impl Caller {
     /// The server itself: its loops, its runs and its events.
     pub fn system() -> Caller {
         Caller { author: Author::system() }
+    }
+
+    /// Who the caller is: `anonymous` for a client that has not identified itself.
+    pub fn subject(&self) -> &'static str {
+        ANONYMOUS
     }
 
     /// Author of the changes that the caller makes.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{ID, Interface, MergedObject};
 
 use crate::gql::progress::ProgressObject;
-use crate::gql::scalars::DateTime;
+use crate::gql::scalars::{Count, DateTime};
 use crate::gql::task::{ResultFileObject, StateChangeObject, TaskErrorObject, TaskState};
 use crate::kinds::api::TaskKind;
 use crate::kinds::custom::api::{CustomStart, CustomTask};
@@ -26,6 +26,22 @@ macro_rules! define_union {
             field(name = "kind", ty = "TaskKind", desc = "Kind of task."),
             field(name = "state", ty = "TaskState", desc = "Current lifecycle state."),
             field(name = "label", ty = "Option<&str>", desc = "Label chosen by the client, up to 200 characters. Null if it chose none."),
+            field(
+                name = "version",
+                ty = "Count",
+                desc = "Increases with each change of the task, also of its progress. A snapshot with a higher version is newer."
+            ),
+            field(
+                name = "priority",
+                ty = "i32",
+                desc = "Priority, from -100 to 100. QUEUED tasks of higher priority are claimed first."
+            ),
+            field(name = "tags", ty = "&[String]", desc = "Tags, sorted. At most 16."),
+            field(
+                name = "created_by",
+                ty = "&str",
+                desc = "Subject of the caller that started the task. `anonymous` if it has not identified itself."
+            ),
             field(name = "progress", ty = "ProgressObject", desc = "Progress as of the last commit."),
             field(
                 name = "attempt",

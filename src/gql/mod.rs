@@ -7,5 +7,6 @@ pub mod idempotency;
 pub mod paging;
 pub mod progress;
 pub mod scalars;
+pub mod start_fields;
 mod starts;
 pub mod task;

@@ -165,6 +165,26 @@ impl<K: OutputType + Copy> TaskFields<K> {
         self.task.label.as_deref()
     }
 
+    /// Increases with each change of the task, also of its progress. A snapshot with a higher version is newer.
+    pub async fn version(&self) -> Count {
+        Count(u64::try_from(self.task.version).unwrap_or(0))
+    }
+
+    /// Priority, from -100 to 100. QUEUED tasks of higher priority are claimed first.
+    pub async fn priority(&self) -> i32 {
+        self.task.priority
+    }
+
+    /// Tags, sorted. At most 16.
+    pub async fn tags(&self) -> &[String] {
+        &self.task.tags
+    }
+
+    /// Subject of the caller that started the task. `anonymous` if it has not identified itself.
+    pub async fn created_by(&self) -> &str {
+        &self.task.created_by
+    }
+
     /// Progress as of the last commit.
     pub async fn progress(&self) -> ProgressObject {
         ProgressObject::from(&*self.task)

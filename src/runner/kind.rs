@@ -5,7 +5,7 @@ use jiff::Timestamp;
 
 use super::Context;
 use crate::files::FileFault;
-use crate::task::{Code, ResultFile, Retry, State, Task, TaskError, TaskErrorCode, Unit, text};
+use crate::task::{Code, InputPlace, ResultFile, Retry, State, Task, TaskError, TaskErrorCode, Unit, text};
 
 /// Kind of long-running task. Its runs can be paused, resumed and terminated, because [`Context::checkpoint`] is the only way
 /// to report progress, and returns an error when a run must stop.
@@ -159,11 +159,13 @@ pub struct Failure {
     pub message: String,
     /// What follows the failure.
     pub retry: Retry,
+    /// Place in the input to which it refers.
+    pub place: InputPlace,
 }
 
 impl Failure {
     fn new(code: impl Into<TaskErrorCode>, message: impl Into<String>, retry: Retry) -> Failure {
-        Failure { code: code.into(), message: message.into(), retry }
+        Failure { code: code.into(), message: message.into(), retry, place: InputPlace::default() }
     }
 
     /// The input is invalid. The task is rolled back and FAILED.
@@ -218,6 +220,10 @@ impl Failure {
 
 impl From<Failure> for TaskError {
     fn from(failure: Failure) -> TaskError {
-        TaskError { code: failure.code, message: failure.message }
+        TaskError {
+            retryable: failure.retry != Retry::Never,
+            place: failure.place,
+            ..TaskError::new(failure.code, failure.message)
+        }
     }
 }

@@ -28,6 +28,7 @@ mod run_kind;
 mod schedule;
 mod short;
 mod start;
+mod start_options;
 mod sweep;
 pub mod transitions;
 mod uploads;
@@ -49,7 +50,8 @@ pub use context::Context;
 pub use kind::{BadInput, Failure, Kind, StopReason, TaskPlan, Termination};
 pub use report::Report;
 pub use reservations::ShortTaskLimits;
-pub use start::{RefusedStarts, StartOptions, TaskStartError};
+pub use start::{RefusedStarts, TaskStartError};
+pub use start_options::{StartOptions, check_label, check_priority, check_tags};
 
 use crate::bus::ChangeEvent;
 use crate::clock::Clock;

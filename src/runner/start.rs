@@ -2,46 +2,16 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::node_lease::RunLease;
 use super::registry::RunSignal;
+use super::start_options::StartOptions;
 use super::{BadInput, Context, Runner};
 use crate::access::Caller;
 use crate::spans;
 use crate::store::{self, RefusedBatch, Started};
-use crate::task::{IdempotencyKey, NewTask, Task, text};
-
-/// Options of every start.
-#[derive(Clone, Debug, Default)]
-pub struct StartOptions {
-    label: Option<String>,
-    start_at: Option<Timestamp>,
-    idempotency_key: Option<IdempotencyKey>,
-}
-
-impl StartOptions {
-    /// Options with a label chosen by the client, the earliest time of the first run, and the idempotency key.
-    ///
-    /// # Errors
-    /// A label or a key that cannot be stored, with its field.
-    pub fn new(
-        label: Option<String>,
-        start_at: Option<Timestamp>,
-        idempotency_key: Option<IdempotencyKey>,
-    ) -> Result<StartOptions, BadInput> {
-        let key = idempotency_key.as_ref().map(|key| key.text.as_str());
-        BadInput::check_text("label", label.as_deref(), text::LABEL)?;
-        BadInput::check_text("idempotencyKey", key, text::KEY)?;
-        Ok(StartOptions { label, start_at, idempotency_key })
-    }
-
-    /// Returns the idempotency key: a second start with the same key and input returns the first one's task.
-    pub fn idempotency_key(&self) -> Option<&IdempotencyKey> {
-        self.idempotency_key.as_ref()
-    }
-}
+use crate::task::{NewTask, Task};
 
 /// Why no task was started.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +49,7 @@ impl Runner {
         spec: serde_json::Value,
         options: StartOptions,
     ) -> Result<Started, TaskStartError> {
-        let task = self.new_task(kind, &spec, options)?;
+        let task = self.new_task(caller, kind, &spec, options)?;
         Ok(self.0.store.create(caller, task, self.0.settings.max_waiting).await?)
     }
 
@@ -96,12 +66,18 @@ impl Runner {
         let mut tasks = Vec::with_capacity(starts.len());
         for (place, (spec, options)) in starts.into_iter().enumerate() {
             let refused = |error| RefusedStarts { place: Some(place), error };
-            tasks.push(self.new_task(kind, &spec, options).map_err(refused)?);
+            tasks.push(self.new_task(caller, kind, &spec, options).map_err(refused)?);
         }
         Ok(self.0.store.create_batch(caller, tasks, self.0.settings.max_waiting).await?)
     }
 
-    fn new_task(&self, kind: &str, spec: &serde_json::Value, options: StartOptions) -> Result<Task, TaskStartError> {
+    fn new_task(
+        &self,
+        caller: &Caller,
+        kind: &str,
+        spec: &serde_json::Value,
+        options: StartOptions,
+    ) -> Result<Task, TaskStartError> {
         let unknown = || BadInput::new("name", format!("Unknown kind of task: {kind:?}."));
         let plan = self.kind(kind).ok_or_else(unknown)?.plan(spec)?;
         let new = NewTask {
@@ -115,6 +91,10 @@ impl Runner {
             idempotency_key: options.idempotency_key,
             upload: plan.upload,
             concurrency_key: plan.concurrency_key,
+            tags: options.tags,
+            priority: options.priority,
+            notify_url: options.notify_url,
+            created_by: caller.subject().to_owned(),
         };
         let task = Task::new(self.0.clock.task_id(), new, self.0.clock.now());
         Ok(Task { trace_parent: spans::trace_parent(), ..task })

@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn error() -> TaskError {
-        TaskError { code: Code::Unavailable.into(), message: "no answer".to_owned() }
+        TaskError::new(Code::Unavailable, "no answer")
     }
 
     type ChangeFn = fn(&mut Task) -> Result<Option<StateChange>, crate::task::Refusal>;

@@ -1,5 +1,6 @@
 //! Who claims tasks.
 
+use super::Store;
 use crate::task::NodeIdentity;
 
 /// A node that claims tasks.
@@ -16,5 +17,12 @@ impl Claimant {
     pub fn new<'a>(node: NodeIdentity, kinds: impl IntoIterator<Item = &'a str>) -> Claimant {
         let kinds: Vec<_> = kinds.into_iter().map(|kind| serde_json::Value::from(kind).to_string()).collect();
         Claimant { node, kinds: format!("[{}]", kinds.join(",")) }
+    }
+}
+
+impl Store {
+    /// Returns the statement that claims queued tasks: $1 is the limit, and $2 the JSON list of kinds.
+    pub fn claim_statement(&self) -> &str {
+        self.sql.claim.as_str()
     }
 }

@@ -25,6 +25,7 @@ const SQLITE: &[MigrationStep] = &[
     (12, "schema_support", include_str!("../../migrations/sqlite/0012_schema_support.sql")),
     (13, "disk_full", include_str!("../../migrations/sqlite/0013_disk_full.sql")),
     (14, "lists", include_str!("../../migrations/sqlite/0014_lists.sql")),
+    (15, "task_fields", include_str!("../../migrations/sqlite/0015_task_fields.sql")),
     (16, "updates", include_str!("../../migrations/sqlite/0016_updates.sql")),
 ];
 const POSTGRES: &[MigrationStep] = &[
@@ -40,6 +41,7 @@ const POSTGRES: &[MigrationStep] = &[
     (12, "schema_support", include_str!("../../migrations/postgres/0012_schema_support.sql")),
     (13, "disk_full", include_str!("../../migrations/postgres/0013_disk_full.sql")),
     (14, "lists", include_str!("../../migrations/postgres/0014_lists.sql")),
+    (15, "task_fields", include_str!("../../migrations/postgres/0015_task_fields.sql")),
     (16, "updates", include_str!("../../migrations/postgres/0016_updates.sql")),
 ];
 

@@ -122,8 +122,8 @@ impl Sql {
                 "{select} WHERE exclusive = $1 AND state NOT IN ('TERMINATED', 'COMPLETED', 'FAILED')"
             )),
             claim: sql(format!(
-                "{select}{} WHERE state = 'QUEUED' AND lane IS NULL AND {} ORDER BY id LIMIT $1{free}",
-                dialect.by("tasks_queue"),
+                "{select}{} WHERE state = 'QUEUED' AND lane IS NULL AND {} ORDER BY priority DESC, id LIMIT $1{free}",
+                dialect.by("tasks_priority"),
                 dialect.among("kind", 2)
             )),
             claim_ends: sql(format!(

@@ -150,6 +150,11 @@ impl Task {
             upload: new.upload,
             concurrency_key: new.concurrency_key,
             trace_parent: None,
+            tags: new.tags,
+            priority: new.priority,
+            notify_url: new.notify_url,
+            created_by: new.created_by,
+            max_rows_per_second: None,
         }
     }
 
@@ -278,7 +283,7 @@ impl Task {
         let poisoned = self.crashes > limit && matches!(self.state, State::Running | State::Pausing);
         if poisoned {
             let message = format!("the node that ran the task died {} times in a row", self.crashes);
-            return self.end(End::Fail(TaskError { code: Code::Internal.into(), message }), request);
+            return self.end(End::Fail(TaskError::new(Code::Internal, message)), request);
         }
         let change = self.step(Event::LeaseExpired, request)?;
         self.owner = None;

@@ -33,7 +33,7 @@ impl Life {
         self.task.claim(&NodeIdentity { id: "1".into(), name: "a".into() }, at).unwrap();
         let progress = Progress { done, ..self.task.progress.clone() };
         self.task.report(None, progress);
-        let error = TaskError { code: Code::Unavailable.into(), message: "a hiccup".to_owned() };
+        let error = TaskError::new(Code::Unavailable, "a hiccup");
         let request = self.request();
         self.task.end(End::Retry(error, retry, POLICY), &request).unwrap();
     }
@@ -88,7 +88,7 @@ fn while_a_task_is_running_with_one_epoch_only_reports_change_it() {
     let before = life.task.clone();
     assert_eq!((before.state, before.epoch, before.attempt), (State::Running, 2, 1));
 
-    let error = || TaskError { code: Code::Internal.into(), message: "broken".to_owned() };
+    let error = || TaskError::new(Code::Internal, "broken");
     let ends = [
         End::Finish(None),
         End::Done,

@@ -5,6 +5,7 @@
 mod author;
 pub mod change;
 pub mod code;
+mod error;
 pub mod id;
 mod node;
 pub mod retry;
@@ -20,10 +21,14 @@ use jiff::Timestamp;
 pub use author::Author;
 pub use change::{ControlRequest, Refusal, Verb};
 pub use code::{Code, TaskErrorCode};
+pub use error::{InputPlace, TaskError};
 pub use id::TaskId;
 pub use node::NodeIdentity;
 pub use retry::{Retry, RetryPolicy};
 pub use state::{Event, Illegal, State};
+
+/// Subject of callers that have not identified themselves.
+pub const ANONYMOUS: &str = "anonymous";
 
 /// A task, as the store keeps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +94,16 @@ pub struct Task {
     pub concurrency_key: Option<String>,
     /// Span of the start, as a W3C traceparent header.
     pub trace_parent: Option<String>,
+    /// Tags chosen by the client, sorted, at most 16.
+    pub tags: Vec<String>,
+    /// Queued tasks of higher priority are claimed first. From -100 to 100.
+    pub priority: i32,
+    /// URL that receives a webhook at each final state. May contain a password: never shown.
+    pub notify_url: Option<String>,
+    /// Subject of the caller that started the task.
+    pub created_by: String,
+    /// Rate limit that replaces the one of the spec, in rows per second: 0 for none. None: the one of the spec holds.
+    pub max_rows_per_second: Option<f64>,
 }
 
 /// Makes a start repeatable. It belongs to one kind of task and to one input.
@@ -103,9 +118,9 @@ pub struct IdempotencyKey {
 impl Task {
     /// Returns the size of the texts that clients and runs choose, in bytes.
     pub fn text_bytes(&self) -> usize {
-        let texts = [&self.label, &self.cursor, &self.unique_key, &self.concurrency_key];
+        let texts = [&self.label, &self.cursor, &self.unique_key, &self.concurrency_key, &self.notify_url];
         let error = self.error.as_ref().map_or(0, |error| error.message.len());
-        texts.into_iter().flatten().map(String::len).sum::<usize>() + self.spec.len() + error
+        texts.into_iter().flatten().chain(&self.tags).map(String::len).sum::<usize>() + self.spec.len() + error
     }
 
     /// Returns true if a start of `kind` with `key` repeats the one that made this task.
@@ -139,6 +154,14 @@ pub struct NewTask {
     pub upload: Option<String>,
     /// Concurrency key of a short task. None for other tasks.
     pub concurrency_key: Option<String>,
+    /// Tags, sorted.
+    pub tags: Vec<String>,
+    /// Priority, from -100 to 100.
+    pub priority: i32,
+    /// URL that receives a webhook at each final state.
+    pub notify_url: Option<String>,
+    /// Subject of the caller.
+    pub created_by: String,
 }
 
 impl NewTask {
@@ -155,6 +178,10 @@ impl NewTask {
             idempotency_key: None,
             upload: None,
             concurrency_key: None,
+            tags: Vec::new(),
+            priority: 0,
+            notify_url: None,
+            created_by: ANONYMOUS.to_owned(),
         }
     }
 }
@@ -218,22 +245,6 @@ impl From<&str> for Unit {
     fn from(name: &str) -> Unit {
         let known = Unit::KNOWN.into_iter().find(|unit| unit.as_str() == name);
         known.unwrap_or_else(|| Unit::Custom(text::storable(name, UNIT_NAME).into()))
-    }
-}
-
-/// Error of a task.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TaskError {
-    /// One of the API's codes, or one of the embedding program.
-    pub code: TaskErrorCode,
-    /// What is wrong, where, and what to do.
-    pub message: String,
-}
-
-impl TaskError {
-    /// Makes the message storable.
-    pub fn storable(self) -> TaskError {
-        TaskError { message: text::storable(&self.message, text::MESSAGE), ..self }
     }
 }
 

@@ -3,6 +3,9 @@
 /// Maximum characters of a task's label.
 pub const LABEL: usize = 200;
 
+/// Maximum characters of a tag.
+pub const TAG: usize = 64;
+
 /// Maximum characters of the reason for a change of state.
 pub const REASON: usize = 1_000;
 

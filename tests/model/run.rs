@@ -149,10 +149,7 @@ fn end_of(step: Step) -> End {
         Step::End(Ending::Published) => End::Published(Some(result_file())),
         Step::End(Ending::RolledBack) => End::RolledBack,
         Step::End(Ending::Done) => End::Done,
-        Step::End(Ending::Unknown) => End::Fail(TaskError {
-            code: Code::Internal.into(),
-            message: "It is unknown whether it was sent.".to_owned(),
-        }),
+        Step::End(Ending::Unknown) => End::Fail(TaskError::new(Code::Internal, "It is unknown whether it was sent.")),
         _ => End::Release,
     }
 }

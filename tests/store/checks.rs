@@ -8,7 +8,7 @@ use super::test_store::{TestStore, control, create, end, plain, running, task_wi
 use crate::harness::caller;
 
 /// Updates that are invalid in every state.
-const NEVER: [&str; 15] = [
+const NEVER: [&str; 24] = [
     "state = 'DONE'",
     "unit = 'MILES'",
     "epoch = -1",
@@ -24,6 +24,15 @@ const NEVER: [&str; 15] = [
     "upload_id = 'never sent'",
     "expires_at = 1, expire_then = 'PAUSE'",
     "expires_at = 1, expire_then = NULL",
+    "priority = 101",
+    "priority = -101",
+    "priority = NULL",
+    "created_by = ''",
+    "created_by = NULL",
+    "notify_url = ''",
+    "max_rows_per_second = -0.5",
+    "error_line = 7",
+    "error_code = 'INTERNAL', error_message = 'x', error_line = 0",
 ];
 
 /// Updates that are invalid for a waiting task.

@@ -67,7 +67,7 @@ pub async fn a_run_with_an_old_epoch_writes_nothing(test_store: &TestStore) {
     assert_eq!(store.get(caller(), old.id).await.unwrap(), released);
 
     let new = store.claim(&node("b"), at(3), 1).await.unwrap().remove(0);
-    let error = TaskError { code: "INTERNAL".into(), message: "late".into() };
+    let error = TaskError::new("INTERNAL", "late");
     let ends = [
         End::Finish(None),
         End::Complete,
@@ -112,7 +112,7 @@ pub async fn progress_never_decreases(test_store: &TestStore) {
 pub async fn progress_since_the_claim_counts_when_the_limit_of_attempts_is_reached(test_store: &TestStore) {
     let store = test_store.with_nodes().await;
     let limited = RetryPolicy { backoff: SECOND, limit: 2 };
-    let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
+    let error = TaskError::new("UNAVAILABLE", "away");
     let task = running(&store).await;
     let waits = end(&store, &task, End::Retry(error.clone(), Retry::Limited, limited)).await;
     assert_eq!((waits.state, waits.due_at), (State::Scheduled, Some(at(2))), "a second after it failed");
@@ -138,7 +138,7 @@ pub async fn progress_since_the_claim_counts_when_the_limit_of_attempts_is_reach
 pub async fn progress_resets_the_count_of_failures(test_store: &TestStore) {
     let store = test_store.with_nodes().await;
     let task = running(&store).await;
-    let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
+    let error = TaskError::new("UNAVAILABLE", "away");
     let waits = end(&store, &task, End::Retry(error, Retry::At(at(5)), POLICY)).await;
     assert_eq!((waits.failures, waits.attempt, waits.owner.as_deref()), (1, 1, None));
     store.process_due(at(5), 10).await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use pausa::store::Store;
 use pausa::store::columns::{ColumnDef, HISTORY_COLUMNS, TASK_COLUMNS};
 use pausa::task::change::End;
-use pausa::task::{ControlRequest, IdempotencyKey, PauseExpiry, ResultFile, Retry, TaskError, Unit, Verb};
+use pausa::task::{ControlRequest, IdempotencyKey, InputPlace, PauseExpiry, ResultFile, Retry, TaskError, Unit, Verb};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
 
 use super::test_store::{
@@ -64,6 +64,10 @@ pub async fn a_task_with_every_value_is_read_as_it_was_written(test_store: &Test
         new.label = text("label");
         new.start_at = Some(at(5));
         new.unique_key = text("unique key");
+        new.tags = vec!["a \"tag\"".to_owned(), "z\u{1f600}".to_owned()];
+        new.priority = -7;
+        new.notify_url = text("http://example.org/");
+        new.created_by = "someone".to_owned();
         new.idempotency_key = Some(IdempotencyKey { text: "key".into(), input_sha256: text("sha256") });
     });
     let full = create(&store, pausa::task::Task { trace_parent: text("parent"), ..full }).await;
@@ -72,7 +76,8 @@ pub async fn a_task_with_every_value_is_read_as_it_was_written(test_store: &Test
 
     let run = running(&store).await;
     same(&store, report(&store, &run, text("cursor"), rows(7)).await.unwrap()).await;
-    let error = TaskError { code: "OUT_OF_PAPER".into(), message: "tray 2".into() };
+    let place = InputPlace { line: Some(7), column: Some(2), column_name: text("name") };
+    let error = TaskError { place, retryable: true, ..TaskError::new("OUT_OF_PAPER", "tray 2") };
     same(&store, end(&store, &run, End::Retry(error, Retry::At(at(9)), POLICY)).await).await;
 
     let result = ResultFile { name: "x".into(), size: 7, content_type: "t".into(), sha256: "s".into() };

@@ -10,7 +10,7 @@ use crate::harness::caller;
 
 pub async fn a_task_is_deleted_only_if_it_is_unchanged_since_it_was_read(test_store: &TestStore) {
     let store = test_store.with_nodes().await;
-    let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
+    let error = TaskError::new("BAD_USER_INPUT", "line 7");
     let failed = end(&store, &*running(&store).await, End::Fail(error)).await;
     // The task is resumed between the read and the deletion.
     let resumed = control(&store, &failed, Verb::Resume).await;
@@ -18,7 +18,7 @@ pub async fn a_task_is_deleted_only_if_it_is_unchanged_since_it_was_read(test_st
     assert_eq!(store.get(caller(), failed.id).await.unwrap().unwrap(), resumed);
     assert!(!store.delete(caller(), &resumed, at(9)).await.unwrap(), "the task is not finished");
     let again = store.claim(&node("a"), at(2), 1).await.unwrap().remove(0);
-    let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
+    let error = TaskError::new("BAD_USER_INPUT", "line 7");
     let failed = end(&store, &again, End::Fail(error)).await;
     assert!(store.delete(caller(), &failed, at(9)).await.unwrap());
     assert_eq!(store.get(caller(), failed.id).await.unwrap(), None);
@@ -30,7 +30,7 @@ pub async fn one_node_at_a_time_purges_a_deleted_task_until_it_succeeds(test_sto
     let store = test_store.with_nodes().await;
     let task = running(&store).await;
     report(&store, &task, Some("{\"offset\":7}".into()), rows(7)).await.unwrap();
-    let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
+    let error = TaskError::new("BAD_USER_INPUT", "line 7");
     let failed = end(&store, &task, End::Fail(error)).await;
     assert_eq!(store.next_purge(&node("a")).await.unwrap(), None);
     assert!(store.delete(caller(), &failed, at(0)).await.unwrap());
@@ -51,7 +51,7 @@ pub async fn all_data_is_present_after_the_store_is_reopened(test_store: &TestSt
     let store = test_store.with_nodes().await;
     let run = running(&store).await;
     report(&store, &run, Some("{\"offset\":7}".into()), rows(7)).await.unwrap();
-    let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
+    let error = TaskError::new("UNAVAILABLE", "away");
     end(&store, &*running(&store).await, End::Retry(error, Retry::At(at(90)), POLICY)).await;
     let paused = create(&store, plain()).await;
     let expiry = Some(PauseExpiry { at: at(500), then: Verb::Resume });

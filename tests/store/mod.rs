@@ -11,6 +11,7 @@ mod moments;
 mod nodes;
 mod only_postgres;
 mod only_sqlite;
+mod priorities;
 mod short;
 mod starts;
 pub mod test_store;
@@ -64,6 +65,9 @@ stories! {
     claims::progress_never_decreases,
     claims::progress_resets_the_count_of_failures,
     claims::progress_since_the_claim_counts_when_the_limit_of_attempts_is_reached,
+    priorities::tasks_of_higher_priority_are_claimed_first_and_the_oldest_of_each,
+    priorities::a_claim_reads_the_index_of_priorities_in_order,
+    priorities::the_index_of_tags_follows_every_change_of_a_task,
     nodes::the_tasks_of_a_silent_node_are_released,
     nodes::a_node_whose_lease_expired_is_notified_and_owns_nothing,
     nodes::a_task_fails_after_too_many_deaths,

@@ -33,7 +33,7 @@ pub async fn a_start_in_the_future_waits_for_its_time(test_store: &TestStore) {
 pub async fn a_failed_attempt_waits_for_its_retry(test_store: &TestStore) {
     let store = test_store.with_nodes().await;
     let task = running(&store).await;
-    let error = TaskError { code: "UNAVAILABLE".into(), message: "the disk is full".into() };
+    let error = TaskError::new("UNAVAILABLE", "the disk is full");
     let waits = end(&store, &task, End::Retry(error.clone(), Retry::At(at(7)), POLICY)).await;
     assert_eq!((waits.state, waits.due_at, waits.error.as_ref()), (State::Scheduled, Some(at(7)), Some(&error)));
     assert_eq!(store.process_due(at(7), 10).await.unwrap()[0].state, State::Queued);
@@ -83,7 +83,7 @@ pub async fn a_pause_expires_as_requested(test_store: &TestStore) {
 pub async fn a_failed_end_is_not_retried_before_it_is_due(test_store: &TestStore) {
     let store = test_store.with_nodes().await;
     let task = control(&store, &*running(&store).await, Verb::Terminate).await;
-    let error = TaskError { code: "UNAVAILABLE".into(), message: "away".into() };
+    let error = TaskError::new("UNAVAILABLE", "away");
     let waits = end(&store, &task, End::Retry(error, Retry::At(at(20)), POLICY)).await;
     assert_eq!((waits.state, waits.owner.as_deref()), (State::Terminating, None));
     assert!(store.claim_ends(&node("b"), at(19), 10).await.unwrap().is_empty());

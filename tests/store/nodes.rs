@@ -92,7 +92,7 @@ pub async fn a_task_fails_after_too_many_deaths(test_store: &TestStore) {
     }
     let failed = store.get(caller(), task.id).await.unwrap().unwrap();
     let text = "the node that ran the task died 3 times in a row";
-    assert_eq!(failed.error, Some(TaskError { code: "INTERNAL".into(), message: text.into() }));
+    assert_eq!(failed.error, Some(TaskError::new("INTERNAL", text)));
     assert_eq!(failed.finished_at, Some(at(350)));
 
     let resumed = control(&store, &task, Verb::Resume).await;

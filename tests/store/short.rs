@@ -100,7 +100,7 @@ pub async fn a_death_and_a_failed_attempt_keep_the_order_of_due_times(test_store
     let taken = take_short(&store, "a", 60, 60).await;
     assert_eq!([taken[0].id, taken[1].id], [one.id, other.id]);
 
-    let error = TaskError { code: "UNAVAILABLE".into(), message: "HTTP 503".into() };
+    let error = TaskError::new("UNAVAILABLE", "HTTP 503");
     let again = end(&store, &taken[0], End::Retry(error.clone(), Retry::At(at(70)), POLICY)).await;
     assert_eq!((again.state, again.due_at, again.error.as_ref()), (State::Scheduled, Some(at(70)), Some(&error)));
     assert_eq!((store.next_short(&node("a")).await.unwrap(), again.due_since), (Some(at(70)), Some(at(70))));

@@ -128,7 +128,7 @@ pub async fn a_failed_task_is_not_resumed_while_another_has_its_unique_key(test_
     let store = test_store.with_nodes().await;
     create(&store, filling()).await;
     let first = store.claim(&node("a"), at(1), 1).await.unwrap().remove(0);
-    let error = TaskError { code: "BAD_USER_INPUT".into(), message: "line 7".into() };
+    let error = TaskError::new("BAD_USER_INPUT", "line 7");
     let failed = end(&store, &first, End::Fail(error)).await;
     let second = create(&store, filling()).await;
 

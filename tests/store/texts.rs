@@ -8,7 +8,7 @@ use crate::harness::caller;
 
 pub async fn texts_of_a_run_are_made_storable(test_store: &TestStore) {
     let store = test_store.with_nodes().await;
-    let error = TaskError { code: "UNAVAILABLE".into(), message: format!("a\0b{}", "x".repeat(5_000)) };
+    let error = TaskError::new("UNAVAILABLE", format!("a\0b{}", "x".repeat(5_000)));
     let task = running(&store).await;
     let retried = end(&store, &task, End::Retry(error.clone(), Retry::At(at(9)), POLICY)).await;
     assert_eq!(retried.state, State::Scheduled);

@@ -73,7 +73,7 @@ async fn step(store: &Store, task: Arc<Task>, event: Event) {
 
 /// Causes `event` by its verb. Returns the refusal if the verb reports one.
 async fn cause(store: &Store, task: &Task, event: Event) -> Option<Refusal> {
-    let error = || TaskError { code: "INTERNAL".into(), message: "a story's".into() };
+    let error = || TaskError::new("INTERNAL", "a story's");
     let run = |end| async {
         refusal(store.end(&Arc::new(task.clone()), None, end, ControlRequest::by(Author::node("a"), at(NOW))).await)
     };
@@ -134,7 +134,7 @@ async fn bring(store: &Store, state: State, early: bool) -> Option<Arc<Task>> {
     let task = if early || waits { task } else { store.claim(&node("a"), at(1), 1).await.unwrap().remove(0) };
     let send = |verb| store.control(caller(), task.id, verb, Caller::anonymous().request(at(2)));
     let end = |end| store.end(&task, None, end, ControlRequest::by(Author::node("a"), at(3)));
-    let error = || TaskError { code: "INTERNAL".into(), message: "a story's".into() };
+    let error = || TaskError::new("INTERNAL", "a story's");
     let brought = match state {
         S::Scheduled | S::Queued | S::Running => Ok(Arc::clone(&task)),
         S::Finishing => end(End::Finish(None)).await,

@@ -8,9 +8,9 @@ use crate::access::Caller;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::{DateTime, Json};
+use crate::gql::start_fields::StartFields;
 use crate::gql::task::task_type;
 use crate::kinds::api::TaskKind;
-use crate::runner::StartOptions;
 use crate::state::AppState;
 use crate::task::{State, Task};
 
@@ -48,13 +48,11 @@ pub struct StartCustomInput {
     name: String,
     /// Input of the task. The kind checks it.
     spec: Json,
-    /// Label, up to 200 characters. Default: none.
-    label: Option<String>,
     /// Earliest time of the first run. Default: as soon as possible.
     start_at: Option<DateTime>,
-    /// Idempotency key, up to 200 characters. A repeated call with the same key and input returns the first call's task. The
-    /// same key with another input or another kind of task is refused with CONFLICT and the ID of that task.
-    idempotency_key: Option<String>,
+    /// The fields that every start has.
+    #[graphql(flatten)]
+    common: StartFields,
 }
 
 /// The mutation that starts custom tasks.
@@ -74,8 +72,8 @@ impl CustomStart {
             let text = format!("{:?} has its own mutation. Use that instead of startCustom.", input.name);
             return Err(error::bad_input("name", text));
         }
-        let (key, start_at) = (idempotency::key(ctx, input.idempotency_key)?, input.start_at.map(|at| at.0));
-        let options = StartOptions::new(input.label, start_at, key).map_err(error::from_input)?;
+        let key = idempotency::key(ctx, input.common.idempotency_key.clone())?;
+        let options = input.common.options(input.start_at.map(|at| at.0), key)?;
         app.start(caller, &input.name, input.spec.0, options).await.map(CustomTask::from)
     }
 }

@@ -11,9 +11,9 @@ use crate::datasets::{self, ColumnFilter, DatasetName};
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::{Count, DateTime};
+use crate::gql::start_fields::StartFields;
 use crate::gql::task::task_type;
 use crate::kinds::api::TaskKind;
-use crate::runner::StartOptions;
 use crate::state::AppState;
 use crate::task::Task;
 
@@ -84,13 +84,11 @@ pub struct StartExportInput {
     guard_formulas: bool,
     /// Rate limit in rows per second, more than 0. Default: unlimited.
     max_rows_per_second: Option<f64>,
-    /// Label, up to 200 characters. Default: none.
-    label: Option<String>,
     /// Earliest time of the first run. Default: as soon as possible.
     start_at: Option<DateTime>,
-    /// Idempotency key, up to 200 characters. A repeated call with the same key and input returns the first call's task. The
-    /// same key with another input or another kind of task is refused with CONFLICT and the ID of that task.
-    idempotency_key: Option<String>,
+    /// The fields that every start has.
+    #[graphql(flatten)]
+    common: StartFields,
 }
 
 /// The mutation that starts exports.
@@ -106,9 +104,10 @@ impl ExportStart {
         #[graphql(desc = "Dataset, columns, conditions and options.")] input: StartExportInput,
     ) -> Result<ExportTask> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
-        let (key, start_at) = (idempotency::key(ctx, input.idempotency_key.clone())?, input.start_at.map(|at| at.0));
-        let options = StartOptions::new(input.label.clone(), start_at, key).map_err(error::from_input)?;
-        let spec = parse_input(input)?;
+        let key = idempotency::key(ctx, input.common.idempotency_key.clone())?;
+        let start_at = input.start_at.map(|at| at.0);
+        let (spec, common) = parse_input(input)?;
+        let options = common.options(start_at, key)?;
         if app.repeated(caller, NAME, &options).await?.is_none() {
             check_selection(app, caller, &spec).await?;
         }
@@ -117,7 +116,7 @@ impl ExportStart {
     }
 }
 
-fn parse_input(input: StartExportInput) -> Result<ExportSpec> {
+fn parse_input(input: StartExportInput) -> Result<(ExportSpec, StartFields)> {
     let dataset: DatasetName =
         input.dataset.parse().map_err(|error: datasets::InvalidName| error::bad_input("dataset", error.to_string()))?;
     let rate = input.max_rows_per_second;
@@ -130,14 +129,15 @@ fn parse_input(input: StartExportInput) -> Result<ExportSpec> {
         from: filter.from,
         to: filter.to,
     });
-    Ok(ExportSpec {
+    let spec = ExportSpec {
         dataset,
         columns: input.columns,
         filters: filters.collect(),
         compression: input.compression.into(),
         guard_formulas: input.guard_formulas,
         max_rows_per_second: rate,
-    })
+    };
+    Ok((spec, input.common))
 }
 
 /// Refuses columns and conditions that do not fit the current dataset.

@@ -15,9 +15,9 @@ use crate::gql::column::ColumnTypeEnum;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::{Count, DateTime, UploadScalar};
+use crate::gql::start_fields::StartFields;
 use crate::gql::task::{ResultFileObject, task_type};
 use crate::kinds::{self, api::TaskKind};
-use crate::runner::StartOptions;
 use crate::spawn::spawn_blocking;
 use crate::state::AppState;
 use crate::task::{IdempotencyKey, State, Task};
@@ -151,13 +151,11 @@ pub struct StartImportInput {
     max_bad_rows: Option<Count>,
     /// Rate limit in rows per second, more than 0. Default: unlimited.
     max_rows_per_second: Option<f64>,
-    /// Label, up to 200 characters. Default: none.
-    label: Option<String>,
     /// Earliest time of the first run. Default: as soon as possible.
     start_at: Option<DateTime>,
-    /// Idempotency key, up to 200 characters. A repeated call with the same key and input returns the first call's task. The
-    /// same key with another input or another kind of task is refused with CONFLICT and the ID of that task.
-    idempotency_key: Option<String>,
+    /// The fields that every start has.
+    #[graphql(flatten)]
+    common: StartFields,
 }
 
 /// The mutation that starts imports.
@@ -173,11 +171,10 @@ impl ImportStart {
         #[graphql(desc = "File, dataset and options.")] input: StartImportInput,
     ) -> Result<ImportTask> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
-        let (label, start_at) = (input.label.clone(), input.start_at.map(|at| at.0));
-        let key = input.idempotency_key.clone();
-        let spec = parse_input(app, caller, input).await?;
-        let idempotency_key = idempotency_key(ctx, key, &spec.source).await?;
-        let options = StartOptions::new(label, start_at, idempotency_key).map_err(error::from_input)?;
+        let start_at = input.start_at.map(|at| at.0);
+        let (spec, common) = parse_input(app, caller, input).await?;
+        let key = idempotency_key(ctx, common.idempotency_key.clone(), &spec.source).await?;
+        let options = common.options(start_at, key)?;
         if app.repeated(caller, NAME, &options).await?.is_none() {
             check_dataset(app, caller, &spec).await?;
         }
@@ -200,7 +197,7 @@ async fn idempotency_key(
     Ok(Some(idempotency::key_for(text.clone(), &input)))
 }
 
-async fn parse_input(app: &AppState, caller: &Caller, input: StartImportInput) -> Result<ImportSpec> {
+async fn parse_input(app: &AppState, caller: &Caller, input: StartImportInput) -> Result<(ImportSpec, StartFields)> {
     let dataset: DatasetName = input
         .dataset
         .parse()
@@ -225,7 +222,8 @@ async fn parse_input(app: &AppState, caller: &Caller, input: StartImportInput) -
     };
     let csv = input.csv.map_or_else(|| Ok(CsvFormat::default()), parse_format)?;
     let (mode, infer_types) = (input.mode.into(), input.infer_types);
-    Ok(ImportSpec { source, dataset, mode, csv, columns, infer_types, bad_rows, max_rows_per_second: rate })
+    let spec = ImportSpec { source, dataset, mode, csv, columns, infer_types, bad_rows, max_rows_per_second: rate };
+    Ok((spec, input.common))
 }
 
 fn parse_columns(input: Vec<ColumnInput>) -> Result<Vec<Column>> {

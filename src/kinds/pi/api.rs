@@ -9,9 +9,9 @@ use crate::access::Caller;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::DateTime;
+use crate::gql::start_fields::StartFields;
 use crate::gql::task::task_type;
 use crate::kinds::api::TaskKind;
-use crate::runner::StartOptions;
 use crate::state::AppState;
 use crate::task::Task;
 
@@ -38,13 +38,11 @@ impl PiFields {
 pub struct StartPiJobInput {
     /// Number of digits after the decimal point, from 1 to `server.limits.maxPiDigits`.
     digits: i32,
-    /// Label, up to 200 characters. Default: none.
-    label: Option<String>,
     /// Earliest time of the first run. Default: as soon as possible.
     start_at: Option<DateTime>,
-    /// Idempotency key, up to 200 characters. A repeated call with the same key and input returns the first call's task. The
-    /// same key with another input or another kind of task is refused with CONFLICT and the ID of that task.
-    idempotency_key: Option<String>,
+    /// The fields that every start has.
+    #[graphql(flatten)]
+    common: StartFields,
 }
 
 /// The mutation that starts computations of pi.
@@ -60,8 +58,8 @@ impl PiStart {
         #[graphql(desc = "Number of digits and options.")] input: StartPiJobInput,
     ) -> Result<PiTask> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
-        let (key, start_at) = (idempotency::key(ctx, input.idempotency_key)?, input.start_at.map(|at| at.0));
-        let options = StartOptions::new(input.label, start_at, key).map_err(error::from_input)?;
+        let key = idempotency::key(ctx, input.common.idempotency_key.clone())?;
+        let options = input.common.options(input.start_at.map(|at| at.0), key)?;
         let limit = app.config.max_pi_digits;
         let out_of_range =
             || error::bad_input("digits", format!("digits must be between 1 and {limit}, got {}.", input.digits));

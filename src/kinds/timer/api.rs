@@ -14,6 +14,7 @@ use crate::access::Caller;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::DateTime;
+use crate::gql::start_fields::StartFields;
 use crate::gql::task::task_type;
 use crate::kinds::api::TaskKind;
 use crate::runner::StartOptions;
@@ -150,11 +151,9 @@ pub struct StartTimerInput {
     /// Time limit of an attempt in seconds, from 0.1 to 600. It includes connecting.
     #[graphql(default = 15.0)]
     timeout_seconds: f64,
-    /// Label, up to 200 characters. Default: none.
-    label: Option<String>,
-    /// Idempotency key, up to 200 characters. A repeated call with the same key and input returns the first call's task. The
-    /// same key with another input or another kind of task is refused with CONFLICT and the ID of that task.
-    idempotency_key: Option<String>,
+    /// The fields that every start has.
+    #[graphql(flatten)]
+    common: StartFields,
 }
 
 impl TimerWhen {
@@ -189,7 +188,7 @@ impl StartTimerInput {
         let headers = self.headers.unwrap_or_default().into_iter().map(|header| (header.name, header.value)).collect();
         let (delivery, timeout) = (self.delivery.into(), self.timeout_seconds);
         let spec = TimerSpec { url: self.url, at, delivery, body: self.body, headers, timeout };
-        let options = StartOptions::new(self.label, Some(at), idempotency_key).map_err(error::from_input)?;
+        let options = self.common.options(Some(at), idempotency_key)?;
         Ok((serde_json::to_value(spec).map_err(error::internal)?, options))
     }
 }
@@ -204,10 +203,10 @@ impl TimerStart {
     async fn start_timer(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Request, time and options.")] mut input: StartTimerInput,
+        #[graphql(desc = "Request, time and options.")] input: StartTimerInput,
     ) -> Result<TimerTask> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
-        let key = idempotency::key(ctx, input.idempotency_key.take())?;
+        let key = idempotency::key(ctx, input.common.idempotency_key.clone())?;
         let (spec, options) = input.into_start(app.clock.now(), key)?;
         app.start(caller, NAME, spec, options).await.map(TimerTask::from)
     }
@@ -242,7 +241,7 @@ impl TimerStart {
 
 /// Returns the idempotency key of each input. A key belongs to its own input, so it means the same in startTimer.
 fn idempotency_keys(ctx: &Context<'_>, inputs: &[StartTimerInput]) -> Result<Vec<Option<IdempotencyKey>>> {
-    if inputs.iter().all(|input| input.idempotency_key.is_none()) {
+    if inputs.iter().all(|input| input.common.idempotency_key.is_none()) {
         return Ok(vec![None; inputs.len()]);
     }
     let given = match idempotency::input(ctx)?["inputs"].take() {
@@ -253,7 +252,8 @@ fn idempotency_keys(ctx: &Context<'_>, inputs: &[StartTimerInput]) -> Result<Vec
     let mut known = HashMap::new();
     let mut keys = Vec::with_capacity(inputs.len());
     for (index, (input, given)) in inputs.iter().zip(given).enumerate() {
-        let key = input.idempotency_key.clone().map(|text| idempotency::key_for(text, &json!({ "input": given })));
+        let key =
+            input.common.idempotency_key.clone().map(|text| idempotency::key_for(text, &json!({ "input": given })));
         if let Some(key) = &key
             && *known.entry(key.text.clone()).or_insert_with(|| key.clone()) != *key
         {

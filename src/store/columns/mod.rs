@@ -3,6 +3,7 @@
 //! The statements, the rows that are written and the tasks that are read follow from [`TASK_COLUMNS`]. A new column is a line
 //! here and a migration.
 
+mod options;
 mod values;
 
 use jiff::Timestamp;
@@ -62,12 +63,12 @@ const fn integer(
 }
 
 /// Every column of the table `tasks`.
-pub static TASK_COLUMNS: [TaskColumn; 42] = [
+pub static TASK_COLUMNS: [TaskColumn; 51] = [
     text("id", Start, |task| task.id.to_string().into(), |task, cell| cell.parsed().map(|id| task.id = id)),
     text("kind", Start, |task| (&*task.kind).into(), |task, cell| cell.text().map(|kind| task.kind = kind)),
     text(
         "label",
-        Start,
+        StartAndChange,
         |task| task.label.as_deref().into(),
         |task, cell| cell.text_if().map(|label| task.label = label),
     ),
@@ -91,7 +92,12 @@ pub static TASK_COLUMNS: [TaskColumn; 42] = [
         |task| task.created_at.into(),
         |task, cell| cell.moment().map(|at| task.created_at = at),
     ),
-    integer("start_at", Start, |task| task.start_at.into(), |task, cell| cell.moment_if().map(|at| task.start_at = at)),
+    integer(
+        "start_at",
+        StartAndChange,
+        |task| task.start_at.into(),
+        |task, cell| cell.moment_if().map(|at| task.start_at = at),
+    ),
     text(
         "exclusive",
         Start,
@@ -216,7 +222,7 @@ pub static TASK_COLUMNS: [TaskColumn; 42] = [
         Change,
         |task| task.error.as_ref().map(|error| error.code.as_str()).into(),
         |task, cell| {
-            let error = |code: String| TaskError { code: code.as_str().into(), message: String::new() };
+            let error = |code: String| TaskError::new(code.as_str(), "");
             cell.text_if().map(|code| task.error = code.map(error))
         },
     ),
@@ -321,6 +327,15 @@ pub static TASK_COLUMNS: [TaskColumn; 42] = [
             Ok(())
         },
     ),
+    options::TAGS,
+    options::PRIORITY,
+    options::NOTIFY_URL,
+    options::CREATED_BY,
+    options::MAX_ROWS_PER_SECOND,
+    options::ERROR_LINE,
+    options::ERROR_COLUMN,
+    options::ERROR_COLUMN_NAME,
+    options::ERROR_RETRYABLE,
 ];
 
 /// Columns of the table `task_changes`, the histories of tasks.

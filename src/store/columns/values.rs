@@ -17,8 +17,10 @@ pub enum Value<'t> {
     Null,
     /// A text.
     Text(Cow<'t, str>),
-    /// A number.
+    /// A whole number.
     Integer(i64),
+    /// Any number.
+    Real(f64),
 }
 
 /// A value of a row that was read.
@@ -48,6 +50,12 @@ impl From<i64> for Value<'_> {
     }
 }
 
+impl From<f64> for Value<'_> {
+    fn from(number: f64) -> Self {
+        Value::Real(number)
+    }
+}
+
 impl From<Timestamp> for Value<'_> {
     fn from(at: Timestamp) -> Self {
         Value::Integer(at.as_microsecond())
@@ -74,6 +82,10 @@ impl Cell<'_> {
     }
 
     pub(super) fn integer_if(self) -> sqlx::Result<Option<i64>> {
+        self.row.try_get(self.index)
+    }
+
+    pub(super) fn real_if(self) -> sqlx::Result<Option<f64>> {
         self.row.try_get(self.index)
     }
 
