@@ -22,8 +22,8 @@ async fn changed(store: &Store, second: i64) -> Vec<(TaskId, i64)> {
 
 pub async fn changes_of_state_since_a_moment_are_found_in_their_order(test_store: &TestStore) {
     let store = test_store.with_nodes().await;
-    let waiting = create(&store, plain()).await;
     let run = running(&store).await;
+    let waiting = create(&store, plain()).await;
     let paused = create(&store, plain()).await;
     let later = request_at(5);
     let paused = store.control(caller(), paused.id, Verb::Pause, later).await.unwrap();
