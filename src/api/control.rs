@@ -275,7 +275,7 @@ impl AppState {
                 }
             }
             match found.last() {
-                Some(last) if more || found.len() == BULK_LIMIT as usize => page.after = Some(last.id),
+                Some(last) if more || found.len() == BULK_LIMIT as usize => page.after = Some(last.id.into()),
                 _ => return Ok((changed, tasks)),
             }
         }

@@ -2,6 +2,8 @@
 
 mod changes;
 mod control;
+mod counts;
+mod cursor;
 mod datasets;
 mod filter;
 mod kinds;
@@ -18,6 +20,7 @@ use async_graphql::{
 use futures_util::stream::BoxStream;
 
 use self::control::ControlMutation;
+use self::counts::CountTopics;
 use self::datasets::DatasetMutation;
 use self::kinds::Starts;
 use self::query::Query;
@@ -45,7 +48,7 @@ pub struct Mutation(Starts, ControlMutation, DatasetMutation);
 impl Api {
     /// Builds the API over `app`.
     pub fn new(app: AppState) -> Api {
-        Api(builder().data(app).finish())
+        Api(builder().data(app).data(CountTopics::default()).finish())
     }
 
     /// Returns the executor of the requests that `caller` sends.

@@ -1,12 +1,12 @@
 //! The queries.
 
-use std::sync::Arc;
-
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, ID, Object, SimpleObject};
 
+use super::counts::{TaskCount, task_counts};
+use super::cursor;
 use super::datasets::{self, DatasetConnection, DatasetObject};
-use super::filter::TaskFilter;
+use super::filter::{TaskFilter, TaskOrder};
 use super::kinds::TaskObject;
 use crate::access::Caller;
 use crate::datasets::DatasetName;
@@ -14,8 +14,7 @@ use crate::gql::error::{self, Result};
 use crate::gql::paging::{self, PageArguments};
 use crate::gql::scalars::{Count, DateTime};
 use crate::state::AppState;
-use crate::store::{Filter, Page};
-use crate::task::Task;
+use crate::store::{Filter, ListOrder, Page};
 
 /// A page of the list of tasks.
 pub type TaskConnection = Connection<String, TaskObject, TaskTotal>;
@@ -34,9 +33,10 @@ impl Query {
         Ok(Some(task.into()))
     }
 
-    /// Lists tasks, newest first. Pages forward and backward as in the Relay connection specification. A page ends early,
-    /// after at least one task, when the inputs of its tasks reach 4 MiB.
+    /// Lists tasks. Pages forward and backward as in the Relay connection specification; a cursor belongs to one order. A page ends
+    /// early, after at least one task, when the inputs of its tasks reach 4 MiB.
     #[graphql(complexity = "paging::complexity(first.or(last), child_complexity)")]
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn tasks(
         &self,
         ctx: &Context<'_>,
@@ -46,10 +46,23 @@ impl Query {
         #[graphql(desc = "Only nodes after this cursor.")] after: Option<String>,
         #[graphql(desc = "Maximum number of nodes from the end, 0 to 500. Excludes first.")] last: Option<i32>,
         #[graphql(desc = "Only nodes before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Order of the list.", default)] order_by: TaskOrder,
     ) -> Result<TaskConnection> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let filter = filter.unwrap_or_default().parse(app)?;
-        list(app, caller, filter, &PageArguments { first, after, last, before }).await
+        list(app, caller, filter, order_by.into(), &PageArguments { first, after, last, before }).await
+    }
+
+    /// Counts the matching tasks by kind and state, without those kinds and states that no task has. Counts at most 100,000 tasks; at
+    /// most 10,000 if the filter has conditions other than kinds, custom names and states.
+    async fn task_counts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only tasks that match. Default: all.")] filter: Option<TaskFilter>,
+    ) -> Result<Vec<TaskCount>> {
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        let filter = filter.unwrap_or_default().parse(app)?;
+        Ok(task_counts(app.store.tallies(caller, &filter).await.map_err(error::from_store)?))
     }
 
     /// Returns a dataset. Null if no dataset has this name.
@@ -131,14 +144,17 @@ impl TaskTotal {
     }
 }
 
-async fn list(app: &AppState, caller: &Caller, filter: Filter, page: &PageArguments) -> Result<TaskConnection> {
+async fn list(
+    app: &AppState,
+    caller: &Caller,
+    filter: Filter,
+    order: ListOrder,
+    page: &PageArguments,
+) -> Result<TaskConnection> {
     let (limit, from_end) = page.limit()?;
-    let cursor = |field: &str, text: &Option<String>| {
-        let parsed = text.as_deref().map(str::parse).transpose();
-        parsed.map_err(|_| error::bad_input(field, format!("{field} must be a cursor of this list.")))
-    };
-    let (after, before) = (cursor("after", &page.after)?, cursor("before", &page.before)?);
-    let wanted = Page { after, before, from_end, limit: limit + 1 };
+    let after = cursor::decode(order, "after", page.after.as_deref())?;
+    let before = cursor::decode(order, "before", page.before.as_deref())?;
+    let wanted = Page { order, after, before, from_end, limit: limit + 1 };
     let (mut tasks, more) = app.store.list(caller, &filter, wanted).await.map_err(error::from_store)?;
     let (mut has_previous, mut has_next) = page.trim(&mut tasks, limit, from_end);
     if from_end {
@@ -147,10 +163,6 @@ async fn list(app: &AppState, caller: &Caller, filter: Filter, page: &PageArgume
         has_next |= more;
     }
     let mut connection = Connection::with_additional_fields(has_previous, has_next, TaskTotal(filter));
-    connection.edges.extend(tasks.into_iter().map(edge));
+    connection.edges.extend(tasks.into_iter().map(|task| Edge::new(cursor::encode(order, &task), task.into())));
     Ok(connection)
-}
-
-fn edge(task: Arc<Task>) -> Edge<String, TaskObject, async_graphql::connection::EmptyFields> {
-    Edge::new(task.id.to_string(), task.into())
 }

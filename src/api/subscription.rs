@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::changes::Subscriber;
+use super::counts::{CountTopics, TaskCount};
 use super::filter::TaskFilter;
 use super::kinds::TaskObject;
 use crate::access::Caller;
@@ -45,6 +46,18 @@ impl SubscriptionRoot {
         // A change between the first read and the subscription is in neither, so read again.
         let now = read().await?;
         Ok(progress_stream(now, changes, app.metrics.events.subscribed("taskProgress")))
+    }
+
+    /// Sends the counts of the matching tasks as they are now, then when a change of state has changed them, at most once a second.
+    /// Counted as by the query of this name. A deletion is seen with the next change.
+    async fn task_counts(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Only tasks that match. Default: all.")] filter: Option<TaskFilter>,
+    ) -> Result<impl Stream<Item = Vec<TaskCount>>> {
+        let (app, topics) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<CountTopics>());
+        let filter = filter.unwrap_or_default().parse(app)?;
+        Ok(topics.stream(app, filter, app.metrics.events.subscribed("taskCounts")))
     }
 
     /// Sends each matching task after each change of its state. With `initial` it first sends the newest tasks that match, the oldest of

@@ -20,6 +20,16 @@ pub trait Kind: Send + Sync + 'static {
     /// Invalid input, with the field that is wrong. No task is started then.
     fn plan(&self, spec: &serde_json::Value) -> Result<TaskPlan, BadInput>;
 
+    /// Returns the dataset that a task with this spec reads or writes. Tasks are found by it.
+    fn dataset(&self, _spec: &serde_json::Value) -> Option<String> {
+        None
+    }
+
+    /// Returns the name of the file that a task with this spec reads. Tasks are found by it. Default: the name of its upload.
+    fn file_name(&self, _spec: &serde_json::Value) -> Option<String> {
+        None
+    }
+
     /// Returns true if its runs write working files. While the disk of a node is full, such tasks are left to nodes that have space.
     fn writes_files(&self) -> bool {
         true

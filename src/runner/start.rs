@@ -49,7 +49,10 @@ impl Runner {
         spec: serde_json::Value,
         options: StartOptions,
     ) -> Result<Started, TaskStartError> {
-        let task = self.new_task(caller, kind, &spec, options)?;
+        let mut task = self.new_task(caller, kind, &spec, options)?;
+        if let (None, Some(upload)) = (&task.file_name, &task.upload) {
+            task.file_name = self.0.store.upload(caller, upload).await?.and_then(|upload| upload.name);
+        }
         Ok(self.0.store.create(caller, task, self.0.settings.max_waiting).await?)
     }
 
@@ -79,13 +82,16 @@ impl Runner {
         options: StartOptions,
     ) -> Result<Task, TaskStartError> {
         let unknown = || BadInput::new("name", format!("Unknown kind of task: {kind:?}."));
-        let plan = self.kind(kind).ok_or_else(unknown)?.plan(spec)?;
+        let known = self.kind(kind).ok_or_else(unknown)?;
+        let plan = known.plan(spec)?;
         let new = NewTask {
             kind: kind.to_owned(),
             spec: spec.to_string(),
             unit: plan.unit,
             total: plan.total,
             label: options.label,
+            dataset: known.dataset(spec),
+            file_name: known.file_name(spec),
             start_at: options.start_at,
             unique_key: plan.unique_key,
             idempotency_key: options.idempotency_key,

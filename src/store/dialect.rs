@@ -66,6 +66,61 @@ impl SqlDialect {
         }
     }
 
+    /// Prefix of a statement that returns its plan.
+    pub fn explain(self) -> &'static str {
+        match self {
+            SqlDialect::Sqlite => "EXPLAIN QUERY PLAN",
+            SqlDialect::Postgres => "EXPLAIN",
+        }
+    }
+
+    /// Column of a plan that has its steps.
+    pub fn explained(self) -> &'static str {
+        match self {
+            SqlDialect::Sqlite => "detail",
+            SqlDialect::Postgres => "QUERY PLAN",
+        }
+    }
+
+    /// The trigrams of a text as a parameter of [`SqlDialect::search`].
+    pub fn trigrams(self, trigrams: &[String]) -> String {
+        match self {
+            SqlDialect::Sqlite => {
+                let quoted: Vec<_> = trigrams.iter().map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
+                quoted.join(" AND ")
+            }
+            SqlDialect::Postgres => serde_json::Value::from(trigrams).to_string(),
+        }
+    }
+
+    /// SELECT of the column `task_id` of the tasks whose texts have all these trigrams. PostgreSQL also checks that one has the text.
+    pub fn search(self, text: &str, trigrams: &str) -> String {
+        match self {
+            SqlDialect::Sqlite => format!(
+                "SELECT task_id FROM task_texts WHERE docid IN \
+                 (SELECT rowid FROM task_trigrams WHERE task_trigrams MATCH {trigrams})"
+            ),
+            SqlDialect::Postgres => format!(
+                "SELECT task_id FROM tasks_with({text}, \
+                 ARRAY(SELECT json_array_elements_text(CAST({trigrams} AS JSON)))) AS task_id"
+            ),
+        }
+    }
+
+    /// Condition that a task has the text of that parameter in one of its texts, or at the beginning of its ID.
+    pub fn contains(self, text: &str) -> String {
+        let begins = self.begins("id", text);
+        match self {
+            SqlDialect::Sqlite => format!("(instr(search_text, {text}) > 0 OR {begins})"),
+            SqlDialect::Postgres => format!("(strpos(search_text, {text}) > 0 OR {begins})"),
+        }
+    }
+
+    /// Condition that the column begins with the text of that parameter.
+    pub fn begins(self, column: &str, text: &str) -> String {
+        format!("substr({column}, 1, length({text})) = {text}")
+    }
+
     /// Clause that defines `new`: the rows of the JSON list in that parameter, with these columns.
     pub fn rows(self, parameter: usize, columns: &[ColumnDef]) -> String {
         match self {

@@ -1,4 +1,4 @@
-//! Lists of tasks: filtered, newest first, paged by key in both directions.
+//! Lists of tasks: filtered, in an order, paged by key in both directions.
 
 use std::sync::Arc;
 
@@ -8,8 +8,9 @@ use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
 use sqlx::{Any, AssertSqlSafe, Row};
 
-use super::filter::{Filter, Page};
-use super::list_sql::Conditions;
+use super::conditions::Conditions;
+use super::filter::{Filter, ListOrder, Page};
+use super::list_sql::{PageSql, SORTED, WALKED};
 use super::{Error, Store, columns, row, sql};
 use crate::access::Caller;
 use crate::task::{Task, TaskId};
@@ -17,21 +18,67 @@ use crate::task::{Task, TaskId};
 /// Maximum size of a page, in bytes of the tasks' inputs, cursors and texts.
 pub const LIST_BYTES: usize = 4 << 20;
 
+/// A statement and its parameters.
+pub(super) struct Bound {
+    text: String,
+    values: Vec<String>,
+}
+
+impl Bound {
+    /// Builds the statement that `text` makes from the conditions of the filter.
+    fn page(
+        store: &Store,
+        filter: &Filter,
+        page: Page,
+        columns: &str,
+        text: impl FnOnce(&mut PageSql) -> String,
+    ) -> Bound {
+        let dialect = store.sql.dialect;
+        let mut statements = PageSql::new(Conditions::of(filter, dialect), dialect, page, columns);
+        let text = text(&mut statements);
+        Bound::used(&text, &statements.into_parameters())
+    }
+
+    /// Keeps only the parameters that the text has, in their order there: the databases refuse others.
+    fn used(text: &str, parameters: &[String]) -> Bound {
+        let mut parts = text.split('$');
+        let mut used = Bound { text: parts.next().unwrap_or_default().to_owned(), values: Vec::new() };
+        for part in parts {
+            let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+            let parameter = part[..digits].parse().ok().and_then(|n: usize| parameters.get(n.checked_sub(1)?));
+            used.values.extend(parameter.cloned());
+            used.text.push_str(&format!("${}{}", used.values.len(), &part[digits..]));
+        }
+        used
+    }
+
+    /// A statement all of whose parameters are used.
+    pub fn new(text: String, values: Vec<String>) -> Bound {
+        Bound { text, values }
+    }
+
+    /// The statement inside another one.
+    pub fn wrapped(self, wrap: impl FnOnce(&str) -> String) -> Bound {
+        Bound { text: wrap(&self.text), ..self }
+    }
+
+    /// Builds the query.
+    pub fn query(self) -> Query<'static, Any, AnyArguments> {
+        let query = sqlx::query(AssertSqlSafe(self.text));
+        self.values.into_iter().fold(query, |query, value| query.bind(value))
+    }
+}
+
 impl Store {
-    /// Returns a page of the list, newest first, and true if it is shorter because of [`LIST_BYTES`]. A page has at least one
-    /// task if any matches.
+    /// Returns a page of the list, and true if it is shorter because of [`LIST_BYTES`]. A page has at least one task if any
+    /// matches.
     #[tracing::instrument(target = "otlp.store", name = "store.list", skip_all, fields(%caller))]
     pub async fn list(&self, caller: &Caller, filter: &Filter, page: Page) -> Result<(Vec<Arc<Task>>, bool), Error> {
-        let mut conditions = Conditions::of(filter);
-        let text = conditions.page(self.sql.dialect, page, &sql::select());
-        let texts = conditions.texts;
-        let listing = async {
-            let mut connection = self.pool.acquire().await?;
-            let listed = within_bytes(bound(&text, texts).fetch(&mut *connection)).await?;
-            connection.give_back();
-            Ok(listed)
+        let columns = sql::task_columns();
+        let (mut tasks, more) = match self.walked(filter, page, &columns).await? {
+            Some(walked) => walked,
+            None => self.tasks_of(self.statement(filter, page, &columns).await?).await?,
         };
-        let (mut tasks, more) = self.read(listing).await?;
         if page.from_end {
             tasks.reverse();
         }
@@ -41,19 +88,83 @@ impl Store {
     /// Returns the IDs of the newest matching tasks, newest first.
     #[tracing::instrument(target = "otlp.store", name = "store.newest_ids", skip_all, fields(%caller))]
     pub async fn newest_ids(&self, caller: &Caller, filter: &Filter, limit: u32) -> Result<Vec<TaskId>, Error> {
-        let mut conditions = Conditions::of(filter);
-        let text = conditions.page(self.sql.dialect, Page { limit, ..Page::default() }, "SELECT id FROM tasks");
-        let rows = self.read(bound(&text, conditions.texts).fetch_all(&self.pool)).await?;
+        let page = Page { limit, ..Page::default() };
+        let statement = self.statement(filter, page, "id").await?;
+        let rows = self.read(statement.query().fetch_all(&self.pool)).await?;
         Ok(rows.iter().map(row::id).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// Reads the matching ones among the first tasks of the order. Most searches find enough there. None if there may be more.
+    async fn walked(
+        &self,
+        filter: &Filter,
+        page: Page,
+        columns: &str,
+    ) -> Result<Option<(Vec<Arc<Task>>, bool)>, Error> {
+        if filter.search.is_none() || filter.ids.is_some() {
+            return Ok(None);
+        }
+        let (tasks, more) = self.tasks_of(Bound::page(self, filter, page, columns, PageSql::walked)).await?;
+        let is_full = more || tasks.len() >= page.limit as usize;
+        let is_all =
+            is_full || self.number(Bound::page(self, filter, page, "id", PageSql::walk_length)).await? < WALKED.into();
+        Ok(is_all.then_some((tasks, more)))
+    }
+
+    /// Returns the statement that reads the page.
+    pub(super) async fn statement(&self, filter: &Filter, page: Page, columns: &str) -> Result<Bound, Error> {
+        let sorts = match (&filter.search, page.order) {
+            (Some(_), _) | (None, ListOrder::CreatedDesc | ListOrder::CreatedAsc) => false,
+            _ => self.can_be_sorted(filter, page).await?,
+        };
+        Ok(Bound::page(self, filter, page, columns, |statements| match sorts {
+            true => statements.sorted(),
+            false => statements.found().unwrap_or_else(|| statements.ordered()),
+        }))
+    }
+
+    /// Returns true if the index of the filter has few tasks.
+    async fn can_be_sorted(&self, filter: &Filter, page: Page) -> Result<bool, Error> {
+        if !filter.is_indexed() {
+            return Ok(false);
+        }
+        Ok(self.number(Bound::page(self, filter, page, "id", PageSql::indexed)).await? <= SORTED.into())
+    }
+
+    async fn tasks_of(&self, statement: Bound) -> Result<(Vec<Arc<Task>>, bool), Error> {
+        let listing = async {
+            let mut connection = self.pool.acquire().await?;
+            let listed = within_bytes(statement.query().fetch(&mut *connection)).await?;
+            connection.give_back();
+            Ok(listed)
+        };
+        self.read(listing).await
+    }
+
+    async fn number(&self, statement: Bound) -> Result<u64, Error> {
+        let row = self.read(statement.query().fetch_one(&self.pool)).await?;
+        Ok(columns::unsigned(row.try_get("n")?))
+    }
+
+    /// Returns how the database reads a page, one step a line: for tests.
+    pub async fn explain(&self, filter: &Filter, page: Page) -> Result<String, Error> {
+        let columns = sql::task_columns();
+        let walk = filter.search.as_ref().map(|_| Bound::page(self, filter, page, &columns, PageSql::walked));
+        let mut steps = String::new();
+        for statement in walk.into_iter().chain([self.statement(filter, page, &columns).await?]) {
+            let explained = statement.wrapped(|text| format!("{} {text}", self.sql.dialect.explain()));
+            for row in self.read(explained.query().fetch_all(&self.pool)).await? {
+                let step: String = row.try_get(self.sql.dialect.explained())?;
+                steps.push_str(&format!("{step}\n"));
+            }
+        }
+        Ok(steps)
     }
 
     /// Returns the number of matching tasks.
     #[tracing::instrument(target = "otlp.store", name = "store.count", skip_all, fields(%caller))]
     pub async fn count(&self, caller: &Caller, filter: &Filter) -> Result<u64, Error> {
-        let conditions = Conditions::of(filter);
-        let text = conditions.count(self.sql.dialect);
-        let row = self.read(bound(&text, conditions.texts).fetch_one(&self.pool)).await?;
-        Ok(columns::unsigned(row.try_get("n")?))
+        self.number(Bound::page(self, filter, Page::default(), "id", PageSql::count)).await
     }
 }
 
@@ -69,9 +180,4 @@ async fn within_bytes(mut rows: BoxStream<'_, sqlx::Result<AnyRow>>) -> sqlx::Re
         tasks.push(Arc::new(task));
     }
     Ok((tasks, false))
-}
-
-/// Builds a query of [`Conditions`].
-fn bound(text: &str, values: Vec<String>) -> Query<'static, Any, AnyArguments> {
-    values.into_iter().fold(sqlx::query(AssertSqlSafe(text.to_owned())), |query, value| query.bind(value))
 }

@@ -27,6 +27,7 @@ const SQLITE: &[MigrationStep] = &[
     (14, "lists", include_str!("../../migrations/sqlite/0014_lists.sql")),
     (15, "task_fields", include_str!("../../migrations/sqlite/0015_task_fields.sql")),
     (16, "updates", include_str!("../../migrations/sqlite/0016_updates.sql")),
+    (17, "search", include_str!("../../migrations/sqlite/0017_search.sql")),
 ];
 const POSTGRES: &[MigrationStep] = &[
     (1, "tasks", include_str!("../../migrations/postgres/0001_tasks.sql")),
@@ -43,6 +44,7 @@ const POSTGRES: &[MigrationStep] = &[
     (14, "lists", include_str!("../../migrations/postgres/0014_lists.sql")),
     (15, "task_fields", include_str!("../../migrations/postgres/0015_task_fields.sql")),
     (16, "updates", include_str!("../../migrations/postgres/0016_updates.sql")),
+    (17, "search", include_str!("../../migrations/postgres/0017_search.sql")),
 ];
 
 /// Migration that created the table schema_support.

@@ -10,6 +10,8 @@ mod change;
 mod changes;
 mod claimant;
 pub mod columns;
+mod conditions;
+mod controls;
 mod dialect;
 mod ends;
 mod error;
@@ -29,6 +31,7 @@ mod short;
 mod sql;
 mod sqlite;
 mod starts;
+mod tallies;
 mod uploads;
 mod write;
 
@@ -47,11 +50,12 @@ pub use batch::RefusedBatch;
 pub use claimant::Claimant;
 pub use ends::LastReport;
 pub use error::Error;
-pub use filter::{Filter, Page};
+pub use filter::{Filter, ListCursor, ListOrder, Page, SearchText, TimeRange};
 pub use list::LIST_BYTES;
 pub use nodes::{NodeProfile, NodeStatus, OtherNodes};
 pub use short::{ClaimDecision, DueWindow};
 pub use starts::Started;
+pub use tallies::Tally;
 pub use uploads::Upload;
 pub use write::Durability;
 
@@ -61,9 +65,9 @@ use crate::config::DatabaseSettings;
 use crate::database::{CALL_LIMIT, Connections, Gate};
 use crate::metrics::Calls;
 use crate::spawn::spawn;
-use crate::task::{ControlRequest, Progress, State, StateChange, Task, TaskChange, TaskId, Verb};
+use crate::task::{StateChange, Task, TaskChange, TaskId};
 use backlog_limit::BacklogLimit;
-use change::{ChangeFn, Select, check_fence};
+use change::{ChangeFn, Select};
 use dialect::{AnyQuery, SqlDialect};
 use ends::RunEnd;
 use group_commit::GroupCommit;
@@ -212,61 +216,6 @@ impl Store {
     pub async fn history(&self, caller: &Caller, id: TaskId) -> Result<Vec<StateChange>, Error> {
         let rows = self.read(sqlx::query(sql::HISTORY).bind(id.to_string()).fetch_all(&self.pool)).await?;
         Ok(rows.iter().rev().map(row::change).collect::<sqlx::Result<_>>()?)
-    }
-
-    /// Applies a control request to a task.
-    #[tracing::instrument(target = "otlp.store", name = "store.control", skip_all, fields(%caller))]
-    pub async fn control(
-        &self,
-        caller: &Caller,
-        id: TaskId,
-        verb: Verb,
-        request: ControlRequest,
-    ) -> Result<Arc<Task>, Error> {
-        self.change(id, Durability::Immediate, move |task| task.control(verb, &request)).await
-    }
-
-    /// Requests a pause of a running task. The run is notified before the request is on disk: the end of the run writes it.
-    /// A caller that does not wait for that end calls [`Store::sync_task`]. None, without a change, if the task does not run.
-    #[tracing::instrument(target = "otlp.store", name = "store.pause_running", skip_all, fields(%caller))]
-    pub async fn pause_running(
-        &self,
-        caller: &Caller,
-        id: TaskId,
-        request: ControlRequest,
-    ) -> Result<Option<Arc<Task>>, Error> {
-        let pause = move |task: &mut Task| match task.state {
-            State::Running | State::Pausing => task.control(Verb::Pause, &request),
-            _ => Ok(None),
-        };
-        let task = self.change(id, Durability::Deferred, pause).await?;
-        Ok(Some(task).filter(|task| task.state == State::Pausing))
-    }
-
-    /// Writes the earlier changes of the task to disk, by a new version of it.
-    #[tracing::instrument(target = "otlp.store", name = "store.sync_task", skip_all)]
-    pub async fn sync_task(&self, id: TaskId) -> Result<(), Error> {
-        self.commit(Write::transaction(id, change::sync)).await
-    }
-
-    /// Writes the progress of a run.
-    ///
-    /// # Errors
-    /// [`crate::task::Refusal::LeaseLost`] if the token is outdated.
-    #[tracing::instrument(target = "otlp.store", name = "store.report", skip_all)]
-    pub async fn report(
-        &self,
-        token: FenceToken,
-        cursor: Option<String>,
-        progress: Progress,
-        durability: Durability,
-    ) -> Result<Arc<Task>, Error> {
-        let report = move |task: &mut Task| {
-            check_fence(task, token)?;
-            task.report(cursor.clone(), progress.clone());
-            Ok(None)
-        };
-        self.change(token.id, durability, report).await
     }
 
     /// Returns what knows whether the server responds. None for a database in a file.

@@ -88,6 +88,10 @@ pub const PURGED: &str = "DELETE FROM purges WHERE task_id = $1";
 pub const FACT: &str = "SELECT value FROM store_facts WHERE name = $1";
 pub const ADD_FACT: &str = "INSERT INTO store_facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
 pub const ANY_TASK: &str = "SELECT id FROM tasks LIMIT 1";
+/// The kinds that any task has.
+pub const KINDS: &str = "WITH RECURSIVE kinds (kind) AS (SELECT (SELECT kind FROM tasks ORDER BY kind LIMIT 1) \
+    UNION ALL SELECT (SELECT kind FROM tasks WHERE kind > kinds.kind ORDER BY kind LIMIT 1) FROM kinds \
+    WHERE kinds.kind IS NOT NULL) SELECT kind FROM kinds WHERE kind IS NOT NULL";
 pub const PING: &str = "SELECT COUNT(*) AS n FROM nodes";
 
 impl Sql {
@@ -248,7 +252,12 @@ fn next(dialect: SqlDialect, index: &str, of: &str) -> String {
 
 /// SELECT of tasks, with the columns in the order of [`TASK_COLUMNS`].
 pub fn select() -> String {
-    format!("SELECT {} FROM tasks", names(&columns(|_| true)))
+    format!("SELECT {} FROM tasks", task_columns())
+}
+
+/// The names of the columns of a task, in the order of [`TASK_COLUMNS`].
+pub fn task_columns() -> String {
+    names(&columns(|_| true))
 }
 
 /// The columns of a task that are written at these times.

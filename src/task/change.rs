@@ -120,6 +120,8 @@ impl Task {
             version: 1,
             owner: None,
             label: new.label,
+            dataset: new.dataset,
+            file_name: new.file_name,
             spec: new.spec,
             cursor: None,
             progress: Progress {

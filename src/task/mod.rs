@@ -47,6 +47,10 @@ pub struct Task {
     pub owner: Option<String>,
     /// Label chosen by the client, up to 200 characters.
     pub label: Option<String>,
+    /// Dataset that the task reads or writes.
+    pub dataset: Option<String>,
+    /// Name of the file that the task reads.
+    pub file_name: Option<String>,
     /// Input of the task, as JSON of its kind.
     pub spec: String,
     /// Last checkpoint, as JSON of its kind.
@@ -118,9 +122,17 @@ pub struct IdempotencyKey {
 impl Task {
     /// Returns the size of the texts that clients and runs choose, in bytes.
     pub fn text_bytes(&self) -> usize {
-        let texts = [&self.label, &self.cursor, &self.unique_key, &self.concurrency_key, &self.notify_url];
+        let texts =
+            [&self.label, &self.cursor, &self.unique_key, &self.concurrency_key, &self.notify_url, &self.file_name];
         let error = self.error.as_ref().map_or(0, |error| error.message.len());
         texts.into_iter().flatten().chain(&self.tags).map(String::len).sum::<usize>() + self.spec.len() + error
+    }
+
+    /// Returns the texts by which the task is found, in lower case, one a line. None if it has none.
+    pub fn search_text(&self) -> Option<String> {
+        let texts = [&self.label, &self.dataset, &self.file_name].into_iter().flatten().chain(&self.tags);
+        let texts: Vec<_> = texts.map(|text| text.to_lowercase()).collect();
+        (!texts.is_empty()).then(|| texts.join("\n"))
     }
 
     /// Returns true if a start of `kind` with `key` repeats the one that made this task.
@@ -144,6 +156,10 @@ pub struct NewTask {
     pub total: Option<u64>,
     /// Label chosen by the client, up to 200 characters.
     pub label: Option<String>,
+    /// Dataset that the task reads or writes.
+    pub dataset: Option<String>,
+    /// Name of the file that the task reads.
+    pub file_name: Option<String>,
     /// Earliest time at which the task may run. None: immediately.
     pub start_at: Option<Timestamp>,
     /// Key that only one unfinished task may have.
@@ -173,6 +189,8 @@ impl NewTask {
             unit,
             total: None,
             label: None,
+            dataset: None,
+            file_name: None,
             start_at: None,
             unique_key: None,
             idempotency_key: None,

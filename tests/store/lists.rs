@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use pausa::store::{Filter, Page, Store};
+use pausa::store::{Claimant, Filter, ListOrder, Page, SearchText, Store, TimeRange};
 use pausa::task::change::End;
-use pausa::task::{State, Task, TaskId, Verb};
+use pausa::task::{ControlRequest, State, Task, TaskError, TaskId, Verb};
 
 use super::test_store::{TestStore, at, control, create, end, node, plain, request, running, task_with};
 use crate::harness::caller;
@@ -78,8 +78,9 @@ pub async fn pages_contain_each_task_once_in_both_directions(test_store: &TestSt
         assert_eq!(store.count(caller(), &filter).await.unwrap(), wanted.len() as u64, "{filter:?}");
     }
     let between = |after: usize, before: usize| Page {
-        after: Some(newest_first[after].id),
-        before: Some(newest_first[before].id),
+        order: ListOrder::CreatedDesc,
+        after: Some(newest_first[after].id.into()),
+        before: Some(newest_first[before].id.into()),
         limit: 4,
         from_end: false,
     };
@@ -89,24 +90,162 @@ pub async fn pages_contain_each_task_once_in_both_directions(test_store: &TestSt
 }
 
 async fn forward(store: &Store, filter: &Filter, limit: u32) -> Vec<TaskId> {
-    let (mut found, mut page) = (Vec::new(), Page { limit, ..Page::default() });
+    forward_in(store, filter, ListOrder::CreatedDesc, limit).await
+}
+
+async fn backward(store: &Store, filter: &Filter, limit: u32) -> Vec<TaskId> {
+    backward_in(store, filter, ListOrder::CreatedDesc, limit).await
+}
+
+async fn forward_in(store: &Store, filter: &Filter, order: ListOrder, limit: u32) -> Vec<TaskId> {
+    let (mut found, mut page) = (Vec::new(), Page { limit, order, ..Page::default() });
     loop {
         let tasks = store.list(caller(), filter, page).await.unwrap().0;
         assert!(tasks.len() <= limit as usize);
         let Some(last) = tasks.last() else { return found };
-        page.after = Some(last.id);
+        page.after = Some(order.cursor(last));
         found.extend(ids(&tasks));
     }
 }
 
-async fn backward(store: &Store, filter: &Filter, limit: u32) -> Vec<TaskId> {
-    let (mut found, mut page) = (Vec::new(), Page { limit, from_end: true, ..Page::default() });
+async fn backward_in(store: &Store, filter: &Filter, order: ListOrder, limit: u32) -> Vec<TaskId> {
+    let (mut found, mut page) = (Vec::new(), Page { limit, order, from_end: true, ..Page::default() });
     loop {
         let tasks = store.list(caller(), filter, page).await.unwrap().0;
         let Some(first) = tasks.first() else { return found };
-        page.before = Some(first.id);
+        page.before = Some(order.cursor(first));
         found.splice(0..0, ids(&tasks));
     }
+}
+
+/// The orders of lists.
+pub const ORDERS: [ListOrder; 5] = [
+    ListOrder::CreatedDesc,
+    ListOrder::CreatedAsc,
+    ListOrder::FinishedDesc,
+    ListOrder::UpdatedDesc,
+    ListOrder::PriorityDesc,
+];
+
+/// Returns filters of each kind, alone and together.
+pub fn filters(tasks: &[Arc<Task>]) -> Vec<Filter> {
+    let texts = |texts: &[&str]| Some(texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>());
+    let search = |text: &str| Filter { search: Some(SearchText::new(text)), ..Filter::default() };
+    let between = |after, before| TimeRange { after: Some(at(after)), before: Some(at(before)) };
+    let states = Some(vec![State::Failed, State::Running]);
+    let id = tasks[3].id.to_string();
+    vec![
+        Filter::default(),
+        Filter { ids: Some(tasks.iter().step_by(5).map(|task| task.id).collect()), ..Filter::default() },
+        Filter { kinds: texts(&["pi", "import"]), ..Filter::default() },
+        Filter { states: states.clone(), ..Filter::default() },
+        Filter { label: Some("Invoice 7".into()), ..Filter::default() },
+        Filter { datasets: texts(&["people", "sales"]), ..Filter::default() },
+        Filter { datasets: texts(&["people"]), states: states.clone(), kinds: texts(&["pi"]), ..Filter::default() },
+        Filter { tags: texts(&["red", "blue"]), ..Filter::default() },
+        Filter { tags: texts(&["red"]), states: states.clone(), datasets: texts(&["people"]), ..Filter::default() },
+        Filter { created_by: Some("alice".into()), ..Filter::default() },
+        Filter { error_codes: texts(&["INTERNAL", "OUT_OF_PAPER"]), ..Filter::default() },
+        Filter { created: between(20, 70), ..Filter::default() },
+        Filter { finished: between(110, 160), kinds: texts(&["import"]), ..Filter::default() },
+        search("INVOICE"),
+        search("voice 7"),
+        search("7"),
+        search("Z\u{fc}rich"),
+        search("blu"),
+        search("p\"le' %_"),
+        search(&id[..30]),
+        search(&id[..3]),
+        Filter { states, datasets: texts(&["people"]), ..search("nvoic") },
+        Filter { kinds: texts(&["pi"]), ..search("no such text") },
+    ]
+}
+
+/// Creates tasks that differ in all that filters ask for.
+pub async fn varied(store: &Store, count: i64) -> Vec<Arc<Task>> {
+    let mut tasks = Vec::new();
+    for n in 0..count {
+        let task = task_with(|new| {
+            new.kind = if n % 3 == 0 { "pi" } else { "import" }.into();
+            new.label = (n % 4 != 0).then(|| format!("Invoice {}", n % 9));
+            new.dataset =
+                (n % 5 == 0).then(|| ["people", "sales", "Z\u{fc}rich"][usize::try_from(n).unwrap() % 3].into());
+            new.tags =
+                [(2, "blue"), (3, "red")].into_iter().filter(|(m, _)| n % m == 0).map(|tag| tag.1.into()).collect();
+            new.created_by = ["alice", "bob"][usize::from(n % 11 != 0)].into();
+            new.priority = [0, 0, 0, 50, -7][usize::try_from(n).unwrap() % 5];
+            new.file_name = (n % 7 == 0).then(|| "peop\"le' %_.csv".into());
+        });
+        // An ID begins with the time of the creation.
+        let millis = u64::try_from(at(n).as_millisecond()).unwrap();
+        let rest = task.id.as_uuid().into_bytes()[6..].try_into().unwrap();
+        let id = TaskId::from(uuid::Builder::from_unix_timestamp_millis(millis, &rest).into_uuid());
+        let at_its_time = Task { id, created_at: at(n), updated_at: at(n), ..task };
+        tasks.push(create(store, at_its_time).await);
+    }
+    let claimant = Claimant::new(node("a").node, ["import", "pi"]);
+    for task in store.claim(&claimant, at(100), usize::try_from(count).unwrap() * 3 / 4).await.unwrap() {
+        let error = |code: &str| TaskError::new(code, "it failed");
+        let end = match tasks.iter().position(|other| other.id == task.id).unwrap() % 6 {
+            0 => End::Fail(error("INTERNAL")),
+            1 => End::Fail(error("OUT_OF_PAPER")),
+            2 => continue,
+            _ => End::Done,
+        };
+        let second = 100 + i64::try_from(task.id.as_uuid().as_u128() % 97).unwrap();
+        store.end(&task, None, end, ControlRequest { at: at(second), ..request() }).await.unwrap();
+    }
+    for task in &mut tasks {
+        *task = store.get(caller(), task.id).await.unwrap().unwrap();
+    }
+    tasks
+}
+
+/// Returns the matching tasks in the order, as the program compares them.
+fn wanted(tasks: &[Arc<Task>], filter: &Filter, order: ListOrder) -> Vec<TaskId> {
+    let mut matching: Vec<_> = tasks.iter().filter(|task| filter.matches(task)).collect();
+    matching.sort_by_key(|task| (order.cursor(task).key, task.id));
+    if order.is_descending() {
+        matching.reverse();
+    }
+    matching.into_iter().map(|task| task.id).collect()
+}
+
+pub async fn each_filter_finds_its_tasks_in_each_order(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
+    let tasks = varied(&store, 90).await;
+    for filter in filters(&tasks) {
+        for order in ORDERS {
+            let wanted = wanted(&tasks, &filter, order);
+            for limit in [7, 100] {
+                assert_eq!(forward_in(&store, &filter, order, limit).await, wanted, "{filter:?} {order:?} forward");
+                assert_eq!(backward_in(&store, &filter, order, limit).await, wanted, "{filter:?} {order:?} backward");
+            }
+            assert_eq!(store.count(caller(), &filter).await.unwrap(), wanted.len() as u64, "{filter:?}");
+        }
+    }
+}
+
+/// Among more tasks than a search reads in the order of the list, the index of texts finds the old ones.
+pub async fn a_search_finds_old_tasks_by_the_index_of_texts(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
+    let tasks = varied(&store, 30).await;
+    let newer = std::iter::repeat_with(|| task_with(|new| new.label = Some("other".into()))).take(2500).collect();
+    store.create_batch(caller(), newer, super::test_store::MANY).await.unwrap();
+    for text in ["INVOICE", "voice 7", "Z\u{fc}rich", "p\"le' %_", &tasks[3].id.to_string()[..30], "no such text", "e"]
+    {
+        let filter = Filter { search: Some(SearchText::new(text)), ..Filter::default() };
+        for order in ORDERS {
+            let found = forward_in(&store, &filter, order, 1000).await;
+            let old: Vec<_> = found.into_iter().filter(|id| tasks.iter().any(|task| task.id == *id)).collect();
+            assert_eq!(old, wanted(&tasks, &filter, order), "{text} {order:?}");
+        }
+    }
+    let finished = tasks.iter().find(|task| task.state == State::Completed && task.label.is_some()).unwrap();
+    let filter = Filter { search: Some(SearchText::new("invoice")), ..Filter::default() };
+    assert!(forward(&store, &filter, 1000).await.contains(&finished.id));
+    store.delete(caller(), finished, at(300)).await.unwrap();
+    assert!(!forward(&store, &filter, 1000).await.contains(&finished.id));
 }
 
 pub async fn the_history_records_who_changed_a_task_and_why(test_store: &TestStore) {

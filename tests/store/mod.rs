@@ -11,9 +11,11 @@ mod moments;
 mod nodes;
 mod only_postgres;
 mod only_sqlite;
+mod plans;
 mod priorities;
 mod short;
 mod starts;
+mod tallies;
 pub mod test_store;
 mod texts;
 mod updates;
@@ -58,6 +60,11 @@ stories! {
     starts::a_start_is_refused_when_too_many_tasks_wait,
     lists::each_condition_of_a_filter_narrows_the_list,
     lists::pages_contain_each_task_once_in_both_directions,
+    lists::each_filter_finds_its_tasks_in_each_order,
+    lists::a_search_finds_old_tasks_by_the_index_of_texts,
+    tallies::matching_tasks_are_counted_by_kind_and_state,
+    tallies::a_count_of_many_tasks_says_that_it_is_not_exact,
+    plans::each_list_is_read_by_an_index,
     lists::the_history_records_who_changed_a_task_and_why,
     claims::the_oldest_tasks_are_claimed_first_up_to_the_limit,
     claims::two_nodes_never_claim_the_same_task,

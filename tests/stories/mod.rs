@@ -12,6 +12,7 @@ mod folders;
 mod idempotency;
 mod large;
 mod limits;
+mod lists;
 mod logs;
 mod odd_files;
 mod request_rates;

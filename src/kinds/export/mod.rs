@@ -55,6 +55,10 @@ impl Kind for Export {
         Ok(TaskPlan { unit: Unit::Rows, total: None, unique_key: None, upload: None, concurrency_key: None })
     }
 
+    fn dataset(&self, spec: &serde_json::Value) -> Option<String> {
+        Some(super::read_spec::<ExportSpec>(spec).ok()?.dataset.to_string())
+    }
+
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason> {
         let (datasets, own) = (Arc::clone(&self.datasets), context.clone());
         // Continues after an abort: its queries in the database have ended when it returns.

@@ -88,6 +88,14 @@ impl Kind for Import {
         })
     }
 
+    fn dataset(&self, spec: &serde_json::Value) -> Option<String> {
+        Some(super::read_spec::<ImportSpec>(spec).ok()?.dataset.to_string())
+    }
+
+    fn file_name(&self, spec: &serde_json::Value) -> Option<String> {
+        super::read_spec::<ImportSpec>(spec).ok()?.source.file_name()
+    }
+
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason> {
         load::run(self, context).await
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::datasets::{Column, DatasetName, PublishMode};
+use crate::task::text;
 
 /// Spec of an import.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,6 +46,20 @@ pub enum FileSource {
     Path(String),
     /// URL (http or https). May contain a password: never shown.
     Url(String),
+}
+
+impl FileSource {
+    /// Returns the name of the file. None for an upload, which has a name of its own.
+    pub fn file_name(&self) -> Option<String> {
+        let place = match self {
+            FileSource::Upload(_) => return None,
+            FileSource::Path(path) => path,
+            // Only the path: what stands before it may have a password.
+            FileSource::Url(url) => url.split(['?', '#']).next()?.split_once("://")?.1.split_once('/')?.1,
+        };
+        let name = place.rsplit('/').next().unwrap_or_default();
+        (!name.is_empty()).then(|| text::storable(name, text::FILE_NAME))
+    }
 }
 
 /// Format of a CSV file.

@@ -63,7 +63,7 @@ const fn integer(
 }
 
 /// Every column of the table `tasks`.
-pub static TASK_COLUMNS: [TaskColumn; 51] = [
+pub static TASK_COLUMNS: [TaskColumn; 54] = [
     text("id", Start, |task| task.id.to_string().into(), |task, cell| cell.parsed().map(|id| task.id = id)),
     text("kind", Start, |task| (&*task.kind).into(), |task, cell| cell.text().map(|kind| task.kind = kind)),
     text(
@@ -72,6 +72,20 @@ pub static TASK_COLUMNS: [TaskColumn; 51] = [
         |task| task.label.as_deref().into(),
         |task, cell| cell.text_if().map(|label| task.label = label),
     ),
+    text(
+        "dataset",
+        Start,
+        |task| task.dataset.as_deref().into(),
+        |task, cell| cell.text_if().map(|dataset| task.dataset = dataset),
+    ),
+    text(
+        "file_name",
+        Start,
+        |task| task.file_name.as_deref().into(),
+        |task, cell| cell.text_if().map(|name| task.file_name = name),
+    ),
+    // Only for searches. A trigger keeps the index of its parts.
+    text("search_text", StartAndChange, |task| task.search_text().into(), |_, _| Ok(())),
     text("spec", Start, |task| (&*task.spec).into(), |task, cell| cell.text().map(|spec| task.spec = spec)),
     text(
         "unit",
