@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{ID, Interface, MergedObject};
 
 use crate::gql::progress::ProgressObject;
-use crate::gql::scalars::{Count, DateTime};
+use crate::gql::scalars::{Count, DateTime, Json};
 use crate::gql::task::{ResultFileObject, StateChangeObject, TaskErrorObject, TaskState};
 use crate::kinds::api::TaskKind;
 use crate::kinds::custom::api::{CustomStart, CustomTask};
@@ -41,6 +41,11 @@ macro_rules! define_union {
                 name = "created_by",
                 ty = "&str",
                 desc = "Subject of the caller that started the task. `anonymous` if it has not identified itself."
+            ),
+            field(
+                name = "spec",
+                ty = "Json",
+                desc = "What the task was asked to do, in the shape of the input of its start, with the values that updateTask changed since. Passed to that start, edited or not, it starts the same again. Secrets are shown as *** (passwords in URLs, values of headers such as Authorization), which a start refuses: replace them. The idempotency key is left out, a delay of a timer is shown as its time, and an uploaded file as its uploadId. Of a CustomTask it is the field spec of the input of startCustom."
             ),
             field(name = "progress", ty = "ProgressObject", desc = "Progress as of the last commit."),
             field(

@@ -7,6 +7,7 @@ pub mod idempotency;
 pub mod paging;
 pub mod progress;
 pub mod scalars;
+pub mod secrets;
 pub mod start_fields;
 mod starts;
 pub mod task;

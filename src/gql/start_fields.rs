@@ -3,9 +3,12 @@
 use async_graphql::InputObject;
 use jiff::Timestamp;
 
+use serde_json::Value;
+
 use super::error::{self, Result};
+use super::scalars::Json;
 use crate::runner::StartOptions;
-use crate::task::IdempotencyKey;
+use crate::task::{IdempotencyKey, Task};
 
 /// The fields that the input of every start has.
 #[derive(InputObject)]
@@ -21,6 +24,32 @@ pub struct StartFields {
     /// Idempotency key, up to 200 characters. A repeated call with the same key and input returns the first call's task. The
     /// same key with another input or another kind of task is refused with CONFLICT and the ID of that task.
     pub idempotency_key: Option<String>,
+}
+
+/// Returns the fields that would start `task` again, as JSON, with `own`: those of its kind. Null values are left out.
+///
+/// # Errors
+/// INTERNAL if `own` is no object.
+pub fn spec_of(task: &Task, mut own: Value) -> Result<Json> {
+    let fields = own.as_object_mut().ok_or_else(|| error::internal("the fields of a kind are no object"))?;
+    fields.retain(|_, value| !value.is_null());
+    let common = [
+        ("label", task.label.clone().map(Value::from)),
+        ("tags", (!task.tags.is_empty()).then(|| task.tags.clone().into())),
+        ("priority", Some(task.priority.into())),
+    ];
+    fields.extend(common.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
+    Ok(Json(own))
+}
+
+/// Returns the field startAt of a task that may be started in the future, as JSON.
+pub fn start_at_of(task: &Task) -> Value {
+    task.start_at.map(|at| at.to_string()).into()
+}
+
+/// Returns the limit of rows per second in force: the one that `task` has been given since, else the one of its spec.
+pub fn rate_of(task: &Task, of_spec: Option<f64>) -> Option<f64> {
+    task.max_rows_per_second.or(of_spec).filter(|rate| *rate > 0.0)
 }
 
 impl StartFields {

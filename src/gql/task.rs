@@ -7,7 +7,7 @@ use async_graphql::{Context, Enum, ID, Object, OutputType, SimpleObject};
 use super::budget::Budget;
 use super::error::{self, Result};
 use super::progress::ProgressObject;
-use super::scalars::{Count, DateTime};
+use super::scalars::{Count, DateTime, Json};
 use crate::access::Caller;
 use crate::state::AppState;
 use crate::task::{self, State, Task, Verb};
@@ -134,12 +134,16 @@ pub struct StateChangeObject {
 pub struct TaskFields<K> {
     task: Arc<Task>,
     kind: K,
+    spec: SpecFn,
 }
 
+/// Returns what a task was asked to do, as clients see it.
+pub type SpecFn = fn(&Task) -> Result<Json>;
+
 impl<K> TaskFields<K> {
-    /// The fields of `task`, which the API shows as a task of `kind`.
-    pub fn new(task: Arc<Task>, kind: K) -> TaskFields<K> {
-        TaskFields { task, kind }
+    /// The fields of `task`, which the API shows as a task of `kind` with a spec.
+    pub fn new(task: Arc<Task>, kind: K, spec: SpecFn) -> TaskFields<K> {
+        TaskFields { task, kind, spec }
     }
 }
 
@@ -178,6 +182,14 @@ impl<K: OutputType + Copy> TaskFields<K> {
     /// Tags, sorted. At most 16.
     pub async fn tags(&self) -> &[String] {
         &self.task.tags
+    }
+
+    /// What the task was asked to do, in the shape of the input of its start, with the values that updateTask changed since. Passed to
+    /// that start, edited or not, it starts the same again. Secrets are shown as *** (passwords in URLs, values of headers such as
+    /// Authorization), which a start refuses: replace them. The idempotency key is left out, a delay of a timer is shown as its time,
+    /// and an uploaded file as its uploadId. Of a CustomTask it is the field spec of the input of startCustom.
+    pub async fn spec(&self) -> Result<Json> {
+        (self.spec)(&self.task)
     }
 
     /// Subject of the caller that started the task. `anonymous` if it has not identified itself.
@@ -261,14 +273,14 @@ impl From<task::StateChange> for StateChangeObject {
 
 /// Defines a type of the API from the fields that all tasks have and the kind's own ones.
 macro_rules! task_type {
-    ($(#[$doc:meta])* $name:ident, $fields:ident, $kinds:ident::$kind:ident) => {
+    ($(#[$doc:meta])* $name:ident, $fields:ident, $kinds:ident::$kind:ident, $spec:ident) => {
         $(#[$doc])*
         #[derive(async_graphql::MergedObject)]
         pub struct $name($crate::gql::task::TaskFields<$kinds>, $fields);
 
         impl From<std::sync::Arc<$crate::task::Task>> for $name {
             fn from(task: std::sync::Arc<$crate::task::Task>) -> $name {
-                let common = $crate::gql::task::TaskFields::new(std::sync::Arc::clone(&task), $kinds::$kind);
+                let common = $crate::gql::task::TaskFields::new(std::sync::Arc::clone(&task), $kinds::$kind, $spec);
                 $name(common, $fields(task))
             }
         }

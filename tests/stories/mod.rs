@@ -21,6 +21,7 @@ mod retention;
 mod rows;
 mod settings;
 mod sources;
+mod specs;
 mod texts;
 mod tour;
 mod traces;

@@ -16,7 +16,7 @@ use crate::task::{State, Task};
 
 task_type! {
     /// Task of a kind registered by the embedding program.
-    CustomTask, CustomFields, TaskKind::Custom
+    CustomTask, CustomFields, TaskKind::Custom, spec_input
 }
 
 /// The fields that only custom tasks have.
@@ -29,16 +29,15 @@ impl CustomFields {
         &self.0.kind
     }
 
-    /// Input of the task, as given to startCustom.
-    async fn spec(&self) -> Result<Json> {
-        serde_json::from_str(&self.0.spec).map(Json).map_err(error::internal)
-    }
-
     /// Data of the last checkpoint. Null before COMPLETED.
     async fn output(&self) -> Result<Option<Json>> {
         let cursor = self.0.cursor.as_deref().filter(|_| self.0.state == State::Completed);
         cursor.map(serde_json::from_str).transpose().map(|output| output.map(Json)).map_err(error::internal)
     }
+}
+
+fn spec_input(task: &Task) -> Result<Json> {
+    serde_json::from_str(&task.spec).map(Json).map_err(error::internal)
 }
 
 /// Input of startCustom.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, InputObject, Object};
 
-use super::NAME;
+use super::{NAME, input};
 use super::spec::{self, ExportSpec};
 use crate::access::Caller;
 use crate::datasets::{self, ColumnFilter, DatasetName};
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
-use crate::gql::scalars::{Count, DateTime};
-use crate::gql::start_fields::StartFields;
+use crate::gql::scalars::{Count, DateTime, Json};
+use crate::gql::start_fields::{self, StartFields};
 use crate::gql::task::task_type;
 use crate::kinds::api::TaskKind;
 use crate::state::AppState;
@@ -19,7 +19,7 @@ use crate::task::Task;
 
 task_type! {
     /// Export of a dataset to a CSV file. It contains the rows that the dataset had when the export started to run.
-    ExportTask, ExportFields, TaskKind::Export
+    ExportTask, ExportFields, TaskKind::Export, spec_input
 }
 
 /// The fields that only exports have.
@@ -29,14 +29,25 @@ pub struct ExportFields(Arc<Task>);
 impl ExportFields {
     /// Name of the exported dataset.
     async fn dataset(&self) -> Result<String> {
-        let spec: ExportSpec = serde_json::from_str(&self.0.spec).map_err(error::internal)?;
-        Ok(spec.dataset.to_string())
+        Ok(stored_spec(&self.0)?.dataset.to_string())
     }
 
     /// Number of rows written to the file.
     async fn rows_exported(&self) -> Count {
         Count(self.0.progress.done)
     }
+}
+
+fn stored_spec(task: &Task) -> Result<ExportSpec> {
+    serde_json::from_str(&task.spec).map_err(error::internal)
+}
+
+fn spec_input(task: &Task) -> Result<Json> {
+    let spec = stored_spec(task)?;
+    let rate = start_fields::rate_of(task, spec.max_rows_per_second);
+    let mut fields = input::fields(spec, rate);
+    fields["startAt"] = start_fields::start_at_of(task);
+    start_fields::spec_of(task, fields)
 }
 
 /// Compression of the exported file.

@@ -7,6 +7,7 @@ pub mod api;
 mod chunks;
 mod container;
 mod file;
+mod input;
 mod spec;
 mod writer;
 

@@ -8,14 +8,15 @@ use encoding_rs::Encoding;
 use serde_json::json;
 
 use super::spec::{BadRows, CsvFormat, FileSource, ImportSpec};
-use super::{NAME, load, source};
+use super::{NAME, input, load, source};
 use crate::access::Caller;
 use crate::datasets::{Column, DatasetName, PublishMode};
 use crate::gql::column::ColumnTypeEnum;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
-use crate::gql::scalars::{Count, DateTime, UploadScalar};
-use crate::gql::start_fields::StartFields;
+use crate::gql::secrets;
+use crate::gql::scalars::{Count, DateTime, Json, UploadScalar};
+use crate::gql::start_fields::{self, StartFields};
 use crate::gql::task::{ResultFileObject, task_type};
 use crate::kinds::{self, api::TaskKind};
 use crate::spawn::spawn_blocking;
@@ -24,7 +25,7 @@ use crate::task::{IdempotencyKey, State, Task};
 
 task_type! {
     /// Import of a CSV file into a dataset. Its rows become visible all at once, when it is COMPLETED.
-    ImportTask, ImportFields, TaskKind::Import
+    ImportTask, ImportFields, TaskKind::Import, spec_input
 }
 
 /// The fields that only imports have.
@@ -34,8 +35,7 @@ pub struct ImportFields(Arc<Task>);
 impl ImportFields {
     /// Name of the dataset that the import fills.
     async fn dataset(&self) -> Result<String> {
-        let spec: ImportSpec = serde_json::from_str(&self.0.spec).map_err(error::internal)?;
-        Ok(spec.dataset.to_string())
+        Ok(stored_spec(&self.0)?.dataset.to_string())
     }
 
     /// Number of bad rows that were written to the rejects. Also counted for an import that FAILED because of maxBadRows. 0 when
@@ -59,6 +59,18 @@ impl ImportFields {
         let rolled_back = self.0.state == State::Terminated;
         Count(if rolled_back { 0 } else { self.0.progress.done })
     }
+}
+
+fn stored_spec(task: &Task) -> Result<ImportSpec> {
+    serde_json::from_str(&task.spec).map_err(error::internal)
+}
+
+fn spec_input(task: &Task) -> Result<Json> {
+    let spec = stored_spec(task)?;
+    let rate = start_fields::rate_of(task, spec.max_rows_per_second);
+    let mut fields = input::fields(spec, rate);
+    fields["startAt"] = start_fields::start_at_of(task);
+    start_fields::spec_of(task, fields)
 }
 
 /// Source of the file: exactly one field.
@@ -217,7 +229,10 @@ async fn parse_input(app: &AppState, caller: &Caller, input: StartImportInput) -
             FileSource::Upload(check_upload(app, caller, "source.upload", id).await?)
         }
         ImportSource::UploadId(ID(id)) => FileSource::Upload(check_upload(app, caller, "source.uploadId", id).await?),
-        ImportSource::Url(url) => FileSource::Url(url),
+        ImportSource::Url(url) => {
+            secrets::refuse_masked_url("source.url", &url)?;
+            FileSource::Url(url)
+        }
         ImportSource::Path(name) => check_path(app, name).await?,
     };
     let csv = input.csv.map_or_else(|| Ok(CsvFormat::default()), parse_format)?;

@@ -8,6 +8,7 @@ pub mod api;
 mod columns;
 mod header;
 mod infer;
+mod input;
 mod inspect;
 mod load;
 mod position;

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, InputObject, Object};
+use serde_json::json;
 
 use super::{NAME, PiSpec};
 use crate::access::Caller;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
-use crate::gql::scalars::DateTime;
-use crate::gql::start_fields::StartFields;
+use crate::gql::scalars::{DateTime, Json};
+use crate::gql::start_fields::{self, StartFields};
 use crate::gql::task::task_type;
 use crate::kinds::api::TaskKind;
 use crate::state::AppState;
@@ -18,7 +19,7 @@ use crate::task::Task;
 task_type! {
     /// Computation of digits of pi. Its result is digits_of_pi_ID.zip with the entry digits_of_pi_ID.txt. The text is `3.` and
     /// the digits, truncated and not rounded, in UTF-8 without a line end.
-    PiTask, PiFields, TaskKind::Pi
+    PiTask, PiFields, TaskKind::Pi, spec_input
 }
 
 /// The fields that only computations of pi have.
@@ -28,9 +29,17 @@ pub struct PiFields(Arc<Task>);
 impl PiFields {
     /// Number of digits after the decimal point.
     async fn digits(&self) -> Result<i32> {
-        let spec: PiSpec = serde_json::from_str(&self.0.spec).map_err(error::internal)?;
-        Ok(i32::try_from(spec.digits).unwrap_or(i32::MAX))
+        Ok(i32::try_from(stored_spec(&self.0)?.digits).unwrap_or(i32::MAX))
     }
+}
+
+fn stored_spec(task: &Task) -> Result<PiSpec> {
+    serde_json::from_str(&task.spec).map_err(error::internal)
+}
+
+fn spec_input(task: &Task) -> Result<Json> {
+    let PiSpec { digits } = stored_spec(task)?;
+    start_fields::spec_of(task, json!({ "digits": digits, "startAt": start_fields::start_at_of(task) }))
 }
 
 /// Input of startPiJob.

@@ -9,12 +9,13 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::spec::{self, TimerSpec};
-use super::{NAME, TimerCursor};
+use super::{NAME, TimerCursor, input};
 use crate::access::Caller;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
-use crate::gql::scalars::DateTime;
-use crate::gql::start_fields::StartFields;
+use crate::gql::scalars::{DateTime, Json};
+use crate::gql::secrets;
+use crate::gql::start_fields::{self, StartFields};
 use crate::gql::task::task_type;
 use crate::kinds::api::TaskKind;
 use crate::runner::StartOptions;
@@ -26,7 +27,7 @@ const MAX_TIMERS: usize = 1000;
 
 task_type! {
     /// Timer that sends a webhook, an HTTP POST, at a given time. It survives crashes and restarts.
-    TimerTask, TimerFields, TaskKind::Timer
+    TimerTask, TimerFields, TaskKind::Timer, spec_input
 }
 
 /// The fields that only timers have.
@@ -41,13 +42,13 @@ impl TimerFields {
 
     /// Time at which the timer fires.
     async fn fires_at(&self) -> Result<DateTime> {
-        Ok(self.spec()?.at.into())
+        Ok(fires_at(&self.0, &self.spec()?).into())
     }
 
     /// Time until firesAt, in seconds. 0 from then on.
     async fn seconds_left(&self, ctx: &Context<'_>) -> Result<f64> {
         let now = ctx.data_unchecked::<AppState>().clock.now();
-        Ok(now.duration_until(self.spec()?.at).as_secs_f64().max(0.0))
+        Ok(now.duration_until(fires_at(&self.0, &self.spec()?)).as_secs_f64().max(0.0))
     }
 
     /// Delivery guarantee when the outcome of an attempt is unknown.
@@ -66,8 +67,23 @@ impl TimerFields {
 
 impl TimerFields {
     fn spec(&self) -> Result<TimerSpec> {
-        serde_json::from_str(&self.0.spec).map_err(error::internal)
+        stored_spec(&self.0)
     }
+}
+
+fn stored_spec(task: &Task) -> Result<TimerSpec> {
+    serde_json::from_str(&task.spec).map_err(error::internal)
+}
+
+fn spec_input(task: &Task) -> Result<Json> {
+    let spec = stored_spec(task)?;
+    let at = fires_at(task, &spec);
+    start_fields::spec_of(task, input::fields(spec, at))
+}
+
+/// Returns when the timer fires: the time that it has been given since, else the one of its spec.
+fn fires_at(task: &Task, spec: &TimerSpec) -> Timestamp {
+    task.start_at.unwrap_or(spec.at)
 }
 
 /// One attempt of a timer.
@@ -181,6 +197,10 @@ impl DelayInput {
 impl StartTimerInput {
     /// Returns the spec and the options of the start, counted from `now`.
     fn into_start(self, now: Timestamp, idempotency_key: Option<IdempotencyKey>) -> Result<(Value, StartOptions)> {
+        secrets::refuse_masked_url("url", &self.url)?;
+        for header in self.headers.iter().flatten() {
+            secrets::refuse_masked_header("headers", &header.value)?;
+        }
         let at = self.when.fires_at(now)?;
         // The store keeps whole microseconds; the next one is not early.
         let at = Timestamp::from_microsecond(at.as_microsecond())

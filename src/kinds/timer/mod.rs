@@ -5,6 +5,7 @@ pub mod api;
 mod attempt;
 mod count;
 mod decision;
+mod input;
 mod log;
 mod signature;
 pub mod spec;
