@@ -62,7 +62,7 @@ impl ControlMutation {
         expiry: Option<PauseExpiryInput>,
     ) -> Result<TaskObject> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
-        let expiry = expiry.map(|expiry| expiry.validate(app)).transpose()?;
+        let expiry = expiry.map(|expiry| expiry.validate(app, "expiry")).transpose()?;
         let request = ControlRequest {
             expiry,
             default_expiry: app.runner.default_expiry(),
@@ -140,12 +140,15 @@ impl ControlMutation {
 }
 
 impl PauseExpiryInput {
-    fn validate(self, app: &AppState) -> Result<PauseExpiry> {
+    /// Returns the expiry, if it is allowed. `field` is its name in the input.
+    pub(super) fn validate(self, app: &AppState, field: &str) -> Result<PauseExpiry> {
         if self.then == ControlVerb::Pause {
-            return Err(error::bad_input("expiry.then", "expiry.then must be RESUME or TERMINATE."));
+            let field = format!("{field}.then");
+            return Err(error::bad_input(&field, format!("{field} must be RESUME or TERMINATE.")));
         }
         if self.at.0 <= app.clock.now() {
-            return Err(error::bad_input("expiry.at", format!("expiry.at must be in the future, got {}.", self.at.0)));
+            let field = format!("{field}.at");
+            return Err(error::bad_input(&field, format!("{field} must be in the future, got {}.", self.at.0)));
         }
         Ok(PauseExpiry { at: self.at.0, then: self.then.into() })
     }
@@ -153,12 +156,12 @@ impl PauseExpiryInput {
 
 impl AppState {
     /// Makes the control request of a client.
-    fn control_request(&self, caller: &Caller, reason: Option<String>) -> Result<ControlRequest> {
+    pub(super) fn control_request(&self, caller: &Caller, reason: Option<String>) -> Result<ControlRequest> {
         BadInput::check_text("reason", reason.as_deref(), text::REASON).map_err(error::from_input)?;
         Ok(ControlRequest { reason, ..caller.request(self.clock.now()) })
     }
 
-    async fn task(&self, caller: &Caller, id: TaskId) -> Result<Arc<Task>> {
+    pub(super) async fn task(&self, caller: &Caller, id: TaskId) -> Result<Arc<Task>> {
         let task = self.store.get(caller, id).await.map_err(error::from_store)?;
         task.ok_or_else(|| error::task_not_found(id))
     }

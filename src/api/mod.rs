@@ -9,6 +9,7 @@ mod filter;
 mod kinds;
 mod query;
 mod subscription;
+mod update;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use self::datasets::DatasetMutation;
 use self::kinds::Starts;
 use self::query::Query;
 use self::subscription::SubscriptionRoot;
+use self::update::UpdateMutation;
 use crate::access::Caller;
 use crate::gql::budget::BudgetExtension;
 use crate::gql::scalars::{Count, DateTime, UploadScalar};
@@ -43,7 +45,7 @@ type ApiSchema = Schema<Query, Mutation, SubscriptionRoot>;
 
 /// Mutations.
 #[derive(Default, MergedObject)]
-pub struct Mutation(Starts, ControlMutation, DatasetMutation);
+pub struct Mutation(Starts, ControlMutation, UpdateMutation, DatasetMutation);
 
 impl Api {
     /// Builds the API over `app`.

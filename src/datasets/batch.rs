@@ -104,6 +104,23 @@ impl Batch {
         self.rows -= 1;
     }
 
+    /// Keeps the first `rows` rows, and returns the others.
+    pub fn split_off(&mut self, rows: usize) -> Batch {
+        let cells = (rows * self.width).min(self.ends.len());
+        let bytes = self.start(cells);
+        let mut ends = self.ends.split_off(cells);
+        ends.iter_mut().for_each(|end| *end -= bytes);
+        let rest = self.rows.saturating_sub(rows);
+        self.rows -= rest;
+        Batch {
+            width: self.width,
+            rows: rest,
+            data: self.data.split_off(bytes),
+            ends,
+            nulls: self.nulls.split_off(cells),
+        }
+    }
+
     /// Returns the number of rows.
     #[inline]
     pub fn len(&self) -> usize {
@@ -236,6 +253,18 @@ mod tests {
         batch.remove_row(0);
         batch.push_row([Some("b"), Some("c")]).unwrap();
         assert_eq!(cells(&batch), [[None, Some("z")], [Some("b"), Some("c")]]);
+    }
+
+    #[test]
+    fn a_batch_is_split_anywhere() {
+        for rows in 0..=4 {
+            let mut first = three();
+            let rest = first.split_off(rows);
+            assert_eq!((first.len(), rest.len()), (rows.min(3), 3 - rows.min(3)));
+            assert_eq!([cells(&first), cells(&rest)].concat(), cells(&three()), "{rows}");
+            first.push_row([Some("b"), None]).unwrap();
+            assert_eq!(cells(&first).pop().unwrap(), [Some("b"), None]);
+        }
     }
 
     #[test]

@@ -114,6 +114,7 @@ fn refused(refusal: &Refusal) -> Error {
         Refusal::Conflict(holder) => {
             conflict(*holder, format!("Unfinished task {holder} uses the same data. Wait for it, or terminate it."))
         }
+        Refusal::Inapplicable { field, state, .. } => with_field(field, invalid_state(refusal.to_string(), *state)),
         Refusal::NotFound(id) => task_not_found(id),
         Refusal::LeaseLost => internal(refusal),
     }

@@ -47,11 +47,6 @@ pub fn start_at_of(task: &Task) -> Value {
     task.start_at.map(|at| at.to_string()).into()
 }
 
-/// Returns the limit of rows per second in force: the one that `task` has been given since, else the one of its spec.
-pub fn rate_of(task: &Task, of_spec: Option<f64>) -> Option<f64> {
-    task.max_rows_per_second.or(of_spec).filter(|rate| *rate > 0.0)
-}
-
 impl StartFields {
     /// Returns the options of the start. `key` is the idempotency key with its input.
     ///

@@ -134,16 +134,22 @@ pub struct StateChangeObject {
 pub struct TaskFields<K> {
     task: Arc<Task>,
     kind: K,
-    spec: SpecFn,
+    view: KindView,
 }
 
-/// Returns what a task was asked to do, as clients see it.
-pub type SpecFn = fn(&Task) -> Result<Json>;
+/// How the API shows the spec of a kind.
+#[derive(Clone, Copy)]
+pub struct KindView {
+    /// Returns what a task was asked to do, as clients see it.
+    pub spec: fn(&Task) -> Result<Json>,
+    /// Returns the limit of rows per second of its spec.
+    pub rate: fn(&Task) -> Result<Option<f64>>,
+}
 
 impl<K> TaskFields<K> {
-    /// The fields of `task`, which the API shows as a task of `kind` with a spec.
-    pub fn new(task: Arc<Task>, kind: K, spec: SpecFn) -> TaskFields<K> {
-        TaskFields { task, kind, spec }
+    /// The fields of `task`, which the API shows as a task of `kind`.
+    pub fn new(task: Arc<Task>, kind: K, view: KindView) -> TaskFields<K> {
+        TaskFields { task, kind, view }
     }
 }
 
@@ -189,7 +195,12 @@ impl<K: OutputType + Copy> TaskFields<K> {
     /// Authorization), which a start refuses: replace them. The idempotency key is left out, a delay of a timer is shown as its time,
     /// and an uploaded file as its uploadId. Of a CustomTask it is the field spec of the input of startCustom.
     pub async fn spec(&self) -> Result<Json> {
-        (self.spec)(&self.task)
+        (self.view.spec)(&self.task)
+    }
+
+    /// Limit in force, in rows per second. Null for no limit, and for kinds that have none. updateTask changes it.
+    pub async fn max_rows_per_second(&self) -> Result<Option<f64>> {
+        Ok(task::rate_in_force(self.task.max_rows_per_second, (self.view.rate)(&self.task)?))
     }
 
     /// Subject of the caller that started the task. `anonymous` if it has not identified itself.
@@ -273,14 +284,14 @@ impl From<task::StateChange> for StateChangeObject {
 
 /// Defines a type of the API from the fields that all tasks have and the kind's own ones.
 macro_rules! task_type {
-    ($(#[$doc:meta])* $name:ident, $fields:ident, $kinds:ident::$kind:ident, $spec:ident) => {
+    ($(#[$doc:meta])* $name:ident, $fields:ident, $kinds:ident::$kind:ident, $view:ident) => {
         $(#[$doc])*
         #[derive(async_graphql::MergedObject)]
         pub struct $name($crate::gql::task::TaskFields<$kinds>, $fields);
 
         impl From<std::sync::Arc<$crate::task::Task>> for $name {
             fn from(task: std::sync::Arc<$crate::task::Task>) -> $name {
-                let common = $crate::gql::task::TaskFields::new(std::sync::Arc::clone(&task), $kinds::$kind, $spec);
+                let common = $crate::gql::task::TaskFields::new(std::sync::Arc::clone(&task), $kinds::$kind, $view);
                 $name(common, $fields(task))
             }
         }

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use super::kind::Failure;
 use super::node_lease::RunLease;
 use super::pool::ComputePool;
-use super::registry::RunSignal;
+use super::registry::{RunSignal, RunSignals};
 use super::report::{CheckpointWrite, LatestCheckpoint};
 use crate::clock::Clock;
 use crate::files::{Files, TaskScratch};
@@ -35,6 +35,7 @@ struct ContextInner {
     clock: Clock,
     pool: ComputePool,
     signal: watch::Receiver<RunSignal>,
+    rate: watch::Receiver<Option<f64>>,
     started: Instant,
     latest: Mutex<LatestCheckpoint>,
     writing: tokio::sync::Mutex<CheckpointWrite>,
@@ -49,7 +50,7 @@ impl Context {
         store: Store,
         files: Files,
         clock: Clock,
-        signal: watch::Receiver<RunSignal>,
+        signals: RunSignals,
         work: Work,
     ) -> Context {
         let (started, threads, pool) = (Clock::monotonic(), TaskTracker::new(), ComputePool::default());
@@ -62,7 +63,8 @@ impl Context {
             files,
             clock,
             pool,
-            signal,
+            signal: signals.signal,
+            rate: signals.rate,
             started,
             latest,
             writing,
@@ -126,6 +128,12 @@ impl Context {
     /// Returns the current time.
     pub fn now(&self) -> Timestamp {
         self.0.clock.now()
+    }
+
+    /// Returns the limit of rows per second that replaces the one of the spec, as it is now and when a client changes it: 0 for no limit,
+    /// None while the spec's own holds.
+    pub fn rate_limit(&self) -> watch::Receiver<Option<f64>> {
+        self.0.rate.clone()
     }
 
     /// Counts the progress that the store has now.

@@ -20,7 +20,9 @@ pub fn on_change(node: &str, bus: &Bus, wakeups: &Wakeups, metrics: &Metrics) ->
     Arc::new(move |change| {
         if let Some(transition) = &change.transition {
             transitions::log(&node, &change.task, transition);
-            metrics.tasks.changed(&change.task);
+            if transition.from != Some(transition.to) {
+                metrics.tasks.changed(&change.task);
+            }
         }
         wakeups.observe(&change.task);
         wakeups.notify(&ChangeEvent::from(change));

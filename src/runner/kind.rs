@@ -35,6 +35,11 @@ pub trait Kind: Send + Sync + 'static {
         true
     }
 
+    /// Returns true if its runs keep to [`Context::rate_limit`], so that clients may change it.
+    fn has_rate_limit(&self) -> bool {
+        false
+    }
+
     /// Does the work, from the last checkpoint on. May be dropped at any `await`.
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason>;
 

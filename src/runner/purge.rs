@@ -11,7 +11,7 @@ use super::Runner;
 use super::deletion::sleep_until_next;
 use super::kind::{Failure, Kind};
 use super::kind_calls::{self, KindCall};
-use super::registry::RunSignal;
+use super::registry::{RunSignal, RunSignals};
 use crate::access::Caller;
 use crate::spawn::spawn_tracked;
 use crate::store;
@@ -121,8 +121,9 @@ impl Runner {
 
     /// Removes a deleted task's files and data. Idempotent.
     async fn remove_data(&self, kind: &Arc<dyn Kind>, task: &Arc<Task>) -> Result<(), Failure> {
-        let (_signal, receiver) = watch::channel(RunSignal::Continue);
-        let context = self.context(task, self.0.lease.current(), receiver);
+        let (_signal, signal) = watch::channel(RunSignal::Continue);
+        let (_rate, rate) = watch::channel(None);
+        let context = self.context(task, self.0.lease.current(), RunSignals { signal, rate });
         if task.state == State::Failed {
             kind_calls::call(kind, &context, KindCall::RollBack).await?;
         }

@@ -35,18 +35,30 @@ struct RegisteredRun {
     epoch: i64,
     version: i64,
     signal: watch::Sender<RunSignal>,
+    /// Rate limit that replaces the one of the spec.
+    rate: watch::Sender<Option<f64>>,
+}
+
+/// What a run hears of its task.
+#[derive(Clone)]
+pub struct RunSignals {
+    /// Continue or stop.
+    pub signal: watch::Receiver<RunSignal>,
+    /// Rate limit that replaces the one of the spec, in rows per second: 0 for none. None: the one of the spec holds.
+    pub rate: watch::Receiver<Option<f64>>,
 }
 
 impl Registry {
-    /// Registers the run of a claimed task. Returns its signal. An earlier run of the task that has not ended yet gets no more signals,
+    /// Registers the run of a claimed task. Returns its signals. An earlier run of the task that has not ended yet gets no more signals,
     /// which tells it that its lease is lost.
-    pub fn insert(&self, task: &Task) -> watch::Receiver<RunSignal> {
+    pub fn insert(&self, task: &Task) -> RunSignals {
         let (signal, receiver) = watch::channel(signal_of(task.state));
+        let (rate, rates) = watch::channel(task.max_rows_per_second);
         let mut runs = self.runs();
         // Read under the lock: a run that `shutdown` does not find in the map finds the shutdown here.
         self.shutdown.get().into_iter().for_each(|until| send(&signal, RunSignal::Shutdown(*until)));
-        runs.insert(task.id, RegisteredRun { epoch: task.epoch, version: task.version, signal });
-        receiver
+        runs.insert(task.id, RegisteredRun { epoch: task.epoch, version: task.version, signal, rate });
+        RunSignals { signal: receiver, rate: rates }
     }
 
     /// Removes a run that has ended.
@@ -57,7 +69,7 @@ impl Registry {
         }
     }
 
-    /// Signals the task's run what its new state requires.
+    /// Signals the task's run what its new state requires, and passes on a new rate limit.
     pub fn observe(&self, task: &Task) {
         if let Some(run) = self.runs().get_mut(&task.id)
             && task.version > run.version
@@ -65,6 +77,8 @@ impl Registry {
             run.version = task.version;
             let lost = task.epoch > run.epoch;
             send(&run.signal, if lost { RunSignal::LeaseLost } else { signal_of(task.state) });
+            run.rate
+                .send_if_modified(|rate| std::mem::replace(rate, task.max_rows_per_second) != task.max_rows_per_second);
         }
     }
 

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use tokio::sync::watch;
-
 use super::node_lease::RunLease;
-use super::registry::RunSignal;
+use super::registry::RunSignals;
 use super::start_options::StartOptions;
 use super::{BadInput, Context, Runner};
 use crate::access::Caller;
@@ -106,9 +104,9 @@ impl Runner {
         Ok(Task { trace_parent: spans::trace_parent(), ..task })
     }
 
-    pub(super) fn context(&self, task: &Arc<Task>, lease: RunLease, signal: watch::Receiver<RunSignal>) -> Context {
+    pub(super) fn context(&self, task: &Arc<Task>, lease: RunLease, signals: RunSignals) -> Context {
         let Runner(inner) = self;
         let (work, task) = (inner.metrics.work(task), Arc::clone(task));
-        Context::new(task, lease, inner.store.clone(), inner.files.clone(), inner.clock.clone(), signal, work)
+        Context::new(task, lease, inner.store.clone(), inner.files.clone(), inner.clock.clone(), signals, work)
     }
 }

@@ -60,6 +60,7 @@ fn describe(task: &Task, change: &StateChange) -> String {
     use State as S;
     let (done, by_system) = (amount(&task.progress), change.by == "system");
     let text = match (change.from, change.to) {
+        (Some(from), to) if from == to => "updated",
         (None, S::Scheduled) => "scheduled",
         (None, _) => "created",
         (Some(S::Scheduled), S::Queued) => "is due",

@@ -6,7 +6,7 @@ use super::change::{self, check_fence};
 use super::write::{Durability, Write};
 use super::{Error, FenceToken, Store};
 use crate::access::Caller;
-use crate::task::{ControlRequest, Progress, State, Task, TaskId, Verb};
+use crate::task::{ControlRequest, Progress, State, Task, TaskId, TaskUpdate, Verb};
 
 impl Store {
     /// Applies a control request to a task.
@@ -19,6 +19,18 @@ impl Store {
         request: ControlRequest,
     ) -> Result<Arc<Task>, Error> {
         self.change(id, Durability::Immediate, move |task| task.control(verb, &request)).await
+    }
+
+    /// Changes what the client chose for a task: all of it, or nothing.
+    #[tracing::instrument(target = "otlp.store", name = "store.update", skip_all, fields(%caller))]
+    pub async fn update(
+        &self,
+        caller: &Caller,
+        id: TaskId,
+        update: TaskUpdate,
+        request: ControlRequest,
+    ) -> Result<Arc<Task>, Error> {
+        self.change(id, Durability::Immediate, move |task| task.update(&update, &request)).await
     }
 
     /// Requests a pause of a running task. The run is notified before the request is on disk: the end of the run writes it.

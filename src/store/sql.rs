@@ -188,7 +188,7 @@ impl Sql {
             unfinished: sql(unfinished(dialect)),
             oldest_queued: sql(format!(
                 "SELECT MIN(at) AS due_at FROM (SELECT (SELECT MAX(at) FROM task_changes \
-                 WHERE task_id = queue.id AND to_state = 'QUEUED') AS at FROM \
+                 WHERE task_id = queue.id AND to_state = 'QUEUED' AND (from_state IS NULL OR from_state <> 'QUEUED')) AS at FROM \
                  (SELECT id FROM tasks{} WHERE state = 'QUEUED' AND lane IS NULL ORDER BY id LIMIT $1) AS queue) AS queued",
                 dialect.by("tasks_queue")
             )),

@@ -1,10 +1,13 @@
 //! Verbs of a task: each changes the state by the table, and the fields that belong to it.
 
 mod failing;
+mod update;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
+
+pub use update::TaskUpdate;
 
 use super::{
     Author, Code, Event, Illegal, NewTask, NodeIdentity, PauseExpiry, Progress, ResultFile, Retry, RetryPolicy, State,
@@ -76,6 +79,16 @@ pub enum Refusal {
     /// Another unfinished task has the same unique key.
     #[error("Task {0} conflicts with this one.")]
     Conflict(TaskId),
+    /// The state does not allow the change of this value.
+    #[error("{field} cannot be changed in {state}. {why}")]
+    Inapplicable {
+        /// Name of the value in the API.
+        field: &'static str,
+        /// State, as clients see it.
+        state: State,
+        /// What is allowed.
+        why: &'static str,
+    },
     /// The task does not exist.
     #[error("Task {0} not found.")]
     NotFound(TaskId),

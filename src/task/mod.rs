@@ -19,7 +19,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 pub use author::Author;
-pub use change::{ControlRequest, Refusal, Verb};
+pub use change::{ControlRequest, Refusal, TaskUpdate, Verb};
 pub use code::{Code, TaskErrorCode};
 pub use error::{InputPlace, TaskError};
 pub use id::TaskId;
@@ -108,6 +108,11 @@ pub struct Task {
     pub created_by: String,
     /// Rate limit that replaces the one of the spec, in rows per second: 0 for none. None: the one of the spec holds.
     pub max_rows_per_second: Option<f64>,
+}
+
+/// Returns the rate limit in force: the one that a client set since the start, else the one of the spec. 0 is none.
+pub fn rate_in_force(changed: Option<f64>, of_spec: Option<f64>) -> Option<f64> {
+    changed.or(of_spec).filter(|rate| *rate > 0.0)
 }
 
 /// Makes a start repeatable. It belongs to one kind of task and to one input.

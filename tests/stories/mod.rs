@@ -26,5 +26,6 @@ mod texts;
 mod tour;
 mod traces;
 mod tus;
+mod updating;
 mod uploads;
 mod watching;

@@ -34,8 +34,12 @@ async fn twice(server: &Server, mutation: &str, input: Value, edit: impl Fn(&mut
     [first, second]
 }
 
-const COMMON: [(&str, &str); 4] =
-    [("label", r#""nightly \"best\"""#), ("tags", r#"["a","z\u00fc"]"#), ("priority", "-7"), ("idempotencyKey", r#""once""#)];
+const COMMON: [(&str, &str); 4] = [
+    ("label", r#""nightly \"best\"""#),
+    ("tags", r#"["a","z\u00fc"]"#),
+    ("priority", "-7"),
+    ("idempotencyKey", r#""once""#),
+];
 
 /// The input with the fields of every start.
 fn with_common(mut input: Value) -> Value {
@@ -62,7 +66,8 @@ async fn an_import_is_repeated_into_another_dataset() {
     // The file stays as long as a task names it.
     let delete = "mutation($id: ID!) { deleteTask(id: $id) }";
     server.data(delete, json!({ "id": first })).await;
-    let spec = server.data("query($id: ID!) { task(id: $id) { spec } }", json!({ "id": second })).await["task"]["spec"].take();
+    let spec =
+        server.data("query($id: ID!) { task(id: $id) { spec } }", json!({ "id": second })).await["task"]["spec"].take();
     let (third, _) = start(&server, "startImport", &spec).await;
     server.until(&third, "COMPLETED").await;
     assert_eq!(server.rows("others").await, Some(2));
@@ -81,7 +86,7 @@ async fn an_export_is_repeated_with_another_compression() {
         spec["where"] = json!([{ "column": "n", "from": "2", "to": "3" }]);
         spec["label"] = json!("again");
     };
-    let edited = |id: String| async { server.get(&format!("/download/{id}")).await.text().await.unwrap() };
+    let edited = async |id: String| server.get(&format!("/download/{id}")).await.text().await.unwrap();
     let [first, second] = twice(&server, "startExport", input, edit).await;
     assert_eq!((edited(first).await, edited(second).await), ("who,n\r\nb,2\r\n".into(), "who,n\r\nb,2\r\n".into()));
 }

@@ -9,14 +9,14 @@ use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::{DateTime, Json};
 use crate::gql::start_fields::StartFields;
-use crate::gql::task::task_type;
+use crate::gql::task::{KindView, task_type};
 use crate::kinds::api::TaskKind;
 use crate::state::AppState;
 use crate::task::{State, Task};
 
 task_type! {
     /// Task of a kind registered by the embedding program.
-    CustomTask, CustomFields, TaskKind::Custom, spec_input
+    CustomTask, CustomFields, TaskKind::Custom, VIEW
 }
 
 /// The fields that only custom tasks have.
@@ -35,6 +35,8 @@ impl CustomFields {
         cursor.map(serde_json::from_str).transpose().map(|output| output.map(Json)).map_err(error::internal)
     }
 }
+
+const VIEW: KindView = KindView { spec: spec_input, rate: |_| Ok(None) };
 
 fn spec_input(task: &Task) -> Result<Json> {
     serde_json::from_str(&task.spec).map(Json).map_err(error::internal)

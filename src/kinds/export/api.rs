@@ -4,22 +4,22 @@ use std::sync::Arc;
 
 use async_graphql::{Context, Enum, InputObject, Object};
 
-use super::{NAME, input};
 use super::spec::{self, ExportSpec};
+use super::{NAME, input};
 use crate::access::Caller;
 use crate::datasets::{self, ColumnFilter, DatasetName};
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::{Count, DateTime, Json};
 use crate::gql::start_fields::{self, StartFields};
-use crate::gql::task::task_type;
+use crate::gql::task::{KindView, task_type};
 use crate::kinds::api::TaskKind;
 use crate::state::AppState;
-use crate::task::Task;
+use crate::task::{Task, rate_in_force};
 
 task_type! {
     /// Export of a dataset to a CSV file. It contains the rows that the dataset had when the export started to run.
-    ExportTask, ExportFields, TaskKind::Export, spec_input
+    ExportTask, ExportFields, TaskKind::Export, VIEW
 }
 
 /// The fields that only exports have.
@@ -42,9 +42,11 @@ fn stored_spec(task: &Task) -> Result<ExportSpec> {
     serde_json::from_str(&task.spec).map_err(error::internal)
 }
 
+const VIEW: KindView = KindView { spec: spec_input, rate: |task| Ok(stored_spec(task)?.max_rows_per_second) };
+
 fn spec_input(task: &Task) -> Result<Json> {
     let spec = stored_spec(task)?;
-    let rate = start_fields::rate_of(task, spec.max_rows_per_second);
+    let rate = rate_in_force(task.max_rows_per_second, spec.max_rows_per_second);
     let mut fields = input::fields(spec, rate);
     fields["startAt"] = start_fields::start_at_of(task);
     start_fields::spec_of(task, fields)

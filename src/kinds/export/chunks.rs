@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
-use super::super::rate_limiter::rows_per_commit;
+use super::super::rate_limiter::{RateLimits, rows_per_commit};
 use super::container::CompressedChunk;
 use super::spec::{ExportCursor, ExportSpec, FileCompression};
 use crate::datasets::{self, CsvPage, PageLimit, RowWindow, SnapshotReader};
@@ -45,8 +45,8 @@ pub struct ChunkSource {
 
 impl ChunkSource {
     /// Rows of `reader`, up to number `last`.
-    pub fn new(reader: Arc<dyn SnapshotReader>, last: u64, spec: &ExportSpec) -> ChunkSource {
-        let rows = spec.max_rows_per_second.map_or(u64::MAX, rows_per_commit);
+    pub fn new(reader: Arc<dyn SnapshotReader>, last: u64, spec: &ExportSpec, limits: &RateLimits) -> ChunkSource {
+        let rows = limits.current().map_or(u64::MAX, rows_per_commit);
         let limit = PageLimit { rows, bytes: PAGE_BYTES, guard: spec.guard_formulas };
         ChunkSource { reader, last, limit, compression: spec.compression }
     }

@@ -26,5 +26,10 @@ pub fn fields(spec: ExportSpec, rate: Option<f64>) -> Value {
 
 fn filter_field(filter: ColumnFilter) -> Value {
     let ColumnFilter { column, equals, from, to } = filter;
-    json!({ "column": column, "equals": equals, "from": from, "to": to })
+    let bounds = [("equals", equals), ("from", from), ("to", to)];
+    let mut fields = json!({ "column": column });
+    for (name, value) in bounds.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+        fields[name] = value.into();
+    }
+    fields
 }

@@ -20,6 +20,7 @@ use self::file::ExportFile;
 use self::spec::{ExportCursor, ExportSpec, WrittenFile};
 use self::writer::ExportWriter;
 use super::KindParts;
+use super::rate_limiter::RateLimits;
 use crate::access::Caller;
 use crate::datasets::{Column, CsvLines, Datasets, Snapshot};
 use crate::files::Fingerprint;
@@ -58,6 +59,10 @@ impl Kind for Export {
 
     fn dataset(&self, spec: &serde_json::Value) -> Option<String> {
         Some(super::read_spec::<ExportSpec>(spec).ok()?.dataset.to_string())
+    }
+
+    fn has_rate_limit(&self) -> bool {
+        true
     }
 
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason> {
@@ -103,7 +108,8 @@ async fn write_file(
     mut cursor: ExportCursor,
 ) -> Result<(ExportCursor, Report, Fingerprint), StopReason> {
     let selection = spec.selection(&snapshot.columns).map_err(|error| Failure::input(error.to_string()))?;
-    let source = ChunkSource::new(datasets.reader(snapshot, &selection), snapshot.rows, spec);
+    let limits = RateLimits::new(context, spec.max_rows_per_second);
+    let source = ChunkSource::new(datasets.reader(snapshot, &selection), snapshot.rows, spec, &limits);
     if !selection.is_every_row() {
         source.count(context, &mut cursor, snapshot.columns.len()).await?;
     }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
-use super::super::rate_limiter::RateLimiter;
+use super::super::rate_limiter::{RateLimiter, RateLimits};
 use super::chunks::{ChunkSource, ExportChunk};
 use super::file::{ExportFile, io_failure};
 use super::spec::{ExportCursor, ExportSpec};
@@ -33,7 +33,7 @@ pub struct ExportWriter<'a> {
     synced: ExportCursor,
     syncing: Option<BoxFuture<'a, Result<ExportCursor, Failure>>>,
     next_sync: Instant,
-    rate_limiter: Option<RateLimiter>,
+    rate_limiter: RateLimiter,
 }
 
 impl<'a> ExportWriter<'a> {
@@ -46,7 +46,8 @@ impl<'a> ExportWriter<'a> {
         file: ExportFile,
     ) -> ExportWriter<'a> {
         let now = Clock::monotonic();
-        let rate_limiter = spec.max_rows_per_second.map(|rate| RateLimiter::new(rate, cursor.rows, now));
+        let limits = RateLimits::new(context, spec.max_rows_per_second);
+        let rate_limiter = RateLimiter::new(limits, cursor.rows, now);
         let (written, next_sync) = (cursor.clone(), now);
         ExportWriter {
             context,
@@ -95,8 +96,7 @@ impl<'a> ExportWriter<'a> {
         self.context.checkpoint(&self.synced, self.report()).await?;
         loop {
             self.begin_sync();
-            let delay = self.rate_limiter.as_ref().map(|limiter| limiter.delay(self.written.rows, Clock::monotonic()));
-            let delay = delay.unwrap_or_default();
+            let delay = self.rate_limiter.delay(self.written.rows, Clock::monotonic());
             let due = self.next_sync.saturating_duration_since(Clock::monotonic());
             let sync_due = self.syncing.is_none() && self.written.read != self.synced.read;
             tokio::select! {
@@ -106,7 +106,7 @@ impl<'a> ExportWriter<'a> {
                     self.synced = synced?;
                     self.context.checkpoint(&self.synced, self.report()).await?;
                 }
-                () = tokio::time::sleep(delay), if !delay.is_zero() => {}
+                () = self.rate_limiter.pause(delay), if !delay.is_zero() => {}
                 chunk = chunks.recv(), if delay.is_zero() => match chunk {
                     Some(chunk) => {
                         if self.write(chunk).await? {

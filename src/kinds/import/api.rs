@@ -14,18 +14,18 @@ use crate::datasets::{Column, DatasetName, PublishMode};
 use crate::gql::column::ColumnTypeEnum;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
-use crate::gql::secrets;
 use crate::gql::scalars::{Count, DateTime, Json, UploadScalar};
+use crate::gql::secrets;
 use crate::gql::start_fields::{self, StartFields};
-use crate::gql::task::{ResultFileObject, task_type};
+use crate::gql::task::{KindView, ResultFileObject, task_type};
 use crate::kinds::{self, api::TaskKind};
 use crate::spawn::spawn_blocking;
 use crate::state::AppState;
-use crate::task::{IdempotencyKey, State, Task};
+use crate::task::{IdempotencyKey, State, Task, rate_in_force};
 
 task_type! {
     /// Import of a CSV file into a dataset. Its rows become visible all at once, when it is COMPLETED.
-    ImportTask, ImportFields, TaskKind::Import, spec_input
+    ImportTask, ImportFields, TaskKind::Import, VIEW
 }
 
 /// The fields that only imports have.
@@ -65,9 +65,11 @@ fn stored_spec(task: &Task) -> Result<ImportSpec> {
     serde_json::from_str(&task.spec).map_err(error::internal)
 }
 
+const VIEW: KindView = KindView { spec: spec_input, rate: |task| Ok(stored_spec(task)?.max_rows_per_second) };
+
 fn spec_input(task: &Task) -> Result<Json> {
     let spec = stored_spec(task)?;
-    let rate = start_fields::rate_of(task, spec.max_rows_per_second);
+    let rate = rate_in_force(task.max_rows_per_second, spec.max_rows_per_second);
     let mut fields = input::fields(spec, rate);
     fields["startAt"] = start_fields::start_at_of(task);
     start_fields::spec_of(task, fields)

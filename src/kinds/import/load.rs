@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::super::rate_limiter::rows_per_commit;
+use super::super::rate_limiter::{RateLimits, rows_per_commit};
 use super::columns::KnownColumns;
 use super::records::{RecordBatch, RecordReader};
 use super::source::growing::GrowingFile;
@@ -59,10 +59,6 @@ async fn load_text(
     let mut staging = datasets.stage(context.id(), context.epoch(), &plan).await.map_err(stopped_by)?;
     if let Some(text) = staging.cursor() {
         records = records.resume(parse_cursor(text)?)?;
-    }
-    match spec.max_rows_per_second {
-        Some(rate) => records.limit_batch(usize::try_from(rows_per_commit(rate)).unwrap_or(usize::MAX)),
-        None => records.grow_batches(staging.rows_per_write()),
     }
     let loaded = load_records(context, spec, staging.as_mut(), records).await;
     staging.close().await.map_err(stopped_by)?;
@@ -154,22 +150,32 @@ async fn load_records(
     // Written with the first rows, which follow at once.
     context.set_checkpoint(&start, report(&start))?;
     context.check_stop()?;
+    let unlimited = staging.rows_per_write();
     let (recycle, recycled) = mpsc::channel(AHEAD + 1 + staging.write_slots());
     let (sender, batches) = mpsc::channel(AHEAD);
     let writer = ImportWriter::new(context, spec, staging, &records, recycle);
     let width = records.columns().len();
     let reader = context.clone();
-    let reading = context.blocking(move || read_ahead(&reader, records, width, &sender, recycled));
+    let sizes = BatchSizes { limits: RateLimits::new(context, spec.max_rows_per_second), unlimited };
+    let reading = context.blocking(move || read_ahead(&reader, records, &sizes, width, &sender, recycled));
     // The writer owns the receiver, so that the reader ends with it.
     let (read, written) = tokio::join!(reading, writer.run(batches));
     read?;
     written
 }
 
+/// Sizes of the batches, by the rate limit as it is.
+struct BatchSizes {
+    limits: RateLimits,
+    /// Number of rows without a limit.
+    unlimited: usize,
+}
+
 /// Reads ahead until the file ends, the run must stop, or the writer has ended.
 fn read_ahead(
     context: &Context,
     mut records: RecordReader,
+    sizes: &BatchSizes,
     width: usize,
     batches: &mpsc::Sender<Result<RecordBatch, StopReason>>,
     mut recycled: mpsc::Receiver<Batch>,
@@ -177,6 +183,10 @@ fn read_ahead(
     loop {
         let mut rows = recycled.try_recv().unwrap_or_else(|_| Batch::new(width));
         rows.clear();
+        match sizes.limits.current() {
+            Some(rate) => records.limit_batch(usize::try_from(rows_per_commit(rate)).unwrap_or(usize::MAX)),
+            None => records.grow_batches(sizes.unlimited),
+        }
         let Some(batch) = records.next(rows, || context.check_stop()).transpose() else { return };
         let failed = batch.is_err();
         if batches.blocking_send(batch).is_err() || failed {

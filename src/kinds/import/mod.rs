@@ -97,6 +97,10 @@ impl Kind for Import {
         super::read_spec::<ImportSpec>(spec).ok()?.source.file_name()
     }
 
+    fn has_rate_limit(&self) -> bool {
+        true
+    }
+
     async fn run(&self, context: &Context) -> Result<Option<ResultFile>, StopReason> {
         load::run(self, context).await
     }

@@ -62,6 +62,18 @@ pub struct RecordBatch {
     pub cursor: ImportCursor,
 }
 
+impl RecordBatch {
+    /// Keeps the first `rows` rows, and returns the others. A batch with rejects is not cut: their lines belong to the whole.
+    pub fn cut(&mut self, rows: usize) -> Option<RecordBatch> {
+        let end = *self.starts.get(rows).filter(|_| rows > 0 && self.rejects.is_empty())?;
+        let (rest, starts) = (self.rows.split_off(rows), self.starts.split_off(rows));
+        let cursor = self.cursor.clone();
+        let written = cursor.rows.saturating_sub(starts.len() as u64);
+        self.cursor = ImportCursor { offset: end.offset, line: end.line, rows: written, ..self.cursor.clone() };
+        Some(RecordBatch { rows: rest, starts, rejects: Vec::new(), cursor })
+    }
+}
+
 impl RecordReader {
     /// Opens a file at its first row. The first record begins at `start`. Until the columns are laid out, all are TEXT, and the
     /// first bad row is an error.
@@ -126,10 +138,10 @@ impl RecordReader {
         self.max_batch_records = self.batch_records;
     }
 
-    /// Doubles the size of each batch, up to this number of records. A stop rolls back little at first, so that an import
+    /// Doubles the size of each batch, up to this number of records or the default. A stop rolls back little at first, so that an import
     /// progresses however soon it is stopped again.
     pub fn grow_batches(&mut self, records: usize) {
-        self.max_batch_records = records.max(self.batch_records);
+        self.max_batch_records = records.max(BATCH_RECORDS);
     }
 
     /// Returns the columns.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use csv::ByteRecord;
 use tokio::sync::mpsc;
 
-use super::super::rate_limiter::RateLimiter;
+use super::super::rate_limiter::{RateLimiter, RateLimits, rows_per_commit};
 use super::position::{FilePosition, LineNumbers};
 use super::records::{RecordBatch, RecordReader};
 use super::row_schema::RowError;
@@ -24,7 +24,9 @@ const REPORT_DELAY: Duration = Duration::from_millis(100);
 pub struct ImportWriter<'a> {
     context: &'a Context,
     staging: &'a mut dyn Staging,
-    rate_limiter: Option<RateLimiter>,
+    rate_limiter: RateLimiter,
+    /// Rest of a batch that was cut, because the rate allows less at once.
+    rest: Option<RecordBatch>,
     recycle: mpsc::Sender<Batch>,
     lines: LineNumbers,
     format: CsvFormat,
@@ -57,13 +59,15 @@ impl<'a> ImportWriter<'a> {
     ) -> ImportWriter<'a> {
         let last = records.cursor().clone();
         let now = Clock::monotonic();
-        let rate_limiter = spec.max_rows_per_second.map(|rate| RateLimiter::new(rate, last.rows, now));
+        let limits = RateLimits::new(context, spec.max_rows_per_second);
+        let rate_limiter = RateLimiter::new(limits, last.rows, now);
         let (format, bad_rows, lines) = (spec.csv.clone(), spec.bad_rows, records.lines());
         let pending = VecDeque::new();
         ImportWriter {
             context,
             staging,
             rate_limiter,
+            rest: None,
             recycle,
             lines,
             format,
@@ -95,15 +99,20 @@ impl<'a> ImportWriter<'a> {
         &mut self,
         mut batches: mpsc::Receiver<Result<RecordBatch, StopReason>>,
     ) -> Result<(), StopReason> {
-        // An import with a rate limit writes one batch and waits.
-        let slots = if self.rate_limiter.is_some() { 1 } else { self.staging.write_slots() };
         let mut end = None;
-        while end.is_none() || !self.pending.is_empty() {
+        while end.is_none() || !self.pending.is_empty() || self.rest.is_some() {
+            // An import with a rate limit writes one batch and waits.
+            let slots = if self.rate_limiter.rate().is_some() { 1 } else { self.staging.write_slots() };
+            let may_begin = self.pending.len() < slots && !self.has_exceeded();
+            if may_begin && let Some(rest) = self.rest.take() {
+                self.begin_batch(rest).await?;
+                continue;
+            }
             tokio::select! {
                 biased;
                 stop = self.context.stopped() => return Err(stop),
                 written = self.staging.finish_write(), if !self.pending.is_empty() => self.on_written(written).await?,
-                batch = batches.recv(), if end.is_none() && self.pending.len() < slots && !self.has_exceeded() => match batch {
+                batch = batches.recv(), if end.is_none() && may_begin => match batch {
                     Some(Ok(batch)) => self.begin_batch(batch).await?,
                     // Earlier batches are written first, so that the first error in the file is reported.
                     Some(Err(stop)) => end = Some(Err(stop)),
@@ -121,10 +130,11 @@ impl<'a> ImportWriter<'a> {
         self.pending.iter().any(|write| write.cursor.exceeded.is_some())
     }
 
-    async fn begin_batch(
-        &mut self,
-        RecordBatch { rows, starts, rejects, cursor }: RecordBatch,
-    ) -> Result<(), StopReason> {
+    async fn begin_batch(&mut self, mut batch: RecordBatch) -> Result<(), StopReason> {
+        if let Some(rate) = self.rate_limiter.rate() {
+            self.rest = batch.cut(usize::try_from(rows_per_commit(rate)).unwrap_or(usize::MAX));
+        }
+        let RecordBatch { rows, starts, rejects, cursor } = batch;
         let cursor = cursor.with_refused(self.refused);
         self.begin(rows, PendingBatch { starts, rejects, cursor }).await
     }
@@ -164,10 +174,15 @@ impl<'a> ImportWriter<'a> {
     }
 
     async fn wait_for_rate(&mut self) -> Result<(), StopReason> {
-        let Some(limiter) = &self.rate_limiter else { return Ok(()) };
-        tokio::select! {
-            stop = self.context.stopped() => Err(stop),
-            () = tokio::time::sleep(limiter.delay(self.last.rows, Clock::monotonic())) => Ok(()),
+        loop {
+            let delay = self.rate_limiter.delay(self.last.rows, Clock::monotonic());
+            if delay.is_zero() {
+                return Ok(());
+            }
+            tokio::select! {
+                stop = self.context.stopped() => return Err(stop),
+                () = self.rate_limiter.pause(delay) => {}
+            }
         }
     }
 

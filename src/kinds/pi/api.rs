@@ -11,7 +11,7 @@ use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::{DateTime, Json};
 use crate::gql::start_fields::{self, StartFields};
-use crate::gql::task::task_type;
+use crate::gql::task::{KindView, task_type};
 use crate::kinds::api::TaskKind;
 use crate::state::AppState;
 use crate::task::Task;
@@ -19,7 +19,7 @@ use crate::task::Task;
 task_type! {
     /// Computation of digits of pi. Its result is digits_of_pi_ID.zip with the entry digits_of_pi_ID.txt. The text is `3.` and
     /// the digits, truncated and not rounded, in UTF-8 without a line end.
-    PiTask, PiFields, TaskKind::Pi, spec_input
+    PiTask, PiFields, TaskKind::Pi, VIEW
 }
 
 /// The fields that only computations of pi have.
@@ -36,6 +36,8 @@ impl PiFields {
 fn stored_spec(task: &Task) -> Result<PiSpec> {
     serde_json::from_str(&task.spec).map_err(error::internal)
 }
+
+const VIEW: KindView = KindView { spec: spec_input, rate: |_| Ok(None) };
 
 fn spec_input(task: &Task) -> Result<Json> {
     let PiSpec { digits } = stored_spec(task)?;

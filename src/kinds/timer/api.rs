@@ -16,7 +16,7 @@ use crate::gql::idempotency;
 use crate::gql::scalars::{DateTime, Json};
 use crate::gql::secrets;
 use crate::gql::start_fields::{self, StartFields};
-use crate::gql::task::task_type;
+use crate::gql::task::{KindView, task_type};
 use crate::kinds::api::TaskKind;
 use crate::runner::StartOptions;
 use crate::state::AppState;
@@ -27,7 +27,7 @@ const MAX_TIMERS: usize = 1000;
 
 task_type! {
     /// Timer that sends a webhook, an HTTP POST, at a given time. It survives crashes and restarts.
-    TimerTask, TimerFields, TaskKind::Timer, spec_input
+    TimerTask, TimerFields, TaskKind::Timer, VIEW
 }
 
 /// The fields that only timers have.
@@ -74,6 +74,8 @@ impl TimerFields {
 fn stored_spec(task: &Task) -> Result<TimerSpec> {
     serde_json::from_str(&task.spec).map_err(error::internal)
 }
+
+const VIEW: KindView = KindView { spec: spec_input, rate: |_| Ok(None) };
 
 fn spec_input(task: &Task) -> Result<Json> {
     let spec = stored_spec(task)?;
