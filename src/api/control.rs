@@ -17,8 +17,8 @@ use crate::state::AppState;
 use crate::store::{self, LIST_BYTES, Page};
 use crate::task::{ControlRequest, PauseExpiry, Refusal, State, Task, TaskId, Verb, text};
 
-/// Time that a response waits for the task to stop.
-const STOP_WAIT: Duration = Duration::from_secs(1);
+/// Maximum time that a response waits for the task to stop, in seconds.
+const MAX_WAIT: f64 = 30.0;
 
 /// Tasks that a bulk change reads at once, and the maximum that its summary contains.
 const BULK_LIMIT: u32 = 500;
@@ -49,7 +49,7 @@ pub struct ControlMutation;
 
 #[Object]
 impl ControlMutation {
-    /// Pauses a task at its next checkpoint. Returns the task when it is PAUSED, or after one second as PAUSING. A task that
+    /// Pauses a task at its next checkpoint. Returns the task when it is PAUSED, or after waitSeconds as PAUSING. A task that
     /// is already PAUSED is returned unchanged, with the new expiry if one is given.
     async fn pause(
         &self,
@@ -60,6 +60,11 @@ impl ControlMutation {
             desc = "Automatic end of the pause. Default: by the server's settings max_pause_seconds and pause_expiry."
         )]
         expiry: Option<PauseExpiryInput>,
+        #[graphql(
+            desc = "Maximum time that the response waits for the confirmation, in seconds, from 0 to 30.",
+            default = 1.0
+        )]
+        wait_seconds: f64,
     ) -> Result<TaskObject> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let expiry = expiry.map(|expiry| expiry.validate(app, "expiry")).transpose()?;
@@ -68,7 +73,9 @@ impl ControlMutation {
             default_expiry: app.runner.default_expiry(),
             ..app.control_request(caller, reason)?
         };
-        app.pause_and_wait(caller, error::parse_task_id(&id)?, request).await.map(TaskObject::from)
+        app.pause_and_wait(caller, error::parse_task_id(&id)?, request, parse_wait(wait_seconds)?)
+            .await
+            .map(TaskObject::from)
     }
 
     /// Resumes a PAUSED, PAUSING or FAILED task from its last checkpoint. A SCHEDULED, QUEUED or RUNNING task is returned
@@ -78,24 +85,38 @@ impl ControlMutation {
         ctx: &Context<'_>,
         #[graphql(desc = "ID of the task.")] id: ID,
         #[graphql(desc = "Reason, recorded in the history. Up to 1,000 characters.")] reason: Option<String>,
+        #[graphql(
+            desc = "Maximum time that the response waits for the confirmation, in seconds, from 0 to 30.",
+            default = 1.0
+        )]
+        wait_seconds: f64,
     ) -> Result<TaskObject> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let request = app.control_request(caller, reason)?;
-        app.control_and_wait(caller, error::parse_task_id(&id)?, Verb::Resume, request).await.map(TaskObject::from)
+        app.control_and_wait(caller, error::parse_task_id(&id)?, Verb::Resume, request, parse_wait(wait_seconds)?)
+            .await
+            .map(TaskObject::from)
     }
 
-    /// Stops a task permanently and rolls back everything it wrote. Returns the task when it is TERMINATED, or after one
-    /// second as TERMINATING. A TERMINATING or TERMINATED task cannot be paused or resumed.
+    /// Stops a task permanently and rolls back everything it wrote. Returns the task when it is TERMINATED, or after
+    /// waitSeconds as TERMINATING. A TERMINATING or TERMINATED task cannot be paused or resumed.
     /// It becomes COMPLETED if its result was published before.
     async fn terminate(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "ID of the task.")] id: ID,
         #[graphql(desc = "Reason, recorded in the history. Up to 1,000 characters.")] reason: Option<String>,
+        #[graphql(
+            desc = "Maximum time that the response waits for the confirmation, in seconds, from 0 to 30.",
+            default = 1.0
+        )]
+        wait_seconds: f64,
     ) -> Result<TaskObject> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let request = app.control_request(caller, reason)?;
-        app.control_and_wait(caller, error::parse_task_id(&id)?, Verb::Terminate, request).await.map(TaskObject::from)
+        app.control_and_wait(caller, error::parse_task_id(&id)?, Verb::Terminate, request, parse_wait(wait_seconds)?)
+            .await
+            .map(TaskObject::from)
     }
 
     /// Applies a verb to every matching task. Returns without waiting for running tasks to stop.
@@ -167,12 +188,18 @@ impl AppState {
     }
 
     /// Pauses a task. A running task stops before the request is on disk, so that PAUSED needs only one sync.
-    async fn pause_and_wait(&self, caller: &Caller, id: TaskId, request: ControlRequest) -> Result<Arc<Task>> {
+    async fn pause_and_wait(
+        &self,
+        caller: &Caller,
+        id: TaskId,
+        request: ControlRequest,
+        wait: Duration,
+    ) -> Result<Arc<Task>> {
         let pausing = self.store.pause_running(caller, id, request.clone());
         let Some(pausing) = self.measure_stop(id, Verb::Pause, pausing).await.map_err(error::from_store)? else {
-            return self.control_and_wait(caller, id, Verb::Pause, request).await;
+            return self.control_and_wait(caller, id, Verb::Pause, request, wait).await;
         };
-        let task = self.wait_for_stop(caller, pausing).await?;
+        let task = self.wait_for_stop(caller, pausing, wait).await?;
         if task.state == State::Pausing {
             self.store.sync_task(id).await.map_err(error::from_store)?;
         }
@@ -186,14 +213,15 @@ impl AppState {
         id: TaskId,
         verb: Verb,
         request: ControlRequest,
+        wait: Duration,
     ) -> Result<Arc<Task>> {
         match self.request_verb(caller, id, verb, request.clone()).await {
             Ok(task) if verb == Verb::Resume => Ok(task),
-            Ok(task) => self.wait_for_stop(caller, task).await,
+            Ok(task) => self.wait_for_stop(caller, task, wait).await,
             // The task is publishing its result. The refusal names its final state, which it reaches in a moment.
             Err(store::Error::Refused(Refusal::Illegal(illegal))) if illegal.state == State::Finishing => {
                 let task = self.task(caller, id).await?;
-                self.wait_until(caller, task, |task| task.state != State::Finishing).await?;
+                self.wait_until(caller, task, wait, |task| task.state != State::Finishing).await?;
                 self.request_verb(caller, id, verb, request).await.map_err(error::from_store)
             }
             Err(error) => Err(error::from_store(error)),
@@ -231,16 +259,17 @@ impl AppState {
         answer
     }
 
-    /// Waits until the task has stopped, at most one second. Returns its current snapshot.
-    async fn wait_for_stop(&self, caller: &Caller, task: Arc<Task>) -> Result<Arc<Task>> {
-        self.wait_until(caller, task, |task| !is_stopping(task)).await
+    /// Waits until the task has stopped, at most `wait`. Returns its current snapshot.
+    async fn wait_for_stop(&self, caller: &Caller, task: Arc<Task>, wait: Duration) -> Result<Arc<Task>> {
+        self.wait_until(caller, task, wait, |task| !is_stopping(task)).await
     }
 
-    /// Waits until `reached`, at most one second. Returns the task's current snapshot.
+    /// Waits until `reached`, at most `wait`. Returns the task's current snapshot.
     async fn wait_until(
         &self,
         caller: &Caller,
         task: Arc<Task>,
+        wait: Duration,
         reached: impl Fn(&Task) -> bool + Send,
     ) -> Result<Arc<Task>> {
         let mut changes = self.bus.watch(&task);
@@ -249,7 +278,7 @@ impl AppState {
             return Ok(newest);
         }
         // Reached, timed out, or the task was deleted: its current snapshot is the response in each case.
-        let _ = tokio::time::timeout(STOP_WAIT, changes.wait_for(|task| reached(task))).await.map(|task| task.is_ok());
+        let _ = tokio::time::timeout(wait, changes.wait_for(|task| reached(task))).await.map(|task| task.is_ok());
         self.task(caller, task.id).await
     }
 
@@ -283,6 +312,14 @@ impl AppState {
             }
         }
     }
+}
+
+/// Checks the time that a response may wait.
+fn parse_wait(seconds: f64) -> Result<Duration> {
+    if (0.0..=MAX_WAIT).contains(&seconds) {
+        return Ok(Duration::from_secs_f64(seconds));
+    }
+    Err(error::bad_input("waitSeconds", format!("waitSeconds must be from 0 to {MAX_WAIT}, got {seconds}.")))
 }
 
 /// Returns true if a stop was requested and the task has not stopped yet.

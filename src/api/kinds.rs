@@ -6,7 +6,7 @@ use async_graphql::{ID, Interface, MergedObject};
 
 use crate::gql::progress::ProgressObject;
 use crate::gql::scalars::{Count, DateTime, Json};
-use crate::gql::task::{ResultFileObject, StateChangeObject, TaskErrorObject, TaskState};
+use crate::gql::task::{ControlVerb, ResultFileObject, StateChangeObject, TaskErrorObject, TaskState};
 use crate::kinds::api::TaskKind;
 use crate::kinds::custom::api::{CustomStart, CustomTask};
 use crate::kinds::{self, each_kind};
@@ -51,6 +51,21 @@ macro_rules! define_union {
                 name = "max_rows_per_second",
                 ty = "Option<f64>",
                 desc = "Limit in force, in rows per second. Null for no limit, and for kinds that have none. updateTask changes it."
+            ),
+            field(
+                name = "notify_url",
+                ty = "Option<String>",
+                desc = "URL that receives a signed webhook at each final state. Its password is shown as ***. Null if there is none."
+            ),
+            field(
+                name = "allowed_verbs",
+                ty = "Vec<ControlVerb>",
+                desc = "Verbs that change the task in its current state. The others are refused, or return it as it is."
+            ),
+            field(
+                name = "running_on",
+                ty = "Option<String>",
+                desc = "Name of the server node that runs the task. Null if none does."
             ),
             field(name = "progress", ty = "ProgressObject", desc = "Progress as of the last commit."),
             field(

@@ -7,6 +7,7 @@ use super::kinds::TaskObject;
 use crate::access::Caller;
 use crate::gql::error::{self, Result};
 use crate::gql::scalars::DateTime;
+use crate::gql::secrets;
 use crate::runner::{check_label, check_priority, check_tags};
 use crate::state::AppState;
 use crate::task::{Task, TaskUpdate};
@@ -29,6 +30,8 @@ pub struct UpdateTaskInput {
     /// Rate limit in rows per second. 0 takes the limit away. A running task follows within 100 ms, apart from rows that it is writing:
     /// an import finishes one commit, an export the parts of the file that it has read.
     max_rows_per_second: Option<f64>,
+    /// URL that receives a signed webhook at each final state. An empty text removes it. Not once the task is COMPLETED or TERMINATED.
+    notify_url: Option<String>,
 }
 
 /// The mutation that changes tasks.
@@ -67,7 +70,7 @@ impl UpdateTaskInput {
             fires_at: self.fires_at.map(|at| at.0),
             expiry: self.pause_expiry.map(|expiry| expiry.validate(app, "pauseExpiry")).transpose()?,
             max_rows_per_second: self.max_rows_per_second.map(check_rate).transpose()?,
-            notify_url: None,
+            notify_url: self.notify_url.map(|url| check_notify_url(app, url)).transpose()?,
         })
     }
 
@@ -87,6 +90,14 @@ impl UpdateTaskInput {
             None => Ok(()),
         }
     }
+}
+
+fn check_notify_url(app: &AppState, url: String) -> Result<String> {
+    secrets::refuse_masked_url("notifyUrl", &url)?;
+    if !url.is_empty() {
+        app.runner.check_notify_url(&url).map_err(error::from_input)?;
+    }
+    Ok(url)
 }
 
 fn check_rate(rate: f64) -> Result<f64> {

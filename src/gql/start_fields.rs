@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::error::{self, Result};
 use super::scalars::Json;
+use super::secrets;
 use crate::runner::StartOptions;
 use crate::task::{IdempotencyKey, Task};
 
@@ -21,6 +22,9 @@ pub struct StartFields {
     /// the oldest. Timers are sent at their time whatever their priority.
     #[graphql(default = 0)]
     pub priority: i32,
+    /// URL that receives a signed webhook at each final state of the task (COMPLETED, FAILED, TERMINATED), at least once, with the address
+    /// rules, attempts and signature of timers. Default: none.
+    pub notify_url: Option<String>,
     /// Idempotency key, up to 200 characters. A repeated call with the same key and input returns the first call's task. The
     /// same key with another input or another kind of task is refused with CONFLICT and the ID of that task.
     pub idempotency_key: Option<String>,
@@ -37,6 +41,7 @@ pub fn spec_of(task: &Task, mut own: Value) -> Result<Json> {
         ("label", task.label.clone().map(Value::from)),
         ("tags", (!task.tags.is_empty()).then(|| task.tags.clone().into())),
         ("priority", Some(task.priority.into())),
+        ("notifyUrl", task.notify_url.as_deref().map(|url| secrets::masked_url(url).into())),
     ];
     fields.extend(common.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
     Ok(Json(own))
@@ -55,6 +60,7 @@ impl StartFields {
     pub fn options(self, start_at: Option<Timestamp>, key: Option<IdempotencyKey>) -> Result<StartOptions> {
         let options = StartOptions::new(self.label, start_at, key);
         let options = options.and_then(|options| options.with_order(self.tags.unwrap_or_default(), self.priority));
-        options.map_err(error::from_input)
+        self.notify_url.as_deref().map_or(Ok(()), |url| secrets::refuse_masked_url("notifyUrl", url))?;
+        Ok(options.map_err(error::from_input)?.with_notify_url(self.notify_url))
     }
 }

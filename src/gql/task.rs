@@ -8,9 +8,10 @@ use super::budget::Budget;
 use super::error::{self, Result};
 use super::progress::ProgressObject;
 use super::scalars::{Count, DateTime, Json};
+use super::secrets::masked_url;
 use crate::access::Caller;
 use crate::state::AppState;
-use crate::task::{self, State, Task, Verb};
+use crate::task::{self, Event, State, Task, Verb};
 
 /// Lifecycle state of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
@@ -88,6 +89,61 @@ pub struct TaskErrorObject {
     code: String,
     /// What is wrong, and what to do.
     message: String,
+    /// Line of the input file, from 1. Null if the error refers to no line.
+    line: Option<Count>,
+    /// Number of the column, from 1. Null if the error refers to no column.
+    column: Option<Count>,
+    /// Name of the column. Null if the error refers to no column.
+    column_name: Option<String>,
+    /// True if another attempt may succeed with the same input: something was unavailable, or failed by itself.
+    retryable: bool,
+}
+
+impl From<task::TaskError> for TaskErrorObject {
+    fn from(error: task::TaskError) -> TaskErrorObject {
+        let task::TaskError { code, message, place, retryable } = error;
+        TaskErrorObject {
+            code: code.to_string(),
+            message,
+            line: place.line.map(Count),
+            column: place.column.map(Count),
+            column_name: place.column_name,
+            retryable,
+        }
+    }
+}
+
+/// Kind of author of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
+pub enum ActorType {
+    /// A caller of the API.
+    Client,
+    /// A node that runs the task.
+    Node,
+    /// The server itself: due times, expired pauses and leases.
+    System,
+}
+
+/// Author of a change.
+#[derive(SimpleObject)]
+pub struct Actor {
+    /// Kind of author.
+    #[graphql(name = "type")]
+    kind: ActorType,
+    /// Name of the node, or of the client if it has identified itself. Null otherwise.
+    name: Option<String>,
+}
+
+impl Actor {
+    /// The author that a history calls `by`.
+    fn of(by: &str) -> Actor {
+        match (by, by.strip_prefix("node ")) {
+            ("system", _) => Actor { kind: ActorType::System, name: None },
+            ("client", _) => Actor { kind: ActorType::Client, name: None },
+            (_, Some(node)) => Actor { kind: ActorType::Node, name: Some(node.to_owned()) },
+            (client, None) => Actor { kind: ActorType::Client, name: Some(client.to_owned()) },
+        }
+    }
 }
 
 /// File produced by a task.
@@ -126,6 +182,8 @@ pub struct StateChangeObject {
     at: DateTime,
     /// Author of the change: `client`, `system`, or `node NAME`.
     by: String,
+    /// Author of the change, for programs.
+    actor: Actor,
     /// Reason of the change. Null if none was given.
     reason: Option<String>,
 }
@@ -203,6 +261,29 @@ impl<K: OutputType + Copy> TaskFields<K> {
         Ok(task::rate_in_force(self.task.max_rows_per_second, (self.view.rate)(&self.task)?))
     }
 
+    /// URL that receives a signed webhook at each final state. Its password is shown as ***. Null if there is none.
+    pub async fn notify_url(&self) -> Option<String> {
+        self.task.notify_url.as_deref().map(masked_url)
+    }
+
+    /// Verbs that change the task in its current state. The others are refused, or return it as it is.
+    pub async fn allowed_verbs(&self) -> Vec<ControlVerb> {
+        let state = self.task.state;
+        let events = [(Verb::Pause, Event::Pause), (Verb::Resume, Event::Resume), (Verb::Terminate, Event::Terminate)];
+        let changes = |event| state.next(event).is_ok_and(|next| next != state);
+        events.into_iter().filter(|(_, event)| changes(*event)).map(|(verb, _)| verb.into()).collect()
+    }
+
+    /// Name of the server node that runs the task. Null if none does.
+    pub async fn running_on(&self, ctx: &Context<'_>) -> Result<Option<String>> {
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        let Some(owner) = &self.task.owner else { return Ok(None) };
+        let permit = ctx.data_unchecked::<Budget>().changes.permit().await?;
+        let name = app.store.node_name(caller, owner).await.map_err(error::from_store)?;
+        permit.spend(1);
+        Ok(name)
+    }
+
     /// Subject of the caller that started the task. `anonymous` if it has not identified itself.
     pub async fn created_by(&self) -> &str {
         &self.task.created_by
@@ -220,8 +301,7 @@ impl<K: OutputType + Copy> TaskFields<K> {
 
     /// Error of the last attempt. Set when FAILED, and while a retry is SCHEDULED.
     pub async fn error(&self) -> Option<TaskErrorObject> {
-        let error = self.task.error.clone()?;
-        Some(TaskErrorObject { code: error.code.to_string(), message: error.message })
+        self.task.error.clone().map(TaskErrorObject::from)
     }
 
     /// File that the task produced. Null before COMPLETED, and for kinds that produce none.
@@ -276,6 +356,7 @@ impl From<task::StateChange> for StateChangeObject {
             from: change.from.map(TaskState::from),
             to: change.to.into(),
             at: change.at.into(),
+            actor: Actor::of(&change.by),
             by: change.by,
             reason: change.reason,
         }

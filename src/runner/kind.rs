@@ -1,9 +1,11 @@
 //! Kinds of task, as the runner sees them.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::Context;
+use super::{Context, Notifier};
 use crate::files::FileFault;
 use crate::task::{Code, InputPlace, ResultFile, Retry, State, Task, TaskError, TaskErrorCode, Unit, text};
 
@@ -38,6 +40,11 @@ pub trait Kind: Send + Sync + 'static {
     /// Returns true if its runs keep to [`Context::rate_limit`], so that clients may change it.
     fn has_rate_limit(&self) -> bool {
         false
+    }
+
+    /// Returns what delivers notices of final states, if tasks of this kind do that.
+    fn notifier(&self) -> Option<Arc<dyn Notifier>> {
+        None
     }
 
     /// Does the work, from the last checkpoint on. May be dropped at any `await`.
@@ -211,6 +218,11 @@ impl Failure {
     /// Any other error. The task is retried.
     pub fn internal(message: impl Into<String>) -> Failure {
         Failure::new(Code::Internal, message, Retry::Limited)
+    }
+
+    /// The same failure at that place of the input.
+    pub fn at_place(self, place: InputPlace) -> Failure {
+        Failure { place, ..self }
     }
 
     /// The same failure with a retry at that moment.

@@ -17,6 +17,7 @@ pub mod kind;
 mod kind_calls;
 mod lease;
 mod node_lease;
+mod notifier;
 mod pool;
 mod purge;
 mod record_end;
@@ -48,6 +49,7 @@ use tokio_util::task::TaskTracker;
 pub use crate::task::Retry;
 pub use context::Context;
 pub use kind::{BadInput, Failure, Kind, StopReason, TaskPlan, Termination};
+pub use notifier::Notifier;
 pub use report::Report;
 pub use reservations::ShortTaskLimits;
 pub use start::{RefusedStarts, TaskStartError};
@@ -121,6 +123,8 @@ struct RunnerInner {
     clock: Clock,
     metrics: Tasks,
     kinds: Kinds,
+    /// Delivers notices of final states.
+    notifier: Option<Arc<dyn Notifier>>,
     claimant: Claimant,
     /// Claims tasks that need no disk.
     diskless_claimant: Claimant,
@@ -193,6 +197,8 @@ impl Runner {
         let reservations = Arc::new(Reservations::new(settings.short_tasks));
         let node = NodeIdentity { id: clock.uuid().to_string(), name: settings.node.clone() };
         let diskless = kinds.values().filter(|kind| !kind.writes_files());
+        let notifier = kinds.values().find_map(|kind| kind.notifier());
+        notifier.iter().for_each(|notifier| notifier::notify(&store, &kinds, &clock, Arc::clone(notifier)));
         let lease = NodeLease::new(node.clone(), (!store.is_exclusive()).then_some(settings.lease));
         Runner(Arc::new(RunnerInner {
             diskless_claimant: Claimant::new(node.clone(), diskless.map(|kind| kind.name())),
@@ -206,6 +212,7 @@ impl Runner {
             clock,
             metrics,
             kinds,
+            notifier,
             registry: Arc::clone(&wakeups.registry),
             wakeups,
             slots,

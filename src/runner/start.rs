@@ -80,6 +80,7 @@ impl Runner {
         options: StartOptions,
     ) -> Result<Task, TaskStartError> {
         let unknown = || BadInput::new("name", format!("Unknown kind of task: {kind:?}."));
+        options.notify_url.as_deref().map_or(Ok(()), |url| self.check_notify_url(url))?;
         let known = self.kind(kind).ok_or_else(unknown)?;
         let plan = known.plan(spec)?;
         let new = NewTask {

@@ -46,7 +46,7 @@ impl StartOptions {
         Ok(StartOptions { tags: check_tags(tags)?, priority: check_priority(priority)?, ..self })
     }
 
-    /// Adds the URL that receives a webhook at each final state.
+    /// Adds the URL that receives a webhook at each final state. The start checks it.
     pub fn with_notify_url(self, notify_url: Option<String>) -> StartOptions {
         StartOptions { notify_url, ..self }
     }

@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use super::claimant::Claimant;
 use super::sql::Sql;
 use super::write::Committed;
-use super::{Error, FenceToken, lines, row};
+use super::{Error, FenceToken, lines, notices, row};
 use crate::task::{Refusal, StateChange, Task, TaskChange, TaskId};
 
 /// Outcome of a change of one task.
@@ -72,9 +72,11 @@ pub(super) async fn change_one<F: ChangeFn>(
     {
         return Ok(unchanged(Err(Refusal::Conflict(holder).into())));
     }
-    let change = next_version(task, transition);
-    lines::update(conn, sql, std::slice::from_ref(&change)).await?;
-    Ok(Committed { value: Ok(Arc::clone(&change.task)), changes: vec![change] })
+    let mut changes = vec![next_version(task, transition)];
+    let value = Ok(Arc::clone(&changes[0].task));
+    lines::update(conn, sql, &changes).await?;
+    notices::add(conn, sql, &mut changes).await?;
+    Ok(Committed { value, changes })
 }
 
 /// Writes a new version of the task without another change. Does nothing if the task does not exist.
@@ -112,7 +114,9 @@ pub(super) async fn change_all<F: ChangeFn>(
         None => query,
     };
     let rows = query.fetch_all(&mut *conn).await?;
-    Ok(Committed::of(change_rows(conn, sql, &rows, change).await?))
+    let mut changed = Committed::of(change_rows(conn, sql, &rows, change).await?);
+    notices::add(conn, sql, &mut changed.changes).await?;
+    Ok(changed)
 }
 
 /// Changes the tasks of rows that this transaction has locked, except those that refuse.

@@ -9,7 +9,7 @@ use super::change::{check_fence, next_version};
 use super::group_commit::{all_or_each, interrupted};
 use super::sql::Sql;
 use super::write::{Committed, Write};
-use super::{Error, FenceToken, Store, lines, row};
+use super::{Error, FenceToken, Store, lines, notices, row};
 use crate::clock::Clock;
 use crate::task::change::End;
 use crate::task::{ControlRequest, Progress, Refusal, Task, TaskChange, TaskId};
@@ -56,7 +56,8 @@ impl Store {
         ended
     }
 
-    /// Tasks of runs that ended soon mostly are as the runs know them, so they are written without being read. The others are read.
+    /// Tasks of runs that ended soon mostly are as the runs know them, so they are written without being read. The others are read, and
+    /// those with a receiver of notices, which needs a transaction.
     async fn end_all(&self, ends: Vec<RunEnd>) -> Result<EndResults, Error> {
         let unchanged = self.commit(Write::statement(RunEnds(ends.clone()), end_unchanged)).await?;
         let mut ended: HashMap<_, _> = unchanged.into_iter().map(|task| (task.id, Ok(task))).collect();
@@ -77,7 +78,10 @@ async fn end_unchanged(
     sql: &Sql,
     RunEnds(ends): &RunEnds,
 ) -> sqlx::Result<Committed<Vec<Arc<Task>>>> {
-    let changes = ends.iter().filter_map(|end| apply(Task::clone(&end.task), end).ok());
+    let changes = ends
+        .iter()
+        .filter(|end| end.task.notify_url.is_none())
+        .filter_map(|end| apply(Task::clone(&end.task), end).ok());
     // All transactions lock rows in the order of their IDs.
     let changes: BTreeMap<TaskId, TaskChange> = changes.map(|change| (change.task.id, change)).collect();
     let mut changes: Vec<_> = changes.into_values().collect();
@@ -107,6 +111,7 @@ async fn end_anew(conn: &mut AnyConnection, sql: &Sql, RunEnds(ends): &RunEnds) 
     }
     if !changes.is_empty() {
         lines::update(conn, sql, &changes).await?;
+        notices::add(conn, sql, &mut changes).await?;
     }
     Ok(Committed { value: outcomes, changes })
 }

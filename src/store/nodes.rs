@@ -13,7 +13,8 @@ use super::change::{Select, change_rows};
 use super::claimant::Claimant;
 use super::sql::{self, Sql};
 use super::write::{Committed, Write};
-use super::{Error, Store, columns, row};
+use super::{Error, Store, columns, notices, row};
+use crate::access::Caller;
 use crate::task::{Author, ControlRequest, NodeIdentity, Task, TaskChange};
 
 /// What a node tells about itself when it joins.
@@ -148,6 +149,13 @@ impl Store {
         Ok(changed)
     }
 
+    /// Returns the name of the node with this ID. None if it is not listed any more.
+    #[tracing::instrument(target = "otlp.store", name = "store.node_name", skip_all, fields(%caller))]
+    pub async fn node_name(&self, caller: &Caller, id: &str) -> Result<Option<String>, Error> {
+        let row = self.read(sqlx::query(sql::NODE_NAME).bind(id.to_owned()).fetch_optional(&self.pool)).await?;
+        Ok(row.map(|row| row.try_get("label")).transpose()?)
+    }
+
     /// Releases the tasks of nodes whose lease has ended. A task whose nodes died more than `limit` times in a row fails.
     #[tracing::instrument(target = "otlp.store", name = "store.rescue", skip_all)]
     pub async fn rescue(&self, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
@@ -181,7 +189,9 @@ async fn rescue(
         let node = NodeIdentity { id: row.try_get("id")?, name: row.try_get("label")? };
         released.extend(expire_node(conn, sql, &node, *now, *limit).await?);
     }
-    Ok(Committed::of(released))
+    let mut released = Committed::of(released);
+    notices::add(conn, sql, &mut released.changes).await?;
+    Ok(released)
 }
 
 /// Releases the tasks of a dead node and removes it from the list of nodes.

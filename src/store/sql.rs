@@ -6,11 +6,14 @@ use crate::bus::postgres;
 
 use super::columns::{ColumnDef, HISTORY_COLUMNS, TASK_COLUMNS, WrittenAt};
 use super::dialect::{SqlDialect, listed, names};
+use super::notice_maker::Notices;
 
 /// The statements, built once for a database.
 #[derive(Debug)]
 pub struct Sql {
     pub dialect: SqlDialect,
+    /// Makes notices of final states.
+    pub notices: Notices,
     /// Identifies the events of this process.
     pub source: String,
     pub insert: SqlStr,
@@ -69,6 +72,7 @@ pub const WAITING: &str = "SELECT COUNT(*) AS n FROM \
     (SELECT 1 AS one FROM tasks WHERE state IN ('SCHEDULED', 'QUEUED') LIMIT $1) AS waiting";
 pub const HISTORY: &str = "SELECT from_state, to_state, at, by_whom, reason FROM task_changes \
     WHERE task_id = $1 ORDER BY version DESC LIMIT 500";
+pub const NODE_NAME: &str = "SELECT COALESCE(label, name) AS label FROM nodes WHERE name = $1";
 pub const DELETE_NODE: &str = "DELETE FROM nodes WHERE name = $1";
 pub const ADD_UPLOAD: &str = "INSERT INTO uploads (id, name, metadata, size, sha256, created_at, used_at) \
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
@@ -105,6 +109,7 @@ impl Sql {
         let sql = |text: String| AssertSqlSafe(text).into_sql_str();
         Sql {
             dialect,
+            notices: Notices::default(),
             source: uuid::Uuid::new_v4().to_string(),
             insert: sql(announced(dialect, notifies, insert(dialect))),
             update: sql(announced(dialect, notifies, update(dialect))),

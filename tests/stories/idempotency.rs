@@ -77,3 +77,45 @@ async fn the_same_file_sent_again_is_the_same_input() {
     refused(&server, EXPORT, &json!({ "dataset": "people", "idempotencyKey": "nightly" }), &first).await;
     assert_eq!(count(&server).await, 1);
 }
+
+const TIMERS: &str = "mutation($inputs: [StartTimerInput!]!) { startTimers(inputs: $inputs) { id } }";
+
+#[tokio::test]
+async fn a_key_of_each_kind_is_refused_for_every_other_kind() {
+    let server = Server::start().await;
+    let upload = server.upload("a,b\n1,2\n").await;
+    server.until(&server.import(&upload, json!({ "dataset": "people" })).await, "COMPLETED").await;
+    let later = "2999-01-01T00:00:00Z";
+    let kinds = [
+        (PI, json!({ "digits": 10, "startAt": later })),
+        (TIMER, json!({ "url": "http://example.org", "when": { "at": later } })),
+        (EXPORT, json!({ "dataset": "people", "startAt": later })),
+        (IMPORT, json!({ "source": { "uploadId": upload }, "dataset": "others", "startAt": later })),
+    ];
+    let with_key = |input: &Value, key: &str| {
+        let mut input = input.clone();
+        input["idempotencyKey"] = json!(key);
+        input
+    };
+    for (place, (start, input)) in kinds.iter().enumerate() {
+        let key = format!("key {place}");
+        let first = started(&server, start, &with_key(input, &key)).await;
+        assert_eq!(started(&server, start, &with_key(input, &key)).await, first);
+        for (other, (again, other_input)) in kinds.iter().enumerate() {
+            let mut edited = with_key(other_input, &key);
+            if other == place {
+                edited["priority"] = json!(1);
+            }
+            refused(&server, again, &edited, &first).await;
+        }
+        // In a list of timers, the refused one is named and none is started.
+        let mut timer = with_key(&kinds[1].1, &key);
+        timer["label"] = json!("another");
+        let inputs = json!({ "inputs": [kinds[1].1, timer] });
+        let error = server.refusal(TIMERS, inputs).await;
+        let wanted = json!({ "code": "CONFLICT", "taskId": first, "field": "inputs.1.idempotencyKey" });
+        assert_eq!(error["extensions"], wanted, "{error}");
+        server.control("terminate", &first).await;
+    }
+    assert_eq!(count(&server).await, 1 + kinds.len() as u64);
+}

@@ -7,6 +7,7 @@ mod deleting;
 mod downloads;
 mod exact;
 mod exports;
+mod fields;
 mod files_identity;
 mod folders;
 mod idempotency;

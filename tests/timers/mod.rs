@@ -6,6 +6,7 @@ mod clock;
 mod controls;
 mod hosts;
 mod kills;
+mod notices;
 mod sending;
 mod shutdown;
 

@@ -249,7 +249,9 @@ impl RecordReader {
     /// Returns the line of a bad record for the rejects file.
     fn reject(&mut self, error: &RowError, start: FilePosition) -> Result<Vec<u8>, Failure> {
         let line = self.lines().at(start)?;
-        let BadRows::Skip(limit) = self.bad_rows else { return Err(self.with_hint(error.at(line))) };
+        let BadRows::Skip(limit) = self.bad_rows else {
+            return Err(self.with_hint(error.at(line)).at_place(error.place(line, self.columns())));
+        };
         self.cursor.rejected += 1;
         let exceeded = rejects::exceeded(limit, self.cursor.rejected, error, line);
         self.cursor.exceeded = exceeded.map(|text| self.with_hint(text).message);

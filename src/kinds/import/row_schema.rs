@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use csv::ByteRecord;
 
 use crate::datasets::{Batch, Column, ColumnType, InvalidValue, WrongWidth};
+use crate::task::InputPlace;
 
 /// Columns of the rows, and the text that stands for null.
 #[derive(Clone, Debug)]
@@ -48,6 +49,13 @@ impl RowError {
             }
             RowError::Value { column: None, .. } => format!("Line {line}: {}.", self.reason()),
         }
+    }
+
+    /// Returns the place of the error in the file, whose rows have these columns.
+    pub fn place(&self, line: u64, columns: &[Column]) -> InputPlace {
+        let name = self.column();
+        let number = columns.iter().position(|column| Some(&*column.name) == name).map(|index| index as u64 + 1);
+        InputPlace { line: Some(line), column: number, column_name: name.map(str::to_owned) }
     }
 
     /// Returns the name of the column that is wrong. None if the whole record is.

@@ -14,7 +14,7 @@ use super::row_schema::RowError;
 use super::spec::{BadRows, CsvFormat, ImportCursor, ImportSpec};
 use super::{rejects, report};
 use crate::clock::Clock;
-use crate::datasets::{self, Batch, Checkpoint, CommitLease, Error, Staging, WriteOutcome};
+use crate::datasets::{self, Batch, Checkpoint, Column, CommitLease, Error, Staging, WriteOutcome};
 use crate::runner::{Context, Failure, StopReason};
 
 /// Time without a batch after which the last commit is reported. Checkpoints may skip commits that come sooner.
@@ -29,6 +29,7 @@ pub struct ImportWriter<'a> {
     rest: Option<RecordBatch>,
     recycle: mpsc::Sender<Batch>,
     lines: LineNumbers,
+    columns: Vec<Column>,
     format: CsvFormat,
     bad_rows: BadRows,
     /// Number of rows that the database refused. The reader counts them as rows.
@@ -70,6 +71,7 @@ impl<'a> ImportWriter<'a> {
             rest: None,
             recycle,
             lines,
+            columns: records.columns().to_vec(),
             format,
             bad_rows,
             refused: 0,
@@ -202,7 +204,9 @@ impl<'a> ImportWriter<'a> {
     ) -> Result<(), StopReason> {
         let (lines, start) = (self.lines.clone(), from.starts.get(row).copied());
         let line = self.context.blocking(move || start.map_or(Ok(0), |start| lines.at(start))).await??;
-        let BadRows::Skip(limit) = self.bad_rows else { return Err(Failure::input(error.at(line)).into()) };
+        let BadRows::Skip(limit) = self.bad_rows else {
+            return Err(Failure::input(error.at(line)).at_place(error.place(line, &self.columns)).into());
+        };
         if let Some(cells) = batch.rows().nth(row) {
             let record: ByteRecord = cells.map(Option::unwrap_or_default).collect();
             from.rejects.extend(rejects::reject(error, line, &record, 0, &self.format));

@@ -20,7 +20,7 @@ use crate::gql::task::{KindView, task_type};
 use crate::kinds::api::TaskKind;
 use crate::runner::StartOptions;
 use crate::state::AppState;
-use crate::task::{Code, IdempotencyKey, Task};
+use crate::task::{Code, IdempotencyKey, State, Task};
 
 /// Maximum number of timers in one call.
 const MAX_TIMERS: usize = 1000;
@@ -49,6 +49,13 @@ impl TimerFields {
     async fn seconds_left(&self, ctx: &Context<'_>) -> Result<f64> {
         let now = ctx.data_unchecked::<AppState>().clock.now();
         Ok(now.duration_until(fires_at(&self.0, &self.spec()?)).as_secs_f64().max(0.0))
+    }
+
+    /// Time of the next attempt, while the timer waits between attempts. Retry-After of a response counts. Null before the first
+    /// attempt, during one, and when no other follows.
+    async fn next_attempt_at(&self) -> Option<DateTime> {
+        let waits = self.0.state == State::Scheduled && self.0.started_at.is_some();
+        self.0.due_at.filter(|_| waits).map(DateTime)
     }
 
     /// Delivery guarantee when the outcome of an attempt is unknown.
@@ -209,7 +216,7 @@ impl StartTimerInput {
             .map_or(at, |whole| if whole < at { whole + SignedDuration::from_micros(1) } else { whole });
         let headers = self.headers.unwrap_or_default().into_iter().map(|header| (header.name, header.value)).collect();
         let (delivery, timeout) = (self.delivery.into(), self.timeout_seconds);
-        let spec = TimerSpec { url: self.url, at, delivery, body: self.body, headers, timeout };
+        let spec = TimerSpec { url: self.url, at, delivery, body: self.body, headers, timeout, exact_url: false };
         let options = self.common.options(Some(at), idempotency_key)?;
         Ok((serde_json::to_value(spec).map_err(error::internal)?, options))
     }

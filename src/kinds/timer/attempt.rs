@@ -43,6 +43,7 @@ impl Timer {
     pub(super) async fn send(&self, context: &Context, spec: &TimerSpec, at: Timestamp) -> DeliveryOutcome {
         let id = context.id();
         let address = match self.outbound.check_url(&spec.url) {
+            Ok(address) if spec.exact_url => address,
             Ok(address) => address.with_segment(&id.to_string()),
             Err(refused) => return DeliveryOutcome::Failed(refused.into()),
         };

@@ -8,7 +8,7 @@ use crate::gql::secrets::{masked_header, masked_url};
 
 /// Returns the fields that only timers have. `fires_at` is the time in force.
 pub fn fields(spec: TimerSpec, fires_at: Timestamp) -> Value {
-    let TimerSpec { url, at: _, delivery, body, headers, timeout } = spec;
+    let TimerSpec { url, at: _, delivery, body, headers, timeout, exact_url: _ } = spec;
     let header = |(name, value): &(String, String)| json!({ "name": name, "value": masked_header(name, value) });
     let headers: Vec<_> = headers.iter().map(header).collect();
     json!({

@@ -7,9 +7,11 @@ mod count;
 mod decision;
 mod input;
 mod log;
+mod notice;
 mod signature;
 pub mod spec;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -22,7 +24,7 @@ use self::signature::Signer;
 use self::spec::{DeliveryGuarantee, TimerSpec};
 use super::KindParts;
 use crate::metrics::{Sent, Timers};
-use crate::runner::{BadInput, Context, Failure, Kind, Report, StopReason, TaskPlan};
+use crate::runner::{BadInput, Context, Failure, Kind, Notifier, Report, StopReason, TaskPlan};
 use crate::task::{Code, ResultFile, Unit};
 use outbound::Outbound;
 
@@ -83,6 +85,10 @@ impl Timer {
 impl Kind for Timer {
     fn name(&self) -> &'static str {
         NAME
+    }
+
+    fn notifier(&self) -> Option<Arc<dyn Notifier>> {
+        Some(self.new_notifier())
     }
 
     fn plan(&self, spec: &serde_json::Value) -> Result<TaskPlan, BadInput> {

@@ -31,6 +31,9 @@ pub struct TimerSpec {
     pub headers: Vec<(String, String)>,
     /// Timeout of an attempt, in seconds.
     pub timeout: f64,
+    /// The request goes to the URL as it is, without the task ID.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exact_url: bool,
 }
 
 /// Delivery guarantee when the outcome of an attempt is unknown.

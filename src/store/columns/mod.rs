@@ -66,12 +66,7 @@ const fn integer(
 pub static TASK_COLUMNS: [TaskColumn; 54] = [
     text("id", Start, |task| task.id.to_string().into(), |task, cell| cell.parsed().map(|id| task.id = id)),
     text("kind", Start, |task| (&*task.kind).into(), |task, cell| cell.text().map(|kind| task.kind = kind)),
-    text(
-        "label",
-        StartAndChange,
-        |task| task.label.as_deref().into(),
-        |task, cell| cell.text_if().map(|label| task.label = label),
-    ),
+    options::LABEL,
     text(
         "dataset",
         Start,

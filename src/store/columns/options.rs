@@ -5,6 +5,13 @@ use super::{ColumnDef, TaskColumn, Value, integer, signed, text, unsigned};
 use crate::store::row::decode;
 use crate::task::Task;
 
+pub const LABEL: TaskColumn = text(
+    "label",
+    StartAndChange,
+    |task| task.label.as_deref().into(),
+    |task, cell| cell.text_if().map(|label| task.label = label),
+);
+
 pub const TAGS: TaskColumn = text("tags", StartAndChange, tags, |task, cell| {
     let list = cell.text_if()?;
     task.tags = list.map(|list| serde_json::from_str(&list)).transpose().map_err(decode)?.unwrap_or_default();

@@ -17,7 +17,7 @@ fn request() -> ControlRequest {
 }
 
 fn task(start: Option<i64>) -> Task {
-    let new = NewTask { start_at: start.map(later), ..NewTask::new("import", "{}", Unit::Rows) };
+    let new = NewTask { start_at: start.map(later), ..NewTask::new("odd", "{}", Unit::Rows) };
     Task::new(Clock::test(AT).task_id(), new, AT)
 }
 

@@ -6,14 +6,15 @@ use super::super::position::FilePosition;
 use super::super::{inspect, source};
 use super::RecordReader;
 use crate::runner::Failure;
+use crate::task::InputPlace;
 
 impl RecordReader {
     /// Returns the error of a record whose quote is still open at the end of the file.
     pub(super) fn unclosed(&self, start: FilePosition) -> Result<Failure, Failure> {
         let line = self.lines().at(start)?;
-        Ok(self.with_hint(format!(
-            "Line {line}: a quoted field is not closed before the end of the file. The file may be truncated."
-        )))
+        let text =
+            format!("Line {line}: a quoted field is not closed before the end of the file. The file may be truncated.");
+        Ok(self.with_hint(text).at_place(InputPlace { line: Some(line), ..InputPlace::default() }))
     }
 
     /// Returns the error of the current record, with a hint on what the file looks like.
