@@ -4,9 +4,9 @@ use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, Object, SimpleObject};
 
 use crate::access::Caller;
-use crate::datasets::{self, Dataset, DatasetName};
+use crate::datasets::{self, ColumnFilter, Dataset, DatasetName, RowRequest};
 use crate::gql::budget::Budget;
-use crate::gql::column::ColumnTypeEnum;
+use crate::gql::column::{ColumnFilterInput, ColumnOrderInput, ColumnTypeEnum};
 use crate::gql::error::{self, Result};
 use crate::gql::paging::{self, PageArguments};
 use crate::gql::scalars::{Count, DateTime};
@@ -68,19 +68,35 @@ impl DatasetObject {
         self.0.created_at.into()
     }
 
-    /// Lists rows in import order. A page ends early, after at least one row and with hasNextPage, when its cells reach
-    /// 4 MiB.
-    #[graphql(complexity = "paging::complexity(first, child_complexity)")]
+    /// Lists rows, in import order unless orderBy is set. A page ends early, after at least one row, when its cells reach 4 MiB.
+    /// Filtered or ordered rows have no index: if they are not found within 10 seconds, the error is TOO_LARGE.
+    #[graphql(complexity = "paging::complexity(first.or(last), child_complexity)")]
+    #[allow(clippy::too_many_arguments, reason = "the arguments of the field")]
     async fn rows(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "Maximum number of rows, 0 to 500. Default: 50.")] first: Option<i32>,
+        #[graphql(desc = "Maximum number of rows from the start, 0 to 500. Default: 50, unless last is set.")]
+        first: Option<i32>,
         #[graphql(desc = "Only rows after this cursor, which is the number of a row.")] after: Option<String>,
+        #[graphql(desc = "Maximum number of rows from the end, 0 to 500. Excludes first.")] last: Option<i32>,
+        #[graphql(desc = "Only rows before this cursor, which is the number of a row.")] before: Option<String>,
+        #[graphql(name = "where", desc = "Conditions that a row must all match, at most 50. Default: all rows.")]
+        filters: Option<Vec<ColumnFilterInput>>,
+        #[graphql(
+            desc = "Columns to order by, at most 8. Values are compared by the column's type, TEXT by bytes. Null is greater \
+                    than every value. Rows with equal values are in import order. Default: import order."
+        )]
+        order_by: Option<Vec<ColumnOrderInput>>,
     ) -> Result<RowConnection> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let permit = ctx.data_unchecked::<Budget>().rows.permit().await?;
-        let (connection, bytes) =
-            rows(app, caller, &self.0, &PageArguments { first, after, ..PageArguments::default() }).await?;
+        let selected = RowRequest {
+            filters: filters.unwrap_or_default().into_iter().map(Into::into).collect(),
+            order: order_by.unwrap_or_default().into_iter().map(Into::into).collect(),
+            ..RowRequest::default()
+        };
+        let page = PageArguments { first, after, last, before };
+        let (connection, bytes) = rows(app, caller, &self.0, selected, &page).await?;
         permit.spend(bytes);
         Ok(connection)
     }
@@ -98,11 +114,24 @@ impl DatasetTotal {
     }
 }
 
-/// Counts the rows of a dataset.
-#[derive(SimpleObject)]
+/// Counts the matching rows of a dataset if the client selects the field.
 pub struct RowTotal {
-    /// Number of rows of the dataset, on all pages.
-    total_count: Count,
+    dataset: DatasetName,
+    rows: u64,
+    filters: Vec<ColumnFilter>,
+}
+
+#[Object]
+impl RowTotal {
+    /// Number of matching rows of the dataset, on all pages.
+    async fn total_count(&self, ctx: &Context<'_>) -> Result<Count> {
+        if self.filters.is_empty() {
+            return Ok(Count(self.rows));
+        }
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        let count = app.datasets.count_rows(caller, &self.dataset, &self.filters).await;
+        count.map(Count).map_err(error::from_datasets)
+    }
 }
 
 /// The mutations of datasets.
@@ -144,24 +173,31 @@ pub async fn list(app: &AppState, caller: &Caller, page: &PageArguments) -> Resu
     Ok(connection)
 }
 
-/// Reads a page of rows. Returns its size in bytes as well.
+/// Reads a page of the rows that `selected` selects and orders. Returns its size in bytes as well.
 async fn rows(
     app: &AppState,
     caller: &Caller,
     dataset: &Dataset,
+    selected: RowRequest,
     page: &PageArguments,
 ) -> Result<(RowConnection, usize)> {
-    let (limit, _) = page.limit()?;
-    let refuse = |_| error::bad_input("after", "after must be a cursor of this list.");
-    let after: u64 = page.after.as_deref().map_or(Ok(0), str::parse).map_err(refuse)?;
-    let batch = app.datasets.rows(caller, &dataset.name, after, limit).await.map_err(error::from_datasets)?;
-    let has_next = after + (batch.len() as u64) < dataset.rows;
-    let total = RowTotal { total_count: Count(dataset.rows) };
-    let mut connection = Connection::with_additional_fields(after > 0, has_next, total);
-    let edges = batch.rows().zip(after + 1..).map(|(row, number)| {
+    let (limit, from_end) = page.limit()?;
+    let (after, before) = (row_number("after", page.after.as_ref())?, row_number("before", page.before.as_ref())?);
+    let request = RowRequest { after, before, limit, from_end, ..selected };
+    let found = app.datasets.rows(caller, &dataset.name, &request).await.map_err(error::from_datasets)?;
+    let (has_previous, has_next) =
+        if from_end { (found.more, before.is_some()) } else { (after.is_some_and(|after| after > 0), found.more) };
+    let total = RowTotal { dataset: dataset.name.clone(), rows: dataset.rows, filters: request.filters };
+    let mut connection = Connection::with_additional_fields(has_previous, has_next, total);
+    let edges = found.batch.rows().zip(&found.numbers).map(|(row, number)| {
         let cells = row.map(|cell| cell.map(str::to_owned)).collect();
-        Edge::new(number.to_string(), RowObject { number: Count(number), cells })
+        Edge::new(number.to_string(), RowObject { number: Count(*number), cells })
     });
     connection.edges.extend(edges);
-    Ok((connection, batch.bytes() + datasets::CELL_BYTES * batch.width() * batch.len()))
+    Ok((connection, found.batch.bytes() + datasets::CELL_BYTES * found.batch.width() * found.batch.len()))
+}
+
+fn row_number(field: &str, cursor: Option<&String>) -> Result<Option<u64>> {
+    let refuse = |cursor| error::bad_input(field, format!("{field} must be a cursor of this list, got {cursor:?}."));
+    cursor.map(|cursor| cursor.parse().map_err(|_| refuse(cursor))).transpose()
 }

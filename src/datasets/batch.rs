@@ -121,6 +121,15 @@ impl Batch {
         }
     }
 
+    /// Returns the rows in reverse order.
+    pub(super) fn reversed(&self) -> Batch {
+        let mut reversed = Batch { width: self.width, ..Batch::default() };
+        for row in (0..self.rows).rev() {
+            self.cells(row * self.width..(row + 1) * self.width).for_each(|cell| reversed.push_cell(cell.as_ref()));
+        }
+        Batch { rows: self.rows, ..reversed }
+    }
+
     /// Returns the number of rows.
     #[inline]
     pub fn len(&self) -> usize {
@@ -265,6 +274,13 @@ mod tests {
             first.push_row([Some("b"), None]).unwrap();
             assert_eq!(cells(&first).pop().unwrap(), [Some("b"), None]);
         }
+    }
+
+    #[test]
+    fn rows_can_be_reversed() {
+        let reversed = three().reversed();
+        assert_eq!(cells(&reversed), [[None, Some("z")], [Some(""), Some("é\n")], [Some("a"), None]]);
+        assert_eq!(reversed.reversed(), three());
     }
 
     #[test]

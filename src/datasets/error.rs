@@ -1,8 +1,9 @@
 //! Errors of datasets, the same on every database.
 
-use super::DatasetName;
+use super::row_page::SEARCH_LIMIT;
+use super::{DatasetName, InvalidSelection};
 
-/// Reason why a dataset was not read or written. The first five are refusals: a retry fails again.
+/// Reason why a dataset was not read or written. The first seven are refusals: a retry fails again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// CREATE of a name that is in use.
@@ -29,6 +30,12 @@ pub enum Error {
         /// Maximum number of columns.
         limit: usize,
     },
+    /// A filter or an order does not fit the dataset.
+    #[error(transparent)]
+    Invalid(#[from] InvalidSelection),
+    /// Filtered or ordered rows were not found in time.
+    #[error("The rows were not found within {} seconds. Select fewer rows by `where`, or export the dataset.", SEARCH_LIMIT.as_secs())]
+    TooSlow,
     /// The database refused a cell. Nothing of its batch was written.
     #[error("Row {row} of the batch, column {column:?}: {reason}")]
     Cell {

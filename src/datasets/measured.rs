@@ -8,8 +8,8 @@ use std::time::Instant;
 use async_trait::async_trait;
 
 use super::{
-    Batch, Checkpoint, CsvPage, Dataset, DatasetName, Datasets, Error, ImportPlan, PageLimit, PinHolder, RowWindow,
-    Selection, Snapshot, SnapshotReader, Staging, WriteOutcome,
+    Batch, Checkpoint, ColumnFilter, CsvPage, Dataset, DatasetName, Datasets, Error, ImportPlan, PageLimit, PinHolder,
+    RowPage, RowRequest, RowWindow, Selection, Snapshot, SnapshotReader, Staging, WriteOutcome,
 };
 use crate::access::Caller;
 use crate::clock::Clock;
@@ -60,8 +60,12 @@ impl Datasets for Measured<Arc<dyn Datasets>> {
         self.call("look", self.inner.count(caller)).await
     }
 
-    async fn rows(&self, caller: &Caller, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
-        self.call("read", self.inner.rows(caller, name, after, limit)).await
+    async fn rows(&self, caller: &Caller, name: &DatasetName, request: &RowRequest) -> Result<RowPage, Error> {
+        self.call("read", self.inner.rows(caller, name, request)).await
+    }
+
+    async fn count_rows(&self, caller: &Caller, name: &DatasetName, filters: &[ColumnFilter]) -> Result<u64, Error> {
+        self.call("read", self.inner.count_rows(caller, name, filters)).await
     }
 
     async fn drop_dataset(&self, caller: &Caller, name: &DatasetName) -> Result<bool, Error> {

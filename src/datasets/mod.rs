@@ -6,6 +6,7 @@
 //! snapshot, whatever happens to the dataset.
 //!
 //! - `batch`: rows in memory
+//! - `filter`, `row_order`, `row_page`: conditions, orders and pages of rows
 //! - `selection`, `reader`, `lines`: reading columns and rows of a snapshot as CSV
 //! - `value`: the values of typed columns
 //! - `publication`: the steps of publishing, as a pure table that both databases execute
@@ -14,7 +15,9 @@
 
 mod batch;
 mod error;
+mod filter;
 mod identifiers;
+mod invalid_selection;
 mod lines;
 mod measured;
 mod model;
@@ -22,6 +25,8 @@ mod name;
 mod postgres;
 mod publication;
 mod reader;
+mod row_order;
+mod row_page;
 mod selection;
 mod sqlite;
 mod value;
@@ -33,12 +38,16 @@ use async_trait::async_trait;
 
 pub use batch::{Batch, BatchRow, WrongWidth};
 pub use error::Error;
+pub use filter::ColumnFilter;
+pub use invalid_selection::InvalidSelection;
 pub use lines::CsvLines;
 pub use measured::measured;
 pub use model::{Checkpoint, Column, ColumnType, CommitLease, Dataset, ImportPlan, PinHolder, PublishMode, Snapshot};
 pub use name::{DatasetName, InvalidName};
 pub use reader::{CsvPage, PageLimit, RowWindow, SnapshotReader, counts, pages};
-pub use selection::{ColumnFilter, InvalidSelection, Selection};
+pub use row_order::ColumnOrder;
+pub use row_page::{RowPage, RowRequest, SEARCH_LIMIT};
+pub use selection::Selection;
 pub use value::InvalidValue;
 
 use crate::access::Caller;
@@ -104,13 +113,16 @@ pub trait Datasets: Send + Sync + 'static {
     /// Returns the number of datasets.
     async fn count(&self, caller: &Caller) -> Result<u64, Error>;
 
-    /// Returns at most `limit` rows numbered from `after` + 1, in the order of import. Numbers have no gaps and start
-    /// at 1.
+    /// Returns a page of rows. Rows have numbers without gaps from 1, in the order of import.
     ///
-    /// Rows are found by key, so the last page costs as much as the first. The page ends before the row that would
-    /// exceed [`PAGE_BYTES`], but has at least one row. Dropping the future stops the read. [`Error::Missing`] without
-    /// such a dataset.
-    async fn rows(&self, caller: &Caller, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error>;
+    /// Rows by number are found by key, so the last page costs as much as the first. Filtered or ordered rows are searched for at most
+    /// [`SEARCH_LIMIT`]: then [`Error::TooSlow`]. The page ends before the row that would exceed [`PAGE_BYTES`], but has at least one
+    /// row. Dropping the future stops the read. [`Error::Missing`] without such a dataset, [`Error::Invalid`] for a filter or an order
+    /// that does not fit.
+    async fn rows(&self, caller: &Caller, name: &DatasetName, request: &RowRequest) -> Result<RowPage, Error>;
+
+    /// Returns the number of rows that match all filters. Errors as for [`Datasets::rows`].
+    async fn count_rows(&self, caller: &Caller, name: &DatasetName, filters: &[ColumnFilter]) -> Result<u64, Error>;
 
     /// Drops a dataset. Returns false if there is none.
     async fn drop_dataset(&self, caller: &Caller, name: &DatasetName) -> Result<bool, Error>;

@@ -142,6 +142,8 @@ pub fn from_datasets(error: datasets::Error) -> Error {
         datasets::Error::Columns { .. } | datasets::Error::TooManyColumns { .. } | datasets::Error::Cell { .. } => {
             coded(Code::BadUserInput, text)
         }
+        datasets::Error::Invalid(invalid) => bad_input(invalid.field, invalid.message),
+        datasets::Error::TooSlow => coded(Code::TooLarge, text),
         datasets::Error::Unavailable(_) | datasets::Error::Outage(_) | datasets::Error::Full(_) => {
             coded(Code::Unavailable, text)
         }

@@ -115,9 +115,11 @@ impl From<datasets::Error> for Failure {
         match error {
             datasets::Error::Exists(_) => Failure::permanent(Code::AlreadyExists, text),
             datasets::Error::Missing(_) => Failure::permanent(Code::NotFound, text),
-            datasets::Error::Columns { .. } | datasets::Error::TooManyColumns { .. } | datasets::Error::Cell { .. } => {
-                Failure::input(text)
-            }
+            datasets::Error::Columns { .. }
+            | datasets::Error::TooManyColumns { .. }
+            | datasets::Error::Cell { .. }
+            | datasets::Error::Invalid(_) => Failure::input(text),
+            datasets::Error::TooSlow => Failure::permanent(Code::TooLarge, text),
             datasets::Error::Full(_) => Failure::full(text),
             datasets::Error::Unavailable(_) | datasets::Error::Outage(_) => Failure::until_available(text),
             datasets::Error::LeaseLost | datasets::Error::Cancelled | datasets::Error::Failed(_) => {

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use pausa::datasets::{Batch, Column, Dataset, Error, ImportPlan, PublishMode};
 
-use crate::datasets::database::{TestDatabase, batch, numbers, plan};
+use crate::datasets::database::{TestDatabase, batch, numbers, page, plan};
 use crate::harness::caller;
 
 async fn import(database: &TestDatabase, plan: &ImportPlan, batch: Batch) {
@@ -44,7 +44,7 @@ pub async fn odd_cells_are_preserved(database: &TestDatabase) {
         odd.push_row([None, Some(cell)]).unwrap();
     }
     import(database, &plan("odd", PublishMode::Create, 2), odd.clone()).await;
-    assert!(database.datasets.rows(caller(), &"odd".parse().unwrap(), 0, 100).await.unwrap() == odd);
+    assert!(page(&database.datasets, &"odd".parse().unwrap(), 0, 100).await == odd);
 }
 
 pub async fn odd_columns_keep_their_names(database: &TestDatabase) {
@@ -82,7 +82,7 @@ pub async fn odd_columns_keep_their_names(database: &TestDatabase) {
     let name = "odd".parse().unwrap();
     let dataset = database.datasets.get(caller(), &name).await.unwrap().unwrap();
     assert_eq!((dataset.columns, dataset.rows), (columns, 2));
-    assert_eq!(database.datasets.rows(caller(), &name, 1, 5).await.unwrap(), row);
+    assert_eq!(page(&database.datasets, &name, 1, 5).await, row);
     database.import("sqlite_odd", PublishMode::Create, &[&["x"]]).await;
     assert_eq!(database.firsts("sqlite_odd").await, ["x"]);
 }
@@ -94,7 +94,7 @@ pub async fn fifteen_hundred_columns(database: &TestDatabase) {
         wide.push_row(cells.iter().map(|cell| Some(cell.as_str()))).unwrap();
     }
     import(database, &plan("wide", PublishMode::Create, 1500), wide.clone()).await;
-    assert!(database.datasets.rows(caller(), &"wide".parse().unwrap(), 0, 100).await.unwrap() == wide);
+    assert!(page(&database.datasets, &"wide".parse().unwrap(), 0, 100).await == wide);
 }
 
 pub async fn too_many_columns(database: &TestDatabase) {

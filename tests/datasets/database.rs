@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pausa::datasets::{
-    Batch, Column, Datasets, ImportPlan, PageLimit, PublishMode, RowWindow, Selection, Snapshot, connect,
+    Batch, Column, DatasetName, Datasets, ImportPlan, PageLimit, PublishMode, RowRequest, RowWindow, Selection,
+    Snapshot, connect,
 };
 use pausa::task::TaskId;
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
@@ -94,7 +95,7 @@ impl TestDatabase {
 
     /// Returns the first cells of a dataset's rows.
     pub async fn firsts(&self, name: &str) -> Vec<String> {
-        firsts(&self.datasets.rows(caller(), &name.parse().unwrap(), 0, 1000).await.unwrap())
+        firsts(&page(&self.datasets, &name.parse().unwrap(), 0, 1000).await)
     }
 
     /// Returns the first cells of all rows of a snapshot, read in pages of three.
@@ -170,4 +171,13 @@ pub async fn database(name: &str) -> (Arc<Postgres>, String) {
     execute(&server.url(), &format!("CREATE DATABASE {name}")).await;
     let url = server.url_of(name);
     (server, url)
+}
+
+/// Returns at most `limit` rows after number `after`.
+pub async fn page(datasets: &Arc<dyn Datasets>, name: &DatasetName, after: u64, limit: u32) -> Batch {
+    let request = RowRequest { after: Some(after), limit, ..RowRequest::default() };
+    let page = datasets.rows(caller(), name, &request).await.unwrap();
+    let numbers = (after..).take(page.batch.len()).map(|number| number + 1);
+    assert_eq!(page.numbers, numbers.collect::<Vec<_>>());
+    page.batch
 }

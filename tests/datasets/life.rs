@@ -1,9 +1,9 @@
 //! The life of an import: from the first staged row to a published dataset or a rollback.
 
 use jiff::Timestamp;
-use pausa::datasets::{DatasetName, Error, PublishMode};
+use pausa::datasets::{DatasetName, Error, PublishMode, RowRequest};
 
-use crate::datasets::database::{TestDatabase, batch, firsts, numbers, plan};
+use crate::datasets::database::{TestDatabase, batch, firsts, numbers, page, plan};
 use crate::harness::caller;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -21,7 +21,10 @@ pub async fn rows_are_visible_when_they_are_published(database: &TestDatabase) {
     staging.write(numbers(21, 25), "at 25".into()).await.unwrap();
     staging.close().await.unwrap();
     assert_eq!(datasets.get(caller(), &name("sales")).await.unwrap(), None);
-    assert_eq!(datasets.rows(caller(), &name("sales"), 0, 1).await, Err(Error::Missing(name("sales"))));
+    assert_eq!(
+        datasets.rows(caller(), &name("sales"), &RowRequest::default()).await,
+        Err(Error::Missing(name("sales")))
+    );
 
     assert_eq!(datasets.publish(task, 1, NOW).await.unwrap(), 25);
     let dataset = datasets.get(caller(), &name("sales")).await.unwrap().unwrap();
@@ -53,7 +56,7 @@ pub async fn append_continues_the_row_numbers_and_replace_restarts_them(database
     database.import("sales", PublishMode::Replace, &[&["a"], &["b"]]).await;
     database.import("sales", PublishMode::Append, &[&["c"]]).await;
     assert_eq!(database.firsts("sales").await, ["a", "b", "c"]);
-    let rest = database.datasets.rows(caller(), &name("sales"), 2, 10).await.unwrap();
+    let rest = page(&database.datasets, &name("sales"), 2, 10).await;
     assert_eq!(firsts(&rest), ["c"]);
     database.import("sales", PublishMode::Replace, &[&["x", "y"]]).await;
     assert_eq!(database.firsts("sales").await, ["x"]);

@@ -5,6 +5,7 @@ pub mod database;
 mod life;
 mod only_postgres;
 mod only_sqlite;
+mod rows;
 mod snapshots;
 mod write_slots;
 
@@ -48,4 +49,7 @@ stories! {
     snapshots::a_stream_keeps_its_snapshot_until_it_is_released_or_its_process_ends,
     snapshots::a_page_is_found_by_its_key_alone,
     snapshots::typed_columns_are_filtered_by_value_and_written_in_one_notation,
+    rows::filtered_and_ordered_pages_are_those_of_a_model,
+    rows::a_page_of_large_ordered_rows_ends_at_its_limit_of_bytes,
+    rows::requests_that_do_not_fit_the_dataset_are_refused,
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use pausa::datasets::{Batch, ColumnFilter, Error, PageLimit, PublishMode, RowWindow, Selection, Snapshot, connect};
 use sqlx::{Connection, PgConnection};
 
-use crate::datasets::database::{TestDatabase, batch, every, execute, numbers, plan, until};
+use crate::datasets::database::{TestDatabase, batch, every, execute, numbers, page, plan, until};
 use crate::harness::caller;
 
 /// True when the index of the rows exists. The index and the statistics are created shortly after the dataset.
@@ -93,7 +93,7 @@ async fn a_page_of_a_large_dataset_reads_only_nearby_blocks() {
     for (after, wanted) in [(0, 50), (30_000, 50), (59_950, 50), (60_000, 0)] {
         let pool = database.reconnect().await;
         let before: (i64, i64) = sqlx::query_as(counted).fetch_one(&mut watcher).await.unwrap();
-        let rows = pool.rows(caller(), &"sales".parse().unwrap(), after, 50).await.unwrap();
+        let rows = page(&pool, &"sales".parse().unwrap(), after, 50).await;
         assert_eq!(rows.len(), wanted);
         if wanted == 0 {
             continue;
@@ -122,7 +122,7 @@ async fn an_index_missing_after_a_crash_is_created_at_the_next_start() {
     execute(&database.url, &format!("DROP INDEX public.\"{task}_rows\"")).await;
     let started = database.reconnect().await;
     until(&mut watcher, INDEXED).await;
-    assert_eq!(started.rows(caller(), &"sales".parse().unwrap(), 98, 50).await.unwrap().len(), 2);
+    assert_eq!(page(&started, &"sales".parse().unwrap(), 98, 50).await.len(), 2);
 }
 
 #[tokio::test]

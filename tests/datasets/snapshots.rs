@@ -5,7 +5,7 @@ use pausa::datasets::{
     Batch, Column, ColumnFilter, ColumnType, Error, ImportPlan, PageLimit, PinHolder, PublishMode, RowWindow, Selection,
 };
 
-use crate::datasets::database::{TestDatabase, every, firsts, plan};
+use crate::datasets::database::{TestDatabase, every, firsts, page, plan};
 use crate::harness::caller;
 
 pub async fn a_pinned_snapshot_survives_append_replace_and_drop(database: &TestDatabase) {
@@ -39,7 +39,7 @@ pub async fn pages_span_several_imports(database: &TestDatabase) {
     let snapshot = datasets.pin(caller(), crate::harness::task_id().into(), &name).await.unwrap();
     assert_eq!(database.read(&snapshot).await, ["a", "b", "c", "d", "e", "f"]);
     for (after, limit, expected) in [(0, 3, "abc"), (1, 3, "bcd"), (4, 9, "ef"), (6, 9, ""), (99, 1, ""), (2, 0, "")] {
-        let rows = datasets.rows(caller(), &name, after, limit).await.unwrap();
+        let rows = page(datasets, &name, after, limit).await;
         assert_eq!(firsts(&rows).concat(), expected);
         let window = RowWindow { after, last: snapshot.rows.min(after + u64::from(limit)) };
         let all = PageLimit { rows: 100, bytes: 100, guard: false };
@@ -47,7 +47,7 @@ pub async fn pages_span_several_imports(database: &TestDatabase) {
         let lines = if window.after < window.last { page.unwrap().lines.into_bytes() } else { Vec::new() };
         assert_eq!(String::from_utf8(lines).unwrap().replace("\r\n", ""), expected);
     }
-    assert!(datasets.rows(caller(), &name, u64::MAX, 5).await.unwrap().is_empty());
+    assert!(page(datasets, &name, u64::MAX, 5).await.is_empty());
 }
 
 pub async fn a_page_ends_at_its_limit_of_bytes(database: &TestDatabase) {
@@ -165,8 +165,13 @@ pub async fn typed_columns_are_filtered_by_value_and_written_in_one_notation(dat
     ];
     for (column, equals, from, to, expected) in table {
         let given = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-        let filter =
-            ColumnFilter { column: column.to_owned(), equals: given(equals), from: given(from), to: given(to) };
+        let filter = ColumnFilter {
+            column: column.to_owned(),
+            equals: given(equals),
+            from: given(from),
+            to: given(to),
+            ..ColumnFilter::default()
+        };
         let selection = Selection::of(&columns, Some(&["t".to_owned(), "i".to_owned()]), &[filter]).unwrap();
         let lines = database.lines(&snapshot, &selection, 1).await;
         let cells: Vec<_> =

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use pausa::datasets::{Batch, Checkpoint, Column, ColumnType, CommitLease, Error, PublishMode, Staging};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
-use crate::datasets::database::{TestDatabase, batch, execute, firsts, numbers, plan, until};
+use crate::datasets::database::{TestDatabase, batch, execute, firsts, numbers, page, plan, until};
 use crate::harness::caller;
 
 async fn begin(staging: &mut Box<dyn Staging>, rows: Batch, cursor: &str) {
@@ -49,7 +49,7 @@ async fn a_write_that_starts_later_commits_later() {
     }
     assert_eq!(rejects, b"0,1,2,3,4,5,6,7,8,9,");
     assert_eq!(database.datasets.publish(task, 2, Timestamp::UNIX_EPOCH).await.unwrap(), 30_000);
-    let page = database.datasets.rows(caller(), &"sales".parse().unwrap(), 2990, 20).await.unwrap();
+    let page = page(&database.datasets, &"sales".parse().unwrap(), 2990, 20).await;
     assert_eq!(firsts(&page), firsts(&numbers(2991, 3010)));
 }
 

@@ -157,3 +157,44 @@ async fn one_stream_too_many_is_refused_with_retry_after() {
     };
     tokio::time::timeout(PATIENCE, again).await.unwrap();
 }
+
+#[tokio::test]
+async fn rows_are_filtered_ordered_and_paged_in_both_directions() {
+    let server = Server::start().await;
+    let file = "name,born\nAda,1815-12-10\nGrace,1906-12-09\nEdsger,1930-05-11\nBarbara,\nAlan,1912-06-23\n";
+    let upload = server.upload(file).await;
+    let columns = json!([{ "name": "born", "type": "DATE" }]);
+    let import = server.import(&upload, json!({ "dataset": "people", "columns": columns })).await;
+    server.until(&import, "COMPLETED").await;
+    let query = "query($first: Int, $after: String, $last: Int, $before: String, $where: [ColumnFilterInput!], $by: [ColumnOrderInput!]) {
+        dataset(name: \"people\") { rows(first: $first, after: $after, last: $last, before: $before, where: $where, orderBy: $by) {
+            totalCount nodes { number cells } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } } }";
+    let by = json!([{ "column": "born", "descending": true }]);
+    let names = |page: &serde_json::Value| -> Vec<String> {
+        let nodes = page["nodes"].as_array().unwrap().iter();
+        nodes.map(|node| node["cells"][0].as_str().unwrap().to_owned()).collect()
+    };
+    let page = server.data(query, json!({ "first": 3, "by": by })).await["dataset"]["rows"].clone();
+    assert_eq!(names(&page), ["Barbara", "Edsger", "Alan"], "null is greater than every value");
+    assert_eq!((page["totalCount"].as_u64(), page["pageInfo"]["hasNextPage"].as_bool()), (Some(5), Some(true)));
+    let after = page["pageInfo"]["endCursor"].clone();
+    let page = server.data(query, json!({ "first": 3, "after": after, "by": by })).await["dataset"]["rows"].clone();
+    assert_eq!(names(&page), ["Grace", "Ada"]);
+    let filter = json!([{ "column": "born", "isNull": true, "not": true }, { "column": "name", "contains": "a" }]);
+    let page = server.data(query, json!({ "last": 2, "where": filter })).await["dataset"]["rows"].clone();
+    assert_eq!(names(&page), ["Grace", "Alan"]);
+    assert_eq!((page["totalCount"].as_u64(), page["pageInfo"]["hasPreviousPage"].as_bool()), (Some(3), Some(true)));
+    let before = page["pageInfo"]["startCursor"].clone();
+    let page =
+        server.data(query, json!({ "last": 2, "before": before, "where": filter })).await["dataset"]["rows"].clone();
+    assert_eq!(names(&page), ["Ada"]);
+    for (variables, field) in [
+        (json!({ "by": [{ "column": "age" }] }), "orderBy"),
+        (json!({ "where": [{ "column": "born", "contains": "1" }] }), "where"),
+        (json!({ "after": "first" }), "after"),
+    ] {
+        let error = server.refusal(query, variables).await;
+        assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT");
+        assert_eq!(error["extensions"]["field"], field, "{error}");
+    }
+}

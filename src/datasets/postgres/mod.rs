@@ -9,11 +9,12 @@
 //! - [`fence`]: taking over a staging; [`publishing`]: publishing it
 //! - [`staging`]: writing to it; [`write_slot`]: one write; [`flush`]: syncing it; [`copy`], [`encode`]: its rows;
 //!   [`rejects`]: rejected rows
-//! - [`listing`], [`row_query`]: datasets and their rows; [`indexing`]: the index of row numbers; [`retired`]: tables
+//! - [`listing`], [`row_query`]: datasets and their rows; [`row_search`], [`conditions`]: filtered and ordered rows; [`indexing`]: the index of row numbers; [`retired`]: tables
 //!   to be dropped
 //! - [`pins`], [`locked_table`]: snapshots; [`table_reader`], [`row_collector`], [`page_range`], [`copy_text`]: reading
 //!   them for exports
 
+mod conditions;
 mod copy;
 mod copy_text;
 mod encode;
@@ -30,6 +31,7 @@ mod rejects;
 mod retired;
 mod row_collector;
 mod row_query;
+mod row_search;
 mod schema;
 mod staging;
 mod table_reader;
@@ -44,7 +46,8 @@ use tokio::time::timeout;
 
 use self::flush::WalFlush;
 use super::{
-    Batch, Dataset, DatasetName, Datasets, Error, ImportPlan, PinHolder, Selection, Snapshot, SnapshotReader, Staging,
+    ColumnFilter, Dataset, DatasetName, Datasets, Error, ImportPlan, PinHolder, RowPage, RowRequest, Selection,
+    Snapshot, SnapshotReader, Staging,
 };
 use crate::access::Caller;
 use crate::config::DatabaseSettings;
@@ -162,20 +165,46 @@ impl Datasets for Postgres {
         self.within(CALL_LIMIT, listing::count(&self.pool)).await
     }
 
-    async fn rows(&self, _: &Caller, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
+    async fn rows(&self, _: &Caller, name: &DatasetName, request: &RowRequest) -> Result<RowPage, Error> {
         let (mut locked, dataset) =
             self.within(CALL_LIMIT, locked_table::LockedTable::dataset(&self.pool, name)).await?;
         let reading = async {
             let source = row_query::RowQuery::new(locked.table.clone(), &dataset.columns);
-            let range = row_query::RowQueryRange { after, last: dataset.rows, limit };
-            let (batch, all) = row_query::read_batch(&mut locked, &source, range).await?;
+            let (page, all) = if request.is_by_number() {
+                let range = row_query::RowQueryRange {
+                    after: request.after.unwrap_or(0),
+                    last: dataset.rows,
+                    limit: request.limit,
+                };
+                let (batch, all) = row_query::read_batch(&mut locked, &source, range).await?;
+                (RowPage::consecutive(batch, range.after, dataset.rows), all)
+            } else {
+                let search = request.check(&dataset.columns, dataset.rows)?;
+                let search = row_search::TableSearch::new(&source, &dataset.columns, &search);
+                search.page(&mut locked, dataset.rows).await?
+            };
             if all {
                 locked.commit().await?;
             }
-            Ok(batch)
+            Ok(page)
         };
         // A page has up to 4 MB. A lock may not be waited for as long.
         self.within(RUN_LIMIT, reading).await
+    }
+
+    async fn count_rows(&self, _: &Caller, name: &DatasetName, filters: &[ColumnFilter]) -> Result<u64, Error> {
+        let (mut locked, dataset) =
+            self.within(CALL_LIMIT, locked_table::LockedTable::dataset(&self.pool, name)).await?;
+        let counting = async {
+            let source = row_query::RowQuery::new(locked.table.clone(), &dataset.columns);
+            let request = RowRequest { filters: filters.to_vec(), ..RowRequest::default() };
+            let search = request.check(&dataset.columns, dataset.rows)?;
+            let search = row_search::TableSearch::new(&source, &dataset.columns, &search);
+            let count = search.count(&mut locked, dataset.rows).await?;
+            locked.commit().await?;
+            Ok(count)
+        };
+        self.within(RUN_LIMIT, counting).await
     }
 
     async fn drop_dataset(&self, _: &Caller, name: &DatasetName) -> Result<bool, Error> {

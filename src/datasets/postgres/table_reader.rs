@@ -14,12 +14,13 @@ use tokio_util::sync::CancellationToken;
 use crate::spawn::spawn;
 
 use super::super::{ColumnType, CsvPage, Error, PageLimit, RowWindow, Selection, Snapshot, SnapshotReader};
+use super::conditions::SqlColumns;
 use super::copy_text::{add_row, is_plain};
 use super::fence::backend;
 use super::locked_table::SnapshotTable;
 use super::page_range::{page_range, pages};
 use super::row_collector::{MOST_BYTES, NextRead, RowCollector};
-use super::schema::{ROW, declared, names};
+use super::schema::{ROW, names};
 use super::{PgConnections, in_time};
 
 /// Rows of the first COPY by the index. It measures the size of rows.
@@ -51,18 +52,12 @@ impl TableReader {
     pub(super) fn new(pool: &PgConnections, snapshot: &Snapshot, selection: &Selection) -> Self {
         let names = names(&snapshot.columns);
         let kind = |index: usize| snapshot.columns[index].kind;
-        let conditions = selection.conditions.iter().map(|condition| {
-            let kind = kind(condition.column);
-            let collation = if kind == ColumnType::Text { " COLLATE \"C\"" } else { "" };
-            let (name, value) = (&names[condition.column], literal(&condition.value));
-            format!(" AND {name}{collation} {} {value}::{}", condition.operator, declared(kind))
-        });
         let kinds: Vec<_> = selection.chosen.iter().map(|index| kind(*index)).collect();
         Self(Arc::new(TableQuery {
             table: SnapshotTable::new(pool, snapshot),
             last: snapshot.rows,
             columns: selection.chosen.iter().map(|index| format!(", {}", names[*index])).collect(),
-            conditions: conditions.collect(),
+            conditions: SqlColumns::new(&snapshot.columns).conditions(&selection.conditions),
             plain: kinds.iter().all(|kind| is_plain(*kind)),
             kinds,
             every_row: selection.is_every_row(),
@@ -265,9 +260,4 @@ fn numbered(mut line: Bytes) -> Result<(u64, Bytes), Error> {
             String::from_utf8_lossy(&line[..line.len().min(60)])
         ))),
     }
-}
-
-/// Returns a text as an SQL literal that does not depend on the settings of the session.
-fn literal(text: &str) -> String {
-    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }

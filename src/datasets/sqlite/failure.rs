@@ -9,6 +9,8 @@ impl From<rusqlite::Error> for Error {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::Full(error.to_string()),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Unavailable(error.to_string()),
+            // Only searches for rows are interrupted.
+            Some(ErrorCode::OperationInterrupted) => Self::TooSlow,
             _ => Self::Failed(error.to_string()),
         }
     }

@@ -8,14 +8,17 @@
 //! - [`importing`]: from staging to publish or discard
 //! - [`segment`]: the file of an import; [`segment_folder`]: its folder; [`inserting`]: rows; [`stored`]: cells
 //! - [`staging`]: the thread that writes a segment; [`segment_connections`], [`segment_reader`]: reading
+//! - [`row_search`], [`conditions`]: filtered and ordered rows
 
 mod catalog;
+mod conditions;
 mod failure;
 mod importing;
 mod inserting;
 mod listing;
 mod pins;
 mod publishing;
+mod row_search;
 mod segment;
 mod segment_connections;
 mod segment_folder;
@@ -30,11 +33,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use async_trait::async_trait;
 
 use self::catalog::Catalog;
+use self::row_search::SegmentSearch;
 use self::segment::Segment;
 use self::segment_connections::SegmentConnections;
 use self::segment_folder::SegmentFolder;
+use super::model::SnapshotPart;
 use super::{
-    Batch, Dataset, DatasetName, Datasets, Error, ImportPlan, PinHolder, Selection, Snapshot, SnapshotReader, Staging,
+    Column, ColumnFilter, Dataset, DatasetName, Datasets, Error, ImportPlan, PinHolder, RowPage, RowRequest, Selection,
+    Snapshot, SnapshotReader, Staging,
 };
 use crate::access::Caller;
 use crate::config::SqliteUrl;
@@ -148,12 +154,29 @@ impl Datasets for Sqlite {
         self.run(|shared| shared.catalog.read(listing::count)).await
     }
 
-    async fn rows(&self, _: &Caller, name: &DatasetName, after: u64, limit: u32) -> Result<Batch, Error> {
-        let name = name.clone();
-        // Dropped with this future. Then the thread stops reading.
-        let guard = AbandonOnDrop(Arc::default());
-        let abandoned = Arc::clone(&guard.0);
-        self.run(move |shared| shared.rows(&name, (after, limit), &abandoned)).await
+    async fn rows(&self, _: &Caller, name: &DatasetName, request: &RowRequest) -> Result<RowPage, Error> {
+        let request = request.clone();
+        self.run_until_dropped(name, move |shared, (columns, parts), abandoned| {
+            let rows = parts.last().map_or(0, |part| part.first - 1 + part.rows);
+            if request.is_by_number() {
+                let after = request.after.unwrap_or(0);
+                let mut page = segment_connections::ConsecutiveRows::new(columns, (after, request.limit), abandoned);
+                shared.readers.fill(&shared.files, parts, &mut page)?;
+                return Ok(RowPage::consecutive(page.batch, after, rows));
+            }
+            let search = request.check(columns, rows)?;
+            SegmentSearch::new(shared, (columns, parts), &search, abandoned).page()
+        })
+        .await
+    }
+
+    async fn count_rows(&self, _: &Caller, name: &DatasetName, filters: &[ColumnFilter]) -> Result<u64, Error> {
+        let request = RowRequest { filters: filters.to_vec(), ..RowRequest::default() };
+        self.run_until_dropped(name, move |shared, (columns, parts), abandoned| {
+            let search = request.check(columns, 0)?;
+            SegmentSearch::new(shared, (columns, parts), &search, abandoned).count()
+        })
+        .await
     }
 
     async fn drop_dataset(&self, _: &Caller, name: &DatasetName) -> Result<bool, Error> {
@@ -215,14 +238,33 @@ impl Datasets for Sqlite {
     }
 }
 
+impl Sqlite {
+    /// Reads the rows of a dataset, until the future is dropped.
+    async fn run_until_dropped<T: Send + 'static>(
+        &self,
+        name: &DatasetName,
+        work: impl Fn(&SqliteState, (&[Column], &[SnapshotPart]), &Arc<AtomicBool>) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let name = name.clone();
+        // Dropped with this future. Then the thread stops reading.
+        let guard = AbandonOnDrop(Arc::default());
+        let abandoned = Arc::clone(&guard.0);
+        self.run(move |shared| shared.read_unpinned(&name, |columns, parts| work(shared, (columns, parts), &abandoned)))
+            .await
+    }
+}
+
 impl SqliteState {
     /// Reads without a pin: if a segment is deleted before it is opened, the dataset is looked up again.
-    fn rows(&self, name: &DatasetName, range: (u64, u32), abandoned: &Arc<AtomicBool>) -> Result<Batch, Error> {
+    fn read_unpinned<T>(
+        &self,
+        name: &DatasetName,
+        work: impl Fn(&[Column], &[SnapshotPart]) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         loop {
             let (columns, parts) = self.catalog.read(|catalog| listing::parts(catalog, name))?;
-            let mut page = segment_connections::RowPage::new(&columns, range, abandoned);
-            match self.readers.fill(&self.files, &parts, &mut page) {
-                Ok(()) => return Ok(page.batch),
+            match work(&columns, &parts) {
+                Ok(value) => return Ok(value),
                 Err(error) => {
                     let now = self.catalog.read(|catalog| listing::parts(catalog, name))?;
                     if now == (columns, parts) {

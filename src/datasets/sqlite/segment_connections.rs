@@ -24,7 +24,7 @@ pub(super) struct SegmentConnections {
 }
 
 /// Rows to read, up to a limit.
-pub(super) struct RowPage {
+pub(super) struct ConsecutiveRows {
     pub(super) batch: Batch,
     kinds: Vec<ColumnType>,
     after: u64,
@@ -33,7 +33,7 @@ pub(super) struct RowPage {
     abandoned: Arc<AtomicBool>,
 }
 
-impl RowPage {
+impl ConsecutiveRows {
     /// Requests at most `limit` rows of these columns after row number `after`. Reading stops when `abandoned` is set.
     pub(super) fn new(columns: &[Column], (after, limit): (u64, u32), abandoned: &Arc<AtomicBool>) -> Self {
         let kinds = columns.iter().map(|column| column.kind).collect();
@@ -59,7 +59,12 @@ impl RowPage {
 
 impl SegmentConnections {
     /// Fills the page from the parts, which are in order.
-    pub(super) fn fill(&self, files: &SegmentFolder, parts: &[SnapshotPart], page: &mut RowPage) -> Result<(), Error> {
+    pub(super) fn fill(
+        &self,
+        files: &SegmentFolder,
+        parts: &[SnapshotPart],
+        page: &mut ConsecutiveRows,
+    ) -> Result<(), Error> {
         for part in parts {
             let (after, last) = page.range(part);
             if after < last && !page.ends() {
@@ -125,7 +130,7 @@ impl SegmentConnections {
     }
 }
 
-fn read_part(connection: &Connection, table: &str, range: (u64, u64), page: &mut RowPage) -> Result<(), Error> {
+fn read_part(connection: &Connection, table: &str, range: (u64, u64), page: &mut ConsecutiveRows) -> Result<(), Error> {
     let sql = format!("SELECT * FROM {} WHERE _rowid_ > ?1 AND _rowid_ <= ?2 ORDER BY _rowid_", quoted(table));
     let mut statement = connection.prepare_cached(&sql)?;
     let mut rows = statement.query([signed(range.0), signed(range.1)])?;
@@ -138,7 +143,7 @@ fn read_part(connection: &Connection, table: &str, range: (u64, u64), page: &mut
     Ok(())
 }
 
-fn push(page: &mut RowPage, row: &rusqlite::Row) -> Result<(), Error> {
+fn push(page: &mut ConsecutiveRows, row: &rusqlite::Row) -> Result<(), Error> {
     let cells = page.kinds.iter().enumerate().map(|(index, kind)| shown(*kind, row.get_ref(index)?));
     let cells = cells.collect::<Result<Vec<_>, Error>>()?;
     let cells: Vec<_> = cells.iter().map(Option::as_deref).collect();

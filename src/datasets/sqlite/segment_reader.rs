@@ -10,9 +10,10 @@ use rusqlite::{Connection, params_from_iter};
 use super::super::identifiers::quoted;
 use super::super::model::SnapshotPart;
 use super::super::{ColumnType, CsvLines, CsvPage, Error, PageLimit, RowWindow, Selection, Snapshot, SnapshotReader};
+use super::conditions::SqlConditions;
 use super::listing::{signed, unsigned};
 use super::segment::names;
-use super::stored::{shown, stored};
+use super::stored::shown;
 use super::{SqliteState, blocking};
 
 /// Rows between two checks of the stop flag.
@@ -28,8 +29,8 @@ pub(super) struct SegmentReader {
 struct SegmentQuery {
     parts: Vec<SnapshotPart>,
     columns: String,
-    conditions: String,
-    values: Vec<(ColumnType, String)>,
+    conditions: SqlConditions,
+    every_row: bool,
     kinds: Vec<ColumnType>,
     stopped: AtomicBool,
 }
@@ -38,16 +39,12 @@ impl SegmentReader {
     pub(super) fn new(shared: &Arc<SqliteState>, snapshot: &Snapshot, selection: &Selection) -> Self {
         let names = names(&snapshot.columns);
         let columns: Vec<_> = selection.chosen.iter().map(|index| names[*index].as_str()).collect();
-        let conditions = selection.conditions.iter().enumerate().map(|(index, condition)| {
-            format!(" AND {} {} ?{}", names[condition.column], condition.operator, index + 3)
-        });
         let kind = |index: usize| snapshot.columns[index].kind;
-        let values = selection.conditions.iter().map(|condition| (kind(condition.column), condition.value.clone()));
         let inner = SegmentQuery {
             parts: snapshot.parts.clone(),
             columns: columns.join(", "),
-            conditions: conditions.collect(),
-            values: values.collect(),
+            conditions: SqlConditions::new(&snapshot.columns, &selection.conditions, 3),
+            every_row: selection.is_every_row(),
             kinds: selection.chosen.iter().map(|index| kind(*index)).collect(),
             stopped: AtomicBool::new(false),
         };
@@ -93,7 +90,7 @@ impl SegmentQuery {
             let sql = format!(
                 "SELECT count(*) FROM {} WHERE _rowid_ > ?1 AND _rowid_ <= ?2{}",
                 quoted(&part.table),
-                self.conditions
+                self.conditions.sql()
             );
             let values = self.values(range)?;
             count += shared.readers.with(&shared.files, &part.container, |connection| {
@@ -114,7 +111,7 @@ impl SegmentQuery {
                 return Ok(page);
             }
         }
-        if !self.is_stopped() && self.values.is_empty() && page.rows != window.last.saturating_sub(window.after) {
+        if !self.is_stopped() && self.every_row && page.rows != window.last.saturating_sub(window.after) {
             return Err(Error::Failed(format!("some of rows {} to {} are missing", window.after + 1, window.last)));
         }
         page.last = window.last;
@@ -143,7 +140,7 @@ impl SegmentQuery {
             "SELECT {}, _rowid_ FROM {} WHERE _rowid_ > ?1 AND _rowid_ <= ?2{} ORDER BY _rowid_",
             self.columns,
             quoted(&part.table),
-            self.conditions
+            self.conditions.sql()
         );
         let mut statement = connection.prepare_cached(&sql)?;
         let mut rows = statement.query(params_from_iter(self.values(range)?))?;
@@ -164,7 +161,7 @@ impl SegmentQuery {
     /// Returns the range and the values of the conditions as SQLite stores them.
     fn values(&self, (after, last): (u64, u64)) -> Result<Vec<ToSqlOutput<'_>>, Error> {
         let range = [after, last].map(|number| Ok(signed(number).into()));
-        range.into_iter().chain(self.values.iter().map(|(kind, value)| stored(*kind, value))).collect()
+        range.into_iter().chain(self.conditions.values()).collect()
     }
 }
 

@@ -8,6 +8,7 @@ use super::spec::{self, ExportSpec};
 use super::{NAME, input};
 use crate::access::Caller;
 use crate::datasets::{self, ColumnFilter, DatasetName};
+use crate::gql::column::ColumnFilterInput;
 use crate::gql::error::{self, Result};
 use crate::gql::idempotency;
 use crate::gql::scalars::{Count, DateTime, Json};
@@ -62,20 +63,6 @@ pub enum Compression {
     Gzip,
     /// Zip archive NAME.zip with the entry NAME.csv.
     Zip,
-}
-
-/// Condition on a column: equals, or from <= value < to. Values are compared by the column's type; TEXT by bytes. Null values
-/// never match.
-#[derive(InputObject)]
-pub struct ColumnFilterInput {
-    /// Name of the column.
-    column: String,
-    /// Exact value. Excludes from and to.
-    equals: Option<String>,
-    /// Inclusive lower bound. Default: none.
-    from: Option<String>,
-    /// Exclusive upper bound. Default: none.
-    to: Option<String>,
 }
 
 /// Input of startExport.
@@ -136,12 +123,7 @@ fn parse_input(input: StartExportInput) -> Result<(ExportSpec, StartFields)> {
     if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
         return Err(error::bad_input("maxRowsPerSecond", "maxRowsPerSecond must be more than 0."));
     }
-    let filters = input.filters.unwrap_or_default().into_iter().map(|filter| ColumnFilter {
-        column: filter.column,
-        equals: filter.equals,
-        from: filter.from,
-        to: filter.to,
-    });
+    let filters = input.filters.unwrap_or_default().into_iter().map(ColumnFilter::from);
     let spec = ExportSpec {
         dataset,
         columns: input.columns,
