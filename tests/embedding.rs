@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use crate::harness::embedded::Embedded;
+use crate::harness::server::PATIENCE;
 
 /// Behaviour of the kind in its run.
 #[derive(Clone, Copy, PartialEq)]
@@ -25,6 +26,8 @@ enum Behaviour {
     Hangs,
     /// Counts to ten. The first publication waits until the story allows it.
     PublishesLate,
+    /// Counts to ten. What it left is not removed before the story allows it.
+    PurgesLate,
 }
 
 struct OddKind {
@@ -33,12 +36,14 @@ struct OddKind {
     publications: AtomicU32,
     /// Allows the first publication.
     publish: Semaphore,
+    /// Allows a purge.
+    purge: Semaphore,
 }
 
 impl OddKind {
     fn new(behaviour: Behaviour) -> Arc<OddKind> {
-        let (runs, publications, publish) = (AtomicU32::new(0), AtomicU32::new(0), Semaphore::new(0));
-        Arc::new(OddKind { behaviour, runs, publications, publish })
+        let (runs, publications) = (AtomicU32::new(0), AtomicU32::new(0));
+        Arc::new(OddKind { behaviour, runs, publications, publish: Semaphore::new(0), purge: Semaphore::new(0) })
     }
 }
 
@@ -67,7 +72,7 @@ impl Kind for OddKind {
             Behaviour::Panics => panic!("out of cheese"),
             Behaviour::Hangs => std::future::pending().await,
             Behaviour::FailsOnce if run == 0 => return Err(Failure::unavailable("the dairy is closed").into()),
-            Behaviour::Counts | Behaviour::FailsOnce | Behaviour::PublishesLate => {}
+            Behaviour::Counts | Behaviour::FailsOnce | Behaviour::PublishesLate | Behaviour::PurgesLate => {}
         }
         let total = context.spec::<Value>()?["to"].as_u64().unwrap();
         for done in context.cursor::<u64>()?.unwrap_or(0)..total {
@@ -86,6 +91,13 @@ impl Kind for OddKind {
     }
 
     async fn rollback(&self, _context: &Context) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn purge(&self, _context: &Context) -> Result<(), Failure> {
+        if self.behaviour == Behaviour::PurgesLate {
+            self.purge.acquire().await.unwrap().forget();
+        }
         Ok(())
     }
 }
@@ -174,5 +186,20 @@ async fn a_task_that_is_being_published_holds_no_slot() {
     assert_eq!(shown["data"]["task"]["state"], "RUNNING", "its publication waits");
     odd.publish.add_permits(1);
     server.until(&first, "COMPLETED").await;
+    assert!(server.end().await);
+}
+
+#[tokio::test]
+async fn a_deletion_is_answered_before_what_the_task_left_is_removed() {
+    let kind = OddKind::new(Behaviour::PurgesLate);
+    let server = Embedded::start(&[], vec![Arc::clone(&kind) as Arc<dyn Kind>], Clock::system()).await;
+    let id = begin(&server).await;
+    server.until(&id, "COMPLETED").await;
+    let delete = format!("mutation {{ deleteTask(id: \"{id}\") }}");
+    let deleted = tokio::time::timeout(PATIENCE, server.ask(&delete)).await.expect("the deletion waits for the purge");
+    assert_eq!(deleted["data"]["deleteTask"], *id);
+    let found = server.ask(&format!("{{ task(id: \"{id}\") {{ id }} }}")).await;
+    assert_eq!(found["errors"][0]["extensions"]["code"], "NOT_FOUND");
+    kind.purge.add_permits(1);
     assert!(server.end().await);
 }

@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use sqlx::postgres::{PgListener, PgPoolOptions};
 
 use super::channel::{ChannelError, EventChannel, EventStream};
-use crate::database::{Gate, Outage};
+use crate::database::{Gate, Outage, SESSION};
 
 /// Name of the notification channel.
 const CHANNEL: &str = "pausa_tasks";
@@ -41,7 +41,10 @@ impl EventChannel for PostgresChannel {
     async fn subscribe(&self) -> Result<Box<dyn EventStream>, ChannelError> {
         let gate = &self.0;
         let pool = PgPoolOptions::new().max_connections(1).max_lifetime(None).idle_timeout(None);
-        let pool = pool.acquire_timeout(CONNECT_LIMIT).connect_lazy_with(gate.address().options());
+        let pool = pool.acquire_timeout(CONNECT_LIMIT).after_connect(|connection, _| {
+            Box::pin(async move { sqlx::raw_sql(SESSION).execute(connection).await.map(drop) })
+        });
+        let pool = pool.connect_lazy_with(gate.address().options());
         let listening = async {
             let mut listener = PgListener::connect_with(&pool).await?;
             listener.eager_reconnect(false);

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::refusal::describe;
 use super::status::ServerStatus;
-use super::{Address, pooler, refusal};
+use super::{Address, SESSION, pooler, refusal};
 
 /// Time between two questions to a server that responds.
 const INTERVAL: Duration = Duration::from_millis(500);
@@ -44,7 +44,18 @@ pub(super) enum Question {
 /// Makes the first connection. Checks what stands before the server.
 pub(super) async fn first_connection(address: &Address) -> Result<PgConnection, String> {
     let connection = connect_patiently(address).await?;
-    pooler::check(connection, address).await
+    let mut connection = pooler::check(connection, address).await?;
+    // Not before: a pooler that lends connections to others would keep the settings.
+    let set = sqlx::raw_sql(SESSION).execute(&mut connection).await;
+    set.map_err(|error| describe(address, &refusal::explain(&error, address)))?;
+    Ok(connection)
+}
+
+/// Connects, with the settings of each connection.
+async fn connect(address: &Address) -> sqlx::Result<PgConnection> {
+    let mut connection = address.options().connect().await?;
+    sqlx::raw_sql(SESSION).execute(&mut connection).await?;
+    Ok(connection)
 }
 
 /// Connects. Retries for a short time if a later attempt may succeed.
@@ -97,7 +108,7 @@ async fn ask(server: &ServerStatus, connection: Option<PgConnection>) -> Option<
         return Some(connection);
     }
     let limit = if server.is_closed() { CONNECT_LIMIT } else { ANSWER_LIMIT };
-    match timeout(limit, server.address.options().connect()).await {
+    match timeout(limit, connect(&server.address)).await {
         Ok(Ok(connection)) => {
             server.open();
             return Some(connection);

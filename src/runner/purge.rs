@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
 
 use super::Runner;
 use super::deletion::sleep_until_next;
@@ -23,7 +23,7 @@ pub(super) const AT_ONCE: usize = 8;
 /// Time after which a purge that does not end makes room for others. It goes on, and is made again later.
 const MAX_TIME: Duration = Duration::from_secs(600);
 
-/// Maximum time for which a deletion waits for other purges. After it, the purge is made later.
+/// Maximum time for which a deletion waits for its purge, and for other purges before it.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
 /// Maximum time between two claims: other nodes leave purges too.
@@ -64,15 +64,20 @@ fn free_permits(permits: &Arc<Semaphore>) -> impl Iterator<Item = OwnedSemaphore
 
 impl Runner {
     /// Deletes a finished task, then its files and what a failed task left. Returns false if the task changed meanwhile. Files
-    /// that cannot be removed now are removed later.
+    /// that are not removed within a second are removed later.
     ///
     /// # Errors
     /// If the store fails. Nothing is deleted then.
     pub async fn delete(&self, caller: &Caller, task: &Arc<Task>) -> Result<bool, store::Error> {
         let deleted = self.0.store.delete(caller, task, self.0.clock.now()).await?;
-        if deleted && let Some(permit) = self.purge_permit().await {
-            self.purge(task).await;
-            drop(permit);
+        if deleted {
+            let purge = async {
+                if let Ok(permit) = Arc::clone(&self.0.purging).acquire_owned().await {
+                    self.spawn_purge(Arc::clone(task), permit).notified().await;
+                }
+            };
+            // What takes longer goes on, or is made later.
+            let _ = tokio::time::timeout(MAX_WAIT, purge).await;
         }
         Ok(deleted)
     }
@@ -92,8 +97,10 @@ impl Runner {
         tokio::time::timeout(MAX_WAIT, permit).await.ok()?.ok()
     }
 
-    fn spawn_purge(&self, task: Arc<Task>, permit: OwnedSemaphorePermit) {
-        let runner = self.clone();
+    /// Purges the task. The returned value is notified at the end.
+    fn spawn_purge(&self, task: Arc<Task>, permit: OwnedSemaphorePermit) -> Arc<Notify> {
+        let (runner, ended) = (self.clone(), Arc::new(Notify::new()));
+        let end = Arc::clone(&ended);
         spawn_tracked(&self.0.loops, async move {
             tokio::select! {
                 () = runner.purge(&task) => {}
@@ -101,7 +108,9 @@ impl Runner {
                 () = runner.0.ending.cancelled() => {}
             }
             drop(permit);
+            end.notify_one();
         });
+        ended
     }
 
     async fn purge(&self, task: &Arc<Task>) {

@@ -18,9 +18,10 @@ use crate::database::{Address, CALL_LIMIT, Connections, Gate, PoolSettings, SESS
 /// lag behind tables that grow by thousands of rows a second, and plans are cached. A plan made for a small table would scan
 /// all of a large one, and a plan that sorts few rows would fetch all that are due. Without such plans the estimated cost is so
 /// high that each statement would be compiled, which takes longer than to run it. So compilation is off. A transaction of a
-/// node that is gone or frozen ends, and its locks with it: sooner than the default lease, so that others can take its tasks.
+/// node that is gone or frozen ends, and its locks with it: sooner than the default lease, so that others can take its tasks. A
+/// statement ends too, on a server that does not notice that its client is gone. No call waits for as long.
 const SETTINGS: &str = "SET search_path = pausa; SET enable_seqscan = off; SET enable_bitmapscan = off; SET jit = off; \
-    SET idle_in_transaction_session_timeout = '3s'; ";
+    SET idle_in_transaction_session_timeout = '3s'; SET statement_timeout = '10s'; ";
 
 /// Maximum time that a call waits for a free connection.
 const PATIENCE: Duration = Duration::from_millis(1500);
