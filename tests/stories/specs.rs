@@ -80,7 +80,7 @@ async fn an_export_is_repeated_with_another_compression() {
     server.until(&server.import(&upload, json!({ "dataset": "people" })).await, "COMPLETED").await;
     let input = with_common(json!({
         "dataset": "people", "columns": ["who", "n"], "compression": "NONE", "guardFormulas": true,
-        "where": [{ "column": "n", "from": "2" }, { "column": "who", "equals": "b" }], "maxRowsPerSecond": 0.5
+        "where": [{ "column": "n", "from": "2" }, { "column": "who", "in": ["a", "b"] }], "maxRowsPerSecond": 0.5
     }));
     let edit = |spec: &mut Value| {
         spec["where"] = json!([{ "column": "n", "from": "2", "to": "3" }]);

@@ -24,12 +24,11 @@ pub fn fields(spec: ExportSpec, rate: Option<f64>) -> Value {
     })
 }
 
+/// A filter is stored as clients write it, but for its nulls.
 fn filter_field(filter: ColumnFilter) -> Value {
-    let ColumnFilter { column, equals, from, to } = filter;
-    let bounds = [("equals", equals), ("from", from), ("to", to)];
-    let mut fields = json!({ "column": column });
-    for (name, value) in bounds.into_iter().filter_map(|(name, value)| Some((name, value?))) {
-        fields[name] = value.into();
+    let mut fields = json!(filter);
+    if let Some(fields) = fields.as_object_mut() {
+        fields.retain(|_, value| !value.is_null());
     }
     fields
 }
