@@ -49,7 +49,7 @@ impl FoundRow {
 }
 
 /// A row that the page begins after or ends before.
-struct Bound {
+struct PageEdge {
     row: FoundRow,
     is_end: bool,
 }
@@ -72,7 +72,7 @@ impl<'a> SegmentSearch<'a> {
 
     /// Returns the page.
     pub(super) fn page(&self) -> Result<RowPage, Error> {
-        let bounds = self.search.bounds().map(|(number, is_end)| Ok(Bound { row: self.found_row(number)?, is_end }));
+        let bounds = self.search.bounds().map(|(number, is_end)| Ok(PageEdge { row: self.found_row(number)?, is_end }));
         let bounds = bounds.collect::<Result<Vec<_>, Error>>()?;
         let found = self.find(&bounds)?;
         let page = self.read(&found)?;
@@ -93,7 +93,7 @@ impl<'a> SegmentSearch<'a> {
     }
 
     /// Finds the first rows of the page, one more than the page may have. In reverse order if the last ones are requested.
-    fn find(&self, bounds: &[Bound]) -> Result<Vec<FoundRow>, Error> {
+    fn find(&self, bounds: &[PageEdge]) -> Result<Vec<FoundRow>, Error> {
         let mut parts: Vec<_> = self.parts.iter().collect();
         if self.search.from_end {
             parts.reverse();
@@ -126,7 +126,7 @@ impl<'a> SegmentSearch<'a> {
     }
 
     /// Finds the first rows in one segment.
-    fn find_in(&self, part: &SnapshotPart, bounds: &[Bound]) -> Result<Vec<FoundRow>, Error> {
+    fn find_in(&self, part: &SnapshotPart, bounds: &[PageEdge]) -> Result<Vec<FoundRow>, Error> {
         let sql = self.sql(part, bounds);
         let bound_values = bounds.iter().flat_map(|bound| &bound.row.keys).filter(|key| **key != Value::Null);
         let bound_values = bound_values.map(|key| Ok(ToSqlOutput::Borrowed(ValueRef::from(key))));
@@ -147,7 +147,7 @@ impl<'a> SegmentSearch<'a> {
         })
     }
 
-    fn sql(&self, part: &SnapshotPart, bounds: &[Bound]) -> String {
+    fn sql(&self, part: &SnapshotPart, bounds: &[PageEdge]) -> String {
         let (begin, end) = self.search.number_bounds();
         let before = part.first - 1;
         let (begin, end) = (begin.saturating_sub(before), end.saturating_sub(before).min(part.rows + 1));
