@@ -131,7 +131,7 @@ impl ControlMutation {
         #[graphql(desc = "Only count the matching tasks; change nothing.", default = false)] dry_run: bool,
     ) -> Result<ControlSummary> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
-        let (filter, request) = (filter.parse(app)?, app.control_request(caller, reason)?);
+        let (filter, request) = (filter.parse(app, caller).await?, app.control_request(caller, reason)?);
         let matched = Count(app.store.count(caller, &filter).await.map_err(error::from_store)?);
         if dry_run {
             return Ok(ControlSummary { matched, changed: Count(0), tasks: Vec::new() });

@@ -1,7 +1,7 @@
 //! Datasets: their fields, rows, list and deletion.
 
 use async_graphql::connection::{Connection, Edge};
-use async_graphql::{Context, Object, SimpleObject};
+use async_graphql::{Context, ID, Object, SimpleObject};
 
 use crate::access::Caller;
 use crate::datasets::{self, ColumnFilter, Dataset, DatasetName, RowRequest};
@@ -13,6 +13,9 @@ use crate::gql::scalars::{Count, DateTime};
 use crate::kinds;
 use crate::runner::BadInput;
 use crate::state::AppState;
+
+/// Prefix of the IDs of datasets. The name follows.
+pub const ID_PREFIX: &str = "dataset:";
 
 /// A page of the list of datasets.
 pub type DatasetConnection = Connection<String, DatasetObject, DatasetTotal>;
@@ -47,6 +50,11 @@ pub struct RowObject {
 /// Table that imports fill and exports read. It contains only rows of COMPLETED imports.
 #[Object(name = "Dataset")]
 impl DatasetObject {
+    /// Unique ID of the dataset: `dataset:` and its name. A later dataset with the same name has the same ID.
+    pub async fn id(&self) -> ID {
+        ID(format!("{}{}", ID_PREFIX, self.0.name))
+    }
+
     /// Name of the dataset.
     async fn name(&self) -> String {
         self.0.name.to_string()

@@ -2,6 +2,7 @@
 
 use async_graphql::{Enum, ID, InputObject};
 
+use crate::access::Caller;
 use crate::gql::error::{self, Result};
 use crate::gql::scalars::DateTime;
 use crate::gql::task::TaskState;
@@ -43,6 +44,8 @@ pub struct TaskFilter {
     pub datasets: Option<Vec<String>>,
     /// Tasks of the kind CUSTOM with any of these names, at most 100. Default: all.
     pub custom_names: Option<Vec<String>>,
+    /// Tasks that run on any of the nodes with these names, at most 100, of those that are listed now. Default: all.
+    pub nodes: Option<Vec<String>>,
     /// Tasks whose last attempt ended with any of these error codes, at most 100. Default: all.
     pub error_codes: Option<Vec<String>>,
     /// Tasks that were created later than this. Default: all.
@@ -85,7 +88,8 @@ impl From<TaskOrder> for ListOrder {
 
 impl TaskFilter {
     /// Translates the filter for the store.
-    pub fn parse(self, app: &AppState) -> Result<Filter> {
+    pub async fn parse(mut self, app: &AppState, caller: &Caller) -> Result<Filter> {
+        let owners = owners(app, caller, self.nodes.take()).await?;
         let kinds = self.kinds.map(|kinds| kinds.iter().flat_map(|kind| names(app, *kind)).collect());
         let custom_names = values("filter.customNames", self.custom_names)?;
         let states = self.states.map(|states| states.into_iter().map(State::from).collect());
@@ -100,12 +104,20 @@ impl TaskFilter {
             search: self.search.filter(|search| !search.is_empty()).map(|search| SearchText::new(&search)),
             tags: values("filter.tags", self.tags)?,
             created_by: self.created_by,
+            owners,
             datasets: values("filter.datasets", self.datasets)?,
             error_codes: values("filter.errorCodes", self.error_codes)?,
             created: range(self.created_after, self.created_before),
             finished: range(self.finished_after, self.finished_before),
         })
     }
+}
+
+/// The IDs of the listed nodes with these names.
+async fn owners(app: &AppState, caller: &Caller, names: Option<Vec<String>>) -> Result<Option<Vec<String>>> {
+    let Some(names) = values("filter.nodes", names)? else { return Ok(None) };
+    let listed = app.store.nodes(caller, app.clock.now()).await.map_err(error::from_store)?;
+    Ok(Some(listed.into_iter().filter(|node| names.contains(&node.name)).map(|node| node.id).collect()))
 }
 
 fn range(after: Option<DateTime>, before: Option<DateTime>) -> TimeRange {

@@ -8,7 +8,8 @@ use crate::gql::progress::ProgressObject;
 use crate::gql::scalars::{Count, DateTime, Json};
 use crate::gql::task::{ControlVerb, ResultFileObject, StateChangeObject, TaskErrorObject, TaskState};
 use crate::kinds::api::TaskKind;
-use crate::kinds::custom::api::{CustomStart, CustomTask};
+use crate::kinds::custom::api::CustomStart;
+pub(super) use crate::kinds::custom::api::CustomTask;
 use crate::kinds::{self, each_kind};
 use crate::task::Task;
 
@@ -66,6 +67,11 @@ macro_rules! define_union {
                 name = "running_on",
                 ty = "Option<String>",
                 desc = "Name of the server node that runs the task. Null if none does."
+            ),
+            field(
+                name = "queue_position",
+                ty = "Option<Count>",
+                desc = "While QUEUED, number of tasks that will be claimed before this one. Null in other states, for timers, and if there are more than 10,000."
             ),
             field(name = "progress", ty = "ProgressObject", desc = "Progress as of the last commit."),
             field(

@@ -7,9 +7,12 @@ mod cursor;
 mod datasets;
 mod filter;
 mod kinds;
+mod nodes;
 mod query;
+mod server_nodes;
 mod subscription;
 mod update;
+mod uploads;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -27,6 +30,7 @@ use self::kinds::Starts;
 use self::query::Query;
 use self::subscription::SubscriptionRoot;
 use self::update::UpdateMutation;
+use self::uploads::UploadMutation;
 use crate::access::Caller;
 use crate::gql::budget::BudgetExtension;
 use crate::gql::scalars::{Count, DateTime, UploadScalar};
@@ -45,7 +49,7 @@ type ApiSchema = Schema<Query, Mutation, SubscriptionRoot>;
 
 /// Mutations.
 #[derive(Default, MergedObject)]
-pub struct Mutation(Starts, ControlMutation, UpdateMutation, DatasetMutation);
+pub struct Mutation(Starts, ControlMutation, UpdateMutation, UploadMutation, DatasetMutation);
 
 impl Api {
     /// Builds the API over `app`.

@@ -8,6 +8,9 @@ use super::cursor;
 use super::datasets::{self, DatasetConnection, DatasetObject};
 use super::filter::{TaskFilter, TaskOrder};
 use super::kinds::TaskObject;
+use super::nodes::{self, NodeRef};
+use super::server_nodes::{self, ServerNodeObject};
+use super::uploads::{self, UploadConnection};
 use crate::access::Caller;
 use crate::datasets::DatasetName;
 use crate::gql::error::{self, Result};
@@ -49,7 +52,7 @@ impl Query {
         #[graphql(desc = "Order of the list.", default)] order_by: TaskOrder,
     ) -> Result<TaskConnection> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
-        let filter = filter.unwrap_or_default().parse(app)?;
+        let filter = filter.unwrap_or_default().parse(app, caller).await?;
         list(app, caller, filter, order_by.into(), &PageArguments { first, after, last, before }).await
     }
 
@@ -61,7 +64,7 @@ impl Query {
         #[graphql(desc = "Only tasks that match. Default: all.")] filter: Option<TaskFilter>,
     ) -> Result<Vec<TaskCount>> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
-        let filter = filter.unwrap_or_default().parse(app)?;
+        let filter = filter.unwrap_or_default().parse(app, caller).await?;
         Ok(task_counts(app.store.tallies(caller, &filter).await.map_err(error::from_store)?))
     }
 
@@ -89,6 +92,44 @@ impl Query {
     ) -> Result<DatasetConnection> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         datasets::list(app, caller, &PageArguments { first, after, last, before }).await
+    }
+
+    /// Lists uploads, newest first: those that are complete, and those that clients still send.
+    #[graphql(complexity = "paging::complexity(first.or(last), child_complexity)")]
+    async fn uploads(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Maximum number of nodes from the start, 0 to 500. Default: 50, unless last is set.")]
+        first: Option<i32>,
+        #[graphql(desc = "Only nodes after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Maximum number of nodes from the end, 0 to 500. Excludes first.")] last: Option<i32>,
+        #[graphql(desc = "Only nodes before this cursor.")] before: Option<String>,
+    ) -> Result<UploadConnection> {
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        uploads::list(app, caller, &PageArguments { first, after, last, before }).await
+    }
+
+    /// Returns the nodes of the server, ordered by name. A node that ended is not listed; one that died is until its lease expires.
+    async fn server_nodes(&self, ctx: &Context<'_>) -> Result<Vec<ServerNodeObject>> {
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        server_nodes::list(app, caller).await
+    }
+
+    /// Returns what has the ID: a task, a dataset, an upload or a server node. Null if nothing has.
+    async fn node(&self, ctx: &Context<'_>, #[graphql(desc = "The ID.")] id: ID) -> Result<Option<NodeRef>> {
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        nodes::find(app, caller, &id).await
+    }
+
+    /// Returns what has each of the IDs, in their order, with null for an ID that nothing has.
+    #[graphql(complexity = "ids.len() * child_complexity + 1")]
+    async fn nodes(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The IDs, at most 500.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<NodeRef>>> {
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        nodes::find_all(app, caller, &ids).await
     }
 
     /// Describes the node that answers, and its limits.

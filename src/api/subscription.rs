@@ -55,8 +55,9 @@ impl SubscriptionRoot {
         ctx: &Context<'_>,
         #[graphql(desc = "Only tasks that match. Default: all.")] filter: Option<TaskFilter>,
     ) -> Result<impl Stream<Item = Vec<TaskCount>>> {
-        let (app, topics) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<CountTopics>());
-        let filter = filter.unwrap_or_default().parse(app)?;
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        let topics = ctx.data_unchecked::<CountTopics>();
+        let filter = filter.unwrap_or_default().parse(app, caller).await?;
         Ok(topics.stream(app, filter, app.metrics.events.subscribed("taskCounts")))
     }
 
@@ -75,7 +76,7 @@ impl SubscriptionRoot {
         #[graphql(desc = "Sends progress too, at most twice a second for each task.", default = false)] progress: bool,
     ) -> Result<impl Stream<Item = TaskObject>> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
-        let (filter, initial) = (filter.unwrap_or_default().parse(app)?, initial_tasks(initial)?);
+        let (filter, initial) = (filter.unwrap_or_default().parse(app, caller).await?, initial_tasks(initial)?);
         let subscribed = app.metrics.events.subscribed("taskChanges");
         let (events, store) = (app.bus.subscribe(progress), app.store.clone());
         // Changes from here on are among the events.

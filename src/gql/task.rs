@@ -289,6 +289,15 @@ impl<K: OutputType + Copy> TaskFields<K> {
         &self.task.created_by
     }
 
+    /// While QUEUED, number of tasks that will be claimed before this one. Null in other states, for timers, and if there are more
+    /// than 10,000.
+    #[graphql(complexity = 20)]
+    pub async fn queue_position(&self, ctx: &Context<'_>) -> Result<Option<Count>> {
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        let position = app.store.queue_position(caller, &self.task).await.map_err(error::from_store)?;
+        Ok(position.map(Count))
+    }
+
     /// Progress as of the last commit.
     pub async fn progress(&self) -> ProgressObject {
         ProgressObject::from(&*self.task)

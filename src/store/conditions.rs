@@ -141,6 +141,7 @@ pub struct Conditions {
     columns: Vec<Indexed>,
     states: Option<Among>,
     search: Option<SearchTerms>,
+    owners: Option<Among>,
     ranges: Vec<String>,
     created: TimeRange,
     dialect: SqlDialect,
@@ -173,10 +174,11 @@ impl Conditions {
         let columns = columns.into_iter().filter_map(|(index, column, values)| Some((index, column, values.as_ref()?)));
         let columns =
             columns.map(|(index, column, values)| Indexed { index, among: bind(column, distinct(values)) }).collect();
+        let owners = filter.owners.as_ref().map(|owners| bind("owner", distinct(owners)));
         let states = filter.stored_states().map(Among::states);
         let ranges = [range("created_at", filter.created), range("finished_at", filter.finished)].concat();
         let mut conditions =
-            Conditions { ids, columns, states, search: None, ranges, created: filter.created, dialect, texts };
+            Conditions { ids, columns, states, search: None, owners, ranges, created: filter.created, dialect, texts };
         conditions.search = filter.search.as_ref().map(|search| conditions.search_terms(search));
         conditions
     }
@@ -208,7 +210,7 @@ impl Conditions {
     /// The conditions that no index has.
     pub fn residual(&self) -> Vec<String> {
         let found = self.search.as_ref().map(|terms| self.dialect.contains(&terms.text));
-        self.ranges.iter().cloned().chain(found).collect()
+        self.ranges.iter().cloned().chain(self.owners.as_ref().map(Among::any)).chain(found).collect()
     }
 
     /// Bounds of IDs that follow from the range of creation: IDs begin with the time at which they are made.

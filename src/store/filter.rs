@@ -23,6 +23,8 @@ pub struct Filter {
     pub tags: Option<Vec<String>>,
     /// Exactly this subject of the caller that started the task.
     pub created_by: Option<String>,
+    /// Claimed by any of the nodes with these IDs.
+    pub owners: Option<Vec<String>>,
     /// Any of these error codes.
     pub error_codes: Option<Vec<String>>,
     /// Time of its creation.
@@ -166,6 +168,7 @@ impl Filter {
             && is_among(&self.datasets, task.dataset.as_deref())
             && self.tags.as_ref().is_none_or(|tags| tags.iter().any(|tag| task.tags.contains(tag)))
             && self.created_by.as_ref().is_none_or(|by| task.created_by == *by)
+            && is_among(&self.owners, task.owner.as_deref())
             && is_among(&self.error_codes, task.error.as_ref().map(|error| error.code.as_str()))
             && self.created.contains(Some(task.created_at))
             && self.finished.contains(task.finished_at)
@@ -178,15 +181,20 @@ impl Filter {
 
     /// Returns true if an index has the matching tasks.
     pub(super) fn is_indexed(&self) -> bool {
-        let texts = [self.label.is_some(), self.created_by.is_some(), self.datasets.is_some(), self.tags.is_some()];
-        let others = [self.ids.is_some(), self.kinds.is_some(), self.states.is_some(), self.error_codes.is_some()];
-        [texts, others].concat().contains(&true)
+        let texts = [self.label.is_some(), self.created_by.is_some()];
+        let lists = [&self.kinds, &self.datasets, &self.tags, &self.owners, &self.error_codes].map(Option::is_some);
+        self.ids.is_some() || self.states.is_some() || [&texts[..], &lists].concat().contains(&true)
     }
 
     /// Returns the states to find, as the store has them. None for any state.
     pub(super) fn stored_states(&self) -> Option<impl Iterator<Item = State>> {
-        let states = self.states.as_ref()?;
-        Some(State::ALL.into_iter().filter(|state| states.contains(&state.shown())))
+        if self.states.is_none() && self.owners.is_none() {
+            return None;
+        }
+        let is_wanted = |state: &State| self.states.as_ref().is_none_or(|states| states.contains(&state.shown()));
+        // Nodes have few tasks: those in these states.
+        let is_owned = |state: &State| self.owners.is_none() || state.may_be_owned();
+        Some(State::ALL.into_iter().filter(move |state| is_wanted(state) && is_owned(state)))
     }
 }
 

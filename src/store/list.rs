@@ -19,12 +19,12 @@ use crate::task::{Task, TaskId};
 pub const LIST_BYTES: usize = 4 << 20;
 
 /// A statement and its parameters.
-pub(super) struct Bound {
+pub(super) struct ListStatement {
     text: String,
     values: Vec<String>,
 }
 
-impl Bound {
+impl ListStatement {
     /// Builds the statement that `text` makes from the conditions of the filter.
     fn page(
         store: &Store,
@@ -32,17 +32,17 @@ impl Bound {
         page: Page,
         columns: &str,
         text: impl FnOnce(&mut PageSql) -> String,
-    ) -> Bound {
+    ) -> ListStatement {
         let dialect = store.sql.dialect;
         let mut statements = PageSql::new(Conditions::of(filter, dialect), dialect, page, columns);
         let text = text(&mut statements);
-        Bound::used(&text, &statements.into_parameters())
+        ListStatement::used(&text, &statements.into_parameters())
     }
 
     /// Keeps only the parameters that the text has, in their order there: the databases refuse others.
-    fn used(text: &str, parameters: &[String]) -> Bound {
+    fn used(text: &str, parameters: &[String]) -> ListStatement {
         let mut parts = text.split('$');
-        let mut used = Bound { text: parts.next().unwrap_or_default().to_owned(), values: Vec::new() };
+        let mut used = ListStatement { text: parts.next().unwrap_or_default().to_owned(), values: Vec::new() };
         for part in parts {
             let digits = part.bytes().take_while(u8::is_ascii_digit).count();
             let parameter = part[..digits].parse().ok().and_then(|n: usize| parameters.get(n.checked_sub(1)?));
@@ -53,13 +53,13 @@ impl Bound {
     }
 
     /// A statement all of whose parameters are used.
-    pub fn new(text: String, values: Vec<String>) -> Bound {
-        Bound { text, values }
+    pub fn new(text: String, values: Vec<String>) -> ListStatement {
+        ListStatement { text, values }
     }
 
     /// The statement inside another one.
-    pub fn wrapped(self, wrap: impl FnOnce(&str) -> String) -> Bound {
-        Bound { text: wrap(&self.text), ..self }
+    pub fn wrapped(self, wrap: impl FnOnce(&str) -> String) -> ListStatement {
+        ListStatement { text: wrap(&self.text), ..self }
     }
 
     /// Builds the query.
@@ -104,20 +104,20 @@ impl Store {
         if filter.search.is_none() || filter.ids.is_some() {
             return Ok(None);
         }
-        let (tasks, more) = self.tasks_of(Bound::page(self, filter, page, columns, PageSql::walked)).await?;
+        let (tasks, more) = self.tasks_of(ListStatement::page(self, filter, page, columns, PageSql::walked)).await?;
         let is_full = more || tasks.len() >= page.limit as usize;
-        let is_all =
-            is_full || self.number(Bound::page(self, filter, page, "id", PageSql::walk_length)).await? < WALKED.into();
+        let is_all = is_full
+            || self.number(ListStatement::page(self, filter, page, "id", PageSql::walk_length)).await? < WALKED.into();
         Ok(is_all.then_some((tasks, more)))
     }
 
     /// Returns the statement that reads the page.
-    pub(super) async fn statement(&self, filter: &Filter, page: Page, columns: &str) -> Result<Bound, Error> {
+    pub(super) async fn statement(&self, filter: &Filter, page: Page, columns: &str) -> Result<ListStatement, Error> {
         let sorts = match (&filter.search, page.order) {
             (Some(_), _) | (None, ListOrder::CreatedDesc | ListOrder::CreatedAsc) => false,
             _ => self.can_be_sorted(filter, page).await?,
         };
-        Ok(Bound::page(self, filter, page, columns, |statements| match sorts {
+        Ok(ListStatement::page(self, filter, page, columns, |statements| match sorts {
             true => statements.sorted(),
             false => statements.found().unwrap_or_else(|| statements.ordered()),
         }))
@@ -128,10 +128,10 @@ impl Store {
         if !filter.is_indexed() {
             return Ok(false);
         }
-        Ok(self.number(Bound::page(self, filter, page, "id", PageSql::indexed)).await? <= SORTED.into())
+        Ok(self.number(ListStatement::page(self, filter, page, "id", PageSql::indexed)).await? <= SORTED.into())
     }
 
-    async fn tasks_of(&self, statement: Bound) -> Result<(Vec<Arc<Task>>, bool), Error> {
+    async fn tasks_of(&self, statement: ListStatement) -> Result<(Vec<Arc<Task>>, bool), Error> {
         let listing = async {
             let mut connection = self.pool.acquire().await?;
             let listed = within_bytes(statement.query().fetch(&mut *connection)).await?;
@@ -141,7 +141,7 @@ impl Store {
         self.read(listing).await
     }
 
-    async fn number(&self, statement: Bound) -> Result<u64, Error> {
+    async fn number(&self, statement: ListStatement) -> Result<u64, Error> {
         let row = self.read(statement.query().fetch_one(&self.pool)).await?;
         Ok(columns::unsigned(row.try_get("n")?))
     }
@@ -149,7 +149,7 @@ impl Store {
     /// Returns how the database reads a page, one step a line: for tests.
     pub async fn explain(&self, filter: &Filter, page: Page) -> Result<String, Error> {
         let columns = sql::task_columns();
-        let walk = filter.search.as_ref().map(|_| Bound::page(self, filter, page, &columns, PageSql::walked));
+        let walk = filter.search.as_ref().map(|_| ListStatement::page(self, filter, page, &columns, PageSql::walked));
         let mut steps = String::new();
         for statement in walk.into_iter().chain([self.statement(filter, page, &columns).await?]) {
             let explained = statement.wrapped(|text| format!("{} {text}", self.sql.dialect.explain()));
@@ -164,7 +164,7 @@ impl Store {
     /// Returns the number of matching tasks.
     #[tracing::instrument(target = "otlp.store", name = "store.count", skip_all, fields(%caller))]
     pub async fn count(&self, caller: &Caller, filter: &Filter) -> Result<u64, Error> {
-        self.number(Bound::page(self, filter, Page::default(), "id", PageSql::count)).await
+        self.number(ListStatement::page(self, filter, Page::default(), "id", PageSql::count)).await
     }
 }
 

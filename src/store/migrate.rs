@@ -28,6 +28,7 @@ const SQLITE: &[MigrationStep] = &[
     (15, "task_fields", include_str!("../../migrations/sqlite/0015_task_fields.sql")),
     (16, "updates", include_str!("../../migrations/sqlite/0016_updates.sql")),
     (17, "search", include_str!("../../migrations/sqlite/0017_search.sql")),
+    (18, "upload_list", include_str!("../../migrations/sqlite/0018_upload_list.sql")),
 ];
 const POSTGRES: &[MigrationStep] = &[
     (1, "tasks", include_str!("../../migrations/postgres/0001_tasks.sql")),
@@ -45,6 +46,7 @@ const POSTGRES: &[MigrationStep] = &[
     (15, "task_fields", include_str!("../../migrations/postgres/0015_task_fields.sql")),
     (16, "updates", include_str!("../../migrations/postgres/0016_updates.sql")),
     (17, "search", include_str!("../../migrations/postgres/0017_search.sql")),
+    (18, "upload_list", include_str!("../../migrations/postgres/0018_upload_list.sql")),
 ];
 
 /// Migration that created the table schema_support.

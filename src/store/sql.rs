@@ -50,6 +50,9 @@ pub struct Sql {
     pub next_purge: SqlStr,
     pub complete_upload_locked: SqlStr,
     pub upload_locked: SqlStr,
+    pub upload_users: SqlStr,
+    pub nodes: SqlStr,
+    pub queued_before: SqlStr,
     pub unused: SqlStr,
     pub finished: SqlStr,
     pub next_finished: SqlStr,
@@ -76,7 +79,11 @@ pub const NODE_NAME: &str = "SELECT COALESCE(label, name) AS label FROM nodes WH
 pub const DELETE_NODE: &str = "DELETE FROM nodes WHERE name = $1";
 pub const ADD_UPLOAD: &str = "INSERT INTO uploads (id, name, metadata, size, sha256, created_at, used_at) \
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
-pub const UPLOAD: &str = "SELECT id, name, metadata, size, sha256, created_at, used_at FROM uploads WHERE id = $1";
+pub const UPLOADS: &str = "SELECT id, name, metadata, size, sha256, created_at, used_at FROM uploads";
+pub const COUNT_UPLOADS: &str = "SELECT COUNT(*) AS n FROM uploads";
+pub const NEEDS_UPLOAD: &str = "SELECT id FROM tasks WHERE upload_id = $1 AND finished_at IS NULL ORDER BY id LIMIT 1";
+pub const FORGET_UPLOAD: &str = "UPDATE tasks SET upload_id = NULL WHERE upload_id = $1";
+pub const REMOVE_UPLOAD: &str = "DELETE FROM uploads WHERE id = $1";
 pub const USE_UPLOAD: &str = "UPDATE uploads SET used_at = $2 WHERE id = $1";
 pub const SIZE_UPLOAD: &str = "UPDATE uploads SET size = $2 WHERE id = $1 AND size IS NULL";
 pub const COMPLETE_UPLOAD: &str = "UPDATE uploads SET size = $2, sha256 = $3, used_at = $4 WHERE id = $1";
@@ -177,6 +184,13 @@ impl Sql {
             delete: sql("DELETE FROM tasks WHERE id = $1 AND version = $2".to_owned()),
             complete_upload_locked: sql(format!("SELECT sha256 FROM uploads WHERE id = $1{}", dialect.lock_key())),
             upload_locked: sql(format!("SELECT id FROM uploads WHERE id = $1{lock}")),
+            upload_users: sql(format!("{select} WHERE upload_id = $1 ORDER BY id DESC LIMIT $2")),
+            nodes: sql(nodes(dialect)),
+            queued_before: sql(format!(
+                "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM tasks{} WHERE state = 'QUEUED' AND lane IS NULL \
+                 AND priority >= $1 AND (priority > $1 OR id < $2) LIMIT $3) AS earlier",
+                dialect.by("tasks_priority")
+            )),
             finished: sql(format!(
                 "{select}{} WHERE finished_at IS NOT NULL AND finished_at > $1 AND finished_at <= $2 \
                  ORDER BY finished_at LIMIT $3",
@@ -230,6 +244,18 @@ fn other_nodes(dialect: SqlDialect) -> String {
          AND lease_until > {now} THEN 1 END) AS with_space \
          FROM nodes WHERE name <> $1",
         now = dialect.now(4)
+    )
+}
+
+/// The nodes, and if two thirds of the lease of each have passed without a heartbeat.
+fn nodes(dialect: SqlDialect) -> String {
+    format!(
+        "SELECT name AS id, COALESCE(label, name) AS label, COALESCE(role, '') AS role, COALESCE(version, '') AS version, \
+         COALESCE(started_at, 0) AS started_at, COALESCE(beat_at, 0) AS beat_at, COALESCE(draining, 0) AS draining, \
+         COALESCE(running, 0) AS running, COALESCE(max_running, 0) AS max_running, \
+         CASE WHEN {now} > lease_until - (lease_until - COALESCE(beat_at, lease_until)) / 3 THEN 1 ELSE 0 END AS silent \
+         FROM nodes ORDER BY COALESCE(label, name), name",
+        now = dialect.now(1)
     )
 }
 

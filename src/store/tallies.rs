@@ -4,7 +4,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::filter::{Filter, Page};
-use super::list::Bound;
+use super::list::ListStatement;
 use super::{Error, Store, columns, row, sql};
 use crate::access::Caller;
 use crate::task::State;
@@ -75,7 +75,8 @@ impl Store {
         };
         let parts: Vec<_> = groups.iter().enumerate().map(|(n, (_, state))| one(n + 1, *state)).collect();
         let parameters = groups.into_iter().map(|(kind, _)| kind).collect();
-        let rows = self.read(Bound::new(parts.join(" UNION ALL "), parameters).query().fetch_all(&self.pool)).await?;
+        let rows =
+            self.read(ListStatement::new(parts.join(" UNION ALL "), parameters).query().fetch_all(&self.pool)).await?;
         let tallies = rows.iter().map(|row| tally(row, limit)).collect::<sqlx::Result<Vec<_>>>()?;
         Ok(tallies.into_iter().filter(|tally| tally.count > 0).collect())
     }

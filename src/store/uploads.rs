@@ -4,9 +4,9 @@
 //! a task that is started meanwhile either keeps the upload or finds that it does not exist.
 
 use jiff::Timestamp;
-use sqlx::any::AnyArguments;
+use sqlx::any::{AnyArguments, AnyRow};
 use sqlx::query::Query;
-use sqlx::{Any, AnyConnection, Row};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
 
 use super::sql::{self, Sql};
 use super::write::Write;
@@ -64,17 +64,10 @@ impl Store {
         if id.contains('\0') {
             return Ok(None);
         }
-        let row = self.read(sqlx::query(sql::UPLOAD).bind(id.to_owned()).fetch_optional(&self.pool)).await?;
-        let Some(row) = row else { return Ok(None) };
-        Ok(Some(Upload {
-            id: row.try_get("id")?,
-            name: row.try_get("name")?,
-            metadata: row.try_get("metadata")?,
-            size: row.try_get::<Option<i64>, _>("size")?.map(columns::unsigned),
-            sha256: row.try_get("sha256")?,
-            created_at: row::moment(&row, "created_at")?,
-            used_at: row::moment(&row, "used_at")?,
-        }))
+        let query = format!("{} WHERE id = $1", sql::UPLOADS);
+        let query = sqlx::query(AssertSqlSafe(query)).bind(id.to_owned());
+        let row = self.read(query.fetch_optional(&self.pool)).await?;
+        Ok(row.as_ref().map(upload).transpose()?)
     }
 
     /// Records that the upload is used. False if it does not exist.
@@ -129,6 +122,19 @@ impl Store {
         let row = self.read(sqlx::query(sql::NEXT_UNUSED).fetch_one(&self.pool)).await?;
         Ok(row::moment_if(&row, "used_at")?)
     }
+}
+
+/// Reads the upload of a row of [`sql::UPLOADS`].
+pub(super) fn upload(row: &AnyRow) -> sqlx::Result<Upload> {
+    Ok(Upload {
+        id: row.try_get("id")?,
+        name: row.try_get("name")?,
+        metadata: row.try_get("metadata")?,
+        size: row.try_get::<Option<i64>, _>("size")?.map(columns::unsigned),
+        sha256: row.try_get("sha256")?,
+        created_at: row::moment(row, "created_at")?,
+        used_at: row::moment(row, "used_at")?,
+    })
 }
 
 /// Statement that records that an upload was used. Has no effect without an ID.

@@ -24,6 +24,7 @@ mod settings;
 mod sources;
 mod specs;
 mod texts;
+mod things;
 mod tour;
 mod traces;
 mod tus;

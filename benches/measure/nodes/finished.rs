@@ -24,7 +24,7 @@ const CALLS: usize = 100;
 const LEASE: Duration = Duration::from_secs(60);
 
 /// What is asked of the list of tasks: a name and the arguments.
-const LISTS: [(&str, &str); 9] = [
+const LISTS: [(&str, &str); 30] = [
     ("the newest", "first: 50"),
     ("completed", "first: 50, filter: { states: [COMPLETED] }"),
     ("running: none", "first: 50, filter: { states: [RUNNING] }"),
@@ -34,6 +34,30 @@ const LISTS: [(&str, &str); 9] = [
     ("with a label that a thousandth has", r#"first: 50, filter: { label: "label 7" }"#),
     ("with a label that nobody has", r#"first: 50, filter: { label: "none" }"#),
     ("with that label, failed", r#"first: 50, filter: { label: "none", states: [FAILED] }"#),
+    ("oldest first", "first: 50, orderBy: CREATED_ASC"),
+    ("by end", "first: 50, orderBy: FINISHED_DESC"),
+    ("by update", "first: 50, orderBy: UPDATED_DESC"),
+    ("by priority", "first: 50, orderBy: PRIORITY_DESC"),
+    ("failed, by end", "first: 50, orderBy: FINISHED_DESC, filter: { states: [FAILED] }"),
+    ("with a label, by end", r#"first: 50, orderBy: FINISHED_DESC, filter: { label: "label 7" }"#),
+    ("of a kind, by update", "first: 50, orderBy: UPDATED_DESC, filter: { kinds: [PI] }"),
+    (
+        "failed of a kind that nobody has, by end",
+        "first: 50, orderBy: FINISHED_DESC, filter: { kinds: [TIMER], states: [FAILED] }",
+    ),
+    ("of a dataset", r#"first: 50, filter: { datasets: ["dataset 7"] }"#),
+    ("with an error code", "first: 50, filter: { errorCodes: [\"INTERNAL\"] }"),
+    ("with an error code, by update", "first: 50, orderBy: UPDATED_DESC, filter: { errorCodes: [\"INTERNAL\"] }"),
+    ("with a tag of a hundredth", r#"first: 50, filter: { tags: ["tag 7"] }"#),
+    ("with a tag of a hundredth, by update", r#"first: 50, orderBy: UPDATED_DESC, filter: { tags: ["tag 7"] }"#),
+    ("of a caller of all", r#"first: 50, filter: { createdBy: "anonymous" }"#),
+    ("of a caller of none", r#"first: 50, filter: { createdBy: "nobody" }"#),
+    ("search: all", r#"first: 50, filter: { search: "LABEL" }"#),
+    ("search: a thousandth", r#"first: 50, filter: { search: "label 777" }"#),
+    ("search: a thousandth, by update", r#"first: 50, orderBy: UPDATED_DESC, filter: { search: "label 777" }"#),
+    ("search: a ten thousandth", r#"first: 50, filter: { search: "file 7777." }"#),
+    ("search: nothing", r#"first: 50, filter: { search: "no such text" }"#),
+    ("search: the beginning of an ID", r#"first: 50, filter: { search: "01900007-a1" }"#),
 ];
 
 /// What is counted.
@@ -43,6 +67,13 @@ const COUNTS: [(&str, &str); 5] = [
     ("of a kind", "first: 0, filter: { kinds: [PI] }"),
     ("with a label that a thousandth has", r#"first: 0, filter: { label: "label 7" }"#),
     ("with a label that nobody has", r#"first: 0, filter: { label: "none" }"#),
+];
+
+/// What is counted by kind and state.
+const TALLIES: [(&str, &str); 3] = [
+    ("all", ""),
+    ("failed", "(filter: { states: [FAILED] })"),
+    ("with a label that a thousandth has", r#"(filter: { label: "label 7" })"#),
 ];
 
 pub async fn measure() {
@@ -68,6 +99,14 @@ async fn each_size(url: &str) {
         for (name, arguments) in LISTS {
             let query = format!("{{ tasks({arguments}) {{ edges {{ node {{ id kind state label }} }} }} }}");
             ask(&server, &format!("  list: {name}"), &query).await;
+        }
+        for (name, filter) in TALLIES {
+            ask(
+                &server,
+                &format!("  taskCounts: {name}"),
+                &format!("{{ taskCounts{filter} {{ kind state count exact }} }}"),
+            )
+            .await;
         }
         for (name, arguments) in COUNTS {
             ask(&server, &format!("  count: {name}"), &format!("{{ tasks({arguments}) {{ totalCount }} }}")).await;
@@ -125,12 +164,15 @@ async fn fill(url: &str, is_postgres: bool, from: usize, to: usize) {
         (all, "printf('%08x', n)")
     };
     let id = format!("'0190' || substr({hex}, 1, 4) || '-' || substr({hex}, 5, 4) || '-7000-8000-000000000000'");
+    let line = if is_postgres { "chr(10)" } else { "char(10)" };
     let state = "CASE n % 20 WHEN 0 THEN 'FAILED' WHEN 1 THEN 'TERMINATED' ELSE 'COMPLETED' END";
     let tasks = format!(
-        "INSERT INTO tasks (id, kind, state, epoch, version, label, spec, phase, unit, done, total, active, progress_at,
+        "INSERT INTO tasks (id, kind, state, epoch, version, label, dataset, file_name, search_text, tags, spec, phase, unit, done, total, active, progress_at,
          attempt, crashes, failures, error_code, error_message, created_at, started_at, finished_at)
          SELECT {id}, CASE n % 3 WHEN 0 THEN 'pi' WHEN 1 THEN 'import' ELSE 'export' END, {state}, 1, 4,
-         'label ' || n % 1000, '{{\"digits\":10}}', 'writing', 'ROWS', 10, 10, 1000, n, 0, 0, 0,
+         'label ' || (n % 1000), 'dataset ' || (n % 500), 'file ' || (n % 10000) || '.csv',
+         'label ' || (n % 1000) || {line} || 'dataset ' || (n % 500) || {line} || 'file ' || (n % 10000) || '.csv' || {line} || 'tag ' || (n % 100),
+         '[\"tag ' || (n % 100) || '\"]', '{{\"digits\":10}}', 'writing', 'ROWS', 10, 10, 1000, n, 0, 0, 0,
          CASE n % 20 WHEN 0 THEN 'INTERNAL' END, CASE n % 20 WHEN 0 THEN 'It failed.' END, n, n, n
          FROM ({numbers}) AS numbered"
     );
@@ -141,7 +183,12 @@ async fn fill(url: &str, is_postgres: bool, from: usize, to: usize) {
     let mut statements = vec![tasks, changes];
     if is_postgres {
         // As autovacuum does after a while.
-        statements.extend(["VACUUM ANALYZE tasks".to_owned(), "VACUUM ANALYZE task_changes".to_owned()]);
+        statements.extend([
+            "VACUUM ANALYZE tasks".to_owned(),
+            "VACUUM ANALYZE task_changes".to_owned(),
+            "VACUUM ANALYZE task_texts".to_owned(),
+            "VACUUM ANALYZE task_tags".to_owned(),
+        ]);
     }
     for statement in statements {
         sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();

@@ -3,10 +3,9 @@
 //! The statements, the rows that are written and the tasks that are read follow from [`TASK_COLUMNS`]. A new column is a line
 //! here and a migration.
 
+mod lists;
 mod options;
 mod values;
-
-use jiff::Timestamp;
 
 use self::WrittenAt::{Change, Start, StartAndChange};
 pub use self::values::{Cell, Value};
@@ -67,20 +66,9 @@ pub static TASK_COLUMNS: [TaskColumn; 54] = [
     text("id", Start, |task| task.id.to_string().into(), |task, cell| cell.parsed().map(|id| task.id = id)),
     text("kind", Start, |task| (&*task.kind).into(), |task, cell| cell.text().map(|kind| task.kind = kind)),
     options::LABEL,
-    text(
-        "dataset",
-        Start,
-        |task| task.dataset.as_deref().into(),
-        |task, cell| cell.text_if().map(|dataset| task.dataset = dataset),
-    ),
-    text(
-        "file_name",
-        Start,
-        |task| task.file_name.as_deref().into(),
-        |task, cell| cell.text_if().map(|name| task.file_name = name),
-    ),
-    // Only for searches. A trigger keeps the index of its parts.
-    text("search_text", StartAndChange, |task| task.search_text().into(), |_, _| Ok(())),
+    lists::DATASET,
+    lists::FILE_NAME,
+    lists::SEARCH_TEXT,
     text("spec", Start, |task| (&*task.spec).into(), |task, cell| cell.text().map(|spec| task.spec = spec)),
     text(
         "unit",
@@ -297,13 +285,7 @@ pub static TASK_COLUMNS: [TaskColumn; 54] = [
         |task| task.paused_at.into(),
         |task, cell| cell.moment_if().map(|at| task.paused_at = at),
     ),
-    // Null for tasks that an earlier version wrote.
-    integer(
-        "updated_at",
-        StartAndChange,
-        |task| task.updated_at.into(),
-        |task, cell| cell.moment_if().map(|at| task.updated_at = last_update(task, at)),
-    ),
+    lists::UPDATED_AT,
     integer(
         "due_at",
         StartAndChange,
@@ -360,13 +342,6 @@ pub const HISTORY_COLUMNS: [ColumnDef; 7] = [
 
 fn input_sha256(task: &Task) -> Value<'_> {
     task.idempotency_key.as_ref().and_then(|key| key.input_sha256.as_deref()).into()
-}
-
-/// The newest of the times at which the task is known to have changed. Earlier versions leave `updated_at` as it is. The index
-/// tasks_updated has the same.
-fn last_update(task: &Task, updated_at: Option<Timestamp>) -> Timestamp {
-    let known = [updated_at, task.started_at, task.finished_at, task.paused_at];
-    known.into_iter().flatten().fold(task.created_at, Timestamp::max)
 }
 
 fn active(task: &Task) -> Value<'_> {
