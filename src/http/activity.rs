@@ -1,14 +1,9 @@
 //! Activity of a connection: waiting for a request, reading headers, responding, or blocked while sending.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep};
 
 use crate::config::HttpLimits;
@@ -31,6 +26,8 @@ struct ConnectionState {
     headers_since: Option<Instant>,
     /// True for HTTP/2. None before the first byte.
     is_http2: Option<bool>,
+    /// True if the connection became a WebSocket.
+    is_upgraded: bool,
     /// Time of the first attempt to send since the client last accepted a byte.
     blocked_since: Option<Instant>,
 }
@@ -50,6 +47,7 @@ impl Activity {
             idle_since: now,
             headers_since: Some(now),
             is_http2: None,
+            is_upgraded: false,
             blocked_since: None,
         };
         Activity(Arc::new(ActivityInner { limits, state: Mutex::new(state) }))
@@ -64,6 +62,16 @@ impl Activity {
     /// Returns true if the client speaks HTTP/2. False before its first byte.
     pub fn is_http2(&self) -> bool {
         self.state().is_http2 == Some(true)
+    }
+
+    /// Records that the connection becomes a WebSocket.
+    pub fn upgrade(&self) {
+        self.state().is_upgraded = true;
+    }
+
+    /// Returns true if the connection became a WebSocket.
+    pub fn is_upgraded(&self) -> bool {
+        self.state().is_upgraded
     }
 
     /// Returns when a timeout of the connection has passed.
@@ -87,7 +95,8 @@ impl Activity {
         waited_too_long || passed(state.blocked_since, send)
     }
 
-    fn has_read(&self, bytes: &[u8]) {
+    /// Records bytes from the client.
+    pub fn has_read(&self, bytes: &[u8]) {
         let mut state = self.state();
         let is_http2 = *state.is_http2.get_or_insert_with(|| bytes.starts_with(b"PRI "));
         // In HTTP/2 the bytes may belong to a finished response, or to a ping.
@@ -96,7 +105,8 @@ impl Activity {
         }
     }
 
-    fn has_written<T>(&self, written: &Poll<T>) {
+    /// Records an attempt to send.
+    pub fn has_written<T>(&self, written: &Poll<T>) {
         let mut state = self.state();
         if written.is_ready() {
             state.blocked_since = None;
@@ -126,64 +136,5 @@ impl Drop for ActiveRequest {
         state.requests -= 1;
         state.idle_since = Instant::now();
         state.headers_since = None;
-    }
-}
-
-/// A TCP stream with its activity. It counts as an open connection until it is dropped, also after an upgrade to a WebSocket.
-pub struct TrackedStream {
-    stream: TcpStream,
-    activity: Activity,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl TrackedStream {
-    /// Wraps the stream of a connection that holds a permit.
-    pub fn new(stream: TcpStream, activity: Activity, permit: OwnedSemaphorePermit) -> TrackedStream {
-        TrackedStream { stream, activity, _permit: permit }
-    }
-}
-
-impl AsyncRead for TrackedStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            self.activity.has_read(&buffer.filled()[before..]);
-        }
-        read
-    }
-}
-
-impl AsyncWrite for TrackedStream {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.activity.has_written(&written);
-        written
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, parts);
-        self.activity.has_written(&written);
-        written
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
     }
 }

@@ -19,6 +19,7 @@ mod request_metrics;
 mod request_span;
 mod serve;
 pub mod start_page;
+mod tracked_stream;
 mod tus;
 mod uploads;
 

@@ -24,8 +24,9 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::activity::{ActiveRequest, Activity, TrackedStream};
+use super::activity::{ActiveRequest, Activity};
 use super::client_address::PeerAddress;
+use super::tracked_stream::TrackedStream;
 use crate::config::HttpLimits;
 use crate::spawn::spawn_tracked;
 
@@ -153,9 +154,13 @@ impl Service<Request<Incoming>> for ConnectionRoutes {
             active.upgrade();
         }
         let (draining, leave, version) = (self.draining.clone(), self.leave.clone(), request.version());
+        let activity = self.activity.clone();
         let response = self.routes.call(request);
         async move {
             let mut response = response.await?;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                activity.upgrade();
+            }
             if draining.is_cancelled() {
                 match version {
                     Version::HTTP_2 => leave.cancel(),

@@ -10,6 +10,7 @@ mod exports;
 mod fields;
 mod files_identity;
 mod folders;
+mod frames;
 mod idempotency;
 mod large;
 mod limits;

@@ -17,6 +17,7 @@ use super::{
     document::{Documents, InvalidSchema, Selected},
     limit::{CallerLimit, LimitExceeded},
     observer::{Observer, OperationKind},
+    persisted::Texts,
     settings::Settings,
     traced,
 };
@@ -26,6 +27,7 @@ use super::{
 pub struct Admission<E> {
     inner: E,
     documents: Arc<Documents>,
+    texts: Arc<Texts>,
     observer: Arc<dyn Observer>,
     under_way: TaskTracker,
 }
@@ -47,7 +49,15 @@ impl<E: Executor> Admission<E> {
     /// Adds the checks to `inner`, whose schema is `sdl`.
     pub fn new(inner: E, sdl: &str, settings: &Settings) -> Result<Self, InvalidSchema> {
         let (observer, under_way) = (Arc::clone(&settings.observer), settings.sockets.clone());
-        Ok(Self { inner, documents: Arc::new(Documents::new(sdl, settings)?), observer, under_way })
+        let documents = Arc::new(Documents::new(sdl, settings)?);
+        let Settings { persisted, persisted_only, persisted_query_bytes, .. } = settings.clone();
+        let texts = Arc::new(Texts::new(persisted, persisted_only, persisted_query_bytes));
+        Ok(Self { inner, documents, texts, observer, under_way })
+    }
+
+    /// Returns the documents that requests may name.
+    pub fn texts(&self) -> &Texts {
+        &self.texts
     }
 
     /// Parses and validates a request.

@@ -18,6 +18,10 @@ pub enum Code {
     RateLimited,
     /// The origin of the request is not allowed.
     Forbidden,
+    /// The document that the request names is not known. Clients then send it.
+    PersistedQueryNotFound,
+    /// The server registers no documents of clients.
+    PersistedQueryNotSupported,
     /// The server failed.
     Internal,
 }
@@ -31,6 +35,8 @@ impl Code {
             Self::TooBusy => "TOO_BUSY",
             Self::RateLimited => "RATE_LIMITED",
             Self::Forbidden => "FORBIDDEN",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
             Self::Internal => "INTERNAL",
         }
     }

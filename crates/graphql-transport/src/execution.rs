@@ -8,13 +8,16 @@ use axum::{
     http::{Method, StatusCode, Uri, header},
     response::Response,
 };
+use futures_util::{StreamExt, future::ready, stream};
 
 use super::{
     Transport,
     admission::Admitted,
     allow, codes,
     codes::Code,
-    csrf, multipart,
+    csrf,
+    document::Documents,
+    events, multipart,
     negotiate::{self, Accepted, Media, RequestOutcome},
     parts,
     refusal::Refusal,
@@ -56,7 +59,7 @@ pub async fn get<E: Executor>(
     if let Err(exceeded) = transport.executor.count(request.extensions().get()).await {
         return Refusal::too_many_requests(&exceeded).answer(accepted.media());
     }
-    let request = match request::read_get(&mut request.into_parts().0).await {
+    let request = match request::read_get(&mut request.into_parts().0, transport.executor.texts()).await {
         Ok(request) => request,
         Err(refusal) => return refusal.answer(accepted.media()),
     };
@@ -79,10 +82,12 @@ async fn read_post<E: Executor>(
     let held = RequestUploads::new(Arc::clone(&transport.uploads));
     match checked {
         Ok(BodyKind::Json) => {
-            let request = request::read_json(body, settings).await?;
+            let request = request::read_json(body, settings, transport.executor.texts()).await?;
             Ok(Incoming { request, held })
         }
-        Ok(BodyKind::Multipart(boundary)) => multipart::read_multipart(body, boundary, held, settings).await,
+        Ok(BodyKind::Multipart(boundary)) => {
+            multipart::read_multipart(body, boundary, held, settings, transport.executor.texts()).await
+        }
         Err(refusal) => {
             source::drain(body.into_data_stream());
             Err(refusal)
@@ -101,7 +106,7 @@ fn check_post(
     if matches!(kind, BodyKind::Multipart(_)) {
         csrf::check_multipart(headers, uri, &settings.allowed_origins)?;
     }
-    if accepted.result.is_none() && !accepted.parts {
+    if accepted.result.is_none() && !accepted.parts && !accepted.events {
         return Err(not_acceptable());
     }
     Ok(kind)
@@ -109,18 +114,27 @@ fn check_post(
 
 fn not_acceptable() -> Refusal {
     let text = "Responses are application/json or application/graphql-response+json; \
-                subscriptions use WebSocket or multipart/mixed.";
+                subscriptions use WebSocket, multipart/mixed or text/event-stream.";
     Refusal::new(StatusCode::NOT_ACCEPTABLE, Code::BadUserInput, text)
 }
 
 impl<E: Executor> Transport<E> {
     async fn answer(&self, incoming: Incoming, method: &Method, accepted: Accepted) -> Response {
         let Incoming { request, held } = incoming;
+        let written = (method == Method::GET).then(|| (request.query.clone(), request.operation_name.clone()));
         let admitted = match self.executor.admit(request) {
             Ok(admitted) => admitted,
             Err(errors) => {
                 held.release().await;
+                // A mutation by GET is refused as such, valid or not.
+                let kind = written.and_then(|(query, name)| Documents::written_kind(&query, name.as_deref()));
+                if kind.is_some_and(|kind| kind != OperationType::Query && !accepted.wants_events(kind)) {
+                    return needs_post(accepted.media());
+                }
                 let response = async_graphql::Response::from_errors(errors);
+                if accepted.wants_events(OperationType::Query) {
+                    return events::answer(stream::once(ready(response)).boxed(), &self.settings);
+                }
                 return negotiate::answer(accepted.media(), RequestOutcome::RequestError, response);
             }
         };
@@ -128,6 +142,13 @@ impl<E: Executor> Transport<E> {
         if let Some(response) = unfit(kind, method, accepted, &held) {
             held.release().await;
             return response;
+        }
+        if accepted.wants_events(kind) {
+            let results = match held.is_empty() {
+                true => self.executor.stream(admitted),
+                false => stream::once(ready(self.execute(admitted, held).await)).boxed(),
+            };
+            return events::answer(results, &self.settings);
         }
         if kind == OperationType::Subscription {
             let results = self.executor.stream(admitted);
@@ -155,20 +176,26 @@ impl<E: Executor> Transport<E> {
     }
 }
 
+/// Refuses a mutation or subscription by GET.
+fn needs_post(media: Media) -> Response {
+    let text = "Mutations and subscriptions require POST.";
+    let refusal = Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Code::BadUserInput, text);
+    allow("POST", refusal.answer(media))
+}
+
 /// Refuses an operation that does not match the method, the files or the Accept header.
 fn unfit(kind: OperationType, method: &Method, accepted: Accepted, held: &RequestUploads) -> Option<Response> {
     let media = accepted.media();
-    let changes = kind != OperationType::Query;
-    if changes && method == Method::GET {
-        let text = "Mutations and subscriptions require POST.";
-        let status = StatusCode::METHOD_NOT_ALLOWED;
-        let refusal = Refusal::new(status, Code::BadUserInput, text);
-        return Some(allow("POST", refusal.answer(media)));
+    // EventSource of browsers sends only GET. Another origin cannot read its events.
+    let by_events = kind == OperationType::Subscription && accepted.wants_events(kind);
+    if kind != OperationType::Query && !by_events && method == Method::GET {
+        return Some(needs_post(media));
     }
     if !held.is_empty() && kind != OperationType::Mutation {
         return Some(Refusal::bad_request("Only mutations accept files.").answer(media));
     }
     let readable = match kind {
+        _ if accepted.wants_events(kind) => true,
         OperationType::Subscription => accepted.parts,
         _ => accepted.result.is_some(),
     };

@@ -1,9 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod admission;
+mod cache;
 mod codes;
 mod csrf;
 mod document;
+mod events;
 mod execution;
 mod limit;
 mod messages;
@@ -11,6 +13,7 @@ mod multipart;
 mod negotiate;
 mod observer;
 mod parts;
+mod persisted;
 mod refusal;
 mod request;
 mod session;
@@ -36,6 +39,7 @@ pub use self::{
     document::{InvalidSchema, ScalarCheck},
     limit::{CallerLimit, LimitExceeded, OperationLimit},
     observer::{Observer, OperationKind, Unobserved},
+    persisted::{InvalidManifest, PersistedDocuments},
     settings::Settings,
     source::is_silent,
     traced::SPAN_TARGET,

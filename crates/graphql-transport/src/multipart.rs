@@ -16,6 +16,7 @@ use futures_util::{StreamExt, stream::BoxStream};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
 use super::{
+    persisted::Texts,
     refusal::Refusal,
     request::{Incoming, Operation},
     settings::Settings,
@@ -32,6 +33,7 @@ pub async fn read_multipart(
     boundary: String,
     mut held: RequestUploads,
     settings: &Settings,
+    texts: &Texts,
 ) -> Result<Incoming, Refusal> {
     let source = MultipartSource::new(body, settings.read_timeout);
     let limit = settings.max_json_bytes as u64;
@@ -40,7 +42,7 @@ pub async fn read_multipart(
     let unused = source.unused();
     let mut parts = RequestParts { parts: Multipart::with_constraints(source, boundary, constraints), unused };
     match read_parts(&mut parts, &mut held, settings).await {
-        Ok(operation) => operation_with(operation, held).await,
+        Ok(operation) => operation_with(operation, held, texts).await,
         Err(refusal) => {
             held.release().await;
             parts.drain();
@@ -49,8 +51,8 @@ pub async fn read_multipart(
     }
 }
 
-async fn operation_with(operation: Operation, held: RequestUploads) -> Result<Incoming, Refusal> {
-    match operation.into_request() {
+async fn operation_with(operation: Operation, held: RequestUploads, texts: &Texts) -> Result<Incoming, Refusal> {
+    match operation.into_request(texts) {
         Ok(request) => Ok(Incoming { request, held }),
         Err(refusal) => {
             held.release().await;

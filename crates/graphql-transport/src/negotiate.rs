@@ -1,6 +1,6 @@
 //! Content type and status of responses.
 
-use async_graphql::{Response, ServerError};
+use async_graphql::{Response, ServerError, parser::types::OperationType};
 use async_graphql_axum::GraphQLResponse;
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -24,6 +24,8 @@ pub struct Accepted {
     pub result: Option<Media>,
     /// True if the client accepts subscriptions as `multipart/mixed`.
     pub parts: bool,
+    /// True if the client accepts results as `text/event-stream`.
+    pub events: bool,
 }
 
 impl Accepted {
@@ -39,7 +41,14 @@ impl Accepted {
             .or_else(|| quality("*/*"))
             .unwrap_or(if ranges.is_empty() { 1.0 } else { 0.0 });
         let named = quality("application/graphql-response+json").unwrap_or(0.0);
-        Self { result: preferred(named, json), parts: quality("multipart/mixed").is_some_and(|q| q > 0.0) }
+        let streams = |name| quality(name).is_some_and(|quality| quality > 0.0);
+        let (parts, events) = (streams("multipart/mixed"), streams("text/event-stream"));
+        Self { result: preferred(named, json), parts, events }
+    }
+
+    /// Returns true if an operation of this type is answered with events: the client accepts them, and nothing else that fits.
+    pub fn wants_events(self, kind: OperationType) -> bool {
+        self.events && if kind == OperationType::Subscription { !self.parts } else { self.result.is_none() }
     }
 
     /// Returns the content type of an error: an accepted type, or JSON if none is accepted.
@@ -146,5 +155,13 @@ mod tests {
         let apollo = "multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/json";
         assert!(accepted(apollo).parts);
         assert!(!accepted("*/*").parts);
+    }
+
+    #[test]
+    fn events_are_sent_to_who_names_them() {
+        assert!(accepted("text/event-stream").wants_events(OperationType::Query));
+        let json = accepted("text/event-stream, application/json");
+        assert!(json.wants_events(OperationType::Subscription) && !json.wants_events(OperationType::Query));
+        assert!(!accepted("*/*").wants_events(OperationType::Subscription));
     }
 }

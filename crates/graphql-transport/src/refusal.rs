@@ -12,7 +12,7 @@ use super::{
 /// The error of a refused request and its HTTP status.
 #[derive(Debug)]
 pub struct Refusal {
-    status: StatusCode,
+    outcome: RequestOutcome,
     error: Box<ServerError>,
     /// Value of Retry-After, in seconds.
     retry_after: Option<u64>,
@@ -22,13 +22,24 @@ impl Refusal {
     /// Creates a refusal.
     pub fn new(status: StatusCode, code: Code, text: impl Into<String>) -> Self {
         let error = Box::new(codes::error(code, text));
-        Self { status, error, retry_after: None }
+        Self { outcome: RequestOutcome::Refused(status), error, retry_after: None }
+    }
+
+    /// The request is well-formed, and its document is not run.
+    pub fn request_error(code: Code, text: impl Into<String>) -> Self {
+        let error = Box::new(codes::error(code, text));
+        Self { outcome: RequestOutcome::RequestError, error, retry_after: None }
+    }
+
+    /// Returns the error.
+    pub fn into_error(self) -> ServerError {
+        *self.error
     }
 
     /// 429: the caller sends too many requests.
     pub fn too_many_requests(exceeded: &LimitExceeded) -> Self {
-        let (status, error) = (StatusCode::TOO_MANY_REQUESTS, Box::new(exceeded.error()));
-        Self { status, error, retry_after: Some(exceeded.seconds()) }
+        let outcome = RequestOutcome::Refused(StatusCode::TOO_MANY_REQUESTS);
+        Self { outcome, error: Box::new(exceeded.error()), retry_after: Some(exceeded.seconds()) }
     }
 
     /// 400: the request is malformed.
@@ -53,13 +64,14 @@ impl Refusal {
 
     /// 500: the server failed. Logs `cause`.
     pub fn internal(cause: &dyn std::fmt::Display) -> Self {
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, error: Box::new(codes::internal(cause)), retry_after: None }
+        let outcome = RequestOutcome::Refused(StatusCode::INTERNAL_SERVER_ERROR);
+        Self { outcome, error: Box::new(codes::internal(cause)), retry_after: None }
     }
 
     /// Returns the HTTP response: `{"errors":[…]}`.
     pub fn answer(self, media: Media) -> axum::response::Response {
         let response = Response::from_errors(vec![*self.error]);
-        let mut http = negotiate::answer(media, RequestOutcome::Refused(self.status), response);
+        let mut http = negotiate::answer(media, self.outcome, response);
         if let Some(seconds) = self.retry_after {
             http.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

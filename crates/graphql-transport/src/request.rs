@@ -8,19 +8,23 @@ use axum::{
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{refusal::Refusal, settings::Settings, source, uploads::RequestUploads};
+use super::{persisted::Texts, refusal::Refusal, settings::Settings, source, uploads::RequestUploads};
 
 /// A request in JSON.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
-    query: Option<String>,
+    /// The document.
+    pub query: Option<String>,
+    /// ID of a persisted document.
+    pub document_id: Option<String>,
     operation_name: Option<String>,
     /// Variables. Absent means empty.
     #[serde(default)]
     pub variables: Variables,
+    /// Extensions, such as the hash of a persisted query.
     #[serde(default)]
-    extensions: Option<Map<String, Value>>,
+    pub extensions: Option<Map<String, Value>>,
 }
 
 impl Operation {
@@ -32,23 +36,17 @@ impl Operation {
         serde_json::from_slice(json).map_err(|error| Refusal::bad_request(format!("Invalid request: {error}.")))
     }
 
-    /// Returns the request for the executor. Refuses a request without a query.
-    pub fn into_request(self) -> Result<Request, Refusal> {
-        let missing = self.missing_query();
-        let query = self.query.filter(|query| !query.is_empty());
-        let query = query.ok_or_else(|| Refusal::bad_request(missing))?;
-        let mut request = Request::new(query).variables(self.variables);
-        request.operation_name = self.operation_name;
-        Ok(request)
+    /// Returns true if the request neither sends nor names a document.
+    pub fn names_nothing(&self) -> bool {
+        let sent = self.query.as_ref().is_some_and(|query| !query.is_empty());
+        !sent && self.document_id.is_none() && self.extensions.is_none()
     }
 
-    /// Returns the error text. Clients with persisted queries react to theirs by sending the query.
-    fn missing_query(&self) -> &'static str {
-        let extensions = self.extensions.as_ref();
-        if extensions.is_some_and(|all| all.contains_key("persistedQuery")) {
-            return "PersistedQueryNotSupported";
-        }
-        "The request has no query."
+    /// Returns the request for the executor. Refuses a request without a document.
+    pub fn into_request(mut self, texts: &Texts) -> Result<Request, Refusal> {
+        let mut request = Request::new(texts.find(&mut self)?).variables(self.variables);
+        request.operation_name = self.operation_name;
+        Ok(request)
     }
 }
 
@@ -61,11 +59,11 @@ pub struct Incoming {
 }
 
 /// Reads the JSON body of a POST.
-pub async fn read_json(body: axum::body::Body, settings: &Settings) -> Result<Request, Refusal> {
+pub async fn read_json(body: axum::body::Body, settings: &Settings, texts: &Texts) -> Result<Request, Refusal> {
     let mut body = body.into_data_stream();
     let json = source::read_all(&mut body, settings.max_json_bytes, settings.read_timeout).await;
     match json {
-        Ok(json) => Operation::from_json(&json)?.into_request(),
+        Ok(json) => Operation::from_json(&json)?.into_request(texts),
         Err(refusal) => {
             source::drain(body);
             Err(refusal)
@@ -78,23 +76,25 @@ pub async fn read_json(body: axum::body::Body, settings: &Settings) -> Result<Re
 #[serde(rename_all = "camelCase")]
 struct GetParameters {
     query: Option<String>,
+    document_id: Option<String>,
     operation_name: Option<String>,
     variables: Option<String>,
     extensions: Option<String>,
 }
 
 /// Reads the query string of a GET.
-pub async fn read_get(parts: &mut Parts) -> Result<Request, Refusal> {
+pub async fn read_get(parts: &mut Parts, texts: &Texts) -> Result<Request, Refusal> {
     let bad = |text: String| Refusal::bad_request(format!("Invalid query string: {text}"));
     let Query(parameters) =
         Query::<GetParameters>::from_request_parts(parts, &()).await.map_err(|rejection| bad(rejection.body_text()))?;
     let operation = Operation {
         query: parameters.query,
+        document_id: parameters.document_id,
         operation_name: parameters.operation_name,
         variables: parameter(parameters.variables).map_err(|error| bad(error.to_string()))?,
         extensions: parameter(parameters.extensions).map_err(|error| bad(error.to_string()))?,
     };
-    operation.into_request()
+    operation.into_request(texts)
 }
 
 /// Parses a JSON parameter. An absent or empty one is null.

@@ -112,13 +112,14 @@ impl<E: Executor> Session<E> {
             let text = format!("Subscriber for {id} already exists");
             return Err(CloseReason::new(4409, text));
         }
-        let Ok(request) = operation.into_request() else {
+        if operation.names_nothing() {
             return Err(CloseReason::new(4400, "Invalid message: the payload has no query"));
-        };
+        }
         if self.operations.len() >= self.max_operations {
             return self.too_busy(&id);
         }
-        match self.executor.admit(request) {
+        let request = operation.into_request(self.executor.texts()).map_err(|refusal| vec![refusal.into_error()]);
+        match request.and_then(|request| self.executor.admit(request)) {
             Ok(admitted) => {
                 let results = self.executor.stream_counted(admitted, self.limit.clone());
                 self.start(id, results);

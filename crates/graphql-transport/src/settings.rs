@@ -7,6 +7,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::{
     document::ScalarCheck,
     observer::{Observer, Unobserved},
+    persisted::PersistedDocuments,
 };
 
 /// Settings of the transport. The defaults suit a server on the public network.
@@ -27,6 +28,13 @@ pub struct Settings {
     pub max_list_items: usize,
     /// Maximum size of the validated documents that are kept, in bytes. Default: 16 MiB.
     pub document_cache_bytes: usize,
+    /// Documents that requests may name by `documentId`, or by hash. Default: none.
+    pub persisted: PersistedDocuments,
+    /// Refuses every document that is not in `persisted`. Default: false.
+    pub persisted_only: bool,
+    /// Maximum size of the documents that clients register by hash (Apollo's automatic persisted queries), in bytes. 0: none can
+    /// be registered. Default: 4 MiB.
+    pub persisted_query_bytes: usize,
     /// Checks of the custom scalars, by name. A value that a check refuses is refused before anything runs. Default: none.
     pub scalars: HashMap<&'static str, ScalarCheck>,
     /// Maximum files per request. Default: 16.
@@ -41,7 +49,7 @@ pub struct Settings {
     pub ping_interval: Duration,
     /// Maximum time to send a message to a WebSocket client. A slower client is dropped. Default: 10 s.
     pub send_timeout: Duration,
-    /// Time between two heartbeats of a multipart subscription. Default: 5 s.
+    /// Time between two heartbeats of a subscription over HTTP. Default: 5 s.
     pub heartbeat: Duration,
     /// Maximum time for a JSON request to arrive, and maximum time without data of an upload. Default: 30 s.
     pub read_timeout: Duration,
@@ -63,6 +71,9 @@ impl Default for Settings {
             max_directives: 500,
             max_list_items: 2_000,
             document_cache_bytes: 16 << 20,
+            persisted: PersistedDocuments::default(),
+            persisted_only: false,
+            persisted_query_bytes: 4 << 20,
             scalars: HashMap::new(),
             max_files: 16,
             max_message_bytes: 1 << 20,

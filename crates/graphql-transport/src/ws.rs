@@ -19,6 +19,7 @@ use axum::{
 };
 use bytes::Bytes;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep_until, timeout};
+use tokio_tungstenite::tungstenite;
 
 use super::{
     Transport,
@@ -29,12 +30,16 @@ use super::{
     settings::Settings,
 };
 
+/// Bytes that a connection reads at once. It keeps a buffer of this size while it is open.
+const BUFFER: usize = 1 << 10;
+
 /// Accepts a WebSocket with the newest protocol that the client offers.
 pub fn open<E: Executor>(upgrade: WebSocketUpgrade, transport: &Transport<E>, limit: Option<CallerLimit>) -> Response {
     let settings = transport.settings.clone();
     let executor = transport.executor.clone();
     upgrade
         .protocols(["graphql-transport-ws", "graphql-ws"])
+        .read_buffer_size(BUFFER)
         .max_message_size(settings.max_message_bytes)
         .max_frame_size(settings.max_message_bytes)
         .on_upgrade(move |socket| {
@@ -152,7 +157,17 @@ fn received<E: Executor>(
         Ok(Message::Text(message)) => Ok(session.receive(&message)?.and_then(text)),
         Ok(Message::Binary(_)) => Err(CloseReason::new(4400, "Invalid message: text is expected")),
         Ok(_) => Ok(None),
-        Err(error) => Err(CloseReason::new(1009, format!("The message cannot be read: {error}"))),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
+/// Returns the close reason for a message that cannot be read: not UTF-8, too long, or no valid frames.
+fn unreadable(error: Error) -> CloseReason {
+    let text = format!("The message cannot be read: {error}");
+    match error.into_inner().downcast_ref() {
+        Some(tungstenite::Error::Utf8(_)) => CloseReason::new(1007, text),
+        Some(tungstenite::Error::Capacity(_)) => CloseReason::new(1009, text),
+        _ => CloseReason::new(1002, text),
     }
 }
 

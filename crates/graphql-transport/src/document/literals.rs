@@ -118,7 +118,8 @@ impl LiteralCheck<'_> {
     }
 }
 
-fn definition<'a>(
+/// Returns the definition of an argument.
+pub fn definition<'a>(
     definitions: &'a [Node<InputValueDefinition>],
     argument: &Argument,
 ) -> Option<&'a Node<InputValueDefinition>> {

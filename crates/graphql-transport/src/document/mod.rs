@@ -1,7 +1,6 @@
 //! Documents of requests: parsed and validated against the schema as the GraphQL specification says, once for each text.
 
 mod answered;
-mod cache;
 mod coercion;
 mod executed;
 mod fields;
@@ -9,24 +8,32 @@ mod guard;
 mod literals;
 mod nesting;
 mod types;
+mod usages;
 
 use std::sync::Arc;
 
 use apollo_compiler::{
     ExecutableDocument, Node, Schema,
-    ast::OperationType as ParsedType,
+    ast::{Definition, OperationType as ParsedType},
     executable::Operation,
     parser::{Parser, SourceMap, SourceSpan},
     validation::{DiagnosticList, Valid},
 };
 use async_graphql::{Pos, Request, Response, ServerError, parser::types::OperationType};
 
-use self::{cache::DocumentCache, fields::Conditions};
+use self::fields::Conditions;
 use super::{
+    cache::TextCache,
     codes::{self, Code},
     settings::Settings,
 };
 pub use types::{InvalidSchema, ScalarCheck};
+
+/// Size of a parsed document, for each byte of its text. An estimate: a field of ten bytes becomes nodes of some 400 bytes.
+const PARSED_BYTES: usize = 40;
+
+/// Size of a cached document besides, in bytes.
+const ENTRY_BYTES: usize = 500;
 
 /// Maximum number of errors that are reported for one document.
 const MAX_ERRORS: usize = 10;
@@ -38,7 +45,7 @@ const RECURSION: usize = 200;
 pub struct Documents {
     schema: types::InputTypes,
     limits: Limits,
-    cache: DocumentCache,
+    cache: TextCache<Arc<Document>>,
 }
 
 /// Limits of one document.
@@ -76,7 +83,7 @@ impl Documents {
             directives: settings.max_directives,
             list_items: settings.max_list_items,
         };
-        Ok(Self { schema, limits, cache: DocumentCache::new(settings.document_cache_bytes) })
+        Ok(Self { schema, limits, cache: TextCache::new(settings.document_cache_bytes) })
     }
 
     /// Validates a request: its document, the choice of its operation, and its variables. Replaces the document and the
@@ -99,6 +106,18 @@ impl Documents {
         answered::complete(self.schema(), selected, response)
     }
 
+    /// Returns the type of the operation that a request would select, whether or not its document is valid. None if the document
+    /// cannot be parsed or has no such operation.
+    pub fn written_kind(query: &str, name: Option<&str>) -> Option<OperationType> {
+        if nesting::too_deep(query) {
+            return None;
+        }
+        let document = Parser::new().recursion_limit(RECURSION).parse_ast(query, "request").ok()?;
+        let operations = document.definitions.iter().filter_map(Definition::as_operation_definition);
+        let mut chosen = operations.filter(|operation| name.is_none() || operation.name.as_deref() == name);
+        chosen.next().map(|operation| kind(operation.operation_type))
+    }
+
     fn schema(&self) -> &Valid<Schema> {
         &self.schema.schema
     }
@@ -108,7 +127,7 @@ impl Documents {
             return Ok(document);
         }
         let document = Arc::new(self.validated(text)?);
-        self.cache.insert(text, Arc::clone(&document));
+        self.cache.insert(text, Arc::clone(&document), ENTRY_BYTES + text.len() * (1 + PARSED_BYTES));
         Ok(document)
     }
 
@@ -121,6 +140,7 @@ impl Documents {
         guard::check(&ast, &self.limits).map_err(|error| vec![error])?;
         let parsed = ast.to_executable_validate(self.schema()).map_err(|invalid| errors(&invalid.errors))?;
         literals::check(&self.schema, &parsed, self.limits.list_items)?;
+        usages::check(&self.schema, &parsed)?;
         Ok(Document { parsed })
     }
 }
@@ -145,16 +165,20 @@ impl Document {
 impl Selected {
     /// Returns the type of the operation.
     pub fn kind(&self) -> OperationType {
-        match self.operation.operation_type {
-            ParsedType::Query => OperationType::Query,
-            ParsedType::Mutation => OperationType::Mutation,
-            ParsedType::Subscription => OperationType::Subscription,
-        }
+        kind(self.operation.operation_type)
     }
 
     /// Returns the name of the operation.
     pub fn name(&self) -> Option<&str> {
         self.operation.name.as_ref().map(|name| name.as_str())
+    }
+}
+
+fn kind(parsed: ParsedType) -> OperationType {
+    match parsed {
+        ParsedType::Query => OperationType::Query,
+        ParsedType::Mutation => OperationType::Mutation,
+        ParsedType::Subscription => OperationType::Subscription,
     }
 }
 

@@ -1,9 +1,12 @@
 //! Stories about the transport, told to a real server by HTTP and WebSocket clients.
 
+mod events;
 mod legacy;
 mod limits;
+mod persisted;
 mod shapes;
 mod standin;
+mod usages;
 
 use std::time::Duration;
 
