@@ -6,13 +6,22 @@ use std::time::Duration;
 use pausa::clock::Clock;
 use serde_json::json;
 
-use super::{Proxied, until_ready, warnings};
+use super::{ANSWER, Proxied, until_ready, warnings};
 use crate::harness::csv;
 use crate::harness::proxy::Traffic;
 use crate::harness::server::{PATIENCE, Server};
 
 /// Rows of the imports.
 const ROWS: usize = 60_000;
+
+/// Maximum time in which a node is ready again after its connections were lost. It takes less than a second.
+const READY_AGAIN: Duration = Duration::from_secs(15);
+
+/// Maximum time in which a task goes on after that. A loss that is never noticed takes longer than a minute.
+const GOES_ON: Duration = Duration::from_secs(30);
+
+/// Grace of the node that is ended while its connections are lost.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// The text of a warning, without its time and its error.
 fn problem(line: &str) -> &str {
@@ -28,7 +37,9 @@ fn slow() -> serde_json::Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_recovers_from_half_open_connections_and_its_tasks_go_on() {
     let proxied = Proxied::start().await;
-    let settings = [("PAUSA_DATABASE_URL", proxied.url.as_str()), ("PAUSA_LEASE_SECONDS", "30")];
+    let grace = GRACE.as_secs().to_string();
+    let settings =
+        [("PAUSA_DATABASE_URL", &*proxied.url), ("PAUSA_LEASE_SECONDS", "30"), ("PAUSA_SHUTDOWN_GRACE", &grace)];
     let mut server = Server::with(&settings).await;
     let upload = server.upload(csv::people(ROWS)).await;
     let id = server.import(&upload, slow()).await;
@@ -43,7 +54,9 @@ async fn a_worker_recovers_from_half_open_connections_and_its_tasks_go_on() {
     let ready = begin.elapsed();
     // What was sent before the loss, and is not yet reported, may be as much as one write.
     server.until_done(&id, before + 2_000).await;
-    eprintln!("half-open: ready after {ready:?}, the import goes on after {:?}", begin.elapsed());
+    let goes_on = begin.elapsed();
+    eprintln!("half-open: ready after {ready:?}, the import goes on after {goes_on:?}");
+    assert!(ready < READY_AGAIN && goes_on < GOES_ON, "{ready:?} {goes_on:?}");
     let done = server.until(&id, "COMPLETED").await;
     assert_eq!(done["progress"]["done"], ROWS);
     assert_eq!(csv::cells(&server.exported("people").await), csv::cells(csv::people(ROWS).as_bytes()));
@@ -52,7 +65,9 @@ async fn a_worker_recovers_from_half_open_connections_and_its_tasks_go_on() {
     proxied.proxy.set(Traffic::Pass);
     let begin = Clock::monotonic();
     assert!(server.terminate().await.is_some());
-    eprintln!("half-open: SIGTERM took {:?}", begin.elapsed());
+    let took = begin.elapsed();
+    eprintln!("half-open: SIGTERM took {took:?}");
+    assert!(took < GRACE + Duration::from_secs(5), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -70,6 +85,12 @@ async fn an_export_goes_on_after_its_connections_were_lost() {
     let begin = Clock::monotonic();
     proxied.proxy.set(Traffic::Pass);
     until_ready(&server, 200).await;
+    let ready = begin.elapsed();
+    assert!(ready < READY_AGAIN, "{ready:?}");
+    let done = server.task(&id).await["progress"]["done"].as_u64().unwrap();
+    server.until_done(&id, (done + 2_000).min(ROWS as u64)).await;
+    let goes_on = begin.elapsed();
+    assert!(goes_on < GOES_ON, "{goes_on:?}");
     server.until(&id, "COMPLETED").await;
     eprintln!("half-open: the export of {ROWS} rows completed after {:?}", begin.elapsed());
     let file = server.get(&format!("/download/{id}")).await.bytes().await.unwrap();
@@ -93,10 +114,14 @@ async fn a_cut_is_noticed_at_once_and_its_end_too() {
         proxied.proxy.listen().await;
         let begin = Clock::monotonic();
         until_ready(&server, 200).await;
-        eprintln!("cut {cuts}: noticed after {noticed:?}, ready {:?} after its end", begin.elapsed());
+        let ready = begin.elapsed();
         // Each connection of both pools is from before the cut. None of them fails a call.
+        let begin = Clock::monotonic();
         let calls = (0..30).map(|_| server.data("{ tasks { nodes { id } } datasets { nodes { name } } }", json!({})));
         futures_util::future::join_all(calls).await;
+        let answered = begin.elapsed();
+        eprintln!("cut {cuts}: noticed after {noticed:?}, ready {ready:?} after its end, 30 calls in {answered:?}");
+        assert!(ready < READY_AGAIN && answered < ANSWER, "{ready:?} {answered:?}");
     }
     assert_eq!(server.terminate().await, Some(0));
     let log = log.await.unwrap();
@@ -135,7 +160,9 @@ async fn imports_go_on_soon_after_a_restart_and_the_log_has_one_line() {
     let before = before.await.unwrap();
     let answered = begin.elapsed();
     server.until_done(&id, before + 1).await;
-    eprintln!("restart: answers after {answered:?}, the import goes on after {:?}", begin.elapsed());
+    let goes_on = begin.elapsed();
+    eprintln!("restart: answers after {answered:?}, the import goes on after {goes_on:?}");
+    assert!(answered < READY_AGAIN && goes_on < GOES_ON, "{answered:?} {goes_on:?}");
     let done = server.until(&id, "COMPLETED").await;
     assert_eq!(done["progress"]["done"], ROWS);
     assert_eq!(server.rows("people").await, Some(ROWS as u64));

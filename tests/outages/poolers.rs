@@ -1,6 +1,7 @@
 //! PgBouncer between Pausa and PostgreSQL.
 
 use serde_json::json;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, Row};
 
 use super::postgres;
 use crate::harness::csv;
@@ -9,6 +10,18 @@ use crate::harness::server::{self, Server};
 
 /// sqlx sends this parameter. Without the line, PgBouncer refuses the connection.
 const LINES: &str = "ignore_startup_parameters=extra_float_digits";
+
+/// Returns the settings that a client finds which made none. Connections of Pausa set each of them.
+async fn settings_at(url: &str) -> Vec<String> {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    let mut settings = Vec::new();
+    for name in ["search_path", "enable_seqscan", "jit", "statement_timeout"] {
+        // Text, without a prepared statement: as the pooler in every mode passes it.
+        let row = sqlx::raw_sql(AssertSqlSafe(format!("SHOW {name}"))).fetch_one(&mut connection).await.unwrap();
+        settings.push(format!("{name} = {}", row.get::<String, _>(0)));
+    }
+    settings
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pooler_of_transactions_is_refused_with_the_reason_and_leaves_no_settings() {
@@ -30,6 +43,9 @@ async fn a_pooler_of_transactions_is_refused_with_the_reason_and_leaves_no_setti
         let datasets = format!("datasets_url={}", pooler.url_of("postgres"));
         let (code, printed) = server::run(folder.path(), &["--set", &datasets]).await;
         assert!(code == Some(1) && printed.contains(expected), "{mode}: {printed}");
+        if !lines.is_empty() {
+            assert_eq!(settings_at(&pooler.url_of("postgres")).await, settings_at(&postgres.url()).await, "{mode}");
+        }
     }
 }
 
