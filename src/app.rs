@@ -57,7 +57,7 @@ struct OwnedResources {
     _folder: Option<tempfile::TempDir>,
 }
 
-/// Why a server did not start.
+/// Reason for which a server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The task store failed.
@@ -183,7 +183,7 @@ impl App {
     }
 
     /// Serves `listener` until `shutdown`, and for `shutdown.drain` after it. Meanwhile checkpoints and releases every running
-    /// task. Returns whether all of them were released within `shutdown.grace`.
+    /// task. Returns true if all of them were released within `shutdown.grace`.
     ///
     /// # Errors
     /// The listener failed.

@@ -8,10 +8,10 @@ use std::thread;
 /// Maximum size of a file whose space is released at once, in bytes.
 const SMALL: u64 = 8 << 20;
 
-/// When a new name survives a power loss.
+/// Time from which a new name survives a power loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameSync {
-    /// When the call returns: the folder is synced.
+    /// From the return of the call: the folder is synced.
     Now,
     /// Later: a power loss may restore the previous file. Saves one sync.
     Later,

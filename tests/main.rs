@@ -1,4 +1,4 @@
-//! What Pausa does, told as stories against the real thing. One binary, so that it is linked once and its databases are
+//! Stories of Pausa against the real server and real databases. One binary, so that it is linked once and its databases are
 //! shared.
 
 mod blobs;

@@ -23,7 +23,7 @@ impl Caller {
         Caller { author: Author::system() }
     }
 
-    /// Who the caller is: `anonymous` for a client that has not identified itself.
+    /// Name of the caller: `anonymous` for a client that has not identified itself.
     pub fn subject(&self) -> &'static str {
         ANONYMOUS
     }

@@ -1,4 +1,4 @@
-//! What a subscriber of taskChanges is sent: the newest tasks, then each change, and after a loss whatever changed meanwhile.
+//! Events of a taskChanges subscription: the newest tasks, then each change, and after a loss the tasks that changed meanwhile.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const REMEMBERED: usize = 1024;
 /// Time for which they are remembered: an event of such a change arrives within it.
 const EXPIRY: Duration = Duration::from_secs(10);
 
-/// What a taskChanges subscription needs.
+/// Parts of a taskChanges subscription.
 pub struct Subscriber {
     /// Only tasks that match.
     pub filter: Filter,
@@ -34,7 +34,7 @@ pub struct Subscriber {
     pub events: ChangeSubscription,
     /// The store.
     pub store: Store,
-    /// Who subscribes.
+    /// Caller that subscribes.
     pub caller: Caller,
     /// The time.
     pub clock: Clock,
@@ -49,7 +49,7 @@ struct ChangeStream {
     ready: VecDeque<Arc<Task>>,
     /// Tasks that are to be read, in the order in which they are sent.
     unread: VecDeque<TaskId>,
-    /// Which changes are to be read after those. None if none were missed.
+    /// Changes that must be read after those. None if none were missed.
     missed: Option<MissedChanges>,
     read: ReadVersions,
 }

@@ -28,7 +28,7 @@ const BULK_LIMIT: u32 = 500;
 pub struct PauseExpiryInput {
     /// Time at which the pause ends. Must be in the future. Restarts of the server do not change it.
     at: DateTime,
-    /// What happens then: RESUME or TERMINATE.
+    /// Action at that time: RESUME or TERMINATE.
     then: ControlVerb,
 }
 

@@ -85,7 +85,7 @@ impl CountTopics {
         receiver
     }
 
-    /// Counts after changes until nobody subscribes.
+    /// Counts after changes until the last subscriber leaves.
     async fn run(self, app: AppState, filter: Filter, sender: watch::Sender<NewestCounts>) {
         loop {
             // Changes from here on lead to another count.
@@ -111,7 +111,7 @@ impl CountTopics {
         }
     }
 
-    /// Removes the topic if nobody subscribes to it.
+    /// Removes the topic if it has no subscribers.
     fn is_over(&self, filter: &Filter, sender: &watch::Sender<NewestCounts>) -> bool {
         let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let is_over = sender.receiver_count() == 0;

@@ -13,7 +13,7 @@ const FACT: &str = "files";
 const LOOKS: u32 = 20;
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// Why the files are not used.
+/// Reason for which the files are not used.
 #[derive(Debug, thiserror::Error)]
 pub enum ForeignFiles {
     /// The store knows an ID, and the files have none.
@@ -23,7 +23,7 @@ pub enum ForeignFiles {
          tasks make their files again or fail"
     )]
     Missing {
-        /// Where the ID should be.
+        /// Expected place of the ID.
         place: String,
         /// The ID in the store.
         id: String,
@@ -34,7 +34,7 @@ pub enum ForeignFiles {
          and PAUSA_DATABASE_URL to what the other nodes use"
     )]
     Other {
-        /// Where the ID is.
+        /// Place of the ID.
         place: String,
         /// The ID there.
         found: String,
@@ -47,7 +47,7 @@ pub enum ForeignFiles {
          files, or other files. If that store is gone, delete {place} and start again"
     )]
     NewStore {
-        /// Where the ID is.
+        /// Place of the ID.
         place: String,
         /// The ID there.
         found: String,
@@ -55,7 +55,7 @@ pub enum ForeignFiles {
     /// The ID cannot be read or written.
     #[error("{place} cannot be read or written: {cause}")]
     Unreadable {
-        /// Where the ID should be.
+        /// Expected place of the ID.
         place: String,
         /// Cause.
         cause: std::io::Error,

@@ -114,7 +114,7 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
     disk::sync_folder(folder).map_err(at(folder))
 }
 
-/// Returns whether a folder is missing or empty. `lost+found` does not count, nor do the names in `except`.
+/// Returns true if a folder is missing or empty. `lost+found` does not count, nor do the names in `except`.
 pub(super) fn is_empty(folder: &Path, except: &[&str]) -> Result<bool, Error> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),

@@ -11,7 +11,7 @@ use super::{DataPaths, Error, StopFlag};
 use crate::disk::folder_of;
 use crate::store::Store;
 
-/// Returns whether a restore of the store at this path was interrupted.
+/// Returns true if a restore of the store at this path was interrupted.
 pub fn is_unfinished(store: &Path) -> bool {
     places_of(store).unfinished_store().exists() && !store.exists()
 }

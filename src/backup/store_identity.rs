@@ -45,7 +45,7 @@ pub fn clear(lock: &File) -> io::Result<()> {
     lock.set_len(0)
 }
 
-/// Returns whether the store was copied from a folder whose server was running or had crashed.
+/// Returns true if the store was copied from a folder whose server was running or had crashed.
 pub fn is_copied(mut lock: &File, store: &Path) -> io::Result<bool> {
     let mut text = Vec::new();
     lock.rewind()?;

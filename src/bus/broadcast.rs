@@ -1,6 +1,6 @@
 //! Subscribers of all tasks in this process. One snapshot of each change serves all of them.
 //!
-//! A slow subscriber delays nobody. It learns since when it missed changes, and reads those from the store.
+//! A slow subscriber does not delay others. It learns since when it missed changes, and reads those from the store.
 
 use std::sync::{Arc, Mutex};
 
@@ -149,7 +149,7 @@ impl Broadcast {
         ProgressSubscription { running: Arc::clone(&self.running), announcements, taken, waiting: Vec::new() }
     }
 
-    /// Announces late reports. Returns false if nobody wants progress any more.
+    /// Announces late reports. Returns false if no subscriber receives progress any more.
     fn flush(&self) -> bool {
         let mut running = lock(&self.running);
         if !self.wants_progress() {

@@ -1,10 +1,10 @@
-//! What carries messages between nodes.
+//! Channels that carry messages between nodes.
 
 use async_trait::async_trait;
 
 use crate::database::Outage;
 
-/// Why a channel does not carry messages now.
+/// Reason for which a channel does not carry messages now.
 #[derive(Debug, thiserror::Error)]
 pub enum ChannelError {
     /// The channel failed. The text names the server and the cause.
@@ -25,11 +25,11 @@ impl ChannelError {
 /// A channel that carries messages between nodes. Messages may be lost; a connection that is lost says so.
 #[async_trait]
 pub trait EventChannel: Send + Sync + 'static {
-    /// Connects. The connection hears every message from now on.
+    /// Connects. The connection receives every message from now on.
     async fn subscribe(&self) -> Result<Box<dyn EventStream>, ChannelError>;
 }
 
-/// A connection that hears messages.
+/// A connection that receives messages.
 #[async_trait]
 pub trait EventStream: Send {
     /// Waits for the next message. May be dropped without losing one.

@@ -1,4 +1,4 @@
-//! What a node does with the events of other nodes, and with what it missed.
+//! Applies the events of other nodes, and reads the changes that this node missed.
 //!
 //! A task is read only if somebody here needs more of it than the event has, and once for all of them. What cannot be read now is
 //! read later: the node remembers which tasks, or since when it missed changes.
@@ -40,7 +40,7 @@ impl ChangePosition {
     }
 }
 
-/// What a node has to read from the store.
+/// Changes that a node must read from the store.
 #[derive(Default)]
 struct Missed {
     tasks: BTreeSet<TaskId>,

@@ -1,7 +1,7 @@
-//! Hears the events of other nodes. A connection that has become silent is noticed: each node hears its own beat. What other
+//! Receives the events of other nodes. Each node also receives its own beat, so it notices a connection that delivers nothing. What other
 //! nodes send is no proof that the connection works both ways.
 //!
-//! While a node hears nothing, it receives a [`Received::Gap`] every second: it then reads from the store what it needs to know.
+//! While no connection works, the node receives a [`Received::Gap`] every second: it then reads from the store what it needs to know.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use crate::spawn::spawn;
 /// Maximum number of received events that wait to be handled.
 const BUFFER: usize = 1024;
 
-/// Interval of beats, and of gaps while the node hears nothing.
+/// Interval of beats, and of gaps while the node receives nothing.
 const BEAT: Duration = Duration::from_secs(1);
 
 /// Maximum time to connect, and to send a beat. Channels have shorter limits, and then say what is wrong.
@@ -164,7 +164,7 @@ impl Listener {
         }
     }
 
-    /// Reports that events since those that were heard may be lost.
+    /// Reports that events since the last received ones may be lost.
     async fn gap(&mut self) -> Result<(), Dropped> {
         let now = self.clock.now();
         self.send(Received::Gap { missed: 0, since: self.heard }).await?;

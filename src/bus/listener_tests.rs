@@ -15,7 +15,7 @@ struct TestChannel {
     accepts: Arc<AtomicBool>,
 }
 
-/// The other end of a connection: what the node sent, and what it hears.
+/// The other end of a connection: what the node sent, and what it receives.
 struct Connection {
     sent: UnboundedReceiver<String>,
     heard: UnboundedSender<Result<String, ChannelError>>,
@@ -65,7 +65,7 @@ impl Connection {
         self.hear(beat);
     }
 
-    /// Lets the node hear a message.
+    /// Delivers a message to the node.
     fn hear(&self, message: String) {
         self.heard.send(Ok(message)).unwrap();
     }
@@ -121,7 +121,7 @@ fn event(version: i64) -> String {
     wire::encode(&Message::Event(event), "other")
 }
 
-/// What other nodes send shows that they are heard, not that this node is heard.
+/// A message of another node proves that this node receives, not that it sends.
 #[tokio::test]
 async fn messages_of_other_nodes_do_not_prove_that_the_connection_works_both_ways() {
     let (mut node, mut connection) = Listening::start().await;

@@ -5,7 +5,7 @@
 //!
 //! - `watches`: the watchers of single tasks in this process; `broadcast`: the subscribers of all tasks
 //! - `follow`: what a node does with the events of other nodes, and after some were lost
-//! - [`listener`]: hears the events of other nodes, on an [`EventChannel`]: [`postgres`] or [`redis`]
+//! - [`listener`]: receives the events of other nodes, on an [`EventChannel`]: [`postgres`] or [`redis`]
 //! - [`publisher`]: sends the events of this node by Redis; PostgreSQL sends them with the commit
 //! - [`progress`]: what a run reports, inside events
 //! - [`wire`]: the messages as text
@@ -56,9 +56,9 @@ pub struct ChangeEvent {
     pub owned: bool,
     /// True for a short task.
     pub short: bool,
-    /// Next moment at which the task changes by itself. None if there is none.
+    /// Time of the next change that needs no request. None if there is none.
     pub due_at: Option<Timestamp>,
-    /// What a run reported, if nothing else changed. None if more changed, or if it is too large to be sent.
+    /// Report of a run, if nothing else changed. None if more changed, or if it is too large to be sent.
     pub report: Option<ReportedProgress>,
 }
 
@@ -92,7 +92,7 @@ pub enum Received<E> {
     },
 }
 
-/// What the bus needs of the node that it serves.
+/// Services that the bus needs from its node.
 pub trait Node: Send + Sync {
     /// Handles an event of another node.
     fn on_event(&self, event: &ChangeEvent);
@@ -146,7 +146,7 @@ impl Bus {
 
     /// Announces a committed change. Subscribers that have a newer snapshot ignore it.
     ///
-    /// Called once for each change, after its commit. Without a publisher, PostgreSQL tells the other nodes within that commit;
+    /// Called once for each change, after its commit. Without a publisher, PostgreSQL notifies the other nodes within that commit;
     /// see [`postgres`].
     pub fn publish(&self, change: &TaskChange) {
         if let Some(publisher) = self.publisher.get() {
@@ -160,7 +160,7 @@ impl Bus {
         }
     }
 
-    /// Announces that this process may have changed tasks since then without knowing it: a write failed, and nobody knows if its commit
+    /// Announces that this process may have changed tasks since then without knowing it: a write failed, and it is unknown if its commit
     /// did. All nodes read from the store what they need to know.
     pub fn publish_uncertain(&self, since: Timestamp) {
         if let Some(publisher) = self.publisher.get() {

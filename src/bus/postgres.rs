@@ -75,7 +75,7 @@ impl EventStream for PostgresStream {
         }
     }
 
-    /// Sends on the connection that listens: so a beat that is heard shows that this connection works both ways.
+    /// Sends on the connection that listens. So a beat that returns shows that this connection works both ways.
     async fn send(&mut self, message: &str) -> Result<(), ChannelError> {
         let query = sqlx::query("SELECT pg_notify($1, $2)").bind(CHANNEL).bind(message);
         match self.gate.within(SEND_LIMIT, query.execute(&mut self.listener).boxed()).await {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::task::{Progress, State, Task, TaskChange, Unit};
 
-/// What a run reported: all that changes in a task that stays RUNNING with the same epoch. `src/task/change_tests.rs` checks that.
+/// Report of a run: all that changes in a task that stays RUNNING with the same epoch. `src/task/change_tests.rs` checks that.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReportedProgress {
     /// Epoch of the run.

@@ -1,16 +1,16 @@
-//! Whether a connection brings back what the node sends on it.
+//! Checks that a connection returns the heartbeats that the node sends on it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Time after which a connection is given up that has not brought back a beat.
+/// Time after which a connection that has not returned a beat is closed.
 pub const SILENCE: Duration = Duration::from_secs(3);
 
 /// The beats of a node on one connection.
 #[derive(Default)]
 pub struct Pulse {
-    /// When the first beat was sent that has not come back.
+    /// Time of the oldest beat that has not returned.
     unheard: Option<Instant>,
 }
 
@@ -20,12 +20,12 @@ impl Pulse {
         self.unheard.get_or_insert(at);
     }
 
-    /// Records that a beat came back.
+    /// Records that a beat returned.
     pub fn came_back(&mut self) {
         self.unheard = None;
     }
 
-    /// Returns true if no beat has come back for too long.
+    /// Returns true if no beat has returned for too long.
     pub fn is_lost(&self, now: Instant) -> bool {
         self.unheard.is_some_and(|sent| now - sent >= SILENCE)
     }

@@ -1,6 +1,6 @@
 //! Events between nodes by Redis or Valkey: PUBLISH and SUBSCRIBE on one channel for each task store.
 //!
-//! Redis is for promptness only. Without it, tasks go on, and nodes read from the store what changed.
+//! Redis is for promptness only. Without it, tasks continue, and nodes read from the store what changed.
 
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ pub struct RedisSender {
     name: String,
 }
 
-/// A connection that hears messages, and one that sends, to the same server.
+/// A connection that receives messages, and one that sends, to the same server.
 struct RedisStream {
     connected: Connected,
     name: String,

@@ -1,7 +1,7 @@
 //! Progress of running tasks for the subscribers of all tasks.
 //!
 //! Each task has one newest snapshot. A subscriber takes those that are newer than what it took last, so it never falls behind and needs
-//! no memory of its own. While nobody subscribes, nothing is kept.
+//! no memory of its own. Without subscribers, nothing is kept.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -113,12 +113,12 @@ impl RunningTasks {
         self.last
     }
 
-    /// Returns true if the caller must look for late reports from now on: nobody does yet.
+    /// Returns true if the caller must look for late reports from now on: no other caller does yet.
     pub fn begin_flushes(&mut self) -> bool {
         !std::mem::replace(&mut self.flushes, true)
     }
 
-    /// Forgets all tasks: nobody subscribes any more.
+    /// Removes all tasks, after the last subscriber has left.
     pub fn clear(&mut self) {
         *self = RunningTasks { last: self.last, ..RunningTasks::default() };
     }

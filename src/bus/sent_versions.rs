@@ -1,4 +1,4 @@
-//! What the subscribers of all tasks were sent.
+//! Versions that the subscribers of all tasks were sent.
 
 use std::collections::{HashMap, VecDeque};
 

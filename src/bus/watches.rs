@@ -1,6 +1,6 @@
 //! Watchers of single tasks in this process. One snapshot of each change serves all of them.
 //!
-//! A watcher gets the latest snapshot of its task and may miss those between. A slow watcher delays nobody.
+//! A watcher gets the latest snapshot of its task and may miss those between. A slow watcher does not delay others.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -56,7 +56,7 @@ impl Watches {
         false
     }
 
-    /// Returns the snapshot that the watchers of the task have. None if nobody watches it.
+    /// Returns the snapshot that the watchers of the task have. None if it has no watchers.
     fn known(&self, id: TaskId) -> Option<Arc<Task>> {
         lock(&self.0).get(&id).map(|topic| Arc::clone(&topic.borrow()))
     }

@@ -10,7 +10,7 @@ use super::progress::ReportedProgress;
 pub enum Message {
     /// A task changed.
     Event(ChangeEvent),
-    /// Nothing. A node that hears its own knows that it hears the others.
+    /// Heartbeat without content. A node that receives its own also receives those of others.
     Beat,
     /// The sender could not send some of its events.
     Lost {

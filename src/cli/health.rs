@@ -1,4 +1,4 @@
-//! `pausa health`: asks the server of the same settings whether it is ready, for health checks in images without curl.
+//! `pausa health`: checks if the server of the same settings is ready, for health checks in images without curl.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! The URL of a bucket: `s3://BUCKET/PREFIX`, with the AWS_* variables that say where it is and who asks.
+//! The URL of a bucket: `s3://BUCKET/PREFIX`, with the AWS_* variables for its address and credentials.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use std::fmt;
 pub struct BucketUrl {
     /// Name of the bucket.
     pub bucket: String,
-    /// What all keys start with, without a slash at its ends. May be empty.
+    /// Prefix of all keys, without a slash at its ends. May be empty.
     pub prefix: String,
     variables: Vec<(String, String)>,
 }

@@ -48,7 +48,7 @@ pub struct Config {
     pub files_presigned: bool,
     /// Redis, which carries events between nodes.
     pub redis_url: Option<RedisUrl>,
-    /// What carries events between nodes.
+    /// Channel of events between nodes.
     pub events: EventTransport,
     /// Name of this node. None: generated.
     pub node: Option<String>,
@@ -102,7 +102,7 @@ pub struct Config {
     pub retry_limit: u32,
     /// Delay before the first retry.
     pub retry_backoff: Duration,
-    /// Time that a shutdown goes on serving clients.
+    /// Time for which a shutdown continues to serve clients.
     pub shutdown_drain: Duration,
     /// Time that a shutdown waits for running tasks.
     pub shutdown_grace: Duration,
@@ -136,7 +136,7 @@ pub enum Role {
     Worker,
 }
 
-/// What carries events between nodes that share a task store.
+/// Channel of events between nodes that share a task store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventTransport {
     /// LISTEN and NOTIFY of the task store's PostgreSQL.
@@ -314,7 +314,7 @@ impl Config {
         })
     }
 
-    /// Returns the time that a shutdown goes on serving clients. A worker has none.
+    /// Returns the time for which a shutdown continues to serve clients. A worker has none.
     pub fn drain(&self) -> Duration {
         if self.role == Role::Worker { Duration::ZERO } else { self.shutdown_drain }
     }

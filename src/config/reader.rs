@@ -178,7 +178,7 @@ impl SettingReader {
         }
     }
 
-    /// Returns whether downloads come from the bucket itself.
+    /// Returns true if downloads come from the bucket itself.
     pub fn files_presigned(&self, has_bucket: bool) -> Result<bool, ConfigError> {
         match self.flag("files_presigned")? {
             true if !has_bucket => self.refuse("files_presigned", "false, or files_url = s3://BUCKET/PREFIX"),

@@ -9,10 +9,10 @@ use percent_encoding::percent_decode_str;
 pub(super) const FORMS: &str = "redis://USER:PASSWORD@HOST:PORT/DATABASE, redis+sentinel://USER:PASSWORD@HOST:PORT,HOST:PORT/MASTER/DATABASE \
      or redis+cluster://USER:PASSWORD@HOST:PORT,HOST:PORT, or rediss… for TLS";
 
-/// Where Redis is, and who asks. Passwords are never shown.
+/// Address and credentials of Redis. Passwords are never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl {
-    /// Which servers the addresses name.
+    /// Role of the servers at the addresses.
     pub topology: Topology,
     /// Host and port of each server, at least one.
     pub addresses: Vec<(String, u16)>,
@@ -24,7 +24,7 @@ pub struct RedisUrl {
     pub tls: Option<TlsFiles>,
 }
 
-/// Which servers the addresses of a [`RedisUrl`] name.
+/// Role of the servers at the addresses of a [`RedisUrl`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Topology {
     /// The server itself.
@@ -62,7 +62,7 @@ impl RedisUrl {
     /// Reads a URL.
     ///
     /// # Errors
-    /// What is expected instead.
+    /// Expected value.
     pub fn parse(text: &str) -> Result<RedisUrl, String> {
         let Some((scheme, rest)) = text.split_once("://") else { return Err(FORMS.to_owned()) };
         if rest.contains('#') {
@@ -167,7 +167,7 @@ impl Parameters {
         }
     }
 
-    /// Refuses what nobody took.
+    /// Refuses parameters that no field used.
     fn end(self) -> Result<(), String> {
         let Some((name, _)) = self.0.first() else { return Ok(()) };
         Err(match name.as_str() {

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{Address, Gate, Lent, OpenTransaction, refusal};
 
-/// A connection that was idle for less time is not asked before its use.
+/// A connection that was idle for less time is not checked before its use.
 const CHECK_AFTER: Duration = Duration::from_secs(1);
 
 /// Maximum time of the answer of an idle connection, and of the attempt that finds out why there is no connection.
@@ -185,7 +185,7 @@ where
         })
 }
 
-/// Connections from before an outage are dropped unasked. Others are asked if they were idle for long.
+/// Connections from before an outage are dropped without a check. Others are checked if they were idle for long.
 async fn is_usable<DB: Database>(gate: &Gate, connection: &mut DB::Connection, used: PoolConnectionMetadata) -> bool {
     if gate.is_outdated(used.age) {
         return false;

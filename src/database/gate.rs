@@ -1,4 +1,4 @@
-//! Whether a server responds. While it does not, calls fail at once.
+//! Availability of a server. While it does not respond, calls fail at once.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ const LOST_PATIENCE: Duration = Duration::from_secs(3);
 /// Maximum time of a look.
 const LOOK_LIMIT: Duration = Duration::from_secs(3);
 
-/// Whether a server responds. Clones share what they know.
+/// Availability of a server. Clones share one state.
 #[derive(Clone)]
 pub struct Gate {
     status: Arc<ServerStatus>,
@@ -44,7 +44,7 @@ impl Gate {
     /// Connects to a server and keeps asking it whether it responds, until the last clone is dropped.
     ///
     /// # Errors
-    /// Why the server cannot be used.
+    /// Reason for which the server cannot be used.
     pub async fn open(address: Address) -> Result<Gate, String> {
         let connection = monitor::first_connection(&address).await?;
         let (questions, receiver) = mpsc::channel(QUESTIONS);
@@ -56,7 +56,7 @@ impl Gate {
     /// Returns a gate for `address`, which may be another database of the same server.
     ///
     /// # Errors
-    /// Why the database cannot be used.
+    /// Reason for which the database cannot be used.
     pub async fn beside(&self, address: &Address) -> Result<Gate, String> {
         if !self.address().is_same_server(address) {
             return Gate::open(address.clone()).await;

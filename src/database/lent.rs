@@ -12,11 +12,11 @@ use crate::spawn::spawn;
 /// Maximum time for the last round trip of a connection that returns to its pool.
 const RETURN_LIMIT: Duration = Duration::from_secs(2);
 
-/// A connection of a pool. Unless it is returned, it is closed: an answer that nobody waited for makes it unusable. Closing
+/// A connection of a pool. Unless it is returned, it is closed: an unread response makes it unusable. Closing
 /// waits for nothing.
 pub struct Lent<DB: Database> {
     connection: PoolConnection<DB>,
-    /// Whether connections of this pool can be lost. SQLite's cannot, and return to the pool in any case.
+    /// True if connections of this pool can be lost. SQLite's cannot, and return to the pool in any case.
     can_be_lost: bool,
 }
 

@@ -1,9 +1,9 @@
 //! Connections to PostgreSQL, for the task store, the datasets and the events. Nothing waits for a server without a bound.
 //!
 //! - [`Address`]: the URL of a database, checked once
-//! - [`Gate`]: whether the server responds. Its monitor asks the server all the time, on a connection of its own
+//! - [`Gate`]: availability of the server. Its monitor probes the server all the time, on a connection of its own
 //! - [`Connections`]: a pool. [`Lent`]: one of its connections; [`OpenTransaction`]: a transaction on one
-//! - `refusal`: why a server could not be reached, in its own words; `pooler`: what may stand before the server
+//! - `refusal`: errors of a server that cannot be used; `pooler`: recognizes a pooler before the server
 //!
 //! sqlx keeps no connection alive, waits forever for an answer, and returns a connection to the pool after a round trip that it
 //! waits for forever. So each call has a limit, and a connection whose answer was not awaited is closed, not returned.

@@ -17,7 +17,7 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// Maximum time of an answer, and of a new connection. A server that takes longer for both does not respond.
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 
-/// Maximum time of a new connection during an outage, when nobody waits for it.
+/// Maximum time of a new connection during an outage, while no call waits for it.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 
 /// First and last delay between two attempts during an outage.
@@ -35,13 +35,13 @@ const WORKS: &str = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity \
 
 /// A question to the monitor.
 pub(super) enum Question {
-    /// Does the server respond now? The answer says only that it was asked.
+    /// Checks if the server responds now. The reply means only that the check has ended.
     Responds(oneshot::Sender<()>),
     /// Does the server work at a statement of the connection with that process ID?
     Works(i32, oneshot::Sender<bool>),
 }
 
-/// Makes the first connection. Checks what stands before the server.
+/// Makes the first connection. Checks for a pooler before the server.
 pub(super) async fn first_connection(address: &Address) -> Result<PgConnection, String> {
     let connection = connect_patiently(address).await?;
     let mut connection = pooler::check(connection, address).await?;

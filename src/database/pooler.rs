@@ -1,4 +1,4 @@
-//! What stands before a server: a pooler that Pausa cannot use, or a network without encryption.
+//! Recognizes a pooler that Pausa cannot use, and a connection without encryption.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Number of times that the check is made. Each can find a pooler, and none finds one that is not there.
 const ROUNDS: usize = 4;
 
-/// Why Pausa cannot use such a pooler.
+/// Reason for which Pausa cannot use such a pooler.
 const TRANSACTION_POOLING: &str = "a pooler gives each transaction another connection of the server (PgBouncer with pool_mode = \
     transaction or statement). Pausa needs connections of its own, for LISTEN, prepared statements and settings. Set pool_mode = \
     session for this database in the pooler, or use the address of PostgreSQL itself";
@@ -22,7 +22,7 @@ const TRANSACTION_POOLING: &str = "a pooler gives each transaction another conne
 /// Checks the path to the server by two connections. Returns the first.
 ///
 /// # Errors
-/// Why Pausa cannot use it.
+/// Reason for which Pausa cannot use it.
 pub(super) async fn check(mut first: PgConnection, address: &Address) -> Result<PgConnection, String> {
     let checked = timeout(LIMIT, async {
         let mut second = address.options().connect().await?;

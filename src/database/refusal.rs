@@ -1,4 +1,4 @@
-//! Why a server cannot be used: its own words, and what to do.
+//! Errors of a server that cannot be used: its message, and what to do.
 
 use std::io::ErrorKind;
 

@@ -1,4 +1,4 @@
-//! What is known of a server: whether it responds, and why not.
+//! Known state of a server: if it responds, and if not, the reason.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,20 +34,20 @@ impl From<Outage> for Error {
     }
 }
 
-/// What is known at a moment.
+/// Known state at a moment.
 #[derive(Clone)]
 pub(super) struct Availability {
     outage: Option<(Outage, Instant)>,
-    /// Older connections are dead: they are from before an outage or a restart.
+    /// Older connections are unusable: they are from before an outage or a restart.
     valid_since: Instant,
 }
 
-/// What is known of a server, and who waits for it.
+/// Known state of a server, and the tasks that wait for a change.
 pub(super) struct ServerStatus {
     pub(super) address: Address,
     now: watch::Sender<Availability>,
     started: Instant,
-    /// When the server answered a call last, in milliseconds since `started`.
+    /// Time of the server's last answer, in milliseconds since `started`.
     answered: AtomicU64,
 }
 

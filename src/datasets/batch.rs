@@ -78,7 +78,7 @@ impl Batch {
         self.nulls.push(cell.is_none());
     }
 
-    /// Adds a row if the batch is empty or stays within [`PAGE_BYTES`]. Returns whether it was added.
+    /// Adds a row if the batch is empty or stays within [`PAGE_BYTES`]. Returns true if it was added.
     pub fn push_within_page(&mut self, cells: &[Option<&str>]) -> Result<bool, WrongWidth> {
         let text: usize = cells.iter().flatten().map(|cell| cell.len()).sum();
         let bytes = self.bytes() + text + CELL_BYTES * (self.ends.len() + cells.len());
@@ -136,7 +136,7 @@ impl Batch {
         self.rows
     }
 
-    /// Returns whether there is no row.
+    /// Returns true if there is no row.
     pub fn is_empty(&self) -> bool {
         self.rows == 0
     }

@@ -8,7 +8,7 @@ use super::Column;
 pub(super) struct Rules {
     /// Maximum length of a name, in bytes.
     pub(super) max_bytes: usize,
-    /// Whether `A` and `a` are the same name.
+    /// True if `A` and `a` are the same name.
     pub(super) fold_case: bool,
     /// Names that a column cannot have, in lowercase.
     pub(super) reserved: &'static [&'static str],

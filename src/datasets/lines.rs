@@ -30,7 +30,7 @@ impl CsvLines {
         self.text.len()
     }
 
-    /// Returns whether there is no line.
+    /// Returns true if there is no line.
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
@@ -104,7 +104,7 @@ const SPECIAL: [bool; 256] = {
     special
 };
 
-/// Returns whether a spreadsheet would run a cell as a formula (OWASP, CSV Injection). A signed number is not a
+/// Returns true if a spreadsheet would run a cell as a formula (OWASP, CSV Injection). A signed number is not a
 /// formula.
 fn is_formula(cell: &[u8]) -> bool {
     match cell.split_first() {
@@ -114,7 +114,7 @@ fn is_formula(cell: &[u8]) -> bool {
     }
 }
 
-/// Returns whether a text is digits, optionally with a fraction and an exponent.
+/// Returns true if a text is digits, optionally with a fraction and an exponent.
 fn is_number(text: &[u8]) -> bool {
     let plain = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'+' | b'-');
     let digits = text.first().is_some_and(|first| first.is_ascii_digit() || *first == b'.');

@@ -1,6 +1,6 @@
 //! The tables that imports fill and exports read, in SQLite or PostgreSQL.
 //!
-//! An import writes to a *staging* that nobody else reads. Each write is one transaction of the rows and the import's
+//! An import writes to a *staging* that no other task reads. Each write is one transaction of the rows and the import's
 //! cursor, fenced by the epoch of the run. Publishing turns the staging into a dataset, or part of one, in one
 //! transaction. Discarding it takes the same time whatever its size. An export *pins* a dataset and reads that
 //! snapshot, whatever happens to the dataset.

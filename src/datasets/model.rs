@@ -62,7 +62,7 @@ pub struct Dataset {
     pub created_at: jiff::Timestamp,
 }
 
-/// How an import publishes its rows.
+/// Way in which an import publishes its rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum PublishMode {
@@ -79,7 +79,7 @@ pub enum PublishMode {
 pub struct ImportPlan {
     /// Dataset to publish to.
     pub dataset: DatasetName,
-    /// How the rows are published.
+    /// Way in which the rows are published.
     pub mode: PublishMode,
     /// Columns of the rows, at least one.
     pub columns: Vec<Column>,

@@ -5,7 +5,7 @@
 
 use super::{Column, Dataset, Error, ImportPlan, PublishMode};
 
-/// What uses the name of the dataset when an import starts or is published.
+/// User of the dataset's name when an import starts or is published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NameUse<'a> {
     /// Nothing.
@@ -30,7 +30,7 @@ pub(super) enum PublishStep {
     },
 }
 
-/// How data is removed that no dataset contains any more: a segment or a table.
+/// Removal of data that no dataset contains any more: a segment or a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retirement {
     /// Dropped in the same transaction.

@@ -24,7 +24,7 @@ pub trait SnapshotReader: Send + Sync {
     /// Stops all reads: they return at once with incomplete pages and counts, from now on.
     fn stop(&self);
 
-    /// Returns whether the reader was stopped.
+    /// Returns true if the reader was stopped.
     fn is_stopped(&self) -> bool;
 }
 
@@ -126,7 +126,7 @@ impl CsvPage {
         CsvPage { lines: CsvLines::new(limit.guard), rows: 0, last: window.after }
     }
 
-    /// Counts the added row `number`. Returns whether the page is full.
+    /// Counts the added row `number`. Returns true if the page is full.
     pub(super) fn added(&mut self, number: u64, limit: PageLimit) -> bool {
         self.rows += 1;
         self.last = number;

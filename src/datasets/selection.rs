@@ -33,7 +33,7 @@ impl Selection {
         Ok(Selection { chosen, conditions })
     }
 
-    /// Returns whether all rows are selected.
+    /// Returns true if all rows are selected.
     pub fn is_every_row(&self) -> bool {
         self.conditions.is_empty()
     }

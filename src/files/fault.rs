@@ -1,4 +1,4 @@
-//! What an error of a file or a blob means.
+//! Meaning of an error of a file or a blob.
 
 use std::io::{self, ErrorKind};
 

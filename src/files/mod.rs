@@ -47,7 +47,7 @@ pub struct Files {
 
 impl Files {
     /// Opens the bucket, if there is one, or the folder `root`, and creates what is missing there. With a bucket, the folder has this
-    /// node's working files only. Deletes incomplete uploads that nobody wrote to since `abandoned`.
+    /// node's working files only. Deletes incomplete uploads that received no byte since `abandoned`.
     pub async fn open(root: &Path, bucket: Option<&BucketUrl>, abandoned: Timestamp) -> io::Result<Files> {
         if let Some(bucket) = bucket {
             let blobs = blobs::s3::BlobBucket::open(bucket).await?;

@@ -1,4 +1,4 @@
-//! One request at a time writes to an upload, and a new one interrupts the old one. A client whose network failed comes back while
+//! One request at a time writes to an upload, and a new one interrupts the old one. A client whose network failed returns while
 //! the server still waits at the old connection.
 
 use std::collections::HashMap;

@@ -53,7 +53,7 @@ pub fn internal(text: impl std::fmt::Display) -> Error {
     coded(Code::Internal, format!("Internal server error. See the server log, error_id={id}."))
 }
 
-/// Makes the CONFLICT error of a request that another task stands against. `text` names the task.
+/// Makes the CONFLICT error of a request that another task prevents. `text` names the task.
 pub fn conflict(task: TaskId, text: String) -> Error {
     coded(Code::Conflict, text).extend_with(|_, extensions| extensions.set("taskId", task.to_string()))
 }

@@ -1,4 +1,4 @@
-//! What the API of every kind uses: scalars, errors, paging, progress, and the fields that all tasks have.
+//! Common parts of the API of all kinds: scalars, errors, paging, progress, and the fields that all tasks have.
 
 pub mod budget;
 pub mod column;

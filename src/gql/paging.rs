@@ -47,7 +47,7 @@ impl PageArguments {
         }
     }
 
-    /// Drops the node that was read beyond the limit. Returns whether there are nodes before and after the page.
+    /// Drops the node that was read beyond the limit. Returns if there are nodes before and after the page.
     pub fn trim<T>(&self, nodes: &mut Vec<T>, limit: u32, from_end: bool) -> (bool, bool) {
         let more = nodes.len() > limit as usize;
         if more && from_end {

@@ -58,7 +58,7 @@ impl ProgressObject {
 /// Progress of a task as of the last commit. It never goes back.
 #[Object(name = "Progress")]
 impl ProgressObject {
-    /// What the task is doing now, in one or two words.
+    /// Current activity of the task, in one or two words.
     async fn phase(&self) -> &str {
         &self.progress.phase
     }

@@ -87,7 +87,7 @@ pub enum ControlVerb {
 pub struct TaskErrorObject {
     /// Error code, one of the values of `extensions.code`, such as BAD_USER_INPUT.
     code: String,
-    /// What is wrong, and what to do.
+    /// Description of the error, and what to do.
     message: String,
     /// Line of the input file, from 1. Null if the error refers to no line.
     line: Option<Count>,
@@ -344,7 +344,7 @@ impl<K: OutputType + Copy> TaskFields<K> {
         self.task.paused_at.map(DateTime)
     }
 
-    /// Time at which the pause ends by itself. Null if it has no expiry, or the task is not paused.
+    /// Time at which the server ends the pause. Null if it has no expiry, or the task is not paused.
     pub async fn pause_expires_at(&self) -> Option<DateTime> {
         self.task.expiry.map(|expiry| expiry.at.into())
     }

@@ -103,7 +103,7 @@ async fn serve_connection(
     }
 }
 
-/// Returns when the server drains and the connection uses HTTP/2: GOAWAY asks the client for another connection, and its
+/// Returns when the server drains and the connection uses HTTP/2: GOAWAY makes the client open another connection, and its
 /// requests are still answered. For HTTP/1.1 each response says `Connection: close`: to close an idle connection could break
 /// a request that is on its way.
 async fn must_leave(draining: &CancellationToken, activity: &Activity, leave: &CancellationToken) {

@@ -92,7 +92,7 @@ async fn first_file(
     Ok(None)
 }
 
-/// Stores a file and its row. Deletes the bytes of one that is cut off or too large.
+/// Stores a file and its row. Deletes the bytes of one that is incomplete or too large.
 async fn store_upload(
     app: &AppState,
     caller: &Caller,

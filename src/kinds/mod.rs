@@ -42,7 +42,7 @@ macro_rules! each_kind {
 }
 pub(crate) use each_kind;
 
-/// What kinds are made of. Each takes what it needs.
+/// Parts from which kinds are built. Each kind takes those that it needs.
 pub struct KindParts<'a> {
     /// The settings.
     pub config: &'a Config,

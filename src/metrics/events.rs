@@ -41,7 +41,7 @@ impl Events {
         let help = "Number of times that changes of other nodes may have been missed, once a second while they are not heard; \
             watched tasks are then read again";
         registry.register("events_gaps", help, events.gaps.clone());
-        let help = "1 if this node hears its own messages through Redis or PostgreSQL, or needs neither; 0 while it does not: \
+        let help = "1 if this node receives its own messages through Redis or PostgreSQL, or needs neither; 0 while it does not: \
             then it reads the changes of other nodes from the task store every second";
         events.set_up(true);
         registry.register("events_up", help, events.up.clone());
@@ -56,7 +56,7 @@ impl Events {
         Subscribed { delivered: self.delivered.get_or_create_owned(&label), open, lagged: self.lagged.clone() }
     }
 
-    /// Sets whether this node hears what it sends.
+    /// Sets if this node receives its own messages.
     pub fn set_up(&self, up: bool) {
         self.up.set(i64::from(up));
     }

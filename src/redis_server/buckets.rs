@@ -1,6 +1,6 @@
 //! Buckets of requests that all nodes share: one round trip for each request.
 //!
-//! While Redis does not answer, there is no connection, and nobody waits for one.
+//! While Redis does not answer, there is no connection, and no request waits for one.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -41,7 +41,7 @@ pub struct SharedBuckets {
 
 struct Rule {
     script: Script,
-    /// What the keys begin with. The braces keep all keys on one node of a Cluster, which is then the one to connect to.
+    /// Prefix of the keys. The braces keep all keys on one node of a Cluster, which is then the one to connect to.
     prefix: String,
     interval: u64,
     allowance: u64,

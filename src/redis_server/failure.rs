@@ -1,8 +1,8 @@
-//! Why Redis cannot be used: where, what, and what to do.
+//! Errors of a Redis that cannot be used: address, cause, and what to do.
 
 use redis::{Client, ConnectionAddr, ErrorKind, RedisError, ServerErrorKind};
 
-/// Why Redis cannot be used now. Never shows a password.
+/// Reason for which Redis cannot be used now. Never shows a password.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct RedisFailure(String);
@@ -31,7 +31,7 @@ impl RedisFailure {
         RedisFailure(RedisFailure::at(client, error).0 + advice)
     }
 
-    /// The failures of all servers that were asked.
+    /// The failures of all servers that were tried.
     pub(super) fn of_all(problem: &str, failures: &[RedisFailure]) -> RedisFailure {
         let all: Vec<_> = failures.iter().map(|failure| failure.0.as_str()).collect();
         RedisFailure(format!("{problem}: {}", all.join("; ")))

@@ -1,6 +1,6 @@
 //! Connections to Redis or Valkey: to one server, to the master that Sentinel names, or to a node of a Cluster.
 //!
-//! Redis is for promptness only. Whoever uses it goes on without it.
+//! Redis is for promptness only. Its users continue without it.
 
 mod buckets;
 mod failure;
@@ -33,7 +33,7 @@ const LIMIT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct RedisServer {
     url: RedisUrl,
-    /// Number of times that a node has looked for the server. Connections of an earlier number are given up.
+    /// Number of times that a node has looked for the server. Connections of an earlier number are closed.
     generation: AtomicU64,
 }
 
@@ -186,7 +186,7 @@ impl Connected {
         }
     }
 
-    /// Checks that the server takes writes: one that is a replica would pass messages on to nobody.
+    /// Checks that the server takes writes: a replica would not pass messages on.
     async fn check_role(&mut self) -> Result<(), RedisFailure> {
         let role: Result<Vec<Value>, _> = cmd("ROLE").query_async(&mut self.commands).await;
         let role = role.map_err(|error| self.refused(&error))?;

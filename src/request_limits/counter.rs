@@ -19,7 +19,7 @@ pub struct Counter {
 
 #[derive(Default)]
 struct Callers {
-    /// When the bucket of a caller is full.
+    /// Time at which the bucket of a caller is full.
     full: HashMap<IpAddr, Duration>,
     /// Number of buckets at which full ones are removed.
     crowded: usize,

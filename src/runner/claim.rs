@@ -17,17 +17,17 @@ use crate::task::Task;
 /// Maximum number of ends that are claimed at once. They need no slot.
 const ENDS: usize = 64;
 
-/// Maximum time between two looks at the store, for changes without a wake-up.
+/// Maximum time between two reads of the store, for changes without a wake-up.
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Minimum time between two claims: slots that become free meanwhile are filled by one.
 const CLAIM_INTERVAL: Duration = Duration::from_millis(5);
 
-/// What the loop knows between two claims.
+/// State of the loop between two claims.
 struct ClaimState {
     /// More tasks may be queued than were claimed.
     more: bool,
-    /// When it looks at the store without a wake-up.
+    /// Time of the next read of the store without a wake-up.
     poll: Instant,
 }
 

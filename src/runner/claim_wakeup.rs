@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
-/// What has happened since the claim loop looked last.
+/// Events since the last read of the claim loop.
 #[derive(Default)]
 pub struct ClaimWakeup {
     notify: Notify,

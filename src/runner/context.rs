@@ -1,4 +1,4 @@
-//! What a kind may use while one of its tasks runs.
+//! Services that a kind may use while one of its tasks runs.
 
 mod checkpoint;
 mod stop;

@@ -1,4 +1,4 @@
-//! What the loops that delete old data have in common: sleeping until the next deletion.
+//! Common part of the loops that delete old data: sleeps until the next deletion.
 
 use std::time::Duration;
 

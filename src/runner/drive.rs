@@ -87,7 +87,7 @@ impl TaskRun {
         state
     }
 
-    /// Does what the state of the task asks for. Returns how that ended, or None if nothing more may be written.
+    /// Takes the step that the state of the task requires. Returns how that ended, or None if nothing more may be written.
     async fn next_end(&self, kind: &Arc<dyn Kind>) -> Option<End> {
         match self.task.state {
             State::Running => self.run_kind(kind).await,

@@ -1,4 +1,4 @@
-//! What a node does with changes of tasks: with its own after their commit, and with those of other nodes.
+//! Handles changes of tasks: those of this node after their commit, and those of other nodes.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub fn on_change(node: &str, bus: &Bus, wakeups: &Wakeups, metrics: &Metrics) ->
     })
 }
 
-/// Returns the function that the store calls after a write whose outcome nobody knows.
+/// Returns the function that the store calls after a write whose outcome is unknown.
 pub fn on_uncertain(bus: &Bus, clock: &Clock) -> OnUncertain {
     let (bus, clock) = (bus.clone(), clock.clone());
     Arc::new(move |within| bus.publish_uncertain(clock.now().checked_sub(within).unwrap_or(Timestamp::MIN)))

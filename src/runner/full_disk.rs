@@ -24,7 +24,7 @@ pub(super) struct FullDisk(Mutex<DiskState>);
 struct DiskState {
     full: bool,
     others_have_space: bool,
-    /// When a write failed last, and how many bytes were free then.
+    /// Time of the last failed write, and the free bytes at that time.
     failed: Option<(Instant, u64)>,
 }
 

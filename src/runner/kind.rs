@@ -101,7 +101,7 @@ pub trait Kind: Send + Sync + 'static {
     }
 }
 
-/// How the termination of a task ends.
+/// Outcome of the termination of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Termination {
     /// Nothing is left. The task is TERMINATED.
@@ -137,7 +137,7 @@ pub struct TaskPlan {
 pub struct BadInput {
     /// Name of the field in the API.
     pub field: String,
-    /// What is wrong, and what is allowed.
+    /// Description of the invalid value, and the allowed ones.
     pub message: String,
 }
 
@@ -157,7 +157,7 @@ impl BadInput {
     }
 }
 
-/// Why a run stopped without a result.
+/// Reason for which a run stopped without a result.
 #[derive(Debug, thiserror::Error)]
 pub enum StopReason {
     /// A stop was requested.
@@ -177,9 +177,9 @@ pub enum StopReason {
 pub struct Failure {
     /// One of the API's codes, or one of the embedding program.
     pub code: TaskErrorCode,
-    /// What is wrong, where, and what to do.
+    /// Description of the failure: what is wrong, where, and what to do.
     pub message: String,
-    /// What follows the failure.
+    /// Step that follows the failure.
     pub retry: Retry,
     /// Place in the input to which it refers.
     pub place: InputPlace,

@@ -25,11 +25,11 @@ const RETRY: Duration = Duration::from_millis(250);
 /// Readings of the database's clock before a node starts. The most exact one decides.
 const FIRST_READINGS: usize = 3;
 
-/// Delay after the end of another node's lease. If several nodes look at once, one of them rescues the tasks.
+/// Delay after the end of another node's lease. If several nodes check at once, one of them rescues the tasks.
 const RESCUE_DELAY: SignedDuration = SignedDuration::from_millis(50);
 
 impl Runner {
-    /// Measures the database's clock, joins the nodes, and rescues tasks that no living node can own.
+    /// Measures the database's clock, joins the nodes, and rescues tasks that no active node can own.
     pub(super) async fn join_nodes(&self) -> Result<(), store::Error> {
         let (inner, settings) = (&self.0, &self.0.settings);
         for _ in 0..FIRST_READINGS {
@@ -49,7 +49,7 @@ impl Runner {
         Ok(())
     }
 
-    /// Returns what this node tells about itself. It has started when this is called first.
+    /// Returns the data with which this node registers. It has started when this is called first.
     fn profile(&self) -> &NodeProfile {
         let (inner, settings) = (&self.0, &self.0.settings);
         inner.profile.get_or_init(|| NodeProfile {

@@ -3,7 +3,7 @@
 //! - [`kind`]: what a kind implements; [`context`]: what its run may use; [`report`]: its progress
 //! - [`drive`]: the way of a claimed task: [`run_kind`] -> [`record_end`] -> [`kind_calls`]
 //! - loops of a node: [`claim`] (with [`claim_wakeup`]), [`short`] (with [`reservations`]), [`lease`] (with [`node_lease`] and [`warnings`]), [`schedule`], [`retention`], [`uploads`], [`purge`]
-//! - [`full_disk`]: other nodes run tasks while the disk is full; [`sweep`]: what dead nodes left
+//! - [`full_disk`]: other nodes run tasks while the disk is full; [`sweep`]: deletes files that no task needs
 //! - [`registry`]: signals to the runs of this node; [`events`]: what changes of tasks trigger; [`transitions`]: their log lines
 
 mod claim;
@@ -157,12 +157,12 @@ pub struct Wakeups {
 }
 
 impl Wakeups {
-    /// Tells the task's run on this node that the task changed.
+    /// Notifies the task's run on this node that the task changed.
     pub fn observe(&self, task: &Task) {
         self.registry.observe(task);
     }
 
-    /// Wakes all loops, as changes of other nodes may have been missed. Each looks at the store.
+    /// Wakes all loops, as changes of other nodes may have been missed. Each reads the store.
     pub fn notify_all(&self) {
         self.work.notify_all();
         self.times.set(Timestamp::MIN);

@@ -1,7 +1,7 @@
 //! The lease of this node, as the node itself knows it: until when it certainly has its tasks.
 //!
 //! Other nodes see the lease end in the database. This node sees it end earlier, because it counts from the moment at which it sent
-//! the heartbeat, by a clock that goes on while the process or the machine stands still.
+//! the heartbeat, by a clock that also runs while the process or the machine is suspended.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,7 +53,7 @@ impl NodeLease {
         });
     }
 
-    /// Records that a heartbeat failed. The lease goes on to its end.
+    /// Records that a heartbeat failed. The lease lasts until its end.
     pub fn miss(&self) {
         self.state.send_modify(|state| state.regular_since = None);
     }
@@ -69,7 +69,7 @@ impl NodeLease {
     }
 
     /// Returns after which uptime this node may take the tasks of others. It must have renewed its lease without a failure for a
-    /// whole lease: after an outage of the database, every lease is over and no node is dead. None: not before another heartbeat.
+    /// whole lease: after an outage of the database, every lease is over, although the nodes are active. None: not before another heartbeat.
     pub fn may_expire_others_from(&self) -> Option<Duration> {
         self.state.borrow().regular_since.zip(self.length).map(|(since, length)| since + length)
     }

@@ -1,5 +1,5 @@
 //! Deletes finished tasks: the row first, then the files and data. Any node retries what could not be removed or what a crash
-//! left, each task by itself.
+//! left, each task separately.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::task::{State, Task};
 /// Maximum number of purges that a node makes at once: one that hangs does not stop the others.
 pub(super) const AT_ONCE: usize = 8;
 
-/// Time after which a purge that does not end makes room for others. It goes on, and is made again later.
+/// Time after which a purge that does not end frees its permit for others. It continues, and is repeated later.
 const MAX_TIME: Duration = Duration::from_secs(600);
 
 /// Maximum time for which a deletion waits for its purge, and for other purges before it.

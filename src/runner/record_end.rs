@@ -13,7 +13,7 @@ use crate::task::{Author, ControlRequest, Refusal, RetryPolicy, State, Task};
 /// Number of failed rollbacks in a row after which a task is FAILED with what it wrote.
 const ROLLBACK_ATTEMPTS: u32 = 8;
 
-/// How a client gets rid of what a rollback left.
+/// Advice to a client on how to delete the data that a failed rollback left.
 const REPEATED: &str = "Deleting the task attempts it again.";
 
 impl TaskRun {

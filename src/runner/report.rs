@@ -33,9 +33,9 @@ pub struct Report {
 /// Latest checkpoint of a run, which may not be in the task store yet.
 pub struct LatestCheckpoint {
     checkpoint: LastReport,
-    /// When the last write began, and the amount done then. At first: when the run began, and what was done before.
+    /// Start of the last write, and the amount done then. At first: the start of the run, and the amount done before.
     written: (Instant, u64),
-    /// When the last write began that survives a power loss.
+    /// Start of the last write that survives a power loss.
     synced: Instant,
 }
 

@@ -70,7 +70,7 @@ impl TaskRun {
         }
     }
 
-    /// Waits for the run. Aborts it if it was asked to stop and does not.
+    /// Waits for the run. Aborts it if it must stop and does not.
     async fn join_or_abort(&self, mut handle: JoinHandle<RunResult>) -> RunResult {
         let patience = self.runner.0.settings.stop_patience;
         loop {

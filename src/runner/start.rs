@@ -11,7 +11,7 @@ use crate::spans;
 use crate::store::{self, RefusedBatch, Started};
 use crate::task::{NewTask, Task};
 
-/// Why no task was started.
+/// Reason for which no task was started.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskStartError {
     /// The input is invalid.
@@ -22,7 +22,7 @@ pub enum TaskStartError {
     Store(#[from] store::Error),
 }
 
-/// Why none of several tasks was started.
+/// Reason for which none of several tasks was started.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct RefusedStarts {

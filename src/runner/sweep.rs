@@ -1,6 +1,6 @@
-//! Deletes files that nobody needs: of tasks that are deleted or that another node runs with its own, and uploads that were broken off.
+//! Deletes files that no task needs: of tasks that are deleted or that another node runs with its own, and interrupted uploads.
 //!
-//! A crash leaves them, or the end of a task on another node. Each node looks at its start, for working files every ten minutes, and for
+//! A crash leaves them, or the end of a task on another node. Each node searches at its start, for working files every ten minutes, and for
 //! files of all nodes every hour.
 
 use std::error::Error;
@@ -11,15 +11,15 @@ use super::Runner;
 use crate::access::Caller;
 use crate::task::{State, Task, TaskId};
 
-/// Time between two looks at the working files and at unfinished results.
+/// Time between two searches for working files and unfinished results.
 const INTERVAL: SignedDuration = SignedDuration::from_mins(10);
 
-/// Time between two looks at the files of all nodes, and the age of an upload that nobody receives any more.
+/// Time between two searches in the files of all nodes, and the age from which an upload counts as interrupted.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// Deletes files that nobody needs, until the node shuts down.
+/// Deletes files that no task needs, until the node shuts down.
 pub(super) async fn run_sweep_loop(runner: Runner) {
     let inner = &runner.0;
     let mut next = Timestamp::MIN;
@@ -74,7 +74,7 @@ async fn sweep_results(runner: &Runner) -> Outcome<()> {
     Ok(())
 }
 
-/// Deletes uploads that were broken off, and files that the store does not know: a crash between two deletions leaves them.
+/// Deletes interrupted uploads, and files that the store does not have: a crash between two deletions leaves them.
 async fn sweep_uploads(runner: &Runner, now: Timestamp) -> Outcome<()> {
     let inner = &runner.0;
     // Files have the time of a machine, which may be behind the database's.

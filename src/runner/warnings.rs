@@ -1,4 +1,4 @@
-//! What an operator should know about this node, although it works: shown by /readyz and /metrics, and logged once when it begins.
+//! Warnings for the operator of a node that works: shown by /readyz and /metrics, and logged once when it begins.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

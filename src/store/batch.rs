@@ -11,7 +11,7 @@ use super::{Error, Started, Store, lines};
 use crate::access::Caller;
 use crate::task::Task;
 
-/// Why a batch was refused.
+/// Reason for which a batch was refused.
 #[derive(Debug, thiserror::Error)]
 #[error("{error}")]
 pub struct RefusedBatch {

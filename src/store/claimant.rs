@@ -1,4 +1,4 @@
-//! Who claims tasks.
+//! Node that claims tasks.
 
 use super::Store;
 use crate::task::NodeIdentity;

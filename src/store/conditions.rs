@@ -61,7 +61,7 @@ pub enum ListIndex {
 const TAGGED: &str = "(SELECT tag AS of_tag, state AS of_state, task_id FROM task_tags) AS tagged";
 
 impl ListIndex {
-    /// The tables to read. Names the index, unless each database takes it by itself.
+    /// The tables to read. Names the index, unless each database selects it without help.
     pub fn tables(self, dialect: SqlDialect) -> String {
         match self {
             ListIndex::Key | ListIndex::State => "tasks".to_owned(),

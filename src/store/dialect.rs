@@ -1,4 +1,4 @@
-//! What differs in SQL between the databases.
+//! Differences in SQL between the databases.
 
 use jiff::Timestamp;
 use sqlx::Any;
@@ -7,7 +7,7 @@ use sqlx::query::Query;
 
 use super::columns::ColumnDef;
 
-/// PostgreSQL's clock, in microseconds since 1970-01-01 UTC. Unlike now() it goes on within a transaction.
+/// PostgreSQL's clock, in microseconds since 1970-01-01 UTC. Unlike now() it advances within a transaction.
 const DATABASE_TIME: &str = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)";
 
 /// A statement with its parameters.

@@ -1,4 +1,4 @@
-//! Which tasks a list has, in which order, and which part of it is read.
+//! Filter and order of a list of tasks, and the part of the list that is read.
 
 use jiff::Timestamp;
 

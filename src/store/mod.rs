@@ -192,7 +192,7 @@ impl Store {
         migrate::newest()
     }
 
-    /// Returns true if only this process can write to the store. All other listed nodes are dead then.
+    /// Returns true if only this process can write to the store. All other listed nodes have ended then.
     pub fn is_exclusive(&self) -> bool {
         self.sql.dialect == SqlDialect::Sqlite
     }
@@ -237,7 +237,7 @@ impl Store {
         Ok(())
     }
 
-    /// Returns when the next task is due by itself. Short tasks are not considered.
+    /// Returns the time of the next change that needs no request. Short tasks are not considered.
     #[tracing::instrument(target = "otlp.store", name = "store.next_due", skip_all)]
     pub async fn next_due(&self) -> Result<Option<Timestamp>, Error> {
         let start = self.next(sqlx::query(self.sql.next_start.clone())).await?;

@@ -1,4 +1,4 @@
-//! Verbs of nodes: to join, to renew a lease, to claim tasks, and to release the tasks of dead nodes.
+//! Verbs of nodes: to join, to renew a lease, to claim tasks, and to release the tasks of nodes whose lease ended.
 //!
 //! The database's clock decides when a lease ends, so the clocks of the nodes need not agree. SQLite has no clock but the one of its
 //! only process, which passes its time. In the table, the column `name` has the ID of a node, and `label` its name.
@@ -17,7 +17,7 @@ use super::{Error, Store, columns, notices, row};
 use crate::access::Caller;
 use crate::task::{Author, ControlRequest, NodeIdentity, Task, TaskChange};
 
-/// What a node tells about itself when it joins.
+/// Data with which a node registers.
 #[derive(Clone, Debug)]
 pub struct NodeProfile {
     /// The node.
@@ -26,13 +26,13 @@ pub struct NodeProfile {
     pub role: String,
     /// Version of its program.
     pub version: String,
-    /// When it started.
+    /// Time of its start.
     pub started_at: Timestamp,
     /// Maximum number of long tasks that it runs at once.
     pub max_running: usize,
 }
 
-/// What a node tells with each heartbeat.
+/// Data of a node's heartbeat.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NodeStatus {
     /// Number of tasks that run on it.
@@ -46,11 +46,11 @@ pub struct NodeStatus {
 /// The other listed nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OtherNodes {
-    /// When the next of their leases ends.
+    /// End of the next of their leases.
     pub next_lease_end: Option<Timestamp>,
-    /// Number of living ones with the same name.
+    /// Number of active ones with the same name.
     pub namesakes: u64,
-    /// Number of living ones that run tasks and whose disk is not full.
+    /// Number of active ones that run tasks and whose disk is not full.
     pub with_space: u64,
 }
 
@@ -194,7 +194,7 @@ async fn rescue(
     Ok(released)
 }
 
-/// Releases the tasks of a dead node and removes it from the list of nodes.
+/// Releases the tasks of a node whose lease ended, and removes it from the list of nodes.
 async fn expire_node(
     conn: &mut AnyConnection,
     sql: &Sql,

@@ -234,7 +234,7 @@ fn join(dialect: SqlDialect) -> String {
     )
 }
 
-/// When the next lease of another node than $1 ends, and how many others are called $2 and have renewed their lease since $3.
+/// Reads the end of the next lease of another node than $1, and the number of others that have the name $2 and a lease renewed since $3.
 /// A process that died before this node started has not. How many others run tasks and have space on their disks.
 fn other_nodes(dialect: SqlDialect) -> String {
     format!(
@@ -332,7 +332,7 @@ fn add_changes(dialect: SqlDialect, parameter: usize) -> String {
 }
 
 /// On PostgreSQL a statement that writes tasks also adds the list $2 to the histories and, if it notifies, sends the events of the
-/// list $3, each if its task was written. So it is atomic by itself and takes one round trip.
+/// list $3, each if its task was written. So it is atomic without a transaction and takes one round trip.
 fn announced(dialect: SqlDialect, notifies: bool, write: String) -> String {
     let sent = if notifies { postgres::notify("events.event") } else { "''".to_owned() };
     match dialect {

@@ -89,7 +89,7 @@ impl Writer {
     }
 }
 
-/// Commits all writes together. If that fails, commits each by itself, so that one that fails does not affect the others.
+/// Commits all writes together. If that fails, commits each separately, so that one that fails does not affect the others.
 async fn commit(conn: &mut AnyConnection, sql: &Sql, mut group: Vec<Box<dyn WriteJob>>) {
     let outcome = transaction(conn, sql, &mut group).await;
     if outcome.is_ok() || group.len() == 1 {

@@ -33,22 +33,22 @@ pub struct Write<I, F> {
     pub input: I,
     /// Function that writes.
     pub run: F,
-    /// What makes the write atomic.
+    /// Way in which the write is atomic.
     pub scope: Scope,
-    /// When the write is on disk.
+    /// Time at which the write is on disk.
     pub durability: Durability,
 }
 
-/// What makes a write atomic.
+/// Way in which a write is atomic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
-    /// A single statement, which is atomic by itself.
+    /// A single statement, which is atomic without a transaction.
     Statement,
     /// A transaction.
     Transaction,
 }
 
-/// When a write is on disk, so that it survives a power loss. It survives the end of the process in any case.
+/// Time at which a write is on disk, so that it survives a power loss. It survives the end of the process in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// Before the write is acknowledged.
@@ -88,16 +88,16 @@ impl<I, F> Write<I, F> {
 /// A write of any type, with the caller that waits for its outcome. So the databases need not know the type: each of their
 /// functions is compiled once, and writes of many types share a queue and a transaction.
 pub trait WriteJob: Send {
-    /// What makes the write atomic.
+    /// Way in which the write is atomic.
     fn scope(&self) -> Scope;
 
-    /// When the write is on disk.
+    /// Time at which the write is on disk.
     fn durability(&self) -> Durability;
 
     /// Runs the write. In a transaction, the caller begins and commits it.
     fn run<'c>(&'c mut self, conn: &'c mut AnyConnection, sql: &'c Sql) -> BoxFuture<'c, sqlx::Result<()>>;
 
-    /// Tells the caller how the write ended.
+    /// Sends the outcome of the write to the caller.
     fn answer(self: Box<Self>, outcome: Result<(), Error>);
 }
 

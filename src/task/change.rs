@@ -21,7 +21,7 @@ pub enum Verb {
     Pause,
     /// Continues from the last checkpoint.
     Resume,
-    /// Stops for good and rolls back.
+    /// Stops permanently and rolls back.
     Terminate,
 }
 
@@ -48,9 +48,9 @@ pub struct ControlRequest {
     pub reason: Option<String>,
     /// Time of the change.
     pub at: Timestamp,
-    /// How a requested pause ends by itself. Replaces that of an earlier pause.
+    /// Expiry of a requested pause. Replaces that of an earlier pause.
     pub expiry: Option<PauseExpiry>,
-    /// How a pause ends by itself if neither this request nor an earlier one says so. From the settings.
+    /// Expiry of a pause for which neither this request nor an earlier one sets one. From the settings.
     pub default_expiry: Option<PauseExpiry>,
 }
 
@@ -67,7 +67,7 @@ impl ControlRequest {
     }
 }
 
-/// Why a task was not changed.
+/// Reason for which a task was not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The lifecycle table does not allow the change.
@@ -94,7 +94,7 @@ pub enum Refusal {
     NotFound(TaskId),
 }
 
-/// How a run ends.
+/// End of a run.
 #[derive(Clone, Debug)]
 pub enum End {
     /// The work is done. The result, if there is one, is to be published.
@@ -105,7 +105,7 @@ pub enum End {
     Published(Option<ResultFile>),
     /// The work is done, and there is no result to publish.
     Done,
-    /// The task fails for good. It is rolled back already.
+    /// The task fails permanently. It is rolled back already.
     Fail(TaskError),
     /// The run failed. The task is retried, or fails if no attempt is left.
     Retry(TaskError, Retry, RetryPolicy),

@@ -1,4 +1,4 @@
-//! Error codes: the names by which programs tell errors apart.
+//! Error codes: the names by which programs distinguish errors.
 
 use std::fmt;
 use std::str::FromStr;

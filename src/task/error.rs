@@ -7,7 +7,7 @@ use super::{Code, TaskErrorCode, text};
 pub struct TaskError {
     /// One of the API's codes, or one of the embedding program.
     pub code: TaskErrorCode,
-    /// What is wrong, where, and what to do.
+    /// Description of the error: what is wrong, where, and what to do.
     pub message: String,
     /// Place in the input to which the error refers.
     pub place: InputPlace,
@@ -42,7 +42,7 @@ impl TaskError {
     }
 }
 
-/// Returns true if the cause of an error with this code may pass by itself.
+/// Returns true if the cause of an error with this code may pass without an action of the user.
 fn may_succeed(code: &TaskErrorCode) -> bool {
     [Code::Unavailable, Code::Internal, Code::TooBusy].iter().any(|passing| passing.as_str() == code.as_str())
 }

@@ -81,11 +81,11 @@ pub struct Task {
     pub paused_at: Option<Timestamp>,
     /// Time of the last change of its state, at first that of its creation.
     pub updated_at: Timestamp,
-    /// Time at which the task next changes by itself.
+    /// Time of the task's next change that needs no request.
     pub due_at: Option<Timestamp>,
     /// Time at which the next attempt of a short task is due. Deferring the attempt does not change it.
     pub due_since: Option<Timestamp>,
-    /// How the pause ends by itself.
+    /// Expiry of the pause.
     pub expiry: Option<PauseExpiry>,
     /// Key that only one unfinished task may have, such as `dataset:people`.
     pub unique_key: Option<String>,
@@ -291,12 +291,12 @@ impl ResultFile {
     }
 }
 
-/// End of a pause by itself.
+/// Expiry of a pause: its time and the action that follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PauseExpiry {
     /// Time of the end.
     pub at: Timestamp,
-    /// What follows: [`Verb::Resume`] or [`Verb::Terminate`].
+    /// Action that follows: [`Verb::Resume`] or [`Verb::Terminate`].
     pub then: Verb,
 }
 

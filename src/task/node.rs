@@ -1,4 +1,4 @@
-//! Who a node is.
+//! Identity of a node.
 
 /// Identity of a node: one process. Cheap to compare by its ID; the name is for people.
 #[derive(Clone, Debug, PartialEq, Eq)]

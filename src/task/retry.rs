@@ -1,4 +1,4 @@
-//! What follows a failure: another attempt, and when, or the end of the task.
+//! Decides what follows a failure: another attempt, with its time, or the end of the task.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ const MAX_DELAY: Duration = Duration::from_secs(3600);
 /// Maximum delay while a dependency is unavailable.
 const MAX_UNAVAILABLE_DELAY: Duration = Duration::from_secs(30);
 
-/// How a failure is retried.
+/// Way in which a failure is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     /// Not at all: another attempt would fail in the same way.

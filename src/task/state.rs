@@ -20,7 +20,7 @@ pub enum State {
     Paused,
     /// Termination is requested. The rollback is not complete yet.
     Terminating,
-    /// Stopped for good and rolled back.
+    /// Stopped permanently and rolled back.
     Terminated,
     /// The work is done and the result is published.
     Completed,
@@ -75,7 +75,7 @@ pub struct Illegal {
     pub state: State,
     /// The event.
     pub event: Event,
-    /// Why it is not allowed.
+    /// Reason of the refusal.
     pub reason: &'static str,
 }
 

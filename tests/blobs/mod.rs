@@ -1,4 +1,4 @@
-//! What every blob store must do, run on each of them.
+//! Suite of every blob store, run on each of them.
 //!
 //! A new store implements [`Store`] for its setup and gets a module in [`conformance`].
 

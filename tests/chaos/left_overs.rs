@@ -1,4 +1,4 @@
-//! What dead nodes left in the files of all nodes is deleted by any node, while it runs.
+//! Any node deletes, while it runs, the files that killed nodes left.
 
 use std::io::Write;
 

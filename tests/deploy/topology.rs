@@ -23,9 +23,9 @@ pub struct Topology {
     pub workers: BTreeMap<String, Server>,
     /// The address of the cluster.
     pub proxy: Server,
-    /// What the nodes keep in S3.
+    /// Files that the nodes keep in S3.
     pub objects: Objects,
-    /// What carries events between the nodes.
+    /// Channel of events between the nodes.
     pub redis: Redis,
     _test_store: TestStore,
     _folder: tempfile::TempDir,

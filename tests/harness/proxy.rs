@@ -12,7 +12,7 @@ use tokio::task::{AbortHandle, JoinSet};
 /// Bytes that are read at once.
 const PIECE: usize = 16 << 10;
 
-/// What the proxy does with bytes.
+/// Treatment of bytes by the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Traffic {
     /// Passes them at once.
@@ -144,7 +144,7 @@ async fn connect(client: TcpStream, upstream: Upstream, mut traffic: watch::Rece
 #[derive(Clone)]
 struct Life {
     traffic: watch::Receiver<(Traffic, usize)>,
-    /// How often bytes had been dropped when the connection was made.
+    /// Number of times that bytes had been dropped when the connection was made.
     drops: usize,
 }
 

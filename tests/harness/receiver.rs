@@ -48,7 +48,7 @@ impl Hook {
     }
 }
 
-/// How the receiver answers a request.
+/// Answer of the receiver to a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Answer {
     /// Answers with this status.

@@ -60,7 +60,7 @@ pub struct Bucket {
     pub name: String,
 }
 
-/// What the server does instead of answering.
+/// Fault of the server in place of an answer.
 #[derive(Clone, Copy, Debug)]
 pub enum Fault {
     /// Answers 500 InternalError.

@@ -1,4 +1,4 @@
-//! What may happen next in a cluster.
+//! Actions that may happen next in a cluster.
 
 use pausa::task::{State, Verb};
 use stateright::{Model, Property};

@@ -31,7 +31,7 @@ pub struct Rules {
     pub leaves_last: bool,
 }
 
-/// What the task does.
+/// Behaviour of the task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
     /// Imports rows in batches, and publishes them.
@@ -40,7 +40,7 @@ pub enum Work {
     Send,
 }
 
-/// How often each disturbance may still happen.
+/// Number of times that each disturbance may still happen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Budget {
     pub verbs: u8,
@@ -136,7 +136,7 @@ pub struct Rows {
     pub rows: u8,
 }
 
-/// What happened so far.
+/// Events so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Seen {
     /// A run with an outdated epoch has changed something.

@@ -11,7 +11,7 @@ use crate::harness::csv;
 use crate::harness::postgres::{Postgres, free_address, server_user};
 use crate::harness::server::{self, Server};
 
-/// Who may come: the role `with_certificate` only with a certificate of that name.
+/// Clients that may connect: the role `with_certificate` only with a certificate of that name.
 const HBA: &str =
     "local all all trust\nhostssl all with_certificate 127.0.0.1/32 cert\nhostssl all all 127.0.0.1/32 trust\n";
 

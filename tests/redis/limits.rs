@@ -12,7 +12,7 @@ pub async fn nodes(url: &str) -> TwoNodes {
     TwoNodes::start(&[limits.as_slice(), &[("PAUSA_REDIS_URL", url)]].concat()).await
 }
 
-/// What one node admits, the other one does not admit again.
+/// Two nodes together admit no more requests than the limit.
 pub async fn count_together(two: &TwoNodes, caller: &str) {
     let (admitted, refusal) = until_refused(&[&two.a, &two.b], caller).await;
     assert!((BURST..2 * BURST).contains(&admitted), "{admitted}");

@@ -1,4 +1,4 @@
-//! How the databases read lists: by an index, whatever the filter and the order.
+//! The databases read lists by an index, whatever the filter and the order.
 
 use pausa::store::Page;
 

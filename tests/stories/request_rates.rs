@@ -98,7 +98,7 @@ async fn each_operation_of_a_websocket_counts() {
     tokio::time::timeout(PATIENCE, again).await.expect("the socket stays open, and operations are admitted again");
 }
 
-/// Who is no trusted proxy cannot choose its address.
+/// A client that is not a trusted proxy cannot choose its address.
 #[tokio::test]
 async fn without_trusted_proxies_all_requests_of_an_address_count_together() {
     let server = Server::with(&[RATE, BURST]).await;

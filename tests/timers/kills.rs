@@ -15,7 +15,7 @@ use crate::harness::server::Server;
 
 const KILLS: u32 = 20;
 
-/// How often the webhook of each task came.
+/// Number of deliveries of each task's webhook.
 fn counts(receiver: &Receiver) -> HashMap<String, usize> {
     let mut counts = HashMap::new();
     for hook in receiver.hooks() {

@@ -60,7 +60,7 @@ const LISTS: [(&str, &str); 30] = [
     ("search: the beginning of an ID", r#"first: 50, filter: { search: "01900007-a1" }"#),
 ];
 
-/// What is counted.
+/// Unit of the counts.
 const COUNTS: [(&str, &str); 5] = [
     ("all", "first: 0"),
     ("completed", "first: 0, filter: { states: [COMPLETED] }"),

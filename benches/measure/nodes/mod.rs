@@ -21,7 +21,7 @@ use crate::harness::redis::Redis;
 use crate::harness::server::Server;
 use crate::timers::ALLOWED;
 
-/// What carries events between the nodes.
+/// Channel of events between the nodes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Carrier {
     Redis,

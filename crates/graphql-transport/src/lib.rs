@@ -57,7 +57,7 @@ struct Transport<E> {
 /// language. The executor may trust that documents are valid: async-graphql's `ValidationMode::Fast` is enough.
 ///
 /// Files of multipart requests are streamed into `uploads`. Their variables are set to the IDs that it returns, as strings.
-/// When `settings.shutdown` is cancelled, WebSockets close with 1001 and multipart streams end with their terminating
+/// After `settings.shutdown` is cancelled, WebSockets close with 1001 and multipart streams end with their terminating
 /// boundary. `settings.sockets` tracks the open WebSockets.
 ///
 /// # Errors

@@ -1,4 +1,4 @@
-//! What the transport reports about operations, for metrics.
+//! Reports of the transport about operations, for metrics.
 
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::source::is_silent;
 
-/// Why a file was not stored.
+/// Reason for which a file was not stored.
 #[derive(Debug, Error)]
 pub enum UploadError {
     /// The file exceeds the maximum size of an upload.

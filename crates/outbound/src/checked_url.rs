@@ -13,7 +13,7 @@ use crate::is_public;
 #[derive(Clone, PartialEq, Eq)]
 pub struct CheckedUrl(Url);
 
-/// Why a URL is refused.
+/// Reason for which a URL is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
     /// The text is not a URL.

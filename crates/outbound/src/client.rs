@@ -100,7 +100,7 @@ impl Outbound {
 
     /// Sends a POST of `body` with `headers`. Returns a redirect like any other reply.
     ///
-    /// `allowed` is asked right before the request is written to the connection. If it is false then, nothing is sent (by HTTP/2
+    /// `allowed` is called right before the request is written to the connection. If it is false then, nothing is sent (by HTTP/2
     /// perhaps the headers, followed by a reset of the stream).
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use crate::UrlError;
 use crate::withheld::Withheld;
 
-/// Why a request has no reply.
+/// Reason for which a request has no reply.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// The URL, or one that it redirects to, is not allowed. A retry fails too.

@@ -20,7 +20,7 @@ const RESERVED: [&str; 14] = [
     "upgrade",
 ];
 
-/// Why a header is refused.
+/// Reason for which a header is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
     /// The name contains characters that are not allowed in header names.

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 #[error("the permission to send was withdrawn")]
 pub struct Withheld;
 
-/// A body whose permission is checked at the last moment. The connection asks a body for its size right before it writes the
+/// A body whose permission is checked at the last moment. The connection reads the size of a body right before it writes the
 /// headers, and for its bytes before it sends anything to the network; an error then closes the connection with nothing sent.
 pub struct WithheldBody {
     bytes: Option<Bytes>,

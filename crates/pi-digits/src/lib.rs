@@ -36,7 +36,7 @@ impl std::fmt::Display for Stopped {
 
 impl std::error::Error for Stopped {}
 
-/// Why the text is incomplete.
+/// Reason for which the text is incomplete.
 #[derive(Debug)]
 pub enum WriteError {
     /// Stopped by the [`StopCheck`]. What was written is a prefix of the text.

@@ -17,7 +17,7 @@ const FACTOR: u32 = 427_093_440;
 /// Bits computed in addition to those that the decimals need.
 const SPARE: u64 = 96;
 
-/// Lowest bits of the quotient that are cut off, because they contain the rounding errors.
+/// Lowest bits of the quotient that are dropped, because they contain the rounding errors.
 const CUT: u64 = 32;
 
 /// The inverse square root of 10005 to the precision of a series.
@@ -81,7 +81,7 @@ impl PiValue {
 
     /// Writes `3.` and exactly the requested digits, truncated, without a line break.
     ///
-    /// Why the last digit is right: the error of the value is less than a unit of the last computed decimal. If the additional
+    /// The last digit is right for this reason: the error of the value is less than a unit of the last computed decimal. If the additional
     /// decimals are neither all 0 nor all 9, the error cannot change the requested ones. Otherwise (with a probability of
     /// 10^-20) the result is [`WriteError::Unsettled`].
     ///

@@ -17,7 +17,7 @@ pub(super) fn add_row(lines: &mut CsvLines, kinds: &[ColumnType], plain: bool, r
     Ok(())
 }
 
-/// Returns whether PostgreSQL's texts of this type are the canonical ones.
+/// Returns true if PostgreSQL's texts of this type are the canonical ones.
 pub(super) fn is_plain(kind: ColumnType) -> bool {
     matches!(kind, ColumnType::Text | ColumnType::Integer | ColumnType::Date)
 }

@@ -1,7 +1,7 @@
 //! Takes over a staging: afterwards no older epoch can commit to it.
 //!
 //! A run of an older epoch may be frozen at any point of a write. Until its last statement it only has a lock for
-//! adding rows to the staging's table. This lock blocks nobody until the staging ends. Its last statement locks the
+//! adding rows to the staging's table. This lock blocks no other transaction until the staging ends. Its last statement locks the
 //! staging's row, and finds the newer epoch. So raising an epoch waits for the row, and ending a staging waits for the
 //! table. Both wait for a limited time; then the blocking connection is terminated.
 

@@ -47,7 +47,7 @@ pub(super) async fn find_for_share(
     find(transaction, name, "FOR SHARE").await
 }
 
-/// Returns the dataset, locked against reads and changes until the transaction ends. The name is locked too: nobody
+/// Returns the dataset, locked against reads and changes until the transaction ends. The name is locked too: no one
 /// creates a dataset with it meanwhile.
 pub(super) async fn find_for_update(
     transaction: &mut PgConnection,
@@ -109,7 +109,7 @@ pub(super) async fn steps(
     plan.publish_steps(name_use, MAX_COLUMNS)
 }
 
-/// Returns whether a table, view or similar has the name, in the schema for datasets.
+/// Returns true if a table, view or similar has the name, in the schema for datasets.
 async fn is_taken(connection: &mut PgConnection, name: &DatasetName) -> Result<bool, Error> {
     let sql = "SELECT EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = current_schema() AND c.relname = $1)";

@@ -84,7 +84,7 @@ async fn drop_free(transaction: &mut PgConnection, relation: &str) -> Result<(),
     Ok(())
 }
 
-/// Returns whether a table has [`LARGE`] bytes. False if it does not exist.
+/// Returns true if a table has [`LARGE`] bytes. False if it does not exist.
 async fn is_large(transaction: &mut PgConnection, table: &str) -> Result<bool, Error> {
     let size = sqlx::query_scalar::<_, i64>("SELECT coalesce(pg_table_size(to_regclass($1)), 0)").bind(table);
     Ok(size.fetch_one(transaction).await? >= LARGE)

@@ -79,7 +79,7 @@ impl RowCollector {
         self.state().rows.before.get_or_insert(window.after);
     }
 
-    /// Returns whether the pages are still unknown.
+    /// Returns true if the pages are still unknown.
     pub(super) fn lacks_pages(&self) -> bool {
         self.state().left.is_none()
     }
@@ -188,7 +188,7 @@ impl CollectorState {
 }
 
 impl CollectedRows {
-    /// Returns whether rows before the window are missing. None if the rows of the window were released.
+    /// Returns true if rows before the window are missing. None if the rows of the window were released.
     fn has_gap(&self, window: RowWindow) -> Option<bool> {
         let before = self.before.filter(|before| *before <= window.after)?;
         Some(before + (self.complete as u64) < window.after)

@@ -72,7 +72,7 @@ pub(super) struct RowQueryRange {
     pub(super) limit: u32,
 }
 
-/// Reads the range, up to the size of a page. Returns whether all of it was read. If not, the connection still has rows
+/// Reads the range, up to the size of a page. Returns true if all of it was read. If not, the connection still has rows
 /// to send.
 pub(super) async fn read_batch(
     transaction: &mut PgConnection,

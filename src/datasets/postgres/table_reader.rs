@@ -165,7 +165,7 @@ impl TableQuery {
         Ok(page)
     }
 
-    /// Passes rows to `take` until it returns false or the reader is stopped. Returns whether all rows were passed.
+    /// Passes rows to `take` until it returns false or the reader is stopped. Returns true if all rows were passed.
     async fn copy(
         &self,
         rows: &str,

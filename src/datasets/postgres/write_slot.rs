@@ -54,7 +54,7 @@ pub(super) struct TableWrite {
     pub(super) decision: Arc<CommitDecision>,
 }
 
-/// Whether a write commits. Decided once: by the write itself, or by its cancellation.
+/// Decision if a write commits. Made once: by the write itself, or by its cancellation.
 #[derive(Default)]
 pub(super) struct CommitDecision {
     decided: AtomicBool,
@@ -67,13 +67,13 @@ impl CommitDecision {
         self.cancelled.cancel();
     }
 
-    /// Returns whether this call made the decision.
+    /// Returns true if this call made the decision.
     fn decide(&self) -> bool {
         !self.decided.swap(true, Ordering::SeqCst)
     }
 }
 
-/// Cancels a write when nobody waits for it any more.
+/// Cancels a write when its caller does not wait for it any more.
 struct CancelOnDrop(Arc<CommitDecision>);
 
 impl Drop for CancelOnDrop {

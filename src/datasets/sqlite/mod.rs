@@ -110,7 +110,7 @@ impl SqliteState {
     }
 }
 
-/// Sets the flag when dropped: nobody waits for the rows any more.
+/// Sets the flag when dropped: the caller does not wait for the rows any more.
 struct AbandonOnDrop(Arc<AtomicBool>);
 
 impl Drop for AbandonOnDrop {

@@ -134,7 +134,7 @@ impl Segment {
         Ok(self.connection.execute_batch("DROP TABLE IF EXISTS _pausa_rejects; PRAGMA journal_mode = DELETE")?)
     }
 
-    /// Returns whether no newer epoch took over, and nothing was written, since the segment was opened.
+    /// Returns true if no newer epoch took over, and nothing was written, since the segment was opened.
     pub(super) fn confirm(&self) -> Result<(), Error> {
         let sql = "SELECT epoch, rows FROM _pausa";
         let now = self.connection.query_row(sql, [], |row| Ok((row.get::<_, i64>(0)?, unsigned(row, 1)?)))?;

@@ -36,7 +36,7 @@ pub struct BlobFolder {
 }
 
 impl BlobFolder {
-    /// Opens the folder and creates what is missing. Deletes incomplete streams that nobody wrote to since `abandoned`.
+    /// Opens the folder and creates what is missing. Deletes incomplete streams that received no byte since `abandoned`.
     pub(in super::super) async fn open(
         root: &Path,
         marker: FolderMarker,

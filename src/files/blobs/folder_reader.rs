@@ -1,6 +1,6 @@
 //! Streaming a file: piece by piece, in a few buffers that are used again and again.
 //!
-//! What is in the page cache is read at once, without a change of thread. Only what must come from the disk is read on a blocking
+//! Bytes in the page cache are read at once, without a change of thread. Only bytes that must come from the disk are read on a blocking
 //! thread. So a file that was just written costs two copies of its bytes and no wait.
 
 use std::collections::VecDeque;
@@ -63,7 +63,7 @@ struct FilePieces {
     file: Arc<File>,
     at: u64,
     left: u64,
-    /// Buffers that were handed out, the oldest first. One that nobody else uses any more takes the next piece.
+    /// Buffers that were handed out, the oldest first. One that has no other user any more takes the next piece.
     sent: VecDeque<Bytes>,
 }
 
@@ -111,7 +111,7 @@ impl FilePieces {
     }
 }
 
-/// Reads from the page cache. `None` if the read would wait for the disk, or if the system cannot tell.
+/// Reads from the page cache. `None` if the read would wait for the disk, or if the system cannot predict it.
 #[cfg(target_os = "linux")]
 fn read_cached(file: &File, buffer: &mut [u8], at: u64) -> Option<usize> {
     use rustix::io::{ReadWriteFlags, preadv2};
@@ -119,7 +119,7 @@ fn read_cached(file: &File, buffer: &mut [u8], at: u64) -> Option<usize> {
     read.ok().filter(|read| *read > 0)
 }
 
-/// Only Linux can tell.
+/// Only Linux can predict it.
 #[cfg(not(target_os = "linux"))]
 fn read_cached(_: &File, _: &mut [u8], _: u64) -> Option<usize> {
     None

@@ -63,7 +63,7 @@ pub struct BlobIdentity {
     pub size: u64,
     /// Time of the last write.
     pub modified: Timestamp,
-    /// What the store calls the version, if it has a name.
+    /// The store's name of the version, if it has one.
     pub version: Option<String>,
 }
 
@@ -170,10 +170,10 @@ pub trait BlobStore: Send + Sync + 'static {
         Ok(Vec::new())
     }
 
-    /// Deletes uploads that arrived as one stream and are not complete, if nobody wrote to them since `abandoned`.
+    /// Deletes uploads that arrived as one stream and are not complete, if they received no byte since `abandoned`.
     async fn delete_cut_off(&self, abandoned: Timestamp) -> io::Result<()>;
 
-    /// Returns the IDs of uploads, complete or not, that nobody wrote to since `before`.
+    /// Returns the IDs of uploads, complete or not, that received no byte since `before`.
     async fn list_old_uploads(&self, before: Timestamp) -> io::Result<Vec<String>>;
 
     /// Keeps a part of what a run computed, in place of an earlier one with this name, so that any node finds it. Parts are deleted

@@ -7,7 +7,7 @@ use std::io;
 
 use crate::files::Fingerprint;
 
-/// What is written of a result, and where. A run keeps it in its cursor; with it any node continues after the last byte.
+/// Written part of a result, and its place. A run keeps it in its cursor; with it any node continues after the last byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WrittenResult {
     /// Bytes that are written and durable.

@@ -31,7 +31,7 @@ const OVERRIDE: HeaderName = HeaderName::from_static("x-http-method-override");
 pub const EXPOSED: [HeaderName; 10] =
     [header::LOCATION, OFFSET, LENGTH, DEFER, METADATA, EXPIRES, RESUMABLE, VERSIONS, EXTENSION, MAX_SIZE];
 
-/// Returns whether the request is one of tus.
+/// Returns true if the request is one of tus.
 pub fn is_tus(headers: &HeaderMap) -> bool {
     headers.contains_key(RESUMABLE)
 }
@@ -82,7 +82,7 @@ pub fn with_upload(response: Response, app: &AppState, upload: &Upload) -> Respo
     with_expiry(response, app, upload)
 }
 
-/// Adds the time at which an upload that nobody continues is deleted.
+/// Adds the time at which an upload that no client continues is deleted.
 pub fn with_expiry(response: Response, app: &AppState, upload: &Upload) -> Response {
     let at = app.config.upload_life.and_then(|life| upload.used_at.checked_add(life).ok());
     match at.and_then(|at| DateTimePrinter::new().timestamp_to_rfc9110_string(&at).ok()) {

@@ -2,7 +2,7 @@
 //! creation-with-upload, creation-defer-length, termination and expiration.
 //!
 //! The bytes of an interrupted request are kept. A response contains an offset only when its bytes are durable. A new request for an
-//! upload interrupts the one that still writes, whose connection may be dead ([`crate::files::UploadLocks`]).
+//! upload interrupts the one that still writes, whose connection may be broken ([`crate::files::UploadLocks`]).
 
 mod create;
 mod headers;

@@ -66,7 +66,7 @@ pub async fn patch(app: &AppState, caller: &Caller, id: String, headers: &Header
     Ok(with(response, OFFSET, &offset.to_string()))
 }
 
-/// Returns whether the body has bytes of an upload.
+/// Returns true if the body has bytes of an upload.
 pub fn has_bytes(headers: &HeaderMap) -> bool {
     headers.get(header::CONTENT_TYPE).is_some_and(|kind| kind == MEDIA_TYPE)
 }

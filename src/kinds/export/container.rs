@@ -1,4 +1,4 @@
-//! Compresses chunks of CSV independently of each other. Each is deflated by itself and ends on a byte boundary (RFC 1951, 3.2.4),
+//! Compresses chunks of CSV independently of each other. Each is deflated separately and ends on a byte boundary (RFC 1951, 3.2.4),
 //! so a file resumes after a crash.
 
 use flate2::{Compress, Compression as Level, FlushCompress, Status};

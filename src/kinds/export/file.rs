@@ -23,7 +23,7 @@ pub struct ExportFile {
     compression: FileCompression,
 }
 
-/// Where the file is written.
+/// Destination of the file.
 enum FileTarget {
     /// A working file that every node sees.
     Folder(Arc<File>, Sha256),

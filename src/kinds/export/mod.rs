@@ -35,7 +35,7 @@ const FILE: &str = "export";
 
 /// The kind `export`.
 pub struct Export {
-    /// Where the rows are.
+    /// Database of the rows.
     pub datasets: Arc<dyn Datasets>,
 }
 

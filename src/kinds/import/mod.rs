@@ -42,11 +42,11 @@ pub const NAME: &str = "import";
 
 /// The kind `import`.
 pub struct Import {
-    /// Where the rows go.
+    /// Database of the rows.
     pub datasets: Arc<dyn Datasets>,
     /// The folder below which source.path may name files.
     pub folder: Option<PathBuf>,
-    /// What fetches source.url.
+    /// Client that downloads source.url.
     pub outbound: Outbound,
     /// The most bytes of a file, as it comes and as its text.
     pub limit: u64,

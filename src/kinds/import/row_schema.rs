@@ -7,7 +7,7 @@ use csv::ByteRecord;
 use crate::datasets::{Batch, Column, ColumnType, InvalidValue, WrongWidth};
 use crate::task::InputPlace;
 
-/// Columns of the rows, and the text that stands for null.
+/// Columns of the rows, and the text that means null.
 #[derive(Clone, Debug)]
 pub struct RowSchema {
     columns: Vec<Column>,
@@ -18,7 +18,7 @@ pub struct RowSchema {
     encoding: &'static str,
 }
 
-/// Why a record is not a row.
+/// Reason for which a record is not a row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RowError {
     /// Its number of fields.
@@ -32,7 +32,7 @@ pub enum RowError {
     Value {
         /// Name of the column. None if the database refused the row as a whole.
         column: Option<String>,
-        /// What is wrong.
+        /// Description of the error.
         reason: String,
     },
 }

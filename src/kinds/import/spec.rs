@@ -12,7 +12,7 @@ pub struct ImportSpec {
     pub source: FileSource,
     /// Target dataset.
     pub dataset: DatasetName,
-    /// What happens to existing rows.
+    /// Treatment of existing rows.
     pub mode: PublishMode,
     /// Format of the file.
     pub csv: CsvFormat,
@@ -20,13 +20,13 @@ pub struct ImportSpec {
     pub columns: Vec<Column>,
     /// Infer the types of other columns from a sample.
     pub infer_types: bool,
-    /// What happens to records that are not rows.
+    /// Treatment of records that are not rows.
     pub bad_rows: BadRows,
     /// Rate limit in rows per second. None: unlimited.
     pub max_rows_per_second: Option<f64>,
 }
 
-/// What happens to records that are not rows.
+/// Treatment of records that are not rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BadRows {

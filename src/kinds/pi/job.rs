@@ -57,11 +57,11 @@ pub struct PiJob<'a> {
     done: usize,
     /// Number of steps after which the stack was saved, and its pieces.
     saved: (usize, Vec<ValueName>),
-    /// When the stack was saved, and how long that took.
+    /// Time of the last save of the stack, and its duration.
     last_save: (Instant, Duration),
     /// Number of steps after which any node can fetch the stack, and its pieces.
     shared: (usize, Vec<ValueName>),
-    /// When that was copied, and how long it took.
+    /// Time of the last copy of it, and its duration.
     last_share: (Instant, Duration),
     reported: u64,
 }

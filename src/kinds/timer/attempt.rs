@@ -66,7 +66,7 @@ impl Timer {
     }
 }
 
-/// Reads a response. A body that breaks off does not change the outcome.
+/// Reads a response. An interrupted body does not change the outcome.
 async fn read_response(reply: Reply) -> WebhookResponse {
     let (status, line) = (reply.status(), reply.status_text());
     let retry_after = reply.header("retry-after").map(str::to_owned);

@@ -13,7 +13,7 @@ use outbound::RequestError;
 /// Maximum delay that a receiver may request.
 const MAX_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
-/// What follows an attempt.
+/// Step that follows an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttemptDecision {
     /// The timer is COMPLETED.

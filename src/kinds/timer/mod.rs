@@ -51,7 +51,7 @@ pub struct Timer {
 pub struct TimerCursor {
     /// The last attempts, oldest first.
     pub deliveries: Vec<DeliveryRecord>,
-    /// When an attempt began that must not be repeated.
+    /// Start of an attempt that must not be repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sending: Option<Timestamp>,
 }

@@ -78,7 +78,7 @@ impl Context {
         }
     }
 
-    /// Returns when a run that was asked to stop just now is aborted: after `patience`, or later if a short task may still
+    /// Returns the time at which a run that must stop from now on is aborted: after `patience`, or later if a short task may still
     /// finish a request while the node shuts down.
     pub(in super::super) fn abort_at(&self, patience: Duration) -> Instant {
         let soon = Instant::now() + patience;

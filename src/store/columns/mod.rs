@@ -1,4 +1,4 @@
-//! Columns of a task: name, type, when it is written, and where in [`Task`] its value stands.
+//! Columns of a task: name, type, when it is written, and the place of its value in [`Task`].
 //!
 //! The statements, the rows that are written and the tasks that are read follow from [`TASK_COLUMNS`]. A new column is a line
 //! here and a migration.
@@ -20,12 +20,12 @@ pub struct ColumnDef {
     pub sql_type: &'static str,
 }
 
-/// When a column of a task is written.
+/// Occasion on which a column of a task is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WrittenAt {
     /// Only when the task starts.
     Start,
-    /// When the task starts and at each change.
+    /// At the start of the task and at each change.
     StartAndChange,
     /// At each change. Null until the first one.
     Change,
@@ -35,7 +35,7 @@ pub enum WrittenAt {
 pub struct TaskColumn {
     /// Name and type.
     pub def: ColumnDef,
-    /// When the column is written.
+    /// Occasion on which the column is written.
     pub written: WrittenAt,
     /// Takes the value from a task.
     pub get: fn(&Task) -> Value<'_>,

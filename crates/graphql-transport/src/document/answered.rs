@@ -44,7 +44,7 @@ type Group<'a> = Vec<Answered<'a>>;
 struct Answered<'a> {
     key: &'a ParsedName,
     field: &'a Field,
-    /// What they select, if it is not a leaf.
+    /// Their selections, if it is not a leaf.
     sets: Vec<&'a SelectionSet>,
     /// The fields below, by the types of objects seen so far.
     below: RefCell<Vec<(&'a ParsedName, Rc<Group<'a>>)>>,
@@ -182,7 +182,7 @@ fn ordered(group: &Group<'_>, mut map: IndexMap<Name, Value>) -> IndexMap<Name, 
 
 /// The places of errors.
 struct Failures {
-    /// Where an error is, and everything above it.
+    /// Path of an error, and everything above it.
     at_or_above: HashSet<String>,
     /// Everything above an error.
     above: HashSet<String>,

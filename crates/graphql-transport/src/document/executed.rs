@@ -117,7 +117,7 @@ impl<'a> Writer<'a> {
         at(position, |position| Selection::Field(Positioned::new(field, position)))
     }
 
-    /// Returns the selections below a field. Asks for the type of the object where only that tells which fields it has, and
+    /// Returns the selections below a field. Also selects the type of the object if its fields depend on it, and
     /// where all fields are skipped: the executor takes an object without fields for null.
     fn below(&self, sets: &[&'a ParsedSet], field: &ParsedField) -> Vec<Positioned<Selection>> {
         if sets.iter().all(|set| set.selections.is_empty()) {

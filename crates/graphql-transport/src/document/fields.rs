@@ -8,7 +8,7 @@ use apollo_compiler::{
 };
 use async_graphql::{Value as Input, Variables};
 
-/// The key under which the type of an object is asked for, besides what the client asks for.
+/// The key under which the type of an object is selected, beside the selections of the client.
 pub const TYPE_KEY: &str = "__concreteType";
 
 /// The variables that decide which selections are included.
@@ -35,7 +35,7 @@ impl Conditions {
     }
 }
 
-/// What the fields of selection sets depend on.
+/// Inputs on which the fields of selection sets depend.
 #[derive(Clone, Copy)]
 pub struct Collector<'a> {
     /// The schema.
@@ -72,7 +72,7 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// Returns what a selection stands for. None if it is skipped.
+    /// Returns the fields of a selection. None if it is skipped.
     pub fn resolved(&self, selection: &'a Selection) -> Option<Part<'a>> {
         if !self.conditions.include(selection.directives()) {
             return None;
@@ -100,7 +100,7 @@ pub enum Part<'a> {
     Field(&'a Field),
     /// An inline fragment, or a fragment that is spread.
     Fragment {
-        /// What it selects.
+        /// Its selections.
         set: &'a SelectionSet,
         /// The types that it applies to. None: all.
         on: Option<&'a Name>,

@@ -75,7 +75,7 @@ pub struct Mutation {
     gate: Arc<Gate>,
 }
 
-/// Where a mutation waits until a story lets it go on.
+/// Holds mutations until a story releases them.
 #[derive(Default)]
 pub struct Gate {
     /// A mutation waits.
@@ -88,7 +88,7 @@ pub struct Gate {
     pub left: Notify,
 }
 
-/// Tells that a request is gone.
+/// Reports that a request was dropped.
 struct Leaving(Arc<Gate>);
 
 impl Drop for Leaving {

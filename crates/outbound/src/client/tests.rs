@@ -1,4 +1,4 @@
-//! Which URLs the client requests, and what its errors show.
+//! Tests of the URLs that the client requests, and of the texts of its errors.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -36,7 +36,7 @@ impl Constants {
         constants
     }
 
-    /// Returns the constant of node `2 j`: bit t of j stands for a root of order `2^(t + 2)`.
+    /// Returns the constant of node `2 j`: bit t of j means a root of order `2^(t + 2)`.
     pub fn at(&self, j: usize) -> Residues {
         let mut product = [1; 4];
         for root in (0..usize::BITS as usize).filter(|bit| j >> bit & 1 == 1).map(|bit| self.roots[bit + 2]) {

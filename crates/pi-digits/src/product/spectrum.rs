@@ -12,7 +12,7 @@ use super::{StopCheck, Stopped, cut, join, leaves, transform};
 const CUT: u64 = 3;
 const JOIN: u64 = 10;
 
-/// How numbers are transformed. Factors of one product have the same shape.
+/// Shape of the transformation of numbers. Factors of one product have the same shape.
 #[derive(Clone, Copy, Debug)]
 pub struct TransformShape {
     instructions: Instructions,

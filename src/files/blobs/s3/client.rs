@@ -108,7 +108,7 @@ impl BucketClient {
         self.quick.head(&self.path(key)).await.map_err(s3_error)
     }
 
-    /// Writes an object whose key nobody else uses.
+    /// Writes an object whose key no other writer uses.
     pub(super) async fn put(&self, key: &str, content: Bytes) -> io::Result<()> {
         self.bulk.put(&self.path(key), content.into()).await.map_err(s3_error)?;
         Ok(())

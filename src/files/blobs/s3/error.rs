@@ -12,7 +12,7 @@ const FULL: [&str; 3] = ["XMinioStorageFull", "QuotaExceeded", "InsufficientStor
 /// Error codes that are not the fault of the request: the same request may succeed later, or once the keys are renewed.
 const TRANSIENT: [&str; 5] = ["SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "ExpiredToken"];
 
-/// Why a bucket cannot be used.
+/// Reason for which a bucket cannot be used.
 pub(super) struct RequestFailure {
     pub cause: io::Error,
     /// True if the same request fails again: the bucket is missing, or refuses the keys.
@@ -28,7 +28,7 @@ impl RequestFailure {
     }
 }
 
-/// Translates an error. The conversion of the library tells missing objects apart only.
+/// Translates an error. The conversion of the library distinguishes missing objects only.
 pub(super) fn s3_error(error: object_store::Error) -> io::Error {
     let text = error.to_string();
     let said = lost_connection(&error).unwrap_or_else(|| summary(&text));

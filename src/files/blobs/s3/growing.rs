@@ -104,7 +104,7 @@ impl GrowingResult {
     }
 
     /// Stores the buffer as an object of its own. Deletes the tail before the last one: a checkpoint with the last one was written
-    /// before the caller asks again.
+    /// before the caller reads again.
     async fn send_tail(&mut self) -> io::Result<()> {
         let name = format!("tail-{}", random());
         self.client.put(&self.key(&name), Bytes::copy_from_slice(&self.buffer)).await?;

@@ -1,7 +1,7 @@
 //! An upload in a bucket: a manifest, `uploads/ID/manifest`, and the segments that it names, `uploads/ID/OFFSET-WRITER`.
 //!
 //! The manifest is the upload: a segment that it does not name is not part of it. It is replaced only if it is the one that was read,
-//! so of two writers, on two nodes, one succeeds. Segments have names of their writer, so nobody overwrites those of another.
+//! so of two writers, on two nodes, one succeeds. Segments have names of their writer, so no writer overwrites those of another.
 
 use std::io;
 
@@ -23,12 +23,12 @@ pub(super) struct UploadSegment {
     pub size: u64,
 }
 
-/// What is durable of an upload.
+/// Durable part of an upload.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct UploadManifest {
-    /// Who may replace the manifest: the process that opened the upload last.
+    /// Writer that may replace the manifest: the process that opened the upload last.
     pub writer: String,
-    /// How often it was replaced. Tells a write of this writer apart from an earlier one.
+    /// Number of replacements. Distinguishes a write of this writer from an earlier one.
     pub revision: u64,
     /// The bytes, in order.
     pub segments: Vec<UploadSegment>,

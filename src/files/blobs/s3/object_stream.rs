@@ -1,5 +1,5 @@
 //! Streams of objects. One request reads all that is wanted of an object, and its bytes are passed on as they come: a slow reader
-//! costs no memory, because S3 waits for it. A request that breaks off is repeated for the rest.
+//! costs no memory, because S3 waits for it. An interrupted request is repeated for the rest.
 
 use std::io;
 use std::ops::Range;
@@ -20,7 +20,7 @@ use crate::spawn::spawn;
 /// Objects that are requested: the one that is read, and the next one.
 const REQUESTED: usize = 2;
 
-/// Consecutive requests for the rest of an object that may break off without a byte.
+/// Consecutive requests for the rest of an object that may be interrupted without a byte.
 const ATTEMPTS: u32 = 2;
 
 /// A part of an object that is read.

@@ -19,7 +19,7 @@ pub(super) struct BucketReader {
 /// An object of a blob.
 pub(super) struct ReadObject {
     pub path: Path,
-    /// ETag that it must have. None if nobody can write an object of that name again.
+    /// ETag that it must have. None if no object of that name can be written again.
     pub tag: Option<String>,
     /// Its bytes in the blob.
     pub range: Range<u64>,

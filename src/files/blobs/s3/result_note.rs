@@ -12,7 +12,7 @@ use super::client::{BucketClient, ConditionalWrite};
 use crate::files::Fingerprint;
 use crate::task::TaskId;
 
-/// Where the data of a result are.
+/// Place of the data of a result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct ResultNote {
     /// Name of the object in the folder of the task.

@@ -24,7 +24,7 @@ pub(super) struct SegmentWriter {
     id: String,
     /// Part of the names of this writer's segments.
     pub writer: String,
-    /// What the bucket has, in order.
+    /// Segments in the bucket, in order.
     pub stored: Vec<UploadSegment>,
     sending: VecDeque<(UploadSegment, AbortOnDropHandle<io::Result<()>>)>,
     buffer: BytesMut,

@@ -75,7 +75,7 @@ impl Drop for StreamedUpload {
     }
 }
 
-/// An upload that arrives in parts. The manifest tells what is durable.
+/// An upload that arrives in parts. The manifest contains the durable part.
 pub(super) struct ResumedUpload {
     client: BucketClient,
     id: String,

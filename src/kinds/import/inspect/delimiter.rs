@@ -11,7 +11,7 @@ use super::sample::FileSample;
 /// Common delimiters with their names, the likeliest first.
 const COMMON: [(u8, &str); 5] = [(b'\t', "tab"), (b';', "semicolon"), (b',', "comma"), (b'|', "pipe"), (b':', "colon")];
 
-/// Maximum size of a name in a header that is evidence by itself, in bytes.
+/// Maximum size of a name in a header that alone is evidence, in bytes.
 const MAX_NAME: usize = 63;
 
 /// A delimiter that splits the first records evenly.

@@ -22,7 +22,7 @@ pub enum SourceCompression {
     Zstd,
 }
 
-/// Why decoding ended early.
+/// Reason for which decoding ended early.
 pub enum DecodeError {
     Failed(Failure),
     Cancelled,

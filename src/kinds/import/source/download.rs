@@ -121,7 +121,7 @@ impl Download {
         }
     }
 
-    /// Downloads until the file is complete (None), or the transfer breaks off.
+    /// Downloads until the file is complete (None), or the transfer is interrupted.
     async fn transfer(mut self, context: &Context) -> Result<Option<(Download, DownloadError)>, Failure> {
         let response = match self.start.take() {
             Some(start) => Ok(start),

@@ -16,7 +16,7 @@ pub struct GrowingFile {
     growth: Arc<SharedGrowth>,
 }
 
-/// Where the bytes are.
+/// Place of the bytes.
 #[derive(Clone)]
 enum FileBytes {
     Local(Arc<File>),
@@ -38,7 +38,7 @@ struct GrowthState {
     end: Option<GrowthEnd>,
 }
 
-/// Why a file does not grow any more.
+/// Reason for which a file does not grow any more.
 enum GrowthEnd {
     Complete,
     Failed(Failure),
@@ -165,7 +165,7 @@ impl GrowingFile {
         self.end(GrowthEnd::Failed(failure));
     }
 
-    /// Cancels reading: nobody waits for more bytes.
+    /// Cancels reading and wakes all waiting readers.
     pub fn cancel(&self) {
         if let FileBytes::Remote(file) = &self.bytes {
             file.cancel();

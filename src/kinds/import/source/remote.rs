@@ -1,7 +1,7 @@
-//! A file elsewhere that is read by position: one request streams on while reading goes on.
+//! A file elsewhere that is read by position: one request streams on while reading continues.
 //!
 //! Reading elsewhere opens another stream. Two of them stay open, each with the bytes that it delivered last, so that reading back
-//! a little for an error text costs no request. A stream that breaks off is opened again where it ended.
+//! a little for an error text costs no request. An interrupted stream is opened again where it ended.
 
 use std::collections::VecDeque;
 use std::io;
@@ -102,7 +102,7 @@ impl RemoteFile {
         })
     }
 
-    /// Returns the next bytes of the stream. Opens it again if it breaks off.
+    /// Returns the next bytes of the stream. Opens it again if it is interrupted.
     async fn next_piece(&self, stream: &mut RemoteStream) -> Result<Bytes, Failure> {
         let mut attempts = 0;
         loop {
@@ -174,7 +174,7 @@ mod tests {
 
     const PIECE: usize = 100_000;
 
-    /// Bytes in memory, in streams that break off after a few pieces.
+    /// Bytes in memory, in streams that are interrupted after a few pieces.
     struct Broken {
         bytes: Vec<u8>,
         opened: Arc<AtomicUsize>,

@@ -1,4 +1,4 @@
-//! How a transfer of a file ends early, and when it is attempted again.
+//! Early ends of a transfer of a file, and the time of the next attempt.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use outbound::RequestError;
 #[error("reading was cancelled")]
 pub struct ReadCancelled;
 
-/// Why a transfer ended early.
+/// Reason for which a transfer ended early.
 pub enum DownloadError {
     /// A retry may succeed. The server may have requested a delay.
     Retryable(String, Option<Duration>),
