@@ -44,7 +44,8 @@ impl Kind for Primes {
     fn plan(&self, spec: &serde_json::Value) -> Result<TaskPlan, BadInput> {
         let spec = PrimesSpec::deserialize(spec).map_err(|error| BadInput::new("spec", error.to_string()))?;
         if spec.below > 1_000_000_000 {
-            return Err(BadInput::new("spec.below", "below must be at most 1000000000"));
+            let text = format!("below must be at most 1000000000, got {}", spec.below);
+            return Err(BadInput::new("spec.below", text));
         }
         Ok(TaskPlan {
             unit: Unit::Terms,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::task::{ANONYMOUS, Author, ControlRequest};
 
-/// The sender of a request. Only this module can make one, so no edge can invent a caller.
+/// The sender of a request. Its fields are private: an edge chooses one of the callers below.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     author: Author,

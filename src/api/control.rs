@@ -165,7 +165,7 @@ impl PauseExpiryInput {
     pub(super) fn validate(self, app: &AppState, field: &str) -> Result<PauseExpiry> {
         if self.then == ControlVerb::Pause {
             let field = format!("{field}.then");
-            return Err(error::bad_input(&field, format!("{field} must be RESUME or TERMINATE.")));
+            return Err(error::bad_input(&field, format!("{field} must be RESUME or TERMINATE, got PAUSE.")));
         }
         if self.at.0 <= app.clock.now() {
             let field = format!("{field}.at");

@@ -169,7 +169,7 @@ pub struct Limits {
     max_pi_digits: i32,
     /// Maximum size of one upload, in bytes.
     max_upload_bytes: Count,
-    /// Maximum number of tasks that run at once on this node. Timers do not count.
+    /// Maximum number of tasks that run at once on this node. Short tasks, such as timers, do not count.
     max_running_tasks: i32,
 }
 

@@ -19,7 +19,7 @@ pub enum ForeignFiles {
     /// The store knows an ID, and the files have none.
     #[error(
         "the files do not belong to the task store: {place} is missing, and the store expects it with the ID {id}. Set \
-         PAUSA_FILES_URL to what the other nodes use, or mount it. If the files are lost for good, create {place} with that ID; \
+         PAUSA_FILES_URL to that of the other nodes, or mount it. If the files are permanently lost, create {place} with that ID; \
          tasks make their files again or fail"
     )]
     Missing {

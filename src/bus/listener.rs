@@ -50,7 +50,7 @@ struct Listener {
 }
 
 /// Receives the events of all processes but `source`. Returns once the channel is connected, or after the first failure: then it
-/// goes on trying, and reports gaps.
+/// retries, and reports gaps.
 pub async fn listen(channel: Arc<dyn EventChannel>, source: &str, metrics: Events, clock: &Clock) -> RemoteEvents {
     let (events, receiver) = mpsc::channel(BUFFER);
     metrics.set_up(false);
@@ -58,7 +58,7 @@ pub async fn listen(channel: Arc<dyn EventChannel>, source: &str, metrics: Event
     let listener = Listener { channel, source, events, metrics, clock, heard };
     let first = connect(&*listener.channel).await;
     spawn(async move {
-        // The receiver was dropped: nobody needs the events any more.
+        // The receiver was dropped: the events have no reader any more.
         let _ = listener.run(first).await;
     });
     receiver
@@ -90,9 +90,9 @@ impl Listener {
                 Err(error) => error,
             };
             self.metrics.set_up(false);
-            log_failure!(error, %error, "cannot hear the changes of other nodes; reading them from the store every second until it works");
+            log_failure!(error, %error, "event channel unavailable; reading the changes of other nodes from the store every second");
             connected = Ok(self.reconnect().await?);
-            tracing::info!("the changes of other nodes are heard again");
+            tracing::info!("event channel available again");
             self.gap().await?;
         }
     }
@@ -104,7 +104,7 @@ impl Listener {
             loop {
                 match connect(&*channel).await {
                     Ok(stream) => return stream,
-                    Err(error) => tracing::debug!(%error, "still no connection for the changes of other nodes"),
+                    Err(error) => tracing::debug!(%error, "event channel still unavailable"),
                 }
                 sleep(BEAT).await;
             }
@@ -124,13 +124,13 @@ impl Listener {
         let own = wire::encode(&Message::Beat, &self.source);
         let mut beat_at = None;
         loop {
-            // What has arrived is heard first: the node may have been busy for longer than the silence.
+            // Arrived messages are read first: the node may have been busy for longer than the silence.
             tokio::select! {
                 biased;
                 message = stream.next() => match message {
                     Ok(text) if text == own => {
                         pulse.came_back();
-                        // What was sent before this node's own message has come before it.
+                        // Messages that were sent before this node's own one have arrived before it.
                         self.heard = beat_at.take().unwrap_or(self.heard);
                         self.metrics.set_up(true);
                     }
@@ -139,7 +139,7 @@ impl Listener {
                 },
                 _ = beat.tick() => {
                     if pulse.is_lost(Instant::now()) {
-                        return Ok(ChannelError::Failed(format!("not even this node's own message was heard for {SILENCE:?}")));
+                        return Ok(ChannelError::Failed(format!("this node did not receive its own message for {SILENCE:?}")));
                     }
                     let now = self.clock.now();
                     if let Some(error) = send_beat(&mut *stream, &own).await {

@@ -73,7 +73,7 @@ impl Publisher {
         }
     }
 
-    /// Tells the other nodes, before the next event, that events of changes since then are lost.
+    /// Reports to the other nodes, before the next event, that events of changes since then are lost.
     pub fn publish_lost(&self, since: Timestamp) {
         self.lost.note(since);
     }
@@ -85,7 +85,7 @@ impl PublisherLoop {
             if let Some(since) = self.lost.take()
                 && let Err(error) = self.send(&Message::Lost { since: Some(since) }).await
             {
-                tracing::debug!(%error, "cannot tell other nodes that events are lost; retrying");
+                tracing::debug!(%error, "could not send that events are lost; retrying");
                 self.lost.note(since);
                 sleep(RETRY).await;
                 continue;
@@ -93,7 +93,7 @@ impl PublisherLoop {
             let Some((at, event)) = events.recv().await else { return };
             if let Err(error) = self.send(&Message::Event(event)).await {
                 // The others are told first that events are lost.
-                tracing::warn!(%error, "cannot tell other nodes what changed; they read it from the store");
+                tracing::warn!(%error, "could not send changes to other nodes; they read them from the store");
                 self.lost.note(at);
             }
         }

@@ -68,7 +68,7 @@ enum Command {
     /// Restore a backup into an empty data folder.
     ///
     /// Verifies the manifest and the SHA-256 of each file. Then start a server on the data folder: unfinished tasks
-    /// continue. Timers that fired after the backup fire again: see docs/operations.md.
+    /// continue. Webhooks that were sent after the backup are sent again: see docs/operations.md.
     Restore {
         /// Folder that `pausa backup` created.
         folder: PathBuf,

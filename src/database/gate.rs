@@ -152,7 +152,7 @@ impl Gate {
         tokio::select! {
             biased;
             outcome = self.until_outage(statement) => outcome,
-            () = self.idle(backend) => Err(Error::Io(lost("the answer to a statement was lost")).into()),
+            () = self.idle(backend) => Err(Error::Io(lost("no response to a statement that the server no longer executes")).into()),
         }
     }
 

@@ -55,7 +55,7 @@ impl Files {
             // The bucket may list many objects, and nothing waits for this.
             spawn(async move {
                 if let Err(error) = old.delete_cut_off(abandoned).await {
-                    tracing::warn!(%error, "could not delete uploads that were broken off; the next start does it");
+                    tracing::warn!(%error, "could not delete incomplete uploads; the next sweep deletes them");
                 }
             });
             return Ok(Files { blobs: Arc::new(blobs), scratch: Scratch::open(root.join("work"), None).await? });

@@ -78,7 +78,7 @@ pub fn from_store(error: store::Error) -> Error {
         }
         store::Error::Outage(_) => store_unavailable(),
         store::Error::Full(text) => {
-            tracing::error!(error = text, "request refused: store has no room left");
+            tracing::error!(error = text, "request refused: no disk space for the task store");
             coded(Code::Unavailable, "The task store has no disk space left. Nothing was changed.")
         }
         store::Error::KeyReused { task, .. } => {

@@ -46,7 +46,8 @@ impl ScalarType for Count {
             Value::Number(number) => number.as_u64().filter(|count| *count < COUNT_END),
             _ => return Err(InputValueError::expected_type(value)),
         };
-        count.map(Count).ok_or_else(|| InputValueError::custom("expected a whole number from 0 to 2^53 - 1"))
+        let refused = || format!("{value} is not a valid Count: expected a whole number from 0 to 2^53 - 1");
+        count.map(Count).ok_or_else(|| InputValueError::custom(refused()))
     }
 
     fn to_value(&self) -> Value {
@@ -81,7 +82,9 @@ impl ScalarType for UploadScalar {
     fn parse(value: Value) -> InputValueResult<Self> {
         match value {
             Value::String(id) => Ok(UploadScalar(id)),
-            _ => Err(InputValueError::custom("expected a file part of a multipart request, or an upload ID")),
+            value => Err(InputValueError::custom(format!(
+                "{value} is not a valid Upload: expected a file part of a multipart request, or an upload ID"
+            ))),
         }
     }
 

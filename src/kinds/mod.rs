@@ -98,7 +98,7 @@ async fn place_file(context: &Context, result: Option<&ResultFile>) -> Result<()
 
 /// Returns once this node certainly has the task, before an act that no epoch fences.
 async fn require_lease(context: &Context) -> Result<(), Failure> {
-    context.may_act().await.map_err(|lost| Failure::internal(format!("Nothing was done: {lost}.")))
+    context.may_act().await.map_err(|lost| Failure::internal(format!("The run stopped before its next write: {lost}.")))
 }
 
 /// Deletes the result and the working files of a task.

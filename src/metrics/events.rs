@@ -36,9 +36,9 @@ impl Events {
         let help = "Open subscriptions, by subscription";
         registry.register("subscriptions_open", help, events.open.clone());
         let help =
-            "Changes that a slow subscriber of taskChanges missed; it then reads what changed from the task store";
+            "Changes that a slow subscriber of taskChanges missed; it then reads the changes from the task store";
         registry.register("events_lagged", help, events.lagged.clone());
-        let help = "Number of times that changes of other nodes may have been missed, once a second while they are not heard; \
+        let help = "Number of times that changes of other nodes may have been missed, once a second while no events are received; \
             watched tasks are then read again";
         registry.register("events_gaps", help, events.gaps.clone());
         let help = "1 if this node receives its own messages through Redis or PostgreSQL, or needs neither; 0 while it does not: \

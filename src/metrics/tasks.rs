@@ -57,9 +57,9 @@ pub struct WaitingTasks {
     pub counts: Vec<(String, State, u64)>,
     /// Time since the oldest queued task was queued.
     pub oldest_queued: Duration,
-    /// Number of timers that are due and not being sent.
+    /// Number of short tasks that are due and not running.
     pub overdue: u64,
-    /// Time since the oldest of these timers was due.
+    /// Time since the oldest of these tasks was due.
     pub oldest_overdue: Duration,
 }
 

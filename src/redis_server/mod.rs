@@ -192,7 +192,7 @@ impl Connected {
         let role = role.map_err(|error| self.refused(&error))?;
         match role.first() {
             Some(Value::BulkString(name)) if name == b"master" => Ok(()),
-            _ => Err(self.failed("the sentinels name it as the master, but it is none")),
+            _ => Err(self.failed("the sentinels name it as the master, but its role is another one")),
         }
     }
 }

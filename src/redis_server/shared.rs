@@ -24,7 +24,7 @@ impl SharedConnection {
     pub async fn get(&mut self) -> Result<&mut Connected, RedisFailure> {
         let generation = self.server.generation.load(Ordering::Relaxed);
         if let Some((_, old)) = self.current.take_if(|(known, _)| *known != generation) {
-            return Err(old.failed("the connection is replaced, as the server has changed or was not heard"));
+            return Err(old.failed("the connection is replaced, because the server has changed or did not answer"));
         }
         if self.current.is_none() {
             self.current = Some((generation, self.server.connect().await?));

@@ -88,7 +88,7 @@ impl TaskRun {
                 self.write_end(end).await.unwrap_or_else(|error| {
                     self.warn(
                         Some(&error),
-                        "the task store does not hold the end of the run; the task is released with the lease",
+                        "could not record the end of the run; the task is released with the lease",
                     );
                     None
                 })

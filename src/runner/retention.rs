@@ -50,7 +50,7 @@ async fn delete_all(runner: &Runner, tasks: &[Arc<Task>]) -> Result<(), store::E
     for task in tasks.iter().filter(|task| !task.is_short()) {
         match runner.delete_quickly(task).await {
             Ok(true) => {
-                tracing::info!(task = %task.id, kind = task.kind, state = %task.state, "{} deleted: its retention time is over", task.kind);
+                tracing::info!(task = %task.id, kind = task.kind, state = %task.state, "{} deleted after its retention time", task.kind);
             }
             Ok(false) => {}
             Err(error) => outcome = Err(error),

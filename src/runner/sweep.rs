@@ -41,7 +41,7 @@ pub(super) async fn run_sweep_loop(runner: Runner) {
 
 fn log_failed(outcome: Outcome<()>) {
     if let Err(error) = outcome {
-        tracing::warn!(%error, "could not look for files that nobody needs");
+        tracing::warn!(%error, "could not list unused files");
     }
 }
 

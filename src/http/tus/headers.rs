@@ -59,7 +59,7 @@ pub fn number(headers: &HeaderMap, name: &HeaderName) -> Result<Option<u64>, Box
     let digits = value.to_str().ok().filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
     match digits.and_then(|text| text.parse().ok()) {
         Some(n) => Ok(Some(n)),
-        None => Err(bad(&format!("{name} must be a whole number."))),
+        None => Err(bad(&format!("{name} must be a whole number, got {value:?}."))),
     }
 }
 

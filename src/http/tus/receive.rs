@@ -51,7 +51,10 @@ enum ReceiveEnd {
 /// PATCH: receives the next bytes.
 pub async fn patch(app: &AppState, caller: &Caller, id: String, headers: &HeaderMap, body: Body) -> TusResult {
     if !has_bytes(headers) {
-        let text = format!("Content-Type must be {MEDIA_TYPE}.");
+        let text = match headers.get(header::CONTENT_TYPE) {
+            Some(value) => format!("Content-Type must be {MEDIA_TYPE}, got {value:?}."),
+            None => format!("Content-Type must be {MEDIA_TYPE}, but is missing."),
+        };
         return Err(refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::BadUserInput, &text));
     }
     let offset = number(headers, &OFFSET)?.ok_or_else(|| bad("Send the header Upload-Offset."))?;
@@ -210,7 +213,7 @@ fn interrupted(end: &ReceiveEnd, offset: u64, length: Option<u64>, limit: u64) -
     let (status, code, text) = match end {
         ReceiveEnd::TooLarge if length.is_some() => return exceeds_length(),
         ReceiveEnd::TooLarge => return too_large(limit),
-        ReceiveEnd::Silent => (StatusCode::REQUEST_TIMEOUT, Code::Timeout, "No byte arrived for too long"),
+        ReceiveEnd::Silent => (StatusCode::REQUEST_TIMEOUT, Code::Timeout, "No byte arrived within http.body_seconds"),
         ReceiveEnd::Superseded => {
             (StatusCode::LOCKED, Code::Conflict, "Another request for this upload interrupted this one")
         }

@@ -120,9 +120,7 @@ fn parse_input(input: StartExportInput) -> Result<(ExportSpec, StartFields)> {
     let dataset: DatasetName =
         input.dataset.parse().map_err(|error: datasets::InvalidName| error::bad_input("dataset", error.to_string()))?;
     let rate = input.max_rows_per_second;
-    if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
-        return Err(error::bad_input("maxRowsPerSecond", "maxRowsPerSecond must be more than 0."));
-    }
+    check_rate(rate)?;
     let filters = input.filters.unwrap_or_default().into_iter().map(ColumnFilter::from);
     let spec = ExportSpec {
         dataset,

@@ -217,14 +217,12 @@ async fn parse_input(app: &AppState, caller: &Caller, input: StartImportInput) -
         .parse()
         .map_err(|error: crate::datasets::InvalidName| error::bad_input("dataset", error.to_string()))?;
     let rate = input.max_rows_per_second;
-    if rate.is_some_and(|rate| !(rate.is_finite() && rate > 0.0)) {
-        return Err(error::bad_input("maxRowsPerSecond", "maxRowsPerSecond must be more than 0."));
-    }
+    check_rate(rate)?;
     let columns = parse_columns(input.columns.unwrap_or_default())?;
     let bad_rows = match (input.on_bad_row, input.max_bad_rows) {
         (OnBadRow::Skip, limit) => BadRows::Skip(limit.map(|Count(limit)| limit)),
         (OnBadRow::Fail, None | Some(Count(0))) => BadRows::Fail,
-        (OnBadRow::Fail, Some(_)) => return Err(error::bad_input("maxBadRows", "maxBadRows requires onBadRow: SKIP.")),
+        (OnBadRow::Fail, Some(_)) => return Err(error::bad_input("maxBadRows", "maxBadRows requires onBadRow: SKIP, got FAIL.")),
     };
     let source = match input.source {
         ImportSource::Upload(UploadScalar(id)) => {
@@ -277,7 +275,10 @@ fn parse_format(input: CsvFormatInput) -> Result<CsvFormat> {
     let delimiter = parse_ascii("csv.delimiter", input.delimiter, default.delimiter)?;
     let quote = parse_ascii("csv.quote", input.quote, default.quote)?;
     if delimiter == quote {
-        return Err(error::bad_input("csv.quote", "csv.delimiter and csv.quote must differ."));
+        return Err(error::bad_input(
+            "csv.quote",
+            format!("csv.delimiter and csv.quote must differ, got {:?} for both.", char::from(quote)),
+        ));
     }
     let encoding = input.encoding.map(parse_encoding).transpose()?;
     Ok(CsvFormat { delimiter, delimiter_given, quote, header: input.header, null_value: input.null_value, encoding })

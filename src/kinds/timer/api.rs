@@ -194,9 +194,17 @@ impl TimerWhen {
 impl DelayInput {
     fn after(&self, now: Timestamp) -> Result<Timestamp> {
         if self.hours < 0 || self.minutes < 0 || self.seconds.is_nan() || self.seconds < 0.0 {
-            return Err(error::bad_input("when.after", "hours, minutes and seconds must be 0 or more."));
+            let text = format!(
+                "hours, minutes and seconds must be 0 or more, got {}, {} and {}.",
+                self.hours, self.minutes, self.seconds
+            );
+            return Err(error::bad_input("when.after", text));
         }
-        let too_far = |_| error::bad_input("when.after", "The delay ends after the year 9999.");
+        let too_far = |_| {
+            let Self { hours, minutes, seconds } = self;
+            let text = format!("The delay of {hours} h {minutes} min {seconds} s ends after the year 9999: use a shorter one.");
+            error::bad_input("when.after", text)
+        };
         let whole = SignedDuration::from_hours(self.hours.into()) + SignedDuration::from_mins(self.minutes.into());
         let rest = SignedDuration::try_from_secs_f64(self.seconds).map_err(too_far)?;
         now.checked_add(whole).and_then(|at| at.checked_add(rest)).map_err(too_far)

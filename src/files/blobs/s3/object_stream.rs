@@ -86,7 +86,7 @@ impl RequestedPart {
                 return Err(error);
             }
             self.attempts += 1;
-            tracing::info!(object = %self.part.path, from = self.part.range.start, %error, "an answer of S3 broke off; requesting the rest");
+            tracing::info!(object = %self.part.path, from = self.part.range.start, %error, "a response of S3 was interrupted; requesting the rest");
             self.request_rest().await?;
         }
         Ok(None)

@@ -80,7 +80,7 @@ fn guarded(body: reqwest::Body) -> impl Stream<Item = Result<Frame<Bytes>, HttpE
 }
 
 fn stalled(patience: Duration) -> HttpError {
-    let text = format!("nothing moved for {} s", patience.as_secs());
+    let text = format!("no data transferred for {} s", patience.as_secs());
     HttpError::new(HttpErrorKind::Timeout, io::Error::new(io::ErrorKind::TimedOut, text))
 }
 

@@ -68,7 +68,7 @@ impl Drop for StreamedUpload {
         if Handle::try_current().is_ok() {
             spawn(async move {
                 if let Err(error) = client.delete_folder(&folder).await {
-                    tracing::warn!(folder, %error, "could not delete an upload that was broken off; a later start deletes it");
+                    tracing::warn!(folder, %error, "could not delete an interrupted upload; a sweep deletes it");
                 }
             });
         }
