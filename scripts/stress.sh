@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs the stories again and again at low priority, beside two processes that use both cores without end:
+# Runs the stories and the tests of all crates repeatedly at low priority, beside two processes that use both cores:
 #   scripts/stress.sh [ROUNDS] [FILTER...]
 # ROUNDS: default 10. FILTER: as for cargo test, default all. Prints each test that failed and in which rounds. Ends with
 # 1 if any test failed, or a round ended early.
@@ -16,9 +16,9 @@ fi
 
 scripts/needs.sh
 export PATH="$PWD/target/node/node_modules/.bin:$PATH"
-binary=$(cargo test --locked --test stories --no-run --message-format=json |
+mapfile -t binaries < <(cargo test --locked --workspace --lib --tests --no-run --message-format=json |
   python3 -c 'import json, sys
-print(*[m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable") and m["target"]["name"] == "stories"])')
+print(*[m["executable"] for m in map(json.loads, sys.stdin) if m.get("executable") and m["profile"]["test"]], sep="\n")')
 
 work=$(mktemp -d)
 burners=()
@@ -28,8 +28,9 @@ finish() {
 }
 trap finish EXIT
 
+# Each in a session of its own: Linux groups processes by session (autogroup), and `nice` acts only within a group.
 for _ in 1 2; do
-  (while :; do :; done) &
+  setsid bash -c 'while :; do :; done' &
   burners+=($!)
 done
 

@@ -224,7 +224,7 @@ async fn request_limiter(
     clock: &Clock,
 ) -> Result<Option<RequestLimiter>, StartError> {
     let Some(rate) = config.http.request_rate.filter(|_| config.role != Role::Worker) else { return Ok(None) };
-    // Without other nodes there is nobody to count with.
+    // Without other nodes, this node counts alone.
     let Some(redis) = redis.filter(|_| !store.is_exclusive()) else {
         return Ok(Some(RequestLimiter::start(rate, None)));
     };

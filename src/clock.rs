@@ -111,7 +111,7 @@ impl Clock {
         followed.map_or(SignedDuration::ZERO, |now| now.duration_until(system_now()))
     }
 
-    /// Returns the time since the machine started, also of the time in which it was suspended. Nobody can set it.
+    /// Returns the time since the machine started, including the time in which it was suspended. It cannot be set.
     pub fn uptime() -> Duration {
         let uptime = clock_gettime(UPTIME);
         Duration::new(u64::try_from(uptime.tv_sec).unwrap_or(0), u32::try_from(uptime.tv_nsec).unwrap_or(0))

@@ -8,6 +8,7 @@ mod deploy;
 mod embedding;
 mod generated;
 mod harness;
+mod language;
 mod leases;
 mod metrics;
 mod model;

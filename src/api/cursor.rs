@@ -33,7 +33,8 @@ pub fn decode(order: ListOrder, field: &str, text: Option<&str>) -> Result<Optio
         None => text.parse::<TaskId>().ok().map(ListCursor::from),
         Some(name) => text.strip_prefix(name).and_then(|rest| rest.strip_prefix(':')).and_then(place),
     };
-    let refused = || error::bad_input(field, format!("{field} must be a cursor of this list, in the same order, got {text:?}."));
+    let refused =
+        || error::bad_input(field, format!("{field} must be a cursor of this list, in the same order, got {text:?}."));
     cursor.map(Some).ok_or_else(refused)
 }
 

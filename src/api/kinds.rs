@@ -90,7 +90,7 @@ macro_rules! define_union {
             field(name = "started_at", ty = "Option<DateTime>", desc = "Time of the first run. Null before it."),
             field(name = "finished_at", ty = "Option<DateTime>", desc = "Time at which the task became COMPLETED, FAILED or TERMINATED. Null before that."),
             field(name = "paused_at", ty = "Option<DateTime>", desc = "Time at which the task became PAUSED. Null in every other state."),
-            field(name = "pause_expires_at", ty = "Option<DateTime>", desc = "Time at which the pause ends by itself. Null if it has no expiry, or the task is not paused."),
+            field(name = "pause_expires_at", ty = "Option<DateTime>", desc = "Time at which the server ends the pause. Null if it has no expiry, or the task is not paused."),
             field(
                 name = "history",
                 ty = "Vec<StateChangeObject>",

@@ -203,7 +203,7 @@ impl ChangeSubscription {
         }
     }
 
-    /// Goes on with the changes that are sent from now on. Those before them are lost.
+    /// Continues with the changes that are sent from now on. Those before them are lost.
     fn skip(&mut self) -> Received<ChangedTask> {
         let sent = lock(&self.sent);
         let (missed, since) = (sent.sent() - self.position, sent.oldest_since(self.position));

@@ -146,7 +146,7 @@ async fn a_node_that_was_busy_hears_what_has_arrived_before_it_judges_the_connec
     (0..backlog).for_each(|version| connection.hear(event(version)));
     connection.hear(beat);
     connection.hear(event(backlog));
-    // Nobody takes the events for longer than a connection may be silent.
+    // No one reads the events for longer than a connection may be silent.
     sleep(SILENCE + BEAT).await;
     for version in 0..=backlog {
         assert_eq!(node.next_event().await, (0, version));

@@ -92,7 +92,7 @@ impl PublisherLoop {
             }
             let Some((at, event)) = events.recv().await else { return };
             if let Err(error) = self.send(&Message::Event(event)).await {
-                // The others are told first that events are lost.
+                // The others receive the loss of events first.
                 tracing::warn!(%error, "could not send changes to other nodes; they read them from the store");
                 self.lost.note(at);
             }

@@ -73,7 +73,7 @@ impl OldestChanges {
             && let Some((_, first)) = self.0.pop_front()
             && let Some((_, second)) = self.0.front_mut()
         {
-            // Events before the first entry are not told apart.
+            // Events before the first entry are not distinguished.
             *second = first;
         }
     }

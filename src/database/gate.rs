@@ -78,7 +78,7 @@ impl Gate {
         self.status.outage()
     }
 
-    /// Asks the server now whether it responds. Returns the outage if it does not.
+    /// Probes the server now. Returns the outage if it does not.
     pub async fn examine(&self) -> Option<Outage> {
         if let Some(outage) = self.outage() {
             return Some(outage);
@@ -94,7 +94,7 @@ impl Gate {
         self.outage()
     }
 
-    /// Asks as [`Gate::examine`] does, for at most `limit`. Returns why the server is not available.
+    /// Probes as [`Gate::examine`] does, for at most `limit`. Returns the reason for which the server is not available.
     pub async fn problem_within(&self, limit: Duration) -> Option<String> {
         match timeout(limit, self.examine()).await {
             Ok(outage) => outage.map(|outage| outage.to_string()),

@@ -1,4 +1,4 @@
-//! Asks a server all the time whether it responds, on a connection of its own.
+//! Probes a server all the time, on a connection of its own.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +75,7 @@ async fn connect_patiently(address: &Address) -> Result<PgConnection, String> {
     }
 }
 
-/// Asks until the gate is dropped.
+/// Probes until the gate is dropped.
 pub(super) async fn run(server: Arc<ServerStatus>, mut questions: mpsc::Receiver<Question>, connection: PgConnection) {
     let (mut connection, mut delay) = (Some(connection), INTERVAL);
     loop {
@@ -99,7 +99,7 @@ pub(super) async fn run(server: Arc<ServerStatus>, mut questions: mpsc::Receiver
     }
 }
 
-/// Asks whether the server responds. Returns the connection that works.
+/// Probes the server once. Returns the connection that works.
 async fn ask(server: &ServerStatus, connection: Option<PgConnection>) -> Option<PgConnection> {
     let begin = Instant::now();
     if let Some(mut connection) = connection

@@ -92,7 +92,7 @@ pub struct Checkpoint {
     pub cursor: String,
     /// Rejected rows as CSV lines. Empty if there are none.
     pub rejects: Vec<u8>,
-    /// Asked right before the commit.
+    /// Checked right before the commit.
     pub lease: CommitLease,
 }
 

@@ -65,8 +65,8 @@ mod tests {
 
     #[test]
     fn invalid_names_are_refused_with_the_rule() {
-        for good in ["a", "Sales_2024", &"x".repeat(63)] {
-            assert_eq!(good.parse::<DatasetName>().unwrap().as_str(), good);
+        for valid in ["a", "Sales_2024", &"x".repeat(63)] {
+            assert_eq!(valid.parse::<DatasetName>().unwrap().as_str(), valid);
         }
         for bad in ["", "1a", "_a", "a-b", "a b", "é", "a\0", &"x".repeat(64)] {
             let error = bad.parse::<DatasetName>().unwrap_err();

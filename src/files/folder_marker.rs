@@ -46,7 +46,7 @@ impl FolderMarker {
 
     /// Writes the marker, unless there is one. Returns the ID that is there then. Blocks.
     pub(super) fn claim(&self, id: &str) -> io::Result<String> {
-        // Linked under its name when it is complete: nobody reads a part of it.
+        // Linked under its name when it is complete: no reader sees a part of it.
         let mut part = tempfile::NamedTempFile::new_in(&self.root)?;
         writeln!(part, "{id}")?;
         part.as_file().sync_all()?;
@@ -109,6 +109,6 @@ mod tests {
         assert_eq!(fault(&marker), FileFault::Unavailable, "an empty folder is in its place");
         fs::remove_dir(&root).unwrap();
         fs::rename(folder.path().join("away"), &root).unwrap();
-        assert_eq!(fault(&marker), FileFault::Missing, "it is back");
+        assert_eq!(fault(&marker), FileFault::Missing, "it is mounted again");
     }
 }

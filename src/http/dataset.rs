@@ -202,7 +202,7 @@ fn body(parts: mpsc::Receiver<StreamItem>) -> impl Stream<Item = Result<Bytes, s
 
 async fn release(app: &AppState, holder: PinHolder) {
     if let Err(problem) = app.datasets.unpin(holder).await {
-        log_failure!(problem, error = %problem, "could not release the snapshot of a stream; it expires by itself");
+        log_failure!(problem, error = %problem, "could not release the snapshot of a stream; it expires later");
     }
 }
 

@@ -37,7 +37,7 @@ async fn not_ready(app: &AppState) -> Option<String> {
     (!app.runner.lease_is_held()).then(|| "the lease of this node is lost".to_owned())
 }
 
-/// Asks the task store. Returns why it cannot be used.
+/// Probes the task store. Returns the reason for which it cannot be used.
 async fn store_problem(app: &AppState) -> Option<String> {
     if let Some(gate) = app.store.gate() {
         return gate.problem_within(STORE_LIMIT).await;

@@ -36,7 +36,7 @@ const CLOSING: Duration = Duration::from_secs(1);
 /// The two steps in which a server stops.
 #[derive(Clone)]
 pub struct ServeSignals {
-    /// Go on serving, but ask clients to open their next connection elsewhere.
+    /// Continue to serve, but make clients open their next connection elsewhere.
     pub draining: CancellationToken,
     /// Accept no connection any more, and answer what has arrived.
     pub stop: CancellationToken,

@@ -17,7 +17,7 @@ impl NodeGauges {
         let gauges = NodeGauges { ahead: Gauge::default(), namesakes: Gauge::default() };
         let help = "Seconds by which the clock of this machine is ahead of the database's, which decides; negative if it is behind";
         registry.register_with_unit("node_clock_ahead", help, Unit::Seconds, gauges.ahead.clone());
-        let help = "Other living nodes with the name of this one";
+        let help = "Other active nodes with the name of this one";
         registry.register("node_namesakes", help, gauges.namesakes.clone());
         gauges
     }

@@ -153,7 +153,7 @@ impl Connected {
         &self,
         channel: &str,
     ) -> Result<(redis::aio::PubSubSink, redis::aio::PubSubStream), RedisFailure> {
-        // Not a connection that subscribes again by itself: it would hide what it missed.
+        // Not a connection that resubscribes without notice: it would hide what it missed.
         let subscribed = async {
             let (mut sink, stream) = self.client.get_async_pubsub().await?.split();
             sink.subscribe(channel).await?;

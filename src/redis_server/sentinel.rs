@@ -22,7 +22,7 @@ impl RedisServer {
         Ok(connected)
     }
 
-    /// Asks the sentinels for the address of the master, all at once. The first one that knows it is believed.
+    /// Requests the address of the master from all sentinels at once. Uses the first address received.
     pub(super) async fn master(&self, name: &str, login: &Login) -> Result<(String, u16), RedisFailure> {
         let asks = self.url.addresses.iter().map(|(host, port)| self.ask(host, *port, name, login));
         let (mut answers, mut failures) = (FuturesUnordered::from_iter(asks), Vec::new());

@@ -40,7 +40,7 @@ impl FullDisk {
         self.state().others_have_space = with_space > 0;
     }
 
-    /// Looks at the disk. Returns true if tasks that write files are left to other nodes.
+    /// Checks the disk. Returns true if tasks that write files are left to other nodes.
     pub(super) async fn leaves_to_others(&self, scratch: &Scratch) -> bool {
         let free = free_space(scratch).await;
         let mut state = self.state();
@@ -48,7 +48,7 @@ impl FullDisk {
         state.full && state.others_have_space
     }
 
-    /// Returns true if the disk was full when it was looked at last.
+    /// Returns true if the disk was full at the last check.
     pub(super) fn is_full(&self) -> bool {
         self.state().full
     }

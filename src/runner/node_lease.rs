@@ -140,7 +140,7 @@ mod tests {
         let mut waits = Box::pin(run.until_held());
         assert!(futures_util::poll!(waits.as_mut()).is_pending());
         lease.confirm(Clock::uptime());
-        assert!(waits.await, "the next heartbeat says that nobody took the tasks");
+        assert!(waits.await, "the next heartbeat shows that no other node took the tasks");
     }
 
     #[test]

@@ -86,10 +86,7 @@ impl TaskRun {
                 let failure = self.context.discard_checkpoint(&unstorable);
                 let end = self.fail(kind, failure).await?;
                 self.write_end(end).await.unwrap_or_else(|error| {
-                    self.warn(
-                        Some(&error),
-                        "could not record the end of the run; the task is released with the lease",
-                    );
+                    self.warn(Some(&error), "could not record the end of the run; the task is released with the lease");
                     None
                 })
             }

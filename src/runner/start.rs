@@ -79,7 +79,10 @@ impl Runner {
         spec: &serde_json::Value,
         options: StartOptions,
     ) -> Result<Task, TaskStartError> {
-        let unknown = || BadInput::new("name", format!("Unknown kind of task: {kind:?}."));
+        let unknown = || {
+            let names = self.kind_names().collect::<Vec<_>>().join(", ");
+            BadInput::new("name", format!("{kind:?} is not a kind of task of this node: expected one of {names}."))
+        };
         options.notify_url.as_deref().map_or(Ok(()), |url| self.check_notify_url(url))?;
         let known = self.kind(kind).ok_or_else(unknown)?;
         let plan = known.plan(spec)?;

@@ -42,7 +42,7 @@ impl Body for WithheldBody {
 
     fn size_hint(&self) -> SizeHint {
         let length = self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
-        // The bytes of an empty body are never asked for. Without permission it claims to have one, which brings the error.
+        // The bytes of an empty body are never read. Without permission it claims to have one, which brings the error.
         let length = if length == 0 && self.bytes.is_some() && !(self.allowed)() { 1 } else { length };
         SizeHint::with_exact(length)
     }

@@ -20,7 +20,7 @@ const GUARD: u32 = 20;
 /// Maximum number of terms that are summed one by one.
 const LEAF: u64 = 12;
 
-/// Maximum words of transforms that are computed in parallel. Longer ones use all cores by themselves.
+/// Maximum words of transforms that are computed in parallel. Each longer one uses all cores alone.
 const MAX_PARALLEL: u64 = 1 << 18;
 
 /// Minimum number of terms of a part. Saving a smaller one would cost more than computing it.

@@ -135,7 +135,7 @@ fn a_product_is_left_when_it_is_stopped() {
     assert_eq!(mul(&ones, &ones.clone(), &stop), Err(Stopped));
 }
 
-/// All nines, or a one that ends in zeros: what the cuts could move across a border is never told to be right.
+/// All nines, or a one that ends in zeros: what the cuts could move across a border is never reported as right.
 #[test]
 fn digits_at_a_border_are_not_settled() {
     let one = BigUint::from(1u32);

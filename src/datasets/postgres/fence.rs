@@ -64,7 +64,7 @@ pub(super) async fn take_over(
     if newer.is_some() { Err(Error::LeaseLost) } else { Ok(None) }
 }
 
-/// Takes over a staging in order to end it. The returned transaction has locked its row and its table, so nobody adds
+/// Takes over a staging in order to end it. The returned transaction has locked its row and its table, so no run adds
 /// rows.
 /// The epoch is raised first, in a separate transaction, so that an active write fails instead of waiting for the row.
 /// A published staging does not end: only its row is locked.

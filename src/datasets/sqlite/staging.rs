@@ -31,7 +31,7 @@ impl SegmentStaging {
         let cursor = segment.kept.cursor.take();
         let work = move || {
             while let Some(SegmentWrite { batch, checkpoint, done }) = inbox.blocking_recv() {
-                // If the run was dropped meanwhile, nobody receives the outcome. The next run reads the cursor.
+                // If the run was dropped meanwhile, the outcome has no receiver. The next run reads the cursor.
                 let outcome = segment.write(&batch, &checkpoint);
                 let _ = done.send(WriteOutcome { batch, outcome });
             }

@@ -12,16 +12,21 @@ const MAX_BYTES: usize = 8 * 1024;
 ///
 /// # Errors
 /// A header that is too long or malformed, as a message for the client.
-pub fn file_name(metadata: &str) -> Result<Option<String>, &'static str> {
+pub fn file_name(metadata: &str) -> Result<Option<String>, String> {
     if metadata.len() > MAX_BYTES {
-        return Err("Upload-Metadata is longer than 8 KiB.");
+        return Err(format!("Upload-Metadata has {} bytes, more than {MAX_BYTES}.", metadata.len()));
     }
     let mut pairs = Vec::new();
     for pair in metadata.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once(' ').unwrap_or((pair, ""));
-        let value = STANDARD.decode(value.trim()).map_err(|_| "Upload-Metadata has a value that is not Base64.")?;
-        if !key.is_ascii() || pairs.iter().any(|(known, _)| *known == key) {
-            return Err("Upload-Metadata has a key that is not ASCII, or a key twice.");
+        let value = STANDARD
+            .decode(value.trim())
+            .map_err(|_| format!("The value of {key:?} in Upload-Metadata is not Base64: {:?}.", value.trim()))?;
+        if !key.is_ascii() {
+            return Err(format!("The key {key:?} in Upload-Metadata is not ASCII."));
+        }
+        if pairs.iter().any(|(known, _)| *known == key) {
+            return Err(format!("Upload-Metadata has the key {key:?} twice."));
         }
         pairs.push((key, value));
     }
@@ -30,7 +35,7 @@ pub fn file_name(metadata: &str) -> Result<Option<String>, &'static str> {
     let name = found.map(|(_, value)| String::from_utf8_lossy(value).into_owned());
     match name {
         Some(name) if text::check(&name, text::FILE_NAME).is_err() => {
-            Err("The file name in Upload-Metadata has a NUL character or more than 1,000 characters.")
+            Err(format!("The file name {name:?} in Upload-Metadata has a NUL character or more than 1,000 characters."))
         }
         name => Ok(name),
     }

@@ -14,7 +14,7 @@ use crate::gql::idempotency;
 use crate::gql::scalars::{Count, DateTime, Json};
 use crate::gql::start_fields::{self, StartFields};
 use crate::gql::task::{KindView, task_type};
-use crate::kinds::api::TaskKind;
+use crate::kinds::api::{TaskKind, check_rate};
 use crate::state::AppState;
 use crate::task::{Task, rate_in_force};
 

@@ -18,7 +18,10 @@ use crate::gql::scalars::{Count, DateTime, Json, UploadScalar};
 use crate::gql::secrets;
 use crate::gql::start_fields::{self, StartFields};
 use crate::gql::task::{KindView, ResultFileObject, task_type};
-use crate::kinds::{self, api::TaskKind};
+use crate::kinds::{
+    self,
+    api::{TaskKind, check_rate},
+};
 use crate::spawn::spawn_blocking;
 use crate::state::AppState;
 use crate::task::{IdempotencyKey, State, Task, rate_in_force};
@@ -222,7 +225,9 @@ async fn parse_input(app: &AppState, caller: &Caller, input: StartImportInput) -
     let bad_rows = match (input.on_bad_row, input.max_bad_rows) {
         (OnBadRow::Skip, limit) => BadRows::Skip(limit.map(|Count(limit)| limit)),
         (OnBadRow::Fail, None | Some(Count(0))) => BadRows::Fail,
-        (OnBadRow::Fail, Some(_)) => return Err(error::bad_input("maxBadRows", "maxBadRows requires onBadRow: SKIP, got FAIL.")),
+        (OnBadRow::Fail, Some(_)) => {
+            return Err(error::bad_input("maxBadRows", "maxBadRows requires onBadRow: SKIP, got FAIL."));
+        }
     };
     let source = match input.source {
         ImportSource::Upload(UploadScalar(id)) => {

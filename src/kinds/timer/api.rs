@@ -202,7 +202,9 @@ impl DelayInput {
         }
         let too_far = |_| {
             let Self { hours, minutes, seconds } = self;
-            let text = format!("The delay of {hours} h {minutes} min {seconds} s ends after the year 9999: use a shorter one.");
+            let text = format!(
+                "The delay of {hours} h {minutes} min {seconds} s ends after the year 9999: use a shorter one."
+            );
             error::bad_input("when.after", text)
         };
         let whole = SignedDuration::from_hours(self.hours.into()) + SignedDuration::from_mins(self.minutes.into());

@@ -52,7 +52,7 @@ impl BlobWriter for StreamedUpload {
 
     async fn abandon(mut self: Box<Self>) -> io::Result<()> {
         self.finished = true;
-        // Ends what is on its way before the bucket is asked what is there.
+        // Ends the active requests before the bucket is listed.
         let _ = self.segments.flush().await;
         self.client.delete_folder(&manifest::folder(&self.id)).await
     }
