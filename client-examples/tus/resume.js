@@ -70,12 +70,12 @@ async function refusedUntilWhole(uploadId, there) {
   assert.match(errors[0].message, new RegExp(`${there} of ${file.length} bytes received`));
 }
 
-/** Goes on with an upload in a new object, as after a restart of the program, and checks that nothing is sent twice. */
+/** Continues an upload in a new object, as after a restart of the program, and checks that nothing is sent twice. */
 async function resumedUpload(uploadUrl, there) {
   step('Resume the upload');
   let first;
   await send({ uploadUrl }, (_, sent) => (first ??= sent));
-  assert.equal(first, Math.min(there + chunkSize, file.length), 'it goes on where it was paused');
+  assert.equal(first, Math.min(there + chunkSize, file.length), 'it continues where it was paused');
 }
 
 async function imported(uploadId) {

@@ -95,7 +95,7 @@ async fn the_older_protocol_is_kept_alive_and_drops_who_answers_no_ping() {
             _ => {}
         }
     }
-    // Nobody reads from here on, so no ping is answered.
+    // The client reads nothing from here on, so no ping is answered.
     sockets.close();
     sockets.wait().await;
     drop(socket);

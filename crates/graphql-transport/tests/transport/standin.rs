@@ -80,7 +80,7 @@ pub struct Mutation {
 pub struct Gate {
     /// A mutation waits.
     pub reached: Notify,
-    /// It may go on.
+    /// It may continue.
     pub open: Notify,
     /// It has ended.
     pub passed: Notify,
