@@ -150,7 +150,7 @@ impl App {
             backup::store_identity::note(lock, &file).map_err(|cause| StartError::Folder { folder: file, cause })?;
         }
         let kinds = kinds::builtin(
-            &KindParts { config: &config, datasets: &datasets, outbound: &outbound, timers: &metrics.timers },
+            &KindParts { config: &config, datasets: &datasets, outbound: &outbound, metrics: &metrics },
             kinds,
         );
         let tasks = metrics.tasks.clone();

@@ -32,7 +32,7 @@ const KEPT: [(&str, &[&str]); 9] = [
     ("rusqlite", &["src/datasets/sqlite", "src/backup"]),
     ("async_graphql", &["src/gql", "src/api", "src/kinds/api.rs", "src/kinds/*/api.rs"]),
     ("axum", &["src/http", "src/app.rs"]),
-    ("prometheus_client", &["src/metrics"]),
+    ("prometheus_client", &["src/metrics", "src/kinds/*/metrics.rs"]),
     ("reqwest", &["src/telemetry", "src/files/blobs/s3"]),
     ("object_store", &["src/files/blobs/s3"]),
     ("tokio::fs", &["src/files", "src/kinds/import/rejects.rs"]),
@@ -58,12 +58,20 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn read_all() -> Vec<(String, String)> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let read = |path: PathBuf| {
-        let name = path.strip_prefix(root).unwrap().display().to_string();
-        (name, fs::read_to_string(path).unwrap())
-    };
-    sources(&root.join("src")).into_iter().map(read).collect()
+    sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).into_iter().map(read).collect()
+}
+
+/// Returns a file's path below the repository, and its text.
+fn read(path: PathBuf) -> (String, String) {
+    let name = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap().display().to_string();
+    (name, fs::read_to_string(path).unwrap())
+}
+
+/// The sources of the crates beside this one.
+fn read_crates() -> Vec<(String, String)> {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    let folders = fs::read_dir(crates).unwrap().map(|entry| entry.unwrap().path().join("src"));
+    folders.flat_map(|folder| sources(&folder)).map(read).collect()
 }
 
 /// The layer of a file, by the first part of its path below `src`.
@@ -81,15 +89,14 @@ fn is_at(file: &str, place: &str) -> bool {
 #[test]
 fn uses_point_to_the_right() {
     let mut wrong = Vec::new();
-    for (file, text) in read_all() {
-        let Some(from) = layer(&file) else { continue };
-        for line in text.lines() {
-            for (_, path) in line.match_indices("crate::").map(|(at, found)| line.split_at(at + found.len())) {
-                let module: String = path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-                let to = LAYERS.iter().position(|names| names.contains(&module.as_str()));
-                if to.is_some_and(|to| to < from) {
-                    wrong.push(format!("{file}: {}", line.trim()));
-                }
+    for (file, text) in read_all().into_iter().filter(|(file, _)| file != "src/lib.rs") {
+        let from = layer(&file).unwrap_or_else(|| panic!("{file} is in no layer"));
+        let source: String = text.lines().filter(|line| !is_comment(line)).flat_map(|line| [line, "\n"]).collect();
+        for path in paths(&source) {
+            let module = path.strip_prefix("crate::").and_then(|path| path.split("::").next());
+            let to = module.and_then(|module| LAYERS.iter().position(|names| names.contains(&module)));
+            if to.is_some_and(|to| to < from) {
+                wrong.push(format!("{file}: {path}"));
             }
         }
     }
@@ -151,14 +158,14 @@ fn files_are_short_and_say_what_they_are() {
 fn no_path_leaves_files() {
     let mut wrong = Vec::new();
     for (file, text) in read_all().into_iter().filter(|(file, _)| file.starts_with("src/files/")) {
-        let code = text.split("#[cfg(test)]").next().unwrap_or_default();
         let is_port = file == "src/files/blobs/mod.rs";
-        for line in code.lines().map(str::trim).filter(|line| line.contains("Path") && !line.starts_with("//")) {
-            let is_public =
-                ["pub fn", "pub async fn", "pub type", "pub use"].iter().any(|start| line.starts_with(start));
-            let opens_root = line.contains("fn open(root: &Path,");
+        // An item ends at its body or its semicolon, so a signature of several lines is one.
+        let code: String = code(&text).flat_map(|line| [line.trim(), " "]).collect();
+        for item in code.split(['{', '}', ';']).map(str::trim).filter(|item| item.contains("Path")) {
+            let is_public = ["pub fn", "pub async fn", "pub type", "pub use"].iter().any(|start| item.contains(start));
+            let opens_root = item.contains("fn open(") && item.contains("root: &Path,");
             if (is_port || is_public) && !opens_root {
-                wrong.push(format!("{file}: {line}"));
+                wrong.push(format!("{file}: {item}"));
             }
         }
     }
@@ -183,14 +190,15 @@ fn defined_types(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn each_type_name_has_one_meaning() {
-    let mut files_of: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (file, text) in read_all() {
+fn each_type_name_has_one_meaning_in_a_crate() {
+    let mut files_of: BTreeMap<(String, String), Vec<String>> = BTreeMap::new();
+    for (file, text) in read_all().into_iter().chain(read_crates()) {
         for name in defined_types(&text) {
-            files_of.entry(name).or_default().push(file.clone());
+            let (owner, _) = file.split_once("src/").unwrap_or_default();
+            files_of.entry((owner.to_owned(), name)).or_default().push(file.clone());
         }
     }
-    files_of.retain(|name, files| files.len() > 1 && !SHARED_NAMES.contains(&name.as_str()));
+    files_of.retain(|(_, name), files| files.len() > 1 && !SHARED_NAMES.contains(&name.as_str()));
     assert!(files_of.is_empty(), "these names mean several things: {files_of:?}");
 }
 
@@ -210,6 +218,7 @@ fn no_kind_is_named_in_general_code() {
                 line.contains(&format!("kinds::{kind}"))
                     || line.contains(&format!("\"{kind}\""))
                     || line.contains(&format!(" {kind}::"))
+                    || words(line).any(|word| word.strip_suffix('s').is_some_and(|one| one.eq_ignore_ascii_case(kind)))
             });
             if named {
                 wrong.push(format!("{file}: {}", line.trim()));
@@ -219,10 +228,22 @@ fn no_kind_is_named_in_general_code() {
     assert!(wrong.is_empty(), "these name a kind:\n{}", wrong.join("\n"));
 }
 
-/// The lines of a text up to its unit tests, without comments.
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with("//")
+}
+
+fn words(line: &str) -> impl Iterator<Item = &str> {
+    line.split(|c: char| !c.is_alphanumeric() && c != '_')
+}
+
+/// The lines of a text up to its module of unit tests, without comments.
 fn code(text: &str) -> impl Iterator<Item = &str> {
-    let lines = text.lines().take_while(|line| !line.contains("#[cfg(test)]"));
-    lines.filter(|line| !line.trim_start().starts_with("//"))
+    let lines: Vec<_> = text.lines().collect();
+    let tests = lines
+        .windows(2)
+        .position(|pair| pair[0] == "#[cfg(test)]" && pair[1].starts_with("mod ") && pair[1].ends_with('{'));
+    let end = tests.unwrap_or(lines.len());
+    lines.into_iter().take(end).filter(|line| !is_comment(line))
 }
 
 /// The paths in a text, those of `a::{b, c}` written out.

@@ -48,7 +48,6 @@ async fn refresh(app: &AppState) {
     if next.is_none_or(|next| begin >= next) {
         let waiting = count_waiting(app).await;
         metrics.tasks.waiting(waiting.as_ref());
-        metrics.timers.waiting(waiting.as_ref());
         *next = Some(begin + COUNT_INTERVAL.max(begin.elapsed() * PAUSE_FACTOR));
     }
 }

@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use crate::config::Config;
 use crate::datasets::{self, DatasetName, Datasets};
 use crate::files::Fingerprint;
-use crate::metrics::Timers;
+use crate::metrics::Metrics;
 use crate::runner::{BadInput, Context, Failure, Kind, Kinds};
 use crate::task::{Code, ResultFile};
 use outbound::Outbound;
@@ -50,8 +50,8 @@ pub struct KindParts<'a> {
     pub datasets: &'a Arc<dyn Datasets>,
     /// The client for addresses that users name.
     pub outbound: &'a Outbound,
-    /// Counters of webhooks.
-    pub timers: &'a Timers,
+    /// Metrics of the node. A kind may add families of its own.
+    pub metrics: &'a Metrics,
 }
 
 macro_rules! define_builtin {

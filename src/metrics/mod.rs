@@ -11,10 +11,9 @@ mod node;
 mod process;
 mod tasks;
 mod text;
-mod timers;
 mod transfers;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use prometheus_client::registry::Registry;
 
@@ -25,21 +24,21 @@ pub use http::{Graphql, Http};
 pub use node::NodeGauges;
 pub use tasks::{Stops, Tasks, WaitingTasks, Work};
 pub use text::Format;
-pub use timers::{Sent, Timers};
 pub use transfers::{Transfer, Transfers};
+
+/// Prefix of the families of this program.
+const PREFIX: &str = "pausa";
 
 /// All metrics of a node. Clones share the numbers.
 #[derive(Clone)]
 pub struct Metrics {
-    registry: Arc<Registry>,
+    registry: Arc<Mutex<Registry>>,
     /// HTTP requests.
     pub http: Http,
     /// GraphQL operations.
     pub graphql: Graphql,
     /// Tasks and their runs.
     pub tasks: Tasks,
-    /// Webhooks that timers send.
-    pub timers: Timers,
     /// Calls of the task store.
     pub store: Calls,
     /// Calls of the database of datasets.
@@ -58,12 +57,11 @@ impl Default for Metrics {
     fn default() -> Metrics {
         let mut registry = Registry::default();
         process::register(&mut registry);
-        let own = registry.sub_registry_with_prefix("pausa");
+        let own = registry.sub_registry_with_prefix(PREFIX);
         let metrics = Metrics {
             http: Http::register(own),
             graphql: Graphql::register(own),
             tasks: Tasks::register(own),
-            timers: Timers::register(own),
             store: Calls::register(own, "store", "the task store"),
             datasets: Calls::register(own, "datasets", "the database of datasets"),
             events: Events::register(own),
@@ -72,13 +70,22 @@ impl Default for Metrics {
             disk: Disk::register(own),
             registry: Arc::default(),
         };
-        Metrics { registry: Arc::new(registry), ..metrics }
+        Metrics { registry: Arc::new(Mutex::new(registry)), ..metrics }
     }
 }
 
 impl Metrics {
+    /// Adds families that `register` defines, such as those of a kind of task. Their names get the prefix `pausa_`.
+    pub fn register<T>(&self, register: impl FnOnce(&mut Registry) -> T) -> T {
+        register(self.registry().sub_registry_with_prefix(PREFIX))
+    }
+
     /// Returns all families as text.
     pub fn encode(&self, format: Format) -> String {
-        text::encode(&self.registry, format)
+        text::encode(&self.registry(), format)
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

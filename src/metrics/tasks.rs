@@ -29,6 +29,8 @@ pub struct Tasks {
     running: Gauge,
     unfinished: Family<StateLabels, Gauge>,
     oldest: Gauge<f64, AtomicU64>,
+    overdue: Gauge,
+    oldest_overdue: Gauge<f64, AtomicU64>,
     work: Arc<[(task::Unit, Family<KindLabels, Counter>)]>,
     results: Family<KindLabels, Counter>,
     leases_lost: Counter,
@@ -66,12 +68,14 @@ pub struct WaitingTasks {
 impl Tasks {
     pub(super) fn register(registry: &mut Registry) -> Tasks {
         let (changes, running, unfinished, oldest, results) = Default::default();
-        let (leases_lost, runs_lost) = (Counter::default(), Counter::default());
+        let (leases_lost, runs_lost, overdue, oldest_overdue) = Default::default();
         let tasks = Tasks {
             changes,
             running,
             unfinished,
             oldest,
+            overdue,
+            oldest_overdue,
             work: work(registry),
             results,
             leases_lost,
@@ -82,11 +86,16 @@ impl Tasks {
         registry.register("task_changes", "State changes that this node committed", tasks.changes.clone());
         registry.register("tasks_running", "Tasks that this node is running", tasks.running.clone());
         let help = "Unfinished tasks of all nodes by kind and state, read at most every 5 seconds. \
-            Each state is counted up to 100,000, separately for timers and other kinds; larger counts are lower bounds";
+            Each state is counted up to 100,000, separately for short and other tasks; larger counts are lower bounds";
         registry.register("tasks_unfinished", help, tasks.unfinished.clone());
-        let help = "Age of the oldest of the first 1,000 queued tasks in seconds, without timers; \
+        let help = "Age of the oldest of the first 1,000 queued tasks in seconds, without short tasks; \
             0 if there is none, or if unknown";
         registry.register_with_unit("tasks_oldest_queued_age", help, Unit::Seconds, tasks.oldest.clone());
+        let help =
+            "Short tasks of all nodes that are due and not running, counted up to 100,000, at most every 5 seconds";
+        registry.register("timers_overdue", help, tasks.overdue.clone());
+        let help = "Seconds since the oldest overdue short task was due; 0 if there is none";
+        registry.register_with_unit("timers_overdue_age", help, Unit::Seconds, tasks.oldest_overdue.clone());
         let help = "Bytes of the result files of tasks that this node completed, by kind";
         registry.register("task_result_bytes", help, tasks.results.clone());
         let help = "Number of times that this node renewed its lease too late and lost its tasks to other nodes";
@@ -110,10 +119,13 @@ impl Tasks {
         self.running.set(i64::try_from(tasks).unwrap_or(i64::MAX));
     }
 
-    /// Sets the counts of waiting tasks and timers. `None` if they are unknown.
+    /// Sets the counts of waiting tasks. `None` if they are unknown.
     pub fn waiting(&self, waiting: Option<&WaitingTasks>) {
         self.unfinished.clear();
         self.oldest.set(waiting.map_or(0.0, |waiting| waiting.oldest_queued.as_secs_f64()));
+        let (overdue, age) = waiting.map_or_else(Default::default, |waiting| (waiting.overdue, waiting.oldest_overdue));
+        self.overdue.set(i64::try_from(overdue).unwrap_or(i64::MAX));
+        self.oldest_overdue.set(age.as_secs_f64());
         let Some(waiting) = waiting else { return };
         for (kind, state, count) in &waiting.counts {
             let label = StateLabels { kind: kind.clone(), state: state.shown().as_str() };

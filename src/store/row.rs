@@ -5,7 +5,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 use uuid::Uuid;
 
-use super::columns::{Cell, TASK_COLUMNS};
+use super::columns::{Cell, TASK_COLUMNS, decode};
 use super::sql::Sql;
 use crate::task::{NewTask, StateChange, Task, TaskId, Unit};
 
@@ -59,9 +59,4 @@ pub fn moment(row: &AnyRow, column: &str) -> sqlx::Result<Timestamp> {
 pub fn moment_if(row: &AnyRow, column: &str) -> sqlx::Result<Option<Timestamp>> {
     let at: Option<i64> = row.try_get(column)?;
     at.map(|at| Timestamp::from_microsecond(at).map_err(decode)).transpose()
-}
-
-/// The error of a value that cannot be read.
-pub fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
-    sqlx::Error::Decode(Box::new(error))
 }

@@ -2,7 +2,7 @@
 
 use super::attempt::{DeliveryOutcome, WebhookResponse};
 use super::decision::AttemptDecision;
-use crate::metrics::Sent;
+use super::metrics::Sent;
 use outbound::RequestError;
 
 /// Returns the outcome that is counted. `last`: no attempt follows whatever was decided.

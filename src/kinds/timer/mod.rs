@@ -7,6 +7,7 @@ mod count;
 mod decision;
 mod input;
 mod log;
+mod metrics;
 mod notice;
 mod signature;
 pub mod spec;
@@ -20,10 +21,10 @@ use serde::{Deserialize, Serialize};
 
 use self::attempt::DeliveryOutcome;
 use self::decision::AttemptDecision;
+use self::metrics::{Sent, TimerMetrics};
 use self::signature::Signer;
 use self::spec::{DeliveryGuarantee, TimerSpec};
 use super::KindParts;
-use crate::metrics::{Sent, Timers};
 use crate::runner::{BadInput, Context, Failure, Kind, Notifier, Report, StopReason, TaskPlan};
 use crate::task::{Code, ResultFile, Unit};
 use outbound::Outbound;
@@ -41,7 +42,7 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 pub struct Timer {
     outbound: Outbound,
     signer: Signer,
-    metrics: Timers,
+    metrics: TimerMetrics,
     attempts: u32,
     backoff: Duration,
 }
@@ -74,10 +75,10 @@ pub struct DeliveryRecord {
 impl Timer {
     /// Makes the kind from `parts`.
     pub fn new(parts: &KindParts<'_>) -> Timer {
-        let KindParts { config, outbound, timers, .. } = parts;
+        let KindParts { config, outbound, metrics, .. } = parts;
         let signer = Signer::new(config.webhook_secrets.iter().map(|secret| secret.0.clone()).collect());
         let (attempts, backoff) = (config.timer_attempts, config.timer_backoff);
-        Timer { outbound: Outbound::clone(outbound), signer, metrics: Timers::clone(timers), attempts, backoff }
+        Timer { outbound: Outbound::clone(outbound), signer, metrics: TimerMetrics::new(metrics), attempts, backoff }
     }
 }
 

@@ -8,7 +8,7 @@ mod options;
 mod values;
 
 use self::WrittenAt::{Change, Start, StartAndChange};
-pub use self::values::{Cell, Value};
+pub use self::values::{Cell, Value, decode};
 use crate::task::{IdempotencyKey, PauseExpiry, ResultFile, Task, TaskError, Unit, Verb};
 
 /// Name and type of a column.

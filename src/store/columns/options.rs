@@ -1,8 +1,8 @@
 //! Columns of what clients choose for every kind of task and may change later, and of the place of an error.
 
 use super::WrittenAt::{Change, Start, StartAndChange};
+use super::values::decode;
 use super::{ColumnDef, TaskColumn, Value, integer, signed, text, unsigned};
-use crate::store::row::decode;
 use crate::task::Task;
 
 pub const LABEL: TaskColumn = text(

@@ -7,8 +7,6 @@ use serde::Serialize;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::super::row::decode;
-
 /// A value to be written.
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -107,4 +105,9 @@ impl Cell<'_> {
     {
         self.text()?.parse().map_err(decode)
     }
+}
+
+/// The error of a value that cannot be read.
+pub fn decode(error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::Decode(Box::new(error))
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
 use super::decompress::{DecodeError, Decompressor, RawReader, SourceCompression};
+use super::failure::read_failure;
 use super::growing::GrowingFile;
 use super::spool::Spool;
 use crate::runner::Failure;
@@ -30,7 +31,7 @@ impl SourceFormat {
     /// Detects the format by the first bytes. Waits for them.
     pub fn detect(raw: &GrowingFile, label: Option<&str>) -> Result<SourceFormat, Failure> {
         let mut first = Vec::new();
-        raw.reader_at(0).take(4).read_to_end(&mut first).map_err(|error| super::read_failure(&error))?;
+        raw.reader_at(0).take(4).read_to_end(&mut first).map_err(|error| read_failure(&error))?;
         let compression = match first.as_slice() {
             [0x1f, 0x8b, ..] => SourceCompression::Gzip,
             [0x28, 0xb5, 0x2f, 0xfd] | [0x50..=0x5f, 0x2a, 0x4d, 0x18] => SourceCompression::Zstd,

@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use flate2::bufread::GzDecoder;
 
+use super::failure::read_failure;
 use super::growing::GrowingFile;
 use super::spool::Spool;
 use super::transfer::ReadCancelled;
@@ -49,7 +50,7 @@ impl Read for RawReader {
         }
         let read = self.input.read_at(buffer, self.at).map_err(|error| match error.get_ref() {
             Some(inner) if inner.is::<ReadCancelled>() => error,
-            _ => io::Error::other(super::read_failure(&error)),
+            _ => io::Error::other(read_failure(&error)),
         })?;
         self.at += read as u64;
         Ok(read)

@@ -6,6 +6,7 @@
 mod decode;
 mod decompress;
 mod download;
+mod failure;
 pub mod growing;
 mod local;
 mod ranged_blob;
@@ -19,6 +20,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 
+pub use failure::read_failure;
 pub use local::below;
 
 use self::decode::SourceFormat;
@@ -149,10 +151,4 @@ async fn detect_format(context: &Context, raw: &GrowingFile, format: &CsvFormat)
 async fn open_text_spool(context: &Context, identity: &FileIdentity, limit: u64) -> Result<Spool, Failure> {
     let (scratch, identity) = (context.scratch(), identity.clone());
     context.blocking(move || Spool::open(&scratch, "plain", &identity, limit)).await?
-}
-
-/// Returns the failure of a read. If the file cannot become complete, that is the reason.
-pub fn read_failure(error: &io::Error) -> Failure {
-    let failure = error.get_ref().and_then(|inner| inner.downcast_ref::<Failure>());
-    failure.cloned().unwrap_or_else(|| Failure::io("the file", error))
 }

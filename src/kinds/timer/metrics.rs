@@ -1,15 +1,14 @@
-//! Webhooks that timers send.
+//! Metrics of timers: delays and outcomes of their webhooks.
 
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::tasks::WaitingTasks;
+use crate::metrics::Metrics;
 
 /// Upper bounds of the delay, in seconds.
 const LATE: [f64; 14] = [0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0, 60.0, 600.0, 3600.0];
@@ -50,17 +49,20 @@ struct OutcomeLabels {
     outcome: &'static str,
 }
 
-/// Webhooks that timers send.
+/// Counters of the webhooks that this node sends.
 #[derive(Clone)]
-pub struct Timers {
+pub struct TimerMetrics {
     lateness: Histogram,
     sent: [Counter; Sent::ALL.len()],
-    overdue: Gauge,
-    overdue_age: Gauge<f64, std::sync::atomic::AtomicU64>,
 }
 
-impl Timers {
-    pub(super) fn register(registry: &mut Registry) -> Timers {
+impl TimerMetrics {
+    /// Adds the families to those of the node.
+    pub fn new(metrics: &Metrics) -> TimerMetrics {
+        metrics.register(TimerMetrics::register)
+    }
+
+    fn register(registry: &mut Registry) -> TimerMetrics {
         let (lateness, sent) = (Histogram::new(LATE), Family::<OutcomeLabels, Counter>::default());
         let help = "Delay between the due time of an attempt of a timer and its request, in seconds";
         registry.register_with_unit("timer_lateness", help, Unit::Seconds, lateness.clone());
@@ -68,13 +70,7 @@ impl Timers {
             unknown (AT_MOST_ONCE), stopped, failed";
         registry.register("timer_attempts", help, sent.clone());
         let sent = Sent::ALL.map(|(_, outcome)| sent.get_or_create_owned(&OutcomeLabels { outcome }));
-        let (overdue, overdue_age) = (Gauge::default(), Gauge::default());
-        let help = "Timers of all nodes that are due and not being sent, counted up to 100,000, \
-            at most every 5 seconds";
-        registry.register("timers_overdue", help, overdue.clone());
-        let help = "Seconds since the oldest overdue timer was due; 0 if there is none";
-        registry.register_with_unit("timers_overdue_age", help, Unit::Seconds, overdue_age.clone());
-        Timers { lateness, sent, overdue, overdue_age }
+        TimerMetrics { lateness, sent }
     }
 
     /// Records the delay of an attempt.
@@ -85,12 +81,5 @@ impl Timers {
     /// Counts the outcome of an attempt.
     pub fn sent(&self, outcome: Sent) {
         self.sent[outcome as usize].inc();
-    }
-
-    /// Sets how many timers are overdue; 0 if it is unknown.
-    pub fn waiting(&self, waiting: Option<&WaitingTasks>) {
-        let (overdue, age) = waiting.map_or_else(Default::default, |waiting| (waiting.overdue, waiting.oldest_overdue));
-        self.overdue.set(i64::try_from(overdue).unwrap_or(i64::MAX));
-        self.overdue_age.set(age.as_secs_f64());
     }
 }
