@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{ID, Interface, MergedObject};
 
+use super::limits::NodeLimits;
 use crate::gql::progress::ProgressObject;
 use crate::gql::scalars::{Count, DateTime, Json};
 use crate::gql::task::{ControlVerb, ResultFileObject, StateChangeObject, TaskErrorObject, TaskState};
@@ -11,7 +12,19 @@ use crate::kinds::api::TaskKind;
 use crate::kinds::custom::api::CustomStart;
 pub(super) use crate::kinds::custom::api::CustomTask;
 use crate::kinds::{self, each_kind};
+use crate::state::AppState;
 use crate::task::Task;
+
+/// Limits of the server.
+#[derive(MergedObject)]
+pub struct Limits(PiLimits, NodeLimits);
+
+impl Limits {
+    /// Returns the limits of this node.
+    pub fn new(app: &AppState) -> Limits {
+        Limits(PiLimits::new(app), NodeLimits::new(app))
+    }
+}
 
 macro_rules! define_union {
     ($($(#[$doc:meta])* $module:ident $kind:ident $task:ident $start:ident,)*) => {

@@ -135,16 +135,11 @@ impl Query {
     /// Describes the node that answers, and its limits.
     async fn server(&self, ctx: &Context<'_>) -> Server {
         let app = ctx.data_unchecked::<AppState>();
-        let limits = Limits {
-            max_pi_digits: i32::try_from(app.config.max_pi_digits).unwrap_or(i32::MAX),
-            max_upload_bytes: Count(app.config.max_upload_bytes),
-            max_running_tasks: i32::try_from(app.runner.settings().max_running).unwrap_or(i32::MAX),
-        };
         Server {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node: app.runner.settings().node.clone(),
             started_at: app.started_at.into(),
-            limits,
+            limits: Limits::new(app),
         }
     }
 }
@@ -160,17 +155,6 @@ pub struct Server {
     started_at: DateTime,
     /// Limits of the server.
     limits: Limits,
-}
-
-/// Limits of the server.
-#[derive(SimpleObject)]
-pub struct Limits {
-    /// Maximum digits of one startPiJob.
-    max_pi_digits: i32,
-    /// Maximum size of one upload, in bytes.
-    max_upload_bytes: Count,
-    /// Maximum number of tasks that run at once on this node. Short tasks, such as timers, do not count.
-    max_running_tasks: i32,
 }
 
 /// Counts the tasks of the whole list if the client selects the field.

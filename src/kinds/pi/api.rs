@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Context, InputObject, Object};
+use async_graphql::{Context, InputObject, Object, SimpleObject};
 use serde_json::json;
 
 use super::{NAME, PiSpec};
@@ -59,6 +59,20 @@ pub struct StartPiJobInput {
 /// The mutation that starts computations of pi.
 #[derive(Default)]
 pub struct PiStart;
+
+/// Limits of computations of pi.
+#[derive(SimpleObject)]
+pub struct PiLimits {
+    /// Maximum digits of one startPiJob.
+    max_pi_digits: i32,
+}
+
+impl PiLimits {
+    /// Returns the limits of this node.
+    pub fn new(app: &AppState) -> PiLimits {
+        PiLimits { max_pi_digits: i32::try_from(app.config.max_pi_digits).unwrap_or(i32::MAX) }
+    }
+}
 
 #[Object]
 impl PiStart {
