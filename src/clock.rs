@@ -11,9 +11,6 @@ use uuid::{ContextV7, Uuid};
 
 use crate::task::TaskId;
 
-/// Delay between two attempts while a database is unavailable.
-pub const RETRY_DELAY: Duration = Duration::from_millis(250);
-
 /// The clock of [`Clock::uptime`]. It counts while the machine is suspended, if the system has such a clock.
 #[cfg(target_os = "linux")]
 const UPTIME: ClockId = ClockId::Boottime;
@@ -47,20 +44,6 @@ pub struct ClockReading {
     pub time: Timestamp,
     /// Uptime after the answer.
     pub after: Duration,
-}
-
-/// Repeats `attempt` until it succeeds, 250 ms after each failure. `log` gets each error.
-pub async fn until_available<T, E, F>(mut attempt: impl FnMut() -> F, log: impl Fn(&E)) -> T
-where
-    F: Future<Output = Result<T, E>>,
-{
-    loop {
-        match attempt().await {
-            Ok(value) => return value,
-            Err(error) => log(&error),
-        }
-        tokio::time::sleep(RETRY_DELAY).await;
-    }
 }
 
 impl Clock {

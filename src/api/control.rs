@@ -195,8 +195,10 @@ impl AppState {
         request: ControlRequest,
         wait: Duration,
     ) -> Result<Arc<Task>> {
-        let pausing = self.store.pause_running(caller, id, request.clone());
-        let Some(pausing) = self.measure_stop(id, Verb::Pause, pausing).await.map_err(error::from_store)? else {
+        self.begin_stop(id, Verb::Pause);
+        let pausing = self.store.pause_running(caller, id, request.clone()).await;
+        self.end_stop(id, pausing.as_ref().is_ok_and(Option::is_some));
+        let Some(pausing) = pausing.map_err(error::from_store)? else {
             return self.control_and_wait(caller, id, Verb::Pause, request, wait).await;
         };
         let task = self.wait_for_stop(caller, pausing, wait).await?;
@@ -235,28 +237,28 @@ impl AppState {
         verb: Verb,
         request: ControlRequest,
     ) -> std::result::Result<Arc<Task>, store::Error> {
-        let changed = async { self.store.control(caller, id, verb, request).await.map(Some) };
-        self.measure_stop(id, verb, changed).await?.ok_or_else(|| store::Error::not_found(id))
+        self.begin_stop(id, verb);
+        let task = self.store.control(caller, id, verb, request).await;
+        self.end_stop(id, verb == Verb::Resume || task.as_ref().is_ok_and(|task| is_stopping(task)));
+        task
     }
 
-    /// Measures the time from the request of a pause or termination until the task has stopped.
-    async fn measure_stop(
-        &self,
-        id: TaskId,
-        verb: Verb,
-        request: impl Future<Output = std::result::Result<Option<Arc<Task>>, store::Error>> + Send,
-    ) -> std::result::Result<Option<Arc<Task>>, store::Error> {
+    /// Begins to measure the time from the request of a pause or termination until the task has stopped.
+    fn begin_stop(&self, id: TaskId, verb: Verb) {
+        let stops = &self.metrics.tasks.stops;
         match verb {
-            Verb::Pause => self.metrics.tasks.stops.request(id, State::Paused, Clock::monotonic()),
-            Verb::Terminate => self.metrics.tasks.stops.request(id, State::Terminated, Clock::monotonic()),
-            Verb::Resume => return request.await,
+            Verb::Pause => stops.request(id, State::Paused, Clock::monotonic()),
+            Verb::Terminate => stops.request(id, State::Terminated, Clock::monotonic()),
+            Verb::Resume => {}
         }
-        let answer = request.await;
-        // A task that stopped at once is measured already. A refused request, or a pause of a paused task, never will be.
-        if !answer.as_ref().is_ok_and(|task| task.as_ref().is_some_and(|task| is_stopping(task))) {
+    }
+
+    /// Ends the measurement of a request, unless the task is `stopping`. A task that stopped at once is measured already. A refused request, or
+    /// a pause of a paused task, never will be.
+    fn end_stop(&self, id: TaskId, stopping: bool) {
+        if !stopping {
             self.metrics.tasks.stops.withdraw(id);
         }
-        answer
     }
 
     /// Waits until the task has stopped, at most `wait`. Returns its current snapshot.

@@ -9,8 +9,7 @@ use futures_util::stream::{self, Stream};
 use tokio::sync::watch;
 
 use crate::access::Caller;
-use crate::clock::until_available;
-use crate::database::log_failure;
+use crate::database::{log_failure, until_available};
 use crate::gql::scalars::Count;
 use crate::gql::task::TaskState;
 use crate::kinds::api::TaskKind;

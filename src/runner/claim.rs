@@ -38,6 +38,7 @@ pub(super) async fn run_claim_loop(runner: Runner) {
     while !inner.ending.is_cancelled() {
         let begin = Instant::now();
         if let Err(error) = claim_long(&runner, &mut state).await {
+            // Not `until_available`: a wake-up or a shutdown ends the wait for the next attempt.
             log_failure!(error, %error, "store unavailable; retrying to claim tasks");
         }
         let wake_up = async {

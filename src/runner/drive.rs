@@ -12,7 +12,7 @@ use super::kind_calls::{self, KindCall};
 use super::reservations::Reservation;
 use super::{Context, Runner};
 use crate::access::Caller;
-use crate::clock::until_available;
+use crate::database::until_available;
 use crate::spans;
 use crate::task::change::End;
 use crate::task::{State, Task};

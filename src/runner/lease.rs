@@ -82,6 +82,7 @@ pub(super) async fn run_lease_loop(runner: Runner) {
         next = match beaten {
             Ok(next) => next,
             Err(error) => {
+                // Not `until_available`: meanwhile the lease may end, and the node may leave.
                 inner.lease.miss();
                 renewal.reset_after(RETRY.min(renewal.period()));
                 log_failure!(error, %error, node = inner.settings.node, "could not renew the lease of this node; retrying");

@@ -5,8 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Runner;
-use crate::clock::until_available;
-use crate::database::log_failure;
+use crate::database::{log_failure, until_available};
 use crate::store;
 
 /// Tasks that are changed in one write.

@@ -9,8 +9,7 @@ use tokio::time::Instant;
 
 use super::Runner;
 use super::drive::RunPermit;
-use crate::clock::until_available;
-use crate::database::log_failure;
+use crate::database::{log_failure, until_available};
 use crate::store::{self, DueWindow};
 use crate::task::{State, Task};
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use sqlx::AnyConnection;
 
+use super::lines::{self, LineWrite};
 use super::sql::Sql;
 use super::starts::{NewRow, NewRows, decide, scope};
 use super::write::{Committed, Write};
-use super::{Error, Started, Store, lines};
+use super::{Error, Started, Store};
 use crate::access::Caller;
 use crate::task::Task;
 
@@ -63,7 +64,7 @@ async fn create_or_refuse(
         if let Err(waiting) = backlog_limit.take_all(conn, changes.len() as u64, limit).await? {
             return refused(Error::TooBusy { waiting, limit }.into());
         }
-        lines::insert(conn, sql, &changes).await?;
+        lines::write(conn, sql, LineWrite::Insert, &changes).await?;
     }
     Ok(Committed { value: Ok(started), changes })
 }

@@ -6,9 +6,10 @@ use sqlx::AnyConnection;
 use sqlx::any::AnyRow;
 
 use super::claimant::Claimant;
+use super::lines::{self, LineWrite};
 use super::sql::Sql;
 use super::write::Committed;
-use super::{Error, FenceToken, lines, notices, row};
+use super::{Error, FenceToken, notices, row};
 use crate::task::{Refusal, StateChange, Task, TaskChange, TaskId};
 
 /// Outcome of a change of one task.
@@ -74,7 +75,7 @@ pub(super) async fn change_one<F: ChangeFn>(
     }
     let mut changes = vec![next_version(task, transition)];
     let value = Ok(Arc::clone(&changes[0].task));
-    lines::update(conn, sql, &changes).await?;
+    lines::write(conn, sql, LineWrite::Update, &changes).await?;
     notices::add(conn, sql, &mut changes).await?;
     Ok(Committed { value, changes })
 }
@@ -84,7 +85,7 @@ pub(super) async fn sync(conn: &mut AnyConnection, sql: &Sql, id: &TaskId) -> sq
     let task = row::locked(conn, sql, *id).await?;
     let changes = Vec::from_iter(task.map(|task| next_version(task, None)));
     if !changes.is_empty() {
-        lines::update(conn, sql, &changes).await?;
+        lines::write(conn, sql, LineWrite::Update, &changes).await?;
     }
     Ok(Committed { value: (), changes })
 }
@@ -134,7 +135,7 @@ pub(super) async fn change_rows(
         }
     }
     if !changes.is_empty() {
-        lines::update(conn, sql, &changes).await?;
+        lines::write(conn, sql, LineWrite::Update, &changes).await?;
     }
     Ok(changes)
 }

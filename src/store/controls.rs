@@ -46,7 +46,8 @@ impl Store {
             State::Running | State::Pausing => task.control(Verb::Pause, &request),
             _ => Ok(None),
         };
-        let task = self.change(id, Durability::Deferred, pause).await?;
+        let write = Write::transaction((id, pause), change::change_one);
+        let task = self.commit(Write { durability: Durability::Deferred, ..write }).await??;
         Ok(Some(task).filter(|task| task.state == State::Pausing))
     }
 

@@ -7,9 +7,10 @@ use sqlx::AnyConnection;
 
 use super::change::{check_fence, next_version};
 use super::group_commit::{all_or_each, interrupted};
+use super::lines::{self, LineWrite};
 use super::sql::Sql;
 use super::write::{Committed, Write};
-use super::{Error, FenceToken, Store, lines, notices, row};
+use super::{Error, FenceToken, Store, notices, row};
 use crate::clock::Clock;
 use crate::task::change::End;
 use crate::task::{ControlRequest, Progress, Refusal, Task, TaskChange, TaskId};
@@ -86,7 +87,7 @@ async fn end_unchanged(
     let changes: BTreeMap<TaskId, TaskChange> = changes.map(|change| (change.task.id, change)).collect();
     let mut changes: Vec<_> = changes.into_values().collect();
     if !changes.is_empty() {
-        let written = lines::update_unchanged(conn, sql, &changes).await?;
+        let written = lines::write(conn, sql, LineWrite::UpdateUnchanged, &changes).await?;
         changes.retain(|change| written.contains(&change.task.id));
     }
     Ok(Committed::of(changes))
@@ -110,7 +111,7 @@ async fn end_anew(conn: &mut AnyConnection, sql: &Sql, RunEnds(ends): &RunEnds) 
         changes.extend(change);
     }
     if !changes.is_empty() {
-        lines::update(conn, sql, &changes).await?;
+        lines::write(conn, sql, LineWrite::Update, &changes).await?;
         notices::add(conn, sql, &mut changes).await?;
     }
     Ok(Committed { value: outcomes, changes })

@@ -16,13 +16,13 @@ use crate::task::{StateChange, Task, TaskChange, TaskId};
 /// A row of the table `tasks`, with the columns that are written at some times. Null values are left out.
 struct TaskLine<'t> {
     task: &'t Task,
-    included: fn(&TaskColumn) -> bool,
+    way: LineWrite,
 }
 
 impl Serialize for TaskLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for column in TASK_COLUMNS.iter().filter(|column| (self.included)(column)) {
+        for column in TASK_COLUMNS.iter().filter(|column| self.way.includes(column)) {
             match (column.get)(self.task) {
                 Value::Null => {}
                 value => map.serialize_entry(column.def.name, &value)?,
@@ -51,45 +51,41 @@ struct EventLine {
     event: String,
 }
 
-/// Writes new tasks and the first entries of their histories.
-pub async fn insert(conn: &mut AnyConnection, sql: &Sql, changes: &[TaskChange]) -> sqlx::Result<()> {
-    write(conn, sql, &sql.insert, changes, |column| column.written != WrittenAt::Change).await.map(drop)
+/// Way of writing tasks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum LineWrite {
+    /// New tasks, with the first entries of their histories.
+    Insert,
+    /// Tasks over the versions before theirs. An error if one has changed since it was read.
+    Update,
+    /// Tasks over the versions before theirs, except those that have changed since they were read.
+    UpdateUnchanged,
 }
 
-/// Writes tasks back over the versions before theirs.
-///
-/// # Errors
-/// [`sqlx::Error::Protocol`] if one of the tasks has changed since it was read.
-pub async fn update(conn: &mut AnyConnection, sql: &Sql, changes: &[TaskChange]) -> sqlx::Result<()> {
-    match write(conn, sql, &sql.update, changes, is_updated).await?.len() == changes.len() {
-        true => Ok(()),
-        false => Err(sqlx::Error::Protocol("a task changed while it was being changed".to_owned())),
+impl LineWrite {
+    /// Returns true if the statement needs the column. An update needs those that change, and the ID.
+    fn includes(self, column: &TaskColumn) -> bool {
+        match self {
+            LineWrite::Insert => column.written != WrittenAt::Change,
+            LineWrite::Update | LineWrite::UpdateUnchanged => {
+                column.written != WrittenAt::Start || column.def.name == "id"
+            }
+        }
     }
 }
 
-/// Writes back the tasks that have not changed since they were read. Returns their IDs.
-pub async fn update_unchanged(
-    conn: &mut AnyConnection,
-    sql: &Sql,
-    changes: &[TaskChange],
-) -> sqlx::Result<HashSet<TaskId>> {
-    write(conn, sql, &sql.update, changes, is_updated).await
-}
-
-/// The columns that the statement `update` needs: those that change, and the ID.
-fn is_updated(column: &TaskColumn) -> bool {
-    column.written != WrittenAt::Start || column.def.name == "id"
-}
-
 /// Writes tasks and their histories, and sends the events to the other nodes. Returns the IDs of the written tasks.
-async fn write(
+///
+/// # Errors
+/// [`sqlx::Error::Protocol`] if [`LineWrite::Update`] finds a task that has changed since it was read.
+pub async fn write(
     conn: &mut AnyConnection,
     sql: &Sql,
-    statement: &SqlStr,
+    way: LineWrite,
     changes: &[TaskChange],
-    included: fn(&TaskColumn) -> bool,
 ) -> sqlx::Result<HashSet<TaskId>> {
-    let tasks: Vec<_> = changes.iter().map(|change| TaskLine { task: &change.task, included }).collect();
+    let statement = if way == LineWrite::Insert { &sql.insert } else { &sql.update };
+    let tasks: Vec<_> = changes.iter().map(|change| TaskLine { task: &change.task, way }).collect();
     let statement = sqlx::query(statement.clone()).bind(json(&tasks)?);
     let rows = match sql.dialect {
         SqlDialect::Sqlite => statement.fetch_all(&mut *conn).await?,
@@ -99,6 +95,9 @@ async fn write(
         }
     };
     let ids: HashSet<_> = rows.iter().map(row::id).collect::<sqlx::Result<_>>()?;
+    if way == LineWrite::Update && ids.len() < changes.len() {
+        return Err(sqlx::Error::Protocol("a task changed while it was being changed".to_owned()));
+    }
     if sql.dialect == SqlDialect::Sqlite && changes.iter().any(|change| change.transition.is_some()) {
         let histories = history_lines(changes, |id| ids.contains(id))?;
         sqlx::query(sql.add_changes.clone()).bind(histories).execute(conn).await?;

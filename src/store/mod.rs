@@ -80,7 +80,7 @@ use ends::RunEnd;
 use group_commit::GroupCommit;
 use sql::Sql;
 use starts::{BATCHES, NewRow};
-use write::{Committed, Write, WriteFn, WriteJob};
+use write::{Committed, Write, WriteFn};
 
 /// Called with each change that this process made, after its commit.
 pub type OnChange = Arc<dyn Fn(&TaskChange) + Send + Sync>;
@@ -304,8 +304,15 @@ impl Store {
         F: for<'c> WriteFn<'c, I, T> + 'static,
     {
         let begin = Clock::monotonic();
-        let (job, outcome) = write::job(write);
-        self.run(job).await;
+        let (mut job, outcome) = write::job(write);
+        match &self.writer {
+            // SQLite: after the writes before it.
+            Some(writer) => writer.send(job).await,
+            None => {
+                let outcome = postgres::write(&self.pool, &self.sql, &mut *job).await;
+                job.answer(outcome);
+            }
+        }
         let written = outcome.await.unwrap_or_else(|_| Err(write::closed()));
         let unavailable = written.as_ref().is_err_and(Error::is_unavailable);
         self.calls.ended("write", begin, unavailable);
@@ -313,17 +320,6 @@ impl Store {
             (self.on_uncertain)(begin.elapsed());
         }
         written
-    }
-
-    /// Runs a write, which then answers its caller: at once on PostgreSQL, after those before it on SQLite.
-    async fn run(&self, mut job: Box<dyn WriteJob>) {
-        match &self.writer {
-            Some(writer) => writer.send(job).await,
-            None => {
-                let outcome = postgres::write(&self.pool, &self.sql, &mut *job).await;
-                job.answer(outcome);
-            }
-        }
     }
 
     /// Runs one statement that changes no task. Returns the number of changed rows.

@@ -7,9 +7,10 @@ use sqlx::AnyConnection;
 
 use super::change::conflicting_task;
 use super::group_commit::{all_or_each, interrupted};
+use super::lines::{self, LineWrite};
 use super::sql::Sql;
 use super::write::{Committed, Scope, Write};
-use super::{BacklogLimit, Error, Store, lines, row, uploads};
+use super::{BacklogLimit, Error, Store, row, uploads};
 use crate::access::Caller;
 use crate::clock::Clock;
 use crate::task::{Author, IdempotencyKey, Refusal, StateChange, Task, TaskChange};
@@ -132,7 +133,7 @@ async fn create_all(
         outcomes.iter_mut().filter(of_it).for_each(|outcome| *outcome = Err(Error::TooBusy { waiting, limit }));
     }
     if !changes.is_empty() {
-        lines::insert(conn, sql, &changes).await?;
+        lines::write(conn, sql, LineWrite::Insert, &changes).await?;
     }
     Ok(Committed { value: outcomes, changes })
 }
