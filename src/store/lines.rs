@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
-use sqlx::{AnyConnection, SqlStr};
+use sqlx::AnyConnection;
 
 use super::columns::{TASK_COLUMNS, TaskColumn, Value, WrittenAt};
 use super::dialect::SqlDialect;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sqlx::AnyConnection;
 
+use super::lines::LineWrite;
 use super::notice_maker::NoticeFn;
 use super::sql::Sql;
 use super::{Store, lines};
@@ -24,7 +25,7 @@ pub async fn add(conn: &mut AnyConnection, sql: &Sql, changes: &mut Vec<TaskChan
     let ended = changes.iter().filter(|change| has_ended(change));
     let notices: Vec<_> = ended.filter_map(|change| make(&change.task)).map(started).collect();
     if !notices.is_empty() {
-        lines::insert(conn, sql, &notices).await?;
+        lines::write(conn, sql, LineWrite::Insert, &notices).await?;
         changes.extend(notices);
     }
     Ok(())

@@ -18,7 +18,6 @@ mod transfer;
 
 use std::convert::Infallible;
 use std::future::pending;
-use std::io;
 
 pub use failure::read_failure;
 pub use local::below;
