@@ -11,6 +11,7 @@ use crate::gql::task::{ControlVerb, ResultFileObject, StateChangeObject, TaskErr
 use crate::kinds::api::TaskKind;
 use crate::kinds::custom::api::CustomStart;
 pub(super) use crate::kinds::custom::api::CustomTask;
+use crate::kinds::pi::api::PiLimits;
 use crate::kinds::{self, each_kind};
 use crate::state::AppState;
 use crate::task::Task;

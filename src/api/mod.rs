@@ -7,6 +7,7 @@ mod cursor;
 mod datasets;
 mod filter;
 mod kinds;
+mod limits;
 mod nodes;
 mod query;
 mod server_nodes;

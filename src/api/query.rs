@@ -7,7 +7,7 @@ use super::counts::{TaskCount, task_counts};
 use super::cursor;
 use super::datasets::{self, DatasetConnection, DatasetObject};
 use super::filter::{TaskFilter, TaskOrder};
-use super::kinds::TaskObject;
+use super::kinds::{Limits, TaskObject};
 use super::nodes::{self, NodeRef};
 use super::server_nodes::{self, ServerNodeObject};
 use super::uploads::{self, UploadConnection};
