@@ -60,7 +60,7 @@ macro_rules! define_union {
             field(
                 name = "spec",
                 ty = "Json",
-                desc = "What the task was asked to do, in the shape of the input of its start, with the values that updateTask changed since. Passed to that start, edited or not, it starts the same again. Secrets are shown as *** (passwords in URLs, values of headers such as Authorization), which a start refuses: replace them. The idempotency key is left out, a delay of a timer is shown as its time, and an uploaded file as its uploadId. Of a CustomTask it is the field spec of the input of startCustom."
+                desc = "Work that the task was started for, in the shape of the input of its start, with the values that updateTask changed since. Passed to that start, edited or not, it starts the same again. Secrets are shown as *** (passwords in URLs, values of headers such as Authorization), which a start refuses: replace them. The idempotency key is left out, a delay of a timer is shown as its time, and an uploaded file as its uploadId. Of a CustomTask it is the field spec of the input of startCustom."
             ),
             field(
                 name = "max_rows_per_second",

@@ -1,4 +1,4 @@
-//! What has a global ID.
+//! Objects with a global ID.
 
 use std::borrow::Cow;
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use crate::store::ListedNode;
 /// Prefix of the IDs of server nodes. The ID of the process follows.
 pub const ID_PREFIX: &str = "node:";
 
-/// Whether a server node is alive.
+/// Liveness of a server node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 pub enum ServerNodeState {
     /// It runs.
@@ -39,7 +39,7 @@ pub struct ServerNodeObject {
     started_at: DateTime,
     /// Time of its last heartbeat.
     last_heartbeat_at: DateTime,
-    /// Whether it is alive.
+    /// Liveness of the node.
     state: ServerNodeState,
     /// Number of tasks that run on it, as of its last heartbeat. Timers do not count.
     running: i32,

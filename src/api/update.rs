@@ -82,7 +82,7 @@ impl UpdateTaskInput {
             (
                 "maxRowsPerSecond",
                 self.max_rows_per_second.is_some() && !limited,
-                "Only imports and exports have a rate limit.",
+                "Only a task that reads or writes rows has a rate limit.",
             ),
         ];
         match rules.into_iter().find(|(_, wrong, _)| *wrong) {

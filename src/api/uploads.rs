@@ -71,7 +71,7 @@ impl UploadObject {
         self.0.created_at.into()
     }
 
-    /// Time at which the upload is deleted if nobody uses it until then. Null while a task refers to it, and if uploads are kept.
+    /// Time at which the upload is deleted if no task uses it until then. Null while a task refers to it, and if uploads are kept.
     async fn expires_at(&self, ctx: &Context<'_>) -> Result<Option<DateTime>> {
         let app = ctx.data_unchecked::<AppState>();
         let Some(life) = app.runner.settings().upload_life else { return Ok(None) };

@@ -95,7 +95,7 @@ pub struct TaskErrorObject {
     column: Option<Count>,
     /// Name of the column. Null if the error refers to no column.
     column_name: Option<String>,
-    /// True if another attempt may succeed with the same input: something was unavailable, or failed by itself.
+    /// True if another attempt may succeed with the same input: something was unavailable, or failed inside the server.
     retryable: bool,
 }
 
@@ -195,7 +195,7 @@ pub struct TaskFields<K> {
     view: KindView,
 }
 
-/// How the API shows the spec of a kind.
+/// Way in which the API shows the spec of a kind.
 #[derive(Clone, Copy)]
 pub struct KindView {
     /// Returns what a task was asked to do, as clients see it.
@@ -248,7 +248,7 @@ impl<K: OutputType + Copy> TaskFields<K> {
         &self.task.tags
     }
 
-    /// What the task was asked to do, in the shape of the input of its start, with the values that updateTask changed since. Passed to
+    /// Work that the task was started for, in the shape of the input of its start, with the values that updateTask changed since. Passed to
     /// that start, edited or not, it starts the same again. Secrets are shown as *** (passwords in URLs, values of headers such as
     /// Authorization), which a start refuses: replace them. The idempotency key is left out, a delay of a timer is shown as its time,
     /// and an uploaded file as its uploadId. Of a CustomTask it is the field spec of the input of startCustom.

@@ -76,7 +76,7 @@ impl Runner {
                     self.spawn_purge(Arc::clone(task), permit).notified().await;
                 }
             };
-            // What takes longer goes on, or is made later.
+            // A deletion that takes longer continues, or is made later.
             let _ = tokio::time::timeout(MAX_WAIT, purge).await;
         }
         Ok(deleted)

@@ -39,7 +39,7 @@ struct RegisteredRun {
     rate: watch::Sender<Option<f64>>,
 }
 
-/// What a run hears of its task.
+/// Signals that a run receives about its task.
 #[derive(Clone)]
 pub struct RunSignals {
     /// Continue or stop.

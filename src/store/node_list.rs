@@ -18,9 +18,9 @@ pub struct ListedNode {
     pub role: String,
     /// Version of its program.
     pub version: String,
-    /// When it started.
+    /// Time of its start.
     pub started_at: Timestamp,
-    /// When it renewed its lease last.
+    /// Time of the last renewal of its lease.
     pub beat_at: Timestamp,
     /// True while it shuts down.
     pub draining: bool,

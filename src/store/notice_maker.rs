@@ -1,4 +1,4 @@
-//! What makes the notices of final states. The runner sets it once it knows the kinds.
+//! Makes the notices of final states. The runner sets it once it knows the kinds.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};

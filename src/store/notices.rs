@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use sqlx::AnyConnection;
 
-use super::lines::LineWrite;
+use super::Store;
+use super::lines::{self, LineWrite};
 use super::notice_maker::NoticeFn;
 use super::sql::Sql;
-use super::{Store, lines};
 use crate::task::{Author, StateChange, Task, TaskChange};
 
 impl Store {

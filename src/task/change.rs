@@ -86,7 +86,7 @@ pub enum Refusal {
         field: &'static str,
         /// State, as clients see it.
         state: State,
-        /// What is allowed.
+        /// Description of the allowed values.
         why: &'static str,
     },
     /// The task does not exist.

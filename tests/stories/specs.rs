@@ -1,4 +1,4 @@
-//! What a task was asked to do, read back and started again: the same result, also with another name.
+//! The spec of a task, read back and started again: the same result, also with another name.
 
 use serde_json::{Value, json};
 

@@ -23,16 +23,16 @@ const CALLS: usize = 100;
 
 const LEASE: Duration = Duration::from_secs(60);
 
-/// What is asked of the list of tasks: a name and the arguments.
+/// Query of the list of tasks: a name and the arguments.
 const LISTS: [(&str, &str); 30] = [
     ("the newest", "first: 50"),
     ("completed", "first: 50, filter: { states: [COMPLETED] }"),
     ("running: none", "first: 50, filter: { states: [RUNNING] }"),
-    ("of a kind that nobody has", "first: 50, filter: { kinds: [TIMER] }"),
+    ("of a kind that no task has", "first: 50, filter: { kinds: [TIMER] }"),
     ("of that kind, completed", "first: 50, filter: { kinds: [TIMER], states: [COMPLETED] }"),
     ("of a kind that failed", "first: 50, filter: { states: [FAILED], kinds: [PI] }"),
     ("with a label that a thousandth has", r#"first: 50, filter: { label: "label 7" }"#),
-    ("with a label that nobody has", r#"first: 50, filter: { label: "none" }"#),
+    ("with a label that no task has", r#"first: 50, filter: { label: "none" }"#),
     ("with that label, failed", r#"first: 50, filter: { label: "none", states: [FAILED] }"#),
     ("oldest first", "first: 50, orderBy: CREATED_ASC"),
     ("by end", "first: 50, orderBy: FINISHED_DESC"),
@@ -42,7 +42,7 @@ const LISTS: [(&str, &str); 30] = [
     ("with a label, by end", r#"first: 50, orderBy: FINISHED_DESC, filter: { label: "label 7" }"#),
     ("of a kind, by update", "first: 50, orderBy: UPDATED_DESC, filter: { kinds: [PI] }"),
     (
-        "failed of a kind that nobody has, by end",
+        "failed of a kind that no task has, by end",
         "first: 50, orderBy: FINISHED_DESC, filter: { kinds: [TIMER], states: [FAILED] }",
     ),
     ("of a dataset", r#"first: 50, filter: { datasets: ["dataset 7"] }"#),
@@ -66,10 +66,10 @@ const COUNTS: [(&str, &str); 5] = [
     ("completed", "first: 0, filter: { states: [COMPLETED] }"),
     ("of a kind", "first: 0, filter: { kinds: [PI] }"),
     ("with a label that a thousandth has", r#"first: 0, filter: { label: "label 7" }"#),
-    ("with a label that nobody has", r#"first: 0, filter: { label: "none" }"#),
+    ("with a label that no task has", r#"first: 0, filter: { label: "none" }"#),
 ];
 
-/// What is counted by kind and state.
+/// Filters of the counts by kind and state.
 const TALLIES: [(&str, &str); 3] = [
     ("all", ""),
     ("failed", "(filter: { states: [FAILED] })"),

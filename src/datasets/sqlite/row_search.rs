@@ -234,7 +234,7 @@ impl<'a> SegmentSearch<'a> {
         Ok((part, number - part.first + 1))
     }
 
-    /// Reads a segment, until the time is over or nobody waits for the rows any more.
+    /// Reads a segment, until the time is over or the caller does not wait for the rows any more.
     fn with<T>(&self, part: &SnapshotPart, work: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         let (deadline, abandoned) = (self.deadline, Arc::clone(self.abandoned));
         let ends = move || abandoned.load(atomic::Ordering::Relaxed) || Clock::monotonic() > deadline;

@@ -18,7 +18,7 @@ pub struct TaskUpdate {
     pub start_at: Option<Timestamp>,
     /// Time of a short task. Only before its first attempt.
     pub fires_at: Option<Timestamp>,
-    /// How the pause ends by itself. Only while the task is PAUSED.
+    /// Expiry of the pause. Only while the task is PAUSED.
     pub expiry: Option<PauseExpiry>,
     /// Rate limit in rows per second. 0: none. Only before a final state.
     pub max_rows_per_second: Option<f64>,

@@ -27,7 +27,7 @@ pub fn check(types: &InputTypes, document: &ExecutableDocument) -> Result<(), Ve
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
-/// What stands in for a variable without a value, where null is not allowed.
+/// Replacement of a variable without a value, if null is not allowed.
 #[derive(Clone, Copy)]
 enum Defaults {
     /// Nothing: a field of a @oneOf object must be set.
