@@ -73,7 +73,9 @@ type Step = Box<dyn Fn(&mut Task) -> Result<Option<StateChange>, Refusal>>;
 
 /// Returns the task without what reports change.
 fn without_reports(task: &Task) -> Task {
-    let counts = Task { crashes: 0, failures: 0, waits: 0, cursor: None, ..task.clone() };
+    // The time of the last change orders lists. Clients do not see it.
+    let updated_at = Life::begin().task.updated_at;
+    let counts = Task { crashes: 0, failures: 0, waits: 0, cursor: None, updated_at, ..task.clone() };
     Task { progress: Life::begin().task.progress, ..counts }
 }
 

@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn an_origin_is_the_servers_own_by_host_and_port() {
         assert_eq!(own("http://127.0.0.1:8080", "127.0.0.1:8080", &[]), Some(true));
-        assert_eq!(own("https://app.example", "pausa.example:443", &[]), Some(true));
+        assert_eq!(own("https://App.example", "app.example:443", &[]), Some(true));
         assert_eq!(own("http://127.0.0.1:8081", "127.0.0.1:8080", &[]), Some(false));
         assert_eq!(own("null", "127.0.0.1:8080", &[]), Some(false));
         assert_eq!(own("https://a.example", "b.example", &["https://a.example"]), Some(true));
