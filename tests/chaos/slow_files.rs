@@ -12,8 +12,9 @@ use crate::harness::server::Server;
 /// Returns a server with a running import, and the path of its segment.
 async fn importing() -> (Server, String, PathBuf) {
     let server = Server::start().await;
-    let upload = server.upload(csv::people(200_000)).await;
-    let id = server.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 2_000 })).await;
+    // So fast that it writes most of the time, and so long that it does not end.
+    let upload = server.upload(csv::people(400_000)).await;
+    let id = server.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 40_000 })).await;
     server.until_done(&id, 1).await;
     let path = server.folder().join(format!("datasets.db-segments/{id}.db"));
     (server, id, path)
