@@ -53,6 +53,10 @@ async fn a_pause_waits_for_the_write_of_a_run_that_is_aborted() {
     let (server, id, path) = importing().await;
     loop {
         let segment = locked(&path);
+        // The next write begins meanwhile, and waits.
+        for _ in 0..100 {
+            server.task(&id).await;
+        }
         let state = server.verb_state("pause", &id).await;
         let state = if state == "PAUSED" { state } else { request(&server, "pause", &id).await };
         assert!(state != "PAUSED" || !is_open(&server, &path), "PAUSED while its file is written");
