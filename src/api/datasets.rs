@@ -79,7 +79,7 @@ impl DatasetObject {
     /// Lists rows, in import order unless orderBy is set. A page ends early, after at least one row, when its cells reach 4 MiB.
     /// Filtered or ordered rows have no index: if they are not found within 10 seconds, the error is TOO_LARGE.
     #[graphql(complexity = "paging::complexity(first.or(last), child_complexity)")]
-    #[allow(clippy::too_many_arguments, reason = "the arguments of the field")]
+    #[expect(clippy::too_many_arguments, reason = "they are the arguments of the field")]
     async fn rows(
         &self,
         ctx: &Context<'_>,
