@@ -116,7 +116,7 @@ fn refused(refusal: &Refusal) -> Error {
         }
         Refusal::Inapplicable { field, state, .. } => with_field(field, invalid_state(refusal.to_string(), *state)),
         Refusal::NotFound(id) => task_not_found(id),
-        Refusal::LeaseLost => internal(refusal),
+        Refusal::LeaseLost | Refusal::NoAttemptLeft => internal(refusal),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::access::Caller;
 use crate::database::until_available;
 use crate::spans;
 use crate::task::change::End;
-use crate::task::{State, Task};
+use crate::task::{State, Task, TaskError};
 
 /// The right to run, which a run holds until it ends.
 pub(super) enum RunPermit {
@@ -98,7 +98,7 @@ impl TaskRun {
         }
     }
 
-    /// Publishes the result. What can never succeed ends in FAILED.
+    /// Publishes the result.
     async fn publish(&self, kind: &Arc<dyn Kind>) -> Option<End> {
         let placed = kind_calls::call(kind, &self.context, KindCall::Place(self.task.result.clone())).await;
         let published = match &placed {
@@ -107,16 +107,18 @@ impl TaskRun {
         };
         match published {
             Ok(()) => Some(End::Complete),
-            Err(failure) if self.is_last(&failure) => self.fail(kind, failure).await,
             Err(failure) if placed.is_err() => Some(self.remake(failure)),
-            Err(failure) => Some(self.retry(failure)),
+            Err(failure) => {
+                self.warn(Some(&failure), "publishing failed");
+                Some(self.retry_if_left(failure))
+            }
         }
     }
 
     async fn reconcile(&self, kind: &Arc<dyn Kind>) -> End {
         match kind_calls::call(kind, &self.context, KindCall::Reconcile).await {
             Ok(()) => End::Release,
-            Err(failure) => self.retry_or_fail(failure),
+            Err(failure) => self.retry_if_left(failure),
         }
     }
 
@@ -128,16 +130,11 @@ impl TaskRun {
         }
     }
 
-    /// Rolls back what the task wrote before it becomes FAILED by `failure`.
-    pub(super) async fn fail(&self, kind: &Arc<dyn Kind>, failure: Failure) -> Option<End> {
+    /// Rolls back what the task wrote before it becomes FAILED by `error`.
+    pub(super) async fn fail(&self, kind: &Arc<dyn Kind>, error: TaskError) -> Option<End> {
         match self.roll_back(kind_calls::call(kind, &self.context, KindCall::Fail)).await? {
-            Ok(()) => Some(End::Fail(failure.into())),
-            Err(rollback) if self.is_last_rollback(&rollback) => Some(self.left_behind(failure, &rollback)),
-            // A client can terminate the task while it waits.
-            Err(rollback) if self.task.state == State::Finishing => {
-                Some(self.remake(Failure { retry: rollback.retry.without_limit(), ..rollback }))
-            }
-            Err(rollback) => Some(self.retry(rollback)),
+            Ok(()) => Some(End::Fail(error)),
+            Err(rollback) => Some(self.not_rolled_back(error, rollback)),
         }
     }
 

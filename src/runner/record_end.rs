@@ -8,7 +8,7 @@ use crate::access::Caller;
 use crate::database::until_available;
 use crate::store;
 use crate::task::change::End;
-use crate::task::{Author, ControlRequest, Refusal, RetryPolicy, State, Task};
+use crate::task::{Author, ControlRequest, Refusal, RetryPolicy, Task, TaskError};
 
 /// Number of failed rollbacks in a row after which a task is FAILED with what it wrote.
 const ROLLBACK_ATTEMPTS: u32 = 8;
@@ -17,9 +17,8 @@ const ROLLBACK_ATTEMPTS: u32 = 8;
 const REPEATED: &str = "Deleting the task attempts it again.";
 
 impl TaskRun {
-    /// Returns the end that a failure leads to: another attempt, or FAILED after too many in a row. The task decides, as it is
-    /// when the end is written.
-    pub(super) fn retry_or_fail(&self, failure: Failure) -> End {
+    /// Returns the end that a failure leads to: another attempt while any is left. The task decides, as it is when the end is written.
+    pub(super) fn retry_if_left(&self, failure: Failure) -> End {
         let retry = failure.retry;
         End::Retry(failure.into(), retry, self.retry_policy())
     }
@@ -30,12 +29,6 @@ impl TaskRun {
         End::Remake(failure.into(), retry, self.retry_policy())
     }
 
-    /// Returns true if no attempt follows this failure of a task that no other run has.
-    pub(super) fn is_last(&self, failure: &Failure) -> bool {
-        let (failures, now) = (self.task.failures + 1, self.runner.0.clock.now());
-        self.retry_policy().next_attempt(failure.retry, failures, now).is_none()
-    }
-
     /// Returns the end after a failed rollback of a terminated task: another attempt, or FAILED.
     pub(super) fn rollback_failed(&self, failure: Failure) -> End {
         self.warn(Some(&failure), "rollback failed");
@@ -44,18 +37,12 @@ impl TaskRun {
         End::RollbackFailed(Failure { message, ..failure }.into(), retry, self.rollback_policy(0))
     }
 
-    /// Returns the end of a task that fails, and whose rollback failed too.
-    pub(super) fn left_behind(&self, failure: Failure, rollback: &Failure) -> End {
-        self.warn(Some(rollback), "rollback failed");
-        let message = format!("{failure} Then the rollback failed: {rollback} {REPEATED}");
-        End::Fail(Failure { message, ..failure }.into())
-    }
-
-    /// Returns true if no attempt follows this failure to roll back a task that fails.
-    pub(super) fn is_last_rollback(&self, rollback: &Failure) -> bool {
-        let settings = &self.runner.0.settings;
-        let policy = self.rollback_policy(settings.retry_limit);
-        policy.next_attempt(rollback.retry, self.task.failures + 1, self.runner.0.clock.now()).is_none()
+    /// Returns the end of a task that fails by `error`, and whose rollback failed too: another attempt, or FAILED.
+    pub(super) fn not_rolled_back(&self, error: TaskError, rollback: Failure) -> End {
+        self.warn(Some(&rollback), "rollback failed");
+        let (retry, policy) = (rollback.retry, self.rollback_policy(self.runner.0.settings.retry_limit));
+        let message = format!("{rollback} {REPEATED}");
+        End::NotRolledBack(error, Failure { message, ..rollback }.into(), retry, policy)
     }
 
     /// Returns the policy of rollbacks, after that many failures of the run.
@@ -68,35 +55,29 @@ impl TaskRun {
         RetryPolicy { backoff: settings.retry_backoff, limit: settings.retry_limit }
     }
 
-    /// Returns the end that leads to another attempt, however many failed.
-    pub(super) fn retry(&self, failure: Failure) -> End {
-        // In other states the log line of the transition has the error.
-        if self.task.state == State::Finishing {
-            self.warn(Some(&failure), "publishing failed; retrying");
-        }
-        self.retry_or_fail(Failure { retry: failure.retry.without_limit(), ..failure })
-    }
-
-    /// Writes the end to the store, retrying while it is unavailable. A run with values that the store can never hold fails. Returns
-    /// the task as stored, or None if this run lost its lease.
+    /// Writes the end to the store, retrying while it is unavailable. If no attempt is left, or the run has values that the store can
+    /// never hold, it is rolled back and fails. Returns the task as stored, or None if this run lost its lease.
     pub(super) async fn record_end(&self, kind: &Arc<dyn Kind>, end: End) -> Option<Arc<Task>> {
-        match self.write_end(end).await {
-            Ok(stored) => stored,
-            Err(unstorable) => {
-                let failure = self.context.discard_checkpoint(&unstorable);
-                let end = self.fail(kind, failure).await?;
-                self.write_end(end).await.unwrap_or_else(|error| {
-                    self.warn(Some(&error), "could not record the end of the run; the task is released with the lease");
-                    None
-                })
+        let error = match (self.write_end(&end).await, end) {
+            (Ok(stored), _) => return stored,
+            (Err(store::Error::Refused(Refusal::NoAttemptLeft)), End::Retry(error, ..) | End::Remake(error, ..)) => {
+                error
             }
-        }
+            (Err(unstorable), _) => self.context.discard_checkpoint(&unstorable).into(),
+        };
+        let end = self.fail(kind, error).await?;
+        self.write_end(&end).await.unwrap_or_else(|error| {
+            self.warn(Some(&error), "could not record the end of the run; the task is released with the lease");
+            None
+        })
     }
 
     /// Writes the end to the store, retrying while it is unavailable.
-    async fn write_end(&self, end: End) -> Result<Option<Arc<Task>>, store::Error> {
+    async fn write_end(&self, end: &End) -> Result<Option<Arc<Task>>, store::Error> {
         let attempt = async || match self.try_write_end(end.clone()).await {
-            Err(error @ store::Error::Unstorable(_)) => Ok(Err(error)),
+            Err(error @ (store::Error::Unstorable(_) | store::Error::Refused(Refusal::NoAttemptLeft))) => {
+                Ok(Err(error))
+            }
             outcome => outcome.map(Ok),
         };
         until_available(attempt, |error| self.log_unavailable(error)).await

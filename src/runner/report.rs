@@ -2,10 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinHandle;
-
 use super::kind::{Failure, StopReason};
-use crate::spawn::spawn;
+use crate::spawn::{JoinHandle, spawn};
 use crate::store::{Durability, LastReport};
 use crate::task::Progress;
 

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use super::drive::{RunPermit, TaskRun};
 use super::kind::{Kind, StopReason};
 use super::kind_calls::panic_failure;
 use super::reservations::ActivePermit;
-use crate::spawn::spawn;
+use crate::spawn::{JoinHandle, spawn};
 use crate::task::ResultFile;
 use crate::task::Retry;
 use crate::task::change::End;
@@ -44,12 +43,12 @@ impl TaskRun {
                 self.log_lease_lost("lease lost; stopping run without further writes");
                 None
             }
-            StopReason::Failed(failure) if failure.retry == Retry::Never => self.fail(kind, failure).await,
+            StopReason::Failed(failure) if failure.retry == Retry::Never => self.fail(kind, failure.into()).await,
             StopReason::Failed(failure) => {
                 if failure.retry == Retry::Elsewhere {
                     self.runner.0.full_disk.note_failure(&self.runner.0.files.scratch).await;
                 }
-                Some(self.retry_or_fail(failure))
+                Some(self.retry_if_left(failure))
             }
         }
     }

@@ -73,6 +73,9 @@ pub enum Refusal {
     /// The lifecycle table does not allow the change.
     #[error(transparent)]
     Illegal(#[from] Illegal),
+    /// The run failed as often as it may. It rolls back what it wrote, and then the task fails.
+    #[error("No attempt is left.")]
+    NoAttemptLeft,
     /// A newer claim has the task. The run must stop without another write.
     #[error("Lease lost: a newer run has the task.")]
     LeaseLost,
@@ -107,9 +110,9 @@ pub enum End {
     Done,
     /// The task fails permanently. It is rolled back already.
     Fail(TaskError),
-    /// The run failed. The task is retried, or fails if no attempt is left.
+    /// The run failed. The task is retried. Refused if no attempt is left.
     Retry(TaskError, Retry, RetryPolicy),
-    /// The result cannot be published as it is. The run makes it again, or the task fails if no attempt is left.
+    /// The result cannot be published as it is. The run makes it again. Refused if no attempt is left.
     Remake(TaskError, Retry, RetryPolicy),
     /// The run stopped as requested.
     Release,
@@ -117,6 +120,9 @@ pub enum End {
     RolledBack,
     /// The rollback of a terminated task failed. It is repeated, or the task fails if no attempt is left.
     RollbackFailed(TaskError, Retry, RetryPolicy),
+    /// The task fails by the first error, but its rollback failed with the second. That is repeated, or the task fails with what
+    /// it wrote if no attempt is left.
+    NotRolledBack(TaskError, TaskError, Retry, RetryPolicy),
 }
 
 impl Task {
@@ -276,6 +282,9 @@ impl Task {
             End::Retry(error, retry, policy) => self.retry(Event::Retry, error, (retry, policy), request),
             End::Remake(error, retry, policy) => self.retry(Event::Remake, error, (retry, policy), request),
             End::RollbackFailed(error, retry, policy) => self.rollback_failed(error, (retry, policy), request),
+            End::NotRolledBack(error, rollback, retry, policy) => {
+                self.not_rolled_back(error, rollback, (retry, policy), request)
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use pausa::store::{Filter, Page};
+use pausa::store::{Error, Filter, Page};
 use pausa::task::change::End;
 use pausa::task::{Refusal, Retry, RetryPolicy, State, TaskError, Verb};
 
@@ -131,8 +131,13 @@ pub async fn progress_since_the_claim_counts_when_the_limit_of_attempts_is_reach
     let waits = store.end(&claimed, last, End::Retry(error.clone(), Retry::Limited, limited), request()).await.unwrap();
     assert_eq!((waits.state, waits.failures), (State::Scheduled, 1));
     let claimed = again(4).await;
-    let failed = end(&store, &claimed, End::Retry(error.clone(), Retry::Limited, limited)).await;
-    assert_eq!((failed.state, failed.error.as_ref()), (State::Failed, Some(&error)), "the second without progress");
+    let refused = store.end(&claimed, None, End::Retry(error.clone(), Retry::Limited, limited), request()).await;
+    let refused = refused.expect_err("the second without progress");
+    assert!(matches!(refused, Error::Refused(Refusal::NoAttemptLeft)), "{refused}");
+    let unchanged = store.get(caller(), task.id).await.unwrap().unwrap();
+    assert_eq!((unchanged.state, unchanged.failures), (State::Running, 1), "it is rolled back before it fails");
+    let failed = end(&store, &claimed, End::Fail(error.clone())).await;
+    assert_eq!((failed.state, failed.error.as_ref()), (State::Failed, Some(&error)));
 }
 
 pub async fn progress_resets_the_count_of_failures(test_store: &TestStore) {

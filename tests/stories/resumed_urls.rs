@@ -5,6 +5,7 @@ use std::io::Write;
 
 use serde_json::json;
 
+use crate::chaos::folder::is_tidy;
 use crate::harness::csv;
 use crate::harness::origin::{Origin, Script};
 use crate::harness::server::Server;
@@ -13,7 +14,15 @@ const START: &str = "mutation($input: StartImportInput!) { startImport(input: $i
 
 /// Starts an import from `origin`, and kills the server in the middle. Starts it again without what it downloaded, after `change`.
 async fn lose_the_copy(origin: &Origin, change: impl FnOnce(&mut Script)) -> (Server, String) {
-    let mut server = Server::with(&[("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true")]).await;
+    lose_the_copy_with(&[], origin, change).await
+}
+
+async fn lose_the_copy_with(
+    settings: &[(&str, &str)],
+    origin: &Origin,
+    change: impl FnOnce(&mut Script),
+) -> (Server, String) {
+    let mut server = Server::with(&[settings, &[("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true")]].concat()).await;
     let input = json!({ "source": { "url": origin.url }, "dataset": "rows", "maxRowsPerSecond": 20_000 });
     let id = server.data(START, json!({ "input": input })).await["startImport"]["id"].as_str().unwrap().to_owned();
     server.until_done(&id, 30_000).await;
@@ -94,4 +103,17 @@ async fn a_file_that_vanished_fails_and_says_so() {
     let message = "The server of the URL responded with 404 Not Found.";
     assert_eq!(error, json!({ "code": "BAD_USER_INPUT", "message": message }));
     assert_eq!(server.rows("rows").await, None, "rolled back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_stays_broken_fails_the_import_after_its_attempts_and_nothing_is_left() {
+    let file = csv::wide(100_000, 3);
+    let origin = Origin::start(script(file.into_bytes())).await;
+    let few = [("PAUSA_RETRY_LIMIT", "3"), ("PAUSA_RETRY_BACKOFF_SECONDS", "0.05")];
+    let broken = |script: &mut Script| script.head = Some("HTTP/1.1 503 Service Unavailable".to_owned());
+    let (server, id) = lose_the_copy_with(&few, &origin, broken).await;
+    server.until(&id, "FAILED").await;
+    let failed = server.task(&id).await;
+    assert_eq!((&failed["error"]["code"], &failed["attempt"]), (&json!("UNAVAILABLE"), &json!(3)), "{failed}");
+    is_tidy(&server, &[], &[]);
 }

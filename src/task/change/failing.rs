@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{ControlRequest, End, Refusal};
+use super::{ControlRequest, Refusal};
 use crate::task::{Event, Retry, RetryPolicy, State, StateChange, Task, TaskError};
 
 impl Task {
@@ -30,6 +30,23 @@ impl Task {
         self.fail(Event::RollbackFailed, error, request)
     }
 
+    /// A task that fails is rolled back first, again while attempts are left.
+    pub(super) fn not_rolled_back(
+        &mut self,
+        error: TaskError,
+        rollback: TaskError,
+        (retry, policy): (Retry, RetryPolicy),
+        request: &ControlRequest,
+    ) -> Result<Option<StateChange>, Refusal> {
+        if self.next_attempt(retry, policy, request.at).is_none() {
+            let message = format!("{} Then the rollback failed: {}", error.message, rollback.message);
+            return self.fail(Event::Fail, TaskError { message, ..error }, request);
+        }
+        // A client can terminate the task while it waits.
+        let event = if self.state == State::Finishing { Event::Remake } else { Event::Retry };
+        self.retry(event, rollback, (retry, policy), request)
+    }
+
     /// Returns when the task is attempted again after a failure at `now`. None if no attempt is left.
     fn next_attempt(&self, retry: Retry, policy: RetryPolicy, now: Timestamp) -> Option<Timestamp> {
         policy.next_attempt(retry, self.times(retry) + 1, now)
@@ -47,9 +64,7 @@ impl Task {
         (retry, policy): (Retry, RetryPolicy),
         request: &ControlRequest,
     ) -> Result<Option<StateChange>, Refusal> {
-        let Some(due_at) = self.next_attempt(retry, policy, request.at) else {
-            return self.end(End::Fail(error), request);
-        };
+        let due_at = self.next_attempt(retry, policy, request.at).ok_or(Refusal::NoAttemptLeft)?;
         let error = error.storable();
         if retry.is_wait() {
             self.waits += 1;
