@@ -9,6 +9,7 @@ mod filter;
 mod kinds;
 mod limits;
 mod nodes;
+mod pace;
 mod query;
 mod server_nodes;
 mod subscription;

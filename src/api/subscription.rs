@@ -1,7 +1,6 @@
 //! The subscriptions. All subscribers of a node share one snapshot of each change.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::{Context, ID, Subscription};
 use futures_util::stream::{self, Stream};
@@ -12,14 +11,12 @@ use super::changes::Subscriber;
 use super::counts::{CountTopics, TaskCount};
 use super::filter::TaskFilter;
 use super::kinds::TaskObject;
+use super::pace::Pace;
 use crate::access::Caller;
 use crate::gql::error::{self, Result};
 use crate::metrics::Subscribed;
 use crate::state::AppState;
 use crate::task::Task;
-
-/// Minimum time between two updates of one task to one subscriber.
-const MIN_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Maximum tasks that a subscription begins with.
 const MAX_INITIAL: u32 = 500;
@@ -103,7 +100,7 @@ struct ProgressStream {
     first: Option<Arc<Task>>,
     changes: watch::Receiver<Arc<Task>>,
     sent_version: i64,
-    last_sent: Option<Instant>,
+    pace: Pace,
     subscribed: Subscribed,
 }
 
@@ -112,7 +109,8 @@ fn progress_stream(
     changes: watch::Receiver<Arc<Task>>,
     subscribed: Subscribed,
 ) -> impl Stream<Item = TaskObject> {
-    let progress = ProgressStream { sent_version: now.version, first: Some(now), changes, last_sent: None, subscribed };
+    let progress =
+        ProgressStream { sent_version: now.version, first: Some(now), changes, pace: Pace::default(), subscribed };
     stream::unfold(Some(progress), |progress| async move {
         let mut progress = progress?;
         let task = progress.next().await?;
@@ -129,14 +127,14 @@ impl ProgressStream {
         }
         let sent = self.sent_version;
         self.changes.wait_for(|task| task.version > sent).await.ok()?;
-        if let Some(last) = self.last_sent {
+        if let Some(earliest) = self.pace.earliest() {
             let finished = self.changes.wait_for(|task| task.state.is_final());
             // The final state is sent without delay.
-            let _ = tokio::time::timeout_at(last + MIN_INTERVAL, finished).await;
+            let _ = tokio::time::timeout_at(earliest, finished).await;
         }
         let task = Arc::clone(&self.changes.borrow_and_update());
         self.sent_version = task.version;
-        self.last_sent = Some(Instant::now());
+        self.pace.sent(Instant::now());
         Some(task)
     }
 }
