@@ -1,7 +1,8 @@
 //! Receives the events of other nodes. Each node also receives its own beat, so it notices a connection that delivers nothing. What other
 //! nodes send is no proof that the connection works both ways.
 //!
-//! While no connection works, the node receives a [`Received::Gap`] every second: it then reads from the store what it needs to know.
+//! While no connection works, or the node waits for its beat for longer than a second, it receives a [`Received::Gap`] every second: it
+//! then reads from the store what it needs to know.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,8 +24,11 @@ use crate::spawn::spawn;
 /// Maximum number of received events that wait to be handled.
 const BUFFER: usize = 1024;
 
-/// Interval of beats, and of gaps while the node receives nothing.
-const BEAT: Duration = Duration::from_secs(1);
+/// Interval of beats.
+const BEAT: Duration = Duration::from_millis(500);
+
+/// Interval of gaps while the node receives nothing, and of attempts to connect.
+const GAP: Duration = Duration::from_secs(1);
 
 /// Maximum time to connect, and to send a beat. Channels have shorter limits, and then say what is wrong.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -75,7 +79,7 @@ pub fn poll(clock: &Clock) -> RemoteEvents {
                 return;
             }
             since = now;
-            sleep(BEAT).await;
+            sleep(GAP).await;
         }
     });
     receiver
@@ -106,12 +110,12 @@ impl Listener {
                     Ok(stream) => return stream,
                     Err(error) => tracing::debug!(%error, "event channel still unavailable"),
                 }
-                sleep(BEAT).await;
+                sleep(GAP).await;
             }
         });
         loop {
             self.gap().await?;
-            if let Ok(stream) = timeout(BEAT, &mut connected).await {
+            if let Ok(stream) = timeout(GAP, &mut connected).await {
                 return Ok(stream);
             }
         }
@@ -141,8 +145,11 @@ impl Listener {
                     if pulse.is_lost(Instant::now()) {
                         return Ok(ChannelError::Failed(format!("this node did not receive its own message for {SILENCE:?}")));
                     }
+                    if pulse.is_late(Instant::now()) {
+                        self.gap().await?;
+                    }
                     let now = self.clock.now();
-                    if let Some(error) = send_beat(&mut *stream, &own).await {
+                    if let Some(error) = self.send_beat(&mut *stream, &own).await? {
                         return Ok(error);
                     }
                     pulse.sent(Instant::now());
@@ -164,6 +171,22 @@ impl Listener {
         }
     }
 
+    /// Sends a beat. Returns the failure, if there is one. Reports a gap every second meanwhile: a server that does not answer may deliver
+    /// nothing.
+    async fn send_beat(&mut self, stream: &mut dyn EventStream, own: &str) -> Result<Option<ChannelError>, Dropped> {
+        let mut sent = pin!(timeout(SEND_LIMIT, stream.send(own)));
+        loop {
+            match timeout(GAP, &mut sent).await {
+                Ok(Ok(sent)) => return Ok(sent.err()),
+                Ok(Err(_)) => {
+                    let text = format!("a message could not be sent within {SEND_LIMIT:?}");
+                    return Ok(Some(ChannelError::Failed(text)));
+                }
+                Err(_) => self.gap().await?,
+            }
+        }
+    }
+
     /// Reports that events since the last received ones may be lost.
     async fn gap(&mut self) -> Result<(), Dropped> {
         let now = self.clock.now();
@@ -181,14 +204,6 @@ impl Listener {
 async fn connect(channel: &dyn EventChannel) -> Result<Box<dyn EventStream>, ChannelError> {
     let late = |_| Err(ChannelError::Failed(format!("no connection within {CONNECT_LIMIT:?}")));
     timeout(CONNECT_LIMIT, channel.subscribe()).await.unwrap_or_else(late)
-}
-
-/// Sends a beat. Returns the failure, if there is one.
-async fn send_beat(stream: &mut dyn EventStream, own: &str) -> Option<ChannelError> {
-    match timeout(SEND_LIMIT, stream.send(own)).await {
-        Ok(sent) => sent.err(),
-        Err(_) => Some(ChannelError::Failed(format!("a message could not be sent within {SEND_LIMIT:?}"))),
-    }
 }
 
 #[cfg(test)]

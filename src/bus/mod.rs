@@ -14,6 +14,7 @@ mod broadcast;
 mod channel;
 mod follow;
 pub mod listener;
+mod lost_since;
 pub mod postgres;
 pub mod progress;
 pub mod publisher;
@@ -21,7 +22,6 @@ mod pulse;
 pub mod redis;
 mod running;
 mod sent_versions;
-mod uncertain;
 mod watches;
 pub mod wire;
 
@@ -36,9 +36,9 @@ pub use follow::ChangePosition;
 
 use crate::task::{State, Task, TaskChange, TaskId};
 use broadcast::Broadcast;
+use lost_since::LostSince;
 use progress::ReportedProgress;
 use publisher::Publisher;
-use uncertain::Uncertain;
 use watches::Watches;
 
 /// A change of a task, as nodes announce it to each other.
@@ -135,7 +135,8 @@ pub struct Bus {
     watches: Watches,
     broadcast: Broadcast,
     publisher: Arc<OnceLock<Publisher>>,
-    uncertain: Arc<Uncertain>,
+    /// Changes that this process may have made without knowing it.
+    uncertain: Arc<LostSince>,
 }
 
 impl Bus {
@@ -160,8 +161,8 @@ impl Bus {
         }
     }
 
-    /// Announces that this process may have changed tasks since then without knowing it: a write failed, and it is unknown if its commit
-    /// did. All nodes read from the store what they need to know.
+    /// Announces that tasks may have changed since then without an event: a write failed, and it is unknown if its commit did, or a node
+    /// died. All nodes read from the store what they need to know.
     pub fn publish_uncertain(&self, since: Timestamp) {
         if let Some(publisher) = self.publisher.get() {
             publisher.publish_lost(since);

@@ -2,17 +2,18 @@
 //!
 //! Events that could not be sent are replaced by one message: the other nodes then read from the store what they need to know.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
+use super::ChangeEvent;
 use super::channel::ChannelError;
+use super::lost_since::LostSince;
 use super::redis::RedisSender;
 use super::wire::{self, Message};
-use super::{ChangeEvent, lock};
 use crate::clock::Clock;
 use crate::spawn::spawn;
 
@@ -26,41 +27,27 @@ const RETRY: Duration = Duration::from_secs(1);
 #[derive(Clone)]
 pub struct Publisher {
     queue: mpsc::Sender<QueuedEvent>,
-    lost: LostSince,
+    /// Events that the other nodes do not know to be lost.
+    lost: Arc<LostSince>,
     clock: Clock,
 }
 
 /// An event, and when it was announced.
 type QueuedEvent = (Timestamp, ChangeEvent);
 
-/// The time since which events of this node are lost. None if the other nodes know of all losses.
-#[derive(Clone, Default)]
-struct LostSince(Arc<Mutex<Option<Timestamp>>>);
-
-impl LostSince {
-    fn note(&self, at: Timestamp) {
-        let mut since = lock(&self.0);
-        *since = Some(since.map_or(at, |since| since.min(at)));
-    }
-
-    fn take(&self) -> Option<Timestamp> {
-        lock(&self.0).take()
-    }
-}
-
 /// The other end of the queue.
 struct PublisherLoop {
     sender: RedisSender,
     source: String,
-    lost: LostSince,
+    lost: Arc<LostSince>,
 }
 
 impl Publisher {
     /// Sends events as those of the process `source`, until the last clone is dropped.
     pub fn start(sender: RedisSender, source: &str, clock: Clock) -> Publisher {
         let (queue, events) = mpsc::channel(QUEUE);
-        let lost = LostSince::default();
-        let sending = PublisherLoop { sender, source: source.to_owned(), lost: lost.clone() };
+        let lost = Arc::<LostSince>::default();
+        let sending = PublisherLoop { sender, source: source.to_owned(), lost: Arc::clone(&lost) };
         spawn(sending.run(events));
         Publisher { queue, lost, clock }
     }
@@ -73,7 +60,7 @@ impl Publisher {
         }
     }
 
-    /// Reports to the other nodes, before the next event, that events of changes since then are lost.
+    /// Reports to the other nodes, before the next event, that events of changes since then are lost. Never waits.
     pub fn publish_lost(&self, since: Timestamp) {
         self.lost.note(since);
     }
@@ -81,21 +68,32 @@ impl Publisher {
 
 impl PublisherLoop {
     async fn run(mut self, mut events: mpsc::Receiver<QueuedEvent>) {
+        let lost = Arc::clone(&self.lost);
         loop {
-            if let Some(since) = self.lost.take()
-                && let Err(error) = self.send(&Message::Lost { since: Some(since) }).await
-            {
-                tracing::debug!(%error, "could not send that events are lost; retrying");
-                self.lost.note(since);
-                sleep(RETRY).await;
-                continue;
+            // The others receive the loss of events before the next event.
+            tokio::select! {
+                biased;
+                since = lost.next() => self.send_lost(since).await,
+                event = events.recv() => match event {
+                    Some(event) => self.send_event(event).await,
+                    None => return,
+                },
             }
-            let Some((at, event)) = events.recv().await else { return };
-            if let Err(error) = self.send(&Message::Event(event)).await {
-                // The others receive the loss of events first.
-                tracing::warn!(%error, "could not send changes to other nodes; they read them from the store");
-                self.lost.note(at);
-            }
+        }
+    }
+
+    async fn send_lost(&mut self, since: Timestamp) {
+        if let Err(error) = self.send(&Message::Lost { since: Some(since) }).await {
+            tracing::debug!(%error, "could not send that events are lost; retrying");
+            self.lost.note(since);
+            sleep(RETRY).await;
+        }
+    }
+
+    async fn send_event(&mut self, (at, event): QueuedEvent) {
+        if let Err(error) = self.send(&Message::Event(event)).await {
+            tracing::warn!(%error, "could not send changes to other nodes; they read them from the store");
+            self.lost.note(at);
         }
     }
 

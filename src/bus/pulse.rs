@@ -7,6 +7,9 @@ use tokio::time::Instant;
 /// Time after which a connection that has not returned a beat is closed.
 pub const SILENCE: Duration = Duration::from_secs(3);
 
+/// Time after which a beat that has not returned is late: the connection may deliver nothing.
+const LATE: Duration = Duration::from_secs(1);
+
 /// The beats of a node on one connection.
 #[derive(Default)]
 pub struct Pulse {
@@ -23,6 +26,11 @@ impl Pulse {
     /// Records that a beat returned.
     pub fn came_back(&mut self) {
         self.unheard = None;
+    }
+
+    /// Returns true if a beat is late.
+    pub fn is_late(&self, now: Instant) -> bool {
+        self.unheard.is_some_and(|sent| now - sent >= LATE)
     }
 
     /// Returns true if no beat has returned for too long.
@@ -45,9 +53,10 @@ mod tests {
         pulse.came_back();
         assert!(!pulse.is_lost(at(200)), "a node that was busy has sent nothing meanwhile");
         (200..203).for_each(|second| pulse.sent(at(second)));
+        assert!(!pulse.is_late(at(200)) && pulse.is_late(at(201)));
         assert!(!pulse.is_lost(at(202)));
         assert!(pulse.is_lost(at(203)));
         pulse.came_back();
-        assert!(!pulse.is_lost(at(203)));
+        assert!(!pulse.is_lost(at(203)) && !pulse.is_late(at(203)));
     }
 }

@@ -13,7 +13,7 @@ use super::channel::{ChannelError, EventChannel, EventStream};
 use crate::redis_server::{Connected, RedisFailure, RedisServer, SharedConnection};
 
 /// Number of sent messages after which a connection checks that its server is still the one to use.
-const CHECK: u32 = 5;
+const CHECK: u32 = 10;
 
 /// The channel of a task store at Redis.
 #[derive(Clone)]

@@ -46,7 +46,7 @@ pub fn refuse(problem: &UploadError) -> Response {
             let fault = cause.downcast_ref::<io::Error>().map(FileFault::of);
             if fault == Some(FileFault::Unavailable) {
                 tracing::warn!(error = %cause, "could not store an upload: file store unavailable");
-            } else if !of_store.is_some_and(store::Error::is_outage) {
+            } else if !of_store.is_some_and(store::Error::is_unavailable) {
                 tracing::error!(error = %cause, "could not store an upload");
             }
             let full = fault == Some(FileFault::Full);

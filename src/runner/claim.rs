@@ -38,6 +38,7 @@ pub(super) async fn run_claim_loop(runner: Runner) {
     while !inner.ending.is_cancelled() {
         let begin = Instant::now();
         if let Err(error) = claim_long(&runner, &mut state).await {
+            inner.unanswered_claims.notify_one();
             // Not `until_available`: a wake-up or a shutdown ends the wait for the next attempt.
             log_failure!(error, %error, "store unavailable; retrying to claim tasks");
         }
@@ -55,6 +56,7 @@ pub(super) async fn run_claim_loop(runner: Runner) {
 
 /// Claims what may wait, as far as is known without asking the store.
 async fn claim_long(runner: &Runner, state: &mut ClaimState) -> Result<(), store::Error> {
+    let _claims = runner.0.claims.read().await;
     let work = &runner.0.wakeups.work;
     let polls = Instant::now() >= state.poll;
     if polls {

@@ -2,10 +2,11 @@
 //!
 //! - [`kind`]: what a kind implements; [`context`]: what its run may use; [`report`]: its progress
 //! - [`drive`]: the way of a claimed task: [`run_kind`] -> [`record_end`] -> [`kind_calls`]
-//! - loops of a node: [`claim`] (with [`claim_wakeup`]), [`short`] (with [`reservations`]), [`lease`] (with [`node_lease`] and [`warnings`]), [`schedule`], [`retention`], [`uploads`], [`purge`]
+//! - loops of a node: [`claim`] (with [`claim_wakeup`] and [`adoption`]), [`short`] (with [`reservations`]), [`lease`] (with [`node_lease`] and [`warnings`]), [`schedule`], [`retention`], [`uploads`], [`purge`]
 //! - [`full_disk`]: other nodes run tasks while the disk is full; [`sweep`]: deletes files that no task needs
 //! - [`registry`]: signals to the runs of this node; [`events`]: what changes of tasks trigger; [`transitions`]: their log lines
 
+mod adoption;
 mod claim;
 mod claim_wakeup;
 pub mod context;
@@ -41,7 +42,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, RwLock, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -134,6 +135,10 @@ struct RunnerInner {
     registry: Arc<Registry>,
     wakeups: Wakeups,
     slots: Arc<Semaphore>,
+    /// Locked for reading from a claim until its runs are registered.
+    claims: RwLock<()>,
+    /// Notified of claims whose answers were lost.
+    unanswered_claims: Notify,
     full_disk: FullDisk,
     reservations: Arc<Reservations>,
     /// Permits of purges.
@@ -216,6 +221,8 @@ impl Runner {
             registry: Arc::clone(&wakeups.registry),
             wakeups,
             slots,
+            claims: RwLock::default(),
+            unanswered_claims: Notify::new(),
             full_disk: FullDisk::default(),
             reservations,
             purging: Arc::new(Semaphore::new(purge::AT_ONCE)),
@@ -240,6 +247,7 @@ impl Runner {
         spawn_tracked(&self.0.loops, schedule::run_schedule_loop(self.clone()));
         spawn_tracked(&self.0.loops, short::run_short_task_loop(self.clone()));
         spawn_tracked(&self.0.loops, claim::run_claim_loop(self.clone()));
+        spawn_tracked(&self.0.loops, adoption::run_adoption_loop(self.clone()));
         spawn_tracked(&self.0.loops, purge::run_purge_loop(self.clone()));
         spawn_tracked(&self.0.loops, sweep::run_sweep_loop(self.clone()));
         if let Some(age) = self.0.settings.retention {

@@ -37,7 +37,10 @@ pub(super) async fn run_short_task_loop(runner: Runner) {
         // Not raced against the shutdown: each claimed task is registered and runs.
         let next = until_available(
             || claim_due(&runner, begin - last),
-            |error| log_failure!(error, %error, "store unavailable; retrying to claim short tasks that are due"),
+            |error| {
+                inner.unanswered_claims.notify_one();
+                log_failure!(error, %error, "store unavailable; retrying to claim short tasks that are due");
+            },
         )
         .await;
         last = begin;
@@ -60,6 +63,7 @@ async fn claim_due(runner: &Runner, since_last: Duration) -> Result<Option<Times
     if inner.ending.is_cancelled() {
         return Ok(None);
     }
+    let _claims = inner.claims.read().await;
     inner.wakeups.short.clear();
     let next = inner.store.next_short(&inner.claimant).await?;
     let now = inner.clock.now();
@@ -100,6 +104,7 @@ async fn claim_some(runner: &Runner, now: Timestamp, due: DueWindow, limit: usiz
     runner.start_runs(claimed, &lease, |task| RunPermit::Short(inner.reservations.reserve(key_of(task)))).await
 }
 
-fn key_of(task: &Task) -> &str {
+/// Returns the concurrency key of a short task.
+pub(super) fn key_of(task: &Task) -> &str {
     task.concurrency_key.as_deref().unwrap_or_default()
 }

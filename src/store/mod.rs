@@ -85,7 +85,8 @@ use write::{Committed, Write, WriteFn};
 /// Called with each change that this process made, after its commit.
 pub type OnChange = Arc<dyn Fn(&TaskChange) + Send + Sync>;
 
-/// Called after a write that failed, and that may have been committed all the same. The argument is the time since it began.
+/// Called if other nodes may not know of changes: after a write that failed, and that may have been committed all the same, and after the
+/// death of another node. The argument is the time since the write began, or since the last heartbeat of that node.
 pub type OnUncertain = Arc<dyn Fn(Duration) + Send + Sync>;
 
 /// The task store. Clones share one set of connections.

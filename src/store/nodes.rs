@@ -116,11 +116,11 @@ impl Store {
         })
     }
 
-    /// Removes a node that holds no task from the list of nodes.
+    /// Removes a node that holds no task from the list of nodes. If it holds one, its lease ends later, and others take the task.
     #[tracing::instrument(target = "otlp.store", name = "store.leave", skip_all)]
     pub async fn leave(&self, id: &str) -> Result<(), Error> {
         let id = id.to_owned();
-        self.execute(move || sqlx::query(sql::DELETE_NODE).bind(id.clone())).await.map(drop)
+        self.execute(move || sqlx::query(sql::LEAVE).bind(id.clone())).await.map(drop)
     }
 
     /// Claims at most `limit` queued tasks, oldest first. Claims none for a node that is not listed.
@@ -156,16 +156,29 @@ impl Store {
         Ok(row.map(|row| row.try_get("label")).transpose()?)
     }
 
-    /// Releases the tasks of nodes whose lease has ended. A task whose nodes died more than `limit` times in a row fails.
+    /// Returns the tasks that the node with this ID owns.
+    #[tracing::instrument(target = "otlp.store", name = "store.owned", skip_all)]
+    pub async fn owned(&self, id: &str) -> Result<Vec<Arc<Task>>, Error> {
+        let rows = self.read(sqlx::query(self.sql.owned.clone()).bind(id.to_owned()).fetch_all(&self.pool)).await?;
+        Ok(rows.iter().map(|row| Ok(Arc::new(row::task(row)?))).collect::<sqlx::Result<_>>()?)
+    }
+
+    /// Releases the tasks of nodes whose lease has ended. A task whose nodes died more than `limit` times in a row fails. The events of
+    /// the last changes of these nodes may be lost, so they are reported as uncertain.
     #[tracing::instrument(target = "otlp.store", name = "store.rescue", skip_all)]
     pub async fn rescue(&self, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
-        self.commit(Write::transaction((DeadNodes::LeaseEnded, now, limit), rescue)).await
+        let write = Write::transaction((DeadNodes::LeaseEnded, now, limit), rescue);
+        let Rescued { tasks, last_beat } = self.commit(write).await?;
+        if let Some(last_beat) = last_beat {
+            (self.on_uncertain)(Duration::try_from(last_beat.duration_until(now)).unwrap_or_default());
+        }
+        Ok(tasks)
     }
 
     /// Releases the tasks of all listed nodes. Only for a store to which no other process can write.
     #[tracing::instrument(target = "otlp.store", name = "store.rescue_all", skip_all)]
     pub async fn rescue_all(&self, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
-        self.commit(Write::transaction((DeadNodes::All, now, limit), rescue)).await
+        Ok(self.commit(Write::transaction((DeadNodes::All, now, limit), rescue)).await?.tasks)
     }
 }
 
@@ -175,23 +188,32 @@ enum DeadNodes {
     All,
 }
 
+/// Outcome of a rescue.
+struct Rescued {
+    /// The released tasks.
+    tasks: Vec<Arc<Task>>,
+    /// The earliest of the last heartbeats of the dead nodes. None if there are none.
+    last_beat: Option<Timestamp>,
+}
+
 async fn rescue(
     conn: &mut AnyConnection,
     sql: &Sql,
     (dead, now, limit): &(DeadNodes, Timestamp, u32),
-) -> sqlx::Result<Committed<Vec<Arc<Task>>>> {
+) -> sqlx::Result<Committed<Rescued>> {
     let query = match dead {
         DeadNodes::LeaseEnded => sql.dialect.bind_now(sqlx::query(sql.dead_nodes.clone()), *now),
         DeadNodes::All => sqlx::query(sql.all_nodes.clone()),
     };
-    let mut released = Vec::new();
+    let (mut released, mut last_beat) = (Vec::new(), None);
     for row in query.fetch_all(&mut *conn).await? {
         let node = NodeIdentity { id: row.try_get("id")?, name: row.try_get("label")? };
+        last_beat = last_beat.into_iter().chain([row::moment(&row, "beat_at")?]).min();
         released.extend(expire_node(conn, sql, &node, *now, *limit).await?);
     }
-    let mut released = Committed::of(released);
-    notices::add(conn, sql, &mut released.changes).await?;
-    Ok(released)
+    let Committed { value: tasks, mut changes } = Committed::of(released);
+    notices::add(conn, sql, &mut changes).await?;
+    Ok(Committed { value: Rescued { tasks, last_beat }, changes })
 }
 
 /// Releases the tasks of a node whose lease ended, and removes it from the list of nodes.

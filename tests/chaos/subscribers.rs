@@ -1,17 +1,23 @@
 //! Subscribers at a node that loses the events of the other one, its store, or both: they are told what happened meanwhile.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+use pausa::clock::Clock;
 use serde_json::{Value, json};
 
 use super::two_nodes::TwoNodes;
 use crate::harness::csv;
 use crate::harness::postgres::Postgres;
-use crate::harness::proxy::{Proxy, Upstream};
+use crate::harness::proxy::{Proxy, Traffic, Upstream};
 use crate::harness::redis::Redis;
 use crate::harness::server::Server;
 use crate::harness::watch::Watch;
 use crate::store::test_store::TestStore;
+
+/// Maximum time in which the subscribers of a node learn what happened after its connections were lost without a reset. It takes some
+/// three seconds. A node that never notices the loss takes minutes, or forever.
+const NOTICED: Duration = Duration::from_secs(10);
 
 const CHANGES: &str = "subscription($progress: Boolean!) {
     taskChanges(initial: 10, progress: $progress) { id state progress { done } } }";
@@ -124,6 +130,29 @@ async fn all_are_told_what_ended_while_listen_and_the_store_were_cut() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn all_are_told_what_ended_while_redis_was_cut() {
     the_bus_is_cut_while_three_tasks_end(Cut::start(true).await).await;
+}
+
+/// Packets of the connections of node `b` are dropped, and no side is told. New connections work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watchers_at_a_node_that_is_deaf_on_half_open_connections_see_a_pause_in_time() {
+    let cut = Cut::start(false).await;
+    let (ids, mut watches) = cut.watched().await;
+    cut.store.set(Traffic::Drop);
+    cut.store.set(Traffic::Pass);
+    let begin = Clock::monotonic();
+    assert_eq!(cut.two.a.control("pause", &ids[0]).await, "PAUSED");
+    watches[0].until(|task| task["state"] == "PAUSED").await;
+    let watched = begin.elapsed();
+    for all in &mut watches[3..] {
+        all.until(|task| task["id"] == *ids[0] && task["state"] == "PAUSED").await;
+    }
+    println!(
+        "half-open: PAUSED is seen after {watched:?}, by the subscribers of all tasks after {:?}",
+        begin.elapsed()
+    );
+    assert!(begin.elapsed() < NOTICED, "{:?}", begin.elapsed());
+    cut.end(&ids).await;
+    all_are_told(&ids, watches).await;
 }
 
 /// Redis says that the tasks ended, and node `b` cannot read them.

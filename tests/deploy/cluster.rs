@@ -74,7 +74,7 @@ async fn take_the_tour(server: &Server) {
 }
 
 /// Calls through the proxy until `done`. Each call must be answered. Returns their number.
-async fn call_until(done: Arc<AtomicBool>, url: String) -> usize {
+pub async fn call_until(done: Arc<AtomicBool>, url: String) -> usize {
     let (mut calls, operation) = (0, json!({ "query": "{ server { version } }" }));
     let mut connection = PlainConnection::open(&url).await.unwrap();
     while !done.load(Ordering::Relaxed) {

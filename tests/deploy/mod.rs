@@ -3,9 +3,11 @@
 mod cluster;
 mod compose;
 mod draining;
+mod handover;
 mod health;
 mod kubernetes;
 mod manifests;
+mod many_tasks;
 mod migrations;
 pub mod objects;
 mod rolling;

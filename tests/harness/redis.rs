@@ -105,20 +105,25 @@ impl Redis {
 
     /// Runs a command. Returns the answer as the protocol has it.
     pub async fn command(&self, command: &str) -> String {
-        let mut connection = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        self.try_command(command).await.unwrap()
+    }
+
+    /// The same for a server that may close the connection, as one that becomes a replica.
+    async fn try_command(&self, command: &str) -> std::io::Result<String> {
+        let mut connection = TcpStream::connect(("127.0.0.1", self.port)).await?;
         let lines = format!("AUTH open-sesame\r\n{command}\r\n");
-        connection.write_all(lines.as_bytes()).await.unwrap();
+        connection.write_all(lines.as_bytes()).await?;
         // The server answers what it has read, and closes. A sentinel knows no QUIT.
-        connection.shutdown().await.unwrap();
+        connection.shutdown().await?;
         let mut answers = String::new();
-        tokio::time::timeout(PATIENCE, connection.read_to_string(&mut answers)).await.unwrap().unwrap();
-        answers.strip_prefix("+OK\r\n").unwrap_or_else(|| panic!("{answers}")).to_owned()
+        tokio::time::timeout(PATIENCE, connection.read_to_string(&mut answers)).await.unwrap()?;
+        Ok(answers.strip_prefix("+OK\r\n").unwrap_or_else(|| panic!("{answers}")).to_owned())
     }
 
     /// Runs the command again and again until the answer contains `expected`.
     pub async fn until(&self, command: &str, expected: &str) {
         let answered = async {
-            while !self.command(command).await.contains(expected) {
+            while !self.try_command(command).await.is_ok_and(|answer| answer.contains(expected)) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };

@@ -4,6 +4,7 @@ mod clocks;
 mod deaths;
 mod frozen;
 mod kinds;
+mod lost;
 mod namesakes;
 mod outages;
 mod paused;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pausa::clock::Clock;
 use serde_json::json;
 
-use super::{ANSWER, Proxied, until_ready, warnings};
+use super::{ANSWER, Proxied, nothing_is_left, until_ready, warnings};
 use crate::harness::csv;
 use crate::harness::proxy::Traffic;
 use crate::harness::server::{PATIENCE, Server};
@@ -59,6 +59,7 @@ async fn a_worker_recovers_from_half_open_connections_and_its_tasks_go_on() {
     assert!(ready < READY_AGAIN && goes_on < GOES_ON, "{ready:?} {goes_on:?}");
     let done = server.until(&id, "COMPLETED").await;
     assert_eq!(done["progress"]["done"], ROWS);
+    nothing_is_left(&proxied.postgres.url(), &server, &[]).await;
     assert_eq!(csv::cells(&server.exported("people").await), csv::cells(csv::people(ROWS).as_bytes()));
 
     proxied.proxy.set(Traffic::Drop);
@@ -95,6 +96,7 @@ async fn an_export_goes_on_after_its_connections_were_lost() {
     eprintln!("half-open: the export of {ROWS} rows completed after {:?}", begin.elapsed());
     let file = server.get(&format!("/download/{id}")).await.bytes().await.unwrap();
     assert_eq!(csv::cells(&file), csv::cells(csv::people(ROWS).as_bytes()));
+    nothing_is_left(&proxied.postgres.url(), &server, &[id]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -166,6 +168,7 @@ async fn imports_go_on_soon_after_a_restart_and_the_log_has_one_line() {
     let done = server.until(&id, "COMPLETED").await;
     assert_eq!(done["progress"]["done"], ROWS);
     assert_eq!(server.rows("people").await, Some(ROWS as u64));
+    nothing_is_left(&proxied.postgres.url(), &server, &[]).await;
     assert_eq!(csv::cells(&server.exported("people").await), csv::cells(csv::people(ROWS).as_bytes()));
     assert_eq!(server.terminate().await, Some(0));
     let log = log.await.unwrap();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
-use super::Proxied;
+use super::{Proxied, nothing_is_left};
 use crate::harness::csv;
 use crate::harness::server::{PATIENCE, Server};
 use crate::harness::watch::Watch;
@@ -54,7 +54,9 @@ impl Published {
         self.run("ROLLBACK").await;
     }
 
+    /// Checks that the dataset has all rows, and that nothing else is left.
     async fn is_exact(&self, dataset: &str) {
+        nothing_is_left(&self.proxied.postgres.url(), &self.server, &[]).await;
         let file = self.server.exported(dataset).await;
         assert_eq!(csv::cells(&file), csv::cells(csv::people(ROWS).as_bytes()));
     }

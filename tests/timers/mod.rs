@@ -7,6 +7,7 @@ mod controls;
 mod hosts;
 mod kills;
 mod notices;
+mod outages;
 mod sending;
 mod shutdown;
 

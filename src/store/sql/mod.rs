@@ -67,7 +67,8 @@ pub struct Sql {
 }
 
 /// IDs and names of nodes.
-const NODE_NAMES: &str = "SELECT name AS id, COALESCE(label, name) AS label FROM nodes";
+const NODE_NAMES: &str =
+    "SELECT name AS id, COALESCE(label, name) AS label, COALESCE(beat_at, lease_until) AS beat_at FROM nodes";
 
 /// Counts waiting tasks, at most $1.
 pub const WAITING: &str = "SELECT COUNT(*) AS n FROM \
@@ -76,6 +77,8 @@ pub const HISTORY: &str = "SELECT from_state, to_state, at, by_whom, reason FROM
     WHERE task_id = $1 ORDER BY version DESC LIMIT 500";
 pub const NODE_NAME: &str = "SELECT COALESCE(label, name) AS label FROM nodes WHERE name = $1";
 pub const DELETE_NODE: &str = "DELETE FROM nodes WHERE name = $1";
+pub const LEAVE: &str =
+    "DELETE FROM nodes WHERE name = $1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE owner = $1 LIMIT 1)";
 pub const ADD_UPLOAD: &str = "INSERT INTO uploads (id, name, metadata, size, sha256, created_at, used_at) \
     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 pub const UPLOADS: &str = "SELECT id, name, metadata, size, sha256, created_at, used_at FROM uploads";

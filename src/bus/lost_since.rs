@@ -1,4 +1,4 @@
-//! Writes whose outcome this process does not know.
+//! The time since which events or changes are lost, until somebody replaces them.
 
 use std::sync::Mutex;
 
@@ -7,22 +7,22 @@ use tokio::sync::Notify;
 
 use super::lock;
 
-/// The time since which this process may have changed tasks without knowing it.
+/// The time since which something is lost. None if nothing is.
 #[derive(Default)]
-pub(super) struct Uncertain {
+pub(super) struct LostSince {
     since: Mutex<Option<Timestamp>>,
     noted: Notify,
 }
 
-impl Uncertain {
-    /// Notes that changes since then are uncertain.
+impl LostSince {
+    /// Notes a loss since that time.
     pub fn note(&self, since: Timestamp) {
         let mut known = lock(&self.since);
         *known = Some(known.map_or(since, |known| known.min(since)));
         self.noted.notify_one();
     }
 
-    /// Waits until changes are uncertain. Returns since when. May be dropped without losing a note.
+    /// Waits until something is lost. Returns since when. May be dropped without losing a note.
     pub async fn next(&self) -> Timestamp {
         loop {
             if let Some(since) = lock(&self.since).take() {
