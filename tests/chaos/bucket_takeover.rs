@@ -9,6 +9,7 @@ use super::folder::{is_exact, same_cells};
 use super::two_nodes::{roles, runner, taken_over};
 use crate::harness::csv;
 use crate::harness::origin::{Origin, Script};
+use crate::harness::s3::LoggedRequest;
 use crate::harness::server::Server;
 use crate::harness::watch::Watch;
 
@@ -67,9 +68,23 @@ async fn an_import_from_the_bucket_goes_on_at_the_checkpoint() {
     let done = two.a.until_done(&id, 20_000).await["progress"]["done"].as_u64().unwrap();
     let (here, there) = roles(&mut two.a, &mut two.b, &id).await;
     here.kill().await;
+    let before = two.bucket.log().await.len();
     taken_over(there, &id, 1, done).await;
     there.until(&id, "COMPLETED").await;
     is_exact(there, "people", &file).await;
+    // The other node reads the header, and then only what follows the checkpoint.
+    let of_file = |request: &LoggedRequest| request.key.contains(&upload) && !request.key.ends_with("manifest");
+    let log = two.bucket.log().await.split_off(before);
+    let read: Vec<_> = log.iter().filter(|request| request.method == "GET" && of_file(request)).collect();
+    let [header, rest] = &read[..] else { panic!("{read:?}") };
+    assert_eq!(header.first_byte(), Some(0), "{header:?}");
+    begins_after(&file, rest.first_byte().unwrap(), done);
+}
+
+/// Asserts that `from` is a checkpoint, at the end of a row: after its CR, or after both. `done` rows were committed before it.
+fn begins_after(file: &str, from: usize, done: u64) {
+    let rows = csv::cells(&file.as_bytes()[..from]).len() as u64 - 1;
+    assert!(file[..from].ends_with(['\r', '\n']) && rows >= done, "from {from}, after {rows} rows");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,11 +102,16 @@ async fn a_paused_export_goes_on_at_another_node_with_the_same_bytes() {
     let done = paused["progress"]["done"].as_u64().unwrap();
     assert!((1..30_000).contains(&done), "{paused}");
     here.kill().await;
+    let before = two.bucket.log().await.len();
     there.control("resume", &id).await;
-    // The other node begins where this one stopped: an export that began again would report fewer rows.
     there.until(&id, "COMPLETED").await;
     let task = there.task(&id).await;
     assert_ne!(runner(&task), runner(&paused));
+    // The other node begins where this one stopped: it fetches the last rows, which are too few for a part. An export that began again
+    // would not.
+    let log = two.bucket.log().await.split_off(before);
+    let tails = log.iter().filter(|request| request.method == "GET" && request.key.contains(&format!("{id}/tail-")));
+    assert_eq!(tails.count(), 1, "{log:?}");
     let bytes = there.get(&format!("/download/{id}")).await.bytes().await.unwrap();
     assert!(bytes == file.as_bytes(), "every byte is as without an interruption");
     let again = slow_export(there, 2_000).await;
@@ -104,20 +124,29 @@ async fn a_paused_export_goes_on_at_another_node_with_the_same_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_export_of_a_node_that_dies_is_exact() {
+async fn an_export_of_a_node_that_dies_goes_on_after_its_last_part() {
     let mut two = TwoWithBucket::start(&[]).await;
-    let file = csv::people(30_000);
+    // Two parts.
+    let file = csv::wide(250_000, 8);
     let upload = two.a.upload(&*file).await;
     let import = two.a.import(&upload, json!({ "dataset": "people" })).await;
     two.a.until(&import, "COMPLETED").await;
-    let id = slow_export(&two.a, 8_000).await;
-    two.b.until_done(&id, 1).await;
+    let id = slow_export(&two.a, 60_000).await;
+    // So many rows are durable once the first part is.
+    two.b.until_done(&id, 100_000).await;
     let (here, there) = roles(&mut two.a, &mut two.b, &id).await;
     here.kill().await;
+    let before = two.bucket.log().await.len();
     there.until(&id, "COMPLETED").await;
     let task = there.task(&id).await;
     assert_eq!(task["attempt"], 1, "{task}");
     same_cells(&there.get(&format!("/download/{id}")).await.bytes().await.unwrap(), &file);
+    // Each node sent one part of the upload. A node that began again would send the first part again.
+    let log = two.bucket.log().await;
+    let parts = |log: &[LoggedRequest]| -> Vec<_> {
+        log.iter().filter(|request| request.key.contains(&id)).filter_map(LoggedRequest::part_number).collect()
+    };
+    assert_eq!((parts(&log[..before]), parts(&log[before..])), (vec![1], vec![2]));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -181,7 +210,5 @@ async fn an_import_from_a_url_of_a_node_that_dies_requests_the_rest_by_range() {
     let ranges: Vec<_> = requests.iter().map(range).collect();
     let [None, Some(range)] = &ranges[..] else { panic!("{ranges:?}") };
     let from: usize = range.strip_prefix("bytes=").and_then(|range| range.strip_suffix('-')).unwrap().parse().unwrap();
-    // The checkpoint is at the end of a row: after its CR, or after both.
-    let rows = file[..from].matches('\r').count() as u64 - 1;
-    assert!(file[..from].ends_with(['\r', '\n']) && rows >= done, "from {from}, after {rows} rows");
+    begins_after(&file, from, done);
 }

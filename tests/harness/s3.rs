@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, Weak};
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Access key of the server, and its secret.
@@ -75,6 +76,30 @@ pub enum Fault {
     LoseAnswer,
 }
 
+/// A request for an object of a bucket.
+#[derive(Clone, Debug, Deserialize)]
+pub struct LoggedRequest {
+    pub method: String,
+    pub key: String,
+    /// Header Range, or nothing.
+    pub range: String,
+    /// Query of the URL, or nothing.
+    pub query: String,
+}
+
+impl LoggedRequest {
+    /// Returns the first byte of the range.
+    pub fn first_byte(&self) -> Option<usize> {
+        self.range.strip_prefix("bytes=")?.split_once('-')?.0.parse().ok()
+    }
+
+    /// Returns the number of the part that the request sends to a multipart upload.
+    pub fn part_number(&self) -> Option<u32> {
+        let number = self.query.split('&').find_map(|pair| pair.strip_prefix("partNumber="));
+        number.filter(|_| self.method == "PUT").map(|number| number.parse().unwrap())
+    }
+}
+
 impl Bucket {
     /// Creates a bucket on the shared server.
     pub async fn create() -> Bucket {
@@ -137,6 +162,11 @@ impl Bucket {
         state["requests"][method].as_u64().unwrap_or(0)
     }
 
+    /// Returns all requests so far, also those that met a fault.
+    pub async fn log(&self) -> Vec<LoggedRequest> {
+        serde_json::from_value(self.control(reqwest::Method::GET, "_log", Value::Null).await).unwrap()
+    }
+
     async fn control(&self, method: reqwest::Method, verb: &str, body: Value) -> Value {
         let url = format!("{}/{verb}/{}", self.server.url, self.name);
         let answer = super::client().request(method, url).json(&body).send().await.unwrap();
@@ -167,4 +197,8 @@ async fn the_server_refuses_strangers_and_breaks_on_demand() {
     bucket.mend().await;
     assert_eq!(get().await.unwrap().status(), 403);
     assert_eq!((bucket.objects().await, bucket.keys().await.len(), bucket.requests("GET").await), (0, 0, 9));
+    super::client().get(&url).header("range", "bytes=7-").send().await.unwrap();
+    let log = bucket.log().await;
+    let last = log.last().unwrap();
+    assert_eq!((log.len(), &*last.method, &*last.key, last.first_byte()), (10, "GET", "key", Some(7)));
 }

@@ -3,7 +3,7 @@
 It prints its port and ends when its standard input ends. Each bucket has its own faults:
 PUT /_faults/BUCKET with {"kind": "500" | "slow_down" | "hang" | "lose_answer" | "full", "method": ..., "key": ..., "times": ...};
 DELETE /_faults/BUCKET clears them. PUT /_bucket/BUCKET creates a bucket. GET /_state/BUCKET returns its keys, the number of its
-unfinished multipart uploads and the requests so far.
+unfinished multipart uploads and the number of requests so far. GET /_log/BUCKET returns these requests.
 """
 
 import collections
@@ -26,6 +26,7 @@ KEY, SECRET = os.environ["S3_KEY"], os.environ["S3_SECRET"]
 ACCOUNT = "123456789012"
 
 faults, requests, lock = {}, collections.Counter(), threading.RLock()
+log = collections.defaultdict(list)
 changed = threading.Condition()
 
 
@@ -114,6 +115,8 @@ def control(environ, body, respond):
                 "multiparts": len(kept.multiparts),
                 "requests": {name.split(" ", 1)[1]: n for name, n in requests.items() if name.startswith(bucket + " ")},
             }
+        elif verb == "_log":
+            answer = log[bucket]
     respond("200 OK", [("Content-Type", "application/json")])
     return [json.dumps(answer).encode()]
 
@@ -142,6 +145,8 @@ class Door:
         with lock:
             requests[f"{bucket} {method}"] += 1
             requests[f"{bucket} {method} part"] += "/part-" in key
+            range_, query = environ.get("HTTP_RANGE", ""), environ.get("QUERY_STRING", "")
+            log[bucket].append({"method": method, "key": key, "range": range_, "query": query})
             fault = fault_of(bucket, method, key)
         if fault == "500":
             return refuse("500 Internal Server Error", "InternalError")
