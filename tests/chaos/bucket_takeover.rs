@@ -19,7 +19,7 @@ const DIGITS: u32 = 2_000_000;
 const MANY_DIGITS: u32 = 5_000_000;
 
 /// Returns the text in the result of a computation.
-async fn digits(server: &Server, id: &str) -> String {
+pub async fn digits(server: &Server, id: &str) -> String {
     let zip = server.get(&format!("/download/{id}")).await.bytes().await.unwrap();
     let mut digits = String::new();
     zip::ZipArchive::new(Cursor::new(zip)).unwrap().by_index(0).unwrap().read_to_string(&mut digits).unwrap();
@@ -45,14 +45,14 @@ async fn paused_at_half(two: &TwoWithBucket, digits_at_least: u32) -> (String, S
 }
 
 /// Deletes what a node keeps of a task that it does not run.
-fn forget_work(server: &Server, id: &str) {
+pub fn forget_work(server: &Server, id: &str) {
     let work = server.folder().join("files/work").join(id);
     if work.exists() {
         std::fs::remove_dir_all(work).unwrap();
     }
 }
 
-async fn slow_export(server: &Server, rate: u32) -> String {
+pub async fn slow_export(server: &Server, rate: u32) -> String {
     let input = json!({ "dataset": "people", "maxRowsPerSecond": rate });
     let query = "mutation($input: StartExportInput!) { startExport(input: $input) { id } }";
     let started = server.data(query, json!({ "input": input })).await;

@@ -1,0 +1,89 @@
+//! SIGTERM of a node with a bucket: what a run has reached is kept for the other node, and the grace is kept whatever the bucket does.
+
+use std::time::Duration;
+
+use pausa::clock::Clock;
+
+use super::bucket_takeover::{digits, forget_work, slow_export};
+use super::buckets::TwoWithBucket;
+use super::folder::same_cells;
+use super::two_nodes::{roles, taken_over};
+use crate::harness::csv;
+use crate::harness::redis::Redis;
+use crate::harness::s3::Fault;
+use crate::harness::server::Server;
+
+/// Digits of a computation that takes seconds after its half.
+const DIGITS: u32 = 5_000_000;
+
+/// Grace of the nodes, in seconds, and the time that a process may take beyond it. The promise is 2 s.
+const GRACE: (&str, &str) = ("PAUSA_SHUTDOWN_GRACE", "3");
+const MAXIMUM: Duration = Duration::from_secs(3 + 5);
+
+/// Ends the node by SIGTERM. Asserts that it keeps its grace.
+async fn ends_in_time(server: &mut Server, what: &str) {
+    let begin = Clock::monotonic();
+    assert!(server.terminate().await.is_some(), "{what}");
+    eprintln!("SIGTERM while {what}: {:?}", begin.elapsed());
+    assert!(begin.elapsed() < MAXIMUM, "{what}: {:?}", begin.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_computation_of_a_node_that_is_stopped_goes_on_from_its_parts_at_the_other() {
+    let mut two = TwoWithBucket::start(&[]).await;
+    let whole = two.a.pi(DIGITS).await;
+    two.a.until(&whole, "COMPLETED").await;
+    let id = two.a.pi(DIGITS).await;
+    let done = two.b.until_done(&id, u64::from(DIGITS) / 2).await["progress"]["done"].as_u64().unwrap();
+    let (here, there) = roles(&mut two.a, &mut two.b, &id).await;
+    forget_work(there, &id);
+    assert_eq!(here.terminate().await, Some(0));
+    let before = two.bucket.requests("GET part").await;
+    // A computation that began again would report less, and progress never goes back.
+    taken_over(there, &id, 0, done).await;
+    there.until(&id, "COMPLETED").await;
+    assert!(two.bucket.requests("GET part").await > before, "the other node fetched the parts");
+    assert!(digits(there, &id).await == digits(there, &whole).await, "every digit is as without an interruption");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_keeps_its_grace_while_the_bucket_hangs() {
+    let mut two = TwoWithBucket::start(&[GRACE]).await;
+    let file = csv::people(30_000);
+    let upload = two.a.upload(&*file).await;
+    let import = two.a.import(&upload, serde_json::json!({ "dataset": "people" })).await;
+    two.a.until(&import, "COMPLETED").await;
+    let whole = two.a.pi(DIGITS).await;
+    two.a.until(&whole, "COMPLETED").await;
+
+    let (pi, export) = (two.a.pi(DIGITS).await, slow_export(&two.a, 2_000).await);
+    two.a.until_done(&pi, u64::from(DIGITS) / 2).await;
+    two.a.until_done(&export, 2_000).await;
+    two.bucket.break_all(Fault::Hang).await;
+    let (a, b) = (&mut two.a, &mut two.b);
+    tokio::join!(ends_in_time(a, "the bucket hangs"), ends_in_time(b, "the bucket hangs"));
+    two.bucket.mend().await;
+    two.a.restart().await;
+    for id in [&pi, &export] {
+        two.a.until(id, "COMPLETED").await;
+        assert_eq!(two.a.task(id).await["attempt"], 0);
+    }
+    assert!(digits(&two.a, &pi).await == digits(&two.a, &whole).await, "every digit is as without an interruption");
+    same_cells(&two.a.get(&format!("/download/{export}")).await.bytes().await.unwrap(), &file);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shutdown_keeps_its_grace_while_redis_is_frozen() {
+    let redis = Redis::start().await;
+    let mut two = TwoWithBucket::start(&[GRACE, ("PAUSA_REDIS_URL", &redis.url())]).await;
+    redis.until_heard_by(2).await;
+    let id = two.a.pi(DIGITS).await;
+    two.b.until_done(&id, 1).await;
+    redis.freeze();
+    let (a, b) = (&mut two.a, &mut two.b);
+    tokio::join!(ends_in_time(a, "Redis is frozen"), ends_in_time(b, "Redis is frozen"));
+    redis.thaw();
+    two.a.restart().await;
+    two.a.until(&id, "COMPLETED").await;
+    assert_eq!(two.a.task(&id).await["attempt"], 0);
+}
