@@ -39,7 +39,7 @@ async fn a_computation_of_a_node_that_is_stopped_goes_on_from_its_parts_at_the_o
     forget_work(there, &id);
     assert_eq!(here.terminate().await, Some(0));
     let before = two.bucket.requests("GET part").await;
-    // A computation that began again would report less, and progress never goes back.
+    // The attempt is not spent, and the progress that was reported does not go back.
     taken_over(there, &id, 0, done).await;
     there.until(&id, "COMPLETED").await;
     assert!(two.bucket.requests("GET part").await > before, "the other node fetched the parts");

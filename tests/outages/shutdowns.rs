@@ -39,7 +39,7 @@ impl Importing {
     }
 
     /// Starts the node again, and terminates the import: nothing of it is left.
-    async fn is_removed(mut self, proxied: &Proxied) {
+    async fn removes_the_import(mut self, proxied: &Proxied) {
         self.server.restart().await;
         until_ready(&self.server, 200).await;
         assert_eq!(self.server.control("terminate", &self.id).await, "TERMINATED");
@@ -57,7 +57,7 @@ async fn a_shutdown_keeps_its_grace_while_the_server_is_stopped() {
     importing.ends_in_time("is stopped").await;
     let again = std::sync::Arc::clone(&proxied.postgres);
     tokio::task::spawn_blocking(move || again.serve()).await.unwrap();
-    importing.is_removed(&proxied).await;
+    importing.removes_the_import(&proxied).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -67,7 +67,7 @@ async fn a_shutdown_keeps_its_grace_while_the_server_is_frozen() {
     proxied.postgres.signal(Signal::STOP);
     importing.ends_in_time("is frozen").await;
     proxied.postgres.signal(Signal::CONT);
-    importing.is_removed(&proxied).await;
+    importing.removes_the_import(&proxied).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,6 +78,6 @@ async fn a_shutdown_keeps_its_grace_while_the_network_stalls_or_drops() {
         proxied.proxy.set(traffic);
         importing.ends_in_time(&format!("has the network {traffic:?}")).await;
         proxied.proxy.set(Traffic::Pass);
-        importing.is_removed(&proxied).await;
+        importing.removes_the_import(&proxied).await;
     }
 }
