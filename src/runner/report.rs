@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use tokio::task::JoinHandle;
+
 use super::kind::{Failure, StopReason};
-use crate::spawn::{JoinHandle, spawn};
+use crate::spawn::spawn;
 use crate::store::{Durability, LastReport};
 use crate::task::Progress;
 

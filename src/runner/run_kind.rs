@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
 use tracing::Instrument;
 
 use super::drive::{RunPermit, TaskRun};
 use super::kind::{Kind, StopReason};
 use super::kind_calls::panic_failure;
 use super::reservations::ActivePermit;
-use crate::spawn::{JoinHandle, spawn};
+use crate::spawn::spawn;
 use crate::task::ResultFile;
 use crate::task::Retry;
 use crate::task::change::End;

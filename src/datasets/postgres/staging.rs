@@ -8,6 +8,7 @@ use std::task::Poll;
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex, Semaphore, oneshot};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::super::identifiers::quoted;
 use super::super::model::to_json;
@@ -18,7 +19,7 @@ use super::flush::WalFlush;
 use super::schema::{create_table, own_table};
 use super::write_slot::{CommitDecision, TableWrite, WriteTarget};
 use super::{fence, listing, rejects, retired};
-use crate::spawn::{AbortOnDropHandle, spawn};
+use crate::spawn::spawn;
 use crate::task::TaskId;
 
 /// Opens, takes over or creates the staging of a task.

@@ -9,12 +9,13 @@ use futures_util::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::client::BucketClient;
 use super::error::{s3_error, unavailable};
 use crate::files::FileFault;
 use crate::files::blobs::ByteStream;
-use crate::spawn::{AbortOnDropHandle, spawn};
+use crate::spawn::spawn;
 
 /// Objects that are requested: the one that is read, and the next one.
 const REQUESTED: usize = 2;

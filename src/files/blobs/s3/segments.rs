@@ -4,12 +4,13 @@ use std::collections::VecDeque;
 use std::io;
 
 use bytes::{Bytes, BytesMut};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::client::BucketClient;
 use super::error::unavailable;
 use super::manifest::{self, UploadSegment};
 use crate::files::blobs::hash_state::HashState;
-use crate::spawn::{AbortOnDropHandle, spawn};
+use crate::spawn::spawn;
 
 /// Bytes of a segment, except the last one.
 pub(super) const SEGMENT: usize = 8 << 20;
