@@ -59,6 +59,20 @@ fn failures_with_progress_between_them_never_end_a_task() {
 }
 
 #[test]
+fn a_run_that_cannot_be_repeated_leaves_a_terminated_task_to_the_rollback() {
+    let mut life = Life::begin();
+    life.run(0, Retry::Limited);
+    let at = life.request().at;
+    life.task.process_due(at).unwrap();
+    life.task.claim(&NodeIdentity { id: "1".into(), name: "a".into() }, at).unwrap();
+    let request = life.request();
+    life.task.control(Verb::Terminate, &request).unwrap();
+    let error = TaskError::new(Code::Unavailable, "a hiccup");
+    life.task.end(End::Retry(error, Retry::Never, POLICY), &request).unwrap();
+    assert_eq!(life.task.state, State::Terminating);
+}
+
+#[test]
 fn a_wait_for_something_unavailable_is_no_failure() {
     let mut life = Life::begin();
     for waits in 1..=9 {

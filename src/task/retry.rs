@@ -32,14 +32,6 @@ impl Retry {
     pub fn is_wait(self) -> bool {
         matches!(self, Retry::UntilAvailable | Retry::Elsewhere)
     }
-
-    /// The same for a step that must succeed in the end, such as a rollback.
-    pub fn without_limit(self) -> Retry {
-        match self {
-            Retry::Never | Retry::Limited => Retry::Unlimited,
-            other => other,
-        }
-    }
 }
 
 /// Settings of retries.
@@ -95,12 +87,5 @@ mod tests {
     fn a_moment_that_the_kind_chose_has_no_limit() {
         let moment = Timestamp::from_second(77).unwrap();
         assert_eq!(delay(Retry::At(moment), 99), Some(77));
-    }
-
-    #[test]
-    fn a_step_that_must_succeed_is_retried_without_limit() {
-        assert_eq!(Retry::Never.without_limit(), Retry::Unlimited);
-        assert_eq!(Retry::Limited.without_limit(), Retry::Unlimited);
-        assert_eq!(Retry::UntilAvailable.without_limit(), Retry::UntilAvailable);
     }
 }

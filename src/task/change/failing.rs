@@ -24,10 +24,11 @@ impl Task {
         (retry, policy): (Retry, RetryPolicy),
         request: &ControlRequest,
     ) -> Result<Option<StateChange>, Refusal> {
-        if self.state == State::Terminating && self.next_attempt(retry, policy, request.at).is_some() {
-            return self.retry(Event::Retry, error, (retry, policy), request);
+        let next = self.next_attempt(retry, policy, request.at).filter(|_| self.state == State::Terminating);
+        match next {
+            Some(due_at) => self.attempt_again(Event::Retry, error, (retry, due_at), request),
+            None => self.fail(Event::RollbackFailed, error, request),
         }
-        self.fail(Event::RollbackFailed, error, request)
     }
 
     /// A task that fails is rolled back first, again while attempts are left.
@@ -38,13 +39,13 @@ impl Task {
         (retry, policy): (Retry, RetryPolicy),
         request: &ControlRequest,
     ) -> Result<Option<StateChange>, Refusal> {
-        if self.next_attempt(retry, policy, request.at).is_none() {
+        let Some(due_at) = self.next_attempt(retry, policy, request.at) else {
             let message = format!("{} Then the rollback failed: {}", error.message, rollback.message);
             return self.fail(Event::Fail, TaskError { message, ..error }, request);
-        }
+        };
         // A client can terminate the task while it waits.
         let event = if self.state == State::Finishing { Event::Remake } else { Event::Retry };
-        self.retry(event, rollback, (retry, policy), request)
+        self.attempt_again(event, rollback, (retry, due_at), request)
     }
 
     /// Returns when the task is attempted again after a failure at `now`. None if no attempt is left.
@@ -57,6 +58,7 @@ impl Task {
         if retry.is_wait() { self.waits } else { self.failures }
     }
 
+    /// A run that failed is repeated while attempts are left. If the task was terminated meanwhile, its rollback follows anyway.
     pub(super) fn retry(
         &mut self,
         event: Event,
@@ -64,7 +66,22 @@ impl Task {
         (retry, policy): (Retry, RetryPolicy),
         request: &ControlRequest,
     ) -> Result<Option<StateChange>, Refusal> {
-        let due_at = self.next_attempt(retry, policy, request.at).ok_or(Refusal::NoAttemptLeft)?;
+        let Some(due_at) = self.next_attempt(retry, policy, request.at) else {
+            return match self.state.next(Event::Fail)? {
+                State::Failed => Err(Refusal::NoAttemptLeft),
+                _ => self.fail(Event::Fail, error, request),
+            };
+        };
+        self.attempt_again(event, error, (retry, due_at), request)
+    }
+
+    fn attempt_again(
+        &mut self,
+        event: Event,
+        error: TaskError,
+        (retry, due_at): (Retry, Timestamp),
+        request: &ControlRequest,
+    ) -> Result<Option<StateChange>, Refusal> {
         let error = error.storable();
         if retry.is_wait() {
             self.waits += 1;
