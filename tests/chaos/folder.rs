@@ -13,14 +13,20 @@ pub fn names(server: &Server, folder: &str) -> Vec<String> {
     names
 }
 
+fn sorted<T: std::fmt::Display>(names: &[T], end: &str) -> Vec<String> {
+    let mut names: Vec<_> = names.iter().map(|name| format!("{name}{end}")).collect();
+    names.sort();
+    names
+}
+
 /// Checks that only the segments of published imports and the results of finished tasks are left.
 pub fn is_tidy(server: &Server, imports: &[&str], results: &[&str]) {
-    let sorted = |names: &[&str], end: &str| {
-        let mut names: Vec<_> = names.iter().map(|name| format!("{name}{end}")).collect();
-        names.sort();
-        names
-    };
     assert_eq!(names(server, "datasets.db-segments"), sorted(imports, ".db"), "segments");
+    has_only_results(server, results);
+}
+
+/// Checks that the files have no more than these results and complete uploads.
+pub fn has_only_results<T: std::fmt::Display>(server: &Server, results: &[T]) {
     assert_eq!(names(server, "files/work"), [] as [&str; 0], "work in progress");
     assert_eq!(names(server, "files/results"), sorted(results, ""), "results");
     assert!(!names(server, "files/uploads").iter().any(|name| name.contains("part")), "unfinished uploads");

@@ -20,7 +20,7 @@ use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use sqlx::{Connection, PgConnection};
 
-use crate::chaos::folder::names;
+use crate::chaos::folder::has_only_results;
 use crate::harness::postgres::Postgres;
 use crate::harness::proxy::Proxy;
 use crate::harness::server::{PATIENCE, Server};
@@ -115,11 +115,7 @@ async fn nothing_is_left(database: &str, server: &Server, results: &[String]) {
             AND tablename NOT IN (SELECT relation FROM pausa_datasets.dataset))";
     let left: i64 = sqlx::query_scalar(sql).fetch_one(&mut connection).await.unwrap();
     assert_eq!(left, 0, "stagings and tables");
-    let mut results = results.to_vec();
-    results.sort();
-    assert_eq!(names(server, "files/work"), [""; 0], "work in progress");
-    assert_eq!(names(server, "files/results"), results, "results");
-    assert!(!names(server, "files/uploads").iter().any(|name| name.contains("part")), "unfinished uploads");
+    has_only_results(server, results);
 }
 
 /// Returns the lines of a log that an outage adds to.
