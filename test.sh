@@ -78,6 +78,8 @@ part 'Licenses and sources of the crates (cargo deny)'
 PATH="$PWD/target/cargo-deny:$PATH" cargo deny --locked --log-level error check --hide-inclusion-graph licenses bans sources
 
 # All stories run in one process, so they share one PostgreSQL.
+# They wait more than they compute, so more of them than cores run at once.
+export RUST_TEST_THREADS=$(($(nproc) * 3 / 2))
 part 'Tests (cargo test)'
 cargo test --locked --workspace --no-run --lib --bins --tests --examples
 cargo_test --workspace --lib --bins --tests --examples

@@ -109,11 +109,11 @@ async fn a_file_that_vanished_fails_and_says_so() {
 async fn a_server_that_stays_broken_fails_the_import_after_its_attempts_and_nothing_is_left() {
     let file = csv::wide(100_000, 3);
     let origin = Origin::start(script(file.into_bytes())).await;
-    let few = [("PAUSA_RETRY_LIMIT", "3"), ("PAUSA_RETRY_BACKOFF_SECONDS", "0.05")];
+    let few = [("PAUSA_RETRY_LIMIT", "1"), ("PAUSA_RETRY_BACKOFF_SECONDS", "0.05")];
     let broken = |script: &mut Script| script.head = Some("HTTP/1.1 503 Service Unavailable".to_owned());
     let (server, id) = lose_the_copy_with(&few, &origin, broken).await;
     server.until(&id, "FAILED").await;
     let failed = server.task(&id).await;
-    assert_eq!((&failed["error"]["code"], &failed["attempt"]), (&json!("UNAVAILABLE"), &json!(3)), "{failed}");
+    assert_eq!((&failed["error"]["code"], &failed["attempt"]), (&json!("UNAVAILABLE"), &json!(1)), "{failed}");
     is_tidy(&server, &[], &[]);
 }
