@@ -235,7 +235,7 @@ async fn request_limiter(
 fn routes(state: &AppState) -> Result<Router, http::InvalidSchema> {
     match state.config.role {
         Role::Worker => Ok(http::worker_routes(state.clone())),
-        Role::All | Role::Api => http::routes(state.clone(), &Api::new(state.clone())),
+        Role::All | Role::Api => http::routes(state.clone(), Api::new(state.clone())),
     }
 }
 

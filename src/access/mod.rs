@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::task::{ANONYMOUS, Author, ControlRequest};
 
-/// The sender of a request. Its fields are private: an edge chooses one of the callers below.
+/// The sender of a request. Made by the functions below alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     author: Author,

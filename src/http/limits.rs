@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use graphql_transport::{CallerLimit, LimitExceeded, OperationLimit};
+use graphql_transport::{LimitExceeded, OperationLimit};
 
 use super::client_address::client_address;
 use super::error_response;
@@ -41,23 +42,21 @@ impl OperationLimit for AddressLimit {
 }
 
 /// Returns the limit of a request's caller. None if requests are not limited.
-fn limit_of(app: &AppState, request: &Request) -> Option<AddressLimit> {
+fn limit_of(app: &AppState, extensions: &Extensions, headers: &HeaderMap) -> Option<AddressLimit> {
     let limiter = app.request_limiter.clone()?;
-    let address = client_address(request.extensions(), request.headers(), &app.config.http.trusted_proxies);
+    let address = client_address(extensions, headers, &app.config.http.trusted_proxies);
     Some(AddressLimit { limiter, address })
 }
 
-/// Gives a GraphQL request the limit of its caller. The transport counts the request, and each operation of a WebSocket.
-pub async fn add_caller_limit(State(app): State<AppState>, mut request: Request, next: Next) -> Response {
-    if let Some(limit) = limit_of(&app, &request) {
-        request.extensions_mut().insert(CallerLimit(Arc::new(limit)));
-    }
-    next.run(request).await
+/// Returns the limit of the caller of a GraphQL request or WebSocket. The transport counts the request, and each operation of a
+/// WebSocket.
+pub fn operation_limit(app: &AppState, request: &Parts) -> Option<Arc<dyn OperationLimit>> {
+    Some(Arc::new(limit_of(app, &request.extensions, &request.headers)?))
 }
 
 /// Counts a request for a file, and refuses it with 429 if its caller must wait.
 pub async fn count_request(State(app): State<AppState>, request: Request, next: Next) -> Response {
-    let admitted = match limit_of(&app, &request) {
+    let admitted = match limit_of(&app, request.extensions(), request.headers()) {
         Some(limit) => limit.admit().await,
         None => Ok(()),
     };

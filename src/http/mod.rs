@@ -9,6 +9,7 @@ mod download;
 mod drain_body;
 mod error_response;
 mod file_response;
+mod graphql;
 mod health;
 mod limits;
 mod metrics;
@@ -34,7 +35,6 @@ use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
-use crate::access::Caller;
 use crate::api::{self, Api};
 use crate::state::AppState;
 pub use graphql_transport::InvalidSchema;
@@ -44,9 +44,9 @@ pub use serve::{ServeSignals, serve};
 ///
 /// # Errors
 /// The schema of the API is invalid.
-pub fn routes(app: AppState, api: &Api) -> Result<Router, InvalidSchema> {
+pub fn routes(app: AppState, api: Api) -> Result<Router, InvalidSchema> {
     let settings = transport_settings(&app);
-    let sink = Arc::new(uploads::GraphqlUploads { app: app.clone(), caller: Caller::anonymous() });
+    let clients = graphql::ApiClients::new(app.clone(), api);
     let cors = cors(&app.config.allowed_origins);
     let files = Router::new()
         .route("/uploads", post(uploads::receive))
@@ -60,9 +60,7 @@ pub fn routes(app: AppState, api: &Api) -> Result<Router, InvalidSchema> {
     let router = Router::new()
         .nest(
             "/graphql",
-            graphql_transport::routes(api.for_caller(Caller::anonymous()), &api::sdl(), sink, settings)?
-                .layer(from_fn_with_state(app.clone(), limits::add_caller_limit))
-                .layer(from_fn(playground::for_browsers)),
+            graphql_transport::routes(clients, &api::sdl(), settings)?.layer(from_fn(playground::for_browsers)),
         )
         .merge(files)
         .layer(cors)

@@ -1,4 +1,4 @@
-//! An executor that checks requests before they run, adds codes to errors, and turns a panic of a resolver into an error.
+//! Checks requests before they run, adds codes to the errors of executors, and turns a panic of a resolver into an error.
 
 use std::{any::Any, panic::AssertUnwindSafe, sync::Arc};
 
@@ -13,19 +13,19 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use super::{
+    client::Client,
     codes,
     document::{Documents, InvalidSchema, Selected},
-    limit::{CallerLimit, LimitExceeded},
+    limit::LimitExceeded,
     observer::{Observer, OperationKind},
     persisted::Texts,
     settings::Settings,
     traced,
 };
 
-/// An executor with the checks of the transport.
+/// The checks of the transport.
 #[derive(Clone)]
-pub struct Admission<E> {
-    inner: E,
+pub struct Admission {
     documents: Arc<Documents>,
     texts: Arc<Texts>,
     observer: Arc<dyn Observer>,
@@ -45,14 +45,14 @@ impl Admitted {
     }
 }
 
-impl<E: Executor> Admission<E> {
-    /// Adds the checks to `inner`, whose schema is `sdl`.
-    pub fn new(inner: E, sdl: &str, settings: &Settings) -> Result<Self, InvalidSchema> {
+impl Admission {
+    /// Creates the checks of requests to executors whose schema is `sdl`.
+    pub fn new(sdl: &str, settings: &Settings) -> Result<Self, InvalidSchema> {
         let (observer, under_way) = (Arc::clone(&settings.observer), settings.sockets.clone());
         let documents = Arc::new(Documents::new(sdl, settings)?);
         let Settings { persisted, persisted_only, persisted_query_bytes, .. } = settings.clone();
         let texts = Arc::new(Texts::new(persisted, persisted_only, persisted_query_bytes));
-        Ok(Self { inner, documents, texts, observer, under_way })
+        Ok(Self { documents, texts, observer, under_way })
     }
 
     /// Returns the documents that requests may name.
@@ -74,12 +74,12 @@ impl<E: Executor> Admission<E> {
         }
     }
 
-    /// Counts a request over HTTP.
+    /// Counts an operation of `client`.
     ///
     /// # Errors
-    /// If its caller must wait.
-    pub async fn count(&self, limit: Option<&CallerLimit>) -> Result<(), LimitExceeded> {
-        let Some(CallerLimit(limit)) = limit else { return Ok(()) };
+    /// If the client must wait.
+    pub async fn count<E>(&self, client: &Client<E>) -> Result<(), LimitExceeded> {
+        let Some(limit) = &client.limit else { return Ok(()) };
         let counted = limit.admit().await;
         if let Err(exceeded) = &counted {
             self.observer.operation(OperationKind::Unknown, &codes::all(&[exceeded.error()]));
@@ -88,14 +88,14 @@ impl<E: Executor> Admission<E> {
     }
 
     /// Counts an operation of a WebSocket and runs it, or gives the error as its only result.
-    pub fn stream_counted(&self, admitted: Admitted, limit: Option<CallerLimit>) -> BoxStream<'static, Response> {
-        if limit.is_none() {
-            return self.stream(admitted);
+    pub fn stream_counted<E: Executor>(&self, client: &Client<E>, admitted: Admitted) -> BoxStream<'static, Response> {
+        if client.limit.is_none() {
+            return self.stream(&client.executor, admitted);
         }
-        let executor = self.clone();
+        let (admission, client) = (self.clone(), client.clone());
         let counted = async move {
-            match executor.count(limit.as_ref()).await {
-                Ok(()) => executor.stream(admitted),
+            match admission.count(&client).await {
+                Ok(()) => admission.stream(&client.executor, admitted),
                 Err(exceeded) => stream::once(ready(Response::from_errors(vec![exceeded.error()]))).boxed(),
             }
         };
@@ -103,21 +103,21 @@ impl<E: Executor> Admission<E> {
     }
 
     /// Runs a query or mutation. A mutation that has begun runs to its end when its client disconnects.
-    pub async fn run(&self, admitted: Admitted) -> Response {
+    pub async fn run<E: Executor>(&self, executor: &E, admitted: Admitted) -> Response {
         let span = traced::span(&admitted.selected);
-        let response = self.executed(admitted).instrument(span.clone()).await;
+        let response = self.executed(executor, admitted).instrument(span.clone()).await;
         traced::answered(&span, &response);
         response
     }
 
-    async fn executed(&self, admitted: Admitted) -> Response {
+    async fn executed<E: Executor>(&self, executor: &E, admitted: Admitted) -> Response {
         let Admitted { request, selected } = admitted;
         let kind = selected.kind();
-        let (inner, observer, documents) =
-            (self.inner.clone(), Arc::clone(&self.observer), Arc::clone(&self.documents));
+        let (executor, observer, documents) =
+            (executor.clone(), Arc::clone(&self.observer), Arc::clone(&self.documents));
         let work = async move {
             let begin = Instant::now();
-            let outcome = AssertUnwindSafe(inner.execute(request)).catch_unwind().await;
+            let outcome = AssertUnwindSafe(executor.execute(request)).catch_unwind().await;
             let response = documents.complete(&selected, codes::coded(outcome.unwrap_or_else(panicked)));
             observer.operation(kind.into(), &codes::all(&response.errors));
             observer.duration(kind.into(), begin.elapsed());
@@ -131,15 +131,15 @@ impl<E: Executor> Admission<E> {
     }
 
     /// Runs an operation of any type as a stream of results.
-    pub fn stream(&self, admitted: Admitted) -> BoxStream<'static, Response> {
+    pub fn stream<E: Executor>(&self, executor: &E, admitted: Admitted) -> BoxStream<'static, Response> {
         if admitted.kind() != OperationType::Subscription {
-            let executor = self.clone();
-            return stream::once(async move { executor.run(admitted).await }).boxed();
+            let (admission, executor) = (self.clone(), executor.clone());
+            return stream::once(async move { admission.run(&executor, admitted).await }).boxed();
         }
         // The span ends with the stream.
         let Admitted { request, selected } = admitted;
         let span = traced::span(&selected);
-        let results = self.inner.execute_stream(request, None);
+        let results = executor.execute_stream(request, None);
         let documents = Arc::clone(&self.documents);
         let mut counting = StreamReport { observer: Arc::clone(&self.observer), kind: selected.kind(), counted: false };
         AssertUnwindSafe(results)

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use async_graphql::{Executor, parser::types::OperationType};
+use async_graphql::parser::types::OperationType;
 use axum::{
+    body::Body,
     extract::{Request, State, WebSocketUpgrade, ws::rejection::WebSocketUpgradeRejection},
-    http::{Method, StatusCode, Uri, header},
+    http::{Method, StatusCode, header, request::Parts},
     response::Response,
 };
 use futures_util::{StreamExt, future::ready, stream};
@@ -13,7 +14,9 @@ use futures_util::{StreamExt, future::ready, stream};
 use super::{
     Transport,
     admission::Admitted,
-    allow, codes,
+    allow,
+    client::{Client, Clients},
+    codes,
     codes::Code,
     csrf,
     document::Documents,
@@ -28,66 +31,67 @@ use super::{
 };
 
 /// Handles a POST.
-pub async fn post<E: Executor>(State(transport): State<Arc<Transport<E>>>, request: Request) -> Response {
+pub async fn post<C: Clients>(State(transport): State<Arc<Transport<C>>>, request: Request) -> Response {
     let accepted = Accepted::from_headers(request.headers());
-    let incoming = match read_post(&transport, accepted, request).await {
+    let (parts, body) = request.into_parts();
+    let client = transport.clients.of_request(&parts);
+    let incoming = match read_post(&transport, &client, accepted, &parts, body).await {
         Ok(incoming) => incoming,
         Err(refusal) => return refusal.answer(accepted.media()),
     };
-    transport.answer(incoming, &Method::POST, accepted).await
+    transport.answer(&client, incoming, &Method::POST, accepted).await
 }
 
 /// Handles a GET: a query in the query string, or the handshake of a WebSocket.
-pub async fn get<E: Executor>(
-    State(transport): State<Arc<Transport<E>>>,
-    uri: Uri,
+pub async fn get<C: Clients>(
+    State(transport): State<Arc<Transport<C>>>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
     request: Request,
 ) -> Response {
     let accepted = Accepted::from_headers(request.headers());
+    let (mut parts, _) = request.into_parts();
     if let Ok(upgrade) = upgrade {
         let allowed = &transport.settings.allowed_origins;
-        return match csrf::check_socket(request.headers(), &uri, allowed) {
-            Ok(()) => ws::open(upgrade, &transport, request.extensions().get().cloned()),
+        return match csrf::check_socket(&parts.headers, &parts.uri, allowed) {
+            Ok(()) => ws::open(upgrade, transport, parts),
             Err(refusal) => refusal.answer(Media::Json),
         };
     }
-    if request.headers().contains_key(header::SEC_WEBSOCKET_KEY) {
+    if parts.headers.contains_key(header::SEC_WEBSOCKET_KEY) {
         let text = "The WebSocket handshake is incomplete.";
         return Refusal::bad_request(text).answer(Media::Json);
     }
-    if let Err(exceeded) = transport.executor.count(request.extensions().get()).await {
+    let client = transport.clients.of_request(&parts);
+    if let Err(exceeded) = transport.admission.count(&client).await {
         return Refusal::too_many_requests(&exceeded).answer(accepted.media());
     }
-    let request = match request::read_get(&mut request.into_parts().0, transport.executor.texts()).await {
+    let request = match request::read_get(&mut parts, transport.admission.texts()).await {
         Ok(request) => request,
         Err(refusal) => return refusal.answer(accepted.media()),
     };
-    let held = RequestUploads::new(Arc::clone(&transport.uploads));
-    let incoming = Incoming { request, held };
-    transport.answer(incoming, &Method::GET, accepted).await
+    let uploads = RequestUploads::new(Arc::clone(&client.uploads));
+    transport.answer(&client, Incoming { request, uploads }, &Method::GET, accepted).await
 }
 
-async fn read_post<E: Executor>(
-    transport: &Transport<E>,
+async fn read_post<C: Clients>(
+    transport: &Transport<C>,
+    client: &Client<C::Executor>,
     accepted: Accepted,
-    request: Request,
+    parts: &Parts,
+    body: Body,
 ) -> Result<Incoming, Refusal> {
-    let (parts, body) = request.into_parts();
-    let settings = &transport.settings;
-    let counted = transport.executor.count(parts.extensions.get()).await;
+    let (settings, texts) = (&transport.settings, transport.admission.texts());
+    let counted = transport.admission.count(client).await;
     let checked = counted
         .map_err(|exceeded| Refusal::too_many_requests(&exceeded))
         .and_then(|()| check_post(&parts.headers, &parts.uri, accepted, settings));
-    let held = RequestUploads::new(Arc::clone(&transport.uploads));
+    let uploads = RequestUploads::new(Arc::clone(&client.uploads));
     match checked {
         Ok(BodyKind::Json) => {
-            let request = request::read_json(body, settings, transport.executor.texts()).await?;
-            Ok(Incoming { request, held })
+            let request = request::read_json(body, settings, texts).await?;
+            Ok(Incoming { request, uploads })
         }
-        Ok(BodyKind::Multipart(boundary)) => {
-            multipart::read_multipart(body, boundary, held, settings, transport.executor.texts()).await
-        }
+        Ok(BodyKind::Multipart(boundary)) => multipart::read_multipart(body, boundary, uploads, settings, texts).await,
         Err(refusal) => {
             source::drain(body.into_data_stream());
             Err(refusal)
@@ -98,7 +102,7 @@ async fn read_post<E: Executor>(
 /// Checks the headers of a POST before its body is read.
 fn check_post(
     headers: &axum::http::HeaderMap,
-    uri: &Uri,
+    uri: &axum::http::Uri,
     accepted: Accepted,
     settings: &super::Settings,
 ) -> Result<BodyKind, Refusal> {
@@ -118,14 +122,20 @@ fn not_acceptable() -> Refusal {
     Refusal::new(StatusCode::NOT_ACCEPTABLE, Code::BadUserInput, text)
 }
 
-impl<E: Executor> Transport<E> {
-    async fn answer(&self, incoming: Incoming, method: &Method, accepted: Accepted) -> Response {
-        let Incoming { request, held } = incoming;
+impl<C: Clients> Transport<C> {
+    async fn answer(
+        &self,
+        client: &Client<C::Executor>,
+        incoming: Incoming,
+        method: &Method,
+        accepted: Accepted,
+    ) -> Response {
+        let Incoming { request, uploads } = incoming;
         let written = (method == Method::GET).then(|| (request.query.clone(), request.operation_name.clone()));
-        let admitted = match self.executor.admit(request) {
+        let admitted = match self.admission.admit(request) {
             Ok(admitted) => admitted,
             Err(errors) => {
-                held.release().await;
+                uploads.release().await;
                 // A mutation by GET is refused as such, valid or not.
                 let kind = written.and_then(|(query, name)| Documents::written_kind(&query, name.as_deref()));
                 if kind.is_some_and(|kind| kind != OperationType::Query && !accepted.wants_events(kind)) {
@@ -139,22 +149,22 @@ impl<E: Executor> Transport<E> {
             }
         };
         let kind = admitted.kind();
-        if let Some(response) = unfit(kind, method, accepted, &held) {
-            held.release().await;
+        if let Some(response) = unfit(kind, method, accepted, &uploads) {
+            uploads.release().await;
             return response;
         }
         if accepted.wants_events(kind) {
-            let results = match held.is_empty() {
-                true => self.executor.stream(admitted),
-                false => stream::once(ready(self.execute(admitted, held).await)).boxed(),
+            let results = match uploads.is_empty() {
+                true => self.admission.stream(&client.executor, admitted),
+                false => stream::once(ready(self.execute(&client.executor, admitted, uploads).await)).boxed(),
             };
             return events::answer(results, &self.settings);
         }
         if kind == OperationType::Subscription {
-            let results = self.executor.stream(admitted);
+            let results = self.admission.stream(&client.executor, admitted);
             return parts::answer(results, accepted.media(), &self.settings);
         }
-        let response = self.execute(admitted, held).await;
+        let response = self.execute(&client.executor, admitted, uploads).await;
         let outcome =
             if codes::is_request_error(&response) { RequestOutcome::RequestError } else { RequestOutcome::Executed };
         negotiate::answer(accepted.media(), outcome, response)
@@ -162,14 +172,19 @@ impl<E: Executor> Transport<E> {
 
     /// Runs a query or mutation. One with files runs to its end even if the client disconnects: only then its uploads are
     /// released.
-    async fn execute(&self, admitted: Admitted, held: RequestUploads) -> async_graphql::Response {
-        if held.is_empty() {
-            return self.executor.run(admitted).await;
+    async fn execute(
+        &self,
+        executor: &C::Executor,
+        admitted: Admitted,
+        uploads: RequestUploads,
+    ) -> async_graphql::Response {
+        if uploads.is_empty() {
+            return self.admission.run(executor, admitted).await;
         }
-        let executor = self.executor.clone();
+        let (admission, executor) = (self.admission.clone(), executor.clone());
         let work = tokio::spawn(async move {
-            let response = executor.run(admitted).await;
-            held.release().await;
+            let response = admission.run(&executor, admitted).await;
+            uploads.release().await;
             response
         });
         work.await.unwrap_or_else(|error| async_graphql::Response::from_errors(vec![codes::internal(&error)]))
@@ -184,14 +199,14 @@ fn needs_post(media: Media) -> Response {
 }
 
 /// Refuses an operation that does not match the method, the files or the Accept header.
-fn unfit(kind: OperationType, method: &Method, accepted: Accepted, held: &RequestUploads) -> Option<Response> {
+fn unfit(kind: OperationType, method: &Method, accepted: Accepted, uploads: &RequestUploads) -> Option<Response> {
     let media = accepted.media();
     // EventSource of browsers sends only GET. Another origin cannot read its events.
     let by_events = kind == OperationType::Subscription && accepted.wants_events(kind);
     if kind != OperationType::Query && !by_events && method == Method::GET {
         return Some(needs_post(media));
     }
-    if !held.is_empty() && kind != OperationType::Mutation {
+    if !uploads.is_empty() && kind != OperationType::Mutation {
         return Some(Refusal::bad_request("Only mutations accept files.").answer(media));
     }
     let readable = match kind {

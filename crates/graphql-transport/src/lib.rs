@@ -2,6 +2,7 @@
 
 mod admission;
 mod cache;
+mod client;
 mod codes;
 mod csrf;
 mod document;
@@ -25,7 +26,6 @@ mod ws;
 
 use std::{any::Any, sync::Arc};
 
-use async_graphql::Executor;
 use axum::{
     Router,
     http::{HeaderValue, StatusCode, header},
@@ -36,8 +36,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use self::{admission::Admission, codes::Code, negotiate::Media, refusal::Refusal};
 pub use self::{
+    client::{Client, Clients},
     document::{InvalidSchema, ScalarCheck},
-    limit::{CallerLimit, LimitExceeded, OperationLimit},
+    limit::{LimitExceeded, OperationLimit},
     observer::{Observer, OperationKind, Unobserved},
     persisted::{InvalidManifest, PersistedDocuments},
     settings::Settings,
@@ -47,29 +48,25 @@ pub use self::{
 };
 
 /// State of the routes.
-struct Transport<E> {
-    executor: Admission<E>,
-    uploads: Arc<dyn UploadSink>,
+struct Transport<C> {
+    clients: C,
+    admission: Admission,
     settings: Settings,
 }
 
-/// Returns the routes of a GraphQL API, to be nested at its path. `sdl` is the schema of the executor, in the schema definition
-/// language. The executor may trust that documents are valid: async-graphql's `ValidationMode::Fast` is enough.
+/// Returns the routes of a GraphQL API, to be nested at its path. `sdl` is the schema of the clients' executors, in the schema
+/// definition language. An executor may trust that documents are valid: async-graphql's `ValidationMode::Fast` is enough.
 ///
-/// Files of multipart requests are streamed into `uploads`. Their variables are set to the IDs that it returns, as strings.
+/// Files of multipart requests are streamed into the uploads of their client. Their variables are set to the IDs that it returns,
+/// as strings.
 /// After `settings.shutdown` is cancelled, WebSockets close with 1001 and multipart streams end with their terminating
 /// boundary. `settings.sockets` tracks the open WebSockets.
 ///
 /// # Errors
 /// The schema is invalid.
-pub fn routes<E: Executor>(
-    executor: E,
-    sdl: &str,
-    uploads: Arc<dyn UploadSink>,
-    settings: Settings,
-) -> Result<Router, InvalidSchema> {
-    let transport = Arc::new(Transport { executor: Admission::new(executor, sdl, &settings)?, uploads, settings });
-    let methods = routing::get(execution::get::<E>).post(execution::post::<E>).fallback(method_not_allowed);
+pub fn routes<C: Clients>(clients: C, sdl: &str, settings: Settings) -> Result<Router, InvalidSchema> {
+    let transport = Arc::new(Transport { clients, admission: Admission::new(sdl, &settings)?, settings });
+    let methods = routing::get(execution::get::<C>).post(execution::post::<C>).fallback(method_not_allowed);
     Ok(Router::new().route("/", methods).with_state(transport).layer(CatchPanicLayer::custom(panic_answer)))
 }
 

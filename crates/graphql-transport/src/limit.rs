@@ -1,27 +1,23 @@
-//! Limits how many operations a caller may start.
+//! Limits how many operations a client may start.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_graphql::ServerError;
 use async_trait::async_trait;
 
 use super::codes::{self, Code};
 
-/// Limit of one caller. The server puts it into the extensions of each request that it limits, as a [`CallerLimit`].
+/// Limit of one client.
 #[async_trait]
 pub trait OperationLimit: Send + Sync {
     /// Counts an operation: a request over HTTP, or one of a WebSocket.
     ///
     /// # Errors
-    /// If the caller must wait.
+    /// If the client must wait.
     async fn admit(&self) -> Result<(), LimitExceeded>;
 }
 
-/// Extension of a request with the limit of its caller. A WebSocket keeps it for its operations.
-#[derive(Clone)]
-pub struct CallerLimit(pub Arc<dyn OperationLimit>);
-
-/// A caller exceeded its limit.
+/// A client exceeded its limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LimitExceeded {
     /// Text for the client.

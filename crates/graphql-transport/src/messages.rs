@@ -39,16 +39,24 @@ impl Protocol {
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum LegacyMessage {
-    ConnectionInit,
-    Start { id: String, payload: Operation },
-    Stop { id: String },
+    ConnectionInit {
+        #[serde(default)]
+        payload: Option<Map<String, Value>>,
+    },
+    Start {
+        id: String,
+        payload: Operation,
+    },
+    Stop {
+        id: String,
+    },
     ConnectionTerminate,
 }
 
 impl From<LegacyMessage> for ClientMessage {
     fn from(message: LegacyMessage) -> ClientMessage {
         match message {
-            LegacyMessage::ConnectionInit => ClientMessage::ConnectionInit { _payload: None },
+            LegacyMessage::ConnectionInit { payload } => ClientMessage::ConnectionInit { payload },
             LegacyMessage::Start { id, payload } => ClientMessage::Subscribe { id, payload },
             LegacyMessage::Stop { id } => ClientMessage::Complete { id },
             LegacyMessage::ConnectionTerminate => ClientMessage::Terminate,
@@ -62,9 +70,9 @@ impl From<LegacyMessage> for ClientMessage {
 pub enum ClientMessage {
     /// Opens the session.
     ConnectionInit {
-        /// Data about the client. Ignored.
-        #[serde(default, rename = "payload")]
-        _payload: Option<Map<String, Value>>,
+        /// Data about the client.
+        #[serde(default)]
+        payload: Option<Map<String, Value>>,
     },
     /// Requests a pong.
     Ping {

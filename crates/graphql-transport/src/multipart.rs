@@ -31,7 +31,7 @@ type FileMap = BTreeMap<String, Vec<String>>;
 pub async fn read_multipart(
     body: Body,
     boundary: String,
-    mut held: RequestUploads,
+    mut uploads: RequestUploads,
     settings: &Settings,
     texts: &Texts,
 ) -> Result<Incoming, Refusal> {
@@ -41,21 +41,21 @@ pub async fn read_multipart(
     let constraints = Constraints::new().size_limit(sizes);
     let unused = source.unused();
     let mut parts = RequestParts { parts: Multipart::with_constraints(source, boundary, constraints), unused };
-    match read_parts(&mut parts, &mut held, settings).await {
-        Ok(operation) => operation_with(operation, held, texts).await,
+    match read_parts(&mut parts, &mut uploads, settings).await {
+        Ok(operation) => operation_with(operation, uploads, texts).await,
         Err(refusal) => {
-            held.release().await;
+            uploads.release().await;
             parts.drain();
             Err(refusal)
         }
     }
 }
 
-async fn operation_with(operation: Operation, held: RequestUploads, texts: &Texts) -> Result<Incoming, Refusal> {
+async fn operation_with(operation: Operation, uploads: RequestUploads, texts: &Texts) -> Result<Incoming, Refusal> {
     match operation.into_request(texts) {
-        Ok(request) => Ok(Incoming { request, held }),
+        Ok(request) => Ok(Incoming { request, uploads }),
         Err(refusal) => {
-            held.release().await;
+            uploads.release().await;
             Err(refusal)
         }
     }
@@ -63,7 +63,7 @@ async fn operation_with(operation: Operation, held: RequestUploads, texts: &Text
 
 async fn read_parts(
     parts: &mut RequestParts,
-    held: &mut RequestUploads,
+    uploads: &mut RequestUploads,
     settings: &Settings,
 ) -> Result<Operation, Refusal> {
     let operations = parts.text("operations").await?;
@@ -76,7 +76,7 @@ async fn read_parts(
             let text = format!("The part \"{name}\" is not in the map, or occurs twice.");
             return Err(Refusal::bad_request(text));
         };
-        let id = store(field, &parts.unused, held).await?;
+        let id = store(field, &parts.unused, uploads).await?;
         for path in &paths {
             if let Some(slot) = slot(&mut operation.variables, path) {
                 *slot = Value::String(id.clone());
@@ -121,12 +121,16 @@ fn slot<'a>(variables: &'a mut Variables, path: &str) -> Option<&'a mut Value> {
 }
 
 /// Streams one file into the sink. Returns its ID.
-async fn store(field: Field<'static>, unused: &Arc<AtomicUsize>, held: &mut RequestUploads) -> Result<String, Refusal> {
+async fn store(
+    field: Field<'static>,
+    unused: &Arc<AtomicUsize>,
+    uploads: &mut RequestUploads,
+) -> Result<String, Refusal> {
     let file_name = field.file_name().map(str::to_owned);
     let broken = Arc::new(AtomicBool::new(false));
     let body = file_body(field, Arc::clone(unused), Arc::clone(&broken));
-    let id = held.sink().store(file_name, body).await.map_err(unstored)?;
-    held.push(id.clone());
+    let id = uploads.sink().store(file_name, body).await.map_err(unstored)?;
+    uploads.push(id.clone());
     if broken.load(Ordering::Relaxed) {
         return Err(unstored(UploadError::CutOff));
     }

@@ -55,7 +55,7 @@ pub struct Incoming {
     /// The request for the executor.
     pub request: Request,
     /// Its stored files.
-    pub held: RequestUploads,
+    pub uploads: RequestUploads,
 }
 
 /// Reads the JSON body of a POST.

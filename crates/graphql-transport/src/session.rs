@@ -1,8 +1,9 @@
 //! State machine of a WebSocket session, for both protocols.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
-use async_graphql::{Executor, Response, ServerError};
+use async_graphql::{Response, ServerError};
+use axum::http::request::Parts;
 use futures_util::{
     StreamExt,
     future::ready,
@@ -10,9 +11,9 @@ use futures_util::{
 };
 
 use super::{
-    admission::Admission,
+    Transport,
+    client::{Client, Clients},
     codes::{self, Code},
-    limit::CallerLimit,
     messages::{ClientMessage, CloseReason, Protocol, ServerMessage},
     request::Operation,
 };
@@ -21,26 +22,32 @@ use super::{
 type Event = (String, Option<Response>);
 
 /// A session. Its operations are polled in turn, so a busy one does not starve others.
-pub struct Session<E> {
+pub struct Session<C: Clients> {
     protocol: Protocol,
-    executor: Admission<E>,
-    max_operations: usize,
-    limit: Option<CallerLimit>,
-    open: bool,
+    transport: Arc<Transport<C>>,
+    sender: Sender<C::Executor>,
     operations: HashMap<String, AbortHandle>,
     events: SelectAll<BoxStream<'static, Event>>,
 }
 
-impl<E: Executor> Session<E> {
-    /// Creates a session that waits for `connection_init`. `limit` is that of its caller.
-    pub fn new(protocol: Protocol, executor: Admission<E>, max_operations: usize, limit: Option<CallerLimit>) -> Self {
+/// Who sends the messages of a session.
+enum Sender<E> {
+    /// Known by its handshake, until `connection_init`.
+    Handshake(Box<Parts>),
+    /// After `connection_init`.
+    Client(Client<E>),
+}
+
+impl<C: Clients> Session<C> {
+    /// Creates a session that waits for `connection_init`.
+    pub fn new(protocol: Protocol, transport: Arc<Transport<C>>, handshake: Parts) -> Self {
         let (operations, events) = (HashMap::new(), SelectAll::new());
-        Self { protocol, executor, max_operations, limit, open: false, operations, events }
+        Self { protocol, transport, sender: Sender::Handshake(Box::new(handshake)), operations, events }
     }
 
     /// Returns true after `connection_init`.
     pub fn is_open(&self) -> bool {
-        self.open
+        matches!(self.sender, Sender::Client(_))
     }
 
     /// Handles a message of the client. Returns the reply.
@@ -51,16 +58,16 @@ impl<E: Executor> Session<E> {
         let message =
             self.protocol.read(text).map_err(|error| CloseReason::new(4400, format!("Invalid message: {error}")))?;
         match message {
-            ClientMessage::ConnectionInit { .. } if self.open => {
-                Err(CloseReason::new(4429, "Too many initialisation requests"))
-            }
-            ClientMessage::ConnectionInit { .. } => {
-                self.open = true;
+            ClientMessage::ConnectionInit { payload } => {
+                let Sender::Handshake(handshake) = &self.sender else {
+                    return Err(CloseReason::new(4429, "Too many initialisation requests"));
+                };
+                let client = self.transport.clients.of_connection(handshake, &payload.unwrap_or_default());
+                self.sender = Sender::Client(client);
                 written(&ServerMessage::ConnectionAck).map(Some)
             }
             ClientMessage::Ping { payload } => written(&ServerMessage::Pong { payload }).map(Some),
             ClientMessage::Pong { .. } => Ok(None),
-            ClientMessage::Subscribe { .. } if !self.open => Err(CloseReason::new(4401, "Unauthorized")),
             ClientMessage::Subscribe { id, payload } => self.subscribe(id, payload),
             ClientMessage::Complete { id } => {
                 self.stop(&id);
@@ -72,7 +79,7 @@ impl<E: Executor> Session<E> {
 
     /// Returns the message to send with each ping: `graphql-ws` has a keep-alive.
     pub fn keep_alive(&self) -> Result<Option<String>, CloseReason> {
-        let wanted = self.protocol == Protocol::Legacy && self.open;
+        let wanted = self.protocol == Protocol::Legacy && self.is_open();
         wanted.then(|| written(&ServerMessage::Ka)).transpose()
     }
 
@@ -103,6 +110,10 @@ impl<E: Executor> Session<E> {
     }
 
     fn subscribe(&mut self, id: String, operation: Operation) -> Result<Option<String>, CloseReason> {
+        let Sender::Client(client) = &self.sender else {
+            return Err(CloseReason::new(4401, "Unauthorized"));
+        };
+        let client = client.clone();
         if id.is_empty() {
             return Err(CloseReason::new(4400, "Invalid message: the id is empty"));
         }
@@ -115,13 +126,14 @@ impl<E: Executor> Session<E> {
         if operation.names_nothing() {
             return Err(CloseReason::new(4400, "Invalid message: the payload has no query"));
         }
-        if self.operations.len() >= self.max_operations {
+        if self.operations.len() >= self.transport.settings.max_operations {
             return self.too_busy(&id);
         }
-        let request = operation.into_request(self.executor.texts()).map_err(|refusal| vec![refusal.into_error()]);
-        match request.and_then(|request| self.executor.admit(request)) {
+        let admission = &self.transport.admission;
+        let request = operation.into_request(admission.texts()).map_err(|refusal| vec![refusal.into_error()]);
+        match request.and_then(|request| admission.admit(request)) {
             Ok(admitted) => {
-                let results = self.executor.stream_counted(admitted, self.limit.clone());
+                let results = admission.stream_counted(&client, admitted);
                 self.start(id, results);
                 Ok(None)
             }
@@ -134,7 +146,10 @@ impl<E: Executor> Session<E> {
     }
 
     fn too_busy(&self, id: &str) -> Result<Option<String>, CloseReason> {
-        let text = format!("Too many operations on this connection: at most {} may run.", self.max_operations);
+        let text = format!(
+            "Too many operations on this connection: at most {} may run.",
+            self.transport.settings.max_operations
+        );
         let error = codes::error(Code::TooBusy, text);
         match self.protocol {
             Protocol::Modern => refusal(id, &[error]).map(Some),

@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-use async_graphql::Executor;
 use axum::{
     Error,
     extract::{
         WebSocketUpgrade,
         ws::{Message, WebSocket},
     },
+    http::request::Parts,
     response::Response,
 };
 use bytes::Bytes;
@@ -23,8 +23,7 @@ use tokio_tungstenite::tungstenite;
 
 use super::{
     Transport,
-    admission::Admission,
-    limit::CallerLimit,
+    client::Clients,
     messages::{CloseReason, Protocol},
     session::Session,
     settings::Settings,
@@ -34,31 +33,26 @@ use super::{
 const BUFFER: usize = 1 << 10;
 
 /// Accepts a WebSocket with the newest protocol that the client offers.
-pub fn open<E: Executor>(upgrade: WebSocketUpgrade, transport: &Transport<E>, limit: Option<CallerLimit>) -> Response {
-    let settings = transport.settings.clone();
-    let executor = transport.executor.clone();
+pub fn open<C: Clients>(upgrade: WebSocketUpgrade, transport: Arc<Transport<C>>, handshake: Parts) -> Response {
+    let settings = &transport.settings;
     upgrade
         .protocols(["graphql-transport-ws", "graphql-ws"])
         .read_buffer_size(BUFFER)
         .max_message_size(settings.max_message_bytes)
         .max_frame_size(settings.max_message_bytes)
         .on_upgrade(move |socket| {
-            let sockets = settings.sockets.clone();
-            sockets.track_future(serve(socket, executor, settings, limit))
+            let sockets = transport.settings.sockets.clone();
+            sockets.track_future(serve(socket, transport, handshake))
         })
 }
 
-async fn serve<E: Executor>(
-    mut socket: WebSocket,
-    executor: Admission<E>,
-    settings: Settings,
-    limit: Option<CallerLimit>,
-) {
+async fn serve<C: Clients>(mut socket: WebSocket, transport: Arc<Transport<C>>, handshake: Parts) {
+    let settings = &transport.settings;
     let protocol = socket.protocol().and_then(|name| Protocol::named(name.to_str().ok()?));
     let closing = match protocol {
         Some(protocol) => {
-            let session = Session::new(protocol, executor, settings.max_operations, limit);
-            converse(&mut socket, session, &settings).await
+            let session = Session::new(protocol, Arc::clone(&transport), handshake);
+            converse(&mut socket, session, settings).await
         }
         None => Some(CloseReason::new(4406, "Subprotocol not acceptable")),
     };
@@ -110,9 +104,9 @@ impl PingState {
 }
 
 /// Serves a session until one side ends it. Returns the Close to send, or None if the client is gone.
-async fn converse<E: Executor>(
+async fn converse<C: Clients>(
     socket: &mut WebSocket,
-    mut session: Session<E>,
+    mut session: Session<C>,
     settings: &Settings,
 ) -> Option<CloseReason> {
     let pulse = PingState::new(settings.ping_interval);
@@ -149,8 +143,8 @@ async fn send(socket: &mut WebSocket, message: Message, settings: &Settings) -> 
     timeout(settings.send_timeout, socket.send(message)).await.ok()?.ok()
 }
 
-fn received<E: Executor>(
-    session: &mut Session<E>,
+fn received<C: Clients>(
+    session: &mut Session<C>,
     message: Result<Message, Error>,
 ) -> Result<Option<Message>, CloseReason> {
     match message {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use graphql_transport::{CallerLimit, LimitExceeded, OperationLimit, Settings};
+use graphql_transport::{LimitExceeded, OperationLimit, Settings};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -29,7 +29,7 @@ impl OperationLimit for Remaining {
 }
 
 async fn serve(admitted: u32) -> Server {
-    let limit = CallerLimit(Arc::new(Remaining(AtomicU32::new(admitted))));
+    let limit = Arc::new(Remaining(AtomicU32::new(admitted)));
     serve_limited(0, Settings::default(), Some(limit)).await
 }
 

@@ -1,5 +1,6 @@
 //! Stories about the transport, told to a real server by HTTP and WebSocket clients.
 
+mod clients;
 mod events;
 mod legacy;
 mod limits;

@@ -12,11 +12,11 @@ use async_graphql::{
     Value,
 };
 use async_trait::async_trait;
+use axum::Router;
 use axum::middleware::{Next, from_fn};
-use axum::{Extension, Router};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream::BoxStream};
-use graphql_transport::{CallerLimit, ScalarCheck, Settings, UploadError, UploadSink};
+use graphql_transport::{Client, Clients, OperationLimit, ScalarCheck, Settings, UploadError, UploadSink};
 use tokio::sync::Notify;
 
 /// The largest file that the sink takes, in bytes.
@@ -193,7 +193,7 @@ pub async fn serve(port: u16, settings: Settings) -> Server {
 }
 
 /// Serves the stand-in to one caller with that limit.
-pub async fn serve_limited(port: u16, settings: Settings, limit: Option<CallerLimit>) -> Server {
+pub async fn serve_limited(port: u16, settings: Settings, limit: Option<Arc<dyn OperationLimit>>) -> Server {
     let gate = Arc::new(Gate::default());
     let schema = Schema::build(Query, Mutation { gate: Arc::clone(&gate), ..Mutation::default() }, Ticks)
         .limit_depth(15)
@@ -214,10 +214,23 @@ pub async fn serve_schema(
     sdl: &str,
     settings: Settings,
     gate: Arc<Gate>,
-    limit: Option<CallerLimit>,
+    limit: Option<Arc<dyn OperationLimit>>,
 ) -> Server {
     let sink = Arc::new(Sink::default());
-    let routes = graphql_transport::routes(schema, sdl, sink.clone(), settings).unwrap();
+    let client = Client { executor: schema, uploads: sink.clone(), limit };
+    serve_clients(port, client, sdl, settings, sink, gate).await
+}
+
+/// Serves clients at `/graphql` on this port.
+pub async fn serve_clients(
+    port: u16,
+    clients: impl Clients,
+    sdl: &str,
+    settings: Settings,
+    sink: Arc<Sink>,
+    gate: Arc<Gate>,
+) -> Server {
+    let routes = graphql_transport::routes(clients, sdl, settings).unwrap();
     let leaving = Arc::clone(&gate);
     let app = Router::new().nest("/graphql", routes).layer(from_fn(move |request, next: Next| {
         let leaving = Leaving(Arc::clone(&leaving));
@@ -227,10 +240,6 @@ pub async fn serve_schema(
             answer
         }
     }));
-    let app = match limit {
-        Some(limit) => app.layer(Extension(limit)),
-        None => app,
-    };
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
