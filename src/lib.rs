@@ -41,6 +41,7 @@ pub mod kinds;
 pub mod metrics;
 pub mod redis_server;
 pub mod request_limits;
+mod retry;
 pub mod runner;
 pub mod spans;
 mod spawn;

@@ -44,7 +44,8 @@ RUNNING, PAUSING, TERMINATING or FINISHING. A PAUSED task uses no node and keeps
 TERMINATED tasks are finished, and only a FAILED task can be resumed. Clients see FINISHING as RUNNING: the work
 is done and the result is being published. If its file turns out to be missing or cannot be reached, the event is `remake`:
 the run makes it again. If the task is terminated meanwhile and the result is visible already, the event is `published`. `resume early` is a resume before the start time of the task. If the node of
-a task dies too many times in a row without progress in between, the event is `fail` instead of `lease expired`.
+a task dies more than `crash_limit` times in a row without progress in between, the next run only rolls the task back and fails it. If
+as many rollbacks end so too, the event is `fail` instead of `lease expired`: deleting the task rolls it back.
 
 ";
 

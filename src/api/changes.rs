@@ -12,8 +12,9 @@ use super::kinds::TaskObject;
 use crate::access::Caller;
 use crate::bus::{ChangePosition, ChangeSubscription, ChangedTask, Received};
 use crate::clock::Clock;
-use crate::database::{log_failure, until_available};
+use crate::database::log_failure;
 use crate::metrics::Subscribed;
+use crate::retry::until_available;
 use crate::store::{self, Filter, Page, Store};
 use crate::task::{Task, TaskId};
 

@@ -9,11 +9,12 @@ use futures_util::stream::{self, Stream};
 use tokio::sync::watch;
 
 use crate::access::Caller;
-use crate::database::{log_failure, until_available};
+use crate::database::log_failure;
 use crate::gql::scalars::Count;
 use crate::gql::task::TaskState;
 use crate::kinds::api::TaskKind;
 use crate::metrics::Subscribed;
+use crate::retry::until_available;
 use crate::spawn::spawn;
 use crate::state::AppState;
 use crate::store::{self, Filter, Tally};

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::files::BlobStore;
+use crate::retry::retry_within;
 use crate::store::{self, Store};
 
 /// Name of the fact in the store.
 const FACT: &str = "files";
 
-/// Time that another node has to record the ID in both places, and time between two looks.
-const LOOKS: u32 = 20;
-const INTERVAL: Duration = Duration::from_millis(100);
+/// Time that another node has to record the ID in both places.
+const FIRST_START: Duration = Duration::from_secs(2);
 
 /// Reason for which the files are not used.
 #[derive(Debug, thiserror::Error)]
@@ -70,20 +70,15 @@ pub enum ForeignFiles {
 /// # Errors
 /// The files belong to another store, or the store to other files.
 pub(super) async fn check(store: &Store, blobs: &dyn BlobStore, clock: &Clock) -> Result<(), ForeignFiles> {
-    let mut looks = 1;
-    loop {
-        match look(store, blobs, clock).await {
-            // Another node may be at its first start, between the two places.
-            Err(ForeignFiles::Missing { .. } | ForeignFiles::NewStore { .. }) if looks < LOOKS => {
-                looks += 1;
-                tokio::time::sleep(INTERVAL).await;
-            }
-            outcome => return outcome,
-        }
+    // Another node may be at its first start, between the two places.
+    let passes = |error: &ForeignFiles| matches!(error, ForeignFiles::Missing { .. } | ForeignFiles::NewStore { .. });
+    match retry_within(FIRST_START, || compare(store, blobs, clock), passes).await {
+        Some(outcome) => outcome,
+        None => compare(store, blobs, clock).await,
     }
 }
 
-async fn look(store: &Store, blobs: &dyn BlobStore, clock: &Clock) -> Result<(), ForeignFiles> {
+async fn compare(store: &Store, blobs: &dyn BlobStore, clock: &Clock) -> Result<(), ForeignFiles> {
     let place = blobs.identity_place();
     let unreadable = |cause| ForeignFiles::Unreadable { place: blobs.identity_place(), cause };
     let found = blobs.identity().await.map_err(unreadable)?;

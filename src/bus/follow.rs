@@ -11,7 +11,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::{Bus, ChangeEvent, Node, Received, Unread};
-use crate::database::{CALL_LIMIT, RETRY_DELAY};
+use crate::database::CALL_LIMIT;
+use crate::retry::RETRY_DELAY;
 use crate::task::{State, TaskId};
 
 /// Maximum time between the moment of a change, as the task has it, and its commit: twice that of a call of the store.

@@ -15,7 +15,6 @@ mod lent;
 mod monitor;
 mod pooler;
 mod refusal;
-mod retry;
 mod status;
 
 use std::time::Duration;
@@ -36,7 +35,6 @@ pub use gate::Gate;
 pub use lent::{Lent, OpenTransaction};
 pub(crate) use log_failure;
 pub use refusal::is_lost;
-pub use retry::{RETRY_DELAY, until_available};
 pub use status::Outage;
 
 /// Maximum time of a call to the task store, and of a read or short write of the datasets for the API.

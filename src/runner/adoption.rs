@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::Runner;
 use super::drive::RunPermit;
 use super::short::key_of;
-use crate::database::{CALL_LIMIT, until_available};
+use crate::database::CALL_LIMIT;
+use crate::retry::until_available;
 use crate::store;
 use crate::task::Task;
 

@@ -12,7 +12,7 @@ use super::kind_calls::{self, KindCall};
 use super::reservations::Reservation;
 use super::{Context, Runner};
 use crate::access::Caller;
-use crate::database::until_available;
+use crate::retry::until_available;
 use crate::spans;
 use crate::task::change::End;
 use crate::task::{State, Task, TaskError};
@@ -89,6 +89,9 @@ impl TaskRun {
 
     /// Takes the step that the state of the task requires. Returns how that ended, or None if nothing more may be written.
     async fn next_end(&self, kind: &Arc<dyn Kind>) -> Option<End> {
+        if let Some(error) = self.task.crash_error(self.runner.0.settings.crash_limit) {
+            return self.fail(kind, error).await;
+        }
         match self.task.state {
             State::Running => self.run_kind(kind).await,
             State::Finishing => self.publish(kind).await,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::drive::TaskRun;
 use super::kind::{Failure, Kind};
 use crate::access::Caller;
-use crate::database::until_available;
+use crate::retry::until_available;
 use crate::store;
 use crate::task::change::End;
 use crate::task::{Author, ControlRequest, Refusal, RetryPolicy, Task, TaskError};

@@ -5,7 +5,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::Runner;
-use crate::database::{log_failure, until_available};
+use crate::database::log_failure;
+use crate::retry::until_available;
 use crate::store;
 
 /// Tasks that are changed in one write.

@@ -9,7 +9,8 @@ use tokio::time::Instant;
 
 use super::Runner;
 use super::drive::RunPermit;
-use crate::database::{log_failure, until_available};
+use crate::database::log_failure;
+use crate::retry::until_available;
 use crate::store::{self, DueWindow};
 use crate::task::{State, Task};
 

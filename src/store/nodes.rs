@@ -163,8 +163,8 @@ impl Store {
         Ok(rows.iter().map(|row| Ok(Arc::new(row::task(row)?))).collect::<sqlx::Result<_>>()?)
     }
 
-    /// Releases the tasks of nodes whose lease has ended. A task whose nodes died more than `limit` times in a row fails. The events of
-    /// the last changes of these nodes may be lost, so they are reported as uncertain.
+    /// Releases the tasks of nodes whose lease has ended. `limit`: see [`Task::lease_expired`]. The events of the last
+    /// changes of these nodes may be lost, so they are reported as uncertain.
     #[tracing::instrument(target = "otlp.store", name = "store.rescue", skip_all)]
     pub async fn rescue(&self, now: Timestamp, limit: u32) -> Result<Vec<Arc<Task>>, Error> {
         let write = Write::transaction((DeadNodes::LeaseEnded, now, limit), rescue);

@@ -100,8 +100,8 @@ proptest! {
     }
 }
 
-/// Numbers of as many words as are next to each length at which products are made in another way or a transform grows; with
-/// all ones, where sums of products are the largest, and alone ones at the ends.
+/// Numbers with lengths around those at which products are made in another way or a transform grows. Their bits are all ones,
+/// where sums of products are the largest, or ones at the ends alone.
 #[test]
 fn products_are_exact_around_every_threshold() {
     let one = BigUint::from(1u32);

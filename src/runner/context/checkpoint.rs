@@ -9,7 +9,8 @@ use super::super::kind::{Failure, StopReason};
 use super::super::report::{LatestCheckpoint, Report};
 use super::{Context, parse_cursor};
 use crate::clock::Clock;
-use crate::database::{log_failure, until_available};
+use crate::database::log_failure;
+use crate::retry::until_available;
 use crate::store::{self, Durability, LastReport};
 use crate::task::{Code, Progress, State};
 

@@ -1,6 +1,6 @@
-//! The number-theoretic transform, as a tree of remainders: a polynomial modulo `x^(2h) - c^2` is split into its
-//! remainders modulo `x^h - c` and `x^h + c`, from `x^n - 1` down to polynomials of [`LEAVES`] coefficients, which are
-//! multiplied directly. (Bernstein, "Multidigit multiplication for mathematicians", 2001, sections 3 and 4.) No bit
+//! The number-theoretic transform, as a tree of remainders. A polynomial modulo `x^(2h) - c^2` is split into its
+//! remainders modulo `x^h - c` and `x^h + c`. That begins with `x^n - 1` and ends with polynomials of [`LEAVES`]
+//! coefficients, which are multiplied directly. (Bernstein, "Multidigit multiplication for mathematicians", 2001, sections 3 and 4.) No bit
 //! reversal is needed: node `j` of a level has the children `2j` and `2j + 1`, and its constant depends on `j` alone.
 //!
 //! Two levels are computed in one pass (radix 4). Subtrees that fit a core's cache are computed one after the other.

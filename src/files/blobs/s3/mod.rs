@@ -44,9 +44,9 @@ use super::{
     BlobIdentity, BlobName, BlobReader, BlobStore, BlobWriter, DownloadHeaders, ResultWriter, ResumableUpload,
     WrittenResult,
 };
-use crate::clock::Clock;
 use crate::config::BucketUrl;
 use crate::files::{Fingerprint, TaskScratch};
+use crate::retry::retry_within;
 use crate::task::TaskId;
 
 /// Log target of the S3 library that the log leaves out: a line for each request that it repeats.
@@ -57,9 +57,6 @@ const IDENTITY: &str = "store-id";
 
 /// Time in which the bucket must answer at the start.
 const START: Duration = Duration::from_secs(10);
-
-/// Delay between two requests at the start.
-const START_RETRY: Duration = Duration::from_millis(250);
 
 /// Bytes per read of a working file.
 const PIECE: usize = 1 << 20;
@@ -84,18 +81,10 @@ impl BlobBucket {
 
     /// Waits until the bucket answers. It may be starting, too.
     async fn until_answered(&self) -> io::Result<()> {
-        let begun = Clock::monotonic();
-        let mut failed = None;
-        while let Some(left) = START.checked_sub(begun.elapsed()) {
-            match tokio::time::timeout(left, self.client.answers(IDENTITY)).await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(error)) if error.is_final => return Err(error.cause),
-                Ok(Err(error)) => failed = Some(error.cause),
-                Err(_) => break,
-            }
-            tokio::time::sleep(START_RETRY).await;
+        match retry_within(START, || self.client.answers(IDENTITY), |error| !error.is_final).await {
+            Some(answered) => answered.map_err(|error| error.cause),
+            None => Err(unavailable("the bucket does not answer, or no keys were found")),
         }
-        Err(failed.unwrap_or_else(|| unavailable("the bucket does not answer, or no keys were found")))
     }
 
     /// Returns all objects of uploads, by the ID of the upload.
