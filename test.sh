@@ -92,10 +92,12 @@ echo "process $server at $address"
 example 'curl' client-examples/curl/tour.sh "$address"
 example 'curl, again on the same server' client-examples/curl/tour.sh "$address"
 part 'npm ci'
-npm ci --prefix client-examples/apollo --no-audit --no-fund
-npm ci --prefix client-examples/tus --no-audit --no-fund
+for client in apollo tus sse kit; do npm ci --prefix "client-examples/$client" --no-audit --no-fund; done
 example 'Apollo Client' node client-examples/apollo/tour.js "$address"
 example 'tus-js-client' node client-examples/tus/resume.js "$address"
+example 'graphql-sse' node client-examples/sse/watch.js "$address"
+example 'Kit: generated code and types' npm run check --prefix client-examples/kit
+example 'Kit: React in Chromium' node client-examples/kit/test.js "$address"
 part 'The server ends'
 stop_server
 complete=yes

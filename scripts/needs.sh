@@ -163,11 +163,12 @@ look() {
   missing=()
   postgres || need postgresql
   faketime || need libfaketime
-  for tool in sqlite3 curl python3 unzip; do
+  for tool in sqlite3 curl jq python3 unzip; do
     command -v "$tool" >/dev/null || need "$tool"
   done
   python3 -c 'import ensurepip' 2>/dev/null || need python3-venv
   command -v cc >/dev/null || need build-essential
+  command -v chromium >/dev/null || need chromium
   command -v node >/dev/null || need nodejs
   command -v npm >/dev/null || need npm
 }

@@ -1,10 +1,12 @@
 //! Files generated from the code: docs/lifecycle.md and schema.graphql must match the program. `PAUSA_BLESS=1` writes
 //! them again. Every name of the API must have a description.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
 
+use apollo_compiler::Schema;
+use apollo_compiler::schema::{ExtendedType, Implementers};
 use pausa::task::{Event, State};
 use serde_json::{Value, json};
 
@@ -26,6 +28,43 @@ fn same(file: &str, wanted: &str) {
 #[test]
 fn the_schema_file_matches_the_code() {
     same("schema.graphql", &pausa::api::sdl());
+}
+
+#[test]
+fn the_possible_types_of_the_kit_match_the_schema() {
+    let implementers = parsed().implementers_map();
+    let objects = |of: &Implementers| of.objects.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+    let wanted: BTreeMap<_, _> = implementers.iter().map(|(name, of)| (name.to_string(), objects(of))).collect();
+    let found: Value = serde_json::from_str(&of_the_kit("possibleTypes.json")).unwrap();
+    assert_eq!(found, json!({ "possibleTypes": wanted }), "run npm run generate in client-examples/kit");
+}
+
+/// Compares names only. `npm run check` in client-examples/kit compares everything.
+#[test]
+fn the_operations_of_the_kit_match_the_schema() {
+    let (text, mut missing) = (of_the_kit("operations.ts"), Vec::new());
+    for (name, definition) in &parsed().types {
+        let Some((_, generated)) = text.split_once(&format!("export type {name} =")) else { continue };
+        let generated = generated.split("\n\n").next().unwrap();
+        let names: Vec<_> = match definition {
+            ExtendedType::InputObject(input) => input.fields.keys().collect(),
+            ExtendedType::Enum(values) => values.values.keys().collect(),
+            _ => continue,
+        };
+        missing.extend(
+            names.iter().filter(|part| !generated.contains(part.as_str())).map(|part| format!("{name}.{part}")),
+        );
+    }
+    assert!(missing.is_empty(), "{missing:?} are missing: run npm run generate in client-examples/kit");
+}
+
+fn parsed() -> Schema {
+    Schema::parse(pausa::api::sdl(), "schema.graphql").unwrap()
+}
+
+fn of_the_kit(file: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("client-examples/kit/src");
+    std::fs::read_to_string(folder.join(file)).unwrap()
 }
 
 #[test]

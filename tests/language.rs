@@ -118,7 +118,7 @@ fn texts_have_no_phrases_with_a_plainer_word() {
         "schema.graphql",
     ];
     let mut wrong = Vec::new();
-    for (file, text) in texts(&places, &["rs", "md", "toml", "yml", "yaml", "graphql", "js", "sh"]) {
+    for (file, text) in texts(&places, &["rs", "md", "toml", "yml", "yaml", "graphql", "js", "ts", "tsx", "sh"]) {
         for line in text.lines() {
             let lower = line.to_lowercase();
             let found = PHRASES.iter().find(|phrase| contains(&lower, phrase));
