@@ -1,6 +1,7 @@
 //! Stories of Pausa against the real server and real databases. One binary, so that it is linked once and its databases are
 //! shared.
 
+mod api_page;
 mod blobs;
 mod chaos;
 mod datasets;
