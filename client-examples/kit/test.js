@@ -212,6 +212,21 @@ async function reconnect(id) {
   return pi.id;
 }
 
+async function newestOnly(ids) {
+  step('The list has the newest tasks, also when an older one changes');
+  const { pi } = await api('mutation { pi: startPiJob(input: { digits: 10 }) { id } }');
+  await shows(pi.id, 'COMPLETED');
+  const [oldest, ...others] = ids;
+  const events = on(sockets.events, 'task');
+  await api('mutation ($id: ID!) { updateTask(id: $id, input: { label: "changed" }) { id } }', { id: oldest });
+  for await (const [task] of events) if (task.id === oldest && task.label === 'changed') break;
+  await page.evaluate(() => new Promise(requestAnimationFrame));
+  const shown = await page.locator('li').evaluateAll((items) => items.map((item) => item.dataset.id));
+  assert.deepEqual(shown, [...others, pi.id].toReversed());
+  await api('mutation ($id: ID!) { deleteTask(id: $id) }', { id: oldest });
+  return [...others, pi.id];
+}
+
 async function takenName(dataset) {
   step('A refused start shows its code');
   await submit(dataset);
@@ -229,7 +244,7 @@ async function remove(ids) {
 }
 
 try {
-  await page.goto(web.resolvedUrls.local[0]);
+  await page.goto(`${web.resolvedUrls.local[0]}?limit=3`);
   const first = await uploadWithProgress();
   await liveProgress(first);
   await optimisticPause(first);
@@ -238,7 +253,7 @@ try {
   const second = await lostResponse();
   const pi = await reconnect(second);
   await takenName(`${name}_once`);
-  await remove([first, second, pi]);
+  await remove(await newestOnly([first, second, pi]));
   assert.deepEqual(broken, []);
   step('The page works');
 } catch (error) {

@@ -77,8 +77,11 @@ function TaskItem({ id }: { id: string }) {
   );
 }
 
+/** The length of the list: `?limit=10`. */
+const limit = Number(new URLSearchParams(location.search).get('limit') ?? 50);
+
 function Page() {
-  const { ids, error } = useTasks({ kinds: ['IMPORT', 'PI'] });
+  const { ids, error } = useTasks({ kinds: ['IMPORT', 'PI'] }, limit);
   return (
     <main>
       <ImportForm />

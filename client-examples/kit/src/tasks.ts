@@ -5,23 +5,27 @@ import { cacheId, keepNewest } from './client';
 import { errorOf, type PausaError } from './errors';
 import * as operations from './operations';
 
+type Entry = Pick<operations.TaskRowFragment, 'id' | 'createdAt'>;
+const newestFirst = (a: Entry, b: Entry) => Date.parse(b.createdAt) - Date.parse(a.createdAt);
+
 /**
- * The IDs of the newest tasks that match, newest first, and of all that start later. The tasks themselves are in the cache, where
- * `useTask` finds them. After a lost connection the server sends the newest tasks again, so nothing is missed.
+ * The newest tasks that match, at most `limit` (500), newest first, as they start. The cache has the tasks themselves, where `useTask`
+ * finds them. After a lost connection the server sends all of them again, so no change is missed.
  */
-export function useTasks(filter: operations.TaskFilter, initial = 50) {
-  const [ids, setIds] = useState<string[]>([]);
+export function useTasks(filter: operations.TaskFilter, limit = 50) {
+  const [entries, setEntries] = useState<Entry[]>([]);
   const { error } = useSubscription(operations.TasksDocument, {
-    variables: { filter, initial },
+    variables: { filter, initial: limit },
     fetchPolicy: 'no-cache',
     ignoreResults: true,
     onData: ({ client, data: { data } }) => {
       if (!data) return;
-      keepNewest(client.cache, data.task);
-      setIds((known) => (known.includes(data.task.id) ? known : [data.task.id, ...known]));
+      const { task } = data;
+      keepNewest(client.cache, task);
+      setEntries((known) => (known.some(({ id }) => id === task.id) ? known : [task, ...known].sort(newestFirst).slice(0, limit)));
     },
   });
-  return { ids, error: error && errorOf(error) };
+  return { ids: entries.map(({ id }) => id), error: error && errorOf(error) };
 }
 
 /** What each verb does, and the state to show until the server answers. */
