@@ -30,7 +30,7 @@ pub struct Session<C: Clients> {
     events: SelectAll<BoxStream<'static, Event>>,
 }
 
-/// Who sends the messages of a session.
+/// Sender of the messages of a session.
 enum Sender<E> {
     /// Known by its handshake, until `connection_init`.
     Handshake(Box<Parts>),
