@@ -93,7 +93,9 @@ example 'curl' client-examples/curl/tour.sh "$address"
 example 'curl, again on the same server' client-examples/curl/tour.sh "$address"
 part 'npm ci'
 for client in apollo tus sse kit; do npm ci --prefix "client-examples/$client" --no-audit --no-fund; done
-example 'Apollo Client' node client-examples/apollo/tour.js "$address"
+for subscriptions in websocket multipart; do
+  example "Apollo Client, $subscriptions" node client-examples/apollo/tour.js "$address" "$subscriptions"
+done
 example 'tus-js-client' node client-examples/tus/resume.js "$address"
 example 'graphql-sse' node client-examples/sse/watch.js "$address"
 example 'Kit: generated code and types' npm run check --prefix client-examples/kit

@@ -1,16 +1,20 @@
-// Apollo Client on one server: queries and mutations over HTTP, files as multipart requests, subscriptions by WebSocket.
+// Apollo Client on one server: queries and mutations over HTTP, files as multipart requests, subscriptions by WebSocket or
+// as multipart responses.
 import { ApolloClient, ApolloLink, HttpLink, InMemoryCache } from '@apollo/client';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { OperationTypeNode } from 'graphql';
 import { createClient } from 'graphql-ws';
 import WebSocket from 'ws';
 
-/** A client of the server at `address`, such as http://127.0.0.1:8080, and how to close it. */
-export function connect(address) {
+/**
+ * A client of the server at `address`, such as http://127.0.0.1:8080, and how to close it. `subscriptions` is `websocket` or `multipart`,
+ * which needs no other package than Apollo Client.
+ */
+export function connect(address, subscriptions = 'websocket') {
   const socket = createClient({ url: `${address.replace(/^http/, 'ws')}/graphql`, webSocketImpl: WebSocket });
   const http = new HttpLink({ uri: `${address}/graphql`, fetch: fetchWithFiles });
   const link = ApolloLink.split(
-    ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
+    ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION && subscriptions === 'websocket',
     new GraphQLWsLink(socket),
     http,
   );

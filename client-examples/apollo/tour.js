@@ -1,5 +1,5 @@
 // The tour with Apollo Client: upload by multipart request, import, watch, pause, resume, export, pi, terminate, clean up.
-// Usage: node tour.js [ADDRESS]    default http://127.0.0.1:8080
+// Usage: node tour.js [ADDRESS [websocket|multipart]]    default http://127.0.0.1:8080 websocket
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -14,7 +14,7 @@ const label = `apollo_${run}`;
 const dataset = `apollo_${run}`;
 const piSha256 = '452304d0e15d9e9fd9b63024212bb571de54b9b9f0aa050481f90530ef0b5c5d';
 const final = ['COMPLETED', 'TERMINATED', 'FAILED'];
-const pausa = connect(server);
+const pausa = connect(server, process.argv[3]);
 const started = [];
 
 const step = (text) => console.log(`- ${text}`);
