@@ -136,13 +136,13 @@ impl App {
             .reporting_uncertain(events::on_uncertain(&bus, &clock));
         let datasets = datasets::open(&config.datasets(), store.gate()).await?;
         let datasets = datasets::measured(datasets, metrics.datasets.clone());
-        if store.is_exclusive() {
+        if store.is_single_process() {
             datasets.assign(&store.record_fact(STORE_ID, &clock.uuid().to_string()).await?).await?;
         }
         let outbound = Outbound::new(outbound_settings(&config))?;
         let root = config.files();
         // If nodes share the folder, another one may be receiving an upload.
-        let abandoned = if store.is_exclusive() { clock.now() } else { clock.now() - RECEIVING };
+        let abandoned = if store.is_single_process() { clock.now() } else { clock.now() - RECEIVING };
         let files = Files::open(&root, config.files_bucket.as_ref(), abandoned);
         let files = files.await.map_err(|cause| unusable_files(&config, root, cause))?;
         files_identity::check(&store, files.blobs.as_ref(), &clock).await?;
@@ -225,7 +225,7 @@ async fn request_limiter(
 ) -> Result<Option<RequestLimiter>, StartError> {
     let Some(rate) = config.http.request_rate.filter(|_| config.role != Role::Worker) else { return Ok(None) };
     // Without other nodes, this node counts alone.
-    let Some(redis) = redis.filter(|_| !store.is_exclusive()) else {
+    let Some(redis) = redis.filter(|_| !store.is_single_process()) else {
         return Ok(Some(RequestLimiter::start(rate, None)));
     };
     let id = store.record_fact(STORE_ID, &clock.uuid().to_string()).await?;

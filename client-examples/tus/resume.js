@@ -111,8 +111,8 @@ async function lastOf(query, variables) {
     signal: AbortSignal.timeout(120_000),
   });
   const events = (await answer.text()).split('--graphql').map((part) => part.slice(part.indexOf('{')));
-  const told = events.filter((text) => text.startsWith('{')).map((text) => JSON.parse(text.trim()).payload);
-  return told.filter((payload) => payload?.data).at(-1).data;
+  const received = events.filter((text) => text.startsWith('{')).map((text) => JSON.parse(text.trim()).payload);
+  return received.filter((payload) => payload?.data).at(-1).data;
 }
 
 async function tidy() {

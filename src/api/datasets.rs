@@ -158,7 +158,9 @@ impl DatasetMutation {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let name: DatasetName =
             name.parse().map_err(|error: datasets::InvalidName| error::bad_input("name", error.to_string()))?;
-        if let Some(holder) = app.store.holder(caller, &kinds::dataset_key(&name)).await.map_err(error::from_store)? {
+        if let Some(holder) =
+            app.store.conflicting_task(caller, &kinds::dataset_key(&name)).await.map_err(error::from_store)?
+        {
             let text = format!("Task {} is filling the dataset. Wait for it, or terminate it.", holder.id);
             return Err(error::conflict(holder.id, text));
         }

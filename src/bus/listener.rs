@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
 
 use super::channel::{ChannelError, EventChannel, EventStream};
-use super::pulse::{Pulse, SILENCE};
+use super::heartbeat_check::{HeartbeatCheck, SILENCE};
 use super::wire::{self, Message};
 use super::{ChangeEvent, Received};
 use crate::clock::Clock;
@@ -90,7 +90,7 @@ impl Listener {
         let mut connected = first;
         loop {
             let error = match connected {
-                Ok(stream) => self.hear(stream).await?,
+                Ok(stream) => self.receive(stream).await?,
                 Err(error) => error,
             };
             self.metrics.set_up(false);
@@ -122,8 +122,8 @@ impl Listener {
     }
 
     /// Delivers events until the connection is lost or silent.
-    async fn hear(&mut self, mut stream: Box<dyn EventStream>) -> Result<ChannelError, Dropped> {
-        let (mut pulse, mut beat) = (Pulse::default(), interval(BEAT));
+    async fn receive(&mut self, mut stream: Box<dyn EventStream>) -> Result<ChannelError, Dropped> {
+        let (mut check, mut beat) = (HeartbeatCheck::default(), interval(BEAT));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let own = wire::encode(&Message::Beat, &self.source);
         let mut beat_at = None;
@@ -133,7 +133,7 @@ impl Listener {
                 biased;
                 message = stream.next() => match message {
                     Ok(text) if text == own => {
-                        pulse.came_back();
+                        check.came_back();
                         // Messages that were sent before this node's own one have arrived before it.
                         self.heard = beat_at.take().unwrap_or(self.heard);
                         self.metrics.set_up(true);
@@ -142,17 +142,17 @@ impl Listener {
                     Err(error) => return Ok(error),
                 },
                 _ = beat.tick() => {
-                    if pulse.is_lost(Instant::now()) {
+                    if check.is_lost(Instant::now()) {
                         return Ok(ChannelError::Failed(format!("this node did not receive its own message for {SILENCE:?}")));
                     }
-                    if pulse.is_late(Instant::now()) {
+                    if check.is_late(Instant::now()) {
                         self.gap().await?;
                     }
                     let now = self.clock.now();
                     if let Some(error) = self.send_beat(&mut *stream, &own).await? {
                         return Ok(error);
                     }
-                    pulse.sent(Instant::now());
+                    check.sent(Instant::now());
                     beat_at.get_or_insert(now);
                 }
             }

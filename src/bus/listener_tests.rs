@@ -62,11 +62,11 @@ impl Connection {
     /// Returns the next beat to the node.
     async fn return_beat(&mut self) {
         let beat = self.beat().await;
-        self.hear(beat);
+        self.receives(beat);
     }
 
     /// Delivers a message to the node.
-    fn hear(&self, message: String) {
+    fn receives(&self, message: String) {
         self.heard.send(Ok(message)).unwrap();
     }
 }
@@ -133,7 +133,7 @@ async fn messages_of_other_nodes_do_not_prove_that_the_connection_works_both_way
     let mut second = node.connections.recv().await.unwrap();
     assert!(!node.is_up());
     second.return_beat().await;
-    second.hear(event(8));
+    second.receives(event(8));
     let (gaps, version) = node.next_event().await;
     assert!(gaps > 0 && version == 8 && node.is_up());
 }
@@ -143,9 +143,9 @@ async fn a_node_that_was_busy_hears_what_has_arrived_before_it_judges_the_connec
     let (mut node, mut connection) = Listening::start().await;
     let beat = connection.beat().await;
     let backlog = 2 * i64::try_from(BUFFER).unwrap();
-    (0..backlog).for_each(|version| connection.hear(event(version)));
-    connection.hear(beat);
-    connection.hear(event(backlog));
+    (0..backlog).for_each(|version| connection.receives(event(version)));
+    connection.receives(beat);
+    connection.receives(event(backlog));
     // No one reads the events for longer than a connection may be silent.
     sleep(SILENCE + BEAT).await;
     for version in 0..=backlog {
@@ -168,7 +168,7 @@ async fn without_a_connection_a_node_reads_the_store_again_and_again() {
     node.accepts.store(true, Ordering::Relaxed);
     let mut second = node.connections.recv().await.unwrap();
     second.return_beat().await;
-    second.hear(event(9));
+    second.receives(event(9));
     let (gaps, version) = node.next_event().await;
     assert!(gaps > 0 && version == 9 && node.is_up(), "what happened meanwhile is read once more");
 }
@@ -177,10 +177,10 @@ async fn without_a_connection_a_node_reads_the_store_again_and_again() {
 async fn a_node_that_lost_events_is_a_gap() {
     let (mut node, connection) = Listening::start().await;
     let since = Timestamp::from_second(1_800_000_000).ok();
-    connection.hear(wire::encode(&Message::Lost { since }, "other"));
+    connection.receives(wire::encode(&Message::Lost { since }, "other"));
     let received = node.events.recv().await.unwrap();
     assert!(matches!(received, Received::Gap { since: lost, .. } if Some(lost) == since), "{received:?}");
-    connection.hear(wire::encode(&Message::Lost { since: None }, "other"));
-    connection.hear(event(3));
+    connection.receives(wire::encode(&Message::Lost { since: None }, "other"));
+    connection.receives(event(3));
     assert_eq!(node.next_event().await, (1, 3));
 }

@@ -13,12 +13,12 @@
 mod broadcast;
 mod channel;
 mod follow;
+mod heartbeat_check;
 pub mod listener;
 mod lost_since;
 pub mod postgres;
 pub mod progress;
 pub mod publisher;
-mod pulse;
 pub mod redis;
 mod running;
 mod sent_versions;

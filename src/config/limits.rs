@@ -90,7 +90,7 @@ impl HttpLimits {
 impl RequestRate {
     /// Returns the rate. None if it is unlimited.
     fn load(settings: &SettingReader) -> Result<Option<RequestRate>, ConfigError> {
-        let count = |name| Ok(u32::try_from(settings.whole(name, 0..=1_000_000)?).unwrap_or(0));
+        let count = |name| Ok(u32::try_from(settings.integer(name, 0..=1_000_000)?).unwrap_or(0));
         let (per_second, burst) = (count("http.requests_per_second")?, count("http.request_burst")?);
         if per_second == 0 && burst > 0 {
             return settings.refuse("http.request_burst", "0, or http.requests_per_second to be set");

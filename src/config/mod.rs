@@ -261,11 +261,11 @@ impl Config {
         let pause = settings.seconds("max_pause_seconds", 0.0..=1e10)?;
         let upload = settings.seconds("upload_seconds", 0.0..=1e10)?;
         let retention = settings.seconds("retention_seconds", 0.0..=1e10)?;
-        let count = |name: &str| Ok(usize::try_from(settings.whole(name, 1..=100_000)?).unwrap_or(1));
+        let count = |name: &str| Ok(usize::try_from(settings.integer(name, 1..=100_000)?).unwrap_or(1));
         // One call never needs two. With one, a heartbeat would wait for each other call; and a run that is taken over ends
         // the connection of the run before it by a second one.
-        let connections = |name: &str| Ok(u32::try_from(settings.whole(name, 2..=1000)?).unwrap_or(2));
-        let max_running = settings.whole("max_running", 0..=10_000)?;
+        let connections = |name: &str| Ok(u32::try_from(settings.integer(name, 2..=1000)?).unwrap_or(2));
+        let max_running = settings.integer("max_running", 0..=10_000)?;
         Ok(Config {
             listen: settings.parsed("listen", "an IP address and a port, such as 127.0.0.1:8080")?,
             data_dir: PathBuf::from(settings.some_text("data_dir", "the path of a folder")?),
@@ -282,28 +282,28 @@ impl Config {
             role: settings.one_of("role", &Role::NAMES)?,
             ephemeral: settings.flag("ephemeral")?,
             max_running: usize::try_from(max_running).ok().filter(|n| *n > 0),
-            max_waiting: settings.whole("max_waiting", 1..=i64::MAX)?.unsigned_abs(),
+            max_waiting: settings.integer("max_waiting", 1..=i64::MAX)?.unsigned_abs(),
             lease: settings.seconds("lease_seconds", 0.3..=3600.0)?,
-            max_pi_digits: u32::try_from(settings.whole("max_pi_digits", 1..=i64::from(i32::MAX))?).unwrap_or(1),
-            max_upload_bytes: settings.whole("max_upload_bytes", 1..=1 << 53)?.unsigned_abs(),
+            max_pi_digits: u32::try_from(settings.integer("max_pi_digits", 1..=i64::from(i32::MAX))?).unwrap_or(1),
+            max_upload_bytes: settings.integer("max_upload_bytes", 1..=1 << 53)?.unsigned_abs(),
             upload_life: (!upload.is_zero()).then_some(upload),
             import_dir: settings.text("import_dir")?.map(PathBuf::from),
             outbound_allow_private: settings.flag("outbound_allow_private")?,
             fetch_silence: settings.seconds("fetch_seconds", 0.1..=3600.0)?,
             max_sending: (count("timer.max_sending")?, count("timer.max_sending_per_host")?),
-            timer_attempts: u32::try_from(settings.whole("timer.attempts", 1..=1000)?).unwrap_or(1),
+            timer_attempts: u32::try_from(settings.integer("timer.attempts", 1..=1000)?).unwrap_or(1),
             timer_backoff: settings.seconds("timer.backoff_seconds", 0.001..=3600.0)?,
             webhook_secrets: settings.secrets("webhook_secret")?,
             retention: (!retention.is_zero()).then_some(retention),
             max_pause: (!pause.is_zero()).then_some(pause),
             pause_expiry: settings
                 .one_of("pause_expiry", &[("TERMINATE", PauseEnd::Terminate), ("RESUME", PauseEnd::Resume)])?,
-            crash_limit: u32::try_from(settings.whole("crash_limit", 1..=1000)?).unwrap_or(1),
+            crash_limit: u32::try_from(settings.integer("crash_limit", 1..=1000)?).unwrap_or(1),
             allowed_origins: settings.list("allowed_origins")?,
             log: settings.some_text("log", "a tracing filter, such as info")?,
             log_json: settings.one_of("log_format", &[("text", false), ("json", true)])?,
             otlp_endpoint: settings.otlp_endpoint("otlp_endpoint")?,
-            retry_limit: u32::try_from(settings.whole("retry.limit", 1..=1000)?).unwrap_or(1),
+            retry_limit: u32::try_from(settings.integer("retry.limit", 1..=1000)?).unwrap_or(1),
             retry_backoff: settings.seconds("retry.backoff_seconds", 0.001..=3600.0)?,
             shutdown_drain: settings.seconds("shutdown.drain", 0.0..=3600.0)?,
             shutdown_grace: settings.seconds("shutdown.grace", 0.0..=3600.0)?,

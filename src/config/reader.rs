@@ -72,7 +72,7 @@ impl SettingReader {
         }
     }
 
-    pub fn whole(&self, name: &str, range: RangeInclusive<i64>) -> Result<i64, ConfigError> {
+    pub fn integer(&self, name: &str, range: RangeInclusive<i64>) -> Result<i64, ConfigError> {
         match self.0.get(name)?.value {
             Value::Integer(n) if range.contains(&n) => Ok(n),
             _ => self.refuse(name, format!("a whole number from {} to {}", range.start(), range.end())),
@@ -80,7 +80,7 @@ impl SettingReader {
     }
 
     pub fn count(&self, name: &str, range: RangeInclusive<i64>) -> Result<usize, ConfigError> {
-        Ok(usize::try_from(self.whole(name, range)?).unwrap_or(usize::MAX))
+        Ok(usize::try_from(self.integer(name, range)?).unwrap_or(usize::MAX))
     }
 
     pub fn seconds(&self, name: &str, range: RangeInclusive<f64>) -> Result<Duration, ConfigError> {

@@ -10,7 +10,7 @@ use sqlx::pool::{PoolConnectionMetadata, PoolOptions};
 use sqlx::{Any, Connection, Database, Either, Error, Execute, Executor, Pool, Postgres, SqlStr};
 use tokio::time::timeout;
 
-use super::{Address, Gate, Lent, OpenTransaction, refusal};
+use super::{Address, Gate, OpenTransaction, PooledConnection, refusal};
 
 /// A connection that was idle for less time is not checked before its use.
 const CHECK_AFTER: Duration = Duration::from_secs(1);
@@ -81,10 +81,12 @@ impl<DB: Database> Connections<DB> {
     ///
     /// # Errors
     /// The server does not respond or refuses, or none is free in time.
-    pub async fn acquire(&self) -> sqlx::Result<Lent<DB>> {
-        let Some((gate, address)) = &self.server else { return Ok(Lent::new(self.pool.acquire().await?, false)) };
+    pub async fn acquire(&self) -> sqlx::Result<PooledConnection<DB>> {
+        let Some((gate, address)) = &self.server else {
+            return Ok(PooledConnection::new(self.pool.acquire().await?, false));
+        };
         match gate.during(self.pool.acquire().boxed()).await {
-            Ok(connection) => Ok(Lent::new(connection, true)),
+            Ok(connection) => Ok(PooledConnection::new(connection, true)),
             Err(Error::PoolTimedOut) => Err(self.why_none(address).await),
             Err(error) => Err(error),
         }
@@ -208,7 +210,7 @@ where
         let answers = async move {
             let mut connection = connections.acquire().await?;
             let answers: Vec<_> = connection.fetch_many(query).try_collect().await?;
-            connection.give_back();
+            connection.release();
             sqlx::Result::Ok(stream::iter(answers.into_iter().map(Ok)))
         };
         answers.try_flatten_stream().boxed()
@@ -222,7 +224,7 @@ where
         let answer = async move {
             let mut connection = connections.acquire().await?;
             let row = connection.fetch_optional(query).await?;
-            connection.give_back();
+            connection.release();
             Ok(row)
         };
         answer.boxed()
@@ -236,7 +238,7 @@ where
         let answer = async move {
             let mut connection = connections.acquire().await?;
             let statement = connection.prepare_with(sql, parameters).await?;
-            connection.give_back();
+            connection.release();
             Ok(statement)
         };
         answer.boxed()

@@ -11,12 +11,12 @@ use tokio::time::timeout;
 
 use crate::spawn::spawn;
 
-use super::monitor::{self, Question};
+use super::monitor::{self, ProbeRequest};
 use super::status::ServerStatus;
 use super::{Address, Outage, refusal};
 
-/// Maximum number of questions that wait for the monitor.
-const QUESTIONS: usize = 256;
+/// Maximum number of probes that wait for the monitor.
+const PROBES: usize = 256;
 
 /// Interval at which a long statement without an answer is looked for on the server.
 const LOOK_INTERVAL: Duration = Duration::from_secs(5);
@@ -31,7 +31,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub struct Gate {
     status: Arc<ServerStatus>,
-    questions: mpsc::Sender<Question>,
+    probes: mpsc::Sender<ProbeRequest>,
 }
 
 impl fmt::Debug for Gate {
@@ -47,10 +47,10 @@ impl Gate {
     /// Reason for which the server cannot be used.
     pub async fn open(address: Address) -> Result<Gate, String> {
         let connection = monitor::first_connection(&address).await?;
-        let (questions, receiver) = mpsc::channel(QUESTIONS);
+        let (probes, receiver) = mpsc::channel(PROBES);
         let status = Arc::new(ServerStatus::new(address));
         spawn(monitor::run(Arc::clone(&status), receiver, connection));
-        Ok(Gate { status, questions })
+        Ok(Gate { status, probes })
     }
 
     /// Returns a gate for `address`, which may be another database of the same server.
@@ -84,7 +84,7 @@ impl Gate {
             return Some(outage);
         }
         let (answer, answered) = oneshot::channel();
-        if self.questions.send(Question::Responds(answer)).await.is_ok() {
+        if self.probes.send(ProbeRequest::Responds(answer)).await.is_ok() {
             tokio::select! {
                 // The monitor was dropped at the end of the process.
                 _ = answered => {}
@@ -137,7 +137,7 @@ impl Gate {
             Ok(outcome) => outcome,
             Err(_) => {
                 // The monitor looks now rather than later. If its queue is full, it looks anyway.
-                let _ = self.questions.try_send(Question::Responds(oneshot::channel().0));
+                let _ = self.probes.try_send(ProbeRequest::Responds(oneshot::channel().0));
                 Err(Error::Io(self.no_answer(limit)).into())
             }
         }
@@ -168,7 +168,7 @@ impl Gate {
         while seen < 2 {
             tokio::time::sleep(LOOK_INTERVAL).await;
             let (answer, answered) = oneshot::channel();
-            if self.questions.send(Question::Works(backend, answer)).await.is_err() {
+            if self.probes.send(ProbeRequest::Works(backend, answer)).await.is_err() {
                 return std::future::pending().await;
             }
             match timeout(LOOK_LIMIT, answered).await {

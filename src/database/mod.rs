@@ -2,7 +2,7 @@
 //!
 //! - [`Address`]: the URL of a database, checked once
 //! - [`Gate`]: availability of the server. Its monitor probes the server all the time, on a connection of its own
-//! - [`Connections`]: a pool. [`Lent`]: one of its connections; [`OpenTransaction`]: a transaction on one
+//! - [`Connections`]: a pool. [`PooledConnection`]: one of its connections; [`OpenTransaction`]: a transaction on one
 //! - `refusal`: errors of a server that cannot be used; `pooler`: recognizes a pooler before the server
 //!
 //! sqlx keeps no connection alive, waits forever for an answer, and returns a connection to the pool after a round trip that it
@@ -11,8 +11,8 @@
 mod address;
 mod connections;
 mod gate;
-mod lent;
 mod monitor;
+mod pooled;
 mod pooler;
 mod refusal;
 mod status;
@@ -32,8 +32,8 @@ macro_rules! log_failure {
 pub use address::{Address, InvalidAddress};
 pub use connections::{Connections, PoolSettings};
 pub use gate::Gate;
-pub use lent::{Lent, OpenTransaction};
 pub(crate) use log_failure;
+pub use pooled::{OpenTransaction, PooledConnection};
 pub use refusal::is_lost;
 pub use status::Outage;
 
@@ -41,7 +41,7 @@ pub use status::Outage;
 pub const CALL_LIMIT: Duration = Duration::from_millis(2500);
 
 /// Log targets of sqlx that the log leaves out: a line for each lost connection of a pool, and for each table that exists.
-pub const NOISE: [&str; 2] = ["sqlx_core::pool", "sqlx::postgres::notice"];
+pub const QUIET_TARGETS: [&str; 2] = ["sqlx_core::pool", "sqlx::postgres::notice"];
 
 /// Settings of each connection: the server ends the connection of a client that is gone, and with it what it locks. On a
 /// socket of the machine these have no effect; versions before 14 lack the last.

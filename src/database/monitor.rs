@@ -11,7 +11,7 @@ use super::refusal::describe;
 use super::status::ServerStatus;
 use super::{Address, SESSION, pooler, refusal};
 
-/// Time between two questions to a server that responds.
+/// Time between two probes to a server that responds.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// Maximum time of an answer, and of a new connection. A server that takes longer for both does not respond.
@@ -33,11 +33,11 @@ const RECENT: Duration = Duration::from_secs(2);
 const WORKS: &str = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity \
     WHERE pid = $1 AND state = 'active' AND wait_event_type IS DISTINCT FROM 'Client')";
 
-/// A question to the monitor.
-pub(super) enum Question {
+/// A request to the monitor.
+pub(super) enum ProbeRequest {
     /// Checks if the server responds now. The reply means only that the check has ended.
     Responds(oneshot::Sender<()>),
-    /// Does the server work at a statement of the connection with that process ID?
+    /// Checks if the server executes a statement of the connection with that process ID.
     Works(i32, oneshot::Sender<bool>),
 }
 
@@ -76,31 +76,31 @@ async fn connect_patiently(address: &Address) -> Result<PgConnection, String> {
 }
 
 /// Probes until the gate is dropped.
-pub(super) async fn run(server: Arc<ServerStatus>, mut questions: mpsc::Receiver<Question>, connection: PgConnection) {
+pub(super) async fn run(server: Arc<ServerStatus>, mut probes: mpsc::Receiver<ProbeRequest>, connection: PgConnection) {
     let (mut connection, mut delay) = (Some(connection), INTERVAL);
     loop {
-        let mut asked = Vec::new();
-        if let Ok(question) = timeout(delay, questions.recv()).await {
-            let Some(question) = question else { return };
-            asked.push(question);
+        let mut pending = Vec::new();
+        if let Ok(probe) = timeout(delay, probes.recv()).await {
+            let Some(probe) = probe else { return };
+            pending.push(probe);
         }
-        while let Ok(question) = questions.try_recv() {
-            asked.push(question);
+        while let Ok(probe) = probes.try_recv() {
+            pending.push(probe);
         }
-        connection = ask(&server, connection).await;
+        connection = probe_server(&server, connection).await;
         delay = match server.is_closed() {
             false => INTERVAL,
             true if delay == INTERVAL => BACKOFF.0,
             true => (delay * 2).min(BACKOFF.1),
         };
-        for question in asked {
-            connection = answer(question, connection).await;
+        for probe in pending {
+            connection = answer(probe, connection).await;
         }
     }
 }
 
 /// Probes the server once. Returns the connection that works.
-async fn ask(server: &ServerStatus, connection: Option<PgConnection>) -> Option<PgConnection> {
+async fn probe_server(server: &ServerStatus, connection: Option<PgConnection>) -> Option<PgConnection> {
     let begin = Instant::now();
     if let Some(mut connection) = connection
         && let Ok(Ok(())) = timeout(ANSWER_LIMIT, connection.ping()).await
@@ -130,14 +130,14 @@ fn answered(server: &ServerStatus, since: Option<Instant>) -> bool {
     !server.is_closed() && since.is_none_or(|since| server.has_answered_since(since))
 }
 
-async fn answer(question: Question, connection: Option<PgConnection>) -> Option<PgConnection> {
-    let (backend, answer) = match question {
-        Question::Responds(answer) => {
+async fn answer(probe: ProbeRequest, connection: Option<PgConnection>) -> Option<PgConnection> {
+    let (backend, answer) = match probe {
+        ProbeRequest::Responds(answer) => {
             // The caller may have been dropped.
             let _ = answer.send(());
             return connection;
         }
-        Question::Works(backend, answer) => (backend, answer),
+        ProbeRequest::Works(backend, answer) => (backend, answer),
     };
     let mut connection = connection?;
     let works = sqlx::query_scalar(WORKS).bind(backend).fetch_one(&mut connection);

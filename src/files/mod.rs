@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-pub use blobs::s3::NOISE;
+pub use blobs::s3::QUIET_TARGET;
 pub use blobs::{
     BlobIdentity, BlobName, BlobReader, BlobStore, BlobWriter, ByteStream, DownloadHeaders, ResultWriter,
     ResumableUpload, UploadOutcome, WrittenResult,
@@ -54,7 +54,7 @@ impl Files {
             let old = blobs.clone();
             // The bucket may list many objects, and nothing waits for this.
             spawn(async move {
-                if let Err(error) = old.delete_cut_off(abandoned).await {
+                if let Err(error) = old.delete_incomplete(abandoned).await {
                     tracing::warn!(%error, "could not delete incomplete uploads; the next sweep deletes them");
                 }
             });

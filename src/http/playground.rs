@@ -22,10 +22,10 @@ const FILES: [Asset; 8] = [
     plain("page.css", STYLE, include_bytes!("../../assets/graphiql/page.css")),
     plain("tour.graphql", TEXT, include_bytes!("../../assets/graphiql/tour.graphql")),
     plain("LICENSES.txt", TEXT, include_bytes!("../../assets/graphiql/LICENSES.txt")),
-    packed("graphiql.min.js", SCRIPT, include_bytes!("../../assets/graphiql/graphiql.min.js.gz")),
-    packed("graphiql.min.css", STYLE, include_bytes!("../../assets/graphiql/graphiql.min.css.gz")),
-    packed("react.production.min.js", SCRIPT, include_bytes!("../../assets/graphiql/react.production.min.js.gz")),
-    packed(
+    compressed("graphiql.min.js", SCRIPT, include_bytes!("../../assets/graphiql/graphiql.min.js.gz")),
+    compressed("graphiql.min.css", STYLE, include_bytes!("../../assets/graphiql/graphiql.min.css.gz")),
+    compressed("react.production.min.js", SCRIPT, include_bytes!("../../assets/graphiql/react.production.min.js.gz")),
+    compressed(
         "react-dom.production.min.js",
         SCRIPT,
         include_bytes!("../../assets/graphiql/react-dom.production.min.js.gz"),
@@ -40,7 +40,7 @@ const fn plain(name: &'static str, media_type: &'static str, content: &'static [
     Asset { name, media_type, content, gzipped: false }
 }
 
-const fn packed(name: &'static str, media_type: &'static str, content: &'static [u8]) -> Asset {
+const fn compressed(name: &'static str, media_type: &'static str, content: &'static [u8]) -> Asset {
     Asset { name, media_type, content, gzipped: true }
 }
 

@@ -73,8 +73,8 @@ impl DiskState {
 /// Returns the free bytes of the disk. None if it does not answer.
 async fn free_space(scratch: &Scratch) -> Option<u64> {
     let scratch = scratch.clone();
-    let asked = spawn_blocking(move || scratch.space());
-    let (free, _) = tokio::time::timeout(PATIENCE, asked).await.ok()?.ok()?.ok()?;
+    let space = spawn_blocking(move || scratch.space());
+    let (free, _) = tokio::time::timeout(PATIENCE, space).await.ok()?.ok()?.ok()?;
     Some(free)
 }
 

@@ -35,7 +35,7 @@ impl Runner {
         for _ in 0..FIRST_READINGS {
             measure_clock(self).await?;
         }
-        if inner.store.is_exclusive() {
+        if inner.store.is_single_process() {
             let rescued = inner.store.rescue_all(inner.clock.now(), settings.crash_limit).await?;
             log_rescued(&settings.node, &rescued);
         }

@@ -204,7 +204,7 @@ impl Runner {
         let diskless = kinds.values().filter(|kind| !kind.writes_files());
         let notifier = kinds.values().find_map(|kind| kind.notifier());
         notifier.iter().for_each(|notifier| notifier::notify(&store, &kinds, &clock, Arc::clone(notifier)));
-        let lease = NodeLease::new(node.clone(), (!store.is_exclusive()).then_some(settings.lease));
+        let lease = NodeLease::new(node.clone(), (!store.is_single_process()).then_some(settings.lease));
         Runner(Arc::new(RunnerInner {
             diskless_claimant: Claimant::new(node.clone(), diskless.map(|kind| kind.name())),
             claimant: Claimant::new(node, kinds.keys().copied()),

@@ -79,7 +79,7 @@ async fn sweep_uploads(runner: &Runner, now: Timestamp) -> Outcome<()> {
     let inner = &runner.0;
     // Files have the time of a machine, which may be behind the database's.
     let old = now + inner.clock.machine_ahead().min(SignedDuration::ZERO) - HOUR;
-    inner.files.blobs.delete_cut_off(old).await?;
+    inner.files.blobs.delete_incomplete(old).await?;
     for id in inner.files.blobs.list_old_uploads(old).await? {
         if inner.store.upload(&Caller::system(), &id).await?.is_none() {
             inner.files.blobs.delete_upload(&id).await?;

@@ -127,8 +127,8 @@ mod tests {
         }
     }
 
-    fn task(lane: Option<&str>) -> Task {
-        let new = NewTask { concurrency_key: lane.map(str::to_owned), ..NewTask::new("import", "{}", Unit::Rows) };
+    fn task(key: Option<&str>) -> Task {
+        let new = NewTask { concurrency_key: key.map(str::to_owned), ..NewTask::new("import", "{}", Unit::Rows) };
         Task::new(Clock::test(AT).task_id(), new, AT)
     }
 

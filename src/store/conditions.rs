@@ -18,15 +18,15 @@ const ID_SKEW: SignedDuration = SignedDuration::from_secs(5);
 
 /// Values of which a column must have one, as SQL: parameters or constants.
 #[derive(Clone)]
-pub struct Among {
+pub struct OneOf {
     column: &'static str,
     values: Vec<String>,
 }
 
-impl Among {
-    fn states(states: impl IntoIterator<Item = State>) -> Among {
+impl OneOf {
+    fn states(states: impl IntoIterator<Item = State>) -> OneOf {
         let values = states.into_iter().map(|state| format!("'{}'", state.as_str())).collect();
-        Among { column: "state", values }
+        OneOf { column: "state", values }
     }
 
     /// Condition that the column has one of the values.
@@ -83,26 +83,26 @@ impl ListIndex {
 /// Values that an index has.
 struct Indexed {
     index: ListIndex,
-    among: Among,
+    one_of: OneOf,
 }
 
 impl Indexed {
     /// Condition that a task has one of the values.
     fn any(&self) -> String {
         match self.index {
-            ListIndex::Tags => is_tagged(&self.among.any(), "state", "id"),
-            _ => self.among.any(),
+            ListIndex::Tags => is_tagged(&self.one_of.any(), "state", "id"),
+            _ => self.one_of.any(),
         }
     }
 
-    /// Conditions for each value in each of the states. A task with several of the tags is among those of the first.
-    fn each(&self, states: &Among) -> Vec<Vec<String>> {
+    /// Conditions for each value in each of the states. A task with several of the tags is one_of those of the first.
+    fn each(&self, states: &OneOf) -> Vec<Vec<String>> {
         let ListIndex::Tags = self.index else {
-            return product(&self.among.each(), &states.each());
+            return product(&self.one_of.each(), &states.each());
         };
-        let of_states = Among { column: "of_state", ..states.clone() };
-        let ranges = self.among.each().into_iter().enumerate().flat_map(|(n, tag)| {
-            let earlier = Among { column: "of_tag", values: self.among.values[..n].to_vec() };
+        let of_states = OneOf { column: "of_state", ..states.clone() };
+        let ranges = self.one_of.each().into_iter().enumerate().flat_map(|(n, tag)| {
+            let earlier = OneOf { column: "of_tag", values: self.one_of.values[..n].to_vec() };
             let is_new =
                 (n > 0).then(|| format!("NOT {}", is_tagged(&earlier.any(), "tagged.of_state", "tagged.task_id")));
             let of_tag = [vec![tag, "task_id = id".to_owned()], Vec::from_iter(is_new)].concat();
@@ -136,12 +136,12 @@ struct SearchTerms {
 /// Conditions of a filter, and the texts of their parameters. They contain only column names, states, numbers and parameters,
 /// never a text of a client.
 pub struct Conditions {
-    ids: Option<Among>,
+    ids: Option<OneOf>,
     /// Columns with an index of their own, the rarest values first.
     columns: Vec<Indexed>,
-    states: Option<Among>,
+    states: Option<OneOf>,
     search: Option<SearchTerms>,
-    owners: Option<Among>,
+    owners: Option<OneOf>,
     ranges: Vec<String>,
     created: TimeRange,
     dialect: SqlDialect,
@@ -156,7 +156,7 @@ impl Conditions {
         let mut bind = |column, values: Vec<String>| {
             let places = (texts.len() + 1..).take(values.len()).map(|n| format!("${n}")).collect();
             texts.extend(values);
-            Among { column, values: places }
+            OneOf { column, values: places }
         };
         let distinct = |values: &Vec<String>| BTreeSet::from_iter(values.clone()).into_iter().collect();
         let ids = filter.ids.as_ref().map(|ids| bind("id", ids.iter().map(TaskId::to_string).collect()));
@@ -173,9 +173,9 @@ impl Conditions {
         ];
         let columns = columns.into_iter().filter_map(|(index, column, values)| Some((index, column, values.as_ref()?)));
         let columns =
-            columns.map(|(index, column, values)| Indexed { index, among: bind(column, distinct(values)) }).collect();
+            columns.map(|(index, column, values)| Indexed { index, one_of: bind(column, distinct(values)) }).collect();
         let owners = filter.owners.as_ref().map(|owners| bind("owner", distinct(owners)));
-        let states = filter.stored_states().map(Among::states);
+        let states = filter.stored_states().map(OneOf::states);
         let ranges = [range("created_at", filter.created), range("finished_at", filter.finished)].concat();
         let mut conditions =
             Conditions { ids, columns, states, search: None, owners, ranges, created: filter.created, dialect, texts };
@@ -201,7 +201,7 @@ impl Conditions {
 
     /// The conditions that a task must fulfil.
     pub fn all(&self) -> Vec<String> {
-        let mut all: Vec<_> = self.ids.iter().chain(&self.states).map(Among::any).collect();
+        let mut all: Vec<_> = self.ids.iter().chain(&self.states).map(OneOf::any).collect();
         all.extend(self.columns.iter().map(Indexed::any));
         all.extend(self.residual());
         all
@@ -210,7 +210,7 @@ impl Conditions {
     /// The conditions that no index has.
     pub fn residual(&self) -> Vec<String> {
         let found = self.search.as_ref().map(|terms| self.dialect.contains(&terms.text));
-        self.ranges.iter().cloned().chain(self.owners.as_ref().map(Among::any)).chain(found).collect()
+        self.ranges.iter().cloned().chain(self.owners.as_ref().map(OneOf::any)).chain(found).collect()
     }
 
     /// Bounds of IDs that follow from the range of creation: IDs begin with the time at which they are made.
@@ -234,17 +234,17 @@ impl Conditions {
     }
 
     fn driving(&self) -> Option<&Indexed> {
-        self.columns.iter().find(|indexed| indexed.among.values.len() <= MAX_VALUES)
+        self.columns.iter().find(|indexed| indexed.one_of.values.len() <= MAX_VALUES)
     }
 
     /// The ranges of that index, each as its conditions, with the other conditions that have an index. Read as one, a list of the few
     /// running tasks, or of those of a rare kind, would read all finished ones.
     pub fn ranges(&self) -> Vec<Vec<String>> {
-        let states = self.states.clone().unwrap_or_else(|| Among::states(State::ALL));
+        let states = self.states.clone().unwrap_or_else(|| OneOf::states(State::ALL));
         let (index, others) = (self.index(), self.columns.iter());
         let others: Vec<_> = others.filter(|column| column.index != index).map(Indexed::any).collect();
         let ranges = match (index, self.driving()) {
-            (ListIndex::Key, _) => vec![self.ids.iter().chain(&self.states).map(Among::any).collect()],
+            (ListIndex::Key, _) => vec![self.ids.iter().chain(&self.states).map(OneOf::any).collect()],
             (ListIndex::State, _) | (_, None) => states.each().into_iter().map(|state| vec![state]).collect(),
             (_, Some(driving)) => driving.each(&states),
         };

@@ -135,7 +135,7 @@ impl Store {
         let listing = async {
             let mut connection = self.pool.acquire().await?;
             let listed = within_bytes(statement.query().fetch(&mut *connection)).await?;
-            connection.give_back();
+            connection.release();
             Ok(listed)
         };
         self.read(listing).await

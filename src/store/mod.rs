@@ -194,13 +194,13 @@ impl Store {
     }
 
     /// Returns true if only this process can write to the store. All other listed nodes have ended then.
-    pub fn is_exclusive(&self) -> bool {
+    pub fn is_single_process(&self) -> bool {
         self.sql.dialect == SqlDialect::Sqlite
     }
 
     /// Returns the ID under which this process sends its events to other nodes. None if the store is exclusive.
     pub fn event_source(&self) -> Option<&str> {
-        (!self.is_exclusive()).then_some(&self.sql.source)
+        (!self.is_single_process()).then_some(&self.sql.source)
     }
 
     /// Returns the task, or None if it does not exist.
@@ -211,8 +211,8 @@ impl Store {
     }
 
     /// Returns the unfinished task that holds the unique key.
-    #[tracing::instrument(target = "otlp.store", name = "store.holder", skip_all, fields(%caller))]
-    pub async fn holder(&self, caller: &Caller, unique_key: &str) -> Result<Option<Arc<Task>>, Error> {
+    #[tracing::instrument(target = "otlp.store", name = "store.conflicting_task", skip_all, fields(%caller))]
+    pub async fn conflicting_task(&self, caller: &Caller, unique_key: &str) -> Result<Option<Arc<Task>>, Error> {
         let row = self
             .read(sqlx::query(self.sql.holder.clone()).bind(unique_key.to_owned()).fetch_optional(&self.pool))
             .await?;
@@ -317,7 +317,7 @@ impl Store {
         let written = outcome.await.unwrap_or_else(|_| Err(write::closed()));
         let unavailable = written.as_ref().is_err_and(Error::is_unavailable);
         self.calls.ended("write", begin, unavailable);
-        if unavailable && !self.is_exclusive() {
+        if unavailable && !self.is_single_process() {
             (self.on_uncertain)(begin.elapsed());
         }
         written

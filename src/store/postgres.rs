@@ -67,7 +67,7 @@ async fn attempt(pool: &Connections<Any>, sql: &Sql, job: &mut dyn WriteJob) -> 
     let mut connection = pool.acquire().await?;
     let outcome = run(&mut connection, sql, job).await;
     if !outcome.as_ref().is_err_and(is_lost) {
-        connection.give_back();
+        connection.release();
     }
     outcome
 }

@@ -64,9 +64,12 @@ fn log(config: &Config) -> Result<BoxedLayer, String> {
     };
     let filter = TARGETS.into_iter().try_fold(filter, hide)?;
     // Lost connections and failed requests belong to an outage, which has its own lines. A filter that names the library shows them.
-    let noise = database::NOISE.into_iter().map(|target| ("sqlx", target)).chain([("object_store", files::NOISE)]);
-    let mut noise = noise.filter(|(library, _)| !config.log.contains(library));
-    let filter = noise.try_fold(filter, |filter, (_, target)| hide(filter, target))?;
+    let quiet = database::QUIET_TARGETS
+        .into_iter()
+        .map(|target| ("sqlx", target))
+        .chain([("object_store", files::QUIET_TARGET)]);
+    let mut quiet = quiet.filter(|(library, _)| !config.log.contains(library));
+    let filter = quiet.try_fold(filter, |filter, (_, target)| hide(filter, target))?;
     let log = fmt::layer().with_writer(stderr);
     Ok(if config.log_json {
         log.json().flatten_event(true).with_current_span(false).with_span_list(false).with_filter(filter).boxed()

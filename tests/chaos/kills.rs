@@ -10,6 +10,7 @@ use super::random::Random;
 use crate::harness::csv;
 use crate::harness::server::Server;
 use crate::harness::watch::Watch;
+use crate::store::test_store::TestStore;
 
 const KILLS: u32 = 20;
 
@@ -46,6 +47,28 @@ impl Observed {
         self.done = done;
         self.over = task["state"] == "COMPLETED";
     }
+}
+
+/// Its nodes died as often as they may, each without a row: the next run only rolls it back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_whose_nodes_died_too_often_fails_with_nothing_left() {
+    let mut server = Server::with(&[("PAUSA_CRASH_LIMIT", "1")]).await;
+    let file = csv::people(1500);
+    let upload = server.upload(&*file).await;
+    let id = server.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 500 })).await;
+    server.until_done(&id, 200).await;
+    server.kill().await;
+    let test_store = TestStore::of(format!("sqlite:{}", server.folder().join("pausa.db").display()));
+    assert_eq!(test_store.execute("UPDATE tasks SET crashes = 1").await.unwrap(), 1);
+    server.restart().await;
+    server.until(&id, "FAILED").await;
+    let failed = server.task(&id).await;
+    let error = json!({ "code": "INTERNAL", "message": "the node that ran the task died 2 times in a row" });
+    assert_eq!((&failed["error"], server.rows("people").await), (&error, None));
+    is_tidy(&server, &[], &[]);
+    server.verb("resume", &id).await;
+    server.until(&id, "COMPLETED").await;
+    is_exact(&server, "people", &file).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

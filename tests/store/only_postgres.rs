@@ -36,7 +36,7 @@ fn event(task: &Arc<Task>, state_changed: bool) -> ChangeEvent {
 async fn a_node_receives_the_events_of_another() {
     let test_store = TestStore::postgres().await;
     let (first, second) = (test_store.open().await, test_store.with_nodes().await);
-    assert!(!first.is_exclusive());
+    assert!(!first.is_single_process());
     let mut events = listen(&first).await;
     let task = create(&second, plain()).await;
     assert_eq!(next(&mut events).await, event(&task, true));

@@ -11,7 +11,7 @@ use crate::harness::caller;
 async fn a_file_is_served_by_only_one_process() {
     let test_store = TestStore::sqlite();
     let store = test_store.open().await;
-    assert!(store.is_exclusive());
+    assert!(store.is_single_process());
     assert_eq!(store.event_source(), None, "there are no other nodes");
     assert!(Store::file(&test_store.url).unwrap().is_file());
     assert_eq!(Store::file("postgres://host/database"), None);

@@ -28,7 +28,7 @@ pub async fn a_task_is_read_as_it_was_written(test_store: &TestStore) {
     assert!(matches!(started, Started::New(_)));
     assert_eq!(*store.get(caller(), task.id).await.unwrap().unwrap(), task);
     assert_eq!(*store.repeated(caller(), "import", &key("a key", "1f")).await.unwrap().unwrap(), task);
-    assert_eq!(*store.holder(caller(), "dataset:people").await.unwrap().unwrap(), task);
+    assert_eq!(*store.conflicting_task(caller(), "dataset:people").await.unwrap().unwrap(), task);
     assert_eq!(store.get(caller(), crate::harness::task_id()).await.unwrap(), None);
     assert_eq!(store.repeated(caller(), "import", &key("another", "1f")).await.unwrap(), None);
     assert!(!store.delete_upload(caller(), "up").await.unwrap(), "a task reads it");
@@ -111,7 +111,7 @@ pub async fn a_unique_key_is_reserved_until_the_task_is_finished(test_store: &Te
     assert_eq!(end(&store, &rolling_back, End::RolledBack).await.state, State::Terminated);
 
     let second = create(&store, filling()).await;
-    assert_eq!(store.holder(caller(), "dataset:people").await.unwrap().unwrap().id, second.id);
+    assert_eq!(store.conflicting_task(caller(), "dataset:people").await.unwrap().unwrap().id, second.id);
 }
 
 pub async fn twenty_starts_at_once_with_one_unique_key_start_one_task(test_store: &TestStore) {

@@ -68,16 +68,16 @@ pub(super) async fn take_over(
 /// rows.
 /// The epoch is raised first, in a separate transaction, so that an active write fails instead of waiting for the row.
 /// A published staging does not end: only its row is locked.
-pub(super) async fn seize(
+pub(super) async fn take_over_to_end(
     pool: &PgConnections,
     task: TaskId,
     epoch: i64,
 ) -> Result<Option<(OpenTransaction, StagingRow)>, Error> {
-    let Some((transaction, held)) = take_over(pool, task, epoch).await? else {
+    let Some((transaction, row)) = take_over(pool, task, epoch).await? else {
         return Ok(None);
     };
-    if held.published {
-        return Ok(Some((transaction, held)));
+    if row.published {
+        return Ok(Some((transaction, row)));
     }
     transaction.commit().await?;
     let mut transaction = pool.begin().await?;

@@ -15,15 +15,15 @@ const FLUSH: &str = "SELECT pg_logical_emit_message(true, 'pausa', '')";
 /// Shared syncs of one server.
 pub(super) struct WalFlush {
     pool: PgConnections,
-    asked: AtomicU64,
+    requested: AtomicU64,
     /// Number of requests made before the last flush began.
-    served: Mutex<u64>,
+    completed: Mutex<u64>,
 }
 
 impl WalFlush {
     /// `pool` has one connection, so that no import waits for it while it uses another connection.
     pub(super) fn new(pool: PgConnections) -> Self {
-        Self { pool, asked: AtomicU64::new(0), served: Mutex::new(0) }
+        Self { pool, requested: AtomicU64::new(0), completed: Mutex::new(0) }
     }
 
     /// Waits until all current commits survive a power loss. Requests that arrive during a flush share the next one.
@@ -31,12 +31,12 @@ impl WalFlush {
     /// # Errors
     /// [`Error::Unavailable`] if the server is unavailable.
     pub(super) async fn wait(&self) -> Result<(), Error> {
-        let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut served = self.served.lock().await;
-        if *served < number {
-            let asked = self.asked.load(Ordering::SeqCst);
+        let number = self.requested.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut completed = self.completed.lock().await;
+        if *completed < number {
+            let requested = self.requested.load(Ordering::SeqCst);
             in_time(sqlx::query(FLUSH).execute(&self.pool)).await?;
-            *served = asked;
+            *completed = requested;
         }
         Ok(())
     }

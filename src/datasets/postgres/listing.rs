@@ -35,7 +35,7 @@ pub(super) fn table(place: &str, name: &DatasetName) -> String {
 pub(super) async fn get(pool: &PgConnections, name: &DatasetName) -> Result<Option<Dataset>, Error> {
     let mut connection = pool.acquire().await?;
     let entry = find(&mut connection, name, "").await?;
-    connection.give_back();
+    connection.release();
     Ok(entry.map(|entry| entry.dataset))
 }
 

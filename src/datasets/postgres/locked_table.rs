@@ -11,7 +11,7 @@ use super::super::{Dataset, DatasetName, Error, Snapshot};
 use super::PgConnections;
 use super::schema::run_statement;
 use super::{in_time, listing, pins};
-use crate::database::Lent;
+use crate::database::PooledConnection;
 
 /// Maximum number of lookups of a table that is moved meanwhile.
 const TRIES: usize = 5;
@@ -32,7 +32,7 @@ pub(super) struct SnapshotTable {
 /// A connection in such a transaction. If it is not committed, the connection is closed: a response that is not read
 /// completely makes the connection unusable, and closing it stops the server at once.
 pub(super) struct LockedTable {
-    connection: Lent<Postgres>,
+    connection: PooledConnection<Postgres>,
     /// Name of the table, quoted.
     pub(super) table: String,
 }
@@ -98,7 +98,7 @@ impl LockedTable {
 
     pub(super) async fn commit(mut self) -> Result<(), Error> {
         run_statement(&mut self, "COMMIT".into()).await?;
-        self.connection.give_back();
+        self.connection.release();
         Ok(())
     }
 }

@@ -217,11 +217,11 @@ impl Datasets for Postgres {
 
     async fn staged_cursor(&self, task: TaskId, epoch: i64) -> Result<Option<String>, Error> {
         let taking_over = async {
-            let Some((transaction, held)) = fence::take_over(&self.pool, task, epoch).await? else {
+            let Some((transaction, row)) = fence::take_over(&self.pool, task, epoch).await? else {
                 return Ok(None);
             };
             transaction.commit().await?;
-            Ok(held.cursor)
+            Ok(row.cursor)
         };
         self.within(RUN_LIMIT, taking_over).await
     }

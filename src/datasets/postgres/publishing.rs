@@ -21,7 +21,7 @@ pub(super) async fn publish(
     epoch: i64,
     now: jiff::Timestamp,
 ) -> Result<u64, Error> {
-    let taken_over = in_time(fence::seize(pool, task, epoch)).await?;
+    let taken_over = in_time(fence::take_over_to_end(pool, task, epoch)).await?;
     let (mut transaction, row) = taken_over.ok_or_else(Error::no_staging)?;
     if !row.published {
         // Counts and copies all rows, which has no time limit.

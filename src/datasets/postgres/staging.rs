@@ -31,20 +31,20 @@ pub(super) async fn stage(
     plan: &ImportPlan,
 ) -> Result<Box<dyn Staging>, Error> {
     let writing = |begun: (Option<String>, i64)| Box::new(TableStaging::new((pool, flush), (task, epoch), plan, begun));
-    let Some((mut transaction, held)) = fence::take_over(pool, task, epoch).await? else {
+    let Some((mut transaction, row)) = fence::take_over(pool, task, epoch).await? else {
         create(pool, task, epoch, plan).await?;
         return Ok(writing((None, 0)));
     };
-    if held.published {
+    if row.published {
         transaction.commit().await?;
-        return Ok(Box::new(PublishedStaging { cursor: held.cursor }));
+        return Ok(Box::new(PublishedStaging { cursor: row.cursor }));
     }
-    if held.plan != *plan {
+    if row.plan != *plan {
         return Err(Error::Failed(format!("the staging of task {task} has another plan; discard it first")));
     }
     listing::check(&mut transaction, plan).await?;
     transaction.commit().await?;
-    Ok(writing((held.cursor, held.rows)))
+    Ok(writing((row.cursor, row.rows)))
 }
 
 async fn create(pool: &PgConnections, task: TaskId, epoch: i64, plan: &ImportPlan) -> Result<(), Error> {
@@ -62,10 +62,10 @@ async fn create(pool: &PgConnections, task: TaskId, epoch: i64, plan: &ImportPla
 
 /// Drops the staging of a task. Does nothing if it is published or does not exist. Returns true if it is published.
 pub(super) async fn discard(pool: &PgConnections, task: TaskId, epoch: i64) -> Result<bool, Error> {
-    let Some((mut transaction, held)) = fence::seize(pool, task, epoch).await? else {
+    let Some((mut transaction, row)) = fence::take_over_to_end(pool, task, epoch).await? else {
         return Ok(false);
     };
-    if !held.published {
+    if !row.published {
         let own = quoted(&task.to_string());
         retired::retire(&mut transaction, ("pausa_datasets", &own), &format!("{task}-{epoch}")).await?;
         let delete = sqlx::query("DELETE FROM pausa_datasets.staging WHERE task = $1").bind(task.to_string());
@@ -74,7 +74,7 @@ pub(super) async fn discard(pool: &PgConnections, task: TaskId, epoch: i64) -> R
     }
     transaction.commit().await?;
     retired::sweep_soon(pool);
-    Ok(held.published)
+    Ok(row.published)
 }
 
 /// Maximum number of writes that copy rows or commit at once. While one commits, the next ones copy their rows. This

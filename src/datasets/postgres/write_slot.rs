@@ -13,7 +13,7 @@ use super::super::{Batch, Checkpoint, Error, WriteOutcome};
 use super::copy::CopyIn;
 use super::flush::WalFlush;
 use super::{PgConnections, in_time, rejects};
-use crate::database::Lent;
+use crate::database::PooledConnection;
 use crate::spawn::spawn;
 use crate::task::TaskId;
 
@@ -38,7 +38,7 @@ pub(super) struct WriteTarget {
 
 /// A connection, and a permit that limits how many writes have one.
 pub(super) struct WriteSlot {
-    connection: Lent<Postgres>,
+    connection: PooledConnection<Postgres>,
     permit: OwnedSemaphorePermit,
 }
 
@@ -143,7 +143,7 @@ impl WriteTarget {
         Ok(())
     }
 
-    async fn transact(&self, mut connection: Lent<Postgres>, write: &mut TableWrite) -> Result<(), Error> {
+    async fn transact(&self, mut connection: PooledConnection<Postgres>, write: &mut TableWrite) -> Result<(), Error> {
         in_time(sqlx::raw_sql("BEGIN").execute(&mut *connection)).await?;
         let filled = self.fill(&mut connection, write).await;
         if filled.as_ref().is_err_and(Error::is_unavailable) {
@@ -161,7 +161,7 @@ impl WriteTarget {
                 Err(error)
             }
         };
-        connection.give_back();
+        connection.release();
         outcome
     }
 
@@ -190,7 +190,7 @@ impl WriteTarget {
 
     async fn holds(&self, connection: &mut PgConnection) -> Result<bool, Error> {
         let sql = "SELECT 1 FROM pausa_datasets.staging WHERE task = $1 AND epoch = $2 AND NOT published";
-        let held = sqlx::query(sql).bind(self.task.to_string()).bind(self.epoch);
-        Ok(in_time(held.fetch_optional(connection)).await?.is_some())
+        let owned = sqlx::query(sql).bind(self.task.to_string()).bind(self.epoch);
+        Ok(in_time(owned.fetch_optional(connection)).await?.is_some())
     }
 }

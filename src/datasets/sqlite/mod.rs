@@ -221,8 +221,8 @@ impl Datasets for Sqlite {
 
     /// Checks that the pin exists. Pins do not expire here, because only one process uses the catalog.
     async fn renew(&self, holder: PinHolder) -> Result<(), Error> {
-        let held = self.run(move |shared| shared.catalog.read(|catalog| pins::pinned(catalog, holder))).await?;
-        held.map(drop).ok_or_else(Error::pin_expired)
+        let pinned = self.run(move |shared| shared.catalog.read(|catalog| pins::pinned(catalog, holder))).await?;
+        pinned.map(drop).ok_or_else(Error::pin_expired)
     }
 
     fn reader(&self, snapshot: &Snapshot, selection: &Selection) -> Arc<dyn SnapshotReader> {

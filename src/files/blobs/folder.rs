@@ -46,7 +46,7 @@ impl BlobFolder {
         for folder in ["uploads", "unfinished", "results"] {
             fs::create_dir_all(root.join(folder)).await?;
         }
-        blobs.delete_cut_off(abandoned).await?;
+        blobs.delete_incomplete(abandoned).await?;
         Ok(blobs)
     }
 
@@ -183,7 +183,7 @@ impl BlobStore for BlobFolder {
         Ok(found.iter().filter_map(|(path, _)| path.file_name()?.to_str()?.parse().ok()).collect())
     }
 
-    async fn delete_cut_off(&self, abandoned: Timestamp) -> io::Result<()> {
+    async fn delete_incomplete(&self, abandoned: Timestamp) -> io::Result<()> {
         for (path, modified) in self.entries("uploads").await? {
             if modified < abandoned && path.extension().is_some_and(|extension| extension == PART) {
                 blocking(move || disk::remove_file(&path)).await?;

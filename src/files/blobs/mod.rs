@@ -171,7 +171,7 @@ pub trait BlobStore: Send + Sync + 'static {
     }
 
     /// Deletes uploads that arrived as one stream and are not complete, if they received no byte since `abandoned`.
-    async fn delete_cut_off(&self, abandoned: Timestamp) -> io::Result<()>;
+    async fn delete_incomplete(&self, abandoned: Timestamp) -> io::Result<()>;
 
     /// Returns the IDs of uploads, complete or not, that received no byte since `before`.
     async fn list_old_uploads(&self, before: Timestamp) -> io::Result<Vec<String>>;

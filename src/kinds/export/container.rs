@@ -111,37 +111,38 @@ fn local_header(name: &str) -> Vec<u8> {
 /// Returns the data descriptor, the central directory and its end (APPNOTE.TXT, 4.3.9 to 4.3.16), as zip64 if a size needs it.
 fn end_of_zip(name: &str, written: &WrittenFile) -> Vec<u8> {
     let before = local_header(name).len() as u64;
-    let packed = written.bytes - before + LAST_BLOCK.len() as u64;
-    let large = packed >= ZIP64 || written.plain >= ZIP64;
+    let compressed = written.bytes - before + LAST_BLOCK.len() as u64;
+    let large = compressed >= ZIP64 || written.plain >= ZIP64;
     let mut end = LAST_BLOCK.to_vec();
     end.extend(b"PK\x07\x08");
     put32(&mut end, &[written.crc]);
     if large {
-        put64(&mut end, &[packed, written.plain]);
+        put64(&mut end, &[compressed, written.plain]);
     } else {
-        put32(&mut end, &[packed as u32, written.plain as u32]);
+        put32(&mut end, &[compressed as u32, written.plain as u32]);
     }
     let (directory, start) = (end.len(), written.bytes + end.len() as u64);
-    central_header(&mut end, name, written, packed);
+    central_header(&mut end, name, written, compressed);
     let size = (end.len() - directory) as u64;
     end_of_directory(&mut end, start, size);
     end
 }
 
-fn central_header(end: &mut Vec<u8>, name: &str, written: &WrittenFile, packed: u64) {
-    let large = packed >= ZIP64 || written.plain >= ZIP64;
+fn central_header(end: &mut Vec<u8>, name: &str, written: &WrittenFile, compressed: u64) {
+    let large = compressed >= ZIP64 || written.plain >= ZIP64;
     let version = if large { VERSION_ZIP64 } else { VERSION };
-    let (short_packed, short_plain) = if large { (u32::MAX, u32::MAX) } else { (packed as u32, written.plain as u32) };
+    let (short_compressed, short_plain) =
+        if large { (u32::MAX, u32::MAX) } else { (compressed as u32, written.plain as u32) };
     end.extend(b"PK\x01\x02");
     // Made by Unix: its attributes follow below.
     put16(end, &[(3 << 8) | version, version, FLAGS, DEFLATED, 0, ZIP_DATE]);
-    put32(end, &[written.crc, short_packed, short_plain]);
+    put32(end, &[written.crc, short_compressed, short_plain]);
     put16(end, &[length(name), if large { 20 } else { 0 }, 0, 0, 0]);
     put32(end, &[ATTRIBUTES, 0]);
     end.extend(name.as_bytes());
     if large {
         put16(end, &[1, 16]);
-        put64(end, &[written.plain, packed]);
+        put64(end, &[written.plain, compressed]);
     }
 }
 

@@ -59,10 +59,10 @@ fn sizes_of_more_than_32_bits_are_stored() {
     file.write_all(&FileCompression::Zip.tail("t.csv", &written)).unwrap();
     let mut archive = zip::ZipArchive::new(file).unwrap();
     let entry = archive.by_index_raw(0).unwrap();
-    let packed = written.bytes - head.len() as u64 + LAST_BLOCK.len() as u64;
+    let compressed = written.bytes - head.len() as u64 + LAST_BLOCK.len() as u64;
     assert_eq!(
         (entry.name().unwrap().as_ref(), entry.size(), entry.compressed_size()),
-        ("t.csv", written.plain, packed)
+        ("t.csv", written.plain, compressed)
     );
     assert_eq!((entry.crc32(), entry.data_start()), (7, Some(head.len() as u64)));
 }

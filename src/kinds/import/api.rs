@@ -312,11 +312,11 @@ fn parse_ascii(field: &str, text: Option<String>, default: u8) -> Result<u8> {
 
 /// Refuses a start that would fail as soon as it runs.
 async fn check_dataset(app: &AppState, caller: &Caller, spec: &ImportSpec) -> Result<()> {
-    if let Some(holder) =
-        app.store.holder(caller, &kinds::dataset_key(&spec.dataset)).await.map_err(error::from_store)?
+    if let Some(other) =
+        app.store.conflicting_task(caller, &kinds::dataset_key(&spec.dataset)).await.map_err(error::from_store)?
     {
-        let text = format!("Task {} is filling the dataset. Wait for it, or terminate it.", holder.id);
-        return Err(error::conflict(holder.id, text));
+        let text = format!("Task {} is filling the dataset. Wait for it, or terminate it.", other.id);
+        return Err(error::conflict(other.id, text));
     }
     let exists = app.datasets.get(caller, &spec.dataset).await.map_err(error::from_datasets)?.is_some();
     match (spec.mode, exists) {

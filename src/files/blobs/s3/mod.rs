@@ -50,7 +50,7 @@ use crate::retry::retry_within;
 use crate::task::TaskId;
 
 /// Log target of the S3 library that the log leaves out: a line for each request that it repeats.
-pub const NOISE: &str = "object_store::client::retry";
+pub const QUIET_TARGET: &str = "object_store::client::retry";
 
 /// Key of the object with the ID of the task store.
 const IDENTITY: &str = "store-id";
@@ -266,7 +266,7 @@ impl BlobStore for BlobBucket {
         Ok(found.iter().filter_map(|multipart| task(&multipart.path)).collect())
     }
 
-    async fn delete_cut_off(&self, abandoned: Timestamp) -> io::Result<()> {
+    async fn delete_incomplete(&self, abandoned: Timestamp) -> io::Result<()> {
         for (id, objects) in self.uploads().await? {
             let is_stream = objects.iter().all(|(key, _)| !key.ends_with(MANIFEST));
             if is_stream && newest(&objects) < abandoned {

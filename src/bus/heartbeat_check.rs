@@ -12,30 +12,30 @@ const LATE: Duration = Duration::from_secs(1);
 
 /// The beats of a node on one connection.
 #[derive(Default)]
-pub struct Pulse {
+pub struct HeartbeatCheck {
     /// Time of the oldest beat that has not returned.
-    unheard: Option<Instant>,
+    unreturned: Option<Instant>,
 }
 
-impl Pulse {
+impl HeartbeatCheck {
     /// Records that a beat was sent.
     pub fn sent(&mut self, at: Instant) {
-        self.unheard.get_or_insert(at);
+        self.unreturned.get_or_insert(at);
     }
 
     /// Records that a beat returned.
     pub fn came_back(&mut self) {
-        self.unheard = None;
+        self.unreturned = None;
     }
 
     /// Returns true if a beat is late.
     pub fn is_late(&self, now: Instant) -> bool {
-        self.unheard.is_some_and(|sent| now - sent >= LATE)
+        self.unreturned.is_some_and(|sent| now - sent >= LATE)
     }
 
     /// Returns true if no beat has returned for too long.
     pub fn is_lost(&self, now: Instant) -> bool {
-        self.unheard.is_some_and(|sent| now - sent >= SILENCE)
+        self.unreturned.is_some_and(|sent| now - sent >= SILENCE)
     }
 }
 
@@ -47,16 +47,16 @@ mod tests {
     fn a_connection_is_lost_three_seconds_after_the_first_beat_that_did_not_come_back() {
         let begin = Instant::now();
         let at = |seconds| begin + Duration::from_secs(seconds);
-        let mut pulse = Pulse::default();
-        assert!(!pulse.is_lost(at(100)), "nothing was sent");
-        pulse.sent(at(100));
-        pulse.came_back();
-        assert!(!pulse.is_lost(at(200)), "a node that was busy has sent nothing meanwhile");
-        (200..203).for_each(|second| pulse.sent(at(second)));
-        assert!(!pulse.is_late(at(200)) && pulse.is_late(at(201)));
-        assert!(!pulse.is_lost(at(202)));
-        assert!(pulse.is_lost(at(203)));
-        pulse.came_back();
-        assert!(!pulse.is_lost(at(203)) && !pulse.is_late(at(203)));
+        let mut check = HeartbeatCheck::default();
+        assert!(!check.is_lost(at(100)), "nothing was sent");
+        check.sent(at(100));
+        check.came_back();
+        assert!(!check.is_lost(at(200)), "a node that was busy has sent nothing meanwhile");
+        (200..203).for_each(|second| check.sent(at(second)));
+        assert!(!check.is_late(at(200)) && check.is_late(at(201)));
+        assert!(!check.is_lost(at(202)));
+        assert!(check.is_lost(at(203)));
+        check.came_back();
+        assert!(!check.is_lost(at(203)) && !check.is_late(at(203)));
     }
 }
