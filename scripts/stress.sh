@@ -34,20 +34,26 @@ for _ in 1 2; do
   burners+=($!)
 done
 
+# Runs the tests of one binary. Adds those that failed to $work/failures.
+run() {
+  local round=$1 binary=$2 begin=$SECONDS end='passed'
+  shift 2
+  nice -n 19 "$binary" "$@" >"$work/output" 2>&1 || end='FAILED'
+  printf 'round %d of %d, %s: %s after %d s: %s\n' "$round" "$rounds" "$(basename "${binary%-*}")" "$end" $((SECONDS - begin)) \
+    "$(grep '^test result' "$work/output" || echo 'the round ended early')"
+  if [ "$end" = FAILED ]; then
+    failed=1
+    { grep -E '^test .* \.\.\. FAILED$' "$work/output" || true; } | awk -v round="$round" '{ print $2, round }' >>"$work/failures"
+    # The part that says why.
+    sed -n '/^failures:$/,$p' "$work/output" | head -n 200
+  fi
+}
+
 failed=0
 for round in $(seq "$rounds"); do
-  begin=$SECONDS
-  if nice -n 19 "$binary" "$@" >"$work/$round" 2>&1; then
-    end='passed'
-  else
-    end='FAILED'
-    failed=1
-  fi
-  printf 'round %d of %d: %s after %d s: %s\n' "$round" "$rounds" "$end" $((SECONDS - begin)) \
-    "$(grep '^test result' "$work/$round" || echo 'the round ended early')"
-  { grep -E '^test .* \.\.\. FAILED$' "$work/$round" || true; } | awk -v round="$round" '{ print $2, round }' >>"$work/failures"
-  # The part that says why.
-  [ "$end" = passed ] || sed -n '/^failures:$/,$p' "$work/$round" | head -n 200
+  for binary in "${binaries[@]}"; do
+    run "$round" "$binary" "$@"
+  done
 done
 
 if [ -s "$work/failures" ]; then
