@@ -9,6 +9,8 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::sync::watch;
 use uuid::{ContextV7, Uuid};
 
+use crate::lock::lock;
+use crate::numbers::micros;
 use crate::task::TaskId;
 
 /// The clock of [`Clock::uptime`]. It counts while the machine is suspended, if the system has such a clock.
@@ -143,19 +145,10 @@ fn system_now() -> Timestamp {
     Timestamp::now()
 }
 
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
-}
-
 fn uuid_at(now: Timestamp, ids: &ContextV7) -> Uuid {
     let seconds = u64::try_from(now.as_second()).unwrap_or(0);
     let nanos = u32::try_from(now.subsec_nanosecond()).unwrap_or(0);
     Uuid::new_v7(uuid::Timestamp::from_unix(ids, seconds, nanos))
-}
-
-/// Locks a value that stays consistent even if a holder of the lock panics.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ const LAYERS: [&[&str]; 14] = [
     &["store", "bus", "files", "datasets", "request_limits"],
     &["database", "redis_server"],
     &["access"],
-    &["metrics", "task", "clock", "config", "disk", "retry", "spans", "spawn"],
+    &["metrics", "task", "clock", "config", "disk", "lock", "numbers", "retry", "spans", "spawn"],
 ];
 
 /// Crates that only some places may name.

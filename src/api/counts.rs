@@ -1,7 +1,7 @@
 //! Numbers of tasks by kind and state, as a query and as a subscription.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_graphql::SimpleObject;
@@ -13,6 +13,7 @@ use crate::database::log_failure;
 use crate::gql::scalars::Count;
 use crate::gql::task::TaskState;
 use crate::kinds::api::TaskKind;
+use crate::lock::lock;
 use crate::metrics::Subscribed;
 use crate::retry::until_available;
 use crate::spawn::spawn;
@@ -75,7 +76,7 @@ impl CountTopics {
     }
 
     fn subscribe(&self, app: &AppState, filter: Filter) -> watch::Receiver<NewestCounts> {
-        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut topics = lock(&self.0);
         if let Some(topic) = topics.get(&filter) {
             return topic.subscribe();
         }
@@ -113,7 +114,7 @@ impl CountTopics {
 
     /// Removes the topic if it has no subscribers.
     fn is_over(&self, filter: &Filter, sender: &watch::Sender<NewestCounts>) -> bool {
-        let mut topics = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut topics = lock(&self.0);
         let is_over = sender.receiver_count() == 0;
         if is_over {
             topics.remove(filter);

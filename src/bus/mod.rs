@@ -25,7 +25,7 @@ mod sent_versions;
 mod watches;
 pub mod wire;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -34,6 +34,7 @@ pub use broadcast::{ChangeSubscription, ChangedTask};
 pub use channel::{ChannelError, EventChannel, EventStream};
 pub use follow::ChangePosition;
 
+use crate::lock::lock;
 use crate::task::{State, Task, TaskChange, TaskId};
 use broadcast::Broadcast;
 use lost_since::LostSince;
@@ -180,11 +181,6 @@ impl Bus {
     pub fn subscribe(&self, progress: bool) -> ChangeSubscription {
         self.broadcast.subscribe(progress)
     }
-}
-
-/// Locks a value that stays consistent even if a holder of the lock panics.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

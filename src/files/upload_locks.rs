@@ -2,8 +2,9 @@
 //! the server still waits at the old connection.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use crate::lock::lock;
 use tokio::sync::OwnedMutexGuard;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
@@ -40,7 +41,7 @@ impl UploadLocks {
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<String, LockEntry>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -1,12 +1,13 @@
 //! Activity of a connection: waiting for a request, reading headers, responding, or blocked while sending.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
 use crate::config::HttpLimits;
+use crate::lock::lock;
 
 /// Activity of one connection. Clones share it.
 #[derive(Clone)]
@@ -116,7 +117,7 @@ impl Activity {
     }
 
     fn state(&self) -> MutexGuard<'_, ConnectionState> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.state)
     }
 }
 

@@ -13,10 +13,11 @@ mod tasks;
 mod text;
 mod transfers;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use prometheus_client::registry::Registry;
 
+use crate::lock::lock;
 pub use calls::Calls;
 pub use disk::Disk;
 pub use events::{Events, Subscribed};
@@ -86,6 +87,6 @@ impl Metrics {
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
-        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.registry)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -14,6 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::calls::Durations;
 use super::node::NodeGauges;
+use crate::lock::lock;
 use crate::task::{self, State, Task, TaskId};
 
 /// Upper bounds of the duration of a stop, in seconds.
@@ -241,6 +242,6 @@ impl Stops {
 
     /// A panic of another thread leaves the map consistent.
     fn requested(&self) -> MutexGuard<'_, HashMap<TaskId, (State, Instant)>> {
-        self.requested.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.requested)
     }
 }

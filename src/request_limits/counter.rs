@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::bucket::Bucket;
+use crate::lock::lock;
 
 /// Number of buckets up to which full ones are kept.
 const KEPT: usize = 1024;
@@ -34,7 +35,7 @@ impl Counter {
     /// Counts a request. Returns the time to wait, or zero if it is admitted.
     pub fn take(&self, caller: IpAddr, now: Instant) -> Duration {
         let now = now.saturating_duration_since(self.begin);
-        let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut callers = lock(&self.callers);
         let full = callers.full.get(&caller).copied().unwrap_or_default();
         match self.bucket.take(full, now) {
             Ok(after) => {

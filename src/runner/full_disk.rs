@@ -1,10 +1,11 @@
 //! A node whose disk is full leaves tasks that write files to nodes that have space.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::clock::Clock;
 use crate::files::Scratch;
+use crate::lock::lock;
 use crate::spawn::spawn_blocking;
 
 /// A disk with less free space is full, in bytes. After a failed write, a disk is full until it has this much more.
@@ -55,7 +56,7 @@ impl FullDisk {
 
     /// The state stays valid if a thread panics while it holds the lock.
     fn state(&self) -> MutexGuard<'_, DiskState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

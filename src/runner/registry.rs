@@ -1,11 +1,12 @@
 //! The runs of this node: task ID -> signal.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::lock::lock;
 use crate::task::{State, Task, TaskId};
 
 /// Signal to a run.
@@ -109,7 +110,7 @@ impl Registry {
 
     /// The map stays valid if a thread panics while it holds the lock.
     fn runs(&self) -> MutexGuard<'_, HashMap<TaskId, RegisteredRun>> {
-        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.runs)
     }
 }
 

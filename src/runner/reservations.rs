@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use crate::clock::Clock;
+use crate::lock::lock;
 use crate::store::ClaimDecision;
 
 /// Maximum number of reserved tasks of a key beyond its active ones: claimed early, or waiting for a permit.
@@ -140,7 +141,7 @@ impl Reservations {
 
     /// Counts stay valid if a thread panics while it holds the lock.
     fn keys(&self) -> MutexGuard<'_, HashMap<String, KeyReservations>> {
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.keys)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Claims short tasks: many at once, shortly before they are due. Tasks that are due now go before overdue ones, such as
 //! after an outage, which are claimed oldest first and at a limited rate.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::Runner;
 use super::drive::RunPermit;
 use crate::database::log_failure;
+use crate::lock::lock;
 use crate::retry::until_available;
 use crate::store::{self, DueWindow};
 use crate::task::{State, Task};
@@ -96,11 +97,11 @@ async fn claim_some(runner: &Runner, now: Timestamp, due: DueWindow, limit: usiz
     let shared = Arc::clone(&capacity);
     let choose = move |task: &Task| {
         let due = task.due_since.or(task.due_at).unwrap_or(now);
-        shared.lock().unwrap_or_else(PoisonError::into_inner).choose(key_of(task), due)
+        lock(&shared).choose(key_of(task), due)
     };
     let lease = inner.lease.current();
     let found = inner.store.claim_short(&inner.claimant, now, due, limit, choose).await?;
-    inner.reservations.record_deferrals(&capacity.lock().unwrap_or_else(PoisonError::into_inner));
+    inner.reservations.record_deferrals(&lock(&capacity));
     let claimed = found.into_iter().filter(|task| task.state == State::Running).collect();
     runner.start_runs(claimed, &lease, |task| RunPermit::Short(inner.reservations.reserve(key_of(task)))).await
 }

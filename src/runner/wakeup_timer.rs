@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::deletion::before;
 use crate::clock::Clock;
+use crate::lock::lock;
 
 /// Maximum sleep, for moments that were not set. The machine's clock may also be set meanwhile.
 const MAX_SLEEP: Duration = Duration::from_secs(5);
@@ -70,7 +71,7 @@ impl WakeupTimer {
 
     /// The moment stays valid if a thread panics while it holds the lock.
     fn known(&self) -> MutexGuard<'_, NextWakeup> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 }
 

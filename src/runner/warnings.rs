@@ -1,9 +1,10 @@
 //! Warnings for the operator of a node that works: shown by /readyz and /metrics, and logged once when it begins.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use jiff::SignedDuration;
 
+use crate::lock::lock;
 use crate::metrics::NodeGauges;
 use crate::store::OtherNodes;
 
@@ -49,7 +50,7 @@ impl NodeWarnings {
 
     /// The texts stay valid if a thread panics while it holds the lock.
     fn current(&self) -> MutexGuard<'_, CurrentWarnings> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use sqlx::Row;
 
-use super::{Error, Store, columns, row};
+use super::{Error, Store, row};
 use crate::access::Caller;
+use crate::numbers::{signed, unsigned};
 use crate::task::{State, Task};
 
 /// Maximum number of tasks that are counted in each state, short tasks and others apart. Bounds the cost of a count.
@@ -39,7 +40,7 @@ impl Store {
         Ok(Backlog {
             counts: counts.iter().map(count).collect::<sqlx::Result<_>>()?,
             oldest_queued: row::moment_if(&oldest, "due_at")?,
-            overdue: columns::unsigned(overdue.try_get("n")?),
+            overdue: unsigned(overdue.try_get("n")?),
             oldest_overdue: row::moment_if(&overdue, "due_at")?,
         })
     }
@@ -58,11 +59,11 @@ impl Store {
         }
         let query =
             sqlx::query(self.sql.queued_before.clone()).bind(i64::from(task.priority)).bind(task.id.to_string());
-        let row = self.read(query.bind(columns::signed(BEFORE + 1)).fetch_one(&self.pool)).await?;
-        Ok(Some(columns::unsigned(row.try_get("n")?)).filter(|before| *before <= BEFORE))
+        let row = self.read(query.bind(signed(BEFORE + 1)).fetch_one(&self.pool)).await?;
+        Ok(Some(unsigned(row.try_get("n")?)).filter(|before| *before <= BEFORE))
     }
 }
 
 fn count(row: &sqlx::any::AnyRow) -> sqlx::Result<(String, State, u64)> {
-    Ok((row.try_get("kind")?, row::parsed(row, "state")?, columns::unsigned(row.try_get("n")?)))
+    Ok((row.try_get("kind")?, row::parsed(row, "state")?, unsigned(row.try_get("n")?)))
 }

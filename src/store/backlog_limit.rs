@@ -1,14 +1,15 @@
 //! Limit of waiting tasks, without a count at each start.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use sqlx::{AnyConnection, Row};
 
-use super::columns;
 use super::dialect::SqlDialect;
 use super::sql;
 use crate::clock::Clock;
+use crate::lock::lock;
+use crate::numbers::{signed, unsigned};
 
 /// Maximum limit at which tasks are counted again at each refused start.
 const SMALL: u64 = 10_000;
@@ -71,11 +72,11 @@ impl BacklogLimit {
 
     /// Locks numbers that stay consistent even if a holder of the lock panics.
     fn counted(&self) -> MutexGuard<'_, WaitingCount> {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.counted)
     }
 }
 
 async fn waiting(conn: &mut AnyConnection, limit: u64) -> sqlx::Result<u64> {
-    let row = sqlx::query(sql::WAITING).bind(columns::signed(limit)).fetch_one(conn).await?;
-    Ok(columns::unsigned(row.try_get("n")?))
+    let row = sqlx::query(sql::WAITING).bind(signed(limit)).fetch_one(conn).await?;
+    Ok(unsigned(row.try_get("n")?))
 }

@@ -1,10 +1,11 @@
 //! Calls that come at the same time are run together.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 
+use crate::lock::lock;
 use crate::spawn::spawn;
 
 use super::Error;
@@ -85,7 +86,7 @@ impl<I: Send + 'static, O: Send + 'static> GroupCommit<I, O> {
 
     /// Locks a list that stays consistent even if a holder of the lock panics.
     fn waiting(&self) -> MutexGuard<'_, WaitingCalls<I, O>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -11,8 +11,9 @@ use sqlx::{Any, AssertSqlSafe, Row};
 use super::conditions::Conditions;
 use super::filter::{Filter, ListOrder, Page};
 use super::list_sql::{PageSql, SORTED, WALKED};
-use super::{Error, Store, columns, row, sql};
+use super::{Error, Store, row, sql};
 use crate::access::Caller;
+use crate::numbers::unsigned;
 use crate::task::{Task, TaskId};
 
 /// Maximum size of a page, in bytes of the tasks' inputs, cursors and texts.
@@ -143,7 +144,7 @@ impl Store {
 
     async fn number(&self, statement: ListStatement) -> Result<u64, Error> {
         let row = self.read(statement.query().fetch_one(&self.pool)).await?;
-        Ok(columns::unsigned(row.try_get("n")?))
+        Ok(unsigned(row.try_get("n")?))
     }
 
     /// Returns how the database reads a page, one step a line: for tests.

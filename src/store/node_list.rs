@@ -4,8 +4,9 @@ use jiff::Timestamp;
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::{Error, Store, columns, row};
+use super::{Error, Store, row};
 use crate::access::Caller;
+use crate::numbers::unsigned;
 
 /// A listed node, as it described itself with its last heartbeat. A node of an earlier version tells less.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,7 +44,7 @@ impl Store {
 }
 
 fn node(row: &AnyRow) -> sqlx::Result<ListedNode> {
-    let number = |column| row.try_get::<i64, _>(column).map(columns::unsigned);
+    let number = |column| row.try_get::<i64, _>(column).map(unsigned);
     Ok(ListedNode {
         id: row.try_get("id")?,
         name: row.try_get("label")?,

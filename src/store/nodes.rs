@@ -13,8 +13,9 @@ use super::change::{Select, change_rows};
 use super::claimant::Claimant;
 use super::sql::{self, Sql};
 use super::write::{Committed, Write};
-use super::{Error, Store, columns, notices, row};
+use super::{Error, Store, notices, row};
 use crate::access::Caller;
+use crate::numbers::{micros, signed, unsigned};
 use crate::task::{Author, ControlRequest, NodeIdentity, Task, TaskChange};
 
 /// Data with which a node registers.
@@ -111,8 +112,8 @@ impl Store {
         let row = self.read_one(self.sql.dialect.bind_now(query, now)).await?;
         Ok(OtherNodes {
             next_lease_end: row::moment_if(&row, "lease_until")?,
-            namesakes: columns::unsigned(row.try_get("namesakes")?),
-            with_space: columns::unsigned(row.try_get("with_space")?),
+            namesakes: unsigned(row.try_get("namesakes")?),
+            with_space: unsigned(row.try_get("with_space")?),
         })
     }
 
@@ -231,12 +232,4 @@ async fn expire_node(
     let released = change_rows(conn, sql, &rows, &expire).await?;
     sqlx::query(sql::DELETE_NODE).bind(node.id.clone()).execute(conn).await?;
     Ok(released)
-}
-
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
-}
-
-fn signed(n: usize) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }

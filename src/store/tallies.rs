@@ -5,8 +5,9 @@ use sqlx::any::AnyRow;
 
 use super::filter::{Filter, Page};
 use super::list::ListStatement;
-use super::{Error, Store, columns, row, sql};
+use super::{Error, Store, row, sql};
 use crate::access::Caller;
+use crate::numbers::unsigned;
 use crate::task::State;
 
 /// Maximum number of tasks that are counted if an index has the kind and the state.
@@ -110,7 +111,7 @@ impl Store {
 }
 
 fn tally(row: &AnyRow, limit: u64) -> sqlx::Result<Tally> {
-    let count = columns::unsigned(row.try_get("n")?);
+    let count = unsigned(row.try_get("n")?);
     Ok(Tally {
         kind: row.try_get("kind")?,
         state: row::parsed(row, "state")?,

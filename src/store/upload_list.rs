@@ -7,8 +7,9 @@ use std::sync::Arc;
 use super::sql::{self, Sql};
 use super::uploads::{Upload, upload};
 use super::write::Write;
-use super::{Error, Store, columns, row};
+use super::{Error, Store, row};
 use crate::access::Caller;
+use crate::numbers::unsigned;
 use crate::task::{Task, TaskId};
 
 /// Maximum number of tasks of an upload that are returned.
@@ -74,7 +75,7 @@ impl Store {
     #[tracing::instrument(target = "otlp.store", name = "store.count_uploads", skip_all, fields(%caller))]
     pub async fn count_uploads(&self, caller: &Caller) -> Result<u64, Error> {
         let row = self.read(sqlx::query(sql::COUNT_UPLOADS).fetch_one(&self.pool)).await?;
-        Ok(columns::unsigned(row.try_get("n")?))
+        Ok(unsigned(row.try_get("n")?))
     }
 
     /// Returns the newest 100 tasks that read the upload, newest first.

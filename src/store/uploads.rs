@@ -10,8 +10,9 @@ use sqlx::{Any, AnyConnection, AssertSqlSafe, Row};
 
 use super::sql::{self, Sql};
 use super::write::Write;
-use super::{Error, Store, columns, row};
+use super::{Error, Store, row};
 use crate::access::Caller;
+use crate::numbers::{signed, unsigned};
 
 /// A file that a client sent or is sending.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ impl Store {
                 .bind(upload.id.clone())
                 .bind(upload.name.clone())
                 .bind(upload.metadata.clone())
-                .bind(upload.size.map(columns::signed))
+                .bind(upload.size.map(signed))
                 .bind(upload.sha256.clone())
                 .bind(upload.created_at.as_microsecond())
                 .bind(upload.used_at.as_microsecond())
@@ -81,7 +82,7 @@ impl Store {
     #[tracing::instrument(target = "otlp.store", name = "store.size_upload", skip_all, fields(%caller))]
     pub async fn size_upload(&self, caller: &Caller, id: &str, size: u64) -> Result<bool, Error> {
         let id = id.to_owned();
-        let set_size = move || sqlx::query(sql::SIZE_UPLOAD).bind(id.clone()).bind(columns::signed(size));
+        let set_size = move || sqlx::query(sql::SIZE_UPLOAD).bind(id.clone()).bind(signed(size));
         Ok(self.execute(set_size).await? == 1)
     }
 
@@ -97,7 +98,7 @@ impl Store {
     ) -> Result<bool, Error> {
         let (id, sha256) = (id.to_owned(), sha256.to_owned());
         let complete = move || {
-            let query = sqlx::query(sql::COMPLETE_UPLOAD).bind(id.clone()).bind(columns::signed(size));
+            let query = sqlx::query(sql::COMPLETE_UPLOAD).bind(id.clone()).bind(signed(size));
             query.bind(sha256.clone()).bind(at.as_microsecond())
         };
         Ok(self.execute(complete).await? == 1)
@@ -130,7 +131,7 @@ pub(super) fn upload(row: &AnyRow) -> sqlx::Result<Upload> {
         id: row.try_get("id")?,
         name: row.try_get("name")?,
         metadata: row.try_get("metadata")?,
-        size: row.try_get::<Option<i64>, _>("size")?.map(columns::unsigned),
+        size: row.try_get::<Option<i64>, _>("size")?.map(unsigned),
         sha256: row.try_get("sha256")?,
         created_at: row::moment(row, "created_at")?,
         used_at: row::moment(row, "used_at")?,

@@ -2,7 +2,7 @@
 //! nothing.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use futures_util::FutureExt;
 use sqlx::{PgConnection, Postgres};
@@ -12,6 +12,7 @@ use super::PgConnections;
 use super::schema::run_statement;
 use super::{in_time, listing, pins};
 use crate::database::PooledConnection;
+use crate::lock::lock;
 
 /// Maximum number of lookups of a table that is moved meanwhile.
 const TRIES: usize = 5;
@@ -74,7 +75,7 @@ impl SnapshotTable {
     }
 
     fn name(&self) -> MutexGuard<'_, Option<String>> {
-        self.name.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.name)
     }
 }
 

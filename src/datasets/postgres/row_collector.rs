@@ -4,12 +4,13 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::pin::pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::super::RowWindow;
+use crate::lock::lock;
 
 /// Pages of the first read. It measures their size in bytes.
 const FIRST: u64 = 8;
@@ -114,7 +115,7 @@ impl RowCollector {
     }
 
     fn state(&self) -> MutexGuard<'_, CollectorState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

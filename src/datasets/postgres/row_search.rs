@@ -11,6 +11,7 @@ use super::super::{Batch, Column, Error, RowPage};
 use super::conditions::SqlColumns;
 use super::row_query::{RowQuery, shown};
 use super::schema::{ROW, names, run_statement};
+use crate::numbers::signed;
 
 /// A search in the table of a dataset.
 pub(super) struct TableSearch<'a> {
@@ -113,11 +114,6 @@ impl<'a> TableSearch<'a> {
 async fn limit_time(connection: &mut PgConnection) -> Result<(), Error> {
     let limit = SEARCH_LIMIT.as_millis();
     run_statement(connection, format!("SET LOCAL statement_timeout = {limit}; SET LOCAL jit = off")).await
-}
-
-/// PostgreSQL's integers end at 2^63.
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 fn too_slow(error: sqlx::Error) -> Error {

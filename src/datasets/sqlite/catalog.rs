@@ -1,12 +1,13 @@
 //! The catalog: the datasets, their segments, and the pins.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::super::Error;
+use crate::lock::lock;
 
 /// Maximum wait for a lock of another connection.
 pub(super) const BUSY: Duration = Duration::from_secs(10);
@@ -96,6 +97,6 @@ impl Catalog {
 
     /// A panic elsewhere left no transaction open: dropping it rolled it back.
     fn lock(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.connection)
     }
 }

@@ -64,11 +64,6 @@ pub(super) fn unsigned(row: &Row, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
 }
 
-/// Converts a number for SQLite, whose integers end at 2^63.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
 type DatasetFields = (String, String, u64, String);
 
 fn fields(row: &Row) -> rusqlite::Result<DatasetFields> {

@@ -5,7 +5,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::super::model::{STREAM, from_json, to_json};
 use super::super::publication::Retirement;
 use super::super::{DatasetName, Error, PinHolder, Snapshot};
-use super::listing::{parts, query_parts, signed, unsigned};
+use super::listing::{parts, query_parts, unsigned};
+use crate::numbers::signed;
 
 /// Pins the dataset for the holder. Returns the earlier snapshot if the holder has one.
 pub(super) fn pin(catalog: &Transaction, holder: PinHolder, name: &DatasetName) -> Result<Snapshot, Error> {

@@ -6,8 +6,9 @@ use super::super::model::to_json;
 use super::super::publication::{NameUse, PublishStep};
 use super::super::{DatasetName, Error, ImportPlan};
 use super::MAX_COLUMNS;
-use super::listing::{get, signed, unsigned};
+use super::listing::{get, unsigned};
 use super::segment::{Bookkeeping, Segment, table};
+use crate::numbers::signed;
 use crate::task::TaskId;
 
 /// Record of a published import. It outlives the bookkeeping in the segment.

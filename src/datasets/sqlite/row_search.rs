@@ -15,10 +15,11 @@ use super::super::row_page::{RowSearch, SEARCH_LIMIT};
 use super::super::{Batch, Column, Error, PAGE_BYTES, RowPage};
 use super::SqliteState;
 use super::conditions::SqlConditions;
-use super::listing::{signed, unsigned};
+use super::listing::unsigned;
 use super::segment::names;
 use super::stored::shown;
 use crate::clock::Clock;
+use crate::numbers::signed;
 
 /// Instructions of SQLite between two checks of the limits.
 const CHECK_EVERY: i32 = 20_000;

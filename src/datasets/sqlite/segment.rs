@@ -7,9 +7,10 @@ use super::super::model::{from_json, to_json};
 use super::super::{Batch, Checkpoint, Column, ColumnType, DatasetName, Error, ImportPlan};
 use super::catalog::BUSY;
 use super::inserting::insert;
-use super::listing::{signed, unsigned};
+use super::listing::unsigned;
 use super::segment_folder::SegmentFolder;
 use super::stored::declared;
+use crate::numbers::signed;
 use crate::task::TaskId;
 
 /// `_rowid_` stays reserved for the row number.

@@ -1,7 +1,7 @@
 //! Reads published segments, which never change, through a few connections that stay open.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -9,10 +9,12 @@ use super::super::identifiers::quoted;
 use super::super::model::SnapshotPart;
 use super::super::{Batch, Column, ColumnType, Error};
 use super::catalog::BUSY;
-use super::listing::signed;
+
 use super::segment_folder::SegmentFolder;
 use super::stored::shown;
 use crate::disk;
+use crate::lock::lock;
+use crate::numbers::signed;
 
 /// Maximum number of idle connections, each with at most 512 KiB of pages.
 const KEPT_OPEN: usize = 8;
@@ -126,7 +128,7 @@ impl SegmentConnections {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<(String, Connection)>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.idle)
     }
 }
 

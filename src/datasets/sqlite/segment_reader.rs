@@ -11,10 +11,11 @@ use super::super::identifiers::quoted;
 use super::super::model::SnapshotPart;
 use super::super::{ColumnType, CsvLines, CsvPage, Error, PageLimit, RowWindow, Selection, Snapshot, SnapshotReader};
 use super::conditions::SqlConditions;
-use super::listing::{signed, unsigned};
+use super::listing::unsigned;
 use super::segment::names;
 use super::stored::shown;
 use super::{SqliteState, blocking};
+use crate::numbers::signed;
 
 /// Rows between two checks of the stop flag.
 const CHECK_EVERY: u64 = 64;

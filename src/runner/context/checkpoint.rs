@@ -1,6 +1,6 @@
 //! Checkpoints: what is committed, and writing it to the task store.
 
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,6 +10,7 @@ use super::super::report::{LatestCheckpoint, Report};
 use super::{Context, parse_cursor};
 use crate::clock::Clock;
 use crate::database::log_failure;
+use crate::lock::lock;
 use crate::retry::until_available;
 use crate::store::{self, Durability, LastReport};
 use crate::task::{Code, Progress, State};
@@ -146,6 +147,6 @@ impl Context {
 
     /// The checkpoint stays valid if a thread panics while it holds the lock.
     fn latest(&self) -> MutexGuard<'_, LatestCheckpoint> {
-        self.0.latest.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.latest)
     }
 }

@@ -9,6 +9,7 @@ mod values;
 
 use self::WrittenAt::{Change, Start, StartAndChange};
 pub use self::values::{Cell, Value, decode};
+use crate::numbers::{signed, unsigned};
 use crate::task::{IdempotencyKey, PauseExpiry, ResultFile, Task, TaskError, Unit, Verb};
 
 /// Name and type of a column.
@@ -359,14 +360,4 @@ fn unit_name(unit: &Unit) -> Option<&str> {
         Unit::Custom(name) => Some(name),
         _ => None,
     }
-}
-
-/// Number as it is stored. The API keeps numbers below 2^53.
-pub fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-/// Number as it was stored. A CHECK excludes negative ones.
-pub fn unsigned(n: i64) -> u64 {
-    u64::try_from(n).unwrap_or(0)
 }

@@ -2,7 +2,8 @@
 
 use super::WrittenAt::{Change, Start, StartAndChange};
 use super::values::decode;
-use super::{ColumnDef, TaskColumn, Value, integer, signed, text, unsigned};
+use super::{ColumnDef, TaskColumn, Value, integer, text};
+use crate::numbers::{signed, unsigned};
 use crate::task::Task;
 
 pub const LABEL: TaskColumn = text(

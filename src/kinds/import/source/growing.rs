@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::remote::RemoteFile;
 use super::transfer::ReadCancelled;
+use crate::lock::lock;
 use crate::runner::Failure;
 
 /// File that is read by position. Reading at its end waits while it grows. Clones share the same file.
@@ -181,7 +182,7 @@ impl GrowingFile {
 
     /// The state stays valid if a thread panics while it holds the lock.
     fn state(&self) -> MutexGuard<'_, GrowthState> {
-        self.growth.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.growth.state)
     }
 }
 

@@ -1,6 +1,6 @@
 //! A file at a URL that another node began to import: read from the checkpoint on, without a copy.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use super::super::spec::FileIdentity;
 use super::remote::{RangeSource, RemoteBytes, RemoteFile};
 use super::reply::{self, DownloadStart};
 use super::transfer::DownloadError;
+use crate::lock::lock;
 use outbound::{CheckedUrl, Outbound, Reply};
 
 /// A version of a file at a URL.
@@ -60,7 +61,7 @@ impl RangedUrl {
 #[async_trait]
 impl RangeSource for RangedUrl {
     async fn open(&self, from: u64) -> Result<RemoteBytes, DownloadError> {
-        let opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let opened = lock(&self.opened).take();
         if let Some(reply) = opened.filter(|_| from == 0) {
             return Ok(body(reply, 0));
         }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use super::transfer::{DownloadError, ReadCancelled, retry_delay};
+use crate::lock::lock;
 use crate::runner::Failure;
 
 /// Maximum number of open streams.
@@ -76,7 +77,7 @@ impl RemoteFile {
         if at >= self.size || buffer.is_empty() {
             return Ok(0);
         }
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut streams = lock(&self.streams);
         let place = streams.iter().position(|stream| (stream.start..=stream.end).contains(&at));
         let known = place.and_then(|place| streams.remove(place));
         let mut stream = known.unwrap_or_else(|| RemoteStream::at(at));
