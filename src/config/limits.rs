@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use graphql_transport::PersistedDocuments;
+
 use super::reader::SettingReader;
 use super::{ConfigError, IpNetwork};
 
@@ -48,6 +50,12 @@ pub struct GraphqlLimits {
     pub max_list_items: usize,
     /// Maximum size of the validated documents that a node keeps, in bytes.
     pub document_cache_bytes: usize,
+    /// Maximum size of the documents that clients register by hash, in bytes. 0: none can be registered.
+    pub persisted_query_cache_bytes: usize,
+    /// Documents that requests may name by ID.
+    pub persisted_documents: PersistedDocuments,
+    /// Refuses all other documents.
+    pub persisted_documents_only: bool,
 }
 
 /// Limits of a WebSocket connection, for both protocols.
@@ -70,6 +78,12 @@ const SECONDS: std::ops::RangeInclusive<f64> = 0.1..=86_400.0;
 
 /// Range of size limits, in bytes: 1 KiB to 64 MiB.
 const BYTES: std::ops::RangeInclusive<i64> = 1 << 10..=64 << 20;
+
+/// Range of the sizes of caches, in bytes: none to 1 GiB.
+const CACHE_BYTES: std::ops::RangeInclusive<i64> = 0..=1 << 30;
+
+/// The setting that names the file of persisted documents.
+const PERSISTED: &str = "graphql.persisted_documents";
 
 impl HttpLimits {
     pub(super) fn load(settings: &SettingReader) -> Result<HttpLimits, ConfigError> {
@@ -115,8 +129,33 @@ impl GraphqlLimits {
             max_aliases: settings.count("graphql.max_aliases", 1..=100_000)?,
             max_directives: settings.count("graphql.max_directives", 1..=100_000)?,
             max_list_items: settings.count("graphql.max_list_items", 500..=100_000)?,
-            document_cache_bytes: settings.count("graphql.document_cache_bytes", 0..=1 << 30)?,
+            document_cache_bytes: settings.count("graphql.document_cache_bytes", CACHE_BYTES)?,
+            persisted_query_cache_bytes: settings.count("graphql.persisted_query_cache_bytes", CACHE_BYTES)?,
+            persisted_documents: persisted_documents(settings)?,
+            persisted_documents_only: persisted_documents_only(settings)?,
         })
+    }
+}
+
+/// Reads the file of persisted documents. Returns none if there is no such file.
+fn persisted_documents(settings: &SettingReader) -> Result<PersistedDocuments, ConfigError> {
+    let Some(file) = settings.text(PERSISTED)? else { return Ok(PersistedDocuments::default()) };
+    let json = match std::fs::read(file) {
+        Ok(json) => json,
+        Err(cause) => return settings.refuse(PERSISTED, format!("a file that can be read: {cause}")),
+    };
+    PersistedDocuments::from_json(&json)
+        .or_else(|cause| settings.refuse(PERSISTED, format!("a file of persisted documents: {cause}")))
+}
+
+/// Returns true if only the documents of a file may run. That file must be set.
+fn persisted_documents_only(settings: &SettingReader) -> Result<bool, ConfigError> {
+    let name = "graphql.persisted_documents_only";
+    match settings.flag(name)? {
+        true if settings.text(PERSISTED)?.is_none() => {
+            settings.refuse(name, format!("false, or {PERSISTED} to name a file"))
+        }
+        only => Ok(only),
     }
 }
 

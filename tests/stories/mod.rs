@@ -17,6 +17,7 @@ mod limits;
 mod lists;
 mod logs;
 mod odd_files;
+mod persisted;
 mod request_rates;
 mod resumed_urls;
 mod retention;

@@ -82,7 +82,7 @@ async fn only_a_terminal_gets_colours() {
 }
 
 /// Starts the program, which must refuse to start, and returns what it prints.
-async fn refused(variables: &[(&str, &str)]) -> String {
+pub async fn refused(variables: &[(&str, &str)]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_pausa"));
     command

@@ -17,6 +17,7 @@ use super::{
     codes,
     document::{Documents, InvalidSchema, Selected},
     limit::LimitExceeded,
+    manifest::PersistedDocuments,
     observer::{Observer, OperationKind},
     persisted::Texts,
     settings::Settings,
@@ -51,6 +52,7 @@ impl Admission {
         let (observer, under_way) = (Arc::clone(&settings.observer), settings.sockets.clone());
         let documents = Arc::new(Documents::new(sdl, settings)?);
         let Settings { persisted, persisted_only, persisted_query_bytes, .. } = settings.clone();
+        report_invalid(&documents, &persisted);
         let texts = Arc::new(Texts::new(persisted, persisted_only, persisted_query_bytes));
         Ok(Self { documents, texts, observer, under_way })
     }
@@ -151,6 +153,16 @@ impl Admission {
                 response
             })
             .boxed()
+    }
+}
+
+/// Logs if persisted documents are invalid. They may be those of clients for an older schema, so the others are served.
+fn report_invalid(documents: &Documents, persisted: &PersistedDocuments) {
+    let check = |(id, text)| Some((id, documents.check(text).err()?));
+    let invalid: Vec<_> = persisted.iter().filter_map(check).collect();
+    if let Some((id, error)) = invalid.iter().min_by_key(|(id, _)| *id) {
+        let count = invalid.len();
+        tracing::warn!(count, id, error = error.message, "persisted documents do not fit the schema");
     }
 }
 

@@ -9,6 +9,7 @@ mod document;
 mod events;
 mod execution;
 mod limit;
+mod manifest;
 mod messages;
 mod multipart;
 mod negotiate;
@@ -39,8 +40,8 @@ pub use self::{
     client::{Client, Clients},
     document::{InvalidSchema, ScalarCheck},
     limit::{LimitExceeded, OperationLimit},
+    manifest::{InvalidManifest, PersistedDocuments},
     observer::{Observer, OperationKind, Unobserved},
-    persisted::{InvalidManifest, PersistedDocuments},
     settings::Settings,
     source::is_silent,
     traced::SPAN_TARGET,

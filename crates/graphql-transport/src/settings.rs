@@ -6,8 +6,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     document::ScalarCheck,
+    manifest::PersistedDocuments,
     observer::{Observer, Unobserved},
-    persisted::PersistedDocuments,
 };
 
 /// Settings of the transport. The defaults suit a server on the public network.

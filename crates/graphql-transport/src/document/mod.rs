@@ -118,6 +118,15 @@ impl Documents {
         chosen.next().map(|operation| kind(operation.operation_type))
     }
 
+    /// Checks a document.
+    ///
+    /// # Errors
+    /// The first error of an invalid document.
+    pub fn check(&self, text: &str) -> Result<(), ServerError> {
+        let invalid = self.document(text).err();
+        invalid.and_then(|errors| errors.into_iter().next()).map_or(Ok(()), Err)
+    }
+
     fn schema(&self) -> &Valid<Schema> {
         &self.schema.schema
     }

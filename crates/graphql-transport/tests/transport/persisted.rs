@@ -87,9 +87,12 @@ async fn persisted_documents_are_run_by_their_ids_and_only_they_where_the_server
         let id = format!("sha256:{}", hash("{number(of:1)}"));
         assert_eq!(told(&server, json!({"documentId": id})).await.1["data"]["number"], 1);
         assert_eq!(told(&server, by_hash(&hash("{number(of:1)}"))).await.1["data"]["number"], 1);
-        assert_eq!(code(&server, json!({"documentId": "other"})).await, "PERSISTED_QUERY_NOT_FOUND");
+        for unknown in ["other", &"x".repeat(1_000), &format!("sha256:{}", hash("{number(of:3)}"))] {
+            assert_eq!(code(&server, json!({"documentId": unknown})).await, "PERSISTED_QUERY_NOT_FOUND");
+        }
         assert_eq!(told(&server, json!({"documentId": "greeting", "query": "{hello}"})).await.0, 400);
         assert_eq!(told(&server, json!({"query": "{number(of:1)}"})).await.1["data"]["number"], 1);
+        assert_eq!(told(&server, json!({"query": "{hello}"})).await.1["data"]["hello"], "hello ");
         let (_, answer) = told(&server, json!({"query": "{number(of:2)}"})).await;
         assert_eq!(answer["errors"][0]["extensions"]["code"] == "FORBIDDEN", only, "{answer}");
         let (_, answer) = told(&server, with_query(by_hash(&hash("{number(of:2)}")), "{number(of:2)}")).await;
@@ -116,7 +119,27 @@ async fn apollos_manifest_is_read_and_anything_else_refused() {
     )
     .await;
     assert_eq!(told(&server, json!({"documentId": "a"})).await.1["data"]["hello"], "hello ");
-    for wrong in ["", "[]", r#"{"a":1}"#] {
-        assert!(PersistedDocuments::from_json(wrong.as_bytes()).is_err(), "{wrong}");
+    let hashed = json!({"sha256:00": "{hello}"}).to_string();
+    let twice = r#"{"operations":[{"id":"a","body":"{b}"},{"id":"a","body":"{c}"}]}"#;
+    for (wrong, text) in [
+        ("", "it is not valid JSON"),
+        ("[]", "it must be a JSON object"),
+        (r#"{"a":1}"#, "it must be a JSON object"),
+        (&hashed, "the ID \"sha256:00\" is not the hash of its document, which is"),
+        (twice, "the ID \"a\" occurs twice"),
+    ] {
+        let error = PersistedDocuments::from_json(wrong.as_bytes()).unwrap_err().to_string();
+        assert!(error.starts_with(text), "{wrong}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_registered_query_is_also_found_by_its_document_id() {
+    let server = serve(0, Settings::default()).await;
+    let id = format!("sha256:{}", hash("{hello}"));
+    assert_eq!(code(&server, json!({"documentId": id})).await, "PERSISTED_QUERY_NOT_FOUND");
+    assert_eq!(told(&server, json!({"documentId": id, "query": "{number(of:1)}"})).await.0, 400);
+    for body in [json!({"documentId": id, "query": "{hello}"}), json!({"documentId": id}), by_hash(&hash("{hello}"))] {
+        assert_eq!(told(&server, body).await.1["data"]["hello"], "hello ");
     }
 }
