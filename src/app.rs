@@ -191,7 +191,7 @@ impl App {
         let AppState { config, runner, store, draining, ending, connections, .. } = self.state;
         let stop = CancellationToken::new();
         let signals = http::ServeSignals { draining: draining.clone(), stop: stop.clone() };
-        let mut server = spawn(http::serve(listener, self.routes, config.http.clone(), signals));
+        let mut server = spawn(http::serve(listener, self.routes, Arc::clone(&config), signals));
         tokio::select! {
             ended = &mut server => return ended.map(|()| false).map_err(std::io::Error::other),
             () = shutdown => {}

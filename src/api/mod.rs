@@ -34,15 +34,9 @@ use self::subscription::SubscriptionRoot;
 use self::update::UpdateMutation;
 use self::uploads::UploadMutation;
 use crate::access::Caller;
-use crate::gql::budget::BudgetExtension;
+use crate::gql::budget::RequestLimits;
 use crate::gql::scalars::{Count, DateTime, UploadScalar};
 use crate::state::AppState;
-
-/// Maximum nesting of selections.
-const DEPTH: usize = 15;
-
-/// Maximum nesting that the parser accepts.
-const RECURSION: usize = 24;
 
 /// The API. It executes requests only for a caller: see [`Api::for_caller`].
 pub struct Api(ApiSchema);
@@ -56,7 +50,12 @@ pub struct Mutation(Starts, ControlMutation, UpdateMutation, UploadMutation, Dat
 impl Api {
     /// Builds the API over `app`.
     pub fn new(app: AppState) -> Api {
-        Api(builder().data(app).data(CountTopics::default()).finish())
+        let limits = &app.config.graphql;
+        let builder = builder()
+            .limit_depth(limits.max_depth)
+            .limit_recursive_depth(limits.max_nesting)
+            .extension(RequestLimits::of(limits));
+        Api(builder.data(app).data(CountTopics::default()).finish())
     }
 
     /// Returns the executor of the requests that `caller` sends.
@@ -89,9 +88,6 @@ pub fn sdl() -> String {
 
 fn builder() -> SchemaBuilder<Query, Mutation, SubscriptionRoot> {
     Schema::build(Query, Mutation::default(), SubscriptionRoot)
-        .limit_depth(DEPTH)
-        .extension(BudgetExtension)
-        .limit_recursive_depth(RECURSION)
         // The transport validates documents.
         .validation_mode(ValidationMode::Fast)
 }

@@ -8,16 +8,8 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::error::{self, Result};
+use crate::config::GraphqlLimits;
 use crate::task::Code;
-
-/// Maximum complexity of an operation: its fields, those below a list times the nodes of the list.
-const COMPLEXITY: usize = 100_000;
-
-/// Maximum size of the pages of rows in one response, in bytes.
-const ROW_BYTES: usize = 16 << 20;
-
-/// Maximum number of state changes in the histories of one response.
-const CHANGES: usize = 20_000;
 
 /// The amounts that one request may read.
 pub struct Budget {
@@ -38,10 +30,13 @@ pub struct ReadLimit {
 /// Permission for one read.
 pub struct ReadPermit<'a>(MutexGuard<'a, usize>);
 
-impl Default for Budget {
-    fn default() -> Budget {
+impl Budget {
+    fn new(limits: RequestLimits) -> Budget {
         let limited = |limit, unit| ReadLimit { limit, unit, used: Mutex::default() };
-        Budget { rows: limited(ROW_BYTES, "bytes of rows"), changes: limited(CHANGES, "state changes of histories") }
+        Budget {
+            rows: limited(limits.row_bytes, "bytes of rows"),
+            changes: limited(limits.changes, "state changes of histories"),
+        }
     }
 }
 
@@ -69,15 +64,32 @@ impl ReadPermit<'_> {
 }
 
 /// Gives each request its [`Budget`], and refuses an operation that is too complex.
-pub struct BudgetExtension;
+#[derive(Clone, Copy)]
+pub struct RequestLimits {
+    /// Maximum complexity of an operation: its fields, those below a list times the nodes of the list.
+    complexity: usize,
+    /// Maximum size of the pages of rows in one response, in bytes.
+    row_bytes: usize,
+    /// Maximum number of state changes in the histories of one response.
+    changes: usize,
+}
 
-impl ExtensionFactory for BudgetExtension {
-    fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(RequestLimits)
+impl RequestLimits {
+    /// Returns the limits of the settings.
+    pub fn of(limits: &GraphqlLimits) -> RequestLimits {
+        RequestLimits {
+            complexity: limits.max_complexity,
+            row_bytes: limits.max_row_bytes,
+            changes: limits.max_history_changes,
+        }
     }
 }
 
-struct RequestLimits;
+impl ExtensionFactory for RequestLimits {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(*self)
+    }
+}
 
 #[async_trait]
 impl Extension for RequestLimits {
@@ -87,7 +99,7 @@ impl Extension for RequestLimits {
         request: Request,
         next: NextPrepareRequest<'_>,
     ) -> ServerResult<Request> {
-        next.run(ctx, request.data(Budget::default())).await
+        next.run(ctx, request.data(Budget::new(*self))).await
     }
 
     async fn validation(
@@ -97,12 +109,13 @@ impl Extension for RequestLimits {
     ) -> std::result::Result<ValidationResult, Vec<ServerError>> {
         let valid = next.run(ctx).await?;
         let complexity = valid.complexity;
-        if complexity <= COMPLEXITY {
+        let most = self.complexity;
+        if complexity <= most {
             return Ok(valid);
         }
         let text = format!(
             "The operation may return up to {complexity} values (fields times the first or last of the lists around them). At \
-             most {COMPLEXITY} are allowed: lower first or last, or select fewer fields."
+             most {most} are allowed: lower first or last, or select fewer fields."
         );
         Err(vec![ServerError::new(text, None)])
     }

@@ -59,9 +59,10 @@ async fn file(
         Some(file) => {
             let name = BlobName::Result(task.id, file.sha256.clone());
             if app.config.files_presigned && method == Method::GET {
-                return redirect::send(app.files.blobs.as_ref(), &name, &file).await;
+                return redirect::send(app.files.blobs.as_ref(), &name, &file, app.config.http.presigned).await;
             }
-            file_response::send((method, headers), app.files.blobs.as_ref(), &name, &file).await
+            let max_ranges = app.config.http.max_ranges;
+            file_response::send((method, headers), max_ranges, app.files.blobs.as_ref(), &name, &file).await
         }
         None => error(StatusCode::NOT_FOUND, Code::NotFound, "The task has no such file."),
     }

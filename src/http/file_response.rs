@@ -18,6 +18,7 @@ use crate::task::{Code, ResultFile};
 /// Returns the response to GET or HEAD of a blob that `file` describes: 200, 206, 304, 412 or 416; 410 if it was deleted.
 pub async fn send(
     (method, headers): (&Method, &HeaderMap),
+    max_ranges: usize,
     blobs: &dyn BlobStore,
     name: &BlobName,
     file: &ResultFile,
@@ -27,7 +28,7 @@ pub async fn send(
         Err(cause) => return unreadable(name, &cause),
     };
     let tag = format!("\"{}\"", file.sha256);
-    let response = match requested_content(method, headers, &tag, file.size) {
+    let response = match requested_content(method, headers, &tag, file.size, max_ranges) {
         RequestedContent::NotModified => StatusCode::NOT_MODIFIED.into_response(),
         RequestedContent::Changed => {
             error(StatusCode::PRECONDITION_FAILED, Code::Conflict, "The ETag of the file is not in If-Match.")

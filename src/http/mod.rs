@@ -25,6 +25,7 @@ mod tus;
 mod uploads;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -37,6 +38,7 @@ use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::api::{self, Api};
 use crate::state::AppState;
+use drain_body::BodyLimits;
 pub use graphql_transport::InvalidSchema;
 pub use serve::{ServeSignals, serve};
 
@@ -56,7 +58,8 @@ pub fn routes(app: AppState, api: Api) -> Result<Router, InvalidSchema> {
         .route("/download/{id}/rejects", get(download::rejects))
         .route_layer(from_fn_with_state(app.clone(), limits::count_request))
         .with_state(app.clone());
-    let (limit, silence, metrics) = (app.config.max_upload_bytes, app.config.http.body_silence, app.metrics.clone());
+    let (limit, metrics) = (app.config.max_upload_bytes, app.metrics.clone());
+    let bodies = BodyLimits::of(&app.config.http);
     let router = Router::new()
         .nest(
             "/graphql",
@@ -69,7 +72,7 @@ pub fn routes(app: AppState, api: Api) -> Result<Router, InvalidSchema> {
         .merge(playground::router())
         .merge(probes(app))
         .layer(CatchPanicLayer::new())
-        .layer(map_request(move |request| std::future::ready(drain_body::drain_body(request, silence))));
+        .layer(map_request(move |request| std::future::ready(drain_body::drain_body(request, bodies))));
     Ok(request_span::add_spans(request_metrics::add_metrics(router, metrics)))
 }
 
@@ -79,9 +82,18 @@ fn transport_settings(app: &AppState) -> graphql_transport::Settings {
         allowed_origins: app.config.allowed_origins.clone(),
         max_json_bytes: http.max_json_bytes,
         read_timeout: http.body_silence,
+        // `drain_body` drains all bodies.
+        drain_timeout: Duration::ZERO,
+        max_selections: graphql.max_selections,
         max_aliases: graphql.max_aliases,
         max_directives: graphql.max_directives,
         max_list_items: graphql.max_list_items,
+        max_nesting: graphql.max_nesting,
+        max_fragment_depth: graphql.max_fragment_depth,
+        max_errors: graphql.max_errors,
+        max_files: graphql.max_files,
+        max_part_header_bytes: graphql.max_part_header_bytes,
+        heartbeat: graphql.heartbeat,
         document_cache_bytes: graphql.document_cache_bytes,
         persisted: graphql.persisted_documents.clone(),
         persisted_only: graphql.persisted_documents_only,
@@ -95,7 +107,6 @@ fn transport_settings(app: &AppState) -> graphql_transport::Settings {
         shutdown: app.ending.clone(),
         sockets: app.connections.clone(),
         observer: Arc::new(app.metrics.graphql.clone()),
-        ..graphql_transport::Settings::default()
     }
 }
 

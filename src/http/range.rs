@@ -4,9 +4,6 @@ use std::ops::RangeInclusive;
 
 use axum::http::{HeaderMap, Method, header};
 
-/// Maximum number of ranges in a request. A request with more gets the complete file.
-const MAX_RANGES: usize = 64;
-
 /// Content to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestedContent {
@@ -24,8 +21,15 @@ pub enum RequestedContent {
     Unsatisfiable,
 }
 
-/// Returns the content that a request for a file of `size` bytes with the strong ETag `tag` gets. Range applies to GET only.
-pub fn requested_content(method: &Method, headers: &HeaderMap, tag: &str, size: u64) -> RequestedContent {
+/// Returns the content that a request for a file of `size` bytes with the strong ETag `tag` gets. Range applies to GET only. A request
+/// with more than `max_ranges` gets the complete file.
+pub fn requested_content(
+    method: &Method,
+    headers: &HeaderMap,
+    tag: &str,
+    size: u64,
+    max_ranges: usize,
+) -> RequestedContent {
     // If-Match and If-Range compare strongly: a weak tag (`W/`) never matches (8.8.3.2).
     if tags(headers, header::IF_MATCH).is_some_and(|mut tags| !tags.any(|known| known == "*" || known == tag)) {
         return RequestedContent::Changed;
@@ -36,7 +40,7 @@ pub fn requested_content(method: &Method, headers: &HeaderMap, tag: &str, size: 
     }
     let same = text(headers, header::IF_RANGE).is_none_or(|condition| condition.trim() == tag);
     match text(headers, header::RANGE).filter(|_| same && method == Method::GET).and_then(in_bytes) {
-        Some(ranges) => parse_ranges(ranges, size),
+        Some(ranges) => parse_ranges(ranges, size, max_ranges),
         None => RequestedContent::Whole,
     }
 }
@@ -49,12 +53,12 @@ fn in_bytes(range: &str) -> Option<&str> {
 
 /// Leaves out ranges beyond the end. Ignores the header (complete file) if a range is malformed, if the ranges have more bytes than
 /// the file, or if there are too many of them (14.2).
-fn parse_ranges(ranges: &str, size: u64) -> RequestedContent {
+fn parse_ranges(ranges: &str, size: u64, max_ranges: usize) -> RequestedContent {
     let named: Vec<_> = ranges.split(',').map(str::trim).filter(|range| !range.is_empty()).collect();
     let Some(bounds) = named.iter().map(|range| parse_range(range, size)).collect::<Option<Vec<_>>>() else {
         return RequestedContent::Whole;
     };
-    if bounds.is_empty() || bounds.len() > MAX_RANGES || size == 0 && bounds.contains(&ByteBounds::Empty) {
+    if bounds.is_empty() || bounds.len() > max_ranges || size == 0 && bounds.contains(&ByteBounds::Empty) {
         return RequestedContent::Whole;
     }
     let mut inside: Vec<_> = bounds.into_iter().filter_map(ByteBounds::inside).collect();

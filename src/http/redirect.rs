@@ -9,13 +9,10 @@ use super::file_response::{disposition, unreadable, with};
 use crate::files::{BlobName, BlobStore, DownloadHeaders};
 use crate::task::ResultFile;
 
-/// Time in which the client must begin.
-const LIFE: Duration = Duration::from_mins(15);
-
-/// Returns 302 to a URL of the blob that `file` describes. 410 if it was deleted.
-pub async fn send(blobs: &dyn BlobStore, name: &BlobName, file: &ResultFile) -> Response {
+/// Returns 302 to a URL of the blob that `file` describes, at which the client must begin within `life`. 410 if it was deleted.
+pub async fn send(blobs: &dyn BlobStore, name: &BlobName, file: &ResultFile, life: Duration) -> Response {
     let headers = DownloadHeaders { disposition: disposition(&file.name), content_type: file.content_type.clone() };
-    match blobs.download_url(name, &headers, LIFE).await {
+    match blobs.download_url(name, &headers, life).await {
         Ok(Some(url)) => {
             let response = with(StatusCode::FOUND.into_response(), header::LOCATION, &url);
             with(response, header::CACHE_CONTROL, "no-store")

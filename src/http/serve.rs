@@ -27,11 +27,11 @@ use tokio_util::task::TaskTracker;
 use super::activity::{ActiveRequest, Activity};
 use super::client_address::PeerAddress;
 use super::tracked_stream::TrackedStream;
-use crate::config::HttpLimits;
+use crate::config::{Config, HttpLimits};
 use crate::spawn::spawn_tracked;
 
-/// Maximum time for a connection to close once its time limit has passed.
-const CLOSING: Duration = Duration::from_secs(1);
+/// Number of headers for which hyper needs no memory of its own.
+const HEADERS_ON_STACK: usize = 100;
 
 /// The two steps in which a server stops.
 #[derive(Clone)]
@@ -43,10 +43,12 @@ pub struct ServeSignals {
 }
 
 /// Serves `routes` until `signals.stop` is cancelled. Returns when every active request has been answered.
-pub async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, signals: ServeSignals) {
+pub async fn serve(listener: TcpListener, routes: Router, config: Arc<Config>, signals: ServeSignals) {
+    let (limits, websocket_close) = (&config.http, config.websocket.close);
     let mut listener = listener.tap_io(disable_nagle);
     let (permits, connections) = (Arc::new(Semaphore::new(limits.max_connections)), TaskTracker::new());
-    let server = Arc::new(builder(&limits));
+    let server = Arc::new(builder(limits));
+    let closing = limits.close;
     loop {
         let accepted = async {
             let permit = Arc::clone(&permits).acquire_owned().await;
@@ -60,7 +62,7 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, si
             break;
         };
         let activity = Activity::new(limits.clone());
-        let stream = TrackedStream::new(stream, activity.clone(), permit);
+        let stream = TrackedStream::new(stream, activity.clone(), websocket_close, permit);
         let routes = ConnectionRoutes {
             routes: TowerToHyperService::new(routes.clone()),
             activity,
@@ -68,7 +70,7 @@ pub async fn serve(listener: TcpListener, routes: Router, limits: HttpLimits, si
             draining: signals.draining.clone(),
             leave: CancellationToken::new(),
         };
-        spawn_tracked(&connections, serve_connection(Arc::clone(&server), stream, routes, signals.clone()));
+        spawn_tracked(&connections, serve_connection(Arc::clone(&server), stream, routes, closing, signals.clone()));
     }
     drop(listener);
     connections.close();
@@ -80,6 +82,7 @@ async fn serve_connection(
     server: Arc<Builder<TokioExecutor>>,
     stream: TrackedStream,
     routes: ConnectionRoutes,
+    closing: Duration,
     signals: ServeSignals,
 ) {
     let (activity, leave) = (routes.activity.clone(), routes.leave.clone());
@@ -88,7 +91,7 @@ async fn serve_connection(
     let limit = loop {
         tokio::select! {
             _ = connection.as_mut() => return,
-            () = activity.overdue() => break Some(CLOSING),
+            () = activity.overdue() => break Some(closing),
             () = signals.stop.cancelled() => break None,
             () = must_leave(&signals.draining, &activity, &leave), if !left => {
                 connection.as_mut().graceful_shutdown();
@@ -116,9 +119,14 @@ async fn must_leave(draining: &CancellationToken, activity: &Activity, leave: &C
 fn builder(limits: &HttpLimits) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     // `Activity` enforces the header and idle timeouts for both protocols.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    let http1 = &mut builder.http1();
+    http1.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(limits.max_header_bytes);
+    if limits.max_headers != HEADERS_ON_STACK {
+        http1.max_headers(limits.max_headers);
+    }
     let http2 = &mut builder.http2();
     http2.timer(TokioTimer::new()).keep_alive_interval(limits.idle).keep_alive_timeout(limits.headers);
+    http2.max_concurrent_streams(limits.max_concurrent_streams).max_header_list_size(limits.http2_max_header_bytes);
     // WebSockets over HTTP/2 use CONNECT.
     http2.enable_connect_protocol();
     builder

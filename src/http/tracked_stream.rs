@@ -14,8 +14,6 @@ use tokio::time::timeout;
 use super::activity::Activity;
 use crate::spawn::spawn;
 
-/// Maximum time for the client of a WebSocket that has ended to end it too.
-const READ_ON: Duration = Duration::from_secs(5);
 /// Bytes that are read at once and dropped.
 const CHUNK: usize = 16 << 10;
 
@@ -27,14 +25,21 @@ pub struct TrackedStream {
     /// None once it is dropped.
     stream: Option<TcpStream>,
     activity: Activity,
+    /// Maximum time for the client of a WebSocket that has ended to end it too.
+    read_on: Duration,
     /// None once it is dropped.
     permit: Option<OwnedSemaphorePermit>,
 }
 
 impl TrackedStream {
-    /// Wraps the stream of a connection that holds a permit.
-    pub fn new(stream: TcpStream, activity: Activity, permit: OwnedSemaphorePermit) -> TrackedStream {
-        TrackedStream { stream: Some(stream), activity, permit: Some(permit) }
+    /// Wraps the stream of a connection that holds a permit. After a WebSocket it is read on for at most `read_on`.
+    pub fn new(
+        stream: TcpStream,
+        activity: Activity,
+        read_on: Duration,
+        permit: OwnedSemaphorePermit,
+    ) -> TrackedStream {
+        TrackedStream { stream: Some(stream), activity, read_on, permit: Some(permit) }
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
@@ -92,20 +97,20 @@ impl Drop for TrackedStream {
         // Without a runtime the program ends.
         let runs = self.activity.is_upgraded() && Handle::try_current().is_ok();
         if let (true, Some(stream), Some(permit)) = (runs, self.stream.take(), self.permit.take()) {
-            spawn(read_on(stream, permit));
+            spawn(read_on(stream, self.read_on, permit));
         }
     }
 }
 
 /// Ends the stream, and drops what the client still sends until it ends the stream too.
-async fn read_on(mut stream: TcpStream, _permit: OwnedSemaphorePermit) {
+async fn read_on(mut stream: TcpStream, limit: Duration, _permit: OwnedSemaphorePermit) {
     let rest = async {
         stream.shutdown().await?;
         let mut dropped = vec![0; CHUNK];
         while stream.read(&mut dropped).await? > 0 {}
         io::Result::Ok(())
     };
-    if let Ok(Err(error)) = timeout(READ_ON, rest).await {
+    if let Ok(Err(error)) = timeout(limit, rest).await {
         tracing::debug!(%error, "a WebSocket broke while it closed");
     }
 }

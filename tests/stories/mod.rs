@@ -2,6 +2,7 @@
 
 mod backups;
 mod bad_input;
+mod configured_limits;
 mod control;
 mod deleting;
 mod downloads;

@@ -93,7 +93,7 @@ async fn read_post<C: Clients>(
         }
         Ok(BodyKind::Multipart(boundary)) => multipart::read_multipart(body, boundary, uploads, settings, texts).await,
         Err(refusal) => {
-            source::drain(body.into_data_stream());
+            source::drain(body.into_data_stream(), settings.drain_timeout);
             Err(refusal)
         }
     }
@@ -137,7 +137,9 @@ impl<C: Clients> Transport<C> {
             Err(errors) => {
                 uploads.release().await;
                 // A mutation by GET is refused as such, valid or not.
-                let kind = written.and_then(|(query, name)| Documents::written_kind(&query, name.as_deref()));
+                let max_nesting = self.settings.max_nesting;
+                let kind =
+                    written.and_then(|(query, name)| Documents::written_kind(&query, name.as_deref(), max_nesting));
                 if kind.is_some_and(|kind| kind != OperationType::Query && !accepted.wants_events(kind)) {
                     return needs_post(accepted.media());
                 }

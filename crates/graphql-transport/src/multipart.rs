@@ -7,6 +7,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use async_graphql::{Value, Variables};
@@ -20,7 +21,7 @@ use super::{
     refusal::Refusal,
     request::{Incoming, Operation},
     settings::Settings,
-    source::{DRAIN, MultipartSource, is_silent},
+    source::{MultipartSource, is_silent},
     uploads::{RequestUploads, UploadError},
 };
 
@@ -35,7 +36,7 @@ pub async fn read_multipart(
     settings: &Settings,
     texts: &Texts,
 ) -> Result<Incoming, Refusal> {
-    let source = MultipartSource::new(body, settings.read_timeout);
+    let source = MultipartSource::new(body, settings);
     let limit = settings.max_json_bytes as u64;
     let sizes = SizeLimit::new().for_field("operations", limit).for_field("map", limit);
     let constraints = Constraints::new().size_limit(sizes);
@@ -45,7 +46,7 @@ pub async fn read_multipart(
         Ok(operation) => operation_with(operation, uploads, texts).await,
         Err(refusal) => {
             uploads.release().await;
-            parts.drain();
+            parts.drain(settings.drain_timeout);
             Err(refusal)
         }
     }
@@ -186,8 +187,8 @@ impl RequestParts {
         }
     }
 
-    /// Reads on for a short time, so that a client that is still sending sees the response.
-    fn drain(mut self) {
+    /// Reads on for at most `limit`, so that a client that is still sending sees the response.
+    fn drain(mut self, limit: Duration) {
         tokio::spawn(async move {
             let rest = async {
                 while let Ok(Some(mut field)) = self.next().await {
@@ -196,7 +197,7 @@ impl RequestParts {
                     }
                 }
             };
-            let _ = tokio::time::timeout(DRAIN, rest).await;
+            let _ = tokio::time::timeout(limit, rest).await;
         });
     }
 }

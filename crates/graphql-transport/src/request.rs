@@ -65,7 +65,7 @@ pub async fn read_json(body: axum::body::Body, settings: &Settings, texts: &Text
     match json {
         Ok(json) => Operation::from_json(&json)?.into_request(texts),
         Err(refusal) => {
-            source::drain(body);
+            source::drain(body, settings.drain_timeout);
             Err(refusal)
         }
     }

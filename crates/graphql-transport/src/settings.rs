@@ -26,6 +26,12 @@ pub struct Settings {
     pub max_directives: usize,
     /// Maximum items of a list in an argument or a variable. Default: 2000.
     pub max_list_items: usize,
+    /// Maximum depth of nested brackets, of any kind, in a document. At most 96: the parser recurses. Default: 96.
+    pub max_nesting: usize,
+    /// Maximum depth of fragments that spread each other. At most 32: the checks recurse. Default: 32.
+    pub max_fragment_depth: usize,
+    /// Maximum errors that are reported for one document. Default: 10.
+    pub max_errors: usize,
     /// Maximum size of the validated documents that are kept, in bytes. Default: 16 MiB.
     pub document_cache_bytes: usize,
     /// Documents that requests may name by `documentId`, or by hash. Default: none.
@@ -39,6 +45,8 @@ pub struct Settings {
     pub scalars: HashMap<&'static str, ScalarCheck>,
     /// Maximum files per request. Default: 16.
     pub max_files: usize,
+    /// Maximum size of the headers of a part of a multipart request, in bytes. Default: 1 MiB.
+    pub max_part_header_bytes: usize,
     /// Maximum size of a message of a WebSocket client, in bytes. Default: 1 MiB.
     pub max_message_bytes: usize,
     /// Maximum concurrent operations per WebSocket. Default: 100.
@@ -53,6 +61,8 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// Maximum time for a JSON request to arrive, and maximum time without data of an upload. Default: 30 s.
     pub read_timeout: Duration,
+    /// Maximum time to read the rest of a refused request. Default: 5 s.
+    pub drain_timeout: Duration,
     /// Cancelled by the server to shut down. WebSockets and multipart streams then end.
     pub shutdown: CancellationToken,
     /// Tracks open WebSockets and running mutations. To shut down cleanly, close it and wait for it.
@@ -70,12 +80,16 @@ impl Default for Settings {
             max_aliases: 500,
             max_directives: 500,
             max_list_items: 2_000,
+            max_nesting: 96,
+            max_fragment_depth: 32,
+            max_errors: 10,
             document_cache_bytes: 16 << 20,
             persisted: PersistedDocuments::default(),
             persisted_only: false,
             persisted_query_bytes: 4 << 20,
             scalars: HashMap::new(),
             max_files: 16,
+            max_part_header_bytes: 1 << 20,
             max_message_bytes: 1 << 20,
             max_operations: 100,
             init_timeout: Duration::from_secs(10),
@@ -83,6 +97,7 @@ impl Default for Settings {
             send_timeout: Duration::from_secs(10),
             heartbeat: Duration::from_secs(5),
             read_timeout: Duration::from_secs(30),
+            drain_timeout: Duration::from_secs(5),
             shutdown: CancellationToken::new(),
             sockets: TaskTracker::new(),
             observer: Arc::new(Unobserved),

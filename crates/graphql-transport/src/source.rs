@@ -18,13 +18,7 @@ use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::refusal::Refusal;
-
-/// Maximum bytes that are read without reaching the end of the headers of a part.
-const AHEAD: usize = 1 << 20;
-
-/// Maximum time for reading the rest of a refused request.
-pub const DRAIN: Duration = Duration::from_secs(5);
+use super::{refusal::Refusal, settings::Settings};
 
 /// Reads a complete body of at most `limit` bytes within `patience`.
 pub async fn read_all(body: &mut BodyDataStream, limit: usize, patience: Duration) -> Result<Vec<u8>, Refusal> {
@@ -58,12 +52,12 @@ pub fn is_silent(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// Reads the rest of a refused request for a short time. Otherwise a client that is still sending would see a reset connection
+/// Reads the rest of a refused request for at most `limit`. Otherwise a client that is still sending would see a reset connection
 /// instead of the response.
-pub fn drain(mut body: BodyDataStream) {
+pub fn drain(mut body: BodyDataStream, limit: Duration) {
     tokio::spawn(async move {
         let rest = async { while let Some(Ok(_)) = body.next().await {} };
-        let _ = timeout(DRAIN, rest).await;
+        let _ = timeout(limit, rest).await;
     });
 }
 
@@ -72,17 +66,20 @@ pub fn drain(mut body: BodyDataStream) {
 pub struct MultipartSource {
     body: BodyDataStream,
     unused: Arc<AtomicUsize>,
+    max_unused: usize,
     patience: Duration,
     deadline: Pin<Box<Sleep>>,
     pause: bool,
 }
 
 impl MultipartSource {
-    /// Creates a source that fails after `patience` without data.
-    pub fn new(body: Body, patience: Duration) -> Self {
+    /// Creates a source that fails if it delivers no data in time, or too much of it without the end of a part's headers.
+    pub fn new(body: Body, settings: &Settings) -> Self {
+        let patience = settings.read_timeout;
         Self {
             body: body.into_data_stream(),
             unused: Arc::default(),
+            max_unused: settings.max_part_header_bytes,
             patience,
             deadline: Box::pin(sleep(patience)),
             pause: false,
@@ -109,7 +106,7 @@ impl Stream for MultipartSource {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if self.unused.load(Ordering::Relaxed) > AHEAD {
+        if self.unused.load(Ordering::Relaxed) > self.max_unused {
             let error = io::Error::other("the headers of a part are too long");
             return Poll::Ready(Some(Err(error)));
         }

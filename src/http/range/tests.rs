@@ -9,7 +9,7 @@ const TAG: &str = "\"abc\"";
 
 fn request(method: &Method, size: u64, pairs: &[(header::HeaderName, &str)]) -> RequestedContent {
     let headers = pairs.iter().map(|(name, value)| (name.clone(), value.parse().unwrap())).collect();
-    requested_content(method, &headers, TAG, size)
+    requested_content(method, &headers, TAG, size, 3)
 }
 
 fn get(pairs: &[(header::HeaderName, &str)]) -> RequestedContent {
@@ -55,7 +55,7 @@ fn ranges_as_clients_write_them() {
     for (range, expected) in table {
         assert_eq!(get(&[(RANGE, range)]), expected, "{range}");
     }
-    let many = format!("bytes={}", vec!["1-1"; MAX_RANGES + 1].join(","));
+    let many = format!("bytes={}", ["1-1"; 4].join(","));
     assert_eq!(get(&[(RANGE, &many)]), RequestedContent::Whole);
 }
 

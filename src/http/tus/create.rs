@@ -45,7 +45,9 @@ fn parse_upload(app: &AppState, headers: &HeaderMap) -> Result<Upload, Box<Respo
         None => None,
         Some(text) => Some(text.to_str().map_err(|_| bad("Upload-Metadata must be ASCII."))?.to_owned()),
     };
-    let name = metadata.as_deref().map_or(Ok(None), metadata::file_name).map_err(|text| bad(&text))?;
+    let max_bytes = app.config.http.max_metadata_bytes;
+    let name = metadata.as_deref().map(|text| metadata::file_name(text, max_bytes)).transpose();
+    let name = name.map_err(|text| bad(&text))?.flatten();
     let (id, now) = (app.clock.uuid().to_string(), app.clock.now());
     Ok(Upload { id, name, metadata, size, sha256: None, created_at: now, used_at: now })
 }

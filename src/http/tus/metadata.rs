@@ -5,16 +5,14 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::task::text;
 
-/// Maximum length of the header, in bytes.
-const MAX_BYTES: usize = 8 * 1024;
-
-/// Returns the value of `filename`, or of `name`, which some clients send. `None` if there is neither.
+/// Returns the value of `filename`, or of `name`, which some clients send. `None` if there is neither. The header may have
+/// `max_bytes`.
 ///
 /// # Errors
 /// A header that is too long or malformed, as a message for the client.
-pub fn file_name(metadata: &str) -> Result<Option<String>, String> {
-    if metadata.len() > MAX_BYTES {
-        return Err(format!("Upload-Metadata has {} bytes, more than {MAX_BYTES}.", metadata.len()));
+pub fn file_name(metadata: &str, max_bytes: usize) -> Result<Option<String>, String> {
+    if metadata.len() > max_bytes {
+        return Err(format!("Upload-Metadata has {} bytes, more than {max_bytes}.", metadata.len()));
     }
     let mut pairs = Vec::new();
     for pair in metadata.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
@@ -43,7 +41,9 @@ pub fn file_name(metadata: &str) -> Result<Option<String>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    fn file_name(metadata: &str) -> Result<Option<String>, String> {
+        super::file_name(metadata, 100)
+    }
 
     #[test]
     fn the_name_is_found_and_malformed_headers_are_refused() {
@@ -54,6 +54,6 @@ mod tests {
         assert!(file_name("filename ???").is_err());
         assert!(file_name("filename YQBi").is_err(), "a NUL");
         assert!(file_name("a YQ==,a YQ==").is_err());
-        assert!(file_name(&"a".repeat(MAX_BYTES + 1)).is_err());
+        assert!(file_name(&"a".repeat(101)).is_err());
     }
 }

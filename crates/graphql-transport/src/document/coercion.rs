@@ -9,7 +9,7 @@ use apollo_compiler::{
 use async_graphql::{Number, ServerError, Value, Variables, indexmap::IndexMap};
 
 use super::{
-    Document, executed, refused_at,
+    Document, Limits, executed, refused_at,
     types::{self, InputTypes},
 };
 
@@ -27,9 +27,9 @@ pub fn variables(
     document: &Document,
     operation: &Operation,
     mut given: Variables,
-    max_items: usize,
+    limits: Limits,
 ) -> Result<Variables, Vec<ServerError>> {
-    let coercion = Coercion { types, max_items };
+    let coercion = Coercion { types, max_items: limits.list_items };
     let (mut variables, mut errors) = (Variables::default(), Vec::new());
     for definition in &operation.variables {
         match coercion.variable(definition, given.remove(definition.name.as_str())) {
@@ -38,7 +38,7 @@ pub fn variables(
             Err(text) => errors.push(refused_at(text, document.position(definition.location()))),
         }
     }
-    if errors.is_empty() { Ok(variables) } else { Err(errors.into_iter().take(super::MAX_ERRORS).collect()) }
+    if errors.is_empty() { Ok(variables) } else { Err(errors.into_iter().take(limits.errors).collect()) }
 }
 
 struct Coercion<'a> {

@@ -11,9 +11,6 @@ use async_graphql::ServerError;
 
 use super::{Limits, refused};
 
-/// Maximum nesting of fragments.
-const DEEPEST_SPREAD: usize = 32;
-
 /// The size of a selection set with its fragments expanded.
 #[derive(Clone, Copy, Default)]
 struct ExpandedSize {
@@ -25,7 +22,8 @@ struct ExpandedSize {
 /// directives.
 pub fn check(document: &Document, limits: &Limits) -> Result<(), ServerError> {
     let mut count = Counts::default();
-    let mut walk = FragmentSizes { fragments: fragments(document), known: HashMap::new() };
+    let mut walk =
+        FragmentSizes { fragments: fragments(document), known: HashMap::new(), max_depth: limits.fragment_depth };
     let mut total = 0_usize;
     for definition in &document.definitions {
         match definition {
@@ -89,6 +87,8 @@ struct FragmentSizes<'a> {
     fragments: HashMap<&'a Name, &'a FragmentDefinition>,
     /// Sizes of the fragments. None while a fragment is being measured.
     known: HashMap<&'a Name, Option<ExpandedSize>>,
+    /// Maximum nesting of fragments.
+    max_depth: usize,
 }
 
 impl<'a> FragmentSizes<'a> {
@@ -117,12 +117,12 @@ impl<'a> FragmentSizes<'a> {
         };
         self.known.insert(name, None);
         let mut extent = ExpandedSize::default();
-        if depth < DEEPEST_SPREAD {
+        if depth < self.max_depth {
             extent = self.set(&fragment.selection_set, depth + 1)?;
         }
         extent.spreads += 1;
-        if depth >= DEEPEST_SPREAD || extent.spreads > DEEPEST_SPREAD {
-            let text = format!("Fragments are nested more than {DEEPEST_SPREAD} levels deep.");
+        if depth >= self.max_depth || extent.spreads > self.max_depth {
+            let text = format!("Fragments are nested more than {} levels deep.", self.max_depth);
             return Err(refused(text));
         }
         self.known.insert(name, Some(extent));

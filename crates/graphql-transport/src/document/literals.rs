@@ -13,15 +13,15 @@ use apollo_compiler::{
 use async_graphql::ServerError;
 
 use super::{
-    executed,
+    Limits, executed,
     fields::TYPE_KEY,
     position, refused,
     types::{self, InputTypes},
 };
 
 /// Checks the values of a document.
-pub fn check(types: &InputTypes, document: &ExecutableDocument, max_items: usize) -> Result<(), Vec<ServerError>> {
-    let mut check = LiteralCheck { types, sources: &document.sources, max_items, errors: Vec::new() };
+pub fn check(types: &InputTypes, document: &ExecutableDocument, limits: Limits) -> Result<(), Vec<ServerError>> {
+    let mut check = LiteralCheck { types, sources: &document.sources, limits, errors: Vec::new() };
     for operation in document.operations.iter() {
         for variable in &operation.variables {
             if let Some(value) = &variable.default_value {
@@ -39,7 +39,7 @@ pub fn check(types: &InputTypes, document: &ExecutableDocument, max_items: usize
 struct LiteralCheck<'a> {
     types: &'a InputTypes,
     sources: &'a SourceMap,
-    max_items: usize,
+    limits: Limits,
     errors: Vec<ServerError>,
 }
 
@@ -70,8 +70,9 @@ impl LiteralCheck<'_> {
         match (value.as_ref(), ty) {
             (Value::Null | Value::Variable(_), _) => {}
             (Value::List(items), Type::List(item) | Type::NonNullList(item)) => {
-                if items.len() > self.max_items {
-                    let text = format!("A list has {} items; at most {} are allowed.", items.len(), self.max_items);
+                if items.len() > self.limits.list_items {
+                    let most = self.limits.list_items;
+                    let text = format!("A list has {} items; at most {most} are allowed.", items.len());
                     return self.refuse(value, text);
                 }
                 items.iter().for_each(|value| self.value(value, item));
@@ -111,7 +112,7 @@ impl LiteralCheck<'_> {
     }
 
     fn refuse(&mut self, value: &Node<Value>, text: String) {
-        if self.errors.len() < super::MAX_ERRORS {
+        if self.errors.len() < self.limits.errors {
             let locations = position(value.location(), self.sources).into_iter().collect();
             self.errors.push(ServerError { locations, ..refused(text) });
         }

@@ -35,9 +35,6 @@ const PARSED_BYTES: usize = 40;
 /// Size of a cached document besides, in bytes.
 const ENTRY_BYTES: usize = 500;
 
-/// Maximum number of errors that are reported for one document.
-const MAX_ERRORS: usize = 10;
-
 /// Maximum depth that the parser follows. The nesting of brackets is limited before.
 const RECURSION: usize = 200;
 
@@ -59,6 +56,12 @@ pub struct Limits {
     pub directives: usize,
     /// Items of a list in an argument or a variable.
     pub list_items: usize,
+    /// Depth of nested brackets.
+    pub nesting: usize,
+    /// Depth of nested fragments.
+    pub fragment_depth: usize,
+    /// Errors that are reported.
+    pub errors: usize,
 }
 
 /// A valid document.
@@ -82,6 +85,9 @@ impl Documents {
             aliases: settings.max_aliases,
             directives: settings.max_directives,
             list_items: settings.max_list_items,
+            nesting: settings.max_nesting,
+            fragment_depth: settings.max_fragment_depth,
+            errors: settings.max_errors,
         };
         Ok(Self { schema, limits, cache: TextCache::new(settings.document_cache_bytes) })
     }
@@ -92,7 +98,7 @@ impl Documents {
         let document = self.document(&request.query)?;
         let operation = document.operation(request.operation_name.as_deref()).map_err(|error| vec![error])?;
         let given = std::mem::take(&mut request.variables);
-        let variables = coercion::variables(&self.schema, &document, &operation, given, self.limits.list_items)?;
+        let variables = coercion::variables(&self.schema, &document, &operation, given, self.limits)?;
         let conditions = Conditions::of(&operation, &variables);
         let selected = Selected { document, operation, conditions };
         request.set_parsed_query(executed::document(self.schema(), &selected, &variables));
@@ -108,8 +114,8 @@ impl Documents {
 
     /// Returns the type of the operation that a request would select, whether or not its document is valid. None if the document
     /// cannot be parsed or has no such operation.
-    pub fn written_kind(query: &str, name: Option<&str>) -> Option<OperationType> {
-        if nesting::too_deep(query) {
+    pub fn written_kind(query: &str, name: Option<&str>, max_nesting: usize) -> Option<OperationType> {
+        if nesting::too_deep(query, max_nesting) {
             return None;
         }
         let document = Parser::new().recursion_limit(RECURSION).parse_ast(query, "request").ok()?;
@@ -141,15 +147,17 @@ impl Documents {
     }
 
     fn validated(&self, text: &str) -> Result<Document, Vec<ServerError>> {
-        if nesting::too_deep(text) {
-            return Err(vec![refused("The query is nested too deeply.")]);
+        if nesting::too_deep(text, self.limits.nesting) {
+            let text = format!("The query is nested too deeply: at most {} brackets.", self.limits.nesting);
+            return Err(vec![refused(text)]);
         }
         let mut parser = Parser::new().recursion_limit(RECURSION);
-        let ast = parser.parse_ast(text, "request").map_err(|invalid| errors(&invalid.errors))?;
+        let ast = parser.parse_ast(text, "request").map_err(|invalid| errors(&invalid.errors, self.limits.errors))?;
         guard::check(&ast, &self.limits).map_err(|error| vec![error])?;
-        let parsed = ast.to_executable_validate(self.schema()).map_err(|invalid| errors(&invalid.errors))?;
-        literals::check(&self.schema, &parsed, self.limits.list_items)?;
-        usages::check(&self.schema, &parsed)?;
+        let parsed =
+            ast.to_executable_validate(self.schema()).map_err(|invalid| errors(&invalid.errors, self.limits.errors))?;
+        literals::check(&self.schema, &parsed, self.limits)?;
+        usages::check(&self.schema, &parsed, self.limits.errors)?;
         Ok(Document { parsed })
     }
 }
@@ -204,12 +212,12 @@ fn position(span: Option<SourceSpan>, sources: &SourceMap) -> Option<Pos> {
     Some(Pos { line: place.line, column: place.column })
 }
 
-/// Returns the errors of an invalid document.
-fn errors(invalid: &DiagnosticList) -> Vec<ServerError> {
+/// Returns the errors of an invalid document, at most `limit`.
+fn errors(invalid: &DiagnosticList, limit: usize) -> Vec<ServerError> {
     let error = |diagnostic: apollo_compiler::diagnostic::Diagnostic<'_, _>| {
         let json = diagnostic.unstable_to_json_compat();
         let places = json.locations.iter().map(|place| Pos { line: place.line, column: place.column });
         ServerError { locations: places.collect(), ..refused(json.message) }
     };
-    invalid.iter().take(MAX_ERRORS).map(error).collect()
+    invalid.iter().take(limit).map(error).collect()
 }

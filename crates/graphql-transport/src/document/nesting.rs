@@ -1,11 +1,8 @@
 //! Maximum nesting of a query, checked before it is parsed. The parser recurses for each bracket, so a text of brackets alone
 //! would overflow the stack.
 
-/// Maximum depth of nested brackets.
-const MAX_DEPTH: usize = 96;
-
-/// Returns true if brackets are nested deeper than the maximum.
-pub fn too_deep(query: &str) -> bool {
+/// Returns true if brackets are nested deeper than `limit`.
+pub fn too_deep(query: &str, limit: usize) -> bool {
     let mut rest = query.as_bytes();
     let mut depth = 0_usize;
     while let Some((&byte, tail)) = rest.split_first() {
@@ -19,7 +16,7 @@ pub fn too_deep(query: &str) -> bool {
             b'}' | b']' | b')' => depth = depth.saturating_sub(1),
             _ => {}
         }
-        if depth > MAX_DEPTH {
+        if depth > limit {
             return true;
         }
     }
@@ -60,7 +57,9 @@ fn after_line(text: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    fn too_deep(query: &str) -> bool {
+        super::too_deep(query, 96)
+    }
 
     #[test]
     fn brackets_count_only_outside_strings_and_comments() {

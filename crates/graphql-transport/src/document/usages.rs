@@ -17,10 +17,11 @@ use super::{
 };
 
 /// Checks the variables of each operation, in the fragments that it spreads too.
-pub fn check(types: &InputTypes, document: &ExecutableDocument) -> Result<(), Vec<ServerError>> {
+pub fn check(types: &InputTypes, document: &ExecutableDocument, max_errors: usize) -> Result<(), Vec<ServerError>> {
     let mut errors = Vec::new();
     for operation in document.operations.iter() {
-        let mut check = UsageCheck { types, document, operation, visited: HashSet::new(), errors: &mut errors };
+        let mut check =
+            UsageCheck { types, document, operation, visited: HashSet::new(), max_errors, errors: &mut errors };
         check.directives(&operation.directives);
         check.set(&operation.selection_set);
     }
@@ -43,6 +44,7 @@ struct UsageCheck<'a> {
     document: &'a ExecutableDocument,
     operation: &'a Operation,
     visited: HashSet<&'a Name>,
+    max_errors: usize,
     errors: &'a mut Vec<ServerError>,
 }
 
@@ -112,7 +114,7 @@ impl<'a> UsageCheck<'a> {
 
     fn usage(&mut self, value: &Node<Value>, name: &Name, place: &Type, defaults: Defaults) {
         let Some(variable) = self.operation.variables.iter().find(|variable| variable.name == *name) else { return };
-        if !fits(variable, place, defaults) && self.errors.len() < super::MAX_ERRORS {
+        if !fits(variable, place, defaults) && self.errors.len() < self.max_errors {
             let given = &variable.ty;
             let text = format!("Variable \"${name}\" of type \"{given}\" used in position expecting type \"{place}\".");
             let locations = position(value.location(), &self.document.sources).into_iter().collect();
