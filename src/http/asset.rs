@@ -2,13 +2,15 @@
 
 use axum::body::Body;
 use axum::http::header::{
-    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap,
-    HeaderValue, IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderMap, HeaderValue,
+    IF_NONE_MATCH, REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+
+use super::accept_encoding::{accepts_gzip, list_entries};
 
 /// Content-Security-Policy of pages: they load only from this server and open only its WebSocket.
 pub const CONTENT_POLICY: &str = "default-src 'self'; connect-src 'self' ws: wss:; \
@@ -79,26 +81,4 @@ fn refusal() -> Response {
 /// Returns true if If-None-Match is `*` or has the tag, compared weakly (RFC 9110, 13.1.2).
 fn has_already(request: &HeaderMap, tag: &str) -> bool {
     list_entries(request, IF_NONE_MATCH).any(|known| known == "*" || known.trim_start_matches("W/") == tag)
-}
-
-/// Returns true if Accept-Encoding allows gzip (RFC 9110, 12.5.3). No header allows every coding; gzip takes precedence over
-/// `*`; `q=0` refuses.
-fn accepts_gzip(request: &HeaderMap) -> bool {
-    if !request.contains_key(ACCEPT_ENCODING) {
-        return true;
-    }
-    let weight = |coding: &str| list_entries(request, ACCEPT_ENCODING).find_map(|entry| weight_of(entry, coding));
-    weight("gzip").or_else(|| weight("x-gzip")).or_else(|| weight("*")).is_some_and(|q| q > 0.0)
-}
-
-/// Returns the weight of `entry`, such as `gzip;q=0.5`, if it names `coding`. An invalid weight counts as 0.
-fn weight_of(entry: &str, coding: &str) -> Option<f32> {
-    let (name, rest) = entry.split_once(';').unwrap_or((entry, "q=1"));
-    let weight = rest.trim().trim_start_matches(['q', 'Q']).trim_start_matches('=');
-    name.trim().eq_ignore_ascii_case(coding).then(|| weight.parse().unwrap_or(0.0))
-}
-
-fn list_entries(request: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
-    let values = request.get_all(name).into_iter().collect::<Vec<_>>().into_iter();
-    values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
 }

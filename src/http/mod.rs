@@ -1,9 +1,11 @@
 //! HTTP: the server's routes.
 
+mod accept_encoding;
 mod activity;
 mod asset;
 mod caller;
 mod client_address;
+mod compression;
 mod dataset;
 mod download;
 mod drain_body;
@@ -59,7 +61,7 @@ pub fn routes(app: AppState, api: Api) -> Result<Router, InvalidSchema> {
         .route_layer(from_fn_with_state(app.clone(), limits::count_request))
         .with_state(app.clone());
     let (limit, metrics) = (app.config.max_upload_bytes, app.metrics.clone());
-    let bodies = BodyLimits::of(&app.config.http);
+    let (bodies, compression) = (BodyLimits::of(&app.config.http), app.config.http.compression);
     let router = Router::new()
         .nest(
             "/graphql",
@@ -71,6 +73,7 @@ pub fn routes(app: AppState, api: Api) -> Result<Router, InvalidSchema> {
         .merge(start_page::router())
         .merge(playground::router())
         .merge(probes(app))
+        .layer(from_fn(move |request, next| compression::compress(request, next, compression)))
         .layer(CatchPanicLayer::new())
         .layer(map_request(move |request| std::future::ready(drain_body::drain_body(request, bodies))));
     Ok(request_span::add_spans(request_metrics::add_metrics(router, metrics)))

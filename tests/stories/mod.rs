@@ -2,6 +2,7 @@
 
 mod backups;
 mod bad_input;
+mod compression;
 mod configured_limits;
 mod control;
 mod deleting;
@@ -24,6 +25,7 @@ mod resumed_urls;
 mod retention;
 mod rows;
 mod settings;
+
 mod sources;
 mod specs;
 mod texts;

@@ -35,6 +35,8 @@ pub struct HttpLimits {
     pub close: Duration,
     /// Maximum size of a GraphQL request in JSON, in bytes.
     pub max_json_bytes: usize,
+    /// Minimum size of a response that is compressed, in bytes. None: responses are not compressed.
+    pub compression: Option<u64>,
     /// Maximum size of the header Upload-Metadata, in bytes.
     pub max_metadata_bytes: usize,
     /// Maximum number of ranges of a request.
@@ -78,6 +80,7 @@ impl HttpLimits {
             max_drain_bytes: settings.count("http.max_drain_bytes", 0..=1 << 40)?,
             close: settings.seconds("http.close_seconds", 0.0..=3600.0)?,
             max_json_bytes: settings.count("http.max_json_bytes", BYTES)?,
+            compression: compression(settings)?,
             max_metadata_bytes: settings.count("http.max_metadata_bytes", 1 << 8..=1 << 20)?,
             max_ranges: settings.count("http.max_ranges", 1..=1000)?,
             max_streams: settings.count("http.max_streams", 1..=100_000)?,
@@ -100,6 +103,12 @@ impl RequestRate {
         let burst = if burst == 0 { per_second } else { burst };
         Ok((per_second > 0).then_some(RequestRate { per_second, burst }))
     }
+}
+
+/// Returns the minimum size of a response that is compressed. None if none is.
+fn compression(settings: &SettingReader) -> Result<Option<u64>, ConfigError> {
+    let min = settings.integer("http.compression_min_bytes", 0..=64 << 20)?.unsigned_abs();
+    Ok(settings.flag("http.compression")?.then_some(min))
 }
 
 fn trusted_proxies(settings: &SettingReader) -> Result<Vec<IpNetwork>, ConfigError> {
