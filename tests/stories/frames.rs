@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use crate::harness::server::{PATIENCE, Server};
 
 /// Opens a WebSocket, and sends bytes that the server need not read to their end.
-async fn sent(server: &Server, protocol: &str, bytes: &[u8]) -> TcpStream {
+pub async fn sent(server: &Server, protocol: &str, bytes: &[u8]) -> TcpStream {
     let mut socket = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
     let head = format!(
         "GET /graphql HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
@@ -24,7 +24,7 @@ async fn sent(server: &Server, protocol: &str, bytes: &[u8]) -> TcpStream {
 }
 
 /// Returns the code of the Close frame. The connection then ends without a reset.
-async fn close_code(mut socket: TcpStream) -> u16 {
+pub async fn close_code(mut socket: TcpStream) -> u16 {
     let mut all = Vec::new();
     tokio::time::timeout(PATIENCE, socket.read_to_end(&mut all)).await.unwrap().unwrap();
     assert_eq!(all[0], 0x88, "a Close frame");
@@ -32,7 +32,7 @@ async fn close_code(mut socket: TcpStream) -> u16 {
 }
 
 /// Returns a frame whose mask is zero.
-fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
         length @ 0..126 => frame.push(0x80 | length as u8),

@@ -25,7 +25,7 @@ mod resumed_urls;
 mod retention;
 mod rows;
 mod settings;
-
+mod slow_clients;
 mod sources;
 mod specs;
 mod texts;
