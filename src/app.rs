@@ -136,9 +136,8 @@ impl App {
             .reporting_uncertain(events::on_uncertain(&bus, &clock));
         let datasets = datasets::open(&config.datasets(), store.gate()).await?;
         let datasets = datasets::measured(datasets, metrics.datasets.clone());
-        if store.is_single_process() {
-            datasets.assign(&store.record_fact(STORE_ID, &clock.uuid().to_string()).await?).await?;
-        }
+        let store_id = store.record_fact(STORE_ID, &clock.uuid().to_string()).await?;
+        datasets.assign(&store_id).await?;
         let outbound = Outbound::new(outbound_settings(&config))?;
         let root = config.files();
         // If nodes share the folder, another one may be receiving an upload.
@@ -155,11 +154,13 @@ impl App {
         );
         let tasks = metrics.tasks.clone();
         let runner = Runner::new(settings, store.clone(), files.clone(), clock.clone(), kinds, wakeups.clone(), tasks);
-        if let Some(others) = node_events::connect(&config, redis.as_ref(), &store, &bus, &clock, &metrics).await? {
+        if let Some(others) =
+            node_events::connect(&config, redis.as_ref(), &store, &store_id, &bus, &clock, &metrics).await
+        {
             let (store, wakeups) = (store.clone(), wakeups.clone());
             spawn(events::follow(bus.clone(), others, store, wakeups, metrics.clone(), clock.clone()));
         }
-        let request_limiter = request_limiter(&config, redis.as_ref(), &store, &clock).await?;
+        let request_limiter = request_limiter(&config, redis.as_ref(), &store, &store_id);
         runner.start().await?;
         let state = AppState {
             started_at: clock.now(),
@@ -217,19 +218,16 @@ impl App {
 }
 
 /// Returns the limit of each caller's requests. Worker nodes have no callers.
-async fn request_limiter(
+fn request_limiter(
     config: &Config,
     redis: Option<&Arc<RedisServer>>,
     store: &Store,
-    clock: &Clock,
-) -> Result<Option<RequestLimiter>, StartError> {
-    let Some(rate) = config.http.request_rate.filter(|_| config.role != Role::Worker) else { return Ok(None) };
+    store_id: &str,
+) -> Option<RequestLimiter> {
+    let rate = config.http.request_rate.filter(|_| config.role != Role::Worker)?;
     // Without other nodes, this node counts alone.
-    let Some(redis) = redis.filter(|_| !store.is_single_process()) else {
-        return Ok(Some(RequestLimiter::start(rate, None)));
-    };
-    let id = store.record_fact(STORE_ID, &clock.uuid().to_string()).await?;
-    Ok(Some(RequestLimiter::start(rate, Some((Arc::clone(redis), &id)))))
+    let shared = redis.filter(|_| !store.is_single_process()).map(|redis| (Arc::clone(redis), store_id));
+    Some(RequestLimiter::start(rate, shared))
 }
 
 fn routes(state: &AppState) -> Result<Router, http::InvalidSchema> {

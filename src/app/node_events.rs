@@ -13,29 +13,27 @@ use crate::metrics::Metrics;
 use crate::redis_server::RedisServer;
 use crate::store::Store;
 
-use super::{STORE_ID, StartError};
-
 /// Returns the events of other nodes. None if no other node can use the store.
 pub(super) async fn connect(
     config: &Config,
     redis: Option<&Arc<RedisServer>>,
     store: &Store,
+    store_id: &str,
     bus: &Bus,
     clock: &Clock,
     metrics: &Metrics,
-) -> Result<Option<RemoteEvents>, StartError> {
-    let (Some(source), Some(gate)) = (store.event_source(), store.gate()) else { return Ok(None) };
-    Ok(Some(match (config.events, redis) {
+) -> Option<RemoteEvents> {
+    let (source, gate) = (store.event_source()?, store.gate()?);
+    Some(match (config.events, redis) {
         (EventTransport::Postgres, _) => {
             listener::listen(Arc::new(PostgresChannel::new(gate)), source, metrics.events.clone(), clock).await
         }
         (EventTransport::Redis, Some(redis)) => {
-            let id = store.record_fact(STORE_ID, &clock.uuid().to_string()).await?;
-            let channel = RedisChannel::new(Arc::clone(redis), &id);
+            let channel = RedisChannel::new(Arc::clone(redis), store_id);
             bus.publish_through(Publisher::start(channel.sender(), source, clock.clone()));
             listener::listen(Arc::new(channel), source, metrics.events.clone(), clock).await
         }
         // The settings allow Redis only with its URL.
         (EventTransport::Poll | EventTransport::Redis, _) => listener::poll(clock),
-    }))
+    })
 }

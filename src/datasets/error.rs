@@ -1,5 +1,7 @@
 //! Errors of datasets, the same on every database.
 
+use std::fmt::Display;
+
 use super::row_page::SEARCH_LIMIT;
 use super::{DatasetName, InvalidSelection};
 
@@ -90,6 +92,14 @@ impl Error {
     /// A table that no import created has the name of the dataset.
     pub(super) fn other_table(name: &DatasetName) -> Self {
         Self::Failed(format!("a table {name} exists that no import created; choose another name"))
+    }
+
+    /// Another task store uses the datasets at `place`. `remedy` is the command that forgets it.
+    pub(super) fn used_by_another(place: &dyn Display, remedy: &str) -> Self {
+        Self::Failed(format!(
+            "{place} has the datasets of another task store. Each store needs a database of its own: set datasets_url. If the \
+             other store no longer exists, run: {remedy}"
+        ))
     }
 
     /// The pin of a stream expired.

@@ -172,13 +172,11 @@ pub trait Datasets: Send + Sync + 'static {
     /// Releases the pin of the holder. Idempotent.
     async fn unpin(&self, holder: PinHolder) -> Result<(), Error>;
 
-    /// Records the task store that uses the datasets, given by what identifies it. Only one may use SQLite files.
+    /// Records the task store that uses the datasets, given by what identifies it. Only one may use them.
     ///
     /// # Errors
     /// [`Error::Failed`] if another store uses them.
-    async fn assign(&self, _store: &str) -> Result<(), Error> {
-        Ok(())
-    }
+    async fn assign(&self, store: &str) -> Result<(), Error>;
 
     /// Returns open, idle and maximum connections of the pool. `None` without a pool.
     fn connections(&self) -> Option<(u32, usize, u32)> {

@@ -3,8 +3,10 @@
 use serde_json::json;
 
 use super::postgres;
+use crate::datasets::database::{TestDatabase, execute};
 use crate::harness::csv;
 use crate::harness::server::{self, Server};
+use crate::store::test_store::TestStore;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sqlite_datasets_beside_a_postgres_store_stop_the_start() {
@@ -49,5 +51,50 @@ async fn two_stores_do_not_share_a_file_of_datasets() {
     let forgotten = std::process::Command::new("sqlite3").arg(&file).arg("DELETE FROM used_by").status().unwrap();
     assert!(forgotten.success());
     let next = Server::with(&settings).await;
+    assert_eq!(next.rows("people").await, Some(100));
+}
+
+/// Two stores on PostgreSQL, and datasets in a third database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_stores_do_not_share_a_database_of_datasets() {
+    let (datasets, one, another) =
+        (TestDatabase::postgres().await, TestStore::postgres().await, TestStore::postgres().await);
+    let files = tempfile::tempdir().unwrap();
+    let url = format!("file://{}", files.path().display());
+    let of_one = [
+        ("PAUSA_DATABASE_URL", one.url.as_str()),
+        ("PAUSA_DATASETS_URL", datasets.url.as_str()),
+        ("PAUSA_FILES_URL", &url),
+    ];
+    // Both nodes of the first store start for the first time, at the same time.
+    let (mut first, second) = tokio::join!(Server::with(&of_one), Server::with(&of_one));
+    let upload = first.upload(csv::people(100)).await;
+    let id = second.import(&upload, json!({ "dataset": "people" })).await;
+    first.until(&id, "COMPLETED").await;
+
+    let other = tempfile::tempdir().unwrap();
+    let (store, shared) = (format!("database_url={}", another.url), format!("datasets_url={}", datasets.url));
+    let (code, printed) = server::run(other.path(), &["--set", &store, "--set", &shared]).await;
+    assert_eq!(code, Some(1));
+    assert!(
+        printed.contains(" has the datasets of another task store. Each store needs a database of its own"),
+        "{printed}"
+    );
+    assert!(printed.contains("set datasets_url") && printed.contains("database \"story_"), "{printed}");
+    // A store on SQLite is another one, too.
+    let (code, printed) = server::run(other.path(), &["--set", &shared]).await;
+    assert!(code == Some(1) && printed.contains(" has the datasets of another task store"), "{printed}");
+
+    // The first store goes on, and starts again.
+    assert_eq!(second.rows("people").await, Some(100));
+    assert_eq!(first.terminate().await, Some(0));
+    first.restart().await;
+    assert_eq!(first.rows("people").await, Some(100));
+
+    // What the message says helps.
+    let forget = "DELETE FROM pausa_datasets.used_by";
+    assert!(printed.contains(forget), "{printed}");
+    execute(&datasets.url, forget).await;
+    let next = Server::with(&[("PAUSA_DATASETS_URL", &datasets.url)]).await;
     assert_eq!(next.rows("people").await, Some(100));
 }

@@ -5,7 +5,7 @@
 //! bookkeeping and the stagings, named by their task. It also has each table that was replaced or dropped while an
 //! export reads it.
 //!
-//! - [`schema`]: tables of the bookkeeping, names of tables and columns
+//! - [`schema`]: tables of the bookkeeping, names of tables and columns; [`owner`]: the task store that uses them
 //! - [`fence`]: taking over a staging; [`publishing`]: publishing it
 //! - [`staging`]: writing to it; [`write_slot`]: one write; [`flush`]: syncing it; [`copy`], [`encode`]: its rows;
 //!   [`rejects`]: rejected rows
@@ -24,6 +24,7 @@ mod flush;
 mod indexing;
 mod listing;
 mod locked_table;
+mod owner;
 mod page_range;
 mod pins;
 mod publishing;
@@ -144,6 +145,11 @@ fn soon(pool: &PgConnections, problem: &'static str, work: impl Future<Output = 
 impl Datasets for Postgres {
     fn connections(&self) -> Option<(u32, usize, u32)> {
         Some(self.pool.counts())
+    }
+
+    async fn assign(&self, store: &str) -> Result<(), Error> {
+        let server = self.gate.address().to_string();
+        self.within(RUN_LIMIT, owner::assign(&self.pool, store, &server)).await
     }
 
     async fn get(&self, _: &Caller, name: &DatasetName) -> Result<Option<Dataset>, Error> {

@@ -18,7 +18,7 @@ const RULES: Rules =
     Rules { max_bytes: 63, fold_case: false, reserved: &[ROW, "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"] };
 
 /// `relation` is the ID of the task that created the table. `retired` lists tables that only pins use, and large ones
-/// that are dropped shortly. The pin of a stream expires unless it is renewed.
+/// that are dropped shortly. The pin of a stream expires unless it is renewed. `used_by` has one row: the task store.
 const SCHEMA: &str = r#"
     SELECT pg_advisory_xact_lock(5791083246);
     CREATE SCHEMA IF NOT EXISTS pausa_datasets;
@@ -39,6 +39,9 @@ const SCHEMA: &str = r#"
     );
     CREATE INDEX IF NOT EXISTS pin_relation ON pausa_datasets.pin (relation);
     CREATE TABLE IF NOT EXISTS pausa_datasets.retired (relation text PRIMARY KEY);
+    CREATE TABLE IF NOT EXISTS pausa_datasets.used_by (
+        store text NOT NULL, single boolean PRIMARY KEY DEFAULT true CHECK (single)
+    );
 "#;
 
 /// Creates what is missing. Several nodes may do this at the same time.

@@ -73,10 +73,7 @@ impl Catalog {
 
     fn used_by_another(&self) -> Error {
         let path = self.path.display();
-        Error::Failed(format!(
-            "{path} has the datasets of another task store. Each store needs a file of its own: set datasets_url. If the other \
-             store no longer exists, run: sqlite3 {path} 'DELETE FROM used_by'"
-        ))
+        Error::used_by_another(&path, &format!("sqlite3 {path} 'DELETE FROM used_by'"))
     }
 
     /// Reads one state of the catalog.
