@@ -250,6 +250,20 @@ fn the_secret_has_each_file_that_is_used() {
 }
 
 #[test]
+fn the_readme_waits_for_deployments_and_forwards_a_port_that_exist() {
+    let readme = text("README.md");
+    let named = |command: &str| -> Vec<[&str; 2]> {
+        let lines = readme.lines().filter_map(|line| line.strip_prefix("kubectl -n pausa ")?.strip_prefix(command));
+        lines.map(|rest| rest.split_whitespace().chain([""]).take(2).collect::<Vec<_>>().try_into().unwrap()).collect()
+    };
+    let expected = nodes().into_iter().map(|node| format!("deployment/{}", node["metadata"]["name"].as_str().unwrap()));
+    let found = named("rollout status").into_iter().map(|[name, _]| name.to_owned());
+    assert_eq!(found.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    let port = &service("pausa")["spec"]["ports"][0]["port"];
+    assert_eq!(named("port-forward"), [["service/pausa", &format!("8080:{port}")]]);
+}
+
+#[test]
 fn the_documentation_has_the_connections_at_the_autoscalers_maximum() {
     let (secret, scaler) = (secret(), objects("HorizontalPodAutoscaler").remove(0));
     let (mut pods, mut needed) = (0, 0);

@@ -10,5 +10,6 @@ mod manifests;
 mod many_tasks;
 mod migrations;
 pub mod objects;
+mod processes;
 mod rolling;
 mod topology;
