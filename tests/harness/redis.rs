@@ -1,4 +1,4 @@
-//! A Redis server for one test: its own port and folder, with or without a password.
+//! A server of Redis or Valkey for one test: its own port and folder, with or without a password.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,8 +10,13 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::server::PATIENCE;
 
+/// Arguments of a server that keeps nothing on disk.
+const PLAIN: [&str; 4] = ["--save", "", "--requirepass", "open-sesame"];
+
 /// A server that is killed when it is dropped.
 pub struct Redis {
+    /// Name of the program.
+    program: &'static str,
     port: u16,
     arguments: Vec<String>,
     encrypted: bool,
@@ -22,23 +27,33 @@ pub struct Redis {
 impl Redis {
     /// Starts a server.
     pub async fn start() -> Redis {
-        Redis::with(&["--save", "", "--requirepass", "open-sesame"].map(str::to_owned)).await
+        Redis::with(&PLAIN.map(str::to_owned)).await
+    }
+
+    /// Starts a server of Valkey.
+    pub async fn valkey() -> Redis {
+        Redis::valkey_with(&PLAIN.map(str::to_owned)).await
+    }
+
+    /// Starts a server of Valkey with these arguments. The first may be a file of settings.
+    pub async fn valkey_with(arguments: &[String]) -> Redis {
+        Redis::run("valkey-server", arguments, false).await
     }
 
     /// Starts a server with these arguments. The first may be a file of settings.
     pub async fn with(arguments: &[String]) -> Redis {
-        Redis::run(arguments, false).await
+        Redis::run("redis-server", arguments, false).await
     }
 
     /// Starts a server with these arguments that uses TLS only.
     pub async fn encrypted(arguments: &[String]) -> Redis {
-        Redis::run(arguments, true).await
+        Redis::run("redis-server", arguments, true).await
     }
 
-    async fn run(arguments: &[String], encrypted: bool) -> Redis {
+    async fn run(program: &'static str, arguments: &[String], encrypted: bool) -> Redis {
         let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let folder = tempfile::tempdir().unwrap();
-        let mut redis = Redis { port, arguments: arguments.to_vec(), encrypted, folder, process: None };
+        let mut redis = Redis { program, port, arguments: arguments.to_vec(), encrypted, folder, process: None };
         redis.restart().await;
         redis
     }
@@ -70,7 +85,7 @@ impl Redis {
     pub async fn restart(&mut self) {
         self.kill();
         let (port, folder) = (self.port.to_string(), self.folder.path());
-        let (program, libraries) = program();
+        let (program, libraries) = unpacked(self.program);
         let process = Command::new(program)
             .env("LD_LIBRARY_PATH", libraries)
             .args(&self.arguments)
@@ -83,7 +98,7 @@ impl Redis {
             .arg(folder)
             .stdout(Stdio::null())
             .spawn()
-            .expect("redis-server is missing: run scripts/needs.sh");
+            .unwrap_or_else(|error| panic!("{}: {error}: run scripts/needs.sh", self.program));
         self.process = Some(process);
         let up = async {
             while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
@@ -173,9 +188,9 @@ impl Drop for Redis {
     }
 }
 
-/// Returns the program, unpacked by scripts/needs.sh or installed, and the folder of its libraries.
-fn program() -> (PathBuf, PathBuf) {
-    let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/redis");
-    let program = unpacked.join("redis-server");
-    (if program.exists() { program } else { PathBuf::from("redis-server") }, unpacked)
+/// Returns the program of that name, unpacked by scripts/needs.sh or installed, and the folder of its libraries.
+fn unpacked(name: &str) -> (PathBuf, PathBuf) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target").join(name.trim_end_matches("-server"));
+    let program = folder.join(name);
+    (if program.exists() { program } else { PathBuf::from(name) }, folder)
 }

@@ -1,4 +1,4 @@
-//! Redis as others run it: with TLS and users, behind Sentinel, and as a Cluster.
+//! Redis as others run it: with TLS and users, behind Sentinel, as a Cluster, and Valkey in its place.
 
 mod cluster;
 mod dead_senders;
@@ -6,3 +6,4 @@ mod limits;
 mod promptness;
 mod sentinel;
 mod tls;
+mod valkey;
