@@ -35,10 +35,8 @@ impl TwoNodes {
     /// Starts both nodes on that store, each with its own settings.
     pub async fn differing(test_store: TestStore, of_a: &[(&str, &str)], of_b: &[(&str, &str)]) -> TwoNodes {
         let files = tempfile::tempdir().unwrap();
-        let folder = format!("file://{}", files.path().display());
-        let shared = [("PAUSA_DATABASE_URL", test_store.url.as_str()), ("PAUSA_FILES_URL", &folder)];
         let node = async |name, settings: &[(&str, &str)]| {
-            Server::with(&[&shared, settings, &[("PAUSA_NODE", name)]].concat()).await
+            Server::sharing(&test_store.url, &files, &[settings, &[("PAUSA_NODE", name)]].concat()).await
         };
         let (a, b) = (node("a", of_a).await, node("b", of_b).await);
         TwoNodes { a, b, test_store, files }

@@ -82,15 +82,9 @@ async fn call_http2(url: String, counts: Arc<CallCounts>) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_call_is_refused_or_broken_while_the_nodes_restart_one_by_one() {
     let (test_store, files) = (TestStore::postgres().await, tempfile::tempdir().unwrap());
-    let folder = format!("file://{}", files.path().display());
-    let settings = [
-        ("PAUSA_DATABASE_URL", test_store.url.as_str()),
-        ("PAUSA_FILES_URL", &folder),
-        ("PAUSA_ROLE", "api"),
-        ("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true"),
-        ("PAUSA_SHUTDOWN_DRAIN", DRAIN),
-    ];
-    let mut nodes = [Server::with(&settings).await, Server::with(&settings).await];
+    let settings = [("PAUSA_ROLE", "api"), ("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true"), ("PAUSA_SHUTDOWN_DRAIN", DRAIN)];
+    let node = || Server::sharing(&test_store.url, &files, &settings);
+    let mut nodes = [node().await, node().await];
     let balancer = Balancer::start(nodes.iter().map(|node| node.url.clone()).collect()).await;
     let (mut clients, counts) = (JoinSet::new(), Arc::new(CallCounts::default()));
     for _ in 0..3 {

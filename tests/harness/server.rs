@@ -39,6 +39,13 @@ impl Server {
         Server::run(settings, tempfile::tempdir().unwrap()).await
     }
 
+    /// Starts a node that shares a database and a folder of files with others.
+    pub async fn sharing(database: &str, files: &TempDir, settings: &[(&str, &str)]) -> Server {
+        let folder = format!("file://{}", files.path().display());
+        let shared = [("PAUSA_DATABASE_URL", database), ("PAUSA_FILES_URL", &folder)];
+        Server::with(&[&shared, settings].concat()).await
+    }
+
     /// Starts a server as [`Server::with`] does. Also returns its log: everything it writes to stderr, a pipe, until it
     /// ends.
     pub async fn logging(settings: &[(&str, &str)]) -> (Server, JoinHandle<String>) {

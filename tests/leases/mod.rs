@@ -35,15 +35,9 @@ impl Shared {
 
 /// Starts a node on this database and folder. It may send webhooks to loopback.
 async fn node(url: &str, files: &TempDir, name: &str, variables: &[(String, String)]) -> Server {
-    let folder = format!("file://{}", files.path().display());
-    let own = [
-        ("PAUSA_DATABASE_URL", url),
-        ("PAUSA_FILES_URL", &folder),
-        ("PAUSA_NODE", name),
-        ("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true"),
-    ];
+    let own = [("PAUSA_NODE", name), ("PAUSA_OUTBOUND_ALLOW_PRIVATE", "true")];
     let more = variables.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    Server::with(&own.into_iter().chain(more).collect::<Vec<_>>()).await
+    Server::sharing(url, files, &own.into_iter().chain(more).collect::<Vec<_>>()).await
 }
 
 /// Returns a variable.

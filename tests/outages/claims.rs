@@ -17,19 +17,6 @@ const LOSSES: usize = 10;
 /// Each commit takes 100 ms, so most losses come between a commit and its answer.
 const SLOW_COMMITS: [&str; 2] = ["commit_delay=100000", "commit_siblings=0"];
 
-/// Starts a node on this database and folder of files.
-async fn node(url: &str, files: &tempfile::TempDir, role: &str) -> Server {
-    let folder = format!("file://{}", files.path().display());
-    let settings = [
-        ("PAUSA_DATABASE_URL", url),
-        ("PAUSA_FILES_URL", &folder),
-        ("PAUSA_ROLE", role),
-        ("PAUSA_LEASE_SECONDS", "60"),
-        ("PAUSA_MAX_RUNNING", "2"),
-    ];
-    Server::with(&settings).await
-}
-
 /// Waits until that many tasks are COMPLETED.
 async fn until_completed(server: &Server, wanted: usize) {
     let query = "{ tasks(filter: { states: [COMPLETED] }, first: 1) { totalCount } }";
@@ -40,9 +27,13 @@ async fn until_completed(server: &Server, wanted: usize) {
 async fn tasks_that_were_claimed_without_an_answer_run_while_their_node_lives() {
     let postgres = tokio::task::spawn_blocking(|| Postgres::with(&SLOW_COMMITS, |_| {})).await.unwrap();
     let (mut proxied, files) = (Proxied::on(Arc::new(postgres)).await, tempfile::tempdir().unwrap());
-    let api = node(&proxied.postgres.url(), &files, "api").await;
+    let node = async |url: &str, role| {
+        let settings = [("PAUSA_ROLE", role), ("PAUSA_LEASE_SECONDS", "60"), ("PAUSA_MAX_RUNNING", "2")];
+        Server::sharing(url, &files, &settings).await
+    };
+    let api = node(&proxied.postgres.url(), "api").await;
     let ids = join_all((0..TASKS).map(|_| api.pi(1_000))).await;
-    let _worker = node(&proxied.url, &files, "worker").await;
+    let _worker = node(&proxied.url, "worker").await;
     for loss in 0..LOSSES {
         until_completed(&api, loss * TASKS / (2 * LOSSES)).await;
         if loss % 2 == 0 {

@@ -60,14 +60,10 @@ async fn two_stores_do_not_share_a_database_of_datasets() {
     let (datasets, one, another) =
         (TestDatabase::postgres().await, TestStore::postgres().await, TestStore::postgres().await);
     let files = tempfile::tempdir().unwrap();
-    let url = format!("file://{}", files.path().display());
-    let of_one = [
-        ("PAUSA_DATABASE_URL", one.url.as_str()),
-        ("PAUSA_DATASETS_URL", datasets.url.as_str()),
-        ("PAUSA_FILES_URL", &url),
-    ];
+    let settings = [("PAUSA_DATASETS_URL", datasets.url.as_str())];
+    let node = || Server::sharing(&one.url, &files, &settings);
     // Both nodes of the first store start for the first time, at the same time.
-    let (mut first, second) = tokio::join!(Server::with(&of_one), Server::with(&of_one));
+    let (mut first, second) = tokio::join!(node(), node());
     let upload = first.upload(csv::people(100)).await;
     let id = second.import(&upload, json!({ "dataset": "people" })).await;
     first.until(&id, "COMPLETED").await;

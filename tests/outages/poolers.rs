@@ -54,15 +54,10 @@ async fn two_nodes_work_through_a_pooler_of_sessions() {
     let postgres = postgres().await;
     let pooler = PgBouncer::start(&postgres, "session", LINES).await;
     let files = tempfile::tempdir().unwrap();
-    let folder = format!("file://{}", files.path().display());
     let url = pooler.url_of("postgres");
-    let settings = [
-        ("PAUSA_DATABASE_URL", url.as_str()),
-        ("PAUSA_FILES_URL", &folder),
-        ("PAUSA_STORE_CONNECTIONS", "8"),
-        ("PAUSA_DATASETS_CONNECTIONS", "4"),
-    ];
-    let (a, b) = (Server::with(&settings).await, Server::with(&settings).await);
+    let settings = [("PAUSA_STORE_CONNECTIONS", "8"), ("PAUSA_DATASETS_CONNECTIONS", "4")];
+    let node = || Server::sharing(&url, &files, &settings);
+    let (a, b) = (node().await, node().await);
     let upload = a.upload(csv::people(5_000)).await;
     let id = a.import(&upload, json!({ "dataset": "people" })).await;
     b.until(&id, "COMPLETED").await;

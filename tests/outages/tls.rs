@@ -69,9 +69,7 @@ impl Encrypted {
 
 /// Imports on one node and reads on the other, which hears of it by LISTEN.
 async fn works(url: &str, files: &TempDir) {
-    let folder = format!("file://{}", files.path().display());
-    let settings = [("PAUSA_DATABASE_URL", url), ("PAUSA_FILES_URL", &folder)];
-    let (a, b) = (Server::with(&settings).await, Server::with(&settings).await);
+    let (a, b) = (Server::sharing(url, files, &[]).await, Server::sharing(url, files, &[]).await);
     let upload = a.upload(csv::people(1_000)).await;
     let id = a.import(&upload, json!({ "dataset": "people", "mode": "REPLACE" })).await;
     b.until(&id, "COMPLETED").await;

@@ -1,7 +1,6 @@
 //! A node that is killed between the commit of a change and its event: the others learn of the change when its lease ends.
 
 use serde_json::json;
-use tempfile::TempDir;
 
 use crate::harness::csv;
 use crate::harness::proxy::{Proxy, Traffic, Upstream};
@@ -12,28 +11,18 @@ use crate::store::test_store::TestStore;
 
 const CHANGES: &str = "subscription { taskChanges(initial: 10) { id state } }";
 
-/// Starts a node on this store and folder that reaches Redis at `redis`.
-async fn node(test_store: &TestStore, files: &TempDir, redis: &str, role: &str) -> Server {
-    let folder = format!("file://{}", files.path().display());
-    let settings = [
-        ("PAUSA_DATABASE_URL", test_store.url.as_str()),
-        ("PAUSA_FILES_URL", &folder),
-        ("PAUSA_REDIS_URL", redis),
-        ("PAUSA_ROLE", role),
-        ("PAUSA_LEASE_SECONDS", "2"),
-    ];
-    Server::with(&settings).await
-}
-
 /// One of two nodes expires the dead one and tells the other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn watchers_learn_of_a_change_whose_node_was_killed_before_it_sent_the_event() {
     let (test_store, files, redis) = (TestStore::postgres().await, tempfile::tempdir().unwrap(), Redis::start().await);
     let proxy = Proxy::start(Upstream::Tcp(redis.address().parse().unwrap())).await;
     let through = redis.url().replace(&redis.address(), &proxy.address().to_string());
-    let mut dies = node(&test_store, &files, &through, "all").await;
-    let others =
-        [node(&test_store, &files, &redis.url(), "api").await, node(&test_store, &files, &redis.url(), "api").await];
+    let node = async |redis: &str, role| {
+        let settings = [("PAUSA_REDIS_URL", redis), ("PAUSA_ROLE", role), ("PAUSA_LEASE_SECONDS", "2")];
+        Server::sharing(&test_store.url, &files, &settings).await
+    };
+    let mut dies = node(&through, "all").await;
+    let others = [node(&redis.url(), "api").await, node(&redis.url(), "api").await];
     redis.until_heard_by(3).await;
     let upload = dies.upload(csv::people(100_000)).await;
     let id = dies.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 500 })).await;

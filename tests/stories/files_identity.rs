@@ -45,9 +45,8 @@ async fn a_node_with_another_folder_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_start_for_the_first_time_together_agree() {
     let (test_store, files) = (TestStore::postgres().await, tempfile::tempdir().unwrap());
-    let folder = format!("file://{}", files.path().display());
-    let settings = [("PAUSA_DATABASE_URL", test_store.url.as_str()), ("PAUSA_FILES_URL", folder.as_str())];
-    let (one, two, three) = tokio::join!(Server::with(&settings), Server::with(&settings), Server::with(&settings));
+    let node = || Server::sharing(&test_store.url, &files, &[]);
+    let (one, two, three) = tokio::join!(node(), node(), node());
     for server in [one, two, three] {
         assert_eq!(server.get("/readyz").await.status(), 200);
     }
