@@ -260,7 +260,8 @@ impl Runner {
     }
 
     /// Stops claiming, waits until each run reaches a checkpoint or finishes its request, and releases the tasks without
-    /// counting an attempt. Returns true if all were released by `deadline`. Returns soon after it even if the database hangs.
+    /// counting an attempt. Returns true if all runs ended by `deadline`; the tasks of others are released then. Returns soon after it even
+    /// if the database hangs.
     pub async fn shutdown(&self, deadline: Instant) -> bool {
         let grace = deadline.saturating_duration_since(Instant::now());
         self.0.ending.cancel();
@@ -269,21 +270,39 @@ impl Runner {
         let claimed = tokio::time::timeout_at(deadline, self.0.loops.wait()).await.is_ok();
         self.0.runs.close();
         // The lease is renewed meanwhile: the node owns what still runs.
-        let released = claimed && tokio::time::timeout_at(deadline, self.0.runs.wait()).await.is_ok();
-        if tokio::time::timeout(LEAVE_TIMEOUT, self.leave(released)).await.is_err() {
+        let ended = claimed && tokio::time::timeout_at(deadline, self.0.runs.wait()).await.is_ok();
+        if tokio::time::timeout(LEAVE_TIMEOUT, self.leave(ended)).await.is_err() {
             tracing::warn!("database does not answer; the lease of this node expires instead of being released");
         }
-        released
+        ended
     }
 
-    /// Stops renewing the lease, and removes the node from the list of nodes if it owns no task.
-    async fn leave(&self, released: bool) {
+    /// Stops renewing the lease, and removes the node from the list of nodes if it owns no task. If runs have not ended, their tasks are
+    /// released first.
+    async fn leave(&self, ended: bool) {
         self.0.left.cancel();
         self.0.lease_loop.close();
         self.0.lease_loop.wait().await;
-        if released && let Err(error) = self.0.store.leave(&self.0.claimant.node.id).await {
+        let leaving = async {
+            if !ended {
+                self.hand_over().await?;
+            }
+            self.0.store.leave(&self.0.claimant.node.id).await
+        };
+        if let Err(error) = leaving.await {
             log_failure!(error, %error, node = self.0.settings.node, "could not remove this node from the list of nodes");
         }
+    }
+
+    /// Releases the tasks of runs that have not ended within the grace. From here on these runs neither write nor act.
+    async fn hand_over(&self) -> Result<(), crate::store::Error> {
+        self.0.lease.lose();
+        let released = self.0.store.hand_over(&self.0.claimant.node.id, self.end_request()).await?;
+        if !released.is_empty() {
+            let (node, tasks) = (&self.0.settings.node, released.len());
+            tracing::warn!(node, tasks, "runs did not end within the grace of the shutdown; their tasks are released");
+        }
+        Ok(())
     }
 
     /// Returns the number of tasks that run on this node.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::Runner;
 use super::drive::TaskRun;
 use super::kind::{Failure, Kind};
 use crate::access::Caller;
@@ -85,7 +86,7 @@ impl TaskRun {
 
     async fn try_write_end(&self, end: End) -> Result<Option<Arc<Task>>, store::Error> {
         let store = &self.runner.0.store;
-        match store.end(&self.task, self.context.latest_checkpoint(), end, self.end_request()).await {
+        match store.end(&self.task, self.context.latest_checkpoint(), end, self.runner.end_request()).await {
             Ok(task) => {
                 self.context.count_progress(&task);
                 Ok(Some(task))
@@ -100,16 +101,19 @@ impl TaskRun {
         }
     }
 
-    fn end_request(&self) -> ControlRequest {
-        let inner = &self.runner.0;
-        let request = ControlRequest::by(Author::node(&inner.settings.node), inner.clock.now());
-        if inner.ending.is_cancelled() { request.with_reason("the node shuts down") } else { request }
-    }
-
     /// Logs that the store is unavailable at the end of the run.
     pub(super) fn log_unavailable(&self, error: &store::Error) {
         if !error.is_outage() {
             self.warn(Some(error), "store unavailable; retrying to record the end of the run");
         }
+    }
+}
+
+impl Runner {
+    /// Returns the request of this node to end a run.
+    pub(super) fn end_request(&self) -> ControlRequest {
+        let inner = &self.0;
+        let request = ControlRequest::by(Author::node(&inner.settings.node), inner.clock.now());
+        if inner.ending.is_cancelled() { request.with_reason("the node shuts down") } else { request }
     }
 }

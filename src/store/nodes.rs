@@ -124,6 +124,13 @@ impl Store {
         self.execute(move || sqlx::query(sql::LEAVE).bind(id.clone())).await.map(drop)
     }
 
+    /// Releases the tasks that the node with this ID runs or publishes, because it ends before their runs do. Counts no attempt. Later
+    /// writes of these runs are refused. Tasks that it pauses or rolls back stay with it until its lease ends.
+    #[tracing::instrument(target = "otlp.store", name = "store.hand_over", skip_all)]
+    pub async fn hand_over(&self, id: &str, request: ControlRequest) -> Result<Vec<Arc<Task>>, Error> {
+        self.commit(Write::transaction((id.to_owned(), request), hand_over)).await
+    }
+
     /// Claims at most `limit` queued tasks, oldest first. Claims none for a node that is not listed.
     #[tracing::instrument(target = "otlp.store", name = "store.claim", skip_all)]
     pub async fn claim(&self, claimant: &Claimant, now: Timestamp, limit: usize) -> Result<Vec<Arc<Task>>, Error> {
@@ -195,6 +202,15 @@ struct Rescued {
     tasks: Vec<Arc<Task>>,
     /// The earliest of the last heartbeats of the dead nodes. None if there are none.
     last_beat: Option<Timestamp>,
+}
+
+async fn hand_over(
+    conn: &mut AnyConnection,
+    sql: &Sql,
+    (id, request): &(String, ControlRequest),
+) -> sqlx::Result<Committed<Vec<Arc<Task>>>> {
+    let rows = sqlx::query(sql.owned.clone()).bind(id.clone()).fetch_all(&mut *conn).await?;
+    Ok(Committed::of(change_rows(conn, sql, &rows, &|task: &mut Task| task.hand_over(request)).await?))
 }
 
 async fn rescue(

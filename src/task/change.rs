@@ -1,6 +1,7 @@
 //! Verbs of a task: each changes the state by the table, and the fields that belong to it.
 
 mod failing;
+mod node_end;
 mod update;
 
 use std::time::Duration;
@@ -10,7 +11,7 @@ use jiff::Timestamp;
 pub use update::TaskUpdate;
 
 use super::{
-    Author, Code, Event, Illegal, NewTask, NodeIdentity, PauseExpiry, Progress, ResultFile, Retry, RetryPolicy, State,
+    Author, Event, Illegal, NewTask, NodeIdentity, PauseExpiry, Progress, ResultFile, Retry, RetryPolicy, State,
     StateChange, Task, TaskError, TaskId, text,
 };
 
@@ -297,28 +298,6 @@ impl Task {
         self.progress.total = Some(self.progress.done);
         self.progress.phase = "done".to_owned();
         Ok(change)
-    }
-
-    /// Releases the task of a node whose lease expired. If that happened more than `limit` times in a row, its next run only rolls it
-    /// back: see [`Task::crash_error`]. If rollbacks end so too, the task fails with what it wrote.
-    pub fn lease_expired(&mut self, limit: u32, request: &ControlRequest) -> Result<Option<StateChange>, Refusal> {
-        self.crashes += 1;
-        self.attempt += 1;
-        let rollbacks = self.crashes.saturating_sub(limit).saturating_sub(1);
-        if let Some(error) = self.crash_error(limit).filter(|_| rollbacks > limit) {
-            return self.end(End::Fail(error), request);
-        }
-        let change = self.step(Event::LeaseExpired, request)?;
-        self.owner = None;
-        Ok(change)
-    }
-
-    /// Returns the error of a task whose nodes died more than `limit` times in a row while they ran it: it may be the cause. It is not
-    /// run again, but rolled back.
-    pub fn crash_error(&self, limit: u32) -> Option<TaskError> {
-        let is_cause = self.crashes > limit && matches!(self.state, State::Running | State::Pausing);
-        let message = || format!("the node that ran the task died {} times in a row", self.crashes);
-        is_cause.then(|| TaskError::new(Code::Internal, message()))
     }
 
     /// Changes the state by the table, and the fields that belong to the new state.

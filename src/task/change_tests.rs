@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::clock::Clock;
-use crate::task::Unit;
+use crate::task::{Code, Unit};
 
 const POLICY: RetryPolicy = RetryPolicy { backoff: Duration::from_secs(1), limit: 2 };
 

@@ -1,6 +1,7 @@
 //! The real server is killed, frozen and flooded with requests. Whatever happens, the rows are exact.
 
 mod backups;
+mod bucket_faults;
 mod bucket_shutdowns;
 mod bucket_takeover;
 mod buckets;

@@ -76,6 +76,7 @@ stories! {
     priorities::a_claim_reads_the_index_of_priorities_in_order,
     priorities::the_index_of_tags_follows_every_change_of_a_task,
     nodes::the_tasks_of_a_silent_node_are_released,
+    nodes::a_node_that_ends_before_its_runs_releases_their_tasks_and_counts_no_attempt,
     nodes::a_node_whose_lease_expired_is_notified_and_owns_nothing,
     nodes::a_task_fails_after_too_many_deaths,
     nodes::a_new_process_recovers_the_tasks_of_all_nodes,

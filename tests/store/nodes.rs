@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use pausa::store::{Claimant, NodeProfile, NodeStatus, Store};
 use pausa::task::change::End;
-use pausa::task::{NodeIdentity, State, Task, TaskError, Verb};
+use pausa::task::{Author, ControlRequest, NodeIdentity, State, Task, TaskError, Verb};
 
 use super::test_store::{
     DEATHS, LEASE, TestStore, at, control, create, end, is_lease_lost, node, plain, profile, report, request, rescue,
@@ -67,6 +67,39 @@ pub async fn a_node_whose_lease_expired_is_notified_and_owns_nothing(test_store:
     assert!(store.heartbeat("a", NodeStatus::default(), at(9), LEASE).await.unwrap());
     store.leave("a").await.unwrap();
     assert!(!store.heartbeat("a", NodeStatus::default(), at(9), LEASE).await.unwrap());
+}
+
+pub async fn a_node_that_ends_before_its_runs_releases_their_tasks_and_counts_no_attempt(test_store: &TestStore) {
+    let store = test_store.with_nodes().await;
+    let runs = running(&store).await;
+    let pausing = control(&store, &*running(&store).await, Verb::Pause).await;
+    let terminating = control(&store, &*running(&store).await, Verb::Terminate).await;
+    let finishing = end(&store, &*running(&store).await, End::Finish(None)).await;
+    let request = || ControlRequest::by(Author::node("a"), at(5)).with_reason("the node shuts down");
+    assert!(store.hand_over("b", request()).await.unwrap().is_empty(), "another node owns them");
+    assert_eq!(store.hand_over("a", request()).await.unwrap().len(), 2);
+    for (task, state, owner) in [
+        (&runs, State::Queued, None),
+        (&finishing, State::Finishing, None),
+        // These are true only once the run has ended.
+        (&pausing, State::Pausing, Some("a")),
+        (&terminating, State::Terminating, Some("a")),
+    ] {
+        let now = store.get(caller(), task.id).await.unwrap().unwrap();
+        assert_eq!((now.state, now.owner.as_deref(), now.attempt, now.crashes), (state, owner, 0, 0));
+    }
+    for task in [&runs, &finishing] {
+        assert!(is_lease_lost(&report(&store, task, None, rows(1)).await), "its run writes nothing more");
+    }
+    let why = store.history(caller(), runs.id).await.unwrap().pop().unwrap();
+    assert_eq!((why.by.as_str(), why.reason.as_deref()), ("node a", Some("the node shuts down")));
+    assert_eq!(store.claim(&node("b"), at(6), 10).await.unwrap().remove(0).epoch, 2);
+    let ends = store.claim_ends(&node("b"), at(6), 10).await.unwrap();
+    assert_eq!(ends.iter().map(|task| task.id).collect::<Vec<_>>(), [finishing.id]);
+
+    // The node stays listed until its lease ends, because it still owns tasks.
+    store.leave("a").await.unwrap();
+    assert!(store.heartbeat("a", NodeStatus::default(), at(7), LEASE).await.unwrap());
 }
 
 /// Ends the lease of a node, as if its time had passed.
