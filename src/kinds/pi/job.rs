@@ -3,10 +3,11 @@
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::repetition::Repetition;
 use super::{parts, text};
 use crate::clock::Clock;
 use crate::files::Fingerprint;
@@ -16,9 +17,8 @@ use pi_digits::{PiPlan, PlanStep, Series, StackValue, StepKind, Stopped, ValueNa
 /// Maximum number of parts of the sum.
 const PARTS: usize = 32;
 
-/// Minimum time between two saves, and minimum ratio of that time to the duration of the last save.
+/// Minimum time between two saves.
 const SAVE_INTERVAL: Duration = Duration::from_millis(250);
-const SAVE_RATIO: u32 = 10;
 
 /// Minimum time between two copies of the saved parts to the blob store.
 const SHARE_INTERVAL: Duration = Duration::from_secs(30);
@@ -57,12 +57,11 @@ pub struct PiJob<'a> {
     done: usize,
     /// Number of steps after which the stack was saved, and its pieces.
     saved: (usize, Vec<ValueName>),
-    /// Time of the last save of the stack, and its duration.
-    last_save: (Instant, Duration),
+    saves: Repetition,
     /// Number of steps after which any node can fetch the stack, and its pieces.
     shared: (usize, Vec<ValueName>),
-    /// Time of the last copy of it, and its duration.
-    last_share: (Instant, Duration),
+    /// Copies of what is saved to the blob store.
+    shares: Repetition,
     reported: u64,
 }
 
@@ -84,9 +83,9 @@ impl<'a> PiJob<'a> {
         let (stack, done) = loaded.unwrap_or_default();
         let saved = (done, plan.stack(done));
         let shared = if shared > done { (0, Vec::new()) } else { (shared, plan.stack(shared)) };
-        let last_save = (Clock::monotonic(), Duration::ZERO);
-        let last_share = last_save;
-        let mut job = PiJob { context, series, plan, stack, done, saved, last_save, shared, last_share, reported };
+        let now = Clock::monotonic();
+        let (saves, shares) = (Repetition::new(SAVE_INTERVAL, now), Repetition::new(SHARE_INTERVAL, now));
+        let mut job = PiJob { context, series, plan, stack, done, saved, saves, shared, shares, reported };
         job.report_progress(0.0).await?;
         Ok(job)
     }
@@ -155,11 +154,10 @@ impl<'a> PiJob<'a> {
 
     /// Saves the stack, unless it was saved a moment ago.
     async fn save_stack(&mut self) -> Result<(), StopReason> {
-        let (at, took) = self.last_save;
-        if at.elapsed() < SAVE_INTERVAL.max(took * SAVE_RATIO) {
+        let begin = Clock::monotonic();
+        if !self.saves.is_due(begin) {
             return self.report_progress(0.0).await;
         }
-        let begin = Clock::monotonic();
         let names: Vec<_> = self.stack.iter().map(StackValue::name).collect();
         for (piece, name) in self.stack.iter().zip(&names).filter(|(_, name)| !self.saved.1.contains(name)) {
             parts::save(self.context, name, piece.to_bytes()).await?;
@@ -170,9 +168,9 @@ impl<'a> PiJob<'a> {
         for name in before.iter().filter(|name| !self.saved.1.contains(name)) {
             parts::delete(self.context, name).await?;
         }
-        self.last_save = (Clock::monotonic(), begin.elapsed());
-        let (at, took) = self.last_share;
-        if self.has_own_files() && at.elapsed() >= SHARE_INTERVAL.max(took * SAVE_RATIO) {
+        let now = Clock::monotonic();
+        self.saves.repeated(begin, now);
+        if self.has_own_files() && self.shares.is_due(now) {
             self.share().await?;
         }
         Ok(())
@@ -187,7 +185,7 @@ impl<'a> PiJob<'a> {
     async fn share(&mut self) -> Result<(), StopReason> {
         let begin = Clock::monotonic();
         let shared = parts::share(self.context, &without(&self.saved.1, &self.shared.1)).await;
-        self.last_share = (Clock::monotonic(), begin.elapsed());
+        self.shares.repeated(begin, Clock::monotonic());
         if let Err(failure) = shared {
             log_not_shared(self.context, &failure);
             return Ok(());

@@ -1,9 +1,10 @@
 //! Computation of pi. The crate `pi_digits` computes; [`job`] runs the steps of its plan, [`parts`] saves the numbers between
-//! two steps, and [`text`] writes the digits into a zip.
+//! two steps, and [`text`] writes the digits into a zip. [`repetition`] says when it saves.
 
 pub mod api;
 mod job;
 mod parts;
+mod repetition;
 mod text;
 
 use async_trait::async_trait;
