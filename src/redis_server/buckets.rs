@@ -19,6 +19,9 @@ const ROUND_TRIP: Duration = Duration::from_millis(250);
 /// Time between two attempts to connect.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Time between two checks that the server is still the one to use: all nodes must count at the same.
+const CHECK: Duration = Duration::from_secs(5);
+
 /// Counts a request in the bucket KEYS[1]. ARGV: the interval of the rate and the allowance of a burst, in microseconds. Returns the
 /// microseconds to wait, or 0. The time is the server's, so clocks of nodes do not matter.
 const TAKE: &str = "
@@ -115,16 +118,16 @@ async fn keep_connected(
     let mut out = false;
     loop {
         let failure = match rule.connect(&server).await {
-            Ok(connected) => {
+            Ok(mut connected) => {
                 if std::mem::take(&mut out) {
                     tracing::info!("the nodes count requests together again");
                 }
                 set(Some(connected.commands.clone()));
                 // Failures of an earlier connection say nothing about this one.
                 while failed.try_recv().is_ok() {}
-                let Some(failure) = failed.recv().await else { return };
+                let Some(failure) = until_failed(&mut connected, &mut failed).await else { return };
                 set(None);
-                connected.failed(&failure.to_string())
+                failure
             }
             Err(failure) => failure,
         };
@@ -134,6 +137,16 @@ async fn keep_connected(
         tokio::select! {
             () = sleep(RETRY) => {}
             () = closed(&mut failed) => return,
+        }
+    }
+}
+
+/// Waits until the connection fails, or its server is no longer the one to use. None once the last clone of the buckets is dropped.
+async fn until_failed(connected: &mut Connected, failed: &mut mpsc::Receiver<RedisFailure>) -> Option<RedisFailure> {
+    loop {
+        tokio::select! {
+            failure = failed.recv() => return failure.map(|failure| connected.failed(&failure.to_string())),
+            () = sleep(CHECK) => if let Err(failure) = connected.check().await { return Some(failure) },
         }
     }
 }

@@ -4,7 +4,8 @@ use crate::chaos::two_nodes::TwoNodes;
 use crate::harness::callers::{TRUSTED, is_limited, query, until_refused};
 use crate::harness::redis::Redis;
 
-const BURST: usize = 30;
+/// Requests that a caller may send at once.
+pub const BURST: usize = 30;
 
 /// Two nodes that limit the requests of each caller.
 pub async fn nodes(url: &str) -> TwoNodes {

@@ -4,8 +4,10 @@ use std::fs;
 
 use tempfile::TempDir;
 
+use super::limits;
 use crate::chaos::events::control_works;
 use crate::chaos::two_nodes::TwoNodes;
+use crate::harness::callers::{is_limited, until_refused};
 use crate::harness::redis::Redis;
 use crate::metrics;
 
@@ -43,6 +45,18 @@ impl Watched {
             sentinel.until("SENTINEL REPLICAS main", "master-link-status\r\n$2\r\nok").await;
         }
         watched
+    }
+
+    /// Makes the replica a master, and the sentinels name it. As if they could not reach the old one while the nodes still do.
+    async fn name_the_replica(&self) {
+        for sentinel in &self.sentinels {
+            sentinel.until("SENTINEL REMOVE main", "+OK").await;
+        }
+        assert_eq!(self.replica.command("REPLICAOF NO ONE").await, "+OK\r\n");
+        for sentinel in &self.sentinels {
+            let monitor = format!("SENTINEL MONITOR main 127.0.0.1 {} 2", self.replica.port());
+            sentinel.until(&monitor, "+OK").await;
+        }
     }
 
     fn url(&self) -> String {
@@ -84,15 +98,35 @@ async fn nodes_leave_a_server_that_the_sentinels_name_no_longer() {
     let url = watched.url();
     let mut two = TwoNodes::start(&[("PAUSA_REDIS_URL", &url), ("PAUSA_LEASE_SECONDS", "60")]).await;
     watched.master.until_heard_by(2).await;
-    // As if the sentinels could not reach it while the nodes still do.
-    for sentinel in &watched.sentinels {
-        sentinel.until("SENTINEL REMOVE main", "+OK").await;
-    }
-    assert_eq!(watched.replica.command("REPLICAOF NO ONE").await, "+OK\r\n");
-    for sentinel in &watched.sentinels {
-        let monitor = format!("SENTINEL MONITOR main 127.0.0.1 {} 2", watched.replica.port());
-        sentinel.until(&monitor, "+OK").await;
-    }
+    watched.name_the_replica().await;
     watched.replica.until_heard_by(2).await;
     control_works(&mut two).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_count_requests_together_at_the_master_also_after_a_failover() {
+    let mut watched = Watched::start().await;
+    let two = limits::nodes(&watched.url()).await;
+    watched.master.until_clients("evalsha", 2).await;
+    limits::count_together(&two, "198.51.100.7").await;
+
+    watched.sentinels[0].kill();
+    watched.master.kill();
+    // Until there is a master again, a node counts alone, and no request fails.
+    let (admitted, refusal) = until_refused(&[&two.a], "198.51.100.8").await;
+    assert!(admitted >= limits::BURST, "{admitted}");
+    is_limited(refusal).await;
+    watched.replica.until_clients("evalsha", 2).await;
+    limits::count_together(&two, "198.51.100.9").await;
+}
+
+/// Its connections stay open, and it takes commands.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_count_requests_at_the_master_that_the_sentinels_name_now() {
+    let watched = Watched::start().await;
+    let two = limits::nodes(&watched.url()).await;
+    watched.master.until_clients("evalsha", 2).await;
+    watched.name_the_replica().await;
+    watched.replica.until_clients("evalsha", 2).await;
+    limits::count_together(&two, "198.51.100.7").await;
 }
