@@ -1,4 +1,4 @@
-//! Faults of the bucket that begin while an import reads from it: the import waits, and loses and doubles no row.
+//! Faults of the bucket that begin while an import reads from it: the import waits, and loses and doubles no row. The log stays short.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -8,8 +8,11 @@ use serde_json::json;
 
 use super::buckets::TwoWithBucket;
 use super::folder::is_exact;
-use crate::harness::s3::Fault;
+use crate::harness::csv;
+use crate::harness::s3::{Bucket, Fault};
+use crate::harness::server::Server;
 use crate::harness::watch::Watch;
+use crate::outages::warnings;
 
 /// Rows of the file, and rows a second of the imports. The file has 39 MB, and a node requests two segments of 8 MiB at once: so most
 /// of it is not requested yet when the fault begins.
@@ -60,4 +63,43 @@ async fn an_import_waits_while_the_bucket_fails_under_it_and_ends_with_each_row_
         assert_eq!((&task["attempt"], &task["rowsImported"]), (&json!(0), &json!(ROWS)), "{fault:?}: {task}");
         is_exact(&two.b, &dataset, &file).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_of_the_bucket_is_one_warning_and_one_line_at_its_end_beside_those_of_tasks() {
+    let bucket = Bucket::create().await;
+    let own = bucket.settings();
+    let mut settings: Vec<(&str, &str)> = own.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    settings.push(("PAUSA_LOG", "info"));
+    let (mut node, log) = Server::logging(&settings).await;
+    let file = csv::people(1_000);
+    let upload = node.upload(&*file).await;
+    let mut waits = 0;
+    for fault in [Fault::Failing, Fault::Hang] {
+        bucket.break_all(fault).await;
+        let mut ids = Vec::new();
+        for n in 0..4 {
+            let dataset = format!("{fault:?}_{n}").to_lowercase();
+            ids.push(node.import(&upload, json!({ "dataset": dataset })).await);
+        }
+        for id in &ids {
+            let mut watch = Watch::progress(&node.url, id).await;
+            watch.until(|task| task["error"]["code"] == "UNAVAILABLE").await;
+        }
+        let sent = node.client().post(format!("{}/uploads", node.url)).body(file.clone()).send().await.unwrap();
+        assert_eq!(sent.status(), 503);
+        bucket.mend().await;
+        for id in &ids {
+            node.until(id, "COMPLETED").await;
+            let task = node.task(id).await;
+            waits += task["history"].as_array().unwrap().iter().filter(|change| change["to"] == "SCHEDULED").count();
+        }
+    }
+    assert_eq!(node.terminate().await, Some(0));
+    let log = log.await.unwrap();
+    for line in [" WARN pausa::files::blobs::s3::availability: S3 is unavailable", "S3 is available again"] {
+        assert_eq!(log.matches(line).count(), 2, "{line}: {log}");
+    }
+    let of_tasks = log.matches("import attempt failed; retrying").count();
+    assert_eq!((of_tasks, warnings(&log).len()), (waits, waits + 2), "{log}");
 }

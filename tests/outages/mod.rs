@@ -119,6 +119,6 @@ async fn nothing_is_left(database: &str, server: &Server, results: &[String]) {
 }
 
 /// Returns the lines of a log that an outage adds to.
-fn warnings(log: &str) -> Vec<&str> {
+pub fn warnings(log: &str) -> Vec<&str> {
     log.lines().filter(|line| line.contains(" WARN ") || line.contains(" ERROR ")).collect()
 }

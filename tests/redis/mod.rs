@@ -3,6 +3,7 @@
 mod cluster;
 mod dead_senders;
 mod limits;
+mod log_lines;
 mod promptness;
 mod sentinel;
 mod tls;

@@ -14,6 +14,7 @@ use object_store::{
     RetryConfig, UpdateVersion,
 };
 
+use super::availability::BucketAvailability;
 use super::error::{RequestFailure, s3_error};
 use super::stall_guard::StallGuard;
 use crate::config::BucketUrl;
@@ -75,8 +76,10 @@ impl BucketClient {
         let prefix = Path::parse(&url.prefix).map_err(io::Error::other)?;
         let http = http_client()?.timeout(QUICK).build().map_err(io::Error::other)?;
         let bulk = StallGuard(http_client()?.build().map_err(io::Error::other)?);
-        let quick = build(OwnConnector::new(http.clone()), QUICK / 2, 3)?;
-        Ok(BucketClient { quick, bulk: build(OwnConnector::new(bulk), BULK, 8)?, http, prefix })
+        let availability = BucketAvailability::new();
+        let quick = build(OwnConnector::new(availability.observe(http.clone())), QUICK / 2, 3)?;
+        let bulk = build(OwnConnector::new(availability.observe(bulk)), BULK, 8)?;
+        Ok(BucketClient { quick, bulk, http, prefix })
     }
 
     /// Returns the path of a key of ours.

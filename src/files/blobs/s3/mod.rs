@@ -1,6 +1,7 @@
 //! Blobs in a bucket of S3 or of a store that speaks its protocol.
 //!
-//! - [`client`]: requests with deadlines and retries; [`error`]: what an answer means; [`multiparts`]: unfinished multipart uploads
+//! - [`client`]: requests with deadlines and retries; [`error`]: what an answer means; [`availability`]: log lines of outages;
+//!   [`multiparts`]: unfinished multipart uploads
 //! - [`manifest`], [`segments`], [`upload`]: uploads, as segments that a manifest names
 //! - [`result_note`], [`growing`]: results, as one object that a note names
 //! - [`object_stream`], [`stall_guard`], [`readers`]: streams
@@ -8,6 +9,7 @@
 //! Nothing here depends on a clock or a lock. What two nodes may write at once is written on a condition, and what one may leave
 //! unfinished has a name that no other uses.
 
+mod availability;
 mod client;
 mod error;
 mod growing;
