@@ -20,7 +20,7 @@ const ROWS: usize = 30_000;
 const RATE: usize = 6_000;
 
 /// Maximum time until the import waits. Requests are repeated for 8 s, and one without an answer ends after 10 s.
-const WAITS: Duration = Duration::from_secs(45);
+const WAITS: Duration = Duration::from_secs(25);
 
 /// Maximum time until a waiting import goes on. The longest delay between two attempts is 30 s.
 const GOES_ON: Duration = Duration::from_secs(45);
@@ -66,7 +66,7 @@ async fn an_import_waits_while_the_bucket_fails_under_it_and_ends_with_each_row_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_outage_of_the_bucket_is_one_warning_and_one_line_at_its_end_beside_those_of_tasks() {
+async fn an_outage_of_the_bucket_is_one_warning_and_one_line_at_its_end_beside_those_of_tasks_and_requests() {
     let bucket = Bucket::create().await;
     let own = bucket.settings();
     let mut settings: Vec<(&str, &str)> = own.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -101,5 +101,6 @@ async fn an_outage_of_the_bucket_is_one_warning_and_one_line_at_its_end_beside_t
         assert_eq!(log.matches(line).count(), 2, "{line}: {log}");
     }
     let of_tasks = log.matches("import attempt failed; retrying").count();
-    assert_eq!((of_tasks, warnings(&log).len()), (waits, waits + 2), "{log}");
+    let of_uploads = log.matches("could not store an upload").count();
+    assert_eq!((of_tasks, of_uploads, warnings(&log).len()), (waits, 2, waits + 2 + 2), "{log}");
 }

@@ -9,7 +9,7 @@ use super::super::spec::FileIdentity;
 use super::growing::GrowingFile;
 use super::remote::{RangeSource, RemoteBytes, RemoteFile};
 use super::transfer::DownloadError;
-use crate::files::{BlobName, BlobReader, BlobStore, FileFault};
+use crate::files::{BlobName, BlobReader, BlobStore};
 use crate::runner::Failure;
 
 /// One version of a blob.
@@ -32,9 +32,7 @@ impl RangeSource for RangedBlob {
     }
 }
 
+/// The store has repeated the request already. While it is unavailable, the task waits, and holds nothing.
 fn interrupted(error: io::Error) -> DownloadError {
-    match FileFault::of(&error) {
-        FileFault::Unavailable => DownloadError::Unavailable(error.to_string()),
-        _ => DownloadError::Permanent(Failure::io("the file", &error)),
-    }
+    DownloadError::Permanent(Failure::io("the file", &error))
 }

@@ -14,9 +14,7 @@ pub struct ReadCancelled;
 pub enum DownloadError {
     /// A retry may succeed. The server may have requested a delay.
     Retryable(String, Option<Duration>),
-    /// The server's own store of files is unavailable. A retry may succeed.
-    Unavailable(String),
-    /// A retry would not succeed.
+    /// A retry would not succeed, or is the task's: it waits.
     Permanent(Failure),
 }
 
@@ -45,15 +43,11 @@ pub fn retry_delay(error: DownloadError, attempts: &mut u32) -> Result<(Duration
     *attempts += 1;
     let (text, after) = match error {
         DownloadError::Permanent(failure) => return Err(failure),
-        DownloadError::Unavailable(text) if *attempts >= ATTEMPTS => {
-            return Err(Failure::until_available(format!("Cannot read the file: {text}. The task waits for it.")));
-        }
         DownloadError::Retryable(text, _) if *attempts >= ATTEMPTS => {
             return Err(Failure::unavailable(format!(
                 "The download failed {ATTEMPTS} times in a row. Last error: {text}."
             )));
         }
-        DownloadError::Unavailable(text) => (text, None),
         DownloadError::Retryable(text, after) => (text, after),
     };
     let backoff = BACKOFF * 2u32.pow(*attempts - 1);
