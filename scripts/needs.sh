@@ -160,6 +160,12 @@ unpack_valkey() {
     6aa87151c8467210176f523805f53cd9324ba69826dfe4c22c315857952df2f5' '*/valkey-server' valkey-server "$valkey"
 }
 
+# graphql-js, the reference implementation of GraphQL. The tests compare the transport with it.
+graphql_js=target/graphql-js
+graphql_js_version=16.15.0
+has_graphql_js() { grep -qs "\"version\": \"$graphql_js_version\"" "$graphql_js/node_modules/graphql/package.json"; }
+install_graphql_js() { npm install --prefix "$graphql_js" --no-audit --no-fund --silent "graphql@$graphql_js_version"; }
+
 # Puts a program into target/ if it is missing: provide NAME CHECK INSTALL PAGE. PAGE says how to install it by hand.
 provide() {
   "$2" && return
@@ -219,6 +225,7 @@ if ! node_20; then
   npm install --prefix "$newer_node" --no-audit --no-fund --silent node@20
   node_20 || { printf 'needs.sh: missing: Node 20 or newer; see https://nodejs.org/en/download\n' >&2; exit 1; }
 fi
+provide graphql-js has_graphql_js install_graphql_js https://www.graphql-js.org
 if ! command -v cargo >/dev/null; then
   printf 'needs.sh: missing: the Rust toolchain; see https://rustup.rs\n' >&2
   exit 1

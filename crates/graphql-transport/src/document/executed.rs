@@ -81,10 +81,20 @@ impl<'a> Writer<'a> {
         for part in set.selections.iter().filter_map(|selection| self.collector.resolved(selection)) {
             match part {
                 Part::Field(field) => fields.entry(field.response_key()).or_default().push(field),
-                Part::Fragment { set, on: Some(other) } if other != on => fragments.push((other, set)),
+                Part::Fragment { set, on: Some(other) } if other != on => {
+                    fragments.extend(self.conditions(other).map(|on| (on, set)));
+                }
                 Part::Fragment { set, .. } => self.split(set, on, fields, fragments),
             }
         }
+    }
+
+    /// Returns the types to write for the condition of a fragment. The executor does not know that objects belong to a union, so
+    /// these are its members.
+    fn conditions(&self, on: &'a ParsedName) -> impl Iterator<Item = &'a ParsedName> {
+        let union = self.collector.schema.get_union(on);
+        let members = union.into_iter().flat_map(|union| union.members.iter().map(|member| &member.name));
+        members.chain(union.is_none().then_some(on))
     }
 
     fn fragment(&self, on: &ParsedName, set: &'a ParsedSet) -> Option<Positioned<Selection>> {

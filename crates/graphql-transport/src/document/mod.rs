@@ -7,6 +7,8 @@ mod fields;
 mod guard;
 mod literals;
 mod nesting;
+mod syntax;
+mod tokens;
 mod types;
 mod usages;
 
@@ -151,6 +153,7 @@ impl Documents {
             let text = format!("The query is nested too deeply: at most {} brackets.", self.limits.nesting);
             return Err(vec![refused(text)]);
         }
+        let text = syntax::check(text).map_err(|error| vec![error])?;
         let mut parser = Parser::new().recursion_limit(RECURSION);
         let ast = parser.parse_ast(text, "request").map_err(|invalid| errors(&invalid.errors, self.limits.errors))?;
         guard::check(&ast, &self.limits).map_err(|error| vec![error])?;

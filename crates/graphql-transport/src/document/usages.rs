@@ -1,5 +1,5 @@
-//! Variables within lists and input objects: their types must fit, which the validator checks only where a variable is the
-//! whole argument.
+//! Types of variables, which must fit their places. The validator does not check those within lists and input objects, and
+//! takes a default of null for a value.
 
 use std::collections::HashSet;
 
@@ -35,8 +35,14 @@ enum Defaults {
     Ignored,
     /// The default of the variable.
     OfVariable,
-    /// The default of the field.
+    /// The default of the argument or field.
     OfPlace,
+}
+
+impl Defaults {
+    fn of(place: &InputValueDefinition) -> Self {
+        if place.default_value.is_some() { Self::OfPlace } else { Self::OfVariable }
+    }
 }
 
 struct UsageCheck<'a> {
@@ -79,10 +85,8 @@ impl<'a> UsageCheck<'a> {
 
     fn arguments(&mut self, arguments: &[Node<Argument>], definitions: &[Node<InputValueDefinition>]) {
         for argument in arguments {
-            if let Some(definition) = literals::definition(definitions, argument)
-                && argument.value.as_variable().is_none()
-            {
-                self.value(&argument.value, &definition.ty, Defaults::OfVariable);
+            if let Some(definition) = literals::definition(definitions, argument) {
+                self.value(&argument.value, &definition.ty, Defaults::of(definition));
             }
         }
     }
@@ -103,10 +107,9 @@ impl<'a> UsageCheck<'a> {
         for (name, value) in fields {
             if let Some(definition) = object.fields.get(name) {
                 let ty = definition.ty.as_ref();
-                match definition.default_value {
-                    _ if types::is_one_of(object) => self.value(value, &ty.clone().non_null(), Defaults::Ignored),
-                    Some(_) => self.value(value, ty, Defaults::OfPlace),
-                    None => self.value(value, ty, Defaults::OfVariable),
+                match types::is_one_of(object) {
+                    true => self.value(value, &ty.clone().non_null(), Defaults::Ignored),
+                    false => self.value(value, ty, Defaults::of(definition)),
                 }
             }
         }
@@ -116,7 +119,14 @@ impl<'a> UsageCheck<'a> {
         let Some(variable) = self.operation.variables.iter().find(|variable| variable.name == *name) else { return };
         if !fits(variable, place, defaults) && self.errors.len() < self.max_errors {
             let given = &variable.ty;
-            let text = format!("Variable \"${name}\" of type \"{given}\" used in position expecting type \"{place}\".");
+            let text = match defaults {
+                Defaults::Ignored => {
+                    format!(
+                        "Variable \"${name}\" of type \"{given}\" must be of type \"{place}\" in a @oneOf input object."
+                    )
+                }
+                _ => format!("Variable \"${name}\" of type \"{given}\" used in position expecting type \"{place}\"."),
+            };
             let locations = position(value.location(), &self.document.sources).into_iter().collect();
             self.errors.push(ServerError { locations, ..refused(text) });
         }

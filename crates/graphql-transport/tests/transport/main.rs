@@ -1,6 +1,7 @@
 //! Stories about the transport, told to a real server by HTTP and WebSocket clients.
 
 mod clients;
+mod differential;
 mod events;
 mod legacy;
 mod limits;

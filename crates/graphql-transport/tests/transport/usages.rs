@@ -1,4 +1,4 @@
-//! Variables within lists and input objects, judged as graphql-js judges them.
+//! Variables in their places, judged as graphql-js judges them.
 
 use std::sync::Arc;
 
@@ -29,6 +29,10 @@ struct Query;
 
 #[Object]
 impl Query {
+    async fn number(&self, of: i32) -> i32 {
+        of
+    }
+
     async fn sum(&self, input: Work) -> i32 {
         let when = input.when.map_or(0, |(When::Second(time) | When::Hour(time))| time);
         input.digits + input.rounds + input.parts.unwrap_or_default().iter().sum::<i32>() + when
@@ -64,6 +68,11 @@ async fn a_variable_within_a_value_must_fit_its_place() {
         let given = if variables.contains('[') { json!([1]) } else { json!(1) };
         let (status, answer) = ask(&server, json!({"query": query, "variables": {"d": given}})).await;
         assert_eq!(status == StatusCode::OK && answer.get("errors").is_none(), fits, "{query}: {answer}");
+    }
+    for (variables, fits) in [("$d:Int=null", false), ("$d:Int", false), ("$d:Int=1", true), ("$d:Int!", true)] {
+        let query = format!("query({variables}){{number(of:$d)}}");
+        let (_, answer) = ask(&server, json!({"query": query, "variables": {"d": 1}})).await;
+        assert_eq!(answer.get("errors").is_none(), fits, "{query}: {answer}");
     }
     for (variables, fits) in [("$d:Int", false), ("$d:Int!", true)] {
         let query = format!("query({variables}){{...F}} {spread}");
