@@ -92,7 +92,7 @@ impl PublisherLoop {
 
     async fn send_event(&mut self, (at, event): QueuedEvent) {
         if let Err(error) = self.send(&Message::Event(event)).await {
-            // The node hears that its own messages do not return, and logs the outage.
+            // The listener sees that its own beats do not return, and logs the outage.
             tracing::debug!(%error, "could not send changes to other nodes; they read them from the store");
             self.lost.note(at);
         }

@@ -2,7 +2,7 @@
 
 use std::error::Error as _;
 use std::iter::successors;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -10,6 +10,7 @@ use http::StatusCode;
 use object_store::client::{HttpError, HttpRequest, HttpResponse, HttpService};
 
 use crate::clock::Clock;
+use crate::lock::lock;
 
 /// Time without an answer but errors after which the bucket is unavailable. Single errors are normal: requests are repeated.
 const OUTAGE: Duration = Duration::from_secs(1);
@@ -50,21 +51,16 @@ impl BucketAvailability {
     fn ended(&self, begin: Instant, outcome: &Result<HttpResponse, HttpError>) {
         let now = Clock::monotonic();
         let Some(error) = problem(outcome) else {
-            let ended = self.answers().answered(now);
+            let ended = lock(&self.0).answered(now);
             if let Some(lasted) = ended {
                 tracing::info!(seconds = lasted.as_secs(), "S3 is available again");
             }
             return;
         };
-        let begins = self.answers().failed(begin, now);
+        let begins = lock(&self.0).failed(begin, now);
         if begins {
             tracing::warn!(error, "S3 is unavailable; requests that need it fail, and tasks wait");
         }
-    }
-
-    /// The state stays valid if a thread panics while it holds the lock.
-    fn answers(&self) -> MutexGuard<'_, Answers> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
