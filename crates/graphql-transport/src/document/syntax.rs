@@ -250,3 +250,33 @@ impl<'a> Grammar<'a> {
         Pos { line: before.matches('\n').count() + 1, column: before[line..].chars().count() + 1 }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_names_its_place_and_what_is_expected() {
+        for (text, line, column, message) in [
+            ("{ a(b b: 1) }", 1, 7, "expected \":\", found \"b\""),
+            ("{ a(\n \u{e9}) }", 2, 2, "expected a name, found \"\u{e9}\""),
+            ("{ a(b: {c d: 1}) }", 1, 11, "expected \":\", found \"d\""),
+            ("{ a(b: \"\n\") }", 1, 8, "expected a value, found a string without an end"),
+            ("{ a", 1, 4, "expected a name, found the end of the document"),
+            ("", 1, 1, "expected an operation or a fragment, found the end of the document"),
+            ("\"text\" { a }", 1, 8, "expected an operation or a fragment, found \"{\""),
+        ] {
+            let error = check(text).unwrap_err();
+            assert_eq!(error.message, format!("Syntax error: {message}."), "{text}");
+            assert_eq!(error.locations, [Pos { line, column }], "{text}");
+        }
+    }
+
+    #[test]
+    fn descriptions_are_replaced_by_spaces() {
+        let text = "\"a \\\" b\" query(\"\"\"c\nd\"\"\" $v: Int = 1) { a(b: \"e\") }";
+        let bare = "         query(    \n     $v: Int = 1) { a(b: \"e\") }";
+        assert_eq!(check(text).unwrap(), bare);
+        assert!(matches!(check("{ a(b: \"e\") }"), Ok(Cow::Borrowed(_))));
+    }
+}
