@@ -96,7 +96,7 @@ async fn released(server: &Server) -> Vec<String> {
 #[tokio::test]
 async fn a_wrong_request_is_refused_with_a_code_and_without_data() {
     let server = serve(0, Settings::default()).await;
-    for query in ["{", "{nope}", "query($n:Int!){number(of:$n)}", ""] {
+    for query in ["{", "{nope}", "query($n:Int!){number(of:$n)}", "{number(of of:1)}", ""] {
         let (status, answer) = ask(&server, json!({"query": query})).await;
         assert_eq!(status, StatusCode::BAD_REQUEST);
         assert_eq!(code(&answer), "BAD_USER_INPUT");
