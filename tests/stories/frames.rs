@@ -6,6 +6,10 @@ use tokio::net::TcpStream;
 
 use crate::harness::server::{PATIENCE, Server};
 
+/// Times for which the server waits for a client that does not answer a Close frame, and then does not end the connection.
+const PATIENCE_OF_SERVER: [(&str, &str); 2] =
+    [("PAUSA_WEBSOCKET_SEND_SECONDS", "0.5"), ("PAUSA_WEBSOCKET_CLOSE_SECONDS", "0.5")];
+
 /// Opens a WebSocket, and sends bytes that the server need not read to their end.
 pub async fn sent(server: &Server, protocol: &str, bytes: &[u8]) -> TcpStream {
     let mut socket = TcpStream::connect(server.url.trim_start_matches("http://")).await.unwrap();
@@ -44,7 +48,7 @@ pub fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn a_websocket_says_with_a_code_why_it_refuses_a_frame() {
-    let server = Server::start().await;
+    let server = Server::with(&PATIENCE_OF_SERVER).await;
     let init = json!({ "type": "connection_init" }).to_string();
     let unmasked = [&[0x81, init.len() as u8], init.as_bytes()].concat();
     let halves = [masked(0x01, b"\"\xe2"), masked(0x80, b"x\"")].concat();
@@ -71,7 +75,7 @@ async fn a_websocket_says_with_a_code_why_it_refuses_a_frame() {
 
 #[tokio::test]
 async fn a_websocket_whose_client_never_closes_ends_by_itself() {
-    let server = Server::with(&[("PAUSA_HTTP_MAX_CONNECTIONS", "1")]).await;
+    let server = Server::with(&[&PATIENCE_OF_SERVER[..], &[("PAUSA_HTTP_MAX_CONNECTIONS", "1")]].concat()).await;
     let mut socket = sent(&server, "graphql-transport-ws", &masked(0x81, b"{}")).await;
     let mut all = Vec::new();
     tokio::time::timeout(PATIENCE, socket.read_to_end(&mut all)).await.unwrap().unwrap();
