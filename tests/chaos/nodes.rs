@@ -91,10 +91,11 @@ async fn a_node_that_dies_is_replaced() {
     let mut two = TwoNodes::start(&[LEASE]).await;
     let file = csv::people(6000);
     let upload = two.a.upload(&*file).await;
-    let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 3000 })).await;
+    // So slow that it does not end before the last kill.
+    let id = two.a.import(&upload, json!({ "dataset": "people", "maxRowsPerSecond": 200 })).await;
     let mut done = 0;
     for death in 1..=3 {
-        done = two.a.until_done(&id, done + random.between(100, 900)).await["progress"]["done"].as_u64().unwrap();
+        done = two.a.until_done(&id, done + random.between(20, 200)).await["progress"]["done"].as_u64().unwrap();
         let (here, there) = roles(&mut two.a, &mut two.b, &id).await;
         here.kill().await;
         taken_over(there, &id, death, done).await;
@@ -105,6 +106,8 @@ async fn a_node_that_dies_is_replaced() {
     // After the last kill, the task ends on the other node while the first one is down.
     let (here, there) = roles(&mut two.a, &mut two.b, &id).await;
     here.kill().await;
+    let unlimited = "mutation($id: ID!) { updateTask(id: $id, input: { maxRowsPerSecond: 0 }) { id } }";
+    there.data(unlimited, json!({ "id": id })).await;
     let task = there.until(&id, "COMPLETED").await;
     assert_eq!((&task["attempt"], &task["rowsImported"]), (&json!(4), &json!(6000)));
     is_exact(there, "people", &file).await;
