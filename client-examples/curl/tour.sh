@@ -54,9 +54,10 @@ expect() { [ "$2" = "$3" ] || fail "$1: expected $3, but the server returned $2"
 watch() {
   local query='subscription ($id: ID!) { taskProgress(id: $id) { state progress { done total } error { code message } } }'
   { curl -sS --fail-with-body -N --max-time 120 "$server/graphql" -H 'Content-Type: application/json' \
+      --write-out '%{stderr}(status %{http_code}, %{size_download} bytes in %{time_total} s)' \
       -H 'Accept: multipart/mixed;boundary=graphql;subscriptionSpec=1.0' \
-      --data-binary "$(body "$query" "{\"id\":\"$1\"}")" 2>"$work/curl.err" || true; } |
-    python3 -u "$folder/events.py" "$2" || fail "task $1 did not reach '$2' $(cat "$work/curl.err")"
+      --data-binary "$(body "$query" "{\"id\":\"$1\"}")" 2>"$work/curl.err" || printf ' curl ended with %d' "$?" >>"$work/curl.err"; } |
+    python3 -u "$folder/events.py" "$2" || fail "task $1 did not reach '$2': $(cat "$work/curl.err")"
 }
 
 # Deletes what a failed tour left on the server.

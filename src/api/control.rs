@@ -132,7 +132,7 @@ impl ControlMutation {
     ) -> Result<ControlSummary> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let (filter, request) = (filter.parse(app, caller).await?, app.control_request(caller, reason)?);
-        let matched = Count(app.store.count(caller, &filter).await.map_err(error::from_store)?);
+        let matched = Count(app.store.count_all(caller, &filter).await.map_err(error::from_store)?);
         if dry_run {
             return Ok(ControlSummary { matched, changed: Count(0), tasks: Vec::new() });
         }

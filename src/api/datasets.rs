@@ -1,21 +1,30 @@
 //! Datasets: their fields, rows, list and deletion.
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, ID, Object, SimpleObject};
 
+use super::kinds::TaskObject;
 use crate::access::Caller;
 use crate::datasets::{self, ColumnFilter, Dataset, DatasetName, RowRequest};
 use crate::gql::budget::Budget;
 use crate::gql::column::{ColumnFilterInput, ColumnOrderInput, ColumnTypeEnum};
 use crate::gql::error::{self, Result};
+use crate::gql::loader::Loaders;
 use crate::gql::paging::{self, PageArguments};
 use crate::gql::scalars::{Count, DateTime};
 use crate::kinds;
 use crate::runner::BadInput;
 use crate::state::AppState;
+use crate::store::{Filter, Page};
 
 /// Prefix of the IDs of datasets. The name follows.
 pub const ID_PREFIX: &str = "dataset:";
+
+/// Maximum number of tasks in `importedBy`.
+const IMPORTERS: u32 = 100;
 
 /// A page of the list of datasets.
 pub type DatasetConnection = Connection<String, DatasetObject, DatasetTotal>;
@@ -74,6 +83,32 @@ impl DatasetObject {
     /// Time at which the dataset was created.
     async fn created_at(&self) -> DateTime {
         self.0.created_at.into()
+    }
+
+    /// Time at which an import last changed the rows.
+    async fn updated_at(&self) -> DateTime {
+        self.0.updated_at.into()
+    }
+
+    /// Space that the dataset takes in its database, in bytes. Null if the dataset was deleted meanwhile.
+    async fn size_bytes(&self, ctx: &Context<'_>) -> Result<Option<Count>> {
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        let (datasets, caller) = (Arc::clone(&app.datasets), caller.clone());
+        let read = async move |names: Vec<_>| datasets.sizes(&caller, &names).await.map_err(error::from_datasets);
+        Ok(ctx.data_unchecked::<Loaders>().dataset_sizes.load(self.0.name.clone(), read).await?.map(Count))
+    }
+
+    /// Tasks that imported the rows: the newest 100, newest first. Deleted tasks are left out.
+    #[graphql(complexity = "20 + child_complexity")]
+    async fn imported_by(&self, ctx: &Context<'_>) -> Result<Vec<TaskObject>> {
+        let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
+        let ids = app.datasets.importers(caller, &self.0.name, IMPORTERS).await.map_err(error::from_datasets)?;
+        let place: HashMap<_, _> = ids.iter().enumerate().map(|(place, id)| (*id, place)).collect();
+        let filter = Filter { ids: Some(ids), ..Filter::default() };
+        let page = Page { limit: IMPORTERS, ..Page::default() };
+        let (mut tasks, _) = app.store.list(caller, &filter, page).await.map_err(error::from_store)?;
+        tasks.sort_by_key(|task| place.get(&task.id).copied());
+        Ok(tasks.into_iter().map(TaskObject::from).collect())
     }
 
     /// Lists rows, in import order unless orderBy is set. A page ends early, after at least one row, when its cells reach 4 MiB.

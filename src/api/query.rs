@@ -2,6 +2,7 @@
 
 use async_graphql::connection::{Connection, Edge};
 use async_graphql::{Context, ID, Object, SimpleObject};
+use tokio::sync::OnceCell;
 
 use super::counts::{TaskCount, task_counts};
 use super::cursor;
@@ -17,7 +18,7 @@ use crate::gql::error::{self, Result};
 use crate::gql::paging::{self, PageArguments};
 use crate::gql::scalars::{Count, DateTime};
 use crate::state::AppState;
-use crate::store::{Filter, ListOrder, Page};
+use crate::store::{Filter, ListOrder, Page, Total};
 
 /// A page of the list of tasks.
 pub type TaskConnection = Connection<String, TaskObject, TaskTotal>;
@@ -157,15 +158,31 @@ pub struct Server {
     limits: Limits,
 }
 
-/// Counts the tasks of the whole list if the client selects the field.
-pub struct TaskTotal(Filter);
+/// Counts the tasks of the whole list if the client selects a field.
+pub struct TaskTotal {
+    filter: Filter,
+    total: OnceCell<Total>,
+}
 
 #[Object]
 impl TaskTotal {
-    /// Number of matching tasks, on all pages.
+    /// Number of matching tasks, on all pages. Counts at most 100,000 tasks; at most 10,000 if the filter has several conditions
+    /// beside states, or any of tags, search, nodes and times. If `totalCountExact` is false there are more.
     async fn total_count(&self, ctx: &Context<'_>) -> Result<Count> {
+        Ok(Count(self.total(ctx).await?.count))
+    }
+
+    /// True if all matching tasks were counted.
+    async fn total_count_exact(&self, ctx: &Context<'_>) -> Result<bool> {
+        Ok(self.total(ctx).await?.exact)
+    }
+}
+
+impl TaskTotal {
+    async fn total(&self, ctx: &Context<'_>) -> Result<Total> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
-        app.store.count(caller, &self.0).await.map(Count).map_err(error::from_store)
+        let count = || app.store.count(caller, &self.filter);
+        Ok(*self.total.get_or_try_init(count).await.map_err(error::from_store)?)
     }
 }
 
@@ -187,7 +204,8 @@ async fn list(
     } else {
         has_next |= more;
     }
-    let mut connection = Connection::with_additional_fields(has_previous, has_next, TaskTotal(filter));
+    let mut connection =
+        Connection::with_additional_fields(has_previous, has_next, TaskTotal { filter, total: OnceCell::new() });
     connection.edges.extend(tasks.into_iter().map(|task| Edge::new(cursor::encode(order, &task), task.into())));
     Ok(connection)
 }

@@ -1,6 +1,6 @@
 //! Counts the calls of a database of datasets and measures their duration.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
@@ -58,6 +58,14 @@ impl Datasets for Measured<Arc<dyn Datasets>> {
 
     async fn count(&self, caller: &Caller) -> Result<u64, Error> {
         self.call("look", self.inner.count(caller)).await
+    }
+
+    async fn importers(&self, caller: &Caller, name: &DatasetName, limit: u32) -> Result<Vec<TaskId>, Error> {
+        self.call("look", self.inner.importers(caller, name, limit)).await
+    }
+
+    async fn sizes(&self, caller: &Caller, names: &[DatasetName]) -> Result<HashMap<DatasetName, u64>, Error> {
+        self.call("look", self.inner.sizes(caller, names)).await
     }
 
     async fn rows(&self, caller: &Caller, name: &DatasetName, request: &RowRequest) -> Result<RowPage, Error> {

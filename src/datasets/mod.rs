@@ -31,6 +31,7 @@ mod selection;
 mod sqlite;
 mod value;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -112,6 +113,12 @@ pub trait Datasets: Send + Sync + 'static {
 
     /// Returns the number of datasets.
     async fn count(&self, caller: &Caller) -> Result<u64, Error>;
+
+    /// Returns the tasks that imported the rows of the dataset: the newest `limit`, newest first. Empty without such a dataset.
+    async fn importers(&self, caller: &Caller, name: &DatasetName, limit: u32) -> Result<Vec<TaskId>, Error>;
+
+    /// Returns the space that each dataset takes in its database, in bytes. Leaves out datasets that do not exist.
+    async fn sizes(&self, caller: &Caller, names: &[DatasetName]) -> Result<HashMap<DatasetName, u64>, Error>;
 
     /// Returns a page of rows. Rows have numbers without gaps from 1, in the order of import.
     ///

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{DatasetName, Error};
@@ -59,7 +60,9 @@ pub struct Dataset {
     /// Number of rows. They are numbered from 1.
     pub rows: u64,
     /// Time of the first publish, or of the last REPLACE.
-    pub created_at: jiff::Timestamp,
+    pub created_at: Timestamp,
+    /// Time of the last publish.
+    pub updated_at: Timestamp,
 }
 
 /// Way in which an import publishes its rows.
@@ -184,6 +187,18 @@ pub(super) struct SnapshotPart {
     pub(super) first: u64,
     /// Number of rows.
     pub(super) rows: u64,
+}
+
+/// Returns the time of the last publish: that of the last APPEND, in microseconds, if there was one.
+pub(super) fn update_time(created_at: Timestamp, appended_at: Option<i64>) -> Result<Timestamp, Error> {
+    let appended_at = appended_at.map(Timestamp::from_microsecond).transpose();
+    let appended_at = appended_at.map_err(|error| Error::Failed(format!("the catalog: {error}")))?;
+    Ok(appended_at.unwrap_or(created_at))
+}
+
+/// Parses the ID of a task in a catalog.
+pub(super) fn parse_task(text: &str) -> Result<TaskId, Error> {
+    text.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))
 }
 
 /// Encodes columns or a plan for a catalog.

@@ -110,7 +110,7 @@ mod tests {
     fn dataset(columns: &[&str]) -> Dataset {
         let columns = columns.iter().map(|name| Column::text(*name)).collect();
         let created_at = jiff::Timestamp::UNIX_EPOCH;
-        Dataset { name: "sales".parse().unwrap(), columns, rows: 7, created_at }
+        Dataset { name: "sales".parse().unwrap(), columns, rows: 7, created_at, updated_at: created_at }
     }
 
     #[test]

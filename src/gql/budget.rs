@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::error::{self, Result};
+use super::loader::Loaders;
 use crate::config::GraphqlLimits;
 use crate::task::Code;
 
@@ -63,7 +64,7 @@ impl ReadPermit<'_> {
     }
 }
 
-/// Gives each request its [`Budget`], and refuses an operation that is too complex.
+/// Gives each request its [`Budget`] and its [`Loaders`], and refuses an operation that is too complex.
 #[derive(Clone, Copy)]
 pub struct RequestLimits {
     /// Maximum complexity of an operation: its fields, those below a list times the nodes of the list.
@@ -99,7 +100,7 @@ impl Extension for RequestLimits {
         request: Request,
         next: NextPrepareRequest<'_>,
     ) -> ServerResult<Request> {
-        next.run(ctx, request.data(Budget::new(*self))).await
+        next.run(ctx, request.data(Budget::new(*self)).data(Loaders::default())).await
     }
 
     async fn validation(

@@ -4,6 +4,7 @@ pub mod budget;
 pub mod column;
 pub mod error;
 pub mod idempotency;
+pub mod loader;
 pub mod paging;
 pub mod progress;
 pub mod scalars;

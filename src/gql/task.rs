@@ -6,11 +6,13 @@ use async_graphql::{Context, Enum, ID, Object, OutputType, SimpleObject};
 
 use super::budget::Budget;
 use super::error::{self, Result};
+use super::loader::Loaders;
 use super::progress::ProgressObject;
 use super::scalars::{Count, DateTime, Json};
 use super::secrets::masked_url;
 use crate::access::Caller;
 use crate::state::AppState;
+use crate::store::QueuePlace;
 use crate::task::{self, Event, State, Task, Verb};
 
 /// Lifecycle state of a task.
@@ -278,10 +280,9 @@ impl<K: OutputType + Copy> TaskFields<K> {
     pub async fn running_on(&self, ctx: &Context<'_>) -> Result<Option<String>> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
         let Some(owner) = &self.task.owner else { return Ok(None) };
-        let permit = ctx.data_unchecked::<Budget>().changes.permit().await?;
-        let name = app.store.node_name(caller, owner).await.map_err(error::from_store)?;
-        permit.spend(1);
-        Ok(name)
+        let (store, caller) = (app.store.clone(), caller.clone());
+        let read = async move |ids: Vec<String>| store.node_names(&caller, &ids).await.map_err(error::from_store);
+        ctx.data_unchecked::<Loaders>().node_names.load(owner.clone(), read).await
     }
 
     /// Subject of the caller that started the task. `anonymous` if it has not identified itself.
@@ -291,11 +292,12 @@ impl<K: OutputType + Copy> TaskFields<K> {
 
     /// While QUEUED, number of tasks that will be claimed before this one. Null in other states, for timers, and if there are more
     /// than 10,000.
-    #[graphql(complexity = 20)]
     pub async fn queue_position(&self, ctx: &Context<'_>) -> Result<Option<Count>> {
         let (app, caller) = (ctx.data_unchecked::<AppState>(), ctx.data_unchecked::<Caller>());
-        let position = app.store.queue_position(caller, &self.task).await.map_err(error::from_store)?;
-        Ok(position.map(Count))
+        let Some(place) = QueuePlace::of(&self.task) else { return Ok(None) };
+        let (store, caller) = (app.store.clone(), caller.clone());
+        let read = async move |places: Vec<_>| store.queue_positions(&caller, &places).await.map_err(error::from_store);
+        Ok(ctx.data_unchecked::<Loaders>().queue_positions.load(place, read).await?.map(Count))
     }
 
     /// Progress as of the last commit.

@@ -4,9 +4,8 @@ use jiff::Timestamp;
 use sqlx::Row;
 
 use super::{Error, Store, row};
-use crate::access::Caller;
-use crate::numbers::{signed, unsigned};
-use crate::task::{State, Task};
+use crate::numbers::unsigned;
+use crate::task::State;
 
 /// Maximum number of tasks that are counted in each state, short tasks and others apart. Bounds the cost of a count.
 const COUNTED: i64 = 100_000;
@@ -43,24 +42,6 @@ impl Store {
             overdue: unsigned(overdue.try_get("n")?),
             oldest_overdue: row::moment_if(&overdue, "due_at")?,
         })
-    }
-}
-
-/// Maximum number of tasks that are counted before a queued one.
-const BEFORE: u64 = 10_000;
-
-impl Store {
-    /// Returns the number of tasks that will be claimed before this one. None unless it is QUEUED, for a short task, which is claimed
-    /// when it is due, and if there are more than 10,000.
-    #[tracing::instrument(target = "otlp.store", name = "store.queue_position", skip_all, fields(%caller))]
-    pub async fn queue_position(&self, caller: &Caller, task: &Task) -> Result<Option<u64>, Error> {
-        if task.state != State::Queued || task.is_short() {
-            return Ok(None);
-        }
-        let query =
-            sqlx::query(self.sql.queued_before.clone()).bind(i64::from(task.priority)).bind(task.id.to_string());
-        let row = self.read(query.bind(signed(BEFORE + 1)).fetch_one(&self.pool)).await?;
-        Ok(Some(unsigned(row.try_get("n")?)).filter(|before| *before <= BEFORE))
     }
 }
 

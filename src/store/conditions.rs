@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::dialect::SqlDialect;
 use super::filter::{Filter, SearchText, TimeRange};
+use super::tallies::{COUNTED, READ};
 use crate::task::{State, TaskId};
 
 /// Maximum number of values whose tasks are read separately: SQLite takes 500 parts in a SELECT, and each value has one for each
@@ -235,6 +236,12 @@ impl Conditions {
 
     fn driving(&self) -> Option<&Indexed> {
         self.columns.iter().find(|indexed| indexed.one_of.values.len() <= MAX_VALUES)
+    }
+
+    /// Maximum number of matching tasks that are counted: fewer if they are read, because one index does not have all conditions.
+    pub fn max_count(&self) -> u32 {
+        let is_indexed = self.columns.len() <= 1 && self.residual().is_empty() && self.index() != ListIndex::Tags;
+        if is_indexed { COUNTED } else { READ }
     }
 
     /// The ranges of that index, each as its conditions, with the other conditions that have an index. Read as one, a list of the few

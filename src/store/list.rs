@@ -19,6 +19,15 @@ use crate::task::{Task, TaskId};
 /// Maximum size of a page, in bytes of the tasks' inputs, cursors and texts.
 pub const LIST_BYTES: usize = 4 << 20;
 
+/// Number of matching tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Total {
+    /// Number of tasks that were counted. There are more if it is not exact.
+    pub count: u64,
+    /// True if all were counted.
+    pub exact: bool,
+}
+
 /// A statement and its parameters.
 pub(super) struct ListStatement {
     text: String,
@@ -162,10 +171,23 @@ impl Store {
         Ok(steps)
     }
 
-    /// Returns the number of matching tasks.
+    /// Returns the number of matching tasks, up to 100,000. Up to 10,000 if the filter has conditions that its index does not have.
     #[tracing::instrument(target = "otlp.store", name = "store.count", skip_all, fields(%caller))]
-    pub async fn count(&self, caller: &Caller, filter: &Filter) -> Result<u64, Error> {
-        self.number(ListStatement::page(self, filter, Page::default(), "id", PageSql::count)).await
+    pub async fn count(&self, caller: &Caller, filter: &Filter) -> Result<Total, Error> {
+        let most = Conditions::of(filter, self.sql.dialect).max_count();
+        let count = self.count_up_to(filter, most + 1).await?;
+        Ok(Total { count: count.min(most.into()), exact: count <= most.into() })
+    }
+
+    /// Returns the number of matching tasks, however many there are.
+    #[tracing::instrument(target = "otlp.store", name = "store.count_all", skip_all, fields(%caller))]
+    pub async fn count_all(&self, caller: &Caller, filter: &Filter) -> Result<u64, Error> {
+        self.count_up_to(filter, u32::MAX).await
+    }
+
+    async fn count_up_to(&self, filter: &Filter, limit: u32) -> Result<u64, Error> {
+        let page = Page { limit, ..Page::default() };
+        self.number(ListStatement::page(self, filter, page, "id", PageSql::count)).await
     }
 }
 

@@ -118,22 +118,27 @@ impl PageSql {
         )
     }
 
-    /// SELECT of the number of matching tasks.
+    /// SELECT of the number of matching tasks, up to the limit.
     pub fn count(&mut self) -> String {
+        format!("SELECT COUNT(*) AS n FROM ({} LIMIT {}) AS matching", self.matching(), self.page.limit)
+    }
+
+    /// SELECT of a row for each matching task.
+    fn matching(&self) -> String {
         let (all, index) = (where_all(&self.conditions.all()), self.conditions.index());
         if let Some(found) = self.conditions.found() {
-            return format!("SELECT COUNT(*) AS n FROM ({found}) AS found JOIN tasks ON tasks.id = found.found {all}");
+            return format!("SELECT 1 AS one FROM ({found}) AS found JOIN tasks ON tasks.id = found.found {all}");
         }
         let tables = index.tables(self.dialect);
         if index != ListIndex::Tags {
-            return format!("SELECT COUNT(*) AS n FROM {tables} {all}");
+            return format!("SELECT 1 AS one FROM {tables} {all}");
         }
         let residual = self.conditions.residual();
         let part = |range: &Vec<String>| {
             format!("SELECT 1 AS one FROM {tables} {}", where_all(&[&range[..], &residual].concat()))
         };
         let parts: Vec<_> = self.conditions.ranges().iter().map(part).collect();
-        format!("SELECT COUNT(*) AS n FROM ({}) AS matching", parts.join(" UNION ALL "))
+        parts.join(" UNION ALL ")
     }
 
     fn by_creation(&mut self) -> String {

@@ -3,6 +3,7 @@
 //! The database's clock decides when a lease ends, so the clocks of the nodes need not agree. SQLite has no clock but the one of its
 //! only process, which passes its time. In the table, the column `name` has the ID of a node, and `label` its name.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::change::{Select, change_rows};
 use super::claimant::Claimant;
+use super::lines::json;
 use super::sql::{self, Sql};
 use super::write::{Committed, Write};
 use super::{Error, Store, notices, row};
@@ -157,11 +159,12 @@ impl Store {
         Ok(changed)
     }
 
-    /// Returns the name of the node with this ID. None if it is not listed any more.
-    #[tracing::instrument(target = "otlp.store", name = "store.node_name", skip_all, fields(%caller))]
-    pub async fn node_name(&self, caller: &Caller, id: &str) -> Result<Option<String>, Error> {
-        let row = self.read(sqlx::query(sql::NODE_NAME).bind(id.to_owned()).fetch_optional(&self.pool)).await?;
-        Ok(row.map(|row| row.try_get("label")).transpose()?)
+    /// Returns the names of the nodes with these IDs. Leaves out nodes that are not listed any more.
+    #[tracing::instrument(target = "otlp.store", name = "store.node_names", skip_all, fields(%caller))]
+    pub async fn node_names(&self, caller: &Caller, ids: &[String]) -> Result<HashMap<String, String>, Error> {
+        let query = sqlx::query(self.sql.node_names.clone()).bind(json(ids)?);
+        let rows = self.read(query.fetch_all(&self.pool)).await?;
+        Ok(rows.iter().map(|row| Ok((row.try_get("id")?, row.try_get("label")?))).collect::<sqlx::Result<_>>()?)
     }
 
     /// Returns the tasks that the node with this ID owns.

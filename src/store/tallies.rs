@@ -11,13 +11,13 @@ use crate::numbers::unsigned;
 use crate::task::State;
 
 /// Maximum number of tasks that are counted if an index has the kind and the state.
-const COUNTED: u64 = 100_000;
+pub const COUNTED: u32 = 100_000;
 
 /// Number of tasks of each kind and state that are counted first. What the small ones leave of the maximum is shared by the others.
 const FIRST: u64 = 1000;
 
 /// Maximum number of tasks that are counted by other conditions: each is read.
-const READ: u32 = 10_000;
+pub const READ: u32 = 10_000;
 
 /// Maximum number of kinds.
 const KINDS: usize = 32;
@@ -54,7 +54,7 @@ impl Store {
             tallies.extract_if(.., |tally| !tally.exact).map(|tally| (tally.kind, tally.state)).collect();
         let counted: u64 = tallies.iter().map(|tally| tally.count).sum();
         if !large.is_empty() {
-            let share = COUNTED.saturating_sub(counted) / large.len() as u64;
+            let share = u64::from(COUNTED).saturating_sub(counted) / large.len() as u64;
             tallies.extend(self.tallies_up_to(large, share.max(FIRST)).await?);
         }
         Ok(tallies)

@@ -139,6 +139,20 @@ pub async fn discard_leaves_nothing(database: &TestDatabase) {
     assert_eq!(fresh.cursor(), None);
 }
 
+/// The newest first. REPLACE begins anew.
+pub async fn a_dataset_names_its_imports_and_its_size(database: &TestDatabase) {
+    let (datasets, sales) = (&database.datasets, name("sales"));
+    let first = database.import("sales", PublishMode::Create, &[&["a"]]).await;
+    let second = database.import("sales", PublishMode::Append, &[&["b"]]).await;
+    assert_eq!(datasets.importers(caller(), &sales, 10).await.unwrap(), [second, first]);
+    assert_eq!(datasets.importers(caller(), &sales, 1).await.unwrap(), [second]);
+    let sizes = datasets.sizes(caller(), &[sales.clone(), name("none")]).await.unwrap();
+    assert!(sizes.len() == 1 && sizes[&sales] > 0, "{sizes:?}");
+    let third = database.import("sales", PublishMode::Replace, &[&["c"]]).await;
+    assert_eq!(datasets.importers(caller(), &sales, 10).await.unwrap(), [third]);
+    assert_eq!(datasets.importers(caller(), &name("none"), 10).await.unwrap(), []);
+}
+
 pub async fn concurrent_imports_do_not_mix(database: &TestDatabase) {
     let imports = (0..6_u64).map(async |import| {
         let (task, dataset) = (crate::harness::task_id(), format!("d{import}"));

@@ -31,6 +31,7 @@ stories! {
     life::rows_are_visible_when_they_are_published,
     life::publishing_twice_changes_nothing,
     life::append_continues_the_row_numbers_and_replace_restarts_them,
+    life::a_dataset_names_its_imports_and_its_size,
     life::an_import_that_publish_would_refuse_is_refused_at_the_start,
     life::a_name_that_another_import_took_is_refused_at_publish,
     life::an_older_epoch_cannot_write,

@@ -83,5 +83,5 @@ pub async fn many_concurrent_starts_are_present_after_the_store_is_reopened(test
     for task in tasks {
         assert_eq!(*store.get(caller(), task.id).await.unwrap().unwrap(), task);
     }
-    assert_eq!(store.count(caller(), &Filter::default()).await.unwrap(), 64);
+    assert_eq!(store.count(caller(), &Filter::default()).await.unwrap().count, 64);
 }

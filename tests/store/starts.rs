@@ -69,7 +69,7 @@ pub async fn a_key_belongs_to_its_kind_and_input(test_store: &TestStore) {
             }
         }
     }
-    assert_eq!(store.count(caller(), &Filter::default()).await.unwrap(), 1);
+    assert_eq!(store.count(caller(), &Filter::default()).await.unwrap().count, 1);
 }
 
 pub async fn a_key_that_was_stored_without_its_input_belongs_to_its_kind(test_store: &TestStore) {
@@ -91,7 +91,7 @@ pub async fn twenty_starts_at_once_with_one_key_start_one_task(test_store: &Test
     let mut ids: Vec<_> = started.into_iter().map(|started| started.into_task().id).collect();
     ids.dedup();
     assert_eq!(ids.len(), 1);
-    assert_eq!(store.count(caller(), &Filter::default()).await.unwrap(), 1);
+    assert_eq!(store.count(caller(), &Filter::default()).await.unwrap().count, 1);
 }
 
 fn filling() -> Task {

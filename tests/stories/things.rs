@@ -55,6 +55,25 @@ async fn uploads_are_listed_with_the_tasks_that_use_them() {
 }
 
 #[tokio::test]
+async fn a_dataset_shows_its_imports_its_size_and_its_last_change() {
+    let server = Server::start().await;
+    let mut imports = Vec::new();
+    for mode in ["CREATE", "APPEND"] {
+        let upload = server.upload(csv::people(3)).await;
+        imports.insert(0, server.import(&upload, json!({ "dataset": "people", "mode": mode })).await);
+        server.until(&imports[0], "COMPLETED").await;
+    }
+    let query = r#"{ dataset(name: "people") { rowCount createdAt updatedAt sizeBytes importedBy { id } } }"#;
+    let dataset = server.data(query, json!({})).await["dataset"].take();
+    assert_eq!(
+        (&dataset["rowCount"], &dataset["importedBy"]),
+        (&json!(6), &json!([{ "id": imports[0] }, { "id": imports[1] }]))
+    );
+    assert!(dataset["updatedAt"].as_str() > dataset["createdAt"].as_str(), "{dataset}");
+    assert!(dataset["sizeBytes"].as_u64() > Some(0), "{dataset}");
+}
+
+#[tokio::test]
 async fn an_upload_is_deleted_unless_an_unfinished_task_needs_it() {
     let server = Server::start().await;
     let upload = server.upload(csv::people(3)).await;

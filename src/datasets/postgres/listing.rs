@@ -1,16 +1,21 @@
 //! The catalog of datasets.
 
+use std::collections::HashMap;
+
 use sqlx::postgres::PgRow;
 use sqlx::{AssertSqlSafe, PgConnection, Row};
 
 use super::super::identifiers::quoted;
-use super::super::model::from_json;
+use super::super::model::{from_json, parse_task, update_time};
 use super::super::publication::{NameUse, PublishStep};
 use super::super::{Dataset, DatasetName, Error, ImportPlan};
 use super::PgConnections;
 use super::schema::MAX_COLUMNS;
+use crate::task::TaskId;
 
-const SELECT: &str = "SELECT name, columns, rows, created_at, place, relation FROM pausa_datasets.dataset";
+const SELECT: &str =
+    "SELECT name, columns, rows, created_at, place, relation, (SELECT max(at) FROM pausa_datasets.appended
+    WHERE appended.relation = dataset.relation) AS appended_at FROM pausa_datasets.dataset";
 
 /// A dataset and its table.
 pub(super) struct CatalogEntry {
@@ -89,6 +94,28 @@ pub(super) async fn count(pool: &PgConnections) -> Result<u64, Error> {
     Ok(count.unsigned_abs())
 }
 
+/// Returns the tasks that imported the rows of the dataset, newest first.
+pub(super) async fn importers(pool: &PgConnections, name: &DatasetName, limit: u32) -> Result<Vec<TaskId>, Error> {
+    let sql = "SELECT task FROM (
+            SELECT appended.task, appended.at FROM pausa_datasets.dataset JOIN pausa_datasets.appended USING (relation) WHERE name = $1
+            UNION ALL SELECT relation, NULL FROM pausa_datasets.dataset WHERE name = $1
+        ) AS importers ORDER BY at DESC NULLS LAST, task DESC LIMIT $2";
+    let query = sqlx::query_scalar(sql).bind(name.as_str()).bind(i64::from(limit));
+    let tasks: Vec<String> = query.fetch_all(pool).await?;
+    tasks.iter().map(|task| parse_task(task)).collect()
+}
+
+/// Returns the bytes of the tables of these datasets, with their indexes.
+pub(super) async fn sizes(pool: &PgConnections, names: &[DatasetName]) -> Result<HashMap<DatasetName, u64>, Error> {
+    let sql =
+        "SELECT name, pg_total_relation_size(to_regclass(quote_ident(place) || '.' || quote_ident(name))) AS bytes
+        FROM pausa_datasets.dataset WHERE name = ANY ($1)";
+    let names: Vec<&str> = names.iter().map(DatasetName::as_str).collect();
+    let rows: Vec<(String, Option<i64>)> = sqlx::query_as(sql).bind(names).fetch_all(pool).await?;
+    let sizes = rows.iter().filter_map(|(name, bytes)| Some((name, (*bytes)?.unsigned_abs())));
+    sizes.map(|(name, bytes)| Ok((parse_name(name)?, bytes))).collect()
+}
+
 /// Refuses an import that could not be published now.
 pub(super) async fn check(connection: &mut PgConnection, plan: &ImportPlan) -> Result<(), Error> {
     let existing = find(connection, &plan.dataset, "").await?;
@@ -127,6 +154,7 @@ fn read_entry(row: &PgRow) -> Result<CatalogEntry, Error> {
     let created_at = text("created_at")?.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))?;
     let columns = from_json(&text("columns")?)?;
     let rows = row.try_get::<i64, _>("rows")?.unsigned_abs();
-    let dataset = Dataset { name, columns, rows, created_at };
+    let updated_at = update_time(created_at, row.try_get("appended_at")?)?;
+    let dataset = Dataset { name, columns, rows, created_at, updated_at };
     Ok(CatalogEntry { dataset, place: text("place")?, relation: text("relation")? })
 }

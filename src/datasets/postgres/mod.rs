@@ -38,6 +38,7 @@ mod staging;
 mod table_reader;
 mod write_slot;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -169,6 +170,14 @@ impl Datasets for Postgres {
 
     async fn count(&self, _: &Caller) -> Result<u64, Error> {
         self.within(CALL_LIMIT, listing::count(&self.pool)).await
+    }
+
+    async fn importers(&self, _: &Caller, name: &DatasetName, limit: u32) -> Result<Vec<TaskId>, Error> {
+        self.within(CALL_LIMIT, listing::importers(&self.pool, name, limit)).await
+    }
+
+    async fn sizes(&self, _: &Caller, names: &[DatasetName]) -> Result<HashMap<DatasetName, u64>, Error> {
+        self.within(CALL_LIMIT, listing::sizes(&self.pool, names)).await
     }
 
     async fn rows(&self, _: &Caller, name: &DatasetName, request: &RowRequest) -> Result<RowPage, Error> {

@@ -48,6 +48,7 @@ async fn publish_rows(
             (PublishStep::RetireExisting, Some(entry)) => retire(transaction, entry).await?,
             (PublishStep::AppendStaging { after }, Some(entry)) => {
                 append(transaction, task, row, (entry, after)).await?;
+                record_append(transaction, task, entry, now).await?;
             }
             (PublishStep::RetireExisting | PublishStep::AppendStaging { .. }, None) => {
                 return Err(Error::Missing(row.plan.dataset.clone()));
@@ -114,11 +115,25 @@ async fn append(
     Ok(())
 }
 
+async fn record_append(
+    transaction: &mut PgConnection,
+    task: TaskId,
+    entry: &CatalogEntry,
+    now: jiff::Timestamp,
+) -> Result<(), Error> {
+    let insert = sqlx::query("INSERT INTO pausa_datasets.appended (relation, at, task) VALUES ($1, $2, $3)");
+    let insert = insert.bind(&entry.relation).bind(now.as_microsecond()).bind(task.to_string());
+    insert.execute(transaction).await?;
+    Ok(())
+}
+
 /// Removes a dataset from the catalog and retires its table.
 async fn retire(transaction: &mut PgConnection, entry: &CatalogEntry) -> Result<(), Error> {
     let name = entry.dataset.name.as_str();
     let delete = sqlx::query("DELETE FROM pausa_datasets.dataset WHERE name = $1");
     delete.bind(name).execute(&mut *transaction).await?;
+    let delete = sqlx::query("DELETE FROM pausa_datasets.appended WHERE relation = $1");
+    delete.bind(&entry.relation).execute(&mut *transaction).await?;
     retired::retire(transaction, (&entry.place, &quoted(name)), &entry.relation).await
 }
 

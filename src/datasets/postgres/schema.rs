@@ -17,8 +17,9 @@ pub(super) const ROW: &str = "pausa_row";
 const RULES: Rules =
     Rules { max_bytes: 63, fold_case: false, reserved: &[ROW, "tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"] };
 
-/// `relation` is the ID of the task that created the table. `retired` lists tables that only pins use, and large ones
-/// that are dropped shortly. The pin of a stream expires unless it is renewed. `used_by` has one row: the task store.
+/// `relation` is the ID of the task that created the table. `appended` has the tasks that added rows to it later, with the time in
+/// microseconds. `retired` lists tables that only pins use, and large ones that are dropped shortly. The pin of a stream expires
+/// unless it is renewed. `used_by` has one row: the task store.
 const SCHEMA: &str = r#"
     SELECT pg_advisory_xact_lock(5791083246);
     CREATE SCHEMA IF NOT EXISTS pausa_datasets;
@@ -32,6 +33,9 @@ const SCHEMA: &str = r#"
     CREATE TABLE IF NOT EXISTS pausa_datasets.dataset (
         name text COLLATE "C" PRIMARY KEY, place text NOT NULL, relation text NOT NULL UNIQUE,
         columns text NOT NULL, rows bigint NOT NULL, created_at text NOT NULL
+    );
+    CREATE TABLE IF NOT EXISTS pausa_datasets.appended (
+        relation text, at bigint, task text, PRIMARY KEY (relation, at, task)
     );
     CREATE TABLE IF NOT EXISTS pausa_datasets.pin (
         holder text PRIMARY KEY, relation text NOT NULL, columns text NOT NULL, rows bigint NOT NULL,

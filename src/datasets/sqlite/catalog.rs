@@ -12,7 +12,7 @@ use crate::lock::lock;
 /// Maximum wait for a lock of another connection.
 pub(super) const BUSY: Duration = Duration::from_secs(10);
 
-/// `used_by` has one row: the task store whose datasets these are. `garbage` lists segments that were published and belong to no dataset any more. Those that a pin reads stay until it
+/// `appended` has the time of the last APPEND, in microseconds. `used_by` has one row: the task store whose datasets these are. `garbage` lists segments that were published and belong to no dataset any more. Those that a pin reads stay until it
 /// is released.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS dataset (
@@ -23,6 +23,7 @@ const SCHEMA: &str = "
         rows INTEGER NOT NULL, PRIMARY KEY (dataset, first, segment)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS dataset_part_segment ON dataset_part (segment);
+    CREATE TABLE IF NOT EXISTS appended (dataset TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS pin (
         holder TEXT PRIMARY KEY, columns TEXT NOT NULL, rows INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;

@@ -2,10 +2,11 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::super::model::{SnapshotPart, from_json};
+use super::super::model::{SnapshotPart, from_json, parse_task, update_time};
 use super::super::{Column, Dataset, DatasetName, Error};
+use crate::task::TaskId;
 
-const COLUMNS: &str = "name, columns, rows, created_at";
+const COLUMNS: &str = "name, columns, rows, created_at, (SELECT at FROM appended WHERE dataset = name) AS appended_at";
 
 /// Range of datasets to list.
 pub(super) struct ListRange {
@@ -42,6 +43,14 @@ pub(super) fn count(catalog: &Connection) -> Result<u64, Error> {
     Ok(catalog.query_row("SELECT count(*) FROM dataset", [], |row| unsigned(row, 0))?)
 }
 
+/// Returns the tasks whose segments the dataset has, newest first.
+pub(super) fn importers(catalog: &Connection, name: &DatasetName, limit: u32) -> Result<Vec<TaskId>, Error> {
+    let sql = "SELECT segment FROM dataset_part WHERE dataset = ?1 ORDER BY first DESC, segment DESC LIMIT ?2";
+    let mut statement = catalog.prepare_cached(sql)?;
+    let segments = statement.query_map(params![name.as_str(), limit], |row| row.get::<_, String>(0))?;
+    segments.map(|segment| parse_task(&segment?)).collect()
+}
+
 /// Returns the columns of a dataset and the parts with its rows.
 pub(super) fn parts(catalog: &Connection, name: &DatasetName) -> Result<(Vec<Column>, Vec<SnapshotPart>), Error> {
     let dataset = get(catalog, name)?.ok_or_else(|| Error::Missing(name.clone()))?;
@@ -64,14 +73,15 @@ pub(super) fn unsigned(row: &Row, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::unsigned_abs)
 }
 
-type DatasetFields = (String, String, u64, String);
+type DatasetFields = (String, String, u64, String, Option<i64>);
 
 fn fields(row: &Row) -> rusqlite::Result<DatasetFields> {
-    Ok((row.get(0)?, row.get(1)?, unsigned(row, 2)?, row.get(3)?))
+    Ok((row.get(0)?, row.get(1)?, unsigned(row, 2)?, row.get(3)?, row.get(4)?))
 }
 
-fn dataset((name, columns, rows, created_at): DatasetFields) -> Result<Dataset, Error> {
+fn dataset((name, columns, rows, created_at, appended_at): DatasetFields) -> Result<Dataset, Error> {
     let name = name.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))?;
     let created_at = created_at.parse().map_err(|error| Error::Failed(format!("the catalog: {error}")))?;
-    Ok(Dataset { name, columns: from_json(&columns)?, rows, created_at })
+    let updated_at = update_time(created_at, appended_at)?;
+    Ok(Dataset { name, columns: from_json(&columns)?, rows, created_at, updated_at })
 }

@@ -26,6 +26,7 @@ mod segment_reader;
 mod staging;
 mod stored;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -96,6 +97,20 @@ impl SqliteState {
         Ok(shared)
     }
 
+    /// Returns the bytes of the segments of each dataset. Leaves out datasets that do not exist.
+    fn sizes(&self, names: Vec<DatasetName>) -> Result<HashMap<DatasetName, u64>, Error> {
+        let mut sizes = HashMap::new();
+        for name in names {
+            match self.read_unpinned(&name, |_, parts| parts.iter().map(|part| self.files.size(&part.container)).sum())
+            {
+                Ok(size) => drop(sizes.insert(name, size)),
+                Err(Error::Missing(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(sizes)
+    }
+
     /// Deletes the segments that neither a dataset nor a pin uses.
     fn collect_garbage(&self) -> Result<(), Error> {
         let garbage = self.catalog.read(pins::deletable)?;
@@ -152,6 +167,16 @@ impl Datasets for Sqlite {
 
     async fn count(&self, _: &Caller) -> Result<u64, Error> {
         self.run(|shared| shared.catalog.read(listing::count)).await
+    }
+
+    async fn importers(&self, _: &Caller, name: &DatasetName, limit: u32) -> Result<Vec<TaskId>, Error> {
+        let name = name.clone();
+        self.run(move |shared| shared.catalog.read(|catalog| listing::importers(catalog, &name, limit))).await
+    }
+
+    async fn sizes(&self, _: &Caller, names: &[DatasetName]) -> Result<HashMap<DatasetName, u64>, Error> {
+        let names = names.to_vec();
+        self.run(move |shared| shared.sizes(names)).await
     }
 
     async fn rows(&self, _: &Caller, name: &DatasetName, request: &RowRequest) -> Result<RowPage, Error> {

@@ -67,7 +67,10 @@ pub(super) fn publish(
                 list(catalog, &kept.plan, now)?;
                 add_part(catalog, task, kept, 0)?;
             }
-            PublishStep::AppendStaging { after } => add_part(catalog, task, kept, after)?,
+            PublishStep::AppendStaging { after } => {
+                add_part(catalog, task, kept, after)?;
+                record_append(catalog, &kept.plan.dataset, now)?;
+            }
         }
     }
     catalog.execute(
@@ -97,11 +100,18 @@ fn add_part(catalog: &Transaction, task: TaskId, kept: &Bookkeeping, after: u64)
     Ok(())
 }
 
+fn record_append(catalog: &Transaction, name: &DatasetName, now: jiff::Timestamp) -> Result<(), Error> {
+    let sql = "INSERT INTO appended (dataset, at) VALUES (?1, ?2) ON CONFLICT (dataset) DO UPDATE SET at = excluded.at";
+    catalog.execute(sql, params![name.as_str(), now.as_microsecond()])?;
+    Ok(())
+}
+
 /// Removes a dataset from the catalog and retires its segments. Returns false if there is none.
 pub(super) fn unlist(catalog: &Transaction, name: &DatasetName) -> Result<bool, Error> {
     let name = [name.as_str()];
     catalog.execute("INSERT OR IGNORE INTO garbage SELECT segment FROM dataset_part WHERE dataset = ?1", name)?;
     catalog.execute("DELETE FROM dataset_part WHERE dataset = ?1", name)?;
+    catalog.execute("DELETE FROM appended WHERE dataset = ?1", name)?;
     Ok(catalog.execute("DELETE FROM dataset WHERE name = ?1", name)? > 0)
 }
 

@@ -33,6 +33,13 @@ impl SegmentFolder {
         self.folder.join(format!("{segment}.db"))
     }
 
+    /// Returns the size of a published segment, in bytes.
+    pub(super) fn size(&self, segment: &str) -> Result<u64, Error> {
+        let path = self.path(segment);
+        let found = fs::metadata(&path).map(|metadata| metadata.len());
+        found.map_err(|error| Error::Failed(format!("cannot read the size of {}: {error}", path.display())))
+    }
+
     /// Deletes a segment and the files beside it. Idempotent. Takes the same time whatever its size.
     pub(super) fn remove(&self, segment: &str) -> Result<(), Error> {
         let path = self.path(segment);

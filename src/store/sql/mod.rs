@@ -56,7 +56,8 @@ pub struct Sql {
     pub upload_locked: SqlStr,
     pub upload_users: SqlStr,
     pub nodes: SqlStr,
-    pub queued_before: SqlStr,
+    pub node_names: SqlStr,
+    pub queue_positions: SqlStr,
     pub unused: SqlStr,
     pub finished: SqlStr,
     pub next_finished: SqlStr,
@@ -75,7 +76,6 @@ pub const WAITING: &str = "SELECT COUNT(*) AS n FROM \
     (SELECT 1 AS one FROM tasks WHERE state IN ('SCHEDULED', 'QUEUED') LIMIT $1) AS waiting";
 pub const HISTORY: &str = "SELECT from_state, to_state, at, by_whom, reason FROM task_changes \
     WHERE task_id = $1 ORDER BY version DESC LIMIT 500";
-pub const NODE_NAME: &str = "SELECT COALESCE(label, name) AS label FROM nodes WHERE name = $1";
 pub const DELETE_NODE: &str = "DELETE FROM nodes WHERE name = $1";
 pub const LEAVE: &str =
     "DELETE FROM nodes WHERE name = $1 AND NOT EXISTS (SELECT 1 FROM tasks WHERE owner = $1 LIMIT 1)";
@@ -160,7 +160,8 @@ impl Sql {
             upload_locked: sql(format!("SELECT id FROM uploads WHERE id = $1{lock}")),
             upload_users: sql(format!("{select} WHERE upload_id = $1 ORDER BY id DESC LIMIT $2")),
             nodes: sql(nodes::nodes(dialect)),
-            queued_before: sql(tasks::queued_before(dialect)),
+            node_names: sql(format!("{NODE_NAMES} WHERE {}", dialect.among("name", 1))),
+            queue_positions: sql(tasks::queue_positions(dialect)),
             finished: sql(tasks::finished(dialect)),
             next_finished: sql(tasks::next_finished(dialect)),
             delete_short: sql(tasks::delete_short(dialect)),

@@ -15,12 +15,15 @@ pub fn changes_after(dialect: SqlDialect) -> String {
     )
 }
 
-/// Counts the waiting long tasks before the one of priority $1 and ID $2, at most $3.
-pub fn queued_before(dialect: SqlDialect) -> String {
+/// Reads, for the tasks with the IDs $4, the number of waiting long tasks before each. Reads at most the first $3 of them, and none
+/// after the one of priority $1 and ID $2.
+pub fn queue_positions(dialect: SqlDialect) -> String {
     format!(
-        "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM tasks{} WHERE state = 'QUEUED' AND lane IS NULL \
-         AND priority >= $1 AND (priority > $1 OR id < $2) LIMIT $3) AS earlier",
-        dialect.by("tasks_priority")
+        "SELECT id, earlier FROM (SELECT id, ROW_NUMBER() OVER (ORDER BY priority DESC, id) - 1 AS earlier FROM \
+         (SELECT id, priority FROM tasks{} WHERE state = 'QUEUED' AND lane IS NULL AND priority >= $1 \
+         AND (priority > $1 OR id <= $2) ORDER BY priority DESC, id LIMIT $3) AS first) AS queue WHERE {}",
+        dialect.by("tasks_priority"),
+        dialect.among("id", 4)
     )
 }
 
