@@ -8,6 +8,7 @@
 mod harness;
 
 mod calls;
+mod clients;
 mod controls;
 mod downloads;
 mod exports;
@@ -23,8 +24,10 @@ mod timers;
 use std::process::ExitCode;
 
 /// Names of the measurements.
-const NAMES: [&str; 22] = [
+const NAMES: [&str; 24] = [
     "calls",
+    "subscribers",
+    "queries",
     "imports-sqlite",
     "imports-postgres",
     "exports-sqlite",
@@ -63,6 +66,8 @@ async fn main() -> ExitCode {
         println!("\n== {name}");
         match name.as_str() {
             "calls" => calls::measure().await,
+            "subscribers" => clients::subscribers().await,
+            "queries" => clients::queries().await,
             "imports-sqlite" => imports::sqlite().await,
             "imports-postgres" => imports::postgres().await,
             "exports-sqlite" => exports::sqlite().await,
