@@ -6,8 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use uuid::Uuid;
 
 use super::dialect::SqlDialect;
-use super::filter::{Filter, SearchText, TimeRange};
-use super::tallies::{COUNTED, READ};
+use super::filter::{COUNTED, Filter, READ, SearchText, TimeRange};
 use crate::task::{State, TaskId};
 
 /// Maximum number of values whose tasks are read separately: SQLite takes 500 parts in a SELECT, and each value has one for each

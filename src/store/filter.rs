@@ -4,6 +4,12 @@ use jiff::Timestamp;
 
 use crate::task::{State, Task, TaskId};
 
+/// Maximum number of matching tasks that are counted if an index has the conditions.
+pub const COUNTED: u32 = 100_000;
+
+/// Maximum number of tasks that are counted by other conditions: each is read.
+pub const READ: u32 = 10_000;
+
 /// Conditions on tasks. A task matches if it fulfils all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter {

@@ -3,21 +3,15 @@
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
-use super::filter::{Filter, Page};
+use super::filter::{COUNTED, Filter, Page, READ};
 use super::list::ListStatement;
 use super::{Error, Store, row, sql};
 use crate::access::Caller;
 use crate::numbers::unsigned;
 use crate::task::State;
 
-/// Maximum number of tasks that are counted if an index has the kind and the state.
-pub const COUNTED: u32 = 100_000;
-
 /// Number of tasks of each kind and state that are counted first. What the small ones leave of the maximum is shared by the others.
 const FIRST: u64 = 1000;
-
-/// Maximum number of tasks that are counted by other conditions: each is read.
-pub const READ: u32 = 10_000;
 
 /// Maximum number of kinds.
 const KINDS: usize = 32;

@@ -74,6 +74,7 @@ stories! {
     claims::progress_since_the_claim_counts_when_the_limit_of_attempts_is_reached,
     priorities::tasks_of_higher_priority_are_claimed_first_and_the_oldest_of_each,
     priorities::a_claim_reads_the_index_of_priorities_in_order,
+    priorities::queue_positions_and_totals_read_a_bounded_number_of_tasks,
     priorities::the_index_of_tags_follows_every_change_of_a_task,
     nodes::the_tasks_of_a_silent_node_are_released,
     nodes::a_node_that_ends_before_its_runs_releases_their_tasks_and_counts_no_attempt,

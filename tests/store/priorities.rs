@@ -1,6 +1,7 @@
 //! Priorities decide the order of claims, however many tasks wait. Tags are found by an index that follows the tasks.
 
-use pausa::store::{Filter, Page};
+use jiff::Timestamp;
+use pausa::store::{Filter, Page, QueuePlace, TimeRange, Total};
 use pausa::task::change::End;
 use pausa::task::{Task, Verb};
 use sqlx::{AnyConnection, AssertSqlSafe, Connection, Row};
@@ -36,6 +37,25 @@ pub async fn a_claim_reads_the_index_of_priorities_in_order(test_store: &TestSto
     test_store.execute("ANALYZE tasks").await.unwrap();
     plans("with a full queue").await;
     assert_eq!(store.claim(&node("a"), at(1), 1).await.unwrap()[0].id, first);
+}
+
+pub async fn queue_positions_and_totals_read_a_bounded_number_of_tasks(test_store: &TestStore) {
+    let store = test_store.open().await;
+    let mut tasks = Vec::new();
+    for priority in [1, 1, -100] {
+        tasks.push(create(&store, task_with(|new| new.priority = priority)).await);
+    }
+    test_store.execute(&fill(test_store)).await.unwrap();
+    let places: Vec<_> = tasks.iter().map(|task| QueuePlace::of(task).unwrap()).collect();
+    let found = store.queue_positions(caller(), &places).await.unwrap();
+    let positions: Vec<_> = places.iter().map(|place| found.get(place).copied()).collect();
+    assert_eq!(positions, [Some(0), Some(1), None], "more than 10,000 tasks are before the last one");
+
+    let all = u64::from(WAITING) + 3;
+    let total = async |filter: Filter| store.count(caller(), &filter).await.unwrap();
+    assert_eq!(total(Filter::default()).await, Total { count: all, exact: true });
+    let created = TimeRange { after: None, before: Some(Timestamp::MAX) };
+    assert_eq!(total(Filter { created, ..Filter::default() }).await, Total { count: 10_000, exact: false });
 }
 
 /// Statement that adds tasks of lower priority with older IDs.
