@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -92,11 +92,27 @@ fn free_port() -> u16 {
 }
 
 /// Starts the proxy in front of API nodes, and waits until it has found one.
+/// Returns the configuration of the proxy. Caddy 2.6, that of Debian, has another name for `request_buffers`, and reads whole requests.
+async fn proxy_config(caddy: &Path) -> String {
+    let text = std::fs::read_to_string(file("deploy/compose/Caddyfile")).unwrap();
+    let version =
+        Command::new(caddy).arg("version").output().await.expect("caddy is needed: run scripts/needs.sh").stdout;
+    let version = String::from_utf8(version).unwrap();
+    if version.trim_start_matches('v').starts_with("2.6.") {
+        text.replace("request_buffers 64KiB", "buffer_requests")
+    } else {
+        text
+    }
+}
+
 async fn start_proxy(nodes: &[u16]) -> Server {
     let unpacked = file("target/caddy/caddy");
-    let port = free_port();
-    let mut command = Command::new(if unpacked.exists() { unpacked } else { PathBuf::from("caddy") });
-    command.args(["run", "--adapter", "caddyfile", "--config"]).arg(file("deploy/compose/Caddyfile"));
+    let program = if unpacked.exists() { unpacked } else { PathBuf::from("caddy") };
+    let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+    let config = folder.path().join("Caddyfile");
+    std::fs::write(&config, proxy_config(&program).await).unwrap();
+    let mut command = Command::new(program);
+    command.args(["run", "--adapter", "caddyfile", "--config"]).arg(config);
     command.env("PROXY_PORT", port.to_string()).stderr(Stdio::null()).kill_on_drop(true);
     for (index, node) in nodes.iter().enumerate() {
         command.env(format!("API_{}", index + 1), format!("127.0.0.1:{node}"));

@@ -41,7 +41,9 @@ impl Watch {
     pub async fn next(&mut self) -> Option<Value> {
         let mut message = self.receive().await?;
         match message["type"].as_str() {
-            Some("next") => Some(message["payload"]["data"][self.field].take()),
+            Some("next") if message["payload"]["errors"].is_null() => {
+                Some(message["payload"]["data"][self.field].take())
+            }
             Some("complete") => None,
             _ => panic!("{message}"),
         }
