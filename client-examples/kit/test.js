@@ -131,13 +131,19 @@ async function liveProgress(id) {
   await page.waitForFunction(([id, first]) => document.querySelector(`li[data-id="${id}"] progress`).value > first, [id, first]);
 }
 
-async function optimisticPause(id) {
-  step('A pause is shown before the server has it');
+/** Holds the next pause back until it is released. */
+async function heldPause() {
   const request = gate();
   await intercept('Pause', async (route) => {
     await request.released;
     await route.continue();
   });
+  return request;
+}
+
+async function optimisticPause(id) {
+  step('A pause is shown before the server has it');
+  const request = await heldPause();
   await press(id, 'PAUSE');
   await shows(id, 'PAUSING');
   assert.equal(await stateOf(id), 'RUNNING');
@@ -171,11 +177,7 @@ async function lateResponse(id) {
 
 async function refusedPause(id) {
   step('A pause that the server refuses is taken back, and its code is shown');
-  const request = gate();
-  await intercept('Pause', async (route) => {
-    await request.released;
-    await route.continue();
-  });
+  const request = await heldPause();
   await press(id, 'PAUSE');
   await shows(id, 'PAUSING');
   await verb('terminate', id);

@@ -12,8 +12,9 @@ use crate::lock::lock;
 /// Maximum wait for a lock of another connection.
 pub(super) const BUSY: Duration = Duration::from_secs(10);
 
-/// `appended` has the time of the last APPEND, in microseconds. `used_by` has one row: the task store whose datasets these are. `garbage` lists segments that were published and belong to no dataset any more. Those that a pin reads stay until it
-/// is released.
+/// `appended` has the time of the last APPEND, in microseconds. `used_by` has one row: the task store whose datasets these are.
+/// `garbage` lists segments that were published and belong to no dataset any more. Those that a pin reads stay until it is
+/// released.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS dataset (
         name TEXT PRIMARY KEY, columns TEXT NOT NULL, rows INTEGER NOT NULL, created_at TEXT NOT NULL
